@@ -1,0 +1,162 @@
+//! The server's half: it awaits credentials, has them checked, answers, and gives up in time.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use crate::{
+    close::CloseReason,
+    credentials::Identity,
+    message::{CONGRATULATION, Credentials, SORRY},
+};
+
+/// The wrong try from which on answers are delayed.
+const FIRST_DELAYED_TRY: usize = 3;
+
+/// The least delay of an answer to a wrong try, and how much chance adds to it. It slows guessing
+/// down by a time that tells nothing about the guess.
+const DELAY: Duration = Duration::from_millis(250);
+const DELAY_SPREAD: Duration = Duration::from_millis(100);
+
+/// What a server demands of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginPolicy {
+    /// The time from the upgrade to the end of the login. Nothing extends it.
+    pub deadline: Duration,
+    /// The number of wrong tries after which the connection is closed.
+    pub max_attempts: NonZeroUsize,
+}
+
+/// A message that a client sent before it was logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginMessage<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message, which never holds credentials.
+    Binary,
+}
+
+/// What the server's side is to do next.
+#[derive(Debug)]
+pub enum ServerAction {
+    /// Read one message, until this time at the latest, and pass it to [`ServerLogin::received`].
+    Read(Duration),
+    /// Check these credentials, until this time at the latest, and pass the verdict to
+    /// [`ServerLogin::verified`]. Nothing is read meanwhile.
+    Verify(Credentials, Duration),
+    /// Do nothing until this time.
+    Wait(Duration),
+    /// Send this text.
+    Send(&'static str),
+    /// The login is over: the client has been told, and the session begins.
+    LoggedIn(Identity),
+    /// The login is over: close the connection for this reason.
+    Close(CloseReason),
+}
+
+/// The server's half of the login.
+#[derive(Debug)]
+pub struct ServerLogin {
+    policy: LoginPolicy,
+    wrong_tries: usize,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Reading,
+    Checking(Credentials),
+    /// Credentials were handed out and their verdict is awaited.
+    Verifying,
+    /// The answer to a wrong try is held back until this time.
+    Delaying(Duration),
+    Refusing,
+    Welcoming(Identity),
+    Welcomed(Identity),
+    Closing(CloseReason),
+}
+
+impl ServerLogin {
+    /// A login that begins now.
+    pub fn new(policy: LoginPolicy) -> Self {
+        Self {
+            policy,
+            wrong_tries: 0,
+            state: State::Reading,
+        }
+    }
+
+    /// What to do at this time.
+    ///
+    /// # Panics
+    ///
+    /// If it is called between [`ServerAction::Verify`] and [`ServerLogin::verified`] before the
+    /// deadline, or after the login was over: both are mistakes of the caller.
+    pub fn next(&mut self, now: Duration) -> ServerAction {
+        let deadline = self.policy.deadline;
+        // A client that was already welcomed is in, however late it is by now.
+        if now >= deadline && !matches!(self.state, State::Welcomed(_) | State::Closing(_)) {
+            return ServerAction::Close(CloseReason::LoginTimeout);
+        }
+        match std::mem::replace(&mut self.state, State::Verifying) {
+            State::Reading => {
+                self.state = State::Reading;
+                ServerAction::Read(deadline)
+            }
+            State::Checking(credentials) => ServerAction::Verify(credentials, deadline),
+            State::Verifying => unreachable!("the verdict comes before the next action"),
+            State::Delaying(until) if now < until => {
+                self.state = State::Delaying(until);
+                ServerAction::Wait(until.min(deadline))
+            }
+            State::Delaying(_) | State::Refusing => {
+                self.state = if self.wrong_tries >= self.policy.max_attempts.get() {
+                    State::Closing(CloseReason::TooManyAttempts)
+                } else {
+                    State::Reading
+                };
+                ServerAction::Send(SORRY)
+            }
+            State::Welcoming(identity) => {
+                self.state = State::Welcomed(identity);
+                ServerAction::Send(CONGRATULATION)
+            }
+            State::Welcomed(identity) => ServerAction::LoggedIn(identity),
+            State::Closing(reason) => ServerAction::Close(reason),
+        }
+    }
+
+    /// Takes the message that [`ServerAction::Read`] asked for. `chance` is drawn evenly from 0 to
+    /// 1, and spreads the delay of an answer.
+    pub fn received(&mut self, message: LoginMessage<'_>, now: Duration, chance: f64) {
+        let credentials = match message {
+            LoginMessage::Text(line) => Credentials::parse(line).ok(),
+            LoginMessage::Binary => None,
+        };
+        match credentials {
+            Some(credentials) => self.state = State::Checking(credentials),
+            None => self.refuse(now, chance),
+        }
+    }
+
+    /// Takes the verdict that [`ServerAction::Verify`] asked for; `chance` as for
+    /// [`ServerLogin::received`].
+    pub fn verified(&mut self, verdict: Option<Identity>, now: Duration, chance: f64) {
+        match verdict {
+            Some(identity) => self.state = State::Welcoming(identity),
+            None => self.refuse(now, chance),
+        }
+    }
+
+    /// How many tries were wrong so far.
+    pub fn wrong_tries(&self) -> usize {
+        self.wrong_tries
+    }
+
+    fn refuse(&mut self, now: Duration, chance: f64) {
+        self.wrong_tries += 1;
+        self.state = if self.wrong_tries < FIRST_DELAYED_TRY {
+            State::Refusing
+        } else {
+            State::Delaying(now + DELAY + DELAY_SPREAD.mul_f64(chance.clamp(0.0, 1.0)))
+        };
+    }
+}

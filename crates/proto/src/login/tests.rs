@@ -1,0 +1,344 @@
+//! The two halves of the login, each by itself and against each other, on simulated time.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use proptest::prelude::*;
+
+use super::{
+    ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin, WhenRefused,
+};
+use crate::{
+    close::CloseReason,
+    credentials::Accounts,
+    message::{CONGRATULATION, SORRY},
+    secret::Secret,
+};
+
+const RIGHT: &str = "admin:123456";
+const WRONG: &str = "admin:wrong";
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn accounts() -> Accounts {
+    Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"").unwrap()
+}
+
+fn server() -> ServerLogin {
+    ServerLogin::new(LoginPolicy {
+        deadline: seconds(30),
+        max_attempts: NonZeroUsize::new(6).unwrap(),
+    })
+}
+
+/// What a server does with one message: the time at which it answers, and how it goes on.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    LoggedIn(String),
+    Sorry { at: Duration },
+    Closed { at: Duration, reason: CloseReason },
+}
+
+/// Drives the server's half through one message, letting time pass as it asks for.
+fn answer(
+    login: &mut ServerLogin,
+    message: LoginMessage<'_>,
+    mut now: Duration,
+    chance: f64,
+) -> Answer {
+    let accounts = accounts();
+    assert!(matches!(login.next(now), ServerAction::Read(_)));
+    login.received(message, now, chance);
+    let mut answered_at = None;
+    loop {
+        match login.next(now) {
+            ServerAction::Verify(credentials, _) => {
+                login.verified(accounts.verify(&credentials), now, chance);
+            }
+            ServerAction::Wait(until) => now = until,
+            ServerAction::Send(text) => {
+                assert!(answered_at.is_none(), "one message has one answer");
+                assert!(text == SORRY || text == CONGRATULATION);
+                answered_at = Some(now);
+            }
+            ServerAction::Read(_) => {
+                return Answer::Sorry {
+                    at: answered_at.unwrap(),
+                };
+            }
+            ServerAction::LoggedIn(identity) => {
+                return Answer::LoggedIn(identity.user().to_string());
+            }
+            ServerAction::Close(reason) => return Answer::Closed { at: now, reason },
+        }
+    }
+}
+
+#[test]
+fn right_credentials_log_in() {
+    let answer = answer(&mut server(), LoginMessage::Text(RIGHT), seconds(1), 0.5);
+    assert_eq!(answer, Answer::LoggedIn("admin".to_owned()));
+}
+
+#[test]
+fn the_client_is_welcomed_before_its_session_begins() {
+    let mut login = server();
+    login.received(LoginMessage::Text(RIGHT), seconds(0), 0.0);
+    let ServerAction::Verify(credentials, _) = login.next(seconds(0)) else {
+        panic!()
+    };
+    login.verified(accounts().verify(&credentials), seconds(0), 0.0);
+    assert!(matches!(
+        login.next(seconds(0)),
+        ServerAction::Send(CONGRATULATION)
+    ));
+    // The send may have taken long. Whoever was welcomed is in.
+    assert!(matches!(login.next(seconds(31)), ServerAction::LoggedIn(_)));
+}
+
+#[test]
+fn anything_else_is_one_wrong_try_with_one_answer() {
+    let long = format!("admin:{}", "6".repeat(1024));
+    for message in [
+        LoginMessage::Text(WRONG),
+        LoginMessage::Text("nobody:123456"),
+        LoginMessage::Text("admin"),
+        LoginMessage::Text(""),
+        LoginMessage::Text("admin:"),
+        LoginMessage::Text(":123456"),
+        LoginMessage::Text("admin:123456:x"),
+        LoginMessage::Text(" admin:123456"),
+        LoginMessage::Text(&long),
+        LoginMessage::Binary,
+    ] {
+        let mut login = server();
+        let answer = answer(&mut login, message, seconds(1), 0.5);
+        assert_eq!(answer, Answer::Sorry { at: seconds(1) }, "{message:?}");
+        assert_eq!(login.wrong_tries(), 1);
+    }
+}
+
+#[test]
+fn answers_are_delayed_from_the_third_wrong_try_on() {
+    let mut login = server();
+    let mut now = seconds(0);
+    for (chance, delay) in [(1.0, 0), (1.0, 0), (0.0, 250), (0.5, 300), (1.0, 350)] {
+        let answer = answer(&mut login, LoginMessage::Text(WRONG), now, chance);
+        assert_eq!(
+            answer,
+            Answer::Sorry {
+                at: now + millis(delay)
+            }
+        );
+        now += millis(delay);
+    }
+}
+
+#[test]
+fn the_last_wrong_try_is_answered_and_closes() {
+    let mut login = server();
+    for _ in 0..5 {
+        let answer = answer(&mut login, LoginMessage::Text(WRONG), seconds(0), 0.0);
+        assert!(matches!(answer, Answer::Sorry { .. }));
+    }
+    login.received(LoginMessage::Text(WRONG), seconds(1), 0.0);
+    assert!(matches!(login.next(seconds(1)), ServerAction::Verify(..)));
+    login.verified(None, seconds(1), 0.0);
+    assert!(matches!(login.next(seconds(2)), ServerAction::Send(SORRY)));
+    assert!(matches!(
+        login.next(seconds(2)),
+        ServerAction::Close(CloseReason::TooManyAttempts)
+    ));
+}
+
+#[test]
+fn the_deadline_holds_in_every_state() {
+    let late = seconds(30);
+    let closes = |login: &mut ServerLogin| {
+        matches!(
+            login.next(late),
+            ServerAction::Close(CloseReason::LoginTimeout)
+        )
+    };
+
+    let mut reading = server();
+    assert!(matches!(reading.next(seconds(29)), ServerAction::Read(until) if until == late));
+    assert!(closes(&mut reading));
+
+    let mut verifying = server();
+    verifying.received(LoginMessage::Text(RIGHT), seconds(29), 0.0);
+    assert!(matches!(verifying.next(seconds(29)), ServerAction::Verify(_, until) if until == late));
+    assert!(closes(&mut verifying));
+
+    let mut verified_late = server();
+    verified_late.received(LoginMessage::Text(RIGHT), seconds(29), 0.0);
+    let ServerAction::Verify(credentials, _) = verified_late.next(seconds(29)) else {
+        panic!()
+    };
+    verified_late.verified(accounts().verify(&credentials), late, 0.0);
+    assert!(closes(&mut verified_late));
+
+    let nearly_late = millis(29_900);
+    let mut delaying = server();
+    for _ in 0..2 {
+        answer(&mut delaying, LoginMessage::Text(WRONG), seconds(0), 0.0);
+    }
+    delaying.received(LoginMessage::Binary, nearly_late, 0.0);
+    assert!(
+        matches!(delaying.next(nearly_late), ServerAction::Wait(until) if until == late),
+        "a delay never outlasts the deadline"
+    );
+    assert!(closes(&mut delaying));
+}
+
+/// Drives both halves against each other until the client is in or out; the lines are what a person
+/// would type. Returns what the person saw, and whether the login succeeded.
+fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<(), CloseReason>) {
+    let (accounts, mut server, mut now) = (accounts(), server(), seconds(0));
+    let mut lines = lines.iter();
+    let mut seen = Vec::new();
+    let mut closed = None;
+    loop {
+        let line = match client.next(now) {
+            ClientAction::Ask => {
+                seen.push("?".to_owned());
+                match closed {
+                    Some(reason) => return (seen, Err(reason)),
+                    None => client.offer(Secret::new(*lines.next().expect("a line is left"))),
+                }
+                continue;
+            }
+            ClientAction::Show(text) => {
+                seen.push(text);
+                continue;
+            }
+            ClientAction::LoggedIn(text) => {
+                seen.push(text);
+                return (seen, Ok(()));
+            }
+            ClientAction::Refused | ClientAction::TimedOut => {
+                return (seen, Err(closed.unwrap_or(CloseReason::UserExit)));
+            }
+            ClientAction::Await(_) => panic!("each line is answered before the next action"),
+            ClientAction::Send(line) => line,
+        };
+        server.received(LoginMessage::Text(line.expose()), now, 0.5);
+        loop {
+            match server.next(now) {
+                ServerAction::Verify(credentials, _) => {
+                    server.verified(accounts.verify(&credentials), now, 0.5);
+                }
+                ServerAction::Wait(until) => now = until,
+                ServerAction::Send(text) => {
+                    assert!(matches!(client.next(now), ClientAction::Await(_)));
+                    client.received(text.to_owned());
+                }
+                ServerAction::Read(_) | ServerAction::LoggedIn(_) => break,
+                ServerAction::Close(reason) => {
+                    closed = Some(reason);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn both_halves_speak_the_dialogue_of_the_tutorial() {
+    let mut client = ClientLogin::ask(seconds(10));
+    let (seen, end) = dialogue(&mut client, &["admin:1", "nobody:123456", RIGHT]);
+    assert_eq!(seen, ["?", SORRY, "?", SORRY, "?", CONGRATULATION]);
+    assert_eq!(end, Ok(()));
+}
+
+#[test]
+fn six_wrong_lines_end_the_dialogue() {
+    let mut client = ClientLogin::ask(seconds(10));
+    let (seen, end) = dialogue(&mut client, &[WRONG; 7]);
+    assert_eq!(seen.iter().filter(|text| *text == SORRY).count(), 6);
+    assert_eq!(end, Err(CloseReason::TooManyAttempts));
+}
+
+#[test]
+fn configured_credentials_are_offered_without_asking() {
+    for when_refused in [WhenRefused::Ask, WhenRefused::GiveUp] {
+        let mut client = ClientLogin::with_line(Secret::new(RIGHT), when_refused, seconds(10));
+        assert_eq!(
+            dialogue(&mut client, &[]),
+            (vec![CONGRATULATION.to_owned()], Ok(()))
+        );
+    }
+}
+
+#[test]
+fn refused_configured_credentials_ask_a_person_and_nobody_else() {
+    let mut at_terminal = ClientLogin::with_line(Secret::new(WRONG), WhenRefused::Ask, seconds(10));
+    let (seen, end) = dialogue(&mut at_terminal, &[RIGHT]);
+    assert_eq!(seen, [SORRY, "?", CONGRATULATION]);
+    assert_eq!(end, Ok(()));
+
+    let mut in_pipe = ClientLogin::with_line(Secret::new(WRONG), WhenRefused::GiveUp, seconds(10));
+    let (seen, end) = dialogue(&mut in_pipe, &[]);
+    assert_eq!(seen, [SORRY]);
+    assert_eq!(end, Err(CloseReason::UserExit));
+}
+
+#[test]
+fn a_silent_server_is_given_up_on() {
+    let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::Ask, seconds(10));
+    assert!(matches!(client.next(seconds(1)), ClientAction::Send(_)));
+    assert!(matches!(client.next(seconds(1)), ClientAction::Await(until) if until == seconds(11)));
+    assert!(matches!(client.next(seconds(10)), ClientAction::Await(until) if until == seconds(11)));
+    assert!(matches!(client.next(seconds(11)), ClientAction::TimedOut));
+}
+
+#[test]
+fn a_text_that_was_not_asked_for_is_shown_and_spends_nothing() {
+    let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::GiveUp, seconds(10));
+    client.received("welcome to the tutorial".to_owned());
+    assert!(
+        matches!(client.next(seconds(0)), ClientAction::Show(text) if text.starts_with("welc"))
+    );
+    assert!(matches!(client.next(seconds(0)), ClientAction::Ask));
+}
+
+proptest! {
+    /// Whatever is sent, each message has exactly one answer, nobody gets in without the password,
+    /// and at most six tries are taken.
+    #[test]
+    fn no_sequence_of_lines_gets_in_without_the_password(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                Just("admin:12345".to_owned()),
+                Just("admin:1234567".to_owned()),
+                Just("Admin:123456".to_owned()),
+                any::<String>(),
+            ],
+            0..10,
+        ),
+        chance in 0.0_f64..=1.0,
+    ) {
+        let mut login = server();
+        let mut now = seconds(0);
+        for (index, line) in lines.iter().filter(|line| *line != RIGHT).enumerate() {
+            match answer(&mut login, LoginMessage::Text(line), now, chance) {
+                Answer::Sorry { at } => {
+                    prop_assert!(index < 5);
+                    prop_assert!(at >= now && at <= now + millis(350));
+                    now = at;
+                }
+                Answer::Closed { reason, .. } => {
+                    prop_assert_eq!(reason, CloseReason::TooManyAttempts);
+                    prop_assert_eq!(index, 5);
+                    break;
+                }
+                Answer::LoggedIn(user) => prop_assert!(false, "{user} got in with {line:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A user's name, checked once.
+
+use std::fmt;
+
+use crate::escape;
+
+/// The name of an account: 1 to 64 characters, no `:` (it separates the name from the password),
+/// no control or bidirectional characters, no space at either end. Names are compared by bytes:
+/// nothing is trimmed and no case is folded.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserName(Box<str>);
+
+impl UserName {
+    /// The greatest length of a name, in characters.
+    pub const MAX_CHARS: usize = 64;
+
+    /// Checks a text and takes it as a name.
+    pub fn parse(text: &str) -> Result<Self, UserNameError> {
+        if text.is_empty() {
+            Err(UserNameError::Empty)
+        } else if text.chars().count() > Self::MAX_CHARS {
+            Err(UserNameError::TooLong)
+        } else if text.contains(':') {
+            Err(UserNameError::Colon)
+        } else if text.chars().any(escape::is_unsafe) {
+            Err(UserNameError::Control)
+        } else if text.trim().len() != text.len() {
+            Err(UserNameError::OuterSpace)
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Why a text is not a [`UserName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UserNameError {
+    /// There is no character.
+    #[error("a name has at least one character")]
+    Empty,
+    /// There are more than [`UserName::MAX_CHARS`] characters.
+    #[error("a name has at most {} characters", UserName::MAX_CHARS)]
+    TooLong,
+    /// There is a `:`.
+    #[error("a name holds no `:`, which separates it from the password")]
+    Colon,
+    /// There is a control or bidirectional character.
+    #[error("a name holds no control or bidirectional characters")]
+    Control,
+    /// The first or the last character is a space.
+    #[error("a name has no space at either end")]
+    OuterSpace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UserName, UserNameError};
+
+    #[test]
+    fn takes_names_of_one_to_64_characters() {
+        let longest = "ü".repeat(64);
+        for name in [
+            "a",
+            "admin",
+            "Jane Doe",
+            "张三",
+            "a@example.org",
+            longest.as_str(),
+        ] {
+            assert_eq!(UserName::parse(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn refuses_what_could_be_mistaken_for_another_name() {
+        let too_long = "a".repeat(65);
+        for (name, error) in [
+            ("", UserNameError::Empty),
+            (too_long.as_str(), UserNameError::TooLong),
+            ("a:b", UserNameError::Colon),
+            ("a\nb", UserNameError::Control),
+            ("a\u{202e}b", UserNameError::Control),
+            ("\u{9b}", UserNameError::Control),
+            (" a", UserNameError::OuterSpace),
+            ("a\u{a0}", UserNameError::OuterSpace),
+        ] {
+            assert_eq!(UserName::parse(name), Err(error), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn compares_by_bytes() {
+        assert_ne!(UserName::parse("Admin"), UserName::parse("admin"));
+        // The same letter, once composed and once with a combining mark.
+        assert_ne!(UserName::parse("\u{e9}"), UserName::parse("e\u{301}"));
+    }
+}
