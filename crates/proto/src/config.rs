@@ -3,10 +3,16 @@
 //! A value is written with its unit (`"10s"`, `"64KiB"`), is never zero, and may be switched off
 //! with `"off"` where its key allows that.
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    num::NonZeroUsize,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, Visitor};
+
+use crate::escape;
 
 /// Reads a TOML document.
 pub fn from_toml<T: DeserializeOwned>(source: &str) -> Result<T, TomlError> {
@@ -150,6 +156,24 @@ fn plain_words(message: &str) -> String {
         Some((_, name)) => format!("unknown key `{unknown}`; did you mean `{name}`?"),
         None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
     }
+}
+
+/// Writes a text as a TOML string.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            _ if escape::is_unsafe(c) => {
+                // Writing to a string does not fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`; never zero.
@@ -352,7 +376,7 @@ deserialize_setting!(
 mod tests {
     use serde::Deserialize;
 
-    use super::{Count, Limit, Size, TimeSpan, TomlError, from_toml};
+    use super::{Count, Limit, Size, TimeSpan, TomlError, from_toml, quoted};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -408,6 +432,20 @@ mod tests {
             limits("ping = \"20s\"").ping.unwrap().to_string(),
             "\"20s\""
         );
+    }
+
+    #[test]
+    fn quoted_text_reads_as_it_was() {
+        for text in [
+            "",
+            "plain",
+            "a \"b\" \\c",
+            "line\r\nbreak\t\u{1b}\u{202e}",
+            "你好",
+        ] {
+            let file: File = from_toml(&format!("listen = {}", quoted(text))).unwrap();
+            assert_eq!(file.listen.as_deref(), Some(text));
+        }
     }
 
     #[test]

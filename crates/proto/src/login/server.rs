@@ -25,6 +25,15 @@ pub struct LoginPolicy {
     pub max_attempts: NonZeroUsize,
 }
 
+impl LoginPolicy {
+    /// What is demanded where nothing else is configured: half a minute, and as many tries as
+    /// OpenSSH gives.
+    pub const DEFAULT: Self = Self {
+        deadline: Duration::from_secs(30),
+        max_attempts: NonZeroUsize::new(6).unwrap(),
+    };
+}
+
 /// A message that a client sent before it was logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginMessage<'a> {

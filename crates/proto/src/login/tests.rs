@@ -1,6 +1,6 @@
 //! The two halves of the login, each by itself and against each other, on simulated time.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -30,10 +30,7 @@ fn accounts() -> Accounts {
 }
 
 fn server() -> ServerLogin {
-    ServerLogin::new(LoginPolicy {
-        deadline: seconds(30),
-        max_attempts: NonZeroUsize::new(6).unwrap(),
-    })
+    ServerLogin::new(LoginPolicy::DEFAULT)
 }
 
 /// What a server does with one message: the time at which it answers, and how it goes on.

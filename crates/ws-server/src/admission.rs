@@ -1,0 +1,321 @@
+//! Who may come in: how many connections there are in all, and how many of them are not logged in,
+//! everywhere and from one address.
+//!
+//! The two are counted apart, so that peers who never log in do not hold the places of those who do.
+//! Whoever is over a cap is still let in as far as being told so, up to a margin; beyond that it is
+//! turned away without a word.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many connections over the cap are told that the server is full.
+const POLITE_MARGIN: usize = 64;
+
+/// The four caps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// All connections.
+    pub connections: usize,
+    /// Connections that are not logged in.
+    pub unauthenticated: usize,
+    /// Connections from one address that are not logged in.
+    pub unauthenticated_per_address: Option<usize>,
+    /// All connections from one address.
+    pub connections_per_address: Option<usize>,
+}
+
+impl Caps {
+    /// The caps that hold where the process may have so many descriptors: some of them are for the
+    /// margin, the listener and the log.
+    pub(crate) fn within(self, descriptors: usize) -> Self {
+        let connections = self
+            .connections
+            .min(descriptors.saturating_sub(POLITE_MARGIN).max(1));
+        Self {
+            connections,
+            unauthenticated: self.unauthenticated.min(connections),
+            ..self
+        }
+    }
+}
+
+/// The connections that count against the caps.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    caps: Caps,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: Share,
+    /// Connections that are there only to be told that there is no place for them.
+    polite: usize,
+    by_address: HashMap<AddressGroup, Share>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Share {
+    connections: usize,
+    unauthenticated: usize,
+}
+
+/// Addresses that are likely to be one peer: an IPv4 address, or an IPv6 network of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct AddressGroup(IpAddr);
+
+impl AddressGroup {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let network = u128::from(v6) >> 64 << 64;
+                Self(IpAddr::V6(Ipv6Addr::from(network)))
+            }
+            v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
+
+/// What a new connection may do.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// Ask for whatever it likes.
+    Open(Permit),
+    /// Be told that the server is full.
+    Full(Permit),
+    /// Nothing: there are more than enough that are being told.
+    Closed,
+}
+
+impl Admission {
+    /// Admits connections up to these caps.
+    pub(crate) fn new(caps: Caps) -> Self {
+        Self {
+            caps,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts a new connection in, which is not logged in.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
+        let group = AddressGroup::of(address);
+        let mut counts = self.counts();
+        let mine = counts.by_address.get(&group).copied().unwrap_or_default();
+        let below = |count: usize, cap: Option<usize>| cap.is_none_or(|cap| count < cap);
+        let open = counts.all.connections < self.caps.connections
+            && counts.all.unauthenticated < self.caps.unauthenticated
+            && below(mine.unauthenticated, self.caps.unauthenticated_per_address)
+            && below(mine.connections, self.caps.connections_per_address);
+        let permit = |standing| Permit {
+            admission: Arc::clone(self),
+            group,
+            standing,
+        };
+        if open {
+            for share in counts.shares(group) {
+                share.connections += 1;
+                share.unauthenticated += 1;
+            }
+            Entry::Open(permit(Standing::Unauthenticated))
+        } else if counts.polite < POLITE_MARGIN {
+            counts.polite += 1;
+            Entry::Full(permit(Standing::Polite))
+        } else {
+            Entry::Closed
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // A panic while the lock was held cannot have left a count half changed.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn shares(&mut self, group: AddressGroup) -> [&mut Share; 2] {
+        [&mut self.all, self.by_address.entry(group).or_default()]
+    }
+}
+
+/// A connection's place, which is free again when the permit is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    admission: Arc<Admission>,
+    group: AddressGroup,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Unauthenticated,
+    Authenticated,
+    Polite,
+}
+
+impl Permit {
+    /// The connection is logged in: its place among those that are not is free.
+    pub(crate) fn logged_in(&mut self) {
+        if self.standing == Standing::Unauthenticated {
+            self.standing = Standing::Authenticated;
+            let mut counts = self.admission.counts();
+            for share in counts.shares(self.group) {
+                share.unauthenticated -= 1;
+            }
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.admission.counts();
+        let unauthenticated = match self.standing {
+            Standing::Polite => {
+                counts.polite -= 1;
+                return;
+            }
+            Standing::Unauthenticated => 1,
+            Standing::Authenticated => 0,
+        };
+        for share in counts.shares(self.group) {
+            share.connections -= 1;
+            share.unauthenticated -= unauthenticated;
+        }
+        // An address that nobody is connected from costs nothing.
+        if counts
+            .by_address
+            .get(&self.group)
+            .is_some_and(|share| share.connections == 0)
+        {
+            counts.by_address.remove(&self.group);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use super::{Admission, Caps, Entry, POLITE_MARGIN, Permit};
+
+    const ROOMY: Caps = Caps {
+        connections: 1000,
+        unauthenticated: 1000,
+        unauthenticated_per_address: None,
+        connections_per_address: None,
+    };
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[track_caller]
+    fn open(admission: &Arc<Admission>, address: IpAddr) -> Permit {
+        match admission.enter(address) {
+            Entry::Open(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn assert_full(admission: &Arc<Admission>, address: IpAddr) {
+        assert!(matches!(admission.enter(address), Entry::Full(_)));
+    }
+
+    #[test]
+    fn one_more_than_the_cap_is_told_so_until_somebody_leaves() {
+        let admission = Arc::new(Admission::new(Caps {
+            connections: 2,
+            ..ROOMY
+        }));
+        let mut first = open(&admission, address(1));
+        let _second = open(&admission, address(2));
+        assert_full(&admission, address(3));
+        first.logged_in();
+        assert_full(&admission, address(3));
+        drop(first);
+        open(&admission, address(3));
+    }
+
+    #[test]
+    fn whoever_logs_in_frees_a_place_among_those_who_did_not() {
+        let admission = Arc::new(Admission::new(Caps {
+            unauthenticated: 1,
+            ..ROOMY
+        }));
+        let mut first = open(&admission, address(1));
+        assert_full(&admission, address(2));
+        first.logged_in();
+        first.logged_in();
+        let _second = open(&admission, address(2));
+        assert_full(&admission, address(3));
+    }
+
+    #[test]
+    fn one_address_cannot_take_the_places_of_others() {
+        let caps = Caps {
+            unauthenticated_per_address: Some(1),
+            connections_per_address: Some(2),
+            ..ROOMY
+        };
+        let admission = Arc::new(Admission::new(caps));
+        let mut first = open(&admission, address(1));
+        assert_full(&admission, address(1));
+        let _other = open(&admission, address(2));
+        first.logged_in();
+        let mut second = open(&admission, address(1));
+        second.logged_in();
+        assert_full(&admission, address(1));
+        drop(second);
+        open(&admission, address(1));
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_is_one_address() {
+        let caps = Caps {
+            connections_per_address: Some(1),
+            ..ROOMY
+        };
+        let admission = Arc::new(Admission::new(caps));
+        let _first = open(&admission, "2001:db8::1".parse().unwrap());
+        assert_full(&admission, "2001:db8::2".parse().unwrap());
+        let _neighbour = open(&admission, "2001:db8:0:1::1".parse().unwrap());
+        let _v4 = open(&admission, address(1));
+        assert_full(&admission, "::ffff:192.0.2.1".parse().unwrap());
+    }
+
+    #[test]
+    fn beyond_the_margin_nobody_is_told_anything() {
+        let admission = Arc::new(Admission::new(Caps {
+            connections: 1,
+            ..ROOMY
+        }));
+        let _first = open(&admission, address(1));
+        let told: Vec<_> = (0..POLITE_MARGIN)
+            .map(|_| admission.enter(address(2)))
+            .collect();
+        assert!(told.iter().all(|entry| matches!(entry, Entry::Full(_))));
+        assert!(matches!(admission.enter(address(2)), Entry::Closed));
+        drop(told);
+        assert_full(&admission, address(2));
+    }
+
+    #[test]
+    fn the_caps_leave_descriptors_for_the_margin() {
+        let caps = ROOMY.within(256);
+        assert_eq!((caps.connections, caps.unauthenticated), (192, 192));
+        assert_eq!(ROOMY.within(1 << 20), ROOMY);
+        assert_eq!(ROOMY.within(10).connections, 1);
+    }
+
+    #[test]
+    fn nothing_is_kept_about_addresses_that_have_left() {
+        let admission = Arc::new(Admission::new(ROOMY));
+        drop([open(&admission, address(1)), open(&admission, address(2))]);
+        let counts = admission.counts();
+        assert!(counts.by_address.is_empty());
+        assert_eq!((counts.all.connections, counts.all.unauthenticated), (0, 0));
+    }
+}

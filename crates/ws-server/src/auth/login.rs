@@ -1,0 +1,131 @@
+//! The login over an open WebSocket: drives [`ServerLogin`] and decides nothing itself.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use futures::future::{Either, select};
+use proto::{
+    close::CloseReason,
+    login::{LoginMessage, LoginPolicy, ServerAction, ServerLogin},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
+
+use super::{Authenticated, Verifier};
+use crate::session::{Ended, Incoming, Live, Message, Socket};
+
+/// A connection whose peer did not prove who it is. It is still to be closed.
+#[derive(Debug)]
+pub(crate) struct NotAuthenticated<S> {
+    /// The connection.
+    pub(crate) socket: Socket<S>,
+    /// Why it ends.
+    pub(crate) ended: Ended,
+    /// How many wrong tries there were.
+    pub(crate) wrong_tries: usize,
+}
+
+/// Logs the peer in by its first messages, within the deadline of the policy.
+pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: Socket<S>,
+    verifier: &Verifier,
+    policy: LoginPolicy,
+) -> Result<Authenticated<S>, NotAuthenticated<S>> {
+    let live = socket.registration().live();
+    let start = Instant::now();
+    let mut login = ServerLogin::new(policy);
+    let ended = loop {
+        match login.next(start.elapsed()) {
+            ServerAction::Read(until) => {
+                match wait(&live, start + until, receive(&mut socket)).await {
+                    Waited::Done(Ok(message)) => {
+                        login.received(borrow(&message), start.elapsed(), fastrand::f64());
+                    }
+                    Waited::Done(Err(ended)) => break ended,
+                    Waited::End(reason) => break Ended::ByUs(reason),
+                    // The next action says what the deadline means.
+                    Waited::Late => {}
+                }
+            }
+            ServerAction::Verify(credentials, _) => {
+                let verdict = verifier.verify(&credentials);
+                login.verified(verdict, start.elapsed(), fastrand::f64());
+            }
+            ServerAction::Wait(until) => {
+                if let Waited::End(reason) =
+                    wait(&live, start + until, std::future::pending::<()>()).await
+                {
+                    break Ended::ByUs(reason);
+                }
+            }
+            ServerAction::Send(text) => {
+                match wait(&live, start + policy.deadline, send(&mut socket, text)).await {
+                    Waited::Done(Ok(())) | Waited::Late => {}
+                    Waited::Done(Err(ended)) => break ended,
+                    Waited::End(reason) => break Ended::ByUs(reason),
+                }
+            }
+            ServerAction::LoggedIn(identity) => {
+                socket.lift_login_bound();
+                return Ok(Authenticated { socket, identity });
+            }
+            ServerAction::Close(reason) => break Ended::ByUs(reason),
+        }
+    };
+    Err(NotAuthenticated {
+        socket,
+        ended,
+        wrong_tries: login.wrong_tries(),
+    })
+}
+
+/// What came of waiting.
+enum Waited<T> {
+    Done(T),
+    /// The connection is told to end.
+    End(CloseReason),
+    /// The time is over.
+    Late,
+}
+
+/// Waits for something to be done, but not beyond a moment, nor beyond the end of the connection.
+async fn wait<T>(live: &Arc<Live>, until: Instant, work: impl Future<Output = T>) -> Waited<T> {
+    let end = poll_fn(|cx| match live.poll_ended(cx.waker()) {
+        Some(reason) => Poll::Ready(reason),
+        None => Poll::Pending,
+    });
+    match timeout_at(until, select(end, std::pin::pin!(work))).await {
+        Ok(Either::Left((reason, _))) => Waited::End(reason),
+        Ok(Either::Right((done, _))) => Waited::Done(done),
+        Err(_) => Waited::Late,
+    }
+}
+
+async fn receive<S>(socket: &mut Socket<S>) -> Result<Message, Ended>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match poll_fn(|cx| socket.poll_message(cx)).await? {
+            Incoming::Message(message) => return Ok(message),
+            Incoming::Control => {}
+        }
+    }
+}
+
+async fn send<S>(socket: &mut Socket<S>, text: &'static str) -> Result<(), Ended>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|cx| socket.poll_ready(cx)).await?;
+    socket.queue(text.into())?;
+    poll_fn(|cx| socket.poll_flush(cx)).await
+}
+
+fn borrow(message: &Message) -> LoginMessage<'_> {
+    match message {
+        Message::Text(text) => LoginMessage::Text(text),
+        Message::Binary(_) => LoginMessage::Binary,
+    }
+}

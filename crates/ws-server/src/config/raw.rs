@@ -1,0 +1,50 @@
+//! The configuration as its file writes it. A key that is left out has its default.
+
+use std::path::PathBuf;
+
+use proto::config::{Count, Limit, Size, TimeSpan};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) listen: Option<String>,
+    pub(super) credentials: Option<PathBuf>,
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) worker_threads: Option<Count>,
+    pub(super) login: RawLogin,
+    pub(super) limits: RawLimits,
+    pub(super) echo: RawEcho,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLogin {
+    pub(super) deadline: Option<TimeSpan>,
+    pub(super) max_attempts: Option<Count>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) handshake_deadline: Option<TimeSpan>,
+    pub(super) ping_interval: Option<Limit<TimeSpan>>,
+    pub(super) ping_timeout: Option<TimeSpan>,
+    pub(super) idle_timeout: Option<Limit<TimeSpan>>,
+    pub(super) write_deadline: Option<TimeSpan>,
+    pub(super) close_deadline: Option<TimeSpan>,
+    pub(super) drain_deadline: Option<TimeSpan>,
+    pub(super) max_message_bytes: Option<Size>,
+    pub(super) max_control_frames_per_second: Option<Limit<Count>>,
+    pub(super) max_connections: Option<Count>,
+    pub(super) max_unauthenticated: Option<Count>,
+    pub(super) max_unauthenticated_per_address: Option<Limit<Count>>,
+    pub(super) max_connections_per_address: Option<Limit<Count>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawEcho {
+    pub(super) prefix: Option<String>,
+}

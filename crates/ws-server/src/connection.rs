@@ -1,0 +1,122 @@
+//! The walk of one connection, from its first byte to its last.
+
+use std::{
+    convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant,
+};
+
+use futures::FutureExt as _;
+use proto::close::CloseReason;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::{debug, info};
+
+use crate::{
+    admission::Permit,
+    auth::{NotAuthenticated, log_in},
+    handshake::Standing,
+    http::{Door, Exchange, exchange},
+    server::Shared,
+    session::{ConnectionId, Ended, Session, Socket},
+};
+
+/// Serves a connection until its HTTP exchange is over. If that was an upgrade, a fresh task goes
+/// on: what the exchange needed is then freed, and a session is small.
+pub(crate) async fn serve<S>(
+    io: S,
+    peer: SocketAddr,
+    permit: Permit,
+    standing: Standing,
+    shared: Arc<Shared>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let id = shared.live.next_id();
+    let door = Door {
+        rules: &shared.rules,
+        standing,
+        drain: &shared.drain,
+        handshake_deadline: shared.limits.handshake_deadline,
+        close_deadline: shared.limits.close_deadline,
+    };
+    match exchange(io, door).await {
+        Exchange::Upgraded(io, leftovers) => {
+            let registration = shared.live.register(id);
+            let socket = Socket::new(io, leftovers, Arc::clone(&shared.limits), registration);
+            let session = serve_socket(socket, peer, permit, Arc::clone(&shared));
+            shared.tasks.spawn(session);
+        }
+        Exchange::Refused(refusal) => {
+            let status = refusal.status().as_u16();
+            debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
+        }
+        Exchange::Malformed(error) => {
+            debug!(connection = %id, %peer, %error, "not a handshake");
+        }
+        Exchange::Late => debug!(connection = %id, %peer, "no handshake in time"),
+        Exchange::Gone => debug!(connection = %id, %peer, "gone before a handshake"),
+    }
+}
+
+/// Serves a connection from its upgrade on: login, service, end.
+async fn serve_socket<S>(
+    socket: Socket<S>,
+    peer: SocketAddr,
+    mut permit: Permit,
+    shared: Arc<Shared>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let id = socket.registration().id();
+    // The login is boxed because its state would make each session bigger that comes after it.
+    let authenticated = match Box::pin(log_in(socket, &shared.verifier, shared.login)).await {
+        Ok(authenticated) => authenticated,
+        Err(NotAuthenticated {
+            socket,
+            ended,
+            wrong_tries,
+        }) => {
+            log_failure(id, peer, &ended, wrong_tries);
+            return socket.close(&ended).await;
+        }
+    };
+    permit.logged_in();
+    let mut session = Session::new(authenticated);
+    let opened_at = Instant::now();
+    info!(connection = %id, %peer, user = %session.identity().user(), "session opened");
+    let ended = until_ended(shared.service.run(&mut session)).await;
+    let counts = session.counts();
+    info!(
+        connection = %id,
+        %peer,
+        user = %session.identity().user(),
+        cause = %ended,
+        code = ended.code().map(|code| code.0),
+        seconds = opened_at.elapsed().as_secs_f64(),
+        messages_in = counts.messages_in,
+        bytes_in = counts.bytes_in,
+        messages_out = counts.messages_out,
+        bytes_out = counts.bytes_out,
+        "session ended"
+    );
+    session.close(&ended).await;
+}
+
+/// Runs a service to its end. A panic in it ends its session and nothing else.
+async fn until_ended(service: impl Future<Output = Result<Infallible, Ended>>) -> Ended {
+    match AssertUnwindSafe(service).catch_unwind().await {
+        Ok(Err(ended)) => ended,
+        Ok(Ok(never)) => match never {},
+        Err(_) => Ended::ByUs(CloseReason::Internal),
+    }
+}
+
+/// A guess that failed is for the operator to see; a peer that just went is not.
+fn log_failure(id: ConnectionId, peer: SocketAddr, ended: &Ended, wrong_tries: usize) {
+    if wrong_tries > 0 {
+        info!(connection = %id, %peer, cause = %ended, wrong_tries, "login failed");
+    } else {
+        debug!(connection = %id, %peer, cause = %ended, "not logged in");
+    }
+}
+
+#[cfg(test)]
+mod tests;

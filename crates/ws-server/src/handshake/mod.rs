@@ -1,0 +1,253 @@
+//! What a request head gets: an upgrade, or a refusal that says what was wrong (RFC 6455 section
+//! 4.2, RFC 9110, RFC 9112 section 3.2).
+//!
+//! [`decide`] is pure. Nothing of the request is reflected in an answer but a subprotocol that is
+//! configured here.
+
+mod origin;
+mod refusal;
+
+use std::fmt;
+
+use http::{
+    HeaderMap, HeaderName, Method, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    },
+    request::Parts,
+    uri::{Authority, Scheme},
+};
+use proto::key::Key;
+
+pub use self::{
+    origin::{Origin, OriginError},
+    refusal::Refusal,
+};
+
+/// The only version of the protocol that there is.
+pub(crate) const WEBSOCKET_VERSION: &str = "13";
+
+/// The path that is served.
+const PATH: &str = "/";
+
+/// What the configuration says about handshakes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Whose pages may connect, besides our own host's.
+    pub allowed_origins: Vec<AllowedOrigin>,
+    /// The subprotocols that are spoken here, the best first.
+    pub subprotocols: Vec<String>,
+}
+
+/// An entry of the list of allowed origins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    /// Pages without an origin of their own, which say `null`.
+    Null,
+    /// Pages of this origin.
+    Of(Origin),
+}
+
+impl fmt::Display for AllowedOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Of(origin) => origin.fmt(f),
+        }
+    }
+}
+
+/// Whether the server takes anybody in at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Open,
+    /// There is no place left.
+    Full,
+    /// It is shutting down.
+    Draining,
+}
+
+/// What a request gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The connection becomes a WebSocket.
+    Upgrade(Upgrade),
+    /// The request is refused.
+    Refuse(Refusal),
+}
+
+/// What the answer to a good handshake says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The value of `Sec-WebSocket-Accept`.
+    pub accept: String,
+    /// The subprotocol that both sides speak.
+    pub subprotocol: Option<String>,
+}
+
+/// Decides what a request gets. The first rule that applies decides.
+pub fn decide(head: &Parts, rules: &Rules, standing: Standing) -> Decision {
+    match check(head, rules, standing) {
+        Ok(upgrade) => Decision::Upgrade(upgrade),
+        Err(refusal) => Decision::Refuse(refusal),
+    }
+}
+
+fn check(head: &Parts, rules: &Rules, standing: Standing) -> Result<Upgrade, Refusal> {
+    let host = check_form(head)?;
+    match standing {
+        Standing::Open => {}
+        Standing::Full => return Err(Refusal::Full),
+        Standing::Draining => return Err(Refusal::Draining),
+    }
+    if head.uri.path() != PATH {
+        return Err(Refusal::UnknownPath);
+    }
+    if head.method != Method::GET {
+        return Err(Refusal::Method);
+    }
+    check_upgrade(&head.headers)?;
+    let key = head.headers.get(SEC_WEBSOCKET_KEY).ok_or(Refusal::NoKey)?;
+    let key = key
+        .to_str()
+        .ok()
+        .and_then(|key| Key::parse(key).ok())
+        .ok_or(Refusal::BadKey)?;
+    if let Some(origin) = head.headers.get(ORIGIN) {
+        check_origin(origin.to_str().ok(), &host, &rules.allowed_origins)?;
+    }
+    Ok(Upgrade {
+        accept: key.accept(),
+        subprotocol: subprotocol(&head.headers, rules),
+    })
+}
+
+/// Checks that the request is well formed, and yields the host that it is for.
+fn check_form(head: &Parts) -> Result<Authority, Refusal> {
+    if head.version != Version::HTTP_11 {
+        return Err(Refusal::HttpVersion);
+    }
+    let host = single(&head.headers, &HOST)?.ok_or(Refusal::NoHost)?;
+    let host = host
+        .to_str()
+        .ok()
+        .and_then(parse_host)
+        .ok_or(Refusal::BadHost)?;
+    check_target(head, &host)?;
+    for name in [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, ORIGIN] {
+        single(&head.headers, &name)?;
+    }
+    let announces_body = head.headers.contains_key(TRANSFER_ENCODING)
+        || head
+            .headers
+            .get_all(CONTENT_LENGTH)
+            .iter()
+            .any(|length| length != "0");
+    if announces_body {
+        Err(Refusal::Body)
+    } else {
+        Ok(host)
+    }
+}
+
+/// The value of a field that may stand in a request once at most.
+fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h http::HeaderValue>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        Err(Refusal::Repeated)
+    } else {
+        Ok(first)
+    }
+}
+
+/// A host with an optional port, and nothing else.
+fn parse_host(text: &str) -> Option<Authority> {
+    let authority: Authority = text.parse().ok()?;
+    let after_host = authority.as_str().strip_prefix(authority.host())?;
+    let port_is_valid = after_host.is_empty() || authority.port_u16().is_some();
+    (!authority.host().is_empty() && port_is_valid).then_some(authority)
+}
+
+/// A target is a path, or an absolute URI of the very host that the request names.
+fn check_target(head: &Parts, host: &Authority) -> Result<(), Refusal> {
+    let uri = &head.uri;
+    match (uri.scheme(), uri.authority()) {
+        (None, None) if uri.path().starts_with('/') => Ok(()),
+        (Some(scheme), Some(authority)) => {
+            let is_http = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+            let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+            let same = authority.host().eq_ignore_ascii_case(host.host())
+                && authority.port_u16().unwrap_or(default) == host.port_u16().unwrap_or(default)
+                && !authority.as_str().contains('@');
+            if is_http && same {
+                Ok(())
+            } else {
+                Err(Refusal::Target)
+            }
+        }
+        _ => Err(Refusal::Target),
+    }
+}
+
+fn check_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
+    if !has_token(headers, &UPGRADE, "websocket") {
+        Err(Refusal::NoUpgrade)
+    } else if !has_token(headers, &CONNECTION, "upgrade") {
+        Err(Refusal::NoConnectionUpgrade)
+    } else if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != WEBSOCKET_VERSION)
+    {
+        Err(Refusal::WebSocketVersion)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_origin(
+    origin: Option<&str>,
+    host: &Authority,
+    allowed: &[AllowedOrigin],
+) -> Result<(), Refusal> {
+    let origin = origin.ok_or(Refusal::Origin)?;
+    let allowed = if origin == "null" {
+        allowed.contains(&AllowedOrigin::Null)
+    } else {
+        let origin = Origin::parse(origin).map_err(|_| Refusal::Origin)?;
+        origin.is_of_host(host) || allowed.contains(&AllowedOrigin::Of(origin))
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(Refusal::Origin)
+    }
+}
+
+/// The first of our subprotocols that the client offers.
+fn subprotocol(headers: &HeaderMap, rules: &Rules) -> Option<String> {
+    let mut ours = rules.subprotocols.iter();
+    let offered = |name: &str| tokens(headers, &SEC_WEBSOCKET_PROTOCOL).any(|token| token == name);
+    ours.find(|name| offered(name)).cloned()
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+/// The elements of a list that may be spread over several fields.
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let values = headers.get_all(name).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! The origin of a web page (RFC 6454).
+
+use http::uri::Authority;
+
+/// Scheme, host and port, in lower case and with the port filled in where the scheme has one, so
+/// that two ways to write the same origin are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+/// A text that is not an [`Origin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is written as scheme://host or scheme://host:port, with nothing behind it")]
+pub struct OriginError;
+
+impl Origin {
+    /// Reads `scheme://host[:port]`.
+    pub fn parse(text: &str) -> Result<Self, OriginError> {
+        let (scheme, authority) = text.split_once("://").ok_or(OriginError)?;
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        let authority = super::parse_host(authority).ok_or(OriginError)?;
+        if !is_scheme || authority.as_str().contains('@') {
+            return Err(OriginError);
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        let port = authority.port_u16().or(default_port(&scheme));
+        Ok(Self {
+            host: authority.host().to_ascii_lowercase(),
+            port,
+            scheme,
+        })
+    }
+
+    /// Whether it is the origin of web pages that come from this very host and port.
+    pub(super) fn is_of_host(&self, host: &Authority) -> bool {
+        matches!(self.scheme.as_str(), "http" | "https")
+            && self.host.eq_ignore_ascii_case(host.host())
+            && self.port == host.port_u16().or(default_port(&self.scheme))
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match self.port {
+            Some(port) if Some(port) != default_port(&self.scheme) => write!(f, ":{port}"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, OriginError};
+
+    #[test]
+    fn two_ways_to_write_an_origin_are_equal() {
+        for (one, other) in [
+            ("https://example.org", "HTTPS://Example.ORG:443"),
+            ("http://example.org", "http://example.org:80"),
+            ("http://[::1]:5678", "http://[::1]:5678"),
+        ] {
+            assert_eq!(Origin::parse(one), Origin::parse(other));
+        }
+        assert_ne!(
+            Origin::parse("http://example.org"),
+            Origin::parse("https://example.org")
+        );
+        assert_eq!(
+            Origin::parse("https://Example.org:443")
+                .unwrap()
+                .to_string(),
+            "https://example.org"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_an_origin() {
+        for text in [
+            "",
+            "null",
+            "example.org",
+            "https://",
+            "https://example.org/",
+            "https://example.org/page",
+            "https://user@example.org",
+            "https://example.org:",
+            "https://example.org:99999",
+            "https://exa mple.org",
+            "1https://example.org",
+        ] {
+            assert_eq!(Origin::parse(text), Err(OriginError), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Every row of the decision, by table.
+
+use http::{Request, request::Parts};
+use proptest::prelude::*;
+
+use super::{AllowedOrigin, Decision, Origin, Refusal, Rules, Standing, decide};
+
+/// A good request, changed as each case likes.
+struct Head {
+    request_line: (&'static str, &'static str, http::Version),
+    fields: Vec<(&'static str, &'static str)>,
+}
+
+impl Head {
+    fn good() -> Self {
+        Self {
+            request_line: ("GET", "/", http::Version::HTTP_11),
+            fields: vec![
+                ("Host", "server.example.com:5678"),
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+                ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                ("Sec-WebSocket-Version", "13"),
+            ],
+        }
+    }
+
+    fn method(mut self, method: &'static str) -> Self {
+        self.request_line.0 = method;
+        self
+    }
+
+    fn target(mut self, target: &'static str) -> Self {
+        self.request_line.1 = target;
+        self
+    }
+
+    fn version(mut self, version: http::Version) -> Self {
+        self.request_line.2 = version;
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|field| field.0 != name);
+        self
+    }
+
+    fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.fields.push((name, value));
+        self
+    }
+
+    fn set(self, name: &'static str, value: &'static str) -> Self {
+        self.without(name).with(name, value)
+    }
+
+    fn parts(&self) -> Parts {
+        let (method, target, version) = self.request_line;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .version(version);
+        for (name, value) in &self.fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn decide(&self) -> Decision {
+        decide(&self.parts(), &rules(), Standing::Open)
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        allowed_origins: vec![AllowedOrigin::Of(
+            Origin::parse("https://page.example.org").unwrap(),
+        )],
+        subprotocols: vec!["chat.v2".to_owned(), "chat".to_owned()],
+    }
+}
+
+#[track_caller]
+fn assert_upgrades(head: &Head) {
+    match head.decide() {
+        Decision::Upgrade(upgrade) => assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        Decision::Refuse(refusal) => panic!("refused: {}", refusal.text()),
+    }
+}
+
+#[track_caller]
+fn assert_refused(cases: Vec<(Head, Refusal)>) {
+    for (index, (head, refusal)) in cases.into_iter().enumerate() {
+        assert_eq!(
+            head.decide(),
+            Decision::Refuse(refusal),
+            "case {index}: {:?}",
+            head.fields
+        );
+    }
+}
+
+#[test]
+fn upgrades_a_good_request_however_it_is_written() {
+    assert_upgrades(&Head::good());
+    assert_upgrades(&Head::good().set("Upgrade", "h2c, WebSocket"));
+    assert_upgrades(&Head::good().set("Connection", "keep-alive, upgrade"));
+    assert_upgrades(
+        &Head::good()
+            .set("Connection", "keep-alive")
+            .with("Connection", "UPGRADE"),
+    );
+    assert_upgrades(&Head::good().set("Host", "[::1]:5678"));
+    assert_upgrades(&Head::good().set("Host", "localhost"));
+    assert_upgrades(&Head::good().target("/?token=secret"));
+    assert_upgrades(&Head::good().target("http://SERVER.example.com:5678/"));
+    assert_upgrades(&Head::good().with("Content-Length", "0"));
+    assert_upgrades(&Head::good().with("Cookie", "a=b").with("Cookie", "c=d"));
+    assert_upgrades(&Head::good().with("Sec-WebSocket-Extensions", "permessage-deflate"));
+}
+
+#[test]
+fn refuses_what_is_malformed() {
+    let good = Head::good;
+    assert_refused(vec![
+        (good().version(http::Version::HTTP_10), Refusal::HttpVersion),
+        (good().version(http::Version::HTTP_2), Refusal::HttpVersion),
+        (good().without("Host"), Refusal::NoHost),
+        (
+            good().with("Host", "server.example.com:5678"),
+            Refusal::Repeated,
+        ),
+        (good().set("Host", ""), Refusal::BadHost),
+        (good().set("Host", "server example.com"), Refusal::BadHost),
+        (good().set("Host", "server.example.com:"), Refusal::BadHost),
+        (
+            good().set("Host", "server.example.com:http"),
+            Refusal::BadHost,
+        ),
+        (
+            good().set("Host", "server.example.com:99999"),
+            Refusal::BadHost,
+        ),
+        (
+            good().set("Host", "user@server.example.com"),
+            Refusal::BadHost,
+        ),
+        (good().set("Host", "server.example.com/"), Refusal::BadHost),
+        (good().set("Host", "ünï.example.com"), Refusal::BadHost),
+        (good().target("http://other.example.com/"), Refusal::Target),
+        (good().target("http://server.example.com/"), Refusal::Target),
+        (
+            good().target("ftp://server.example.com:5678/"),
+            Refusal::Target,
+        ),
+        (good().method("OPTIONS").target("*"), Refusal::Target),
+        (
+            good().method("CONNECT").target("server.example.com:5678"),
+            Refusal::Target,
+        ),
+        (
+            good().with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            Refusal::Repeated,
+        ),
+        (
+            good().with("Sec-WebSocket-Version", "13"),
+            Refusal::Repeated,
+        ),
+        (
+            good().with("Origin", "http://a").with("Origin", "http://a"),
+            Refusal::Repeated,
+        ),
+        (good().with("Content-Length", "1"), Refusal::Body),
+        (good().with("Transfer-Encoding", "chunked"), Refusal::Body),
+    ]);
+}
+
+#[test]
+fn refuses_what_is_not_a_handshake() {
+    let good = Head::good;
+    assert_refused(vec![
+        (good().target("/chat"), Refusal::UnknownPath),
+        (good().target("/chat").method("POST"), Refusal::UnknownPath),
+        (good().target("//"), Refusal::UnknownPath),
+        (good().method("POST"), Refusal::Method),
+        (good().method("HEAD").without("Upgrade"), Refusal::Method),
+        (good().without("Upgrade"), Refusal::NoUpgrade),
+        (good().set("Upgrade", "websockets"), Refusal::NoUpgrade),
+        (good().without("Connection"), Refusal::NoConnectionUpgrade),
+        (
+            good().set("Connection", "close"),
+            Refusal::NoConnectionUpgrade,
+        ),
+        (
+            good().without("Sec-WebSocket-Version"),
+            Refusal::WebSocketVersion,
+        ),
+        (
+            good().set("Sec-WebSocket-Version", "8"),
+            Refusal::WebSocketVersion,
+        ),
+        (
+            good().set("Sec-WebSocket-Version", "13, 8"),
+            Refusal::WebSocketVersion,
+        ),
+        (good().without("Sec-WebSocket-Key"), Refusal::NoKey),
+        (
+            good().set("Sec-WebSocket-Key", "too short"),
+            Refusal::BadKey,
+        ),
+        (
+            good().set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ"),
+            Refusal::BadKey,
+        ),
+    ]);
+}
+
+#[test]
+fn pages_of_other_origins_may_not_connect() {
+    for (host, origin) in [
+        ("server.example.com:5678", "http://server.example.com:5678"),
+        ("Server.Example.com:5678", "https://server.example.COM:5678"),
+        ("server.example.com", "https://server.example.com"),
+        ("server.example.com", "http://server.example.com:80"),
+        ("server.example.com:443", "https://server.example.com"),
+        ("server.example.com:5678", "https://page.example.org"),
+        ("server.example.com:5678", "https://PAGE.example.org:443"),
+    ] {
+        assert_upgrades(&Head::good().set("Host", host).with("Origin", origin));
+    }
+    let from = |origin| (Head::good().with("Origin", origin), Refusal::Origin);
+    assert_refused(vec![
+        from("https://evil.example.org"),
+        from("http://page.example.org"),
+        from("https://page.example.org.evil.example"),
+        from("https://page.example.org:8443"),
+        from("http://server.example.com"),
+        from("ws://server.example.com:5678"),
+        from("file://server.example.com:5678"),
+        from("null"),
+        from(""),
+        from("not an origin"),
+        from("https://page.example.org/"),
+        from("ünï"),
+    ]);
+}
+
+#[test]
+fn pages_without_an_origin_connect_only_where_that_is_listed() {
+    let head = Head::good().with("Origin", "null").parts();
+    let rules = Rules {
+        allowed_origins: vec![AllowedOrigin::Null],
+        ..Rules::default()
+    };
+    assert!(matches!(
+        decide(&head, &rules, Standing::Open),
+        Decision::Upgrade(_)
+    ));
+}
+
+#[test]
+fn only_a_configured_subprotocol_that_was_offered_is_chosen() {
+    for (offered, chosen) in [
+        ("chat", Some("chat")),
+        ("chat, chat.v2", Some("chat.v2")),
+        ("superchat", None),
+        ("CHAT", None),
+    ] {
+        match Head::good()
+            .with("Sec-WebSocket-Protocol", offered)
+            .decide()
+        {
+            Decision::Upgrade(upgrade) => assert_eq!(upgrade.subprotocol.as_deref(), chosen),
+            Decision::Refuse(refusal) => panic!("refused: {}", refusal.text()),
+        }
+    }
+}
+
+#[test]
+fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
+    for (standing, refusal) in [
+        (Standing::Full, Refusal::Full),
+        (Standing::Draining, Refusal::Draining),
+    ] {
+        for head in [
+            Head::good(),
+            Head::good().target("/nowhere"),
+            Head::good().method("POST"),
+        ] {
+            assert_eq!(
+                decide(&head.parts(), &rules(), standing),
+                Decision::Refuse(refusal)
+            );
+        }
+        let malformed = Head::good().without("Host").parts();
+        assert_eq!(
+            decide(&malformed, &rules(), standing),
+            Decision::Refuse(Refusal::NoHost)
+        );
+    }
+}
+
+#[test]
+fn refusals_carry_what_their_status_demands() {
+    let field = |refusal: Refusal, name: &str| {
+        let response = refusal.response();
+        response
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(field(Refusal::Full, "retry-after").as_deref(), Some("5"));
+    assert_eq!(
+        field(Refusal::Draining, "retry-after").as_deref(),
+        Some("5")
+    );
+    assert_eq!(field(Refusal::Method, "allow").as_deref(), Some("GET"));
+    for refusal in [
+        Refusal::NoUpgrade,
+        Refusal::NoConnectionUpgrade,
+        Refusal::WebSocketVersion,
+    ] {
+        assert_eq!(field(refusal, "upgrade").as_deref(), Some("websocket"));
+        assert_eq!(
+            field(refusal, "connection").as_deref(),
+            Some("Upgrade, close")
+        );
+        assert_eq!(
+            field(refusal, "sec-websocket-version").as_deref(),
+            Some("13")
+        );
+    }
+    assert_eq!(
+        field(Refusal::Origin, "connection").as_deref(),
+        Some("close")
+    );
+}
+
+#[test]
+fn a_refusal_can_be_written_without_an_http_library() {
+    assert_eq!(
+        String::from_utf8(Refusal::Draining.bytes()).unwrap(),
+        "HTTP/1.1 503 Service Unavailable\r\n\
+         content-type: text/plain; charset=utf-8\r\n\
+         connection: close\r\n\
+         retry-after: 5\r\n\
+         content-length: 45\r\n\r\n\
+         the server is shutting down, try again later\n"
+    );
+}
+
+proptest! {
+    /// No mix of fields makes it panic, or upgrade without a right accept value.
+    #[test]
+    fn any_head_is_decided(
+        method in "[A-Z]{1,8}",
+        target in prop_oneof![Just("/".to_owned()), "/[!-~&&[^ #<>\"{}|\\\\^`]]{0,12}"],
+        fields in proptest::collection::vec(
+            (
+                prop_oneof![
+                    Just("host"), Just("upgrade"), Just("connection"), Just("origin"),
+                    Just("sec-websocket-key"), Just("sec-websocket-version"),
+                    Just("sec-websocket-protocol"), Just("content-length"),
+                ],
+                prop_oneof![
+                    Just("a".to_owned()), Just("websocket".to_owned()), Just("13".to_owned()),
+                    Just("dGhlIHNhbXBsZSBub25jZQ==".to_owned()), "[ -~]{0,20}",
+                ],
+            ),
+            0..12,
+        ),
+    ) {
+        let mut request = Request::builder().method(method.as_str()).uri(target);
+        for (name, value) in &fields {
+            request = request.header(*name, value.as_str());
+        }
+        if let Ok(request) = request.body(()) {
+            let decision = decide(&request.into_parts().0, &rules(), Standing::Open);
+            if let Decision::Upgrade(upgrade) = decision {
+                prop_assert_eq!(upgrade.accept.len(), 28);
+            }
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The HTTP side of a connection: one request head, one answer.
+//!
+//! hyper reads the head and writes the answer; after an upgrade the bare stream is taken back from
+//! it, with whatever was read beyond the head. Nothing of the request outlives this module: one of
+//! its header values would keep all of its buffers alive.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, poll_fn, ready},
+    pin::pin,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::handshake::{Decision, Refusal, Rules, Standing, Upgrade, decide};
+
+/// The greatest length of a request head.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The greatest number of fields in a request head.
+const HEAD_FIELDS: usize = 100;
+
+/// What decides about the one request of a connection.
+#[derive(Debug)]
+pub(crate) struct Door<'a> {
+    /// What the configuration says about handshakes.
+    pub(crate) rules: &'a Rules,
+    /// Whether there was a place for the connection when it came.
+    pub(crate) standing: Standing,
+    /// Cancelled when the server shuts down.
+    pub(crate) drain: &'a CancellationToken,
+    /// How long the whole exchange may take.
+    pub(crate) handshake_deadline: Duration,
+    /// How long a client may take to read a refusal.
+    pub(crate) close_deadline: Duration,
+}
+
+/// How the exchange went.
+#[derive(Debug)]
+pub(crate) enum Exchange<S> {
+    /// The stream is a WebSocket's now; these bytes came behind the head.
+    Upgraded(S, Bytes),
+    /// The request was refused, and the connection is over.
+    Refused(Refusal),
+    /// What came was not a request, and the connection is over.
+    Malformed(hyper::Error),
+    /// No whole request came in time, and the connection is over.
+    Late,
+    /// The peer went before it had asked for anything.
+    Gone,
+}
+
+/// Reads one request and answers it, within the handshake deadline.
+pub(crate) async fn exchange<S>(io: S, door: Door<'_>) -> Exchange<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let deadline = Instant::now() + door.handshake_deadline;
+    let decision = OnceLock::new();
+    let answerer = Answerer {
+        door: &door,
+        decision: &decision,
+    };
+    // Every answer but an upgrade says `Connection: close`, so there is one request. To switch
+    // keep-alive off would have hyper say it in an upgrade, too.
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(io), answerer);
+    let served = {
+        let serve = async {
+            let undecided = pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
+            match select(undecided, pin!(door.drain.cancelled())).await {
+                Either::Left((served, _)) => Some(served),
+                // What was decided before is answered to the end.
+                Either::Right(((), serve)) if decision.get().is_some() => Some(serve.await),
+                Either::Right(((), _)) => None,
+            }
+        };
+        timeout_at(deadline, serve).await
+    };
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let mut io = io.into_inner();
+    match (served, decision.into_inner()) {
+        (Err(_), _) => Exchange::Late,
+        (Ok(Some(Ok(()))), Some(Decision::Upgrade(_))) => Exchange::Upgraded(io, read_buf),
+        (Ok(Some(Ok(()))), Some(Decision::Refuse(refusal))) => {
+            let _ = timeout(door.close_deadline, let_it_be_read(&mut io)).await;
+            Exchange::Refused(refusal)
+        }
+        (Ok(Some(Ok(()))), None) => Exchange::Gone,
+        (Ok(Some(Err(error))), _) => {
+            // hyper has answered what it could make sense of.
+            let _ = timeout(door.close_deadline, let_it_be_read(&mut io)).await;
+            Exchange::Malformed(error)
+        }
+        (Ok(None), _) => {
+            let _ = timeout(door.close_deadline, async {
+                io.write_all(&Refusal::Draining.bytes()).await?;
+                let_it_be_read(&mut io).await
+            })
+            .await;
+            Exchange::Refused(Refusal::Draining)
+        }
+    }
+}
+
+/// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the
+/// connection before the answer was read.
+async fn let_it_be_read<S>(io: &mut S) -> std::io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    io.shutdown().await?;
+    let mut dropped = [0; 4096];
+    while io.read(&mut dropped).await? > 0 {}
+    Ok(())
+}
+
+/// Answers the one request of a connection, and remembers the decision.
+struct Answerer<'a> {
+    door: &'a Door<'a>,
+    decision: &'a OnceLock<Decision>,
+}
+
+impl Service<Request<Incoming>> for Answerer<'_> {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<String>, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (head, _) = request.into_parts();
+        let standing = if self.door.drain.is_cancelled() {
+            Standing::Draining
+        } else {
+            self.door.standing
+        };
+        let decision = decide(&head, self.door.rules, standing);
+        let response = match &decision {
+            Decision::Upgrade(upgrade) => switching_protocols(upgrade),
+            Decision::Refuse(refusal) => refusal.response(),
+        };
+        // There is no second request that could have been decided about.
+        let _ = self.decision.set(decision);
+        ready(Ok(response))
+    }
+}
+
+fn switching_protocols(upgrade: &Upgrade) -> Response<String> {
+    let mut response = Response::new(String::new());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let value = |text: &str| {
+        HeaderValue::from_str(text).expect("base64 and configured tokens are field values")
+    };
+    headers.insert(SEC_WEBSOCKET_ACCEPT, value(&upgrade.accept));
+    if let Some(subprotocol) = &upgrade.subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, value(subprotocol));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Door, Exchange, exchange};
+    use crate::handshake::{Refusal, Rules, Standing};
+
+    const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+                        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                        Sec-WebSocket-Version: 13\r\n\r\n";
+
+    async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStream> {
+        let rules = Rules::default();
+        let door = Door {
+            rules: &rules,
+            standing: Standing::Open,
+            drain: &drain,
+            handshake_deadline: Duration::from_secs(10),
+            close_deadline: Duration::from_secs(5),
+        };
+        exchange(io, door).await
+    }
+
+    /// Sends some bytes, ends the client's side if asked to, and reads all of the answer.
+    async fn ask(request: &[u8]) -> (String, Exchange<DuplexStream>) {
+        let (mut client, io) = duplex(64);
+        let answer = async {
+            // The server may stop reading before the end.
+            let _ = client.write_all(request).await;
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            drop(client);
+            String::from_utf8(answer).unwrap()
+        };
+        tokio::join!(answer, serve(io, CancellationToken::new()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upgrade_yields_the_stream_and_what_came_behind_the_head() {
+        let (mut client, io) = duplex(4096);
+        client.write_all(GOOD.as_bytes()).await.unwrap();
+        client.write_all(b"frames").await.unwrap();
+        let Exchange::Upgraded(mut io, mut behind) = serve(io, CancellationToken::new()).await
+        else {
+            panic!("not upgraded")
+        };
+        let mut head = vec![0; 1024];
+        let len = client.read(&mut head).await.unwrap();
+        let head = std::str::from_utf8(&head[..len]).unwrap().to_lowercase();
+        assert!(
+            head.starts_with("http/1.1 101 switching protocols\r\n"),
+            "{head}"
+        );
+        for field in [
+            "upgrade: websocket",
+            "connection: upgrade",
+            "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=",
+        ] {
+            assert!(head.contains(&format!("{field}\r\n")), "{head}");
+        }
+        assert!(
+            !head.contains("close") && !head.contains("extensions"),
+            "{head}"
+        );
+        // Some may still be in the stream.
+        if behind.len() < 6 {
+            let mut rest = vec![0; 6 - behind.len()];
+            io.read_exact(&mut rest).await.unwrap();
+            behind = [&behind[..], &rest].concat().into();
+        }
+        assert_eq!(&behind[..], b"frames");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_written_whole_and_ends_the_connection() {
+        let (answer, exchange) = ask(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert!(
+            matches!(exchange, Exchange::Refused(Refusal::UnknownPath)),
+            "{exchange:?}"
+        );
+        assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+        let lower = answer.to_lowercase();
+        assert!(lower.contains("connection: close\r\n"), "{answer}");
+        assert!(lower.contains("content-length: 30\r\n"), "{answer}");
+        assert!(
+            answer.ends_with("\r\n\r\nthere is nothing at this path\n"),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_request_is_refused_by_the_http_library() {
+        let long = format!(
+            "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+            "x".repeat(20_000)
+        );
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(101));
+        for (request, status) in [
+            (
+                &b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a TLS hello"[..],
+                "400",
+            ),
+            (b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", "400"),
+            (b"GET / HTTP/1.1\r\nHost: local\0host\r\n\r\n", "400"),
+            (b"GET / HTTP/1.1\r\nHost: local\rhost\r\n\r\n", "400"),
+            (b"hello\r\n\r\n", "400"),
+            (long.as_bytes(), "431"),
+            (many.as_bytes(), "431"),
+        ] {
+            let (answer, exchange) = ask(request).await;
+            assert!(matches!(exchange, Exchange::Malformed(_)), "{exchange:?}");
+            let start = format!("HTTP/1.1 {status} ");
+            assert!(
+                answer.starts_with(&start),
+                "{:?}: {answer}",
+                &request[..request.len().min(50)]
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_come_in_time_ends_the_connection() {
+        let (mut client, io) = duplex(64);
+        client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let start = tokio::time::Instant::now();
+        let exchange = serve(io, CancellationToken::new()).await;
+        assert!(matches!(exchange, Exchange::Late), "{exchange:?}");
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_is_for_the_whole_head_and_not_for_each_byte() {
+        let (mut client, io) = duplex(64);
+        let drip = async {
+            for byte in GOOD.bytes() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if client.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let start = tokio::time::Instant::now();
+        let serve = async { (serve(io, CancellationToken::new()).await, start.elapsed()) };
+        let ((), (exchange, took)) = tokio::join!(drip, serve);
+        assert!(matches!(exchange, Exchange::Late), "{exchange:?}");
+        assert_eq!(took, Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_in_flight_when_the_server_shuts_down_gets_503() {
+        let (mut client, io) = duplex(64);
+        let drain = CancellationToken::new();
+        client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        drain.cancel();
+        let answer = async {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            drop(client);
+            answer
+        };
+        let (answer, exchange) = tokio::join!(answer, serve(io, drain));
+        assert!(
+            matches!(exchange, Exchange::Refused(Refusal::Draining)),
+            "{exchange:?}"
+        );
+        assert!(
+            answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("retry-after: 5\r\n"), "{answer}");
+    }
+}

@@ -1,0 +1,80 @@
+//! How the server speaks: lines on stderr that never make it wait.
+
+use std::{
+    io::{IsTerminal as _, stderr},
+    panic,
+    time::Duration,
+};
+
+use tokio::time::interval;
+use tracing::{error, warn};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// How many lines may wait to be written before more of them are dropped.
+const BUFFERED_LINES: usize = 8192;
+
+/// How often it is looked whether lines were dropped.
+const LOSS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The log of the process. Lines are written by a thread of their own; what still waits is written
+/// when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Log {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// Sends the log to stderr, as detailed as `RUST_LOG` says, or from INFO up.
+    ///
+    /// Only what is written for `tracing` is shown. The WebSocket library writes for another
+    /// facade, and whole messages at that, with passwords in them: that facade stays unconnected.
+    pub(crate) fn start() -> Self {
+        let (writer, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(BUFFERED_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(stderr());
+        let dropped = writer.error_counter();
+        let filter = EnvFilter::builder()
+            .with_default_directive(LevelFilter::INFO.into())
+            .from_env_lossy();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(stderr().is_terminal())
+            .with_target(false)
+            .with_writer(writer)
+            .finish();
+        if tracing::subscriber::set_global_default(subscriber).is_err() {
+            // Somebody in this process logs already; so shall we.
+        }
+        panic::set_hook(Box::new(|info| {
+            // The payload may quote what a peer sent; the place is enough to find the fault.
+            let location = info.location().map(ToString::to_string).unwrap_or_default();
+            error!(location, "a task panicked");
+        }));
+        Self {
+            dropped,
+            _writer: guard,
+        }
+    }
+
+    /// Says now and then how many lines were dropped because nobody read them. It never ends.
+    pub(crate) async fn report_losses(&self) {
+        let mut ticks = interval(LOSS_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut reported = 0;
+        loop {
+            ticks.tick().await;
+            let dropped = self.dropped.dropped_lines();
+            if dropped > reported {
+                warn!(
+                    lines = dropped - reported,
+                    "log lines were dropped: stderr is not read"
+                );
+                reported = dropped;
+            }
+        }
+    }
+}

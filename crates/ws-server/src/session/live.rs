@@ -1,0 +1,188 @@
+//! The connections that are open now, and how one of them is told to end.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Waker,
+};
+
+use futures::task::AtomicWaker;
+use proto::close::CloseReason;
+
+/// Names a connection in the log, from its first line to its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId(u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The way to reach one open connection from outside its task.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    /// Why the connection is to end; set once, the first reason stands.
+    end: OnceLock<CloseReason>,
+    waker: AtomicWaker,
+}
+
+impl Live {
+    /// Tells the connection to end. It does so when it next waits.
+    pub(crate) fn end(&self, reason: CloseReason) {
+        // A reason that was set before stands: the connection is ending already.
+        let _ = self.end.set(reason);
+        self.waker.wake();
+    }
+
+    /// Why the connection is to end, if it is.
+    pub(crate) fn ended(&self) -> Option<CloseReason> {
+        self.end.get().copied()
+    }
+
+    /// Like [`Live::ended`]; the task is woken when the answer changes.
+    pub(crate) fn poll_ended(&self, waker: &Waker) -> Option<CloseReason> {
+        // In this order: a reason that is set in between is seen by the read.
+        self.waker.register(waker);
+        self.ended()
+    }
+}
+
+/// Every connection that was upgraded and is still open.
+#[derive(Debug, Default)]
+pub(crate) struct LiveConnections {
+    entries: Mutex<Entries>,
+    last_id: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_id: HashMap<u64, Arc<Live>>,
+    /// Once set, whoever comes is told to end at once. This closes the race between an upgrade and
+    /// the end of all connections.
+    ended: Option<CloseReason>,
+}
+
+impl LiveConnections {
+    /// Draws the id of a new connection.
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Enters a connection, which is taken out again when the registration is dropped.
+    pub(crate) fn register(self: &Arc<Self>, id: ConnectionId) -> Registration {
+        let live = Arc::new(Live::default());
+        let mut entries = self.entries();
+        entries.by_id.insert(id.0, Arc::clone(&live));
+        if let Some(reason) = entries.ended {
+            live.end(reason);
+        }
+        Registration {
+            live,
+            id,
+            connections: Arc::clone(self),
+        }
+    }
+
+    /// Tells all connections to end, those that are there and those that may still come. Returns
+    /// how many there are.
+    pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
+        let mut entries = self.entries();
+        entries.ended = Some(reason);
+        entries.by_id.values().for_each(|live| live.end(reason));
+        entries.by_id.len()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // A panic while the lock was held cannot have left a map half changed.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place among the live ones.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    live: Arc<Live>,
+    id: ConnectionId,
+    connections: Arc<LiveConnections>,
+}
+
+impl Registration {
+    /// The entry that was made.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
+    /// The id that the connection was entered with.
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.connections.entries().by_id.remove(&self.id.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Waker,
+    };
+
+    use futures::task::{ArcWake, waker};
+    use proto::close::CloseReason;
+
+    use super::LiveConnections;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl ArcWake for Wakes {
+        fn wake_by_ref(wakes: &Arc<Self>) {
+            wakes.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn ending_all_wakes_each_and_the_first_reason_stands() {
+        let connections = Arc::new(LiveConnections::default());
+        let registration = connections.register(connections.next_id());
+        let wakes = Arc::new(Wakes::default());
+        assert_eq!(
+            registration.live().poll_ended(&waker(Arc::clone(&wakes))),
+            None
+        );
+        assert_eq!(connections.end_all(CloseReason::ShuttingDown), 1);
+        registration.live().end(CloseReason::Internal);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(registration.live().ended(), Some(CloseReason::ShuttingDown));
+    }
+
+    #[test]
+    fn whoever_comes_after_the_end_is_told_at_once() {
+        let connections = Arc::new(LiveConnections::default());
+        assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
+        let late = connections.register(connections.next_id());
+        assert_eq!(
+            late.live().poll_ended(Waker::noop()),
+            Some(CloseReason::ShuttingDown)
+        );
+    }
+
+    #[test]
+    fn a_dropped_registration_leaves_nothing_behind() {
+        let connections = Arc::new(LiveConnections::default());
+        drop(connections.register(connections.next_id()));
+        assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
+    }
+}

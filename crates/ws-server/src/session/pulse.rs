@@ -1,0 +1,287 @@
+//! What time does to a session: pings, and the ends that silence and standstill bring.
+
+use proto::close::CloseReason;
+use tokio::time::{Duration, Instant};
+
+use crate::config::Limits;
+
+/// How long a session that holds large buffers must be quiet before it gives them back.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(4);
+
+/// When nothing is due, a tick comes this much later all the same.
+const FAR: Duration = Duration::from_hours(24);
+
+/// Decides at each tick of a session's timer what is due. No clock is read and no timer is set
+/// while messages flow: in between, the session only remembers that it heard something.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    /// The last tick before which the peer was heard.
+    heard_at: Instant,
+    /// The last tick before which a message came or went.
+    talked_at: Instant,
+    /// When a ping went out that nothing has come back for.
+    pinged_at: Option<Instant>,
+    /// Since when writing waits, and how many bytes were written by then.
+    stalled: Option<(Instant, u64)>,
+    /// Something was heard since the last tick.
+    heard: bool,
+    /// A message came or went since the last tick.
+    talked: bool,
+    /// The buffers have grown since they were last given back.
+    grown: bool,
+}
+
+/// What is due at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// Buffers are to be given back: nothing was heard for a while.
+    GiveBack,
+    /// A ping is to be sent.
+    Ping,
+    /// The session is to end.
+    End(CloseReason),
+}
+
+impl Pulse {
+    /// A session that begins now.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            heard_at: now,
+            talked_at: now,
+            pinged_at: None,
+            stalled: None,
+            heard: false,
+            talked: false,
+            grown: false,
+        }
+    }
+
+    /// A frame of any kind came.
+    pub(crate) fn heard(&mut self) {
+        self.heard = true;
+    }
+
+    /// A message came or went.
+    pub(crate) fn talked(&mut self) {
+        self.talked = true;
+    }
+
+    /// Buffers have grown. Returns true if the timer should be set anew.
+    pub(crate) fn grew(&mut self) -> bool {
+        !std::mem::replace(&mut self.grown, true)
+    }
+
+    /// Everything that was queued has been written.
+    pub(crate) fn flushed(&mut self) {
+        self.stalled = None;
+    }
+
+    /// Whether it was told already that writing waits.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
+    /// Writing waits, with so many bytes written. The timer should be set anew.
+    pub(crate) fn stalled(&mut self, now: Instant, written: u64) {
+        self.stalled = Some((now, written));
+    }
+
+    /// Decides what is due, with so many bytes written by now.
+    pub(crate) fn tick(&mut self, now: Instant, written: u64, limits: &Limits) -> Due {
+        if std::mem::take(&mut self.talked) {
+            self.talked_at = now;
+        }
+        let quiet = !std::mem::take(&mut self.heard);
+        if !quiet {
+            self.heard_at = now;
+            self.pinged_at = None;
+        }
+        if let Some((since, before)) = self.stalled {
+            if written > before {
+                self.stalled = Some((now, written));
+            } else if now >= since + limits.write_deadline {
+                return Due::End(CloseReason::SlowReader);
+            }
+            // A ping would wait behind what is not read: the write deadline is what counts.
+            self.heard_at = now;
+            self.pinged_at = None;
+        }
+        if limits
+            .idle_timeout
+            .is_some_and(|idle| now >= self.talked_at + idle)
+        {
+            return Due::End(CloseReason::Idle);
+        }
+        if self
+            .pinged_at
+            .is_some_and(|at| now >= at + limits.ping_timeout)
+        {
+            return Due::End(CloseReason::KeepaliveTimeout);
+        }
+        if self.pinged_at.is_none()
+            && limits
+                .ping_interval
+                .is_some_and(|interval| now >= self.heard_at + interval)
+        {
+            self.pinged_at = Some(now);
+            return Due::Ping;
+        }
+        if quiet && self.grown && self.stalled.is_none() {
+            self.grown = false;
+            return Due::GiveBack;
+        }
+        Due::Nothing
+    }
+
+    /// When the next tick is to come.
+    pub(crate) fn next_tick(&self, now: Instant, limits: &Limits) -> Instant {
+        let life = match self.pinged_at {
+            Some(at) => Some(at + limits.ping_timeout),
+            None => limits
+                .ping_interval
+                .map(|interval| self.heard_at + interval),
+        };
+        let write = self.stalled.map(|(since, _)| since + limits.write_deadline);
+        let idle = limits.idle_timeout.map(|idle| self.talked_at + idle);
+        let give_back = self.grown.then(|| now + GIVE_BACK_AFTER);
+        let next = [life, write, idle, give_back].into_iter().flatten().min();
+        next.unwrap_or_else(|| now + FAR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::close::CloseReason;
+    use tokio::time::{Duration, Instant};
+
+    use super::{Due, Pulse};
+    use crate::config::Limits;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            ping_interval: Some(seconds(20)),
+            ping_timeout: seconds(10),
+            write_deadline: seconds(30),
+            idle_timeout: None,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn silence_brings_a_ping_and_then_the_end() {
+        let (limits, start) = (limits(), Instant::now());
+        let mut pulse = Pulse::new(start);
+        assert_eq!(pulse.next_tick(start, &limits), start + seconds(20));
+        assert_eq!(pulse.tick(start + seconds(20), 0, &limits), Due::Ping);
+        assert_eq!(
+            pulse.next_tick(start + seconds(20), &limits),
+            start + seconds(30)
+        );
+        let end = Due::End(CloseReason::KeepaliveTimeout);
+        assert_eq!(pulse.tick(start + seconds(30), 0, &limits), end);
+    }
+
+    #[test]
+    fn any_frame_counts_as_life() {
+        let (limits, start) = (limits(), Instant::now());
+        let mut pulse = Pulse::new(start);
+        assert_eq!(pulse.tick(start + seconds(20), 0, &limits), Due::Ping);
+        pulse.heard();
+        assert_eq!(pulse.tick(start + seconds(30), 0, &limits), Due::Nothing);
+        assert_eq!(
+            pulse.next_tick(start + seconds(30), &limits),
+            start + seconds(50)
+        );
+    }
+
+    #[test]
+    fn without_pings_and_time_outs_ticks_are_far_apart() {
+        let limits = Limits {
+            ping_interval: None,
+            ..limits()
+        };
+        let start = Instant::now();
+        let pulse = Pulse::new(start);
+        assert!(pulse.next_tick(start, &limits) >= start + seconds(3600));
+    }
+
+    #[test]
+    fn a_write_without_progress_ends_and_one_with_progress_does_not() {
+        let (limits, start) = (limits(), Instant::now());
+        let mut pulse = Pulse::new(start);
+        pulse.stalled(start + seconds(1), 100);
+        assert_eq!(
+            pulse.next_tick(start + seconds(1), &limits),
+            start + seconds(20)
+        );
+        assert_eq!(
+            pulse.tick(start + seconds(20), 100, &limits),
+            Due::Nothing,
+            "no ping meanwhile"
+        );
+        assert_eq!(
+            pulse.next_tick(start + seconds(20), &limits),
+            start + seconds(31)
+        );
+        assert_eq!(pulse.tick(start + seconds(31), 101, &limits), Due::Nothing);
+        let end = Due::End(CloseReason::SlowReader);
+        assert_eq!(pulse.tick(start + seconds(61), 101, &limits), end);
+    }
+
+    #[test]
+    fn a_write_that_went_through_is_forgotten() {
+        let (limits, start) = (limits(), Instant::now());
+        let mut pulse = Pulse::new(start);
+        pulse.stalled(start, 100);
+        pulse.flushed();
+        assert_eq!(pulse.tick(start + seconds(40), 100, &limits), Due::Ping);
+    }
+
+    #[test]
+    fn pings_and_pongs_do_not_keep_an_idle_session() {
+        let limits = Limits {
+            idle_timeout: Some(seconds(60)),
+            ..limits()
+        };
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        pulse.talked();
+        pulse.heard();
+        assert_eq!(pulse.tick(start + seconds(20), 0, &limits), Due::Nothing);
+        for after in [40, 60] {
+            pulse.heard();
+            assert_eq!(pulse.tick(start + seconds(after), 0, &limits), Due::Nothing);
+        }
+        pulse.heard();
+        assert_eq!(
+            pulse.next_tick(start + seconds(60), &limits),
+            start + seconds(80)
+        );
+        assert_eq!(
+            pulse.tick(start + seconds(80), 0, &limits),
+            Due::End(CloseReason::Idle)
+        );
+    }
+
+    #[test]
+    fn grown_buffers_are_given_back_after_a_quiet_while() {
+        let (limits, start) = (limits(), Instant::now());
+        let mut pulse = Pulse::new(start);
+        assert!(pulse.grew());
+        assert!(!pulse.grew(), "the timer is set once");
+        pulse.heard();
+        assert_eq!(pulse.next_tick(start, &limits), start + seconds(4));
+        assert_eq!(pulse.tick(start + seconds(4), 0, &limits), Due::Nothing);
+        assert_eq!(pulse.tick(start + seconds(8), 0, &limits), Due::GiveBack);
+        assert_eq!(
+            pulse.next_tick(start + seconds(8), &limits),
+            start + seconds(24)
+        );
+    }
+}

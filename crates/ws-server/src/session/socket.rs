@@ -1,0 +1,275 @@
+//! The WebSocket of one connection, and the only place that owns it.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _, future::poll_fn};
+use proto::close::{CloseCode, CloseReason};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Error,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use super::{
+    ended::Ended,
+    live::Registration,
+    message::{Message, Text},
+    transport::{LoginTooBig, Transport},
+};
+use crate::config::Limits;
+
+/// The WebSocket's own read buffer, which each connection holds all the time. The transport under
+/// it reads in large pieces.
+const READ_BUFFER_BYTES: usize = 1024;
+
+/// The high-water mark: queued answers above it are written at once, and nothing more is queued
+/// before they have gone.
+const WRITE_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Room in the write buffer for frame headers, a pong and a Close frame, whatever else is in it.
+const WRITE_BUFFER_SLACK: usize = 1024;
+
+/// What may be read from a peer that is not logged in.
+const LOGIN_BYTES: usize = 16 * 1024;
+
+/// What a peer sent.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A data message.
+    Message(Message),
+    /// A ping, which is answered already, or a pong.
+    Control,
+}
+
+/// The WebSocket of a connection that need not be logged in. It queues what is sent until it is
+/// flushed, and knows nothing of time.
+#[derive(Debug)]
+pub(crate) struct Socket<S> {
+    /// Present but for the moment in which it is rebuilt.
+    websocket: Option<WebSocketStream<Transport<S>>>,
+    limits: Arc<Limits>,
+    registration: Registration,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Takes over a stream that was just upgraded, with what was read from it beyond the request.
+    pub(crate) fn new(
+        io: S,
+        leftovers: Bytes,
+        limits: Arc<Limits>,
+        registration: Registration,
+    ) -> Self {
+        let websocket = websocket(Transport::new(io, leftovers, LOGIN_BYTES), &limits);
+        Self {
+            websocket: Some(websocket),
+            limits,
+            registration,
+        }
+    }
+
+    /// The connection's entry among the live ones.
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// The limits that hold for the connection.
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// Lets the peer send what a logged-in peer may.
+    pub(crate) fn lift_login_bound(&mut self) {
+        self.transport().lift_login_bound();
+    }
+
+    /// How many bytes were written to the stream so far.
+    pub(crate) fn written(&mut self) -> u64 {
+        self.transport().written()
+    }
+
+    /// The next message. Pending also means: let others have their turn.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Ended>> {
+        let Poll::Ready(next) = self.websocket().poll_next_unpin(cx) else {
+            self.transport().begin_batch();
+            return Poll::Pending;
+        };
+        Poll::Ready(match next {
+            Some(Ok(tungstenite::Message::Text(text))) => {
+                Ok(Incoming::Message(Message::Text(Text(text))))
+            }
+            Some(Ok(tungstenite::Message::Binary(bytes))) => {
+                Ok(Incoming::Message(Message::Binary(bytes)))
+            }
+            Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_))) => {
+                Ok(Incoming::Control)
+            }
+            Some(Ok(tungstenite::Message::Close(frame))) => Err(by_peer(frame)),
+            // Raw frames are only ever written.
+            Some(Ok(tungstenite::Message::Frame(_))) => Err(Ended::ByUs(CloseReason::Internal)),
+            Some(Err(error)) => Err(ended(&error)),
+            None => Err(Ended::Lost),
+        })
+    }
+
+    /// Ready when there is room to queue one more message.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        self.websocket()
+            .poll_ready_unpin(cx)
+            .map_err(|error| ended(&error))
+    }
+
+    /// Queues a message, after [`Socket::poll_ready`] said that there is room.
+    pub(crate) fn queue(&mut self, message: Message) -> Result<(), Ended> {
+        self.websocket()
+            .start_send_unpin(message.into())
+            .map_err(|error| ended(&error))
+    }
+
+    /// Queues a ping without payload, after [`Socket::poll_ready`] said that there is room.
+    pub(crate) fn queue_ping(&mut self) -> Result<(), Ended> {
+        let ping = tungstenite::Message::Ping(Bytes::new());
+        self.websocket()
+            .start_send_unpin(ping)
+            .map_err(|error| ended(&error))
+    }
+
+    /// Ready when everything that was queued has been written.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        self.websocket()
+            .poll_flush_unpin(cx)
+            .map_err(|error| ended(&error))
+    }
+
+    /// Gives the buffers back that large messages left behind, if the connection is at rest. The
+    /// caller knows that reading is pending and that everything was flushed; it must read again
+    /// at once, because the new WebSocket has not asked to be woken. Returns whether it did.
+    pub(crate) fn give_buffers_back(&mut self) -> bool {
+        if !self.transport().rests() {
+            return false;
+        }
+        if let Some(old) = self.websocket.take() {
+            self.websocket = Some(websocket(old.into_inner(), &self.limits));
+        }
+        true
+    }
+
+    /// Ends the connection, in order and in time: everything that was queued is written, with a
+    /// Close frame behind it, then nothing more; what the peer still sends is read and dropped until
+    /// its own Close frame has come, so that no reset destroys ours on its way.
+    pub(crate) async fn close(mut self, ended: &Ended) {
+        let close_deadline = self.limits.close_deadline;
+        match ended {
+            Ended::Lost => {}
+            Ended::ByPeer { .. } => {
+                // The reply stands behind answers that the peer has a right to, so it is written
+                // for as long as it moves.
+                if self.flush_while_it_moves().await {
+                    let _ = timeout(close_deadline, self.hang_up()).await;
+                }
+            }
+            Ended::ByUs(reason) => {
+                let frame = CloseFrame {
+                    code: reason.code().0.into(),
+                    reason: reason.text().into(),
+                };
+                let close = tungstenite::Message::Close(Some(frame));
+                if self.websocket().start_send_unpin(close).is_ok() {
+                    let _ = timeout(close_deadline, async {
+                        poll_fn(|cx| self.poll_flush(cx)).await?;
+                        self.hang_up().await;
+                        Ok::<_, Ended>(())
+                    })
+                    .await;
+                }
+            }
+        }
+    }
+
+    /// Writes what is queued, unless the write deadline passes without progress. Returns whether
+    /// all of it was written.
+    async fn flush_while_it_moves(&mut self) -> bool {
+        let write_deadline = self.limits.write_deadline;
+        loop {
+            let before = self.written();
+            match timeout(write_deadline, poll_fn(|cx| self.poll_flush(cx))).await {
+                Ok(flushed) => return flushed.is_ok(),
+                Err(_) if self.written() > before => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Ends our side, and reads on until the peer's Close frame has come.
+    async fn hang_up(&mut self) {
+        // The peer may be gone already, which is as good an end as any.
+        if self.transport().shutdown().await.is_ok() {
+            let _ = poll_fn(|cx| self.transport().poll_discard(cx)).await;
+            poll_fn(|cx| self.transport().poll_discard_arrived(cx)).await;
+        }
+    }
+
+    fn websocket(&mut self) -> &mut WebSocketStream<Transport<S>> {
+        self.websocket
+            .as_mut()
+            .expect("the WebSocket is absent only while it is rebuilt")
+    }
+
+    fn transport(&mut self) -> &mut Transport<S> {
+        self.websocket().get_mut()
+    }
+}
+
+fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
+    transport: Transport<S>,
+    limits: &Limits,
+) -> WebSocketStream<Transport<S>> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES + limits.max_reply_bytes + WRITE_BUFFER_SLACK)
+        .max_message_size(Some(limits.max_message_bytes))
+        .max_frame_size(Some(limits.max_message_bytes));
+    // The function is async only to learn the waker, which each poll tells anew.
+    WebSocketStream::from_raw_socket(transport, Role::Server, Some(config))
+        .now_or_never()
+        .expect("wrapping a stream waits for nothing")
+}
+
+fn by_peer(frame: Option<CloseFrame>) -> Ended {
+    match frame {
+        Some(frame) => Ended::ByPeer {
+            code: CloseCode(frame.code.into()),
+            reason: frame.reason.as_str().to_owned(),
+        },
+        None => Ended::ByPeer {
+            code: CloseCode::ABSENT,
+            reason: String::new(),
+        },
+    }
+}
+
+/// What an error of the WebSocket library means for the connection. The library itself sends no
+/// Close frame for any of them.
+fn ended(error: &Error) -> Ended {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Lost,
+        Error::Protocol(_) => Ended::ByUs(CloseReason::ProtocolError),
+        Error::Utf8(_) => Ended::ByUs(CloseReason::InvalidUtf8),
+        Error::Capacity(_) => Ended::ByUs(CloseReason::MessageTooBig),
+        Error::Io(error) if LoginTooBig::caused(error) => Ended::ByUs(CloseReason::LoginTooBig),
+        Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => Ended::Lost,
+        // The buffer has room for whatever is queued; the rest belongs to handshakes.
+        _ => Ended::ByUs(CloseReason::Internal),
+    }
+}

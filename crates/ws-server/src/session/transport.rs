@@ -1,0 +1,340 @@
+//! The bytes under a WebSocket: read in large pieces, bounded before the login, counted when
+//! written.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frames::FrameTracker;
+
+/// What one read may take from a socket. All connections of a thread read into the same piece of
+/// memory, so that an idle connection owns none of it.
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// How much is passed on before other tasks get their turn. Decoding what was read already is not
+/// counted by tokio's own budget. 128 KiB would cost a fifth more on messages of 1 MiB.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// How many frames are passed on before other tasks get their turn. It bounds what empty fragments
+/// cost, which the WebSocket library takes in without ever coming back to us.
+const BATCH_FRAMES: usize = 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// The stream under a WebSocket.
+#[derive(Debug)]
+pub(crate) struct Transport<S> {
+    io: S,
+    /// What was read and not yet passed on; it owns memory only while there is something in it.
+    leftovers: Bytes,
+    frames: FrameTracker,
+    /// How many bytes may still be passed on before the login; no bound after it.
+    allowed: Option<usize>,
+    batch_bytes: usize,
+    batch_frames: usize,
+    written: u64,
+}
+
+/// More bytes came, or were announced, than a login may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more bytes before the login than are allowed")]
+pub(crate) struct LoginTooBig;
+
+impl LoginTooBig {
+    /// Whether this is why a read failed.
+    pub(crate) fn caused(error: &io::Error) -> bool {
+        error
+            .get_ref()
+            .and_then(|source| source.downcast_ref::<Self>())
+            .is_some()
+    }
+}
+
+impl<S> Transport<S> {
+    /// A transport that passes on at most `allowed` bytes before [`Transport::lift_login_bound`].
+    /// What was read together with the HTTP head comes first.
+    pub(crate) fn new(io: S, leftovers: Bytes, allowed: usize) -> Self {
+        Self {
+            io,
+            leftovers,
+            frames: FrameTracker::default(),
+            allowed: Some(allowed),
+            batch_bytes: BATCH_BYTES,
+            batch_frames: BATCH_FRAMES,
+            written: 0,
+        }
+    }
+
+    /// From now on the WebSocket's own limits are the only ones.
+    pub(crate) fn lift_login_bound(&mut self) {
+        self.allowed = None;
+    }
+
+    /// Begins a new batch: the task had to wait, or others had their turn.
+    pub(crate) fn begin_batch(&mut self) {
+        self.batch_bytes = BATCH_BYTES;
+        self.batch_frames = BATCH_FRAMES;
+    }
+
+    /// How many bytes were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether everything that came was passed on, and ended with a whole message that was not a
+    /// Close frame.
+    pub(crate) fn rests(&self) -> bool {
+        self.leftovers.is_empty() && self.frames.rests() && !self.frames.close_seen()
+    }
+
+    /// Passes on the first bytes of a piece, as many as there is room for and as are allowed.
+    fn pass(&mut self, piece: &[u8], buf: &mut ReadBuf<'_>) -> Result<usize, LoginTooBig> {
+        let room = buf
+            .remaining()
+            .min(self.batch_bytes)
+            .min(self.allowed.unwrap_or(usize::MAX));
+        let piece = &piece[..piece.len().min(room)];
+        let advance = self
+            .frames
+            .advance(piece, self.allowed.map(|allowed| allowed as u64));
+        if advance.taken == 0 {
+            // Either nothing is allowed any more, or the next frame announces too much.
+            return Err(LoginTooBig);
+        }
+        buf.put_slice(&piece[..advance.taken]);
+        if let Some(allowed) = &mut self.allowed {
+            *allowed -= advance.taken;
+        }
+        self.batch_bytes -= advance.taken;
+        self.batch_frames = self.batch_frames.saturating_sub(advance.frames);
+        Ok(advance.taken)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Transport<S> {
+    /// Reads and drops what the peer sends, until its Close frame has come by or it sends nothing
+    /// more. Cancel safe: nothing is lost that was not to be dropped.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.frames
+            .advance(&std::mem::take(&mut self.leftovers), None);
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                if self.frames.close_seen() {
+                    return Poll::Ready(Ok(()));
+                }
+                let mut buf = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+                if buf.filled().is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.frames.advance(buf.filled(), None);
+            }
+        })
+    }
+
+    /// Reads and drops what has arrived already and is ready at once, so that closing the socket does not reset the
+    /// connection over unread bytes and destroy what is still on its way to the peer.
+    pub(crate) fn poll_discard_arrived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                let mut buf = ReadBuf::new(scratch);
+                match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                    Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                    Poll::Ready(_) | Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        })
+    }
+
+    /// Reads as much as one read yields, passes on what there is room for, and keeps the rest.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            // Nothing is read that could not be passed on.
+            let most = self
+                .allowed
+                .map_or(SCRATCH_BYTES, |allowed| allowed.min(SCRATCH_BYTES));
+            if most == 0 {
+                return Poll::Ready(Err(io::Error::other(LoginTooBig)));
+            }
+            let mut read = ReadBuf::new(&mut scratch[..most]);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+            let piece = read.filled();
+            if piece.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let passed = self.pass(piece, buf).map_err(io::Error::other)?;
+            if passed < piece.len() {
+                self.leftovers = Bytes::copy_from_slice(&piece[passed..]);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.batch_bytes == 0 || this.batch_frames == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if this.leftovers.is_empty() {
+            return this.poll_fill(cx, buf);
+        }
+        let mut leftovers = std::mem::take(&mut this.leftovers);
+        let passed = this.pass(&leftovers, buf).map_err(io::Error::other)?;
+        leftovers.advance(passed);
+        if !leftovers.is_empty() {
+            this.leftovers = leftovers;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use bytes::Bytes;
+    use futures::{FutureExt as _, future::poll_fn};
+    use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
+
+    use super::{BATCH_FRAMES, LoginTooBig, Transport};
+
+    #[tokio::test]
+    async fn what_came_with_the_head_is_read_first() {
+        let (mut peer, io) = duplex(64);
+        let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x80\0\0\0\0"), 1024);
+        peer.write_all(b"\x82\x80\0\0\0\0").await.unwrap();
+        drop(peer);
+        let mut all = Vec::new();
+        transport.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"\x81\x80\0\0\0\0\x82\x80\0\0\0\0");
+        assert!(transport.rests());
+    }
+
+    #[tokio::test]
+    async fn a_long_frame_before_the_login_is_refused_at_its_header() {
+        let (mut peer, io) = duplex(64);
+        let mut transport = Transport::new(io, Bytes::new(), 16 * 1024);
+        // One MiB, announced in 14 bytes.
+        peer.write_all(b"\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0")
+            .await
+            .unwrap();
+        let mut all = Vec::new();
+        let error = transport.read_to_end(&mut all).await.unwrap_err();
+        assert!(LoginTooBig::caused(&error), "{error}");
+        assert_eq!(all.len(), 9, "the decoder never sees the complete header");
+    }
+
+    #[tokio::test]
+    async fn the_bytes_before_the_login_are_bounded_together() {
+        let (mut peer, io) = duplex(4096);
+        let mut transport = Transport::new(io, Bytes::new(), 100);
+        let ping = b"\x89\x80\0\0\0\0";
+        peer.write_all(&ping.repeat(17)).await.unwrap();
+        let mut all = Vec::new();
+        let error = transport.read_to_end(&mut all).await.unwrap_err();
+        assert!(LoginTooBig::caused(&error), "{error}");
+        assert_eq!(
+            all.len(),
+            97,
+            "16 frames of 6 bytes, and the byte before the header that is over"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_bounded_after_the_login() {
+        let (mut peer, io) = duplex(1 << 21);
+        let mut transport = Transport::new(io, Bytes::new(), 100);
+        transport.lift_login_bound();
+        let mut frame = b"\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0".to_vec();
+        frame.resize(frame.len() + (1 << 20), 0);
+        peer.write_all(&frame).await.unwrap();
+        drop(peer);
+        let mut all = Vec::new();
+        while transport.read_buf(&mut all).await.unwrap() > 0 {
+            transport.begin_batch();
+        }
+        assert_eq!(all.len(), frame.len());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_empty_fragments_yields_to_others() {
+        let (mut peer, io) = duplex(1 << 20);
+        let mut transport = Transport::new(io, Bytes::new(), 0);
+        transport.lift_login_bound();
+        peer.write_all(&b"\x00\x80\0\0\0\0".repeat(10_000))
+            .await
+            .unwrap();
+        let mut passed = 0;
+        let mut yields = 0;
+        while passed < 60_000 {
+            let mut bytes = [0; 600];
+            let mut buf = ReadBuf::new(&mut bytes);
+            let read = poll_fn(|cx| {
+                Pin::new(&mut transport)
+                    .poll_read(cx, &mut buf)
+                    .map(|read| read.map(|()| true))
+            });
+            if let Some(read) = read.now_or_never() {
+                assert!(read.unwrap());
+                passed += buf.filled().len();
+            } else {
+                yields += 1;
+                transport.begin_batch();
+            }
+        }
+        assert_eq!(yields, 10_000 / BATCH_FRAMES);
+    }
+
+    #[tokio::test]
+    async fn discarding_ends_with_the_peers_close_or_its_end() {
+        let (mut peer, io) = duplex(4096);
+        let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x85\0\0"), 1024);
+        peer.write_all(b"\0\0hello\x88\x80\0\0\0\0").await.unwrap();
+        poll_fn(|cx| transport.poll_discard(cx)).await.unwrap();
+
+        let (peer, io) = duplex(64);
+        let mut transport = Transport::new(io, Bytes::new(), 1024);
+        assert!(
+            poll_fn(|cx| transport.poll_discard(cx))
+                .now_or_never()
+                .is_none()
+        );
+        drop(peer);
+        poll_fn(|cx| transport.poll_discard(cx)).await.unwrap();
+    }
+}
