@@ -170,10 +170,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(crate) async fn close(mut self, ended: &Ended) {
         let close_deadline = self.limits.close_deadline;
         match ended {
-            Ended::Lost => {}
-            Ended::ByPeer { .. } => {
-                // The reply stands behind answers that the peer has a right to, so it is written
-                // for as long as it moves.
+            // The answers to what came before the end, and the reply to a Close frame behind them,
+            // are the peer's by right: it may have ended no more than its own side.
+            Ended::Lost | Ended::ByPeer { .. } => {
                 if self.flush_while_it_moves().await {
                     let _ = timeout(close_deadline, self.hang_up()).await;
                 }

@@ -1,0 +1,294 @@
+//! A whole server in this process, on a free port, with raw clients over TCP.
+
+use std::{net::SocketAddr, time::Duration};
+
+use proto::{
+    credentials::Accounts,
+    message::{CONGRATULATION, SORRY},
+};
+use raw_peer::{CREDENTIALS, HANDSHAKE, RawPeer, frame};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Notify,
+};
+use ws_server::{config::Config, server::Server};
+
+const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
+
+/// Runs a test against a server, then stops the server and waits for its end.
+async fn with_server(config: Config, test: impl AsyncFnOnce(SocketAddr)) {
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..config
+    };
+    let server = Server::bind(config, Accounts::from_toml(ADMIN).unwrap()).unwrap();
+    let address = server.local_addr().unwrap();
+    let stop = Notify::new();
+    let test = async {
+        test(address).await;
+        stop.notify_one();
+    };
+    tokio::join!(server.run(stop.notified()), test);
+}
+
+async fn connect(address: SocketAddr) -> RawPeer<TcpStream> {
+    RawPeer::new(TcpStream::connect(address).await.unwrap())
+}
+
+/// Asks for a handshake and reads the status line and fields of the answer.
+async fn ask(peer: &mut RawPeer<TcpStream>, request: &str) -> String {
+    peer.send(request).await;
+    peer.head().await.to_lowercase()
+}
+
+#[tokio::test]
+async fn the_dialogue_of_the_tutorial() {
+    with_server(Config::default(), async |address| {
+        let mut peer = connect(address).await;
+        peer.upgrade().await;
+        peer.send(frame::text("admin:1")).await;
+        assert_eq!(peer.text().await, SORRY);
+        peer.send(frame::text(CREDENTIALS)).await;
+        assert_eq!(peer.text().await, CONGRATULATION);
+        peer.send(frame::text("hello")).await;
+        assert_eq!(peer.text().await, "your submit context: hello");
+        peer.send(frame::close(1000, "user exit")).await;
+        assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+        peer.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_connection_more_than_the_cap_reads_503_until_somebody_leaves() {
+    let mut config = Config::default();
+    config.limits.caps.connections = 2;
+    with_server(config, async |address| {
+        let mut first = connect(address).await;
+        first.log_in().await;
+        let mut second = connect(address).await;
+        second.log_in().await;
+
+        let mut third = connect(address).await;
+        let answer = ask(&mut third, HANDSHAKE).await;
+        assert!(
+            answer.starts_with("http/1.1 503 service unavailable\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("\r\nretry-after: 5\r\n"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(third.rest().await, b"the server is full, try again later\n");
+
+        second.send(frame::close(1000, "")).await;
+        second.close().await;
+        second.end().await;
+        drop(second);
+        // The place is free a moment after the connection has ended.
+        loop {
+            let mut fourth = connect(address).await;
+            if ask(&mut fourth, HANDSHAKE)
+                .await
+                .starts_with("http/1.1 101 ")
+            {
+                break;
+            }
+        }
+        first.send(frame::text("still here")).await;
+        assert_eq!(first.text().await, "your submit context: still here");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_hold_the_places_of_users() {
+    let mut config = Config::default();
+    config.limits.caps.unauthenticated = 1;
+    with_server(config, async |address| {
+        let mut users = Vec::new();
+        for _ in 0..5 {
+            let mut user = connect(address).await;
+            user.log_in().await;
+            users.push(user);
+        }
+        let mut silent = connect(address).await;
+        silent.upgrade().await;
+        let mut late = connect(address).await;
+        assert!(ask(&mut late, HANDSHAKE).await.starts_with("http/1.1 503 "));
+        for user in &mut users {
+            user.send(frame::text("hello")).await;
+            assert_eq!(user.text().await, "your submit context: hello");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_caps_for_one_address_hold() {
+    let mut config = Config::default();
+    config.limits.caps.unauthenticated_per_address = Some(1);
+    config.limits.caps.connections_per_address = Some(2);
+    with_server(config, async |address| {
+        let connect_from = async |last| {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+            RawPeer::new(socket.connect(address).await.unwrap())
+        };
+        let mut first = connect_from(1).await;
+        first.upgrade().await;
+        let mut second = connect_from(1).await;
+        assert!(
+            ask(&mut second, HANDSHAKE)
+                .await
+                .starts_with("http/1.1 503 ")
+        );
+        let mut other = connect_from(2).await;
+        other.log_in().await;
+        first.send(frame::text(CREDENTIALS)).await;
+        first.text().await;
+        let mut third = connect_from(1).await;
+        third.log_in().await;
+        let mut fourth = connect_from(1).await;
+        assert!(
+            ask(&mut fourth, HANDSHAKE)
+                .await
+                .starts_with("http/1.1 503 ")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silent_tcp_is_closed_at_the_handshake_deadline() {
+    let mut config = Config::default();
+    config.limits.handshake_deadline = Duration::from_millis(50);
+    with_server(config, async |address| {
+        for start in ["", "GET / HTTP/1.1\r\nHost: localh"] {
+            let mut peer = connect(address).await;
+            peer.send(start).await;
+            peer.end().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_whole_by_a_client_that_sent_a_body() {
+    with_server(Config::default(), async |address| {
+        let mut peer = connect(address).await;
+        peer.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n")
+            .await;
+        peer.send(vec![0; 4_000_000]).await;
+        let head = peer.head().await;
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        assert_eq!(peer.rest().await, b"a handshake has no body\n");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tls_client_is_answered_and_closed() {
+    with_server(Config::default(), async |address| {
+        let mut peer = connect(address).await;
+        peer.send(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 and so on")
+            .await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 400 "));
+        peer.end().await;
+    })
+    .await;
+}
+
+/// Were the connection closed with the rest of the flood unread, the system would answer it with a
+/// reset, which destroys the Close frame on its way.
+#[tokio::test]
+async fn the_close_frame_arrives_however_much_the_client_still_sends() {
+    with_server(Config::default(), async |address| {
+        let mut peer = connect(address).await;
+        peer.log_in().await;
+        peer.send(frame::masked(0x83, b"a reserved opcode")).await;
+        for _ in 0..64 {
+            peer.send(frame::binary(&[0; 1 << 16])).await;
+        }
+        assert_eq!(peer.close().await, (1002, "protocol error".to_owned()));
+        peer.send(frame::close(1002, "")).await;
+        peer.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_reads_all_its_answers() {
+    with_server(Config::default(), async |address| {
+        let (read, write) = TcpStream::connect(address).await.unwrap().into_split();
+        let mut peer = RawPeer::new(tokio::io::join(read, tokio::io::sink()));
+        let mut sender = RawPeer::new(tokio::io::join(tokio::io::empty(), write));
+        let mut all = HANDSHAKE.as_bytes().to_vec();
+        all.extend(frame::text(CREDENTIALS));
+        for index in 0..1000 {
+            all.extend(frame::text(&format!("{index} {}", "x".repeat(1000))));
+        }
+        let send = async {
+            sender.send(&all).await;
+            sender.finish().await;
+        };
+        let receive = async {
+            assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+            assert_eq!(peer.text().await, CONGRATULATION);
+            for index in 0..1000 {
+                let answer = peer.text().await;
+                assert!(
+                    answer.starts_with(&format!("your submit context: {index} ")),
+                    "{answer}"
+                );
+            }
+            peer.end().await;
+        };
+        tokio::join!(send, receive);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stopping_closes_the_door_and_ends_everybody() {
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..Config::default()
+    };
+    let server = Server::bind(config, Accounts::from_toml(ADMIN).unwrap()).unwrap();
+    let address = server.local_addr().unwrap();
+    let stop = Notify::new();
+    let test = async {
+        let mut session = connect(address).await;
+        session.log_in().await;
+        let mut upgraded = connect(address).await;
+        upgraded.upgrade().await;
+        let mut silent = connect(address).await;
+        silent.send("GET ").await;
+        stop.notify_one();
+        for peer in [&mut session, &mut upgraded] {
+            assert_eq!(
+                peer.close().await,
+                (1001, "server is shutting down".to_owned())
+            );
+            peer.send(frame::close(1001, "")).await;
+            peer.end().await;
+        }
+        assert!(silent.head().await.starts_with("HTTP/1.1 503 "));
+        drop(silent);
+        let refused = TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    };
+    tokio::join!(server.run(stop.notified()), test);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error() {
+    with_server(Config::default(), async |address| {
+        let config = Config {
+            listen: address,
+            ..Config::default()
+        };
+        let error = Server::bind(config, Accounts::from_toml(ADMIN).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    })
+    .await;
+}
