@@ -90,6 +90,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
     ///
     /// If none comes.
     pub async fn head(&mut self) -> String {
+        self.try_head().await.expect("a head comes before the end")
+    }
+
+    /// Reads an HTTP head, up to and with its empty line; none if the connection ends before it.
+    ///
+    /// # Panics
+    ///
+    /// If neither comes in time, or the head is not text.
+    pub async fn try_head(&mut self) -> Option<String> {
         loop {
             let end = self
                 .received
@@ -97,13 +106,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
                 .position(|window| window == b"\r\n\r\n");
             if let Some(end) = end {
                 let head = self.received.drain(..end + 4).collect();
-                return String::from_utf8(head).expect("a head is text");
+                return Some(String::from_utf8(head).expect("a head is text"));
             }
-            assert!(
-                self.read_some().await,
-                "ended within a head: {:?}",
-                self.received
-            );
+            if !self.read_some().await {
+                return None;
+            }
         }
     }
 

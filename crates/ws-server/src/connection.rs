@@ -18,12 +18,12 @@ use crate::{
     session::{ConnectionId, Ended, Session, Socket},
 };
 
-/// Serves a connection until its HTTP exchange is over. If that was an upgrade, a fresh task goes
-/// on: what the exchange needed is then freed, and a session is small.
+/// Serves a connection up to its login. Its session is a task of its own: what came before it is
+/// then freed, and a session is small.
 pub(crate) async fn serve<S>(
     io: S,
     peer: SocketAddr,
-    permit: Permit,
+    mut permit: Permit,
     standing: Standing,
     shared: Arc<Shared>,
 ) where
@@ -37,67 +37,77 @@ pub(crate) async fn serve<S>(
         handshake_deadline: shared.limits.handshake_deadline,
         close_deadline: shared.limits.close_deadline,
     };
-    match exchange(io, door).await {
-        Exchange::Upgraded(io, leftovers) => {
-            let registration = shared.live.register(id);
-            let socket = Socket::new(io, leftovers, Arc::clone(&shared.limits), registration);
-            let session = serve_socket(socket, peer, permit, Arc::clone(&shared));
-            shared.tasks.spawn(session);
-        }
+    let (io, leftovers) = match exchange(io, door).await {
+        Exchange::Upgraded(io, leftovers) => (io, leftovers),
         Exchange::Refused(refusal) => {
             let status = refusal.status().as_u16();
             debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
+            return;
         }
         Exchange::Malformed(error) => {
             debug!(connection = %id, %peer, %error, "not a handshake");
+            return;
         }
-        Exchange::Late => debug!(connection = %id, %peer, "no handshake in time"),
-        Exchange::Gone => debug!(connection = %id, %peer, "gone before a handshake"),
+        Exchange::Late => {
+            debug!(connection = %id, %peer, "no handshake in time");
+            return;
+        }
+        Exchange::Gone => {
+            debug!(connection = %id, %peer, "gone before a handshake");
+            return;
+        }
+    };
+    let registration = shared.live.register(id);
+    let socket = Socket::new(io, leftovers, Arc::clone(&shared.limits), registration);
+    match log_in(socket, &shared.verifier, shared.login).await {
+        Ok(authenticated) => {
+            permit.logged_in();
+            let session = Session::new(authenticated);
+            let tasks = shared.tasks.clone();
+            tasks.spawn(serve_session(session, id, peer, permit, shared));
+        }
+        Err(NotAuthenticated { socket, ended, wrong_tries }) => {
+            log_failure(id, peer, &ended, wrong_tries);
+            socket.close(&ended).await;
+        }
     }
 }
 
-/// Serves a connection from its upgrade on: login, service, end.
-async fn serve_socket<S>(
-    socket: Socket<S>,
+/// Serves a session to its end, and holds its permit that long.
+// Not an `async fn`: that would hold each of its arguments twice.
+#[expect(clippy::manual_async_fn, reason = "a task of half the size")]
+fn serve_session<S>(
+    mut session: Session<S>,
+    id: ConnectionId,
     peer: SocketAddr,
-    mut permit: Permit,
+    permit: Permit,
     shared: Arc<Shared>,
-) where
+) -> impl Future<Output = ()> + Send
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let id = socket.registration().id();
-    // The login is boxed because its state would make each session bigger that comes after it.
-    let authenticated = match Box::pin(log_in(socket, &shared.verifier, shared.login)).await {
-        Ok(authenticated) => authenticated,
-        Err(NotAuthenticated {
-            socket,
-            ended,
-            wrong_tries,
-        }) => {
-            log_failure(id, peer, &ended, wrong_tries);
-            return socket.close(&ended).await;
-        }
-    };
-    permit.logged_in();
-    let mut session = Session::new(authenticated);
-    let opened_at = Instant::now();
-    info!(connection = %id, %peer, user = %session.identity().user(), "session opened");
-    let ended = until_ended(shared.service.run(&mut session)).await;
-    let counts = session.counts();
-    info!(
-        connection = %id,
-        %peer,
-        user = %session.identity().user(),
-        cause = %ended,
-        code = ended.code().map(|code| code.0),
-        seconds = opened_at.elapsed().as_secs_f64(),
-        messages_in = counts.messages_in,
-        bytes_in = counts.bytes_in,
-        messages_out = counts.messages_out,
-        bytes_out = counts.bytes_out,
-        "session ended"
-    );
-    session.close(&ended).await;
+    async move {
+        let _permit = permit;
+        let opened_at = Instant::now();
+        info!(connection = %id, %peer, user = %session.identity().user(), "session opened");
+        let ended = until_ended(shared.service.run(&mut session)).await;
+        let counts = session.counts();
+        info!(
+            connection = %id,
+            %peer,
+            user = %session.identity().user(),
+            cause = %ended,
+            code = ended.code().map(|code| code.0),
+            seconds = opened_at.elapsed().as_secs_f64(),
+            messages_in = counts.messages_in,
+            bytes_in = counts.bytes_in,
+            messages_out = counts.messages_out,
+            bytes_out = counts.bytes_out,
+            "session ended"
+        );
+        // Boxed, so that the session does not carry the room for its end all its life.
+        Box::pin(session.close(&ended)).await;
+    }
 }
 
 /// Runs a service to its end. A panic in it ends its session and nothing else.

@@ -100,7 +100,8 @@ where
     let mut io = io.into_inner();
     match (served, decision.into_inner()) {
         (Err(_), _) => Exchange::Late,
-        (Ok(Some(Ok(()))), Some(Decision::Upgrade(_))) => Exchange::Upgraded(io, read_buf),
+        // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
+        (Ok(Some(Ok(()))), Some(Decision::Upgrade(_))) => Exchange::Upgraded(io, Bytes::copy_from_slice(&read_buf)),
         (Ok(Some(Ok(()))), Some(Decision::Refuse(refusal))) => {
             let _ = timeout(door.close_deadline, let_it_be_read(&mut io)).await;
             Exchange::Refused(refusal)

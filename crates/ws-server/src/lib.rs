@@ -1,26 +1,26 @@
 //! A login in front of live WebSocket connections.
 //!
 //! The server takes HTTP handshakes, logs each connection in by its first messages, and hands it to
-//! a [service](service). It deliberately knows nothing of TLS, of other HTTP than the handshake, or
+//! a service. It deliberately knows nothing of TLS, of other HTTP than the handshake, or
 //! of users beyond one credentials file.
 //!
 //! A connection walks through the modules from top to bottom, and types carry the stage it is in:
 //!
 //! | module | what happens there | what comes out |
 //! |---|---|---|
-//! | [`listener`] | TCP is accepted | a stream |
-//! | [`server`], [`admission`] | the caps are looked at | a permit, held to the end |
-//! | [`http`](mod@http), [`handshake`] | one request head is read and decided about | an upgraded stream |
-//! | [`session`] (`socket`) | the WebSocket begins | a `Socket` |
-//! | [`auth`] | the peer logs in | an `Authenticated`, which nothing else makes |
-//! | [`session`] | messages flow | a [`Session`](session::Session) |
-//! | [`service`] | something is done with them | why the session ended |
+//! | `listener` | TCP is accepted | a stream |
+//! | `server`, `admission` | the caps are looked at | a permit, held to the end |
+//! | `http`, `handshake` | one request head is read and decided about | an upgraded stream |
+//! | `session` (`socket`) | the WebSocket begins | a `Socket` |
+//! | `auth` | the peer logs in | an `Authenticated`, which nothing else makes |
+//! | `session` | messages flow | a `Session` |
+//! | `service` | something is done with them | why the session ended |
 //!
-//! [`connection`] is that walk, written down in one function. Around it: [`cli`] and [`config`] are
-//! complete before anything is bound, [`log`] is how the server speaks, [`shutdown`] how it is told
-//! to stop, and [`descriptors`] how many connections the system lets it have.
+//! `connection` is that walk, written down in one function. Around it: `cli` and `config` are
+//! complete before anything is bound, `log` is how the server speaks, `shutdown` how it is told
+//! to stop, and `descriptors` how many connections the system lets it have.
 //!
-//! Start reading with [`connection`], then [`session`].
+//! Start reading with `connection`, then `session`.
 
 mod admission;
 mod auth;

@@ -21,8 +21,8 @@ async fn with_server(config: Config, test: impl AsyncFnOnce(SocketAddr)) {
         listen: ([127, 0, 0, 1], 0).into(),
         ..config
     };
-    let server = Server::bind(config, Accounts::from_toml(ADMIN).unwrap()).unwrap();
-    let address = server.local_addr().unwrap();
+    let server = bind(config);
+    let address = server.local_addr().expect("it is bound");
     let stop = Notify::new();
     let test = async {
         test(address).await;
@@ -31,8 +31,21 @@ async fn with_server(config: Config, test: impl AsyncFnOnce(SocketAddr)) {
     tokio::join!(server.run(stop.notified()), test);
 }
 
+fn bind(config: Config) -> Server {
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..config
+    };
+    let accounts = Accounts::from_toml(ADMIN).expect("the accounts are good");
+    Server::bind(config, accounts).expect("there is a free port")
+}
+
 async fn connect(address: SocketAddr) -> RawPeer<TcpStream> {
-    RawPeer::new(TcpStream::connect(address).await.unwrap())
+    RawPeer::new(
+        TcpStream::connect(address)
+            .await
+            .expect("the server accepts"),
+    )
 }
 
 /// Asks for a handshake and reads the status line and fields of the answer.
@@ -206,7 +219,7 @@ async fn the_close_frame_arrives_however_much_the_client_still_sends() {
         peer.log_in().await;
         peer.send(frame::masked(0x83, b"a reserved opcode")).await;
         for _ in 0..64 {
-            peer.send(frame::binary(&[0; 1 << 16])).await;
+            peer.send(frame::binary(&vec![0; 1 << 16])).await;
         }
         assert_eq!(peer.close().await, (1002, "protocol error".to_owned()));
         peer.send(frame::close(1002, "")).await;

@@ -1,7 +1,7 @@
 //! The configuration, complete and checked before anything is bound.
 //!
-//! [`raw`] is what the file may say, [`Config`] is what the server runs on, and what turns one into
-//! the other stands in [`Config::resolve`] alone.
+//! `raw` is what the file may say, [`Config`] is what the server runs on, and what turns one into
+//! the other stands in `Config::resolve` alone.
 
 mod error;
 mod limits;

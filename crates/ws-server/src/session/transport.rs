@@ -265,6 +265,7 @@ mod tests {
         let mut transport = Transport::new(io, Bytes::new(), 100);
         let ping = b"\x89\x80\0\0\0\0";
         peer.write_all(&ping.repeat(17)).await.unwrap();
+        drop(peer);
         let mut all = Vec::new();
         let error = transport.read_to_end(&mut all).await.unwrap_err();
         assert!(LoginTooBig::caused(&error), "{error}");
