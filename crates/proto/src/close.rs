@@ -38,7 +38,7 @@ const fn row(code: u16, words: &'static str, retry: Retry) -> Meaning {
 /// Every code that has a meaning here. Ours never send 1005 and 1006 (nobody may), 1012 and 1014.
 const MEANINGS: &[Meaning] = &[
     row(1000, "normal end", Retry::No),
-    row(1001, "the server is shutting down", Retry::Jitter),
+    row(1001, "it is going away", Retry::Jitter),
     row(1002, "protocol error", Retry::No),
     row(1003, "this kind of message is not taken here", Retry::No),
     row(1005, "closed without a code", Retry::No),

@@ -66,7 +66,11 @@ pub(crate) async fn serve<S>(
             let tasks = shared.tasks.clone();
             tasks.spawn(serve_session(session, id, peer, permit, shared));
         }
-        Err(NotAuthenticated { socket, ended, wrong_tries }) => {
+        Err(NotAuthenticated {
+            socket,
+            ended,
+            wrong_tries,
+        }) => {
             log_failure(id, peer, &ended, wrong_tries);
             socket.close(&ended).await;
         }

@@ -101,7 +101,9 @@ where
     match (served, decision.into_inner()) {
         (Err(_), _) => Exchange::Late,
         // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
-        (Ok(Some(Ok(()))), Some(Decision::Upgrade(_))) => Exchange::Upgraded(io, Bytes::copy_from_slice(&read_buf)),
+        (Ok(Some(Ok(()))), Some(Decision::Upgrade(_))) => {
+            Exchange::Upgraded(io, Bytes::copy_from_slice(&read_buf))
+        }
         (Ok(Some(Ok(()))), Some(Decision::Refuse(refusal))) => {
             let _ = timeout(door.close_deadline, let_it_be_read(&mut io)).await;
             Exchange::Refused(refusal)

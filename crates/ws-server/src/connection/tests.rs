@@ -561,8 +561,10 @@ mod time {
             assert_eq!(peer.text().await, "your submit context: in two pieces");
             // At rest between two messages: now they are given back.
             sleep(seconds(15)).await;
+            let start = Instant::now();
             peer.send(frame::text("again")).await;
             assert_eq!(peer.text().await, "your submit context: again");
+            assert_eq!(start.elapsed(), Duration::ZERO, "it was noticed at once");
         }
     }
 }

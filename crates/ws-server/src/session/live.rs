@@ -116,11 +116,6 @@ impl Registration {
     pub(crate) fn live(&self) -> Arc<Live> {
         Arc::clone(&self.live)
     }
-
-    /// The id that the connection was entered with.
-    pub(crate) fn id(&self) -> ConnectionId {
-        self.id
-    }
 }
 
 impl Drop for Registration {

@@ -1,0 +1,345 @@
+//! The command line: arguments in, exit code out.
+
+use std::{
+    io::{IsTerminal as _, Write as _, stderr, stdin, stdout},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use futures::{Stream, StreamExt as _};
+use proto::{
+    config::{Size, TimeSpan},
+    key::Key,
+};
+use tokio::net::TcpStream;
+
+use crate::{
+    config::{Audience, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
+    connect::{self, ConnectError, Deadline, Opened},
+    console::Console,
+    editor::Editor,
+    endpoint::{Endpoint, EndpointError},
+    exit::Exit,
+    handshake::request::{Origin, Request},
+    interrupt::interrupts,
+    link::Link,
+    render::Reader,
+    session::{Session, Times},
+    streams::{Asking, Echo, Streams},
+    terminal::{Taken, Terminal, take_over},
+    tool,
+};
+
+const LONG_ABOUT: &str = "\
+Logs in to a WebSocket server, then sends each line as a message and prints each message as a line.
+
+At a terminal it asks for what it needs, and prints messages as they come, above the line that is \
+being typed. Enter exit, or press Ctrl-D, to leave.
+
+In a pipe, the lines of the input are credentials (username:password) until the login succeeds, and \
+messages from then on.";
+
+const AFTER_HELP: &str = "\
+Streams:
+  stdout gets the messages that come after the login, each followed by a newline, and nothing else.
+  stderr gets everything else: prompts, the server's words about the login, errors.
+
+Configuration:
+  --config names a file; without it, config/client.toml is read if it exists. What the command line
+  says comes first, then the file, then the defaults. A login in the file is used for the url in
+  the file only, never for another URL on the command line.
+
+Exit codes:
+    0  all went well
+    1  something failed that has no code of its own
+    2  the arguments, the configuration or the input cannot be used
+    3  the login was refused, or the input ended before it succeeded
+    4  no connection came about
+    6  the server's answer is no WebSocket handshake, or a wrong one
+    7  the server kept silent for too long
+    8  the connection was lost, or closed for an error
+  130  interrupted by Ctrl-C or a signal
+
+Examples:
+  ws-client
+  ws-client ws://127.0.0.1:5678
+  printf 'admin:123456\\nhello\\n' | ws-client
+  ws-client --user admin --password-file secret < messages.txt > answers.txt
+  ws-client handshake ws://127.0.0.1:5678";
+
+/// A client for WebSocket servers that want a login.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ws-client",
+    version,
+    long_about = LONG_ABOUT,
+    after_long_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    session: SessionArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Performs one opening handshake, and shows and judges it line by line.
+    Handshake(HandshakeArguments),
+}
+
+#[derive(Debug, Args)]
+struct SessionArguments {
+    /// Where to connect to [default: `ws://127.0.0.1:5678`].
+    url: Option<String>,
+    /// Reads this configuration file instead of config/client.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Logs in as this user, without asking for the name.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Takes the password from this file, which has one line; without it, the password is asked
+    /// for at the terminal.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// At the end of a piped input: how long nothing may come before the connection is closed
+    /// [default: 1s].
+    #[arg(long, value_name = "TIME")]
+    linger: Option<TimeSpan>,
+    /// Time for connecting and for the answer to the handshake [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    connect_deadline: Option<TimeSpan>,
+    /// Time for the server to close its side [default: 5s].
+    #[arg(long, value_name = "TIME")]
+    close_deadline: Option<TimeSpan>,
+    /// The longest message that is taken from the server, and the longest line from the input
+    /// [default: 16MiB].
+    #[arg(long, value_name = "SIZE")]
+    max_message_bytes: Option<Size>,
+    /// Sends this Origin, as a browser would.
+    #[arg(long)]
+    origin: Option<Origin>,
+    /// Lets the password go unencrypted to a host that is not this machine.
+    #[arg(long)]
+    allow_insecure: bool,
+}
+
+#[derive(Debug, Args)]
+struct HandshakeArguments {
+    /// The server, as in `ws://127.0.0.1:5678`.
+    url: String,
+    /// Time for connecting and for the answer [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    connect_deadline: Option<TimeSpan>,
+    /// Sends this Origin, as a browser would.
+    #[arg(long)]
+    origin: Option<Origin>,
+    /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
+    /// handshake that was seen elsewhere.
+    #[arg(long, value_parser = Key::parse)]
+    key: Option<Key>,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(arguments));
+            // A read of stdin may still be under way, and must not keep the program from ending.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(anyhow::Error::new(error).context("the runtime cannot be started")),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        // Nothing is left to be done if stderr is gone too.
+        let _ = writeln!(stderr(), "ws-client: {error:#}");
+        exit_for(&error)
+    });
+    exit.into()
+}
+
+/// The exit code for an error that ends the program.
+fn exit_for(error: &anyhow::Error) -> Exit {
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
+        error.exit()
+    } else if error.is::<ConfigError>() || error.is::<EndpointError>() {
+        Exit::Usage
+    } else {
+        Exit::Failure
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    match arguments.command {
+        Some(Command::Handshake(arguments)) => handshake(arguments).await,
+        None => session(arguments.session).await,
+    }
+}
+
+async fn handshake(arguments: HandshakeArguments) -> anyhow::Result<Exit> {
+    let endpoint = Endpoint::parse(&arguments.url)?;
+    let key = match arguments.key {
+        Some(key) => key,
+        None => connect::new_key()?,
+    };
+    let request = Request::new(endpoint, key, arguments.origin);
+    let deadline = arguments
+        .connect_deadline
+        .map_or(CONNECT_DEADLINE, |span| span.0);
+    let report = tool::run(&request, deadline).await?;
+    let mut stdout = stdout().lock();
+    // Whoever closes stdout early has read enough.
+    let _ = stdout.write_all(report.text.as_bytes());
+    let _ = stdout.flush();
+    Ok(report.exit)
+}
+
+async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
+    let audience = if stdin().is_terminal() {
+        Audience::Person
+    } else {
+        Audience::Script
+    };
+    let config = Config::load(arguments.into(), Path::new(""), audience)?;
+    let mut interrupts = interrupts()?;
+    // Before the connection is there: what is typed in the meantime may be credentials.
+    let terminal = match audience {
+        Audience::Script => None,
+        Audience::Person => Some(take_over()?),
+    };
+    let opened = tokio::select! {
+        biased;
+        Some(()) = interrupts.next() => return Ok(Exit::Interrupted),
+        opened = open(&config) => opened?,
+    };
+    let link = Link::new(opened, config.max_message_bytes.get()).await;
+    let exit = match terminal {
+        None => {
+            let console = streams(config.max_message_bytes, Asking::<Terminal>::Nobody);
+            talk(link, console, config, interrupts).await
+        }
+        Some(Taken::ForEditor(terminal, typed_ahead)) => {
+            let console = Editor::start(terminal, typed_ahead)?;
+            talk(link, console, config, interrupts).await
+        }
+        Some(Taken::ForLines(terminal)) => {
+            let console = streams(config.max_message_bytes, Asking::Person(terminal));
+            talk(link, console, config, interrupts).await
+        }
+    };
+    Ok(exit)
+}
+
+async fn open(config: &Config) -> Result<Opened<TcpStream>, ConnectError> {
+    let deadline = Deadline::after(config.connect_deadline);
+    let request = Request::new(
+        config.endpoint.clone(),
+        connect::new_key()?,
+        config.origin.clone(),
+    );
+    let stream = connect::tcp(&config.endpoint, deadline).await?;
+    connect::open(stream, &request, deadline).await
+}
+
+fn streams<H: Echo>(max_line_bytes: NonZeroUsize, asking: Asking<H>) -> impl Console {
+    let reader = if stdout().is_terminal() {
+        Reader::Terminal
+    } else {
+        Reader::Program
+    };
+    Streams::new(
+        tokio::io::stdin(),
+        (tokio::io::stdout(), reader),
+        tokio::io::stderr(),
+        asking,
+        max_line_bytes,
+    )
+}
+
+async fn talk(
+    link: Link<TcpStream>,
+    console: impl Console,
+    config: Config,
+    interrupts: impl Stream<Item = ()> + Unpin,
+) -> Exit {
+    let times = Times {
+        linger: config.linger,
+        close_deadline: config.close_deadline,
+        reply_deadline: config.reply_deadline,
+    };
+    let session = Session::new(link, console, times);
+    session.run(config.login, &config.notices, interrupts).await
+}
+
+impl From<SessionArguments> for Flags {
+    fn from(arguments: SessionArguments) -> Self {
+        Self {
+            url: arguments.url,
+            config: arguments.config,
+            user: arguments.user,
+            password_file: arguments.password_file,
+            linger: arguments.linger,
+            connect_deadline: arguments.connect_deadline,
+            close_deadline: arguments.close_deadline,
+            max_message_bytes: arguments.max_message_bytes,
+            origin: arguments.origin,
+            cleartext: if arguments.allow_insecure {
+                Cleartext::Allowed
+            } else {
+                Cleartext::Refused
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::Arguments;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_documents_exit_codes_and_streams() {
+        let help = Arguments::command().render_long_help().to_string();
+        for line in [
+            "  stdout gets the messages that come after the login, each followed by a newline, and \
+             nothing else.",
+            "    8  the connection was lost, or closed for an error",
+            "  130  interrupted by Ctrl-C or a signal",
+        ] {
+            assert!(help.contains(line), "{help}");
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_exit_with_2_and_repeat_no_url() {
+        for arguments in [
+            &["--nonsense"][..],
+            &["--linger", "0s"],
+            &["--max-message-bytes", "0"],
+            &["--password-file", "x"],
+            &["--origin", "a b"],
+            &["handshake"],
+            &["handshake", "ws://h", "--key", "short"],
+            &["ws://admin:hunter2@h", "ws://b"],
+        ] {
+            let all = std::iter::once("ws-client").chain(arguments.iter().copied());
+            let error = Arguments::try_parse_from(all).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

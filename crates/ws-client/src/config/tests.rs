@@ -1,0 +1,239 @@
+use std::{fs, path::Path, time::Duration};
+
+use super::{Audience, Cleartext, Config, Flags, LoginSource};
+
+/// A directory with these files in it.
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("config")).unwrap();
+    for (name, content) in files {
+        fs::write(directory.path().join(name), content).unwrap();
+    }
+    directory
+}
+
+fn load(files: &[(&str, &str)], flags: Flags) -> Result<Config, String> {
+    let directory = directory(files);
+    let config = Config::load(flags, directory.path(), Audience::Person);
+    let path = format!("{}/", directory.path().display());
+    config.map_err(|error| {
+        let cause = std::error::Error::source(&error);
+        let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
+        format!("{error}{cause}").replace(&path, "")
+    })
+}
+
+fn url(url: &str) -> Flags {
+    Flags {
+        url: Some(url.into()),
+        ..Flags::default()
+    }
+}
+
+const WITH_LOGIN: &[(&str, &str)] = &[
+    (
+        "config/client.toml",
+        "url = \"ws://127.0.0.1:99\"\n[login]\nuser = \"admin\"\npassword_file = \"secret\"\n",
+    ),
+    ("config/secret", "123456\n"),
+];
+
+/// The line that would be sent without asking.
+fn line(config: &Config) -> Option<String> {
+    match &config.login {
+        LoginSource::Configured(credentials) => Some(credentials.line().expose().to_owned()),
+        LoginSource::Ask | LoginSource::AskPassword(_) => None,
+    }
+}
+
+#[test]
+fn works_without_a_file() {
+    let config = load(&[], Flags::default()).unwrap();
+    assert_eq!(config.endpoint.to_string(), "ws://127.0.0.1:5678/");
+    assert_eq!(config.linger, Duration::from_secs(1));
+    assert_eq!(config.connect_deadline, Duration::from_secs(10));
+    assert_eq!(config.close_deadline, Duration::from_secs(5));
+    assert_eq!(config.reply_deadline, Duration::from_secs(30));
+    assert_eq!(config.max_message_bytes.get(), 16 << 20);
+    assert!(matches!(config.login, LoginSource::Ask));
+    assert!(config.notices.is_empty());
+}
+
+#[test]
+fn the_shipped_file_says_what_holds_without_it() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let source = fs::read_to_string(workspace.join("config/client.toml")).unwrap();
+    let shipped = load(&[("config/client.toml", &source)], Flags::default()).unwrap();
+    let defaults = load(&[], Flags::default()).unwrap();
+    assert_eq!(format!("{shipped:?}"), format!("{defaults:?}"));
+    for key in [
+        "url",
+        "linger",
+        "connect_deadline",
+        "close_deadline",
+        "reply_deadline",
+        "max_message_bytes",
+    ] {
+        assert!(source.contains(&format!("\n{key} = ")), "{key}");
+    }
+    let with_login: String = source
+        .lines()
+        .map(|line| line.strip_prefix("#! ").unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let files = [
+        ("config/client.toml", with_login.as_str()),
+        ("config/password", "123456"),
+    ];
+    let config = load(&files, Flags::default()).unwrap();
+    assert_eq!(line(&config).as_deref(), Some("admin:123456"));
+}
+
+#[test]
+fn flags_come_before_the_file() {
+    let file = "url = \"ws://127.0.0.1:1\"\nlinger = \"2s\"\nmax_message_bytes = \"1KiB\"\n\
+                reply_deadline = \"3s\"\nclose_deadline = \"4s\"\n";
+    let flags = Flags {
+        url: Some("ws://127.0.0.1:2".into()),
+        linger: Some("7s".parse().unwrap()),
+        max_message_bytes: Some("2KiB".parse().unwrap()),
+        ..Flags::default()
+    };
+    let config = load(&[("config/client.toml", file)], flags).unwrap();
+    assert_eq!(config.endpoint.authority(), "127.0.0.1:2");
+    assert_eq!(config.linger, Duration::from_secs(7));
+    assert_eq!(config.max_message_bytes.get(), 2048);
+    assert_eq!(config.reply_deadline, Duration::from_secs(3));
+    assert_eq!(config.close_deadline, Duration::from_secs(4));
+}
+
+#[test]
+fn configured_credentials_log_in_at_the_configured_place() {
+    for flags in [Flags::default(), url("ws://127.0.0.1:99/other?path")] {
+        let config = load(WITH_LOGIN, flags).unwrap();
+        assert_eq!(line(&config).as_deref(), Some("admin:123456"));
+        assert!(config.notices.is_empty());
+    }
+}
+
+#[test]
+fn configured_credentials_go_nowhere_else() {
+    for elsewhere in ["ws://127.0.0.1:98", "ws://localhost:99", "ws://[::1]:99"] {
+        let config = load(WITH_LOGIN, url(elsewhere)).unwrap();
+        assert_eq!(line(&config), None, "{elsewhere}");
+        assert_eq!(config.notices.len(), 1);
+    }
+    let config = load(WITH_LOGIN, url("ws://127.0.0.1:98")).unwrap();
+    assert!(
+        config.notices[0]
+            .ends_with("config/client.toml is for 127.0.0.1:99 and is not used for 127.0.0.1:98"),
+        "{}",
+        config.notices[0]
+    );
+}
+
+#[test]
+fn credentials_on_the_command_line_belong_to_its_url() {
+    let directory = directory(WITH_LOGIN);
+    let flags = Flags {
+        user: Some("jane".into()),
+        password_file: Some(directory.path().join("config/secret")),
+        ..url("ws://127.0.0.1:98")
+    };
+    let config = Config::load(flags, directory.path(), Audience::Script).unwrap();
+    assert_eq!(line(&config).as_deref(), Some("jane:123456"));
+    assert!(config.notices.is_empty());
+}
+
+#[test]
+fn a_user_without_a_password_is_asked_for_it() {
+    let jane = || Flags {
+        user: Some("jane".into()),
+        ..Flags::default()
+    };
+    // The password in the file is somebody else's.
+    let config = load(WITH_LOGIN, jane()).unwrap();
+    assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
+    let directory = directory(&[]);
+    let error = Config::load(jane(), directory.path(), Audience::Script).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the password of jane can be asked for at a terminal only; name a file that holds it with \
+         --password-file"
+    );
+}
+
+#[test]
+fn no_password_goes_over_a_network_in_the_clear() {
+    let message = "a password sent to 192.0.2.1:80 could be read on the way, because ws:// is not \
+                   encrypted; if that network can be trusted, say so with --allow-insecure";
+    assert_eq!(
+        load(&[], url("ws://192.0.2.1")).unwrap_err(),
+        message.to_owned()
+    );
+    let allowed = Flags {
+        cleartext: Cleartext::Allowed,
+        ..url("ws://192.0.2.1")
+    };
+    assert!(load(&[], allowed).is_ok());
+}
+
+#[test]
+fn errors_say_file_line_key_and_what_to_write() {
+    for (source, message) in [
+        (
+            "\nlingr = \"1s\"",
+            "config/client.toml: line 2: `lingr`: unknown key `lingr`; did you mean `linger`?",
+        ),
+        (
+            "linger = 1",
+            "config/client.toml: line 1: `linger`: write a time span such as \"10s\" or \"1m 30s\"",
+        ),
+        (
+            "max_message_bytes = 0",
+            "config/client.toml: line 1: `max_message_bytes`: a size is never zero",
+        ),
+        (
+            "url = \"http://x\"",
+            "config/client.toml: line 1: `url`: the URL must begin with ws:// where it has http://",
+        ),
+        (
+            "url = \"ws://a:hunter2@x\"",
+            "config/client.toml: line 1: `url`: the URL holds a password, where everybody can see \
+             it; take it out and use --user with --password-file",
+        ),
+        (
+            "[login]\nuser = \"a:b\"",
+            "config/client.toml: line 2: `login.user`: a name holds no `:`, which separates it \
+             from the password",
+        ),
+        (
+            "[login]\nuser = \"a\"\npassword = \"hunter2\"",
+            "config/client.toml: line 3: `login.password`: unknown key `password`; did you mean \
+             `password_file`?",
+        ),
+        (
+            "[login]\nuser = \"a\"\npassword_file = \"gone\"",
+            "the password file config/gone cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "[login]\nuser = \"a\"\npassword_file = \"empty\"",
+            "the password file config/empty: it is empty; write the password into it, on one line",
+        ),
+    ] {
+        let files = [("config/client.toml", source), ("config/empty", "\n")];
+        assert_eq!(load(&files, Flags::default()).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let flags = Flags {
+        config: Some("/nonexistent/client.toml".into()),
+        ..Flags::default()
+    };
+    assert_eq!(
+        load(&[], flags).unwrap_err(),
+        "the configuration file /nonexistent/client.toml cannot be read: No such file or directory \
+         (os error 2)"
+    );
+}

@@ -1,0 +1,233 @@
+//! Opens a connection: TCP, then the handshake, both within one deadline.
+
+use std::{io, time::Duration};
+
+use proto::key::Key;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    endpoint::Endpoint,
+    exit::Exit,
+    handshake::{
+        report::{MAX_BODY_BYTES, excerpt},
+        request::Request,
+        response::{Head, MAX_HEAD_BYTES, head_length},
+        verdict::{Incomplete, Received, Refusal, Verdict},
+    },
+};
+
+/// How long the body of a refusal is waited for. It comes with the head or not much later, and is
+/// worth no more than that.
+const BODY_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A stream that speaks WebSocket from here on.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// The stream.
+    pub stream: S,
+    /// What already came behind the head: the first frames.
+    pub rest: Vec<u8>,
+}
+
+/// A moment, and how long it was away when it was set.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    at: Instant,
+    span: Duration,
+}
+
+impl Deadline {
+    /// The moment that is this long away.
+    pub fn after(span: Duration) -> Self {
+        Self {
+            at: Instant::now() + span,
+            span,
+        }
+    }
+}
+
+/// Draws a key for one handshake.
+pub fn new_key() -> Result<Key, ConnectError> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(ConnectError::Random)?;
+    Ok(Key::new(nonce))
+}
+
+/// Connects to an endpoint by TCP.
+pub async fn tcp(endpoint: &Endpoint, deadline: Deadline) -> Result<TcpStream, ConnectError> {
+    let authority = || endpoint.authority();
+    match timeout_at(deadline.at, first_address_that_answers(endpoint)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError::Tcp {
+            authority: authority(),
+            source,
+        }),
+        Err(_) => Err(ConnectError::TimedOut {
+            authority: authority(),
+            span: deadline.span,
+        }),
+    }
+}
+
+async fn first_address_that_answers(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "the name stands for no address that may be used",
+    );
+    for address in lookup_host(endpoint.resolvable()).await? {
+        if !endpoint.allows(address) {
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // A message is to leave when it is written, not when another one follows it.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Sends a request and reads what comes in answer: the head, and the body if it is a refusal.
+pub async fn exchange<S>(stream: &mut S, request: &Request, deadline: Deadline) -> Received
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut bytes = Vec::new();
+    let silent = Incomplete::Silent(deadline.span);
+    let head = match timeout_at(deadline.at, send_and_read_head(stream, request, &mut bytes)).await
+    {
+        Ok(head) => head,
+        Err(_) => Err(silent),
+    };
+    if let Ok(length) = head {
+        let body_deadline = deadline.at.min(Instant::now() + BODY_PATIENCE);
+        // What is missing of a body at its deadline is not worth an error.
+        let _ = timeout_at(body_deadline, read_body(stream, length, &mut bytes)).await;
+    }
+    Received { bytes, head }
+}
+
+async fn send_and_read_head<S>(
+    stream: &mut S,
+    request: &Request,
+    bytes: &mut Vec<u8>,
+) -> Result<usize, Incomplete>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // A server that refuses may do so, and close, before it has read the request: its answer counts
+    // even if writing fails.
+    let _ = stream.write_all(&request.to_bytes()).await;
+    let _ = stream.flush().await;
+    loop {
+        if let Some(length) = head_length(bytes) {
+            return Ok(length);
+        }
+        if bytes.len() >= MAX_HEAD_BYTES {
+            return Err(Incomplete::TooLong);
+        }
+        match stream.read_buf(bytes).await {
+            Ok(0) | Err(_) => return Err(Incomplete::Closed),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Reads the body behind a head that is no upgrade, as far as it is shown.
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, head_length: usize, bytes: &mut Vec<u8>) {
+    let head = Head::parse(&bytes[..head_length]);
+    if head.status.as_ref().is_ok_and(|status| status.code == 101) || head.status.is_err() {
+        return;
+    }
+    let announced = head.values("Content-Length");
+    let announced = announced.first().and_then(|length| length.parse().ok());
+    let wanted = announced.unwrap_or(usize::MAX).min(MAX_BODY_BYTES);
+    while bytes.len() - head_length < wanted {
+        match stream.read_buf(bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Performs the handshake on a stream.
+pub async fn open<S>(
+    mut stream: S,
+    request: &Request,
+    deadline: Deadline,
+) -> Result<Opened<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let received = exchange(&mut stream, request, deadline).await;
+    match Verdict::judge(&received, request.key()).refusal() {
+        None => Ok(Opened {
+            stream,
+            rest: received.rest().to_vec(),
+        }),
+        Some(refusal @ Refusal::Status(_)) if !received.rest().is_empty() => {
+            Err(ConnectError::RefusedWithBody {
+                refusal,
+                body: excerpt(received.rest(), MAX_BODY_BYTES),
+            })
+        }
+        Some(refusal) => Err(ConnectError::Refused(refusal)),
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The system has no random numbers.
+    #[error("the system gives no random bytes for the handshake's key")]
+    Random(#[source] getrandom::Error),
+    /// TCP failed.
+    #[error("could not connect to {authority}")]
+    Tcp {
+        /// Host and port.
+        authority: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// TCP took too long.
+    #[error("could not connect to {authority} within {span:?}")]
+    TimedOut {
+        /// Host and port.
+        authority: String,
+        /// How long it was tried.
+        span: Duration,
+    },
+    /// The handshake failed.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The handshake failed, and the server said why.
+    #[error("{refusal}; it says: {body}")]
+    RefusedWithBody {
+        /// What the answer was.
+        refusal: Refusal,
+        /// The first bytes of its body, escaped.
+        body: String,
+    },
+}
+
+impl ConnectError {
+    /// The exit code that this error ends the program with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Random(_) => Exit::Failure,
+            Self::Tcp { .. } => Exit::Unreachable,
+            Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => refusal.exit(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

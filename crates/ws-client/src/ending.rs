@@ -1,0 +1,271 @@
+//! Why a session ended, and what that means for whoever started it.
+
+use std::{fmt::Write as _, io, time::Duration};
+
+use proto::{
+    close::{CloseCode, CloseReason},
+    escape::Escaped,
+};
+
+use crate::{
+    config::Audience,
+    console::Leftover,
+    exit::Exit,
+    input::InputError,
+    link::{End, Farewell},
+};
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// Somebody entered `exit`.
+    Exit,
+    /// There are no more lines.
+    EndOfInput,
+    /// A signal, or Ctrl-C.
+    Interrupted,
+    /// The input cannot be used.
+    BadInput(InputError),
+    /// Messages cannot be written.
+    OutputFailed(io::Error),
+    /// The configured credentials were refused.
+    Refused,
+    /// No answer to credentials came in time.
+    Silent(Duration),
+    /// The server took nothing for too long.
+    Stalled(Duration),
+    /// The server ended it.
+    Server(End),
+}
+
+/// How far a session came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    LoggingIn,
+    Talking,
+}
+
+/// What became of the messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) sent: usize,
+    pub(crate) received: usize,
+}
+
+impl Tally {
+    /// How many messages got no answer, if each one gets one.
+    pub(crate) fn unanswered(self) -> usize {
+        self.sent.saturating_sub(self.received)
+    }
+}
+
+/// What is known when a session is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances {
+    pub(crate) audience: Audience,
+    pub(crate) stage: Stage,
+    pub(crate) tally: Tally,
+}
+
+/// How the program ends, and what it says about that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Conclusion {
+    pub(crate) exit: Exit,
+    pub(crate) said: Vec<String>,
+}
+
+impl Ending {
+    /// Whether it is worth counting what was not sent. Whoever said `exit` knows of what follows
+    /// it; whoever interrupted, or closed the output, wants nothing more.
+    pub(crate) fn leaves_lines(&self) -> bool {
+        match self {
+            Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
+            Self::BadInput(_)
+            | Self::Refused
+            | Self::Silent(_)
+            | Self::Stalled(_)
+            | Self::Server(_) => true,
+        }
+    }
+}
+
+/// Draws the conclusion from an ending that the server made, or from the close that followed one of
+/// ours: `parting` is how the server ended its side, unless it did not.
+pub(crate) fn conclude(
+    ending: &Ending,
+    parting: Option<&End>,
+    circumstances: Circumstances,
+    close_deadline: Duration,
+) -> Conclusion {
+    let Circumstances {
+        audience,
+        stage,
+        tally,
+    } = circumstances;
+    let mut said = Vec::new();
+    let exit = match ending {
+        Ending::EndOfInput if stage == Stage::LoggingIn && audience == Audience::Script => {
+            said.push("the input ended before the login succeeded".to_owned());
+            Exit::LoginRefused
+        }
+        Ending::Exit | Ending::EndOfInput => {
+            let lacking = audience == Audience::Script && tally.unanswered() > 0;
+            after_ours(parting, lacking, stage, close_deadline, &mut said)
+        }
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::BadInput(error) => {
+            said.push(chain(error));
+            Exit::Usage
+        }
+        // Whoever reads the messages has seen enough, as `head` does.
+        Ending::OutputFailed(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Conclusion {
+                exit: Exit::Ok,
+                said,
+            };
+        }
+        Ending::OutputFailed(error) => {
+            said.push(format!("the messages cannot be written: {error}"));
+            Exit::Failure
+        }
+        Ending::Refused => {
+            said.push("the configured credentials were refused".to_owned());
+            Exit::LoginRefused
+        }
+        Ending::Silent(span) => {
+            said.push(format!(
+                "the server did not answer the credentials within {span:?}"
+            ));
+            Exit::TimedOut
+        }
+        Ending::Stalled(span) => {
+            said.push(format!("the server took in nothing for {span:?}"));
+            Exit::TimedOut
+        }
+        Ending::Server(end) => by_server(end, stage, &mut said),
+    };
+    let theirs = matches!(ending, Ending::Server(_) | Ending::Stalled(_));
+    if (theirs || audience == Audience::Script) && tally.unanswered() > 0 {
+        said.push(match tally.unanswered() {
+            1 => "1 message got no answer".to_owned(),
+            count => format!("{count} messages got no answer"),
+        });
+    }
+    Conclusion { exit, said }
+}
+
+/// Says how many lines were not sent, if there are any.
+pub(crate) fn unsent(leftover: Leftover, queued: usize) -> Option<String> {
+    let (count, qualifier) = match leftover {
+        Leftover::Exactly(count) => (count + queued, ""),
+        Leftover::AtLeast(count) => (count + queued, "at least "),
+    };
+    match count {
+        0 => None,
+        1 => Some(format!("{qualifier}1 line was not sent")),
+        count => Some(format!("{qualifier}{count} lines were not sent")),
+    }
+}
+
+/// How the program ends after a Close of our own.
+fn after_ours(
+    parting: Option<&End>,
+    lacking: bool,
+    stage: Stage,
+    close_deadline: Duration,
+    said: &mut Vec<String>,
+) -> Exit {
+    match parting {
+        Some(End::Closed(Farewell { code, .. }))
+            if matches!(*code, CloseCode::ABSENT) || *code == CloseReason::UserExit.code() =>
+        {
+            Exit::Ok
+        }
+        // All that was wanted had come: it does not matter how a server leaves.
+        Some(End::Lost(_)) if !lacking => Exit::Ok,
+        Some(end @ End::Closed(_)) if !lacking => {
+            by_server(end, stage, said);
+            Exit::Ok
+        }
+        Some(end) => by_server(end, stage, said),
+        None => {
+            said.push(format!(
+                "the server did not close its side within {close_deadline:?}"
+            ));
+            if lacking { Exit::TimedOut } else { Exit::Ok }
+        }
+    }
+}
+
+fn by_server(end: &End, stage: Stage, said: &mut Vec<String>) -> Exit {
+    match end {
+        End::Closed(farewell) => {
+            said.push(in_words(farewell));
+            closed(farewell.code, stage)
+        }
+        End::Lost(None) => {
+            said.push("the connection was lost: the server ended it without a close frame".into());
+            Exit::Closed
+        }
+        End::Lost(Some(error)) => {
+            said.push(format!("the connection was lost: {error}"));
+            Exit::Closed
+        }
+        End::Broken { tell, what } => {
+            let deed = match tell {
+                CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
+                _ => "broke the WebSocket protocol",
+            };
+            let (what, code, text) = (Escaped(what), tell.code(), tell.text());
+            said.push(format!(
+                "the server {deed}: {what}; closed with {code}, {text}"
+            ));
+            Exit::Closed
+        }
+    }
+}
+
+/// A server's Close frame in words.
+fn in_words(farewell: &Farewell) -> String {
+    let Farewell { code, reason } = farewell;
+    let manner = if *code == CloseReason::UserExit.code() {
+        " normally"
+    } else {
+        ""
+    };
+    let mut words = match *code {
+        CloseCode::ABSENT => "the server closed the connection without a code".to_owned(),
+        code => format!(
+            "the server closed the connection{manner}: {code}, {}",
+            code.words()
+        ),
+    };
+    if !reason.is_empty() {
+        write!(words, ", saying \"{}\"", Escaped(reason)).expect("a string takes everything");
+    }
+    words
+}
+
+/// The exit code for a server's close code.
+fn closed(code: CloseCode, stage: Stage) -> Exit {
+    if code == CloseReason::UserExit.code() {
+        Exit::Ok
+    } else if code == CloseReason::LoginTimeout.code() {
+        Exit::TimedOut
+    } else if code == CloseReason::TooManyAttempts.code() && stage == Stage::LoggingIn {
+        Exit::LoginRefused
+    } else {
+        Exit::Closed
+    }
+}
+
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

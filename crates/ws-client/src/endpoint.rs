@@ -1,0 +1,278 @@
+//! A `ws://` URL, parsed once into what a connection needs.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use url::{Host, Url};
+
+/// The port of a `ws://` URL that names none.
+const DEFAULT_PORT: u16 = 80;
+
+/// Where to connect to, and what to ask for there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    host: Host<String>,
+    port: u16,
+    /// Path and query, as the request line has them.
+    target: String,
+}
+
+impl Endpoint {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not a plain `ws://` URL. The error repeats nothing of the text, because a
+    /// password may stand in it.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let url = Url::parse(text).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => EndpointError::NoScheme,
+            error => EndpointError::Malformed(error),
+        })?;
+        match url.scheme() {
+            "ws" => {}
+            "wss" => return Err(EndpointError::Tls),
+            "http" => return Err(EndpointError::Http),
+            "https" => return Err(EndpointError::Https),
+            _ => return Err(EndpointError::NoScheme),
+        }
+        if url.password().is_some() {
+            return Err(EndpointError::Password);
+        }
+        if !url.username().is_empty() {
+            return Err(EndpointError::User);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointError::Fragment);
+        }
+        let port = url.port().unwrap_or(DEFAULT_PORT);
+        if port == 0 {
+            return Err(EndpointError::PortZero);
+        }
+        let mut target = url.path().to_owned();
+        if let Some(query) = url.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        Ok(Self {
+            host: url.host().ok_or(EndpointError::NoScheme)?.to_owned(),
+            port,
+            target,
+        })
+    }
+
+    /// The path and the query.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The value of the `Host` field: a port is named where it is not the scheme's own.
+    pub fn host_field(&self) -> String {
+        match self.port {
+            DEFAULT_PORT => self.host.to_string(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+
+    /// Host and port in words, for messages.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether what is sent there stays on this machine.
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => IpAddr::V6(*address).to_canonical().is_loopback(),
+        }
+    }
+
+    /// Whether this address may be connected to. A name that promises loopback must resolve to it,
+    /// since a password is sent there without further questions.
+    pub fn allows(&self, address: SocketAddr) -> bool {
+        !self.is_loopback() || address.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether both have the same scheme, host and port: whoever is trusted with a password at one
+    /// is trusted with it at the other.
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+
+    /// Host and port as the resolver takes them.
+    pub fn resolvable(&self) -> (String, u16) {
+        let host = match &self.host {
+            Host::Domain(name) => name.clone(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        (host, self.port)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.host_field(), self.target)
+    }
+}
+
+/// Why a text cannot be used as a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It does not begin with a scheme, or with one that has nothing to do with the web.
+    #[error("the URL must begin with ws://, as in ws://127.0.0.1:5678")]
+    NoScheme,
+    /// It is broken.
+    #[error("the URL cannot be read: {0}")]
+    Malformed(url::ParseError),
+    /// It asks for TLS.
+    #[error(
+        "wss:// needs TLS, which this client does not have yet; use ws:// on a trusted network"
+    )]
+    Tls,
+    /// It is the URL of a page.
+    #[error("the URL must begin with ws:// where it has http://")]
+    Http,
+    /// It is the URL of a page over TLS.
+    #[error(
+        "the URL begins with https://; its WebSocket counterpart wss:// needs TLS, which this client does not have yet"
+    )]
+    Https,
+    /// There is a password in it.
+    #[error(
+        "the URL holds a password, where everybody can see it; take it out and use --user with --password-file"
+    )]
+    Password,
+    /// There is a user's name in it.
+    #[error("the URL holds a user's name; take it out and use --user")]
+    User,
+    /// It has a part after `#`, which is never sent.
+    #[error("a WebSocket URL has no fragment; take out the # and what follows it")]
+    Fragment,
+    /// It names port 0.
+    #[error("nothing listens on port 0")]
+    PortZero,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, EndpointError};
+
+    fn endpoint(text: &str) -> Endpoint {
+        Endpoint::parse(text).unwrap()
+    }
+
+    #[test]
+    fn knows_host_field_and_target() {
+        for (text, host, target) in [
+            ("ws://127.0.0.1:5678", "127.0.0.1:5678", "/"),
+            ("ws://example.org", "example.org", "/"),
+            ("ws://example.org:80/a", "example.org", "/a"),
+            (
+                "WS://Example.ORG:8080/a/b?c=d%20e",
+                "example.org:8080",
+                "/a/b?c=d%20e",
+            ),
+            ("ws://[::1]:9/?", "[::1]:9", "/?"),
+            ("ws://host/a b", "host", "/a%20b"),
+            ("ws://host/a\r\nX: y", "host", "/aX:%20y"),
+        ] {
+            let endpoint = endpoint(text);
+            assert_eq!(endpoint.host_field(), host, "{text}");
+            assert_eq!(endpoint.target(), target, "{text}");
+        }
+        assert_eq!(endpoint("ws://[::1]:9/x").resolvable(), ("::1".into(), 9));
+        assert_eq!(endpoint("ws://h:9/x").to_string(), "ws://h:9/x");
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_plain_websocket_url() {
+        for (text, error) in [
+            ("", EndpointError::NoScheme),
+            ("127.0.0.1:5678", EndpointError::NoScheme),
+            ("localhost:5678", EndpointError::NoScheme),
+            ("ftp://host", EndpointError::NoScheme),
+            ("wss://host", EndpointError::Tls),
+            ("http://host", EndpointError::Http),
+            ("https://host", EndpointError::Https),
+            ("ws://admin:hunter2@host", EndpointError::Password),
+            ("ws://:hunter2@host", EndpointError::Password),
+            ("ws://admin@host", EndpointError::User),
+            ("ws://host/#part", EndpointError::Fragment),
+            ("ws://host:0/", EndpointError::PortZero),
+            (
+                "ws://",
+                EndpointError::Malformed(url::ParseError::EmptyHost),
+            ),
+            (
+                "ws://host:99999",
+                EndpointError::Malformed(url::ParseError::InvalidPort),
+            ),
+        ] {
+            assert_eq!(Endpoint::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_a_password() {
+        for text in [
+            "ws://admin:hunter2@host",
+            "wss://admin:hunter2@host",
+            "admin:hunter2@host",
+            "ws://admin:hunter2@host:port",
+            "ws://admin:hunter2@",
+        ] {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn knows_what_stays_on_this_machine() {
+        for text in [
+            "ws://127.0.0.1",
+            "ws://127.9.9.9:1",
+            "ws://[::1]",
+            "ws://[::ffff:127.0.0.1]",
+            "ws://localhost:5678",
+            "ws://LOCALHOST.",
+            "ws://a.localhost",
+        ] {
+            assert!(endpoint(text).is_loopback(), "{text}");
+        }
+        for text in [
+            "ws://192.168.0.1",
+            "ws://0.0.0.0",
+            "ws://[::]",
+            "ws://localhost.example.org",
+            "ws://notlocalhost",
+            "ws://127.0.0.1.example.org",
+        ] {
+            assert!(!endpoint(text).is_loopback(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_name_is_not_followed_elsewhere() {
+        let localhost = endpoint("ws://localhost:1");
+        assert!(localhost.allows("127.0.0.1:1".parse().unwrap()));
+        assert!(localhost.allows("[::1]:1".parse().unwrap()));
+        assert!(!localhost.allows("192.0.2.1:1".parse().unwrap()));
+        assert!(endpoint("ws://host").allows("192.0.2.1:80".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_origin_is_host_and_port() {
+        let here = endpoint("ws://host:81/a");
+        assert!(here.same_origin(&endpoint("ws://HOST:81/b?c")));
+        assert!(!here.same_origin(&endpoint("ws://host:82/a")));
+        assert!(!here.same_origin(&endpoint("ws://other:81/a")));
+        assert!(endpoint("ws://host").same_origin(&endpoint("ws://host:80/")));
+    }
+}

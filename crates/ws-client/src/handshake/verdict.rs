@@ -1,0 +1,389 @@
+//! Whether an answer opens a WebSocket (RFC 6455 section 4.1), part by part.
+
+use std::{fmt, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use proto::{escape::Escaped, key::Key};
+
+use super::response::{Broken, Head, MAX_HEAD_BYTES, StatusLine};
+
+/// Everything that came in answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The bytes: the head, and what follows it.
+    pub bytes: Vec<u8>,
+    /// The length of the head, if it came whole.
+    pub head: Result<usize, Incomplete>,
+}
+
+/// Why the head of an answer did not come whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    /// The server closed the connection.
+    Closed,
+    /// The server said nothing more for this long.
+    Silent(Duration),
+    /// The head has more bytes than anybody needs.
+    TooLong,
+}
+
+impl Received {
+    /// What follows the head: the first frames, or the body of a refusal.
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.head.unwrap_or(self.bytes.len())..]
+    }
+
+    /// The head, or as much of it as came.
+    pub fn head_bytes(&self) -> &[u8] {
+        &self.bytes[..self.head.unwrap_or(self.bytes.len())]
+    }
+}
+
+/// A part of the answer that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The form of the first line.
+    StatusLine,
+    /// The number in it.
+    Status,
+    /// The form of the fields, and the empty line behind them.
+    Fields,
+    /// `Upgrade`.
+    Upgrade,
+    /// `Connection`.
+    Connection,
+    /// `Sec-WebSocket-Accept`.
+    Accept,
+    /// `Sec-WebSocket-Extensions`.
+    Extensions,
+    /// `Sec-WebSocket-Protocol`.
+    Subprotocol,
+}
+
+impl Part {
+    /// What the part is called; a field by its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StatusLine => "status line",
+            Self::Status => "status",
+            Self::Fields => "header fields",
+            Self::Upgrade => "Upgrade",
+            Self::Connection => "Connection",
+            Self::Accept => "Sec-WebSocket-Accept",
+            Self::Extensions => "Sec-WebSocket-Extensions",
+            Self::Subprotocol => "Sec-WebSocket-Protocol",
+        }
+    }
+}
+
+/// Whether a part is as it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is.
+    Right,
+    /// It is not, and the handshake fails.
+    Wrong,
+}
+
+/// The verdict on one part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The part.
+    pub part: Part,
+    /// Whether it is right.
+    pub outcome: Outcome,
+    /// What stands there, escaped and shortened, or that nothing does.
+    pub found: String,
+    /// Why that is right, or wrong.
+    pub why: String,
+}
+
+/// The verdict on an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    incomplete: Option<Incomplete>,
+    nothing_came: bool,
+    status: Option<StatusLine>,
+    checks: Vec<Check>,
+}
+
+impl Verdict {
+    /// Judges an answer to a request with this key, which asked for no extension and no
+    /// subprotocol.
+    pub fn judge(received: &Received, key: &Key) -> Self {
+        let incomplete = received.head.err();
+        let nothing_came = received.bytes.is_empty();
+        let mut head_bytes = received.head_bytes().to_vec();
+        if incomplete.is_some() {
+            // What came is judged as if the head had ended here.
+            head_bytes.extend_from_slice(b"\r\n\r\n");
+        }
+        let head = Head::parse(&head_bytes);
+        let mut checks = Vec::new();
+        if !nothing_came {
+            checks.push(status_line(&head));
+            checks.push(status(&head));
+            checks.push(fields(&head, incomplete));
+        }
+        // Of fields that cannot be read nothing is said, not even that one of them is missing.
+        if !nothing_came && head.fields.is_ok() {
+            checks.push(token(&head, Part::Upgrade, "websocket"));
+            checks.push(token(&head, Part::Connection, "upgrade"));
+            checks.push(accept(&head, key));
+            checks.push(unasked(&head, Part::Extensions));
+            checks.push(unasked(&head, Part::Subprotocol));
+        }
+        Self {
+            incomplete,
+            nothing_came,
+            status: head.status.ok(),
+            checks,
+        }
+    }
+
+    /// The verdict on each part, in the order of the answer.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// The status line, where there is one.
+    pub fn status(&self) -> Option<&StatusLine> {
+        self.status.as_ref()
+    }
+
+    /// Why the handshake fails, unless it succeeds.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match (self.incomplete, &self.status) {
+            (Some(Incomplete::Silent(time)), _) => return Some(Refusal::Silent(time)),
+            (Some(Incomplete::Closed), _) if self.nothing_came => return Some(Refusal::Closed),
+            (_, Some(status)) if status.code != 101 => {
+                return Some(Refusal::Status(status.clone()));
+            }
+            (Some(Incomplete::Closed | Incomplete::TooLong) | None, _) => {}
+        }
+        let wrong = |check: &&Check| check.outcome == Outcome::Wrong;
+        self.checks
+            .iter()
+            .find(wrong)
+            .map(|check| Refusal::Wrong(check.part, check.why.clone()))
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The head did not come in time.
+    #[error("the server did not complete its answer within {0:?}")]
+    Silent(Duration),
+    /// The connection ended before the answer began.
+    #[error("the server closed the connection without an answer")]
+    Closed,
+    /// The server refused, with a status of HTTP.
+    #[error("the server answered {}: {}", Escaped(&.0.to_string()), status_meaning(.0.code))]
+    Status(StatusLine),
+    /// A part of the answer is wrong.
+    #[error("the server's answer is no WebSocket handshake: {}: {_1}", _0.name())]
+    Wrong(Part, String),
+}
+
+/// What a status means for a handshake.
+pub fn status_meaning(code: u16) -> &'static str {
+    match code {
+        101 => "the connection changes to the WebSocket protocol",
+        200..=299 => "an ordinary page is there, and no WebSocket",
+        301 | 302 | 303 | 307 | 308 => {
+            "it points to another place; a handshake follows no redirect, so give the other URL"
+        }
+        400 => "it finds the request malformed",
+        401 => "it wants credentials in the request",
+        403 => "it refuses this origin, or this user",
+        404 => "there is nothing at this path",
+        405 => "it takes no GET at this path",
+        426 => "it wants another protocol, or another version of this one",
+        429 => "it has had too many requests from here; try again later",
+        431 => "it finds the request too long",
+        503 => "it is full or about to stop; try again later",
+        _ if (400..500).contains(&code) => "it refuses the request",
+        _ if (500..600).contains(&code) => "it failed",
+        _ => "this answers no handshake",
+    }
+}
+
+fn right(part: Part, found: impl Into<String>, why: impl Into<String>) -> Check {
+    Check {
+        part,
+        outcome: Outcome::Right,
+        found: found.into(),
+        why: why.into(),
+    }
+}
+
+fn wrong(part: Part, found: impl Into<String>, why: impl Into<String>) -> Check {
+    Check {
+        part,
+        outcome: Outcome::Wrong,
+        found: found.into(),
+        why: why.into(),
+    }
+}
+
+const NOTHING: &str = "nothing";
+
+fn status_line(head: &Head) -> Check {
+    let part = Part::StatusLine;
+    match &head.status {
+        Ok(line) if line.minor_version == 1 => {
+            right(part, shown(&line.to_string()), "a status line of HTTP/1.1")
+        }
+        Ok(line) => wrong(
+            part,
+            shown(&line.to_string()),
+            "HTTP/1.0 knows no upgrade; it must be HTTP/1.1",
+        ),
+        Err(Broken(why)) => wrong(
+            part,
+            NOTHING,
+            format!("the answer {why}; it must be like HTTP/1.1 101 Switching Protocols"),
+        ),
+    }
+}
+
+fn status(head: &Head) -> Check {
+    let part = Part::Status;
+    match &head.status {
+        Ok(line) if line.code == 101 => right(part, "101", status_meaning(101)),
+        Ok(line) => wrong(
+            part,
+            line.code.to_string(),
+            format!("{}; it must be 101", status_meaning(line.code)),
+        ),
+        Err(_) => wrong(
+            part,
+            NOTHING,
+            "without a status nobody knows that it agrees",
+        ),
+    }
+}
+
+fn fields(head: &Head, incomplete: Option<Incomplete>) -> Check {
+    let part = Part::Fields;
+    match (&head.fields, incomplete) {
+        (_, Some(Incomplete::TooLong)) => wrong(
+            part,
+            format!("more than {MAX_HEAD_BYTES} bytes"),
+            "a head that long is no answer to a handshake",
+        ),
+        (_, Some(Incomplete::Closed)) => wrong(
+            part,
+            "an early end",
+            "the connection ended before the empty line that ends the head",
+        ),
+        (_, Some(Incomplete::Silent(_))) => wrong(
+            part,
+            "an early end",
+            "the empty line that ends the head did not come in time",
+        ),
+        (Err(Broken(why)), None) => wrong(part, "something else", format!("the answer {why}")),
+        (Ok(_), None) => right(
+            part,
+            "well-formed",
+            "every line is a field, and an empty one ends them",
+        ),
+    }
+}
+
+fn token(head: &Head, part: Part, wanted: &str) -> Check {
+    let values = head.values(part.name());
+    let mut tokens = values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(str::trim);
+    let found = found(&values);
+    if tokens.any(|token| token.eq_ignore_ascii_case(wanted)) {
+        right(part, found, format!("it names {wanted}"))
+    } else if values.is_empty() {
+        wrong(
+            part,
+            found,
+            format!("the field is missing; it must name {wanted}"),
+        )
+    } else {
+        wrong(part, found, format!("it must name {wanted}"))
+    }
+}
+
+fn accept(head: &Head, key: &Key) -> Check {
+    let part = Part::Accept;
+    let values = head.values(part.name());
+    let expected = key.accept();
+    let must = format!("it must be {expected}, which follows from the key");
+    let found = found(&values);
+    match values.as_slice() {
+        [] => wrong(part, found, format!("the field is missing; {must}")),
+        [value] if *value == expected => right(part, found, "it follows from the key"),
+        [value] => wrong(part, found, format!("{must}{}", guess(value, key))),
+        _ => wrong(part, found, format!("there is more than one; {must}")),
+    }
+}
+
+/// What a wrong accept value seems to be, for whoever has to repair the server.
+fn guess(value: &str, key: &Key) -> String {
+    if value == key.as_str() {
+        return "; this is the key itself, not hashed".to_owned();
+    }
+    let Ok(bytes) = BASE64_STANDARD.decode(value) else {
+        return "; this is not even base64".to_owned();
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+            format!("; this is \"{text}\" in base64, a constant")
+        }
+        Ok(_) | Err(_) if bytes.len() == 20 => "; this is the hash of something else".to_owned(),
+        Ok(_) | Err(_) => format!(
+            "; this is {} bytes in base64, and not the 20 of a hash",
+            bytes.len()
+        ),
+    }
+}
+
+fn unasked(head: &Head, part: Part) -> Check {
+    let values = head.values(part.name());
+    if values.is_empty() {
+        right(part, NOTHING, "none was asked for")
+    } else {
+        wrong(
+            part,
+            found(&values),
+            "it was not asked for, so it must not be there",
+        )
+    }
+}
+
+/// The values of a field on one line.
+fn found(values: &[String]) -> String {
+    if values.is_empty() {
+        NOTHING.to_owned()
+    } else {
+        shown(&values.join(", "))
+    }
+}
+
+/// A text of the server's, escaped and not longer than a line or two.
+fn shown(text: &str) -> String {
+    const MAX_CHARS: usize = 120;
+    let short: String = text.chars().take(MAX_CHARS).collect();
+    let dots = if short.len() < text.len() { "..." } else { "" };
+    format!("{}{dots}", Escaped(&short))
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Right => "right",
+            Self::Wrong => "WRONG",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! A terminal for people and a pipe for scripts, in front of a WebSocket server that wants a login.
+//!
+//! The crate is the whole of the `ws-client` program. It deliberately is no library for other
+//! clients: what is public serves the program and its tests. It does not reconnect, and it knows no
+//! service but lines of text that are sent and messages that come.
+//!
+//! Start reading with `session`, which is what happens on an open connection. The way there and
+//! around it:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cli`] | arguments in, exit code out |
+//! | [`config`], [`endpoint`] | flags over file over defaults; a URL that was checked |
+//! | [`handshake`] | the request, and the verdict on the answer, as plain data |
+//! | [`connect`], [`tool`] | TCP and the handshake; the same, shown to a reader |
+//! | `link` | the WebSocket: one message out at a time, and what comes meanwhile |
+//! | `session`, `ending` | log in, talk, part; why it ended and what that means |
+//! | `console` | what a session needs of the place where lines come from and texts go to |
+//! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
+//! | `editor`, `terminal` | the console of a person, and the terminal that is given back |
+//! | `dialogue`, `input`, `render` | the exact texts; what a line means; what is shown of a message |
+//! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
+//!
+//! Only `link` and `connect` know tungstenite and sockets. A session is generic over both its ends,
+//! and its tests run it on streams in memory, with the clock paused.
+
+pub mod cli;
+pub mod config;
+pub mod connect;
+pub mod endpoint;
+pub mod exit;
+pub mod handshake;
+pub mod tool;
+
+mod console;
+mod dialogue;
+mod editor;
+mod ending;
+mod input;
+mod interrupt;
+mod link;
+mod outbox;
+mod render;
+mod session;
+mod streams;
+mod terminal;

@@ -1,0 +1,284 @@
+//! The WebSocket, once it is open: one message goes out at a time, and whatever comes is taken in
+//! the meantime.
+
+use std::{
+    io,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{SinkExt as _, StreamExt as _, future::poll_fn};
+use proto::close::{CloseCode, CloseReason};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Error, Message, Utf8Bytes,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use crate::{connect::Opened, render::Payload};
+
+/// Enough for the usual message; a greater one gets the room that it needs.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+
+/// How much is collected before it is written without being asked to: many short lines of a script
+/// travel together.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// A message that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    Text(Utf8Bytes),
+    Binary(Bytes),
+}
+
+impl Incoming {
+    pub(crate) fn payload(&self) -> Payload<'_> {
+        match self {
+            Self::Text(text) => Payload::Text(text),
+            Self::Binary(bytes) => Payload::Binary(bytes),
+        }
+    }
+}
+
+/// What a server's Close frame says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) code: CloseCode,
+    /// The server's own words, as they came.
+    pub(crate) reason: String,
+}
+
+/// Why nothing more will come.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The server sent a Close frame.
+    Closed(Farewell),
+    /// The connection ended without one.
+    Lost(Option<io::Error>),
+    /// The server broke the protocol, and is to be told so.
+    Broken { tell: CloseReason, what: String },
+}
+
+/// Something that happened on the link.
+#[derive(Debug)]
+pub(crate) enum LinkTurn {
+    Received(Incoming),
+    /// The message that was queued has gone into the write buffer.
+    Sent,
+    /// All that was sent has left the write buffer.
+    Flushed,
+    Ended(End),
+}
+
+/// Whether messages may be taken from the server just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    On,
+    /// What came before has not been shown yet.
+    Paused,
+}
+
+/// A WebSocket and the message that waits to be sent on it.
+#[derive(Debug)]
+pub(crate) struct Link<S> {
+    socket: WebSocketStream<S>,
+    outgoing: Option<Message>,
+    /// How many messages were given up because the link was closed before they were sent.
+    dropped: usize,
+    /// Whether something may be left in the write buffer.
+    unflushed: bool,
+    /// Set when writing failed. What the server said before may still be there to be read, such as
+    /// why it closed.
+    failure: Option<io::Error>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    pub(crate) async fn new(opened: Opened<S>, max_message_bytes: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_message_size(Some(max_message_bytes))
+            .max_frame_size(Some(max_message_bytes));
+        let Opened { stream, rest } = opened;
+        let role = Role::Client;
+        let socket = WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await;
+        Self {
+            socket,
+            outgoing: None,
+            dropped: 0,
+            unflushed: false,
+            failure: None,
+        }
+    }
+
+    /// Whether a message may be queued.
+    pub(crate) fn is_free(&self) -> bool {
+        self.outgoing.is_none() && self.failure.is_none()
+    }
+
+    /// Whether everything that was queued has left.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.is_free() && !self.unflushed
+    }
+
+    /// How many messages were queued and never sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.dropped + usize::from(self.outgoing.is_some())
+    }
+
+    /// Queues a message. The link must be free.
+    pub(crate) fn queue(&mut self, text: String) {
+        debug_assert!(self.outgoing.is_none(), "one message goes out at a time");
+        self.outgoing = Some(Message::text(text));
+    }
+
+    /// The next thing that happens. What the server sends comes first, so that neither side waits
+    /// for the other to read; what was sent is flushed when there is nothing else to do, so that
+    /// the caller offers a message before it polls.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<LinkTurn> {
+        if reading == Reading::On
+            && let Poll::Ready(turn) = self.poll_receive(cx)
+        {
+            return Poll::Ready(turn);
+        }
+        if self.failure.is_some() {
+            return Poll::Pending;
+        }
+        if self.outgoing.is_some() {
+            match self.socket.poll_ready_unpin(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.write_failed(error),
+                Poll::Pending => return Poll::Pending,
+            }
+            if let Some(message) = self.outgoing.take() {
+                self.unflushed = true;
+                return match self.socket.start_send_unpin(message) {
+                    Ok(()) => Poll::Ready(LinkTurn::Sent),
+                    Err(error) => self.write_failed(error),
+                };
+            }
+        }
+        if self.unflushed {
+            match self.socket.poll_flush_unpin(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    return Poll::Ready(LinkTurn::Flushed);
+                }
+                Poll::Ready(Err(error)) => return self.write_failed(error),
+                Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<LinkTurn> {
+        loop {
+            let end = match self.socket.poll_next_unpin(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(message))) => match message {
+                    Message::Text(text) => {
+                        return Poll::Ready(LinkTurn::Received(Incoming::Text(text)));
+                    }
+                    Message::Binary(bytes) => {
+                        return Poll::Ready(LinkTurn::Received(Incoming::Binary(bytes)));
+                    }
+                    // Polling again sends the pong.
+                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+                    Message::Close(frame) => End::Closed(farewell(frame)),
+                },
+                Poll::Ready(Some(Err(error))) => end(error, self.failure.take()),
+                Poll::Ready(None) => End::Lost(self.failure.take()),
+            };
+            return Poll::Ready(LinkTurn::Ended(end));
+        }
+    }
+
+    fn write_failed(&mut self, error: Error) -> Poll<LinkTurn> {
+        match error {
+            Error::Io(error) => {
+                self.failure = Some(error);
+                Poll::Pending
+            }
+            error => Poll::Ready(LinkTurn::Ended(end(error, None))),
+        }
+    }
+
+    /// Queues a Close frame, behind all that was sent. What was not sent is given up.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        self.dropped += usize::from(self.outgoing.take().is_some());
+        let frame = CloseFrame {
+            code: reason.code().0.into(),
+            reason: reason.text().into(),
+        };
+        self.unflushed = true;
+        // What fails here is found again by whoever reads on.
+        let _ = self.socket.start_send_unpin(Message::Close(Some(frame)));
+    }
+
+    /// Writes what is queued, for this long at most. After the server's Close frame that is the
+    /// answer to it.
+    pub(crate) async fn flush(&mut self, deadline: Duration) {
+        let flushed = poll_fn(|cx| self.socket.poll_flush_unpin(cx));
+        let _ = timeout(deadline, flushed).await;
+    }
+
+    /// Lets go of a server that broke the protocol. The Close frame is lost if the connection ends
+    /// while there is something unread, so everything is read and dropped until the server is gone.
+    pub(crate) async fn abandon(&mut self, reason: CloseReason, deadline: Duration) {
+        self.close(reason);
+        let leave = async {
+            let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
+            let stream = self.socket.get_mut();
+            let _ = stream.shutdown().await;
+            let mut dropped = [0; 4096];
+            while matches!(stream.read(&mut dropped).await, Ok(1..)) {}
+        };
+        let _ = timeout(deadline, leave).await;
+    }
+}
+
+fn farewell(frame: Option<CloseFrame>) -> Farewell {
+    match frame {
+        Some(frame) => Farewell {
+            code: CloseCode(frame.code.into()),
+            reason: frame.reason.to_string(),
+        },
+        None => Farewell {
+            code: CloseCode::ABSENT,
+            reason: String::new(),
+        },
+    }
+}
+
+/// What an error of the WebSocket means for the session.
+fn end(error: Error, failure: Option<io::Error>) -> End {
+    match error {
+        Error::Io(error) => End::Lost(Some(failure.unwrap_or(error))),
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost(failure),
+        Error::Utf8(what) => End::Broken {
+            tell: CloseReason::InvalidUtf8,
+            what,
+        },
+        Error::Capacity(error) => End::Broken {
+            tell: CloseReason::MessageTooBig,
+            what: error.to_string(),
+        },
+        Error::Protocol(error) => End::Broken {
+            tell: CloseReason::ProtocolError,
+            what: error.to_string(),
+        },
+        error => End::Broken {
+            tell: CloseReason::ProtocolError,
+            what: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,322 @@
+//! One session on an open WebSocket: log in, talk, part.
+//!
+//! One task does all of it. It waits for the server, the console and the clock at once, so that a
+//! server which stops reading until it has been read is read, and a slow reader of stdout slows the
+//! server down instead of filling the memory.
+
+mod parting;
+#[cfg(test)]
+mod tests;
+
+use std::{future::pending, task::Poll, time::Duration};
+
+use futures::{Stream, StreamExt as _, future::poll_fn};
+use proto::{
+    login::{ClientAction, ClientLogin, WhenRefused},
+    secret::Secret,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    config::{Audience, LoginSource},
+    console::{Console, ConsoleTurn},
+    dialogue::{GOODBYE, Prompt},
+    ending::{Ending, Stage, Tally},
+    exit::Exit,
+    input::Command,
+    link::{Incoming, Link, LinkTurn, Reading},
+    render::{hexadecimal, safe_lines},
+};
+
+/// How long a person is not asked for the next message after one was sent: an answer usually comes
+/// within this time, and then stands above the prompt without having pushed it down.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The times that a session keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// See [`crate::config::Config::linger`].
+    pub(crate) linger: Duration,
+    /// See [`crate::config::Config::close_deadline`].
+    pub(crate) close_deadline: Duration,
+    /// See [`crate::config::Config::reply_deadline`].
+    pub(crate) reply_deadline: Duration,
+}
+
+/// A WebSocket and a console.
+#[derive(Debug)]
+pub(crate) struct Session<S, C> {
+    link: Link<S>,
+    console: C,
+    times: Times,
+    stage: Stage,
+    tally: Tally,
+    /// When something last moved: how long the server takes in nothing is counted from here.
+    moved: Instant,
+}
+
+/// Something that a session waits for.
+#[derive(Debug)]
+enum Turn {
+    Line(String),
+    Received(Incoming),
+    /// Something was sent or written.
+    Moved,
+    /// The given time came.
+    Late,
+    Ended(Ending),
+}
+
+impl<S, C> Session<S, C>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    C: Console,
+{
+    pub(crate) fn new(link: Link<S>, console: C, times: Times) -> Self {
+        Self {
+            link,
+            console,
+            times,
+            stage: Stage::LoggingIn,
+            tally: Tally::default(),
+            moved: Instant::now(),
+        }
+    }
+
+    /// Runs the session to its end. The first interrupt closes it, the second one ends it at once.
+    pub(crate) async fn run(
+        mut self,
+        login: LoginSource,
+        notices: &[String],
+        mut interrupts: impl Stream<Item = ()> + Unpin,
+    ) -> Exit {
+        for notice in notices {
+            self.say(notice);
+        }
+        let ending = tokio::select! {
+            biased;
+            Some(()) = interrupts.next() => Ending::Interrupted,
+            ending = self.converse(login) => ending,
+        };
+        self.console.hush();
+        let exit = tokio::select! {
+            biased;
+            Some(()) = interrupts.next() => Exit::Interrupted,
+            exit = self.part(ending) => exit,
+        };
+        self.console.finish().await;
+        exit
+    }
+
+    async fn converse(&mut self, login: LoginSource) -> Ending {
+        match self.log_in(login).await {
+            Ok(()) => {
+                self.stage = Stage::Talking;
+                self.talk().await
+            }
+            Err(ending) => ending,
+        }
+    }
+
+    async fn log_in(&mut self, source: LoginSource) -> Result<(), Ending> {
+        let patience = self.times.reply_deadline;
+        let when_refused = match self.console.audience() {
+            Audience::Person => WhenRefused::Ask,
+            Audience::Script => WhenRefused::GiveUp,
+        };
+        let (mut login, prompt) = match source {
+            LoginSource::Ask => (ClientLogin::ask(patience), Prompt::Credentials),
+            LoginSource::AskPassword(name) => (ClientLogin::ask(patience), Prompt::Password(name)),
+            LoginSource::Configured(credentials) => (
+                ClientLogin::with_line(credentials.line(), when_refused, patience),
+                Prompt::Credentials,
+            ),
+        };
+        let began = Instant::now();
+        loop {
+            let turn = match login.next(began.elapsed()) {
+                ClientAction::Ask => self.turn(Some(&prompt), None).await,
+                ClientAction::Send(line) => {
+                    self.link.queue(line.expose().to_owned());
+                    continue;
+                }
+                ClientAction::Await(until) => self.turn(None, Some(began + until)).await,
+                ClientAction::Show(text) => {
+                    self.console.notice(&safe_lines(&text));
+                    continue;
+                }
+                ClientAction::LoggedIn(text) => {
+                    self.console.notice(&safe_lines(&text));
+                    return Ok(());
+                }
+                ClientAction::Refused => return Err(Ending::Refused),
+                ClientAction::TimedOut => return Err(Ending::Silent(patience)),
+            };
+            match turn {
+                Turn::Line(line) => {
+                    if let Some(line) = self.credentials(&prompt, line)? {
+                        login.offer(line);
+                    }
+                }
+                Turn::Received(Incoming::Text(text)) => login.received(text.to_string()),
+                Turn::Received(Incoming::Binary(bytes)) => {
+                    self.console.notice(&hexadecimal(&bytes));
+                }
+                Turn::Moved | Turn::Late => {}
+                Turn::Ended(ending) => return Err(ending),
+            }
+        }
+    }
+
+    /// What a typed line offers, if anything.
+    fn credentials(&mut self, prompt: &Prompt, line: String) -> Result<Option<Secret>, Ending> {
+        match prompt {
+            // A password may be any text, even the one that is a command elsewhere.
+            Prompt::Password(name) => Ok(Some(Secret::new(format!("{name}:{line}")))),
+            Prompt::Credentials | Prompt::Context => match Command::parse(line) {
+                Command::Exit => {
+                    self.console.notice(GOODBYE);
+                    Err(Ending::Exit)
+                }
+                Command::Send(line) if line.is_empty() => Ok(None),
+                Command::Send(line) => Ok(Some(Secret::new(line))),
+            },
+        }
+    }
+
+    async fn talk(&mut self) -> Ending {
+        let audience = self.console.audience();
+        let mut over: Option<Ending> = None;
+        let mut hold: Option<Instant> = None;
+        loop {
+            let (wanted, until) = match over.take() {
+                Some(ending) if self.is_done(audience) => return ending,
+                Some(ending) => {
+                    over = Some(ending);
+                    let quiet = self.moved + self.times.linger;
+                    (None, self.link.is_flushed().then_some(quiet))
+                }
+                None if hold.is_some() || !self.link.is_free() => (None, hold),
+                None => (Some(&Prompt::Context), None),
+            };
+            match self.turn(wanted, until).await {
+                Turn::Line(line) => match Command::parse(line) {
+                    Command::Exit => {
+                        self.console.notice(GOODBYE);
+                        over = Some(Ending::Exit);
+                    }
+                    Command::Send(text) => {
+                        self.link.queue(text);
+                        if audience == Audience::Person {
+                            hold = Some(Instant::now() + ANSWER_PATIENCE);
+                        }
+                    }
+                },
+                Turn::Received(message) => {
+                    self.console.message(message.payload());
+                    self.tally.received += 1;
+                    hold = None;
+                }
+                Turn::Moved => {}
+                Turn::Late => match over.take() {
+                    Some(ending) => return ending,
+                    None => hold = None,
+                },
+                // What was sent before is still answered.
+                Turn::Ended(ending @ (Ending::EndOfInput | Ending::BadInput(_))) => {
+                    over = Some(ending);
+                }
+                Turn::Ended(ending) => return ending,
+            }
+        }
+    }
+
+    /// Says something about the program itself.
+    fn say(&mut self, line: &str) {
+        self.console.notice(&format!("ws-client: {line}"));
+    }
+
+    /// Whether nothing more is waited for, once there are no more lines.
+    fn is_done(&self, audience: Audience) -> bool {
+        match audience {
+            Audience::Person => true,
+            Audience::Script => self.link.is_flushed() && self.tally.unanswered() == 0,
+        }
+    }
+
+    /// Waits for the next thing that happens, until this time at the latest.
+    async fn turn(&mut self, wanted: Option<&Prompt>, until: Option<Instant>) -> Turn {
+        let reading = if self.console.has_room() {
+            Reading::On
+        } else {
+            Reading::Paused
+        };
+        // A server that is not read may well stop reading: then it is not to blame.
+        let may_stall = reading == Reading::On && !self.link.is_flushed();
+        let stalls = may_stall.then_some(self.moved + self.times.reply_deadline);
+        let event = poll_fn(|cx| {
+            // A line that is at hand is sent before what was sent is flushed: many lines travel
+            // together.
+            match self.console.poll_turn(cx, wanted) {
+                Poll::Ready(turn) => Poll::Ready(Event::Console(turn)),
+                Poll::Pending => self.link.poll_turn(cx, reading).map(Event::Link),
+            }
+        });
+        let event = tokio::select! {
+            biased;
+            event = event => event,
+            () = at(until) => return Turn::Late,
+            () = at(stalls) => return Turn::Ended(Ending::Stalled(self.times.reply_deadline)),
+        };
+        self.take(event)
+    }
+
+    /// Takes note of an event.
+    fn take(&mut self, event: Event) -> Turn {
+        match event {
+            Event::Console(ConsoleTurn::Line(line)) => Turn::Line(line),
+            Event::Console(ConsoleTurn::Wrote) => {
+                self.moved = Instant::now();
+                Turn::Moved
+            }
+            Event::Console(ConsoleTurn::EndOfInput) => Turn::Ended(Ending::EndOfInput),
+            Event::Console(ConsoleTurn::Interrupted) => Turn::Ended(Ending::Interrupted),
+            Event::Console(ConsoleTurn::BadInput(error)) => Turn::Ended(Ending::BadInput(error)),
+            Event::Console(ConsoleTurn::OutputFailed(error)) => {
+                Turn::Ended(Ending::OutputFailed(error))
+            }
+            Event::Link(turn) => {
+                self.moved = Instant::now();
+                match turn {
+                    LinkTurn::Received(message) => Turn::Received(message),
+                    LinkTurn::Sent => {
+                        if self.stage == Stage::Talking {
+                            self.tally.sent += 1;
+                        }
+                        Turn::Moved
+                    }
+                    LinkTurn::Flushed => Turn::Moved,
+                    LinkTurn::Ended(end) => Turn::Ended(Ending::Server(end)),
+                }
+            }
+        }
+    }
+}
+
+/// What one of the two sides of a session did.
+#[derive(Debug)]
+enum Event {
+    Console(ConsoleTurn),
+    Link(LinkTurn),
+}
+
+/// Waits for a moment, or for ever.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,239 @@
+//! Sessions in which all goes well, or the login does not.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_script_logs_in_talks_and_leaves() {
+    let (link, mut server) = connected().await;
+    let input = b"bad:1\n\n\nadmin:123456\nhello\r\n\nexit\nnever sent\n";
+    let play = async {
+        assert_eq!(server.text().await, "bad:1");
+        server.say(SORRY).await;
+        server.welcome().await;
+        server.echo(2).await;
+        assert_eq!(server.closed().await, (1000, "user exit".into()));
+    };
+    let (found, ()) = tokio::join!(run(link, script(input)), play);
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Ok,
+            "your submit context: hello\nyour submit context: \n",
+            &format!("{SORRY}\n{{welcome}}you have enter \"exit\", goodbye\n"),
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_answers_come_back_in_order_however_small_the_pipe() {
+    let (link, mut server) = connected().await;
+    let lines: Vec<String> = (0..2000).map(|number| format!("line {number}")).collect();
+    let input = format!("admin:123456\n{}\n", lines.join("\n"));
+    let play = async {
+        server.welcome().await;
+        server.echo(2000).await;
+        server.closed().await
+    };
+    let (found, closed) = tokio::join!(run(link, script(input.as_bytes())), play);
+    assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.into()));
+    let answers: Vec<&str> = found.stdout.lines().collect();
+    assert_eq!(answers.len(), 2000);
+    for (answer, line) in answers.iter().zip(&lines) {
+        assert_eq!(*answer, format!("your submit context: {line}"));
+    }
+    assert_eq!(found.exit, Exit::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_waited_for_before_the_next_line_is_sent() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server.welcome().await;
+        let all = [
+            server.text().await,
+            server.text().await,
+            server.text().await,
+        ];
+        for text in all {
+            server.say(&text).await;
+        }
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\nb\nc")), play);
+    assert_eq!(found.stdout, "a\nb\nc\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server.welcome().await;
+        let _ = (server.text().await, server.text().await);
+        for text in ["one", "other"] {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            if text == "one" {
+                server.say(text).await;
+            }
+        }
+        let quiet = Instant::now();
+        server.closed().await;
+        quiet.elapsed()
+    };
+    let (found, waited) = tokio::join!(run(link, script(b"admin:123456\na\nb\n")), play);
+    // The answer came 900 ms before, and a second of quiet is waited for.
+    assert_eq!(waited, Duration::from_millis(100));
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Ok,
+            "one\n",
+            "{welcome}ws-client: 1 message got no answer\n"
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_closing_is_shown() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server.welcome().await;
+        let text = server.text().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        server.say(&format!("late {text}")).await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    assert_eq!(found, outcome(Exit::Ok, "late a\n", "{welcome}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_input_before_the_login_is_a_refusal() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        assert_eq!(server.text().await, "bad:1");
+        server.say(SORRY).await;
+        server.closed().await
+    };
+    let (found, closed) = tokio::join!(run(link, script(b"bad:1\n")), play);
+    assert_eq!(closed.0, 1000);
+    assert_eq!(
+        found,
+        outcome(
+            Exit::LoginRefused,
+            "",
+            &format!("{SORRY}\nws-client: the input ended before the login succeeded\n")
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() {
+    let (link, mut server) = connected().await;
+    let reads = Arc::new(Mutex::new(0));
+    let client = Client {
+        input: Counted(&b"a\n"[..], Arc::clone(&reads)),
+        login: configured("admin:654321"),
+        asking: Asking::Nobody,
+        interrupts: stream::pending(),
+    };
+    let play = async {
+        assert_eq!(server.text().await, "admin:654321");
+        server.say(SORRY).await;
+        server.closed().await
+    };
+    let (found, _) = tokio::join!(run(link, client), play);
+    assert_eq!(*reads.lock().unwrap(), 0);
+    assert_eq!(
+        found,
+        outcome(
+            Exit::LoginRefused,
+            "",
+            &format!("{SORRY}\nws-client: the configured credentials were refused\n")
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn configured_credentials_log_in_without_a_line() {
+    let (link, mut server) = connected().await;
+    let client = Client {
+        login: configured("admin:123456"),
+        ..script(b"a\n")
+    };
+    let play = async {
+        server.welcome().await;
+        server.echo(1).await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, client), play);
+    assert_eq!(
+        found,
+        outcome(Exit::Ok, "your submit context: a\n", "{welcome}")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
+    let (link, mut server) = connected().await;
+    let echo = FakeEcho::default();
+    let client = Client {
+        login: configured("admin:654321"),
+        asking: Asking::Person(echo.clone()),
+        ..person(b"admin:123456\nhi\nexit\n")
+    };
+    let play = async {
+        assert_eq!(server.text().await, "admin:654321");
+        server.say(SORRY).await;
+        server.welcome().await;
+        server.echo(1).await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, client), play);
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Ok,
+            "your submit context: hi\n",
+            &format!(
+                "{SORRY}\nplease enter your username and password: \n{{welcome}}\
+                 please enter your context: please enter your context: \
+                 you have enter \"exit\", goodbye\n"
+            )
+        )
+    );
+    let typings = echo.0.lock().unwrap().clone();
+    assert_eq!(typings[..2], [Typing::Hidden, Typing::Shown]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_may_leave_at_the_login() {
+    for input in [&b"exit\n"[..], b""] {
+        let (link, mut server) = connected().await;
+        let play = async { server.closed().await };
+        let (found, closed) = tokio::join!(run(link, person(input)), play);
+        assert_eq!(closed, (1000, "user exit".into()));
+        assert_eq!(found.exit, Exit::Ok);
+        assert_eq!(found.stderr.contains("goodbye"), !input.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_a_command_elsewhere_is_sent() {
+    let (link, mut server) = connected().await;
+    let client = Client {
+        login: LoginSource::AskPassword(proto::username::UserName::parse("jane").unwrap()),
+        ..person(b"exit\nexit\n")
+    };
+    let play = async {
+        assert_eq!(server.text().await, "jane:exit");
+        server.say(CONGRATULATION).await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, client), play);
+    assert!(
+        found.stderr.starts_with("password for jane: \n"),
+        "{}",
+        found.stderr
+    );
+    assert_eq!(found.exit, Exit::Ok);
+}

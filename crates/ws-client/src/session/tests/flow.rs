@@ -1,0 +1,128 @@
+//! Sessions in which a side does not take in what it is sent.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_in_nothing_times_out() {
+    let (link, mut server) = connected().await;
+    let long = format!("admin:123456\n{}\n", "x".repeat(60_000));
+    let play = async {
+        server.welcome().await;
+        std::future::pending::<()>().await;
+    };
+    let found = tokio::select! {
+        found = run(link, script(long.as_bytes())) => found,
+        () = play => unreachable!("the server stays"),
+    };
+    assert_eq!(found.exit, Exit::TimedOut);
+    assert!(
+        found
+            .stderr
+            .contains("ws-client: the server took in nothing for 30s\n"),
+        "{}",
+        found.stderr
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_after_a_long_silence_has_its_time() {
+    let (link, mut server) = connected().await;
+    let (ours, mut typing) = tokio::io::duplex(100_000);
+    let client = Client {
+        input: ours,
+        login: LoginSource::Ask,
+        asking: Asking::Nobody,
+        interrupts: stream::pending(),
+    };
+    let play = async {
+        typing.write_all(b"admin:123456\n").await.unwrap();
+        server.welcome().await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let text = format!("{}\n", "x".repeat(50_000));
+        typing.write_all(text.as_bytes()).await.unwrap();
+        tokio::time::sleep(TIMES.reply_deadline / 2).await;
+        assert_eq!(server.text().await.len(), 50_000);
+        server.close(1000, "").await;
+    };
+    let (found, ()) = tokio::join!(run(link, client), play);
+    assert_eq!(found.exit, Exit::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_the_server_is_read_while_a_line_cannot_be_sent() {
+    let (link, mut server) = connected().await;
+    let input = format!("admin:123456\n{}\n", "x".repeat(60_000));
+    let play = async {
+        server.welcome().await;
+        // Neither side can go on unless the client reads now.
+        server.say(&"y".repeat(60_000)).await;
+        assert_eq!(server.text().await.len(), 60_000);
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, script(input.as_bytes())), play);
+    assert_eq!(found.exit, Exit::Ok);
+    assert_eq!(found.stdout.len(), 60_001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_has_enough_ends_the_session_quietly() {
+    let (link, mut server) = connected().await;
+    let (stdout, reader) = tokio::io::duplex(1000);
+    drop(reader);
+    let stderr = Written::default();
+    let console = Streams::new(
+        &b"admin:123456\na\nb\n"[..],
+        (stdout, Reader::Program),
+        stderr.clone(),
+        Asking::<FakeEcho>::Nobody,
+        NonZeroUsize::new(1 << 16).unwrap(),
+    );
+    let play = async {
+        server.welcome().await;
+        server.echo(2).await;
+        while let Some(Ok(_)) = server.0.next().await {}
+    };
+    let session = Session::new(link, console, TIMES);
+    let (exit, ()) = tokio::join!(session.run(LoginSource::Ask, &[], stream::pending()), play);
+    assert_eq!(exit, Exit::Ok);
+    assert_eq!(stderr.text(), outcome(Exit::Ok, "", "{welcome}").stderr);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_holds_the_server_back() {
+    let (link, mut server) = connected().await;
+    let (stdout, mut reader) = tokio::io::duplex(TINY);
+    let (ours, mut more) = tokio::io::duplex(1000);
+    more.write_all(b"admin:123456\n").await.unwrap();
+    let console = Streams::new(
+        ours,
+        (stdout, Reader::Program),
+        Written::default(),
+        Asking::<FakeEcho>::Nobody,
+        NonZeroUsize::new(1 << 16).unwrap(),
+    );
+    let session = Session::new(link, console, TIMES);
+    let sent = Mutex::new(0);
+    let play = async {
+        server.welcome().await;
+        let kilobyte = "z".repeat(1000);
+        for _ in 0..1000 {
+            server.say(&kilobyte).await;
+            *sent.lock().unwrap() += 1;
+        }
+        server.close(1000, "").await;
+    };
+    let read = async {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let held = *sent.lock().unwrap();
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).await.unwrap();
+        (held, all.len())
+    };
+    let run = session.run(LoginSource::Ask, &[], stream::pending());
+    let (exit, (), (held, all)) = tokio::join!(run, play, read);
+    // The outbox has room for 64 KiB, twice: what is being written and what waits.
+    assert!((50..200).contains(&held), "{held}");
+    assert_eq!(all, 1_001_000);
+    assert_eq!(exit, Exit::Ok);
+}
