@@ -1,0 +1,216 @@
+//! What cannot be used is refused before anything starts, with one message that says what to do.
+
+use std::fs;
+
+use crate::harness::{CLIENT, Finished, SERVER, Server, client, run, shipped};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Runs a server that does not start, in a directory with these files.
+async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (Finished, TempDir) {
+    let directory = TempDir::new().unwrap();
+    for (name, content) in files {
+        fs::write(directory.path().join(name), content).unwrap();
+    }
+    let mut command = Command::new(SERVER);
+    command.args(arguments).current_dir(directory.path());
+    (run(command, "").await, directory)
+}
+
+/// Runs a server that does not start, and returns what it says.
+async fn refused(files: &[(&str, &str)], arguments: &[&str]) -> String {
+    let (finished, _directory) = server_in(files, arguments).await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+    assert_eq!(
+        finished.stderr.lines().count(),
+        1,
+        "one message: {}",
+        finished.stderr
+    );
+    finished.stderr
+}
+
+const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
+
+#[tokio::test]
+async fn a_missing_configuration_says_what_to_do() {
+    assert_eq!(
+        refused(&[], &[]).await,
+        "ws-server: there is no config/server.toml in this directory: start the server where it \
+         is, or name a configuration with --config FILE\n"
+    );
+    assert_eq!(
+        refused(&[], &["--config", "none.toml"]).await,
+        "ws-server: cannot read none.toml: No such file or directory (os error 2)\n"
+    );
+}
+
+#[tokio::test]
+async fn a_mistake_is_named_with_file_line_and_key() {
+    assert_eq!(
+        refused(
+            &[("s.toml", "# comment\nlisen = \"x\"\n")],
+            &["--config", "s.toml"]
+        )
+        .await,
+        "ws-server: s.toml: line 2: `lisen`: unknown key `lisen`; did you mean `listen`?\n"
+    );
+    assert_eq!(
+        refused(&[("s.toml", "listen = \n")], &["--config", "s.toml"]).await,
+        "ws-server: s.toml: line 1: `listen`: string values must be quoted, expected literal string\n"
+    );
+}
+
+#[tokio::test]
+async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
+    let configuration = ("s.toml", "credentials = \"users.toml\"\n");
+    assert_eq!(
+        refused(&[configuration], &["--config", "s.toml"]).await,
+        "ws-server: cannot read users.toml: No such file or directory (os error 2)\n"
+    );
+    for (users, message) in [
+        (
+            "",
+            "there is no user: write [[user]] with a name and a password for each account",
+        ),
+        (
+            "[[user]]\nname = \"admin\"\npassword = 987654\n",
+            "line 3: `user.password`: a secret must be a string in quotes",
+        ),
+        (
+            "[[user]]\nname = \"admin\"\npasword = \"987654\"\n",
+            "line 3: `user.pasword`: unknown key `pasword`; did you mean `password`?",
+        ),
+    ] {
+        let said = refused(
+            &[configuration, ("users.toml", users)],
+            &["--config", "s.toml"],
+        )
+        .await;
+        assert_eq!(said, format!("ws-server: users.toml: {message}\n"));
+    }
+}
+
+#[tokio::test]
+async fn an_address_in_use_says_what_to_do() {
+    let server = Server::start().await;
+    let address = server.address.to_string();
+    let configuration = shipped("server.toml");
+    let configuration = configuration.to_str().unwrap();
+    let (finished, _directory) =
+        server_in(&[], &["--config", configuration, "--listen", &address]).await;
+    assert_eq!(finished.code, Some(2));
+    assert_eq!(finished.stdout(), "");
+    let expected = format!(
+        "ws-server: cannot listen on {address}: choose another with --listen: Address already in \
+         use (os error 98)\n"
+    );
+    assert!(finished.stderr.ends_with(&expected), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn arguments_that_make_no_sense_exit_with_2() {
+    for arguments in [
+        &["--listen", "nowhere"][..],
+        &["--password", "x"],
+        &["extra"],
+    ] {
+        let (finished, _directory) = server_in(&[], arguments).await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert!(
+            finished.stderr.starts_with("error: "),
+            "{}",
+            finished.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_resolved_configuration_is_printed_without_passwords() {
+    let files = [
+        ("s.toml", "[echo]\nprefix = \"> \"\n"),
+        ("credentials.toml", ADMIN),
+    ];
+    let (finished, _directory) = server_in(&files, &["--config", "s.toml", "--check-config"]).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stderr, "");
+    let printed = finished.stdout();
+    assert!(
+        printed.starts_with("listen = \"127.0.0.1:5678\"\n"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("\nmax_message_bytes = \"1MiB\"\n"),
+        "{printed}"
+    );
+    assert!(printed.contains("\n[echo]\nprefix = \"> \"\n"), "{printed}");
+    assert!(
+        printed.ends_with("\n# credentials.toml holds 1 user: admin (passwords are not shown)\n")
+    );
+    assert!(!printed.contains("123456"), "{printed}");
+}
+
+#[tokio::test]
+async fn both_programs_tell_their_version_and_their_use() {
+    for program in [SERVER, CLIENT] {
+        let mut command = Command::new(program);
+        command.arg("--version");
+        let finished = run(command, "").await;
+        assert_eq!(finished.code, Some(0));
+        assert!(
+            finished
+                .stdout()
+                .ends_with(concat!(" ", env!("CARGO_PKG_VERSION"), "\n"))
+        );
+        let mut command = Command::new(program);
+        command.arg("--help");
+        let finished = run(command, "").await;
+        assert_eq!(finished.code, Some(0));
+        assert!(
+            finished.stdout().contains("Exit codes:"),
+            "{}",
+            finished.stdout()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_sense_exits_with_2_and_one_message() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("c.toml");
+    fs::write(&path, "url = \"ws://localhost\"\nlingre = \"1s\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    for (arguments, parts) in [
+        (
+            vec!["--config", path],
+            vec![path, "line 2", "`lingre`", "did you mean `linger`?"],
+        ),
+        (
+            vec!["--config", "none.toml"],
+            vec!["none.toml", "No such file or directory"],
+        ),
+        (vec!["http://localhost"], vec!["http"]),
+        (vec!["wss://localhost"], vec!["wss"]),
+        (vec!["ws://admin:987654@localhost"], vec!["password"]),
+        (vec!["--user", "admin"], vec!["--password-file"]),
+        (
+            vec!["--user", "admin", "--password-file", "none"],
+            vec!["none"],
+        ),
+    ] {
+        let finished = run(client(&arguments), "").await;
+        assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
+        assert_eq!(finished.stdout(), "");
+        for part in parts {
+            assert!(
+                finished.stderr.contains(part),
+                "{arguments:?}: {}",
+                finished.stderr
+            );
+        }
+        assert!(!finished.stderr.contains("987654"), "{}", finished.stderr);
+    }
+}

@@ -1,0 +1,86 @@
+//! A server that has run out of file descriptors.
+
+use std::time::{Duration, Instant};
+
+use raw_peer::{HANDSHAKE, RawPeer, frame};
+use tokio::{net::TcpStream, process::Command};
+
+use crate::harness::{SERVER, Server, shipped};
+
+/// A server that may have no more than this many descriptors.
+async fn server_with(descriptors: usize) -> Server {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""))
+        .arg(SERVER)
+        .arg("--config")
+        .arg(shipped("server.toml"))
+        .args(["--listen", "127.0.0.1:0"]);
+    Server::spawn(command, None).await
+}
+
+#[tokio::test]
+async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
+    // Connections are capped at 66 - 64 = 2, and 64 more are told so: more than there are
+    // descriptors, since the server needs some itself.
+    let mut server = server_with(66).await;
+    let mut user = server.connect().await;
+    user.log_in().await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    server
+        .log_line("no connection can be accepted for the moment")
+        .await;
+    let (start, worked_before) = (Instant::now(), server.processor_time());
+    for _ in 0..2 {
+        server
+            .log_line("no connection can be accepted for the moment")
+            .await;
+    }
+    let (elapsed, worked) = (start.elapsed(), server.processor_time());
+    assert!(
+        elapsed > Duration::from_millis(1900),
+        "said thrice within {elapsed:?}"
+    );
+    let share = worked.saturating_sub(worked_before);
+    assert!(share < elapsed / 5, "{share:?} of work in {elapsed:?}");
+
+    user.send(frame::text("still served")).await;
+    assert_eq!(user.text().await, "your submit context: still served");
+    drop(silent);
+    // Those that were dropped are taken in and found gone first.
+    loop {
+        let mut peer = RawPeer::new(TcpStream::connect(server.address).await.unwrap());
+        peer.try_send(HANDSHAKE).await;
+        if peer
+            .try_head()
+            .await
+            .is_some_and(|head| head.starts_with("HTTP/1.1 101 "))
+        {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_soft_limit_is_raised_to_the_hard_one() {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("ulimit -S -n 70 && exec \"$0\" \"$@\"")
+        .arg(SERVER)
+        .arg("--config")
+        .arg(shipped("server.toml"))
+        .args(["--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(command, None).await;
+    // More than 70 descriptors would hold, but not more than 64 that are not logged in.
+    let mut users = Vec::new();
+    for _ in 0..100 {
+        let mut user = server.connect().await;
+        user.log_in().await;
+        users.push(user);
+    }
+}

@@ -1,0 +1,164 @@
+//! The tutorial's dialogue between both binaries.
+
+use proto::message::{CONGRATULATION, SORRY};
+
+use crate::harness::{Server, client, run};
+
+/// How the congratulation reads on stderr, where its line break is one.
+fn congratulation() -> String {
+    CONGRATULATION.replace("\r\n", "\n")
+}
+
+#[tokio::test]
+async fn wrong_then_right_then_talk_then_exit() {
+    let mut server = Server::start().await;
+    let input = "admin:1\nadmin:123456\nhello\nyou there\nexit\nnever sent\n";
+    let finished = run(client([server.url()]), input).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(
+        finished.stdout(),
+        "your submit context: hello\nyour submit context: you there\n"
+    );
+    let expected = format!(
+        "{SORRY}\n{}\nyou have enter \"exit\", goodbye\n",
+        congratulation()
+    );
+    assert_eq!(finished.stderr, expected);
+    let ended = server.log_line("session ended").await;
+    assert!(
+        ended.contains("cause=closed by the peer: user exit code=1000"),
+        "{ended}"
+    );
+    assert!(
+        ended.contains("messages_in=2 bytes_in=14 messages_out=2"),
+        "{ended}"
+    );
+}
+
+#[tokio::test]
+async fn exit_works_before_the_login_as_well() {
+    let server = Server::start().await;
+    let finished = run(client([server.url()]), "exit\n").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stderr, "you have enter \"exit\", goodbye\n");
+}
+
+#[tokio::test]
+async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
+    let server = Server::start().await;
+    let finished = run(client([server.url()]), "admin:wrong\n".repeat(8)).await;
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+    assert_eq!(
+        finished.stderr.matches(SORRY).count(),
+        6,
+        "{}",
+        finished.stderr
+    );
+    assert!(finished.stderr.contains("3000"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("too many wrong logins"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[tokio::test]
+async fn an_input_that_ends_before_the_login_is_refused_and_counted() {
+    let server = Server::start().await;
+    let finished = run(client([server.url()]), "\n\nadmin:wrong\n").await;
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(
+        finished.stderr.starts_with(&format!("{SORRY}\n")),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[tokio::test]
+async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
+    let server = Server::start().await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let password = directory.path().join("password");
+    std::fs::write(&password, "123456\n").unwrap();
+    let password = password.to_str().unwrap();
+    let url = server.url();
+    let arguments = [url.as_str(), "--user", "admin", "--password-file", password];
+    let finished = run(client(arguments), "admin:123456\n").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), "your submit context: admin:123456\n");
+
+    std::fs::write(password, "wrong").unwrap();
+    let finished = run(client(arguments), "never sent\n").await;
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+}
+
+/// Credentials in the client's configuration belong to the URL that stands beside them.
+#[tokio::test]
+async fn configured_credentials_are_not_sent_to_another_server() {
+    let (mut server, other) = (Server::start().await, Server::start().await);
+    let directory = tempfile::TempDir::new().unwrap();
+    std::fs::write(directory.path().join("password"), "123456").unwrap();
+    let configuration = directory.path().join("client.toml");
+    let text = format!(
+        "url = \"{}\"\n[login]\nuser = \"admin\"\npassword_file = \"password\"\n",
+        other.url()
+    );
+    std::fs::write(&configuration, text).unwrap();
+    let configuration = configuration.to_str().unwrap();
+
+    let finished = run(client(["--config", configuration]), "hello\n").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), "your submit context: hello\n");
+
+    let url = server.url();
+    let finished = run(client(["--config", configuration, &url]), "").await;
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    server.signal(rustix::process::Signal::TERM);
+    server.log_line("stopping").await;
+    let (_, _, log) = server.finish().await;
+    assert!(!log.contains("session opened"), "{log}");
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_exit_4_and_a_refusal_with_exit_6() {
+    let server = Server::start().await;
+    let url = server.url();
+    let finished = run(client([format!("{url}/nowhere")]), "").await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert!(finished.stderr.contains("404"), "{}", finished.stderr);
+    server.signal(rustix::process::Signal::TERM);
+    server.finish().await;
+    let finished = run(client([url]), "").await;
+    assert_eq!(finished.code, Some(4), "{finished:?}");
+    assert!(finished.stderr.contains("refused"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn the_handshake_is_shown_line_by_line() {
+    let server = Server::start().await;
+    let finished = run(client(["handshake", &server.url()]), "").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let report = finished.stdout();
+    for line in [
+        "> GET / HTTP/1.1\n",
+        "> Sec-WebSocket-Version: 13\n",
+        "< HTTP/1.1 101 Switching Protocols\n",
+        "258EAFA5-E914-47DA-95CA-C5AB0DC85B11\n",
+        "verdict: right",
+    ] {
+        assert!(report.contains(line), "{line:?} is not in {report}");
+    }
+    let finished = run(
+        client(["handshake", &format!("{}/nowhere", server.url())]),
+        "",
+    )
+    .await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert!(
+        finished.stdout().contains("< HTTP/1.1 404 Not Found\n"),
+        "{}",
+        finished.stdout()
+    );
+}

@@ -1,0 +1,180 @@
+//! A running server.
+
+use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
+
+use raw_peer::RawPeer;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStderr, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::{PATIENCE, end, root, shipped};
+
+/// The binary under test.
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_e2e-ws-server");
+
+/// A server process that listens on a free port. It is killed when this is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    log: Lines<BufReader<ChildStderr>>,
+    /// Holds the configuration of a server that has one of its own.
+    _directory: Option<TempDir>,
+}
+
+impl Server {
+    /// A server with the shipped configuration.
+    pub(crate) async fn start() -> Self {
+        Self::spawn(Self::command(&shipped("server.toml")), None).await
+    }
+
+    /// A server with this configuration and the shipped accounts.
+    pub(crate) async fn with(configuration: &str) -> Self {
+        let directory = Self::directory(configuration);
+        let command = Self::command(&directory.path().join("server.toml"));
+        Self::spawn(command, Some(directory)).await
+    }
+
+    /// A directory with this configuration and the shipped accounts in it.
+    pub(crate) fn directory(configuration: &str) -> TempDir {
+        let directory = TempDir::new().expect("a directory can be made");
+        fs::write(directory.path().join("server.toml"), configuration).expect("it can be written");
+        fs::copy(
+            shipped("credentials.toml"),
+            directory.path().join("credentials.toml"),
+        )
+        .expect("the accounts can be copied");
+        directory
+    }
+
+    /// The command that starts a server with the configuration in a file, on a free port.
+    pub(crate) fn command(configuration: &Path) -> Command {
+        let mut command = Command::new(SERVER);
+        command
+            .arg("--config")
+            .arg(configuration)
+            .args(["--listen", "127.0.0.1:0"]);
+        command
+    }
+
+    /// Starts a server and waits until it listens.
+    pub(crate) async fn spawn(command: Command, directory: Option<TempDir>) -> Self {
+        Self::spawn_with_log(command, directory, "info").await
+    }
+
+    /// Starts a server whose log is as detailed as this, and waits until it listens.
+    pub(crate) async fn spawn_with_log(
+        mut command: Command,
+        directory: Option<TempDir>,
+        detail: &str,
+    ) -> Self {
+        let mut child = command
+            .current_dir(root())
+            .env("RUST_LOG", detail)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the server starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        let log = child.stderr.take().expect("it is piped");
+        let mut stdout = BufReader::new(stdout).lines();
+        let log = BufReader::new(log).lines();
+        let line = timeout(PATIENCE, stdout.next_line())
+            .await
+            .expect("it listens in time");
+        let line = line
+            .expect("stdout can be read")
+            .expect("it says where it listens");
+        let address = line
+            .strip_prefix("listening on ws://")
+            .expect("it says where it listens");
+        let address = address.parse().expect("it says where it listens");
+        Self {
+            address,
+            child,
+            stdout,
+            log,
+            _directory: directory,
+        }
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// A connection that has said nothing yet.
+    pub(crate) async fn connect(&self) -> RawPeer<TcpStream> {
+        RawPeer::new(
+            TcpStream::connect(self.address)
+                .await
+                .expect("the server accepts"),
+        )
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the server runs");
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> Pid {
+        let id = self.child.id().expect("the server runs");
+        Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
+    }
+
+    /// How much processor time it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid().as_raw_nonzero()))
+            .expect("the server runs on Linux");
+        // User and system time are the 14th and 15th field; the second one, in brackets, may hold
+        // spaces.
+        let (_, fields) = stat
+            .rsplit_once(')')
+            .expect("the second field is in brackets");
+        let fields = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields
+            .map(|field| field.parse::<u64>().expect("it is a number"))
+            .sum();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
+    /// Reads its log up to a line that holds this text.
+    pub(crate) async fn log_line(&mut self, text: &str) -> String {
+        loop {
+            let line = timeout(PATIENCE, self.log.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("{text:?} is logged in time"));
+            let line = line.expect("the log can be read");
+            let line = line.unwrap_or_else(|| panic!("{text:?} is logged before the end"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for its end, and returns its exit code, what else it said on stdout, and the rest of
+    /// its log.
+    pub(crate) async fn finish(mut self) -> (Option<i32>, String, String) {
+        let (mut stdout, mut log) = (String::new(), String::new());
+        let read = async {
+            let mut out = self.stdout.into_inner();
+            let mut err = self.log.into_inner();
+            let (out, err) = tokio::join!(
+                out.read_to_string(&mut stdout),
+                err.read_to_string(&mut log)
+            );
+            out.and(err).expect("the output is text");
+        };
+        timeout(PATIENCE, read)
+            .await
+            .expect("the server ends in time");
+        (end(&mut self.child).await.code(), stdout, log)
+    }
+}

@@ -1,0 +1,25 @@
+//! Both binaries, spawned: what only processes have. Arguments, signals, standard streams, exit
+//! codes, terminals, and the commands of the README.
+//!
+//! Every test starts a server of its own on a free port, waits for what the processes say, and runs
+//! beside all others.
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod descriptors;
+#[cfg(test)]
+mod dialogue;
+#[cfg(test)]
+mod logging;
+#[cfg(test)]
+mod pipe;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod signals;
+#[cfg(test)]
+mod terminal;

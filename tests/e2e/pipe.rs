@@ -1,0 +1,196 @@
+//! The client in a pipeline: what scripts rely on.
+
+use std::{fmt::Write as _, process::Stdio};
+
+use raw_peer::frame;
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    time::timeout,
+};
+
+use crate::harness::{PATIENCE, Server, client, run};
+
+#[tokio::test]
+async fn two_thousand_lines_come_back_in_order() {
+    let server = Server::start().await;
+    let (mut input, mut expected) = ("admin:123456\n".to_owned(), String::new());
+    for index in 0..2000 {
+        writeln!(input, "line {index}").unwrap();
+        writeln!(expected, "your submit context: line {index}").unwrap();
+    }
+    let finished = run(client([server.url()]), &input).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout() == expected, "{}", finished.stdout());
+}
+
+/// Both directions are full at once: whoever only wrote, or only read, would stand still.
+#[tokio::test]
+async fn more_than_all_buffers_hold_comes_back_whole() {
+    let server = Server::start().await;
+    let line = "x".repeat(200_000);
+    let input = format!("admin:123456\n{}", format!("{line}\n").repeat(100));
+    let finished = run(client([server.url()]), &input).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(
+        finished.stdout.len(),
+        100 * ("your submit context: ".len() + line.len() + 1)
+    );
+}
+
+#[tokio::test]
+async fn a_line_is_what_stands_before_its_end() {
+    let server = Server::start().await;
+    let input = "admin:123456\r\n\n  spaces  \r\nа😀\u{1b}[2J\r\r\nthe last one";
+    let finished = run(client([server.url()]), input).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(
+        finished.stdout(),
+        "your submit context: \n\
+         your submit context:   spaces  \n\
+         your submit context: а😀\u{1b}[2J\r\n\
+         your submit context: the last one\n"
+    );
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
+    let mut server = Server::start().await;
+    let finished = run(client([server.url()]), b"admin:123456\nhello\n\xff\n").await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert!(finished.stderr.contains("line 3"), "{}", finished.stderr);
+    let ended = server.log_line("session ended").await;
+    assert!(ended.contains("messages_in=1 "), "{ended}");
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_ends_the_client_quietly() {
+    let server = Server::start().await;
+    let mut child = client([server.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"admin:123456\none\n").await.unwrap();
+    let mut line = String::new();
+    timeout(PATIENCE, stdout.read_line(&mut line))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(line, "your submit context: one\n");
+    drop(stdout);
+    // The client learns it when it next writes.
+    let write = async { while stdin.write_all(b"two\n").await.is_ok() {} };
+    let (status, ()) = timeout(PATIENCE, async { tokio::join!(child.wait(), write) })
+        .await
+        .unwrap();
+    assert!(
+        status.unwrap().code().is_some(),
+        "it was not killed by a signal"
+    );
+}
+
+#[tokio::test]
+async fn a_signal_closes_in_order_and_exits_with_130() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut server = Server::start().await;
+        let mut child = client([server.url()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"admin:123456\n").await.unwrap();
+        server.log_line("session opened").await;
+        let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+        let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(130));
+        let ended = server.log_line("session ended").await;
+        assert!(ended.contains("code=1000"), "{ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
+    let mut server = Server::start().await;
+    let mut child = client([server.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"admin:123456\n").await.unwrap();
+    server.log_line("session opened").await;
+    server.signal(Signal::TERM);
+    // Its stdin is still open.
+    let output = timeout(PATIENCE, child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(8));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("1001"), "{stderr}");
+    assert!(stderr.contains("server is shutting down"), "{stderr}");
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_is_told_at_once() {
+    let mut server = Server::start().await;
+    let mut child = client([server.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"admin:123456\n").await.unwrap();
+    server.log_line("session opened").await;
+    server.signal(Signal::KILL);
+    let output = timeout(PATIENCE, child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(8));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.to_lowercase().contains("lost"), "{stderr}");
+    drop(stdin);
+}
+
+/// What the harness itself stands on: a raw peer beside the client on one server.
+#[tokio::test]
+async fn many_clients_are_served_side_by_side() {
+    let server = Server::start().await;
+    let mut peer = server.connect().await;
+    peer.log_in().await;
+    let clients = (0..8).map(|index| {
+        run(
+            client([server.url()]),
+            format!("admin:123456\nfrom {index}\n"),
+        )
+    });
+    for (index, finished) in futures::future::join_all(clients)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(
+            finished.stdout(),
+            format!("your submit context: from {index}\n")
+        );
+    }
+    peer.send(frame::text("hello")).await;
+    assert_eq!(peer.text().await, "your submit context: hello");
+}

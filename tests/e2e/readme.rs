@@ -1,0 +1,215 @@
+//! The commands of the README, run as they stand there, and what they print compared with it.
+
+use std::fs;
+
+use tokio::process::Command;
+
+use crate::harness::{CLIENT, Server, Terminal, root, run, shipped};
+
+/// Where the README's server listens. Here it listens on a free port instead.
+const README_URL: &str = "ws://127.0.0.1:5678";
+
+/// A command that the README shows, and the output below it.
+struct Example {
+    command: String,
+    output: String,
+}
+
+/// The examples in the README, in order.
+fn examples() -> Vec<Example> {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut examples: Vec<Example> = Vec::new();
+    let blocks = readme.split("```console\n").skip(1);
+    for block in blocks.map(|block| block.split("```").next().unwrap()) {
+        for line in block.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                examples.push(Example {
+                    command: command.into(),
+                    output: String::new(),
+                });
+            } else {
+                let example = examples.last_mut().expect("a block begins with a command");
+                example.output.push_str(line);
+                example.output.push('\n');
+            }
+        }
+    }
+    examples
+}
+
+/// The one example whose command begins like this.
+fn example(command: &str) -> Example {
+    let mut found = examples()
+        .into_iter()
+        .filter(|example| example.command.starts_with(command));
+    let example = found
+        .next()
+        .unwrap_or_else(|| panic!("{command} is not in the README"));
+    assert!(found.next().is_none(), "{command} is in the README twice");
+    example
+}
+
+/// Runs an example as the shell would, with the binary under test in place of cargo.
+async fn output_of(example: &Example, url: &str) -> String {
+    let script = example
+        .command
+        .replace("cargo run -q -p ws-client", &format!("'{CLIENT}'"));
+    let script = if script.contains(README_URL) {
+        script.replace(README_URL, url)
+    } else {
+        script.replace(&format!("'{CLIENT}'"), &format!("'{CLIENT}' {url}"))
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(root());
+    let finished = run(command, "").await;
+    assert_eq!(finished.code, Some(0), "{}: {finished:?}", example.command);
+    finished
+        .stdout()
+        .replace(url.trim_start_matches("ws://"), "127.0.0.1:5678")
+}
+
+#[test]
+fn every_command_is_one_that_is_run_here() {
+    let commands: Vec<String> = examples()
+        .into_iter()
+        .map(|example| example.command)
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            "cargo run -p ws-server",
+            "cargo run -p ws-client",
+            "printf 'admin:123456\\nhello\\nworld\\n' | cargo run -q -p ws-client 2>/dev/null",
+            "cargo run -q -p ws-client handshake ws://127.0.0.1:5678",
+            // What cargo does itself.
+            "cargo install --path crates/ws-server",
+            "cargo install --path crates/ws-client",
+            "cargo test --workspace",
+        ]
+    );
+}
+
+#[test]
+fn the_quick_start_comes_early() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let dialogue = readme
+        .lines()
+        .position(|line| line.starts_with("your submit context: "));
+    assert!(dialogue.is_some_and(|line| line < 30), "{dialogue:?}");
+}
+
+#[test]
+fn every_file_that_it_links_to_is_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let targets = readme
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap());
+    let files: Vec<&str> = targets
+        .filter(|target| !target.starts_with("https://"))
+        .collect();
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        assert!(root().join(file).exists(), "{file} is not there");
+    }
+}
+
+#[tokio::test]
+async fn the_server_says_where_it_listens() {
+    let server = Server::start().await;
+    let shown = example("cargo run -p ws-server").output;
+    assert_eq!(
+        shown.replace(README_URL, &server.url()),
+        format!("listening on {}\n", server.url())
+    );
+}
+
+#[tokio::test]
+async fn the_dialogue_reads_as_it_is_shown() {
+    let server = Server::start().await;
+    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    for (prompt, typed) in [
+        ("password: ", "admin:1\r"),
+        (
+            "again\nplease enter your username and password: ",
+            "admin:123456\r",
+        ),
+        ("please enter your context: ", "hello\r"),
+        ("hello\nplease enter your context: ", "exit\r"),
+    ] {
+        terminal.expect(prompt.trim_end()).await;
+        terminal.type_text(typed).await;
+    }
+    assert_eq!(terminal.finish().await, Some(0));
+    let lines = terminal.contents();
+    let lines: Vec<&str> = lines.lines().map(str::trim_end).collect();
+    let shown = example("cargo run -p ws-client").output;
+    assert_eq!(lines, shown.lines().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_pipeline_prints_what_is_shown() {
+    let server = Server::start().await;
+    let example = example("printf ");
+    assert_eq!(output_of(&example, &server.url()).await, example.output);
+}
+
+#[tokio::test]
+async fn the_handshake_prints_what_is_shown() {
+    let server = Server::start().await;
+    let example = example("cargo run -q -p ws-client handshake");
+    let printed = output_of(&example, &server.url()).await;
+    assert_eq!(without_chance(&printed), without_chance(&example.output));
+}
+
+/// Takes out what differs from handshake to handshake: what follows from the key, and the date.
+fn without_chance(report: &str) -> String {
+    let varies = [
+        "Key:",
+        "Accept:",
+        "Date:",
+        "key ",
+        "one string ",
+        "SHA-1 ",
+        "base64 ",
+    ];
+    let lines = report.lines().map(|line| {
+        let name = varies
+            .iter()
+            .find_map(|name| Some(line.find(name)? + name.len()));
+        match name {
+            Some(end) => format!("{}...\n", line[..end].trim_end()),
+            None => format!("{line}\n"),
+        }
+    });
+    lines.collect()
+}
+
+/// The table of the configuration says what the shipped file says.
+#[test]
+fn the_configuration_table_is_true() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shipped = fs::read_to_string(shipped("server.toml")).unwrap();
+    let (mut section, mut keys) = (String::new(), 0);
+    for line in shipped.lines() {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
+            section = format!("{name}.");
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && !key.starts_with('#')
+        {
+            // A comment follows the value, but a value may hold a space.
+            let value = value.split("  ").next().unwrap();
+            let value = value.split(" # ").next().unwrap().trim_end();
+            let row = format!("| `{section}{key}` | `{value}` |");
+            assert!(readme.contains(&row), "{row} is not in the README");
+            keys += 1;
+        }
+    }
+    assert_eq!(keys, 20, "all keys but worker_threads, which has no value");
+    let (_, configuration) = readme.split_once("## Configuration").unwrap();
+    let (configuration, _) = configuration.split_once("\n## ").unwrap();
+    assert_eq!(configuration.matches("\n| `").count(), keys + 1);
+}

@@ -1,0 +1,233 @@
+//! The client at a terminal: what a person sees.
+
+use rustix::process::Signal;
+
+use crate::harness::{CLIENT, Server, Terminal};
+
+const CREDENTIALS_PROMPT: &str = "please enter your username and password: ";
+const MESSAGE_PROMPT: &str = "please enter your context: ";
+
+/// A client that is logged in and waits for a message.
+async fn talking(server: &Server) -> Terminal {
+    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+    terminal.type_text("admin:123456\r").await;
+    terminal.expect(MESSAGE_PROMPT.trim_end()).await;
+    terminal
+}
+
+#[tokio::test]
+async fn the_dialogue_of_the_tutorial() {
+    let server = Server::start().await;
+    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+    terminal.type_text("admin:1\r").await;
+    terminal
+        .expect("sorry, the username or password is wrong, please submit again")
+        .await;
+    terminal.type_text("admin:123456\r").await;
+    terminal.expect(MESSAGE_PROMPT.trim_end()).await;
+    terminal.type_text("hello\r").await;
+    terminal.expect("your submit context: hello").await;
+    terminal.type_text("exit\r").await;
+    terminal.expect("you have enter \"exit\", goodbye").await;
+    assert_eq!(terminal.finish().await, Some(0));
+    let lines: Vec<String> = terminal
+        .contents()
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "please enter your username and password: admin:*",
+            "sorry, the username or password is wrong, please submit again",
+            "please enter your username and password: admin:******",
+            "congratulation, you have connect with server",
+            "now, you can do something else",
+            "please enter your context: hello",
+            "your submit context: hello",
+            "please enter your context: exit",
+            "you have enter \"exit\", goodbye",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_never_written_to_the_terminal() {
+    let server = Server::start().await;
+    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+    // Typed, corrected, moved about in, and pasted.
+    terminal.type_text("admin:canary\x7f\x7fry").await;
+    terminal.expect("admin:******").await;
+    terminal.type_text("\x1b[D\x1b[D\x1b[H\x1b[F").await;
+    terminal.type_text("\x1b[200~-canary\x1b[201~").await;
+    terminal.expect("admin:*************").await;
+    // Nothing that a line editor offers brings it back.
+    terminal.type_text("\r").await;
+    terminal.expect("sorry").await;
+    terminal.type_text("\x1b[A\x12canary\x07\x15").await;
+    terminal.type_text("admin:123456\r").await;
+    terminal.expect(MESSAGE_PROMPT.trim_end()).await;
+    terminal.type_text("\x1b[A\x1b[A").await;
+    terminal.type_text("\x15exit\r").await;
+    assert_eq!(terminal.finish().await, Some(0));
+    let written = terminal.written();
+    for secret in ["canary", "anary", "123456", "23456"] {
+        assert!(
+            !written.contains(secret),
+            "{secret:?} was written: {written:?}"
+        );
+    }
+}
+
+/// What is typed while an answer is awaited belongs to the next prompt, and may be a password.
+#[tokio::test]
+async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
+    let server = Server::start().await;
+    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+    terminal
+        .type_text("admin:wrong\radmin:123456\rtyped ahead\r")
+        .await;
+    terminal.expect("your submit context: typed ahead").await;
+    assert!(!terminal.echoes(), "the terminal itself shows nothing");
+    let written = terminal.written();
+    for secret in ["admin:wrong", "123456"] {
+        assert!(
+            !written.contains(secret),
+            "{secret:?} was written: {written:?}"
+        );
+    }
+    terminal.type_text("exit\r").await;
+    assert_eq!(terminal.finish().await, Some(0));
+}
+
+/// It takes a while until cargo has built the client, and people are quick.
+#[tokio::test]
+async fn what_is_typed_before_the_client_starts_is_not_lost() {
+    let server = Server::start().await;
+    let script = "read go; \"$0\" \"$1\"";
+    let mut terminal = Terminal::spawn("sh", &["-c", script, CLIENT, &server.url()]);
+    terminal
+        .type_text("go\radmin:wrong\radmin:123456\rtyped ahead\rhalf a li")
+        .await;
+    terminal.expect("your submit context: typed ahead").await;
+    terminal
+        .expect("please enter your context: half a li")
+        .await;
+    terminal.type_text("ne\r").await;
+    terminal.expect("your submit context: half a line").await;
+    terminal.type_text("exit\r").await;
+    assert_eq!(terminal.finish().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
+    let server = Server::start().await;
+    let mut terminal = talking(&server).await;
+    terminal.type_text("first\rhalf a li").await;
+    terminal.expect("your submit context: first").await;
+    terminal
+        .expect("please enter your context: half a li")
+        .await;
+    terminal.type_text("ne\r").await;
+    terminal.expect("your submit context: half a line").await;
+    let screen = terminal.contents();
+    let answer = screen.find("your submit context: first").unwrap();
+    let line = screen
+        .find("please enter your context: half a line")
+        .unwrap();
+    assert!(answer < line, "{screen}");
+}
+
+#[tokio::test]
+async fn a_line_comes_back_from_the_history() {
+    let server = Server::start().await;
+    let mut terminal = talking(&server).await;
+    terminal.type_text("once\r").await;
+    terminal.expect("your submit context: once").await;
+    terminal.type_text("\x1b[A and twice\r").await;
+    terminal.expect("your submit context: once and twice").await;
+}
+
+#[tokio::test]
+async fn control_characters_from_the_server_do_nothing() {
+    let server = Server::with("[echo]\nprefix = \"\\u001b[2J\\u001b]0;title\\u0007\\u202e\"").await;
+    let mut terminal = talking(&server).await;
+    terminal.type_text("hello\r").await;
+    terminal
+        .expect("\\u{1b}[2J\\u{1b}]0;title\\u{7}\\u{202e}hello")
+        .await;
+    assert!(!terminal.written().contains("\x1b[2J\x1b]0;"));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
+    let server = Server::start().await;
+    let mut terminal = talking(&server).await;
+    terminal.type_text("half a li").await;
+    terminal.expect("half a li").await;
+    server.signal(Signal::TERM);
+    terminal.expect("1001").await;
+    terminal.expect("server is shutting down").await;
+    assert_eq!(terminal.finish().await, Some(8));
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
+    let server = Server::start().await;
+    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+    terminal.type_text("admi").await;
+    terminal.expect("admi").await;
+    server.signal(Signal::KILL);
+    terminal
+        .expect_screen("the loss", |screen| screen.to_lowercase().contains("lost"))
+        .await;
+    assert_eq!(terminal.finish().await, Some(8));
+}
+
+#[tokio::test]
+async fn ctrl_d_and_ctrl_c_close_in_order() {
+    for (key, code) in [("\x04", 0), ("\x03", 130)] {
+        let mut server = Server::start().await;
+        let mut terminal = talking(&server).await;
+        terminal.type_text(key).await;
+        assert_eq!(terminal.finish().await, Some(code));
+        let ended = server.log_line("session ended").await;
+        assert!(ended.contains("code=1000"), "{ended}");
+    }
+}
+
+/// However the client ends, the shell behind it finds its terminal as it was.
+#[tokio::test]
+async fn the_terminal_is_restored_however_the_client_ends() {
+    for (typed, signal) in [
+        ("admin:123456\rexit\r", None),
+        ("\x04", None),
+        ("\x03", None),
+        ("admin:123456\r\x03", None),
+        ("admin:123456\rhalf a li", Some(Signal::TERM)),
+        ("adm", Some(Signal::KILL)),
+    ] {
+        let server = Server::start().await;
+        let script = "stty -g; \"$0\" \"$1\"; echo; stty -g; echo done";
+        let mut terminal = Terminal::spawn("sh", &["-c", script, CLIENT, &server.url()]);
+        terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+        terminal.type_text(typed).await;
+        if let Some(signal) = signal {
+            terminal.expect(&typed[typed.len() - 3..]).await;
+            server.signal(signal);
+        }
+        terminal.expect("done").await;
+        let written = terminal.written();
+        let modes: Vec<&str> = written
+            .split(['\r', '\n'])
+            .filter(|line| line.matches(':').count() > 20)
+            .collect();
+        assert_eq!(modes.len(), 2, "{written:?}");
+        assert_eq!(modes[0], modes[1], "after {typed:?} and {signal:?}");
+    }
+}
