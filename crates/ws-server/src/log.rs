@@ -12,7 +12,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// How many lines may wait to be written before more of them are dropped.
-const BUFFERED_LINES: usize = 8192;
+const BUFFERED_LINES: usize = 2048;
 
 /// How often it is looked whether lines were dropped.
 const LOSS_INTERVAL: Duration = Duration::from_secs(10);

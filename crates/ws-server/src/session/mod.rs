@@ -40,9 +40,6 @@ use self::{
 };
 use crate::{auth::Authenticated, config::Limits};
 
-/// How many messages are taken from memory before other tasks get their turn.
-const BATCH_MESSAGES: usize = 128;
-
 /// Messages, and queued answers, above this leave buffers behind that are worth giving back.
 const LARGE_BYTES: usize = 4096;
 
@@ -55,8 +52,6 @@ pub struct Session<S> {
     /// The one timer of the session. It is boxed because it is pinned, and small because of it.
     timer: Pin<Box<Sleep>>,
     control_frames: Option<RateLimit>,
-    /// How many messages are left of this batch.
-    batch: usize,
     /// How many bytes were queued since the last flush.
     queued: usize,
     counts: Counts,
@@ -92,7 +87,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             pulse,
             timer,
             control_frames,
-            batch: BATCH_MESSAGES,
             queued: 0,
             counts: Counts::default(),
         }
@@ -156,11 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(reason) = self.socket.registration().live().ended() {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
-        while self.batch > 0 {
-            let Poll::Ready(incoming) = self.socket.poll_message(cx) else {
-                return self.poll_wait(cx);
-            };
-            self.batch -= 1;
+        while let Poll::Ready(incoming) = self.socket.poll_message(cx) {
             self.pulse.heard();
             match incoming? {
                 Incoming::Message(message) => {
@@ -175,15 +165,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Incoming::Control => self.count_control_frame()?,
             }
         }
-        // The peer sends faster than we answer. It sees what is answered so far, and others have
-        // their turn.
-        cx.waker().wake_by_ref();
         self.poll_wait(cx)
     }
 
-    /// Does what is to be done before the task waits, so that whatever it waits for wakes it.
+    /// Does what is to be done before the task waits, or lets others have their turn.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
-        self.batch = BATCH_MESSAGES;
         self.poll_flush(cx)?;
         // Asked for once more after the waker is known: the reason may have come meanwhile.
         if let Some(reason) = self.socket.registration().live().poll_ended(cx.waker()) {

@@ -214,7 +214,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         // The peer may be gone already, which is as good an end as any.
         if self.transport().shutdown().await.is_ok() {
             let _ = poll_fn(|cx| self.transport().poll_discard(cx)).await;
-            poll_fn(|cx| self.transport().poll_discard_arrived(cx)).await;
+            poll_fn(|cx| {
+                self.transport().discard_arrived(cx);
+                Poll::Ready(())
+            })
+            .await;
         }
     }
 

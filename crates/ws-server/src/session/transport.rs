@@ -21,9 +21,10 @@ const SCRATCH_BYTES: usize = 256 * 1024;
 /// counted by tokio's own budget. 128 KiB would cost a fifth more on messages of 1 MiB.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// How many frames are passed on before other tasks get their turn. It bounds what empty fragments
-/// cost, which the WebSocket library takes in without ever coming back to us.
-const BATCH_FRAMES: usize = 1024;
+/// About how many frames are passed on before other tasks get their turn. It bounds what a flood of
+/// small messages costs the others, and of empty fragments, which the WebSocket library takes in
+/// without ever coming back to us.
+const BATCH_FRAMES: usize = 128;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
@@ -125,32 +126,39 @@ impl<S: AsyncRead + Unpin> Transport<S> {
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.frames
             .advance(&std::mem::take(&mut self.leftovers), None);
-        SCRATCH.with_borrow_mut(|scratch| {
-            loop {
-                if self.frames.close_seen() {
-                    return Poll::Ready(Ok(()));
-                }
-                let mut buf = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-                if buf.filled().is_empty() {
-                    return Poll::Ready(Ok(()));
-                }
-                self.frames.advance(buf.filled(), None);
+        let mut dropped = 0;
+        while !self.frames.close_seen() {
+            if dropped > BATCH_BYTES {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-        })
+            match ready!(self.poll_drop_some(cx))? {
+                0 => break,
+                some => dropped += some,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// Reads and drops what has arrived already and is ready at once, so that closing the socket does not reset the
-    /// connection over unread bytes and destroy what is still on its way to the peer.
-    pub(crate) fn poll_discard_arrived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads and drops what has arrived already and is ready at once, so that closing the socket
+    /// does not reset the connection over unread bytes and destroy what is still on its way to the
+    /// peer. A peer that never stops sending is not waited for.
+    pub(crate) fn discard_arrived(&mut self, cx: &mut Context<'_>) {
+        let mut dropped = 0;
+        while dropped < BATCH_BYTES
+            && let Poll::Ready(Ok(some @ 1..)) = self.poll_drop_some(cx)
+        {
+            dropped += some;
+        }
+    }
+
+    /// Reads and drops what one read yields, and returns how much that was.
+    fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
-            loop {
-                let mut buf = ReadBuf::new(scratch);
-                match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
-                    Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
-                    Poll::Ready(_) | Poll::Pending => return Poll::Ready(()),
-                }
-            }
+            let mut buf = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            self.frames.advance(buf.filled(), None);
+            Poll::Ready(Ok(buf.filled().len()))
         })
     }
 
@@ -318,7 +326,9 @@ mod tests {
                 transport.begin_batch();
             }
         }
-        assert_eq!(yields, 10_000 / BATCH_FRAMES);
+        // A piece of 100 frames is passed on whole, so that a batch has 200 of them.
+        assert_eq!(BATCH_FRAMES.div_ceil(100), 2);
+        assert_eq!(yields, 10_000 / 200 - 1);
     }
 
     #[tokio::test]
