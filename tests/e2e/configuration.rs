@@ -59,7 +59,7 @@ async fn a_mistake_is_named_with_file_line_and_key() {
     );
     assert_eq!(
         refused(&[("s.toml", "listen = \n")], &["--config", "s.toml"]).await,
-        "ws-server: s.toml: line 1: `listen`: string values must be quoted, expected literal string\n"
+        "ws-server: s.toml: line 1: string values must be quoted, expected literal string\n"
     );
 }
 

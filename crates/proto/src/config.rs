@@ -67,9 +67,16 @@ impl TomlError {
 
     fn from_toml(source: &str, error: &toml::de::Error) -> Self {
         let problem = plain_words(error.message());
-        match error.span() {
-            Some(span) => Self::at_byte(source, span.start, problem),
-            None => Self::whole(problem),
+        let Some(span) = error.span() else {
+            return Self::whole(problem);
+        };
+        let error = Self::at_byte(source, span.start, problem);
+        // What stands where a key should in a document that is no TOML may be anything.
+        let is_toml = toml::from_str::<toml::Table>(source).is_ok();
+        if is_toml {
+            error
+        } else {
+            Self { key: None, ..error }
         }
     }
 
@@ -176,9 +183,14 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`; never zero.
+/// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`; never zero, and at most a year, so that it
+/// can be added to any point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSpan(pub Duration);
+
+impl TimeSpan {
+    const MAX: Duration = Duration::from_hours(365 * 24);
+}
 
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,6 +204,7 @@ impl std::str::FromStr for TimeSpan {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match humantime::parse_duration(text) {
             Ok(Duration::ZERO) => Err("a time span is never zero"),
+            Ok(span) if span > Self::MAX => Err("write at most one year"),
             Ok(span) => Ok(Self(span)),
             Err(_) => Err(Self::EXPECTED),
         }
@@ -506,7 +519,7 @@ mod tests {
             assert_eq!(from_toml::<File>(source).unwrap_err().to_string(), message);
         }
         let error = from_toml::<File>("listen = \"x\"\nlisten = \"y\"").unwrap_err();
-        assert_eq!(error.to_string(), "line 2: `listen`: duplicate key");
+        assert_eq!(error.to_string(), "line 2: duplicate key");
     }
 
     #[test]

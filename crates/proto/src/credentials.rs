@@ -227,6 +227,9 @@ mod tests {
             "[[user]]\nname = \"a\"\npassword = \"98765\"\npassword = \"98765\"",
             "[[user]]\nname = \"a\"\npassword \"98765\"",
             "user = \"98765\"",
+            "[[user]]\nname = \"a\"\npassword = \"\"\"\nc98765=\\q\"\"\"",
+            "[[user]]\nname = \"a\"\nc98765pass==",
+            "[[user]]\nname = \"a\"\nc98765 = \"x",
         ] {
             let error = Accounts::from_toml(source).unwrap_err();
             assert!(!error.to_string().contains("98765"), "{error}");

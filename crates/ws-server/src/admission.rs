@@ -14,6 +14,9 @@ use std::{
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;
 
+/// How many descriptors are for what is not a connection: the listener, the log, the runtime.
+const OTHER_DESCRIPTORS: usize = 16;
+
 /// The four caps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
@@ -28,12 +31,12 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// The caps that hold where the process may have so many descriptors: some of them are for the
-    /// margin, the listener and the log.
+    /// The caps that hold where the process may have so many descriptors.
     pub(crate) fn within(self, descriptors: usize) -> Self {
+        let reserved = POLITE_MARGIN + OTHER_DESCRIPTORS;
         let connections = self
             .connections
-            .min(descriptors.saturating_sub(POLITE_MARGIN).max(1));
+            .min(descriptors.saturating_sub(reserved).max(1));
         Self {
             connections,
             unauthenticated: self.unauthenticated.min(connections),
@@ -109,20 +112,20 @@ impl Admission {
             && counts.all.unauthenticated < self.caps.unauthenticated
             && below(mine.unauthenticated, self.caps.unauthenticated_per_address)
             && below(mine.connections, self.caps.connections_per_address);
-        let permit = |standing| Permit {
+        let permit = |place| Permit {
             admission: Arc::clone(self),
             group,
-            standing,
+            place,
         };
         if open {
             for share in counts.shares(group) {
                 share.connections += 1;
                 share.unauthenticated += 1;
             }
-            Entry::Open(permit(Standing::Unauthenticated))
+            Entry::Open(permit(Place::Unauthenticated))
         } else if counts.polite < POLITE_MARGIN {
             counts.polite += 1;
-            Entry::Full(permit(Standing::Polite))
+            Entry::Full(permit(Place::Polite))
         } else {
             Entry::Closed
         }
@@ -145,11 +148,11 @@ impl Counts {
 pub(crate) struct Permit {
     admission: Arc<Admission>,
     group: AddressGroup,
-    standing: Standing,
+    place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Place {
     Unauthenticated,
     Authenticated,
     Polite,
@@ -158,8 +161,8 @@ enum Standing {
 impl Permit {
     /// The connection is logged in: its place among those that are not is free.
     pub(crate) fn logged_in(&mut self) {
-        if self.standing == Standing::Unauthenticated {
-            self.standing = Standing::Authenticated;
+        if self.place == Place::Unauthenticated {
+            self.place = Place::Authenticated;
             let mut counts = self.admission.counts();
             for share in counts.shares(self.group) {
                 share.unauthenticated -= 1;
@@ -171,13 +174,13 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        let unauthenticated = match self.standing {
-            Standing::Polite => {
+        let unauthenticated = match self.place {
+            Place::Polite => {
                 counts.polite -= 1;
                 return;
             }
-            Standing::Unauthenticated => 1,
-            Standing::Authenticated => 0,
+            Place::Unauthenticated => 1,
+            Place::Authenticated => 0,
         };
         for share in counts.shares(self.group) {
             share.connections -= 1;
@@ -305,7 +308,7 @@ mod tests {
     #[test]
     fn the_caps_leave_descriptors_for_the_margin() {
         let caps = ROOMY.within(256);
-        assert_eq!((caps.connections, caps.unauthenticated), (192, 192));
+        assert_eq!((caps.connections, caps.unauthenticated), (176, 176));
         assert_eq!(ROOMY.within(1 << 20), ROOMY);
         assert_eq!(ROOMY.within(10).connections, 1);
     }

@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
 };
 
@@ -125,7 +126,15 @@ fn start(
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
     if let Some(descriptors) = descriptors::raise_limit() {
+        let wanted = config.limits.caps.connections;
         config.limits.caps = config.limits.caps.within(descriptors);
+        let possible = config.limits.caps.connections;
+        if possible < wanted {
+            warn!(
+                wanted,
+                possible, descriptors, "fewer connections are possible than configured"
+            );
+        }
     }
     let mut runtime = runtime::Builder::new_multi_thread();
     if let Some(threads) = config.worker_threads {
@@ -160,7 +169,8 @@ async fn serve(
     let _ = writeln!(std::io::stdout(), "listening on ws://{address}");
 
     let stop = CancellationToken::new();
-    let mut run = std::pin::pin!(server.run(stop.cancelled()));
+    let mut run = pin!(server.run(stop.cancelled()));
+    let mut report_losses = pin!(log.report_losses());
     loop {
         tokio::select! {
             () = &mut run => {
@@ -175,7 +185,7 @@ async fn serve(
                 info!(signal, "stopping");
                 stop.cancel();
             }
-            () = log.report_losses() => {}
+            () = &mut report_losses => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 use futures::FutureExt as _;
 use proto::close::CloseReason;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use crate::{
     admission::Permit,
@@ -59,19 +59,19 @@ pub(crate) async fn serve<S>(
     };
     let registration = shared.live.register(id);
     let socket = Socket::new(io, leftovers, Arc::clone(&shared.limits), registration);
-    match log_in(socket, &shared.verifier, shared.login).await {
+    let wrong_try = |number| {
+        let address = peer.ip();
+        info!(event = %"login_failed", peer = %address, connection = %id, number, "login failed");
+    };
+    match log_in(socket, &shared.verifier, shared.login, wrong_try).await {
         Ok(authenticated) => {
             permit.logged_in();
             let session = Session::new(authenticated);
             let tasks = shared.tasks.clone();
             tasks.spawn(serve_session(session, id, peer, permit, shared));
         }
-        Err(NotAuthenticated {
-            socket,
-            ended,
-            wrong_tries,
-        }) => {
-            log_failure(id, peer, &ended, wrong_tries);
+        Err(NotAuthenticated { socket, ended }) => {
+            debug!(connection = %id, %peer, cause = %ended, "not logged in");
             socket.close(&ended).await;
         }
     }
@@ -94,7 +94,7 @@ where
         let _permit = permit;
         let opened_at = Instant::now();
         info!(connection = %id, %peer, user = %session.identity().user(), "session opened");
-        let ended = until_ended(shared.service.run(&mut session)).await;
+        let ended = until_ended(shared.service.run(&mut session), id).await;
         let counts = session.counts();
         info!(
             connection = %id,
@@ -115,20 +115,17 @@ where
 }
 
 /// Runs a service to its end. A panic in it ends its session and nothing else.
-async fn until_ended(service: impl Future<Output = Result<Infallible, Ended>>) -> Ended {
+async fn until_ended(
+    service: impl Future<Output = Result<Infallible, Ended>>,
+    id: ConnectionId,
+) -> Ended {
     match AssertUnwindSafe(service).catch_unwind().await {
         Ok(Err(ended)) => ended,
         Ok(Ok(never)) => match never {},
-        Err(_) => Ended::ByUs(CloseReason::Internal),
-    }
-}
-
-/// A guess that failed is for the operator to see; a peer that just went is not.
-fn log_failure(id: ConnectionId, peer: SocketAddr, ended: &Ended, wrong_tries: usize) {
-    if wrong_tries > 0 {
-        info!(connection = %id, %peer, cause = %ended, wrong_tries, "login failed");
-    } else {
-        debug!(connection = %id, %peer, cause = %ended, "not logged in");
+        Err(_) => {
+            error!(connection = %id, "the service panicked");
+            Ended::ByUs(CloseReason::Internal)
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl Server {
     ///
     /// It must be called within a tokio runtime with I/O and time enabled.
     pub fn bind(config: Config, accounts: Accounts) -> io::Result<Self> {
-        let listener = Listener::bind(config.listen, config.limits.write_deadline)?;
+        let listener = Listener::bind(config.listen, config.limits.longest_standstill())?;
         Ok(Self {
             listener,
             shared: Arc::new(Shared::new(config, accounts)),

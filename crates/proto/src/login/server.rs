@@ -48,9 +48,9 @@ pub enum LoginMessage<'a> {
 pub enum ServerAction {
     /// Read one message, until this time at the latest, and pass it to [`ServerLogin::received`].
     Read(Duration),
-    /// Check these credentials, until this time at the latest, and pass the verdict to
-    /// [`ServerLogin::verified`]. Nothing is read meanwhile.
-    Verify(Credentials, Duration),
+    /// Check these credentials, and pass the verdict to [`ServerLogin::verified`]. Nothing is read
+    /// meanwhile.
+    Verify(Credentials),
     /// Do nothing until this time.
     Wait(Duration),
     /// Send this text.
@@ -110,7 +110,7 @@ impl ServerLogin {
                 self.state = State::Reading;
                 ServerAction::Read(deadline)
             }
-            State::Checking(credentials) => ServerAction::Verify(credentials, deadline),
+            State::Checking(credentials) => ServerAction::Verify(credentials),
             State::Verifying => unreachable!("the verdict comes before the next action"),
             State::Delaying(until) if now < until => {
                 self.state = State::Delaying(until);

@@ -22,20 +22,25 @@ pub(crate) struct NotAuthenticated<S> {
     pub(crate) socket: Socket<S>,
     /// Why it ends.
     pub(crate) ended: Ended,
-    /// How many wrong tries there were.
-    pub(crate) wrong_tries: usize,
 }
 
-/// Logs the peer in by its first messages, within the deadline of the policy.
+/// Logs the peer in by its first messages, within the deadline of the policy. Each wrong try is
+/// told as it happens, with its number.
 pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: Socket<S>,
     verifier: &Verifier,
     policy: LoginPolicy,
+    mut wrong_try: impl FnMut(usize),
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
     let live = socket.registration().live();
     let start = Instant::now();
     let mut login = ServerLogin::new(policy);
+    let mut told = 0;
     let ended = loop {
+        if login.wrong_tries() > told {
+            told = login.wrong_tries();
+            wrong_try(told);
+        }
         match login.next(start.elapsed()) {
             ServerAction::Read(until) => {
                 match wait(&live, start + until, receive(&mut socket)).await {
@@ -48,7 +53,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                     Waited::Late => {}
                 }
             }
-            ServerAction::Verify(credentials, _) => {
+            ServerAction::Verify(credentials) => {
                 let verdict = verifier.verify(&credentials);
                 login.verified(verdict, start.elapsed(), fastrand::f64());
             }
@@ -73,11 +78,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             ServerAction::Close(reason) => break Ended::ByUs(reason),
         }
     };
-    Err(NotAuthenticated {
-        socket,
-        ended,
-        wrong_tries: login.wrong_tries(),
-    })
+    Err(NotAuthenticated { socket, ended })
 }
 
 /// What came of waiting.

@@ -2,7 +2,10 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use proto::config::{Count, Limit, Size, TimeSpan, TomlError};
+use proto::{
+    config::{Count, Limit, Size, TimeSpan, TomlError},
+    message::MAX_CREDENTIALS_BYTES,
+};
 
 use super::raw::RawLimits;
 use crate::admission::Caps;
@@ -13,13 +16,14 @@ const MAX_MESSAGE_BYTES: usize = 1 << 30;
 /// Every deadline and bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first byte of a connection to the end of its HTTP exchange.
+    /// From the beginning of a connection to the end of its HTTP exchange.
     pub handshake_deadline: Duration,
     /// After how much silence a session is pinged; never, if there is none.
     pub ping_interval: Option<Duration>,
     /// How long any frame may take to come after a ping.
     pub ping_timeout: Duration,
-    /// How long a session may go without a message; forever, if there is none.
+    /// How long a session may go without a message before it ends, at the latest after twice as
+    /// long; forever, if there is none.
     pub idle_timeout: Option<Duration>,
     /// How long writing may make no progress.
     pub write_deadline: Duration,
@@ -52,8 +56,12 @@ impl Limits {
         reply_overhead: usize,
     ) -> Result<Self, TomlError> {
         let max_message_bytes = raw.max_message_bytes.map_or(1 << 20, |size| size.0.get());
-        if max_message_bytes > MAX_MESSAGE_BYTES {
-            let problem = "write at most \"1GiB\": a connection may hold several messages";
+        let problem = match max_message_bytes {
+            ..MAX_CREDENTIALS_BYTES => Some("write at least \"1KiB\", which a login may need"),
+            MAX_CREDENTIALS_BYTES..=MAX_MESSAGE_BYTES => None,
+            _ => Some("write at most \"1GiB\": a connection may hold several messages"),
+        };
+        if let Some(problem) = problem {
             return Err(TomlError::at_key(
                 source,
                 "limits.max_message_bytes",
@@ -97,6 +105,15 @@ impl Limits {
                 connections_per_address: optional_count(raw.max_connections_per_address, None),
             },
         })
+    }
+}
+
+impl Limits {
+    /// How long a connection may stand still, at most, before it is ended in order: a standstill is
+    /// noticed at the next look after the write deadline, and the end takes its time. Only beyond
+    /// that the system may cut it off.
+    pub(crate) fn longest_standstill(&self) -> Duration {
+        2 * self.write_deadline + self.close_deadline
     }
 }
 

@@ -42,6 +42,9 @@ const DEFAULT_PREFIX: &str = "your submit context: ";
 /// The greatest length of the echo's prefix: every answer in flight carries it.
 const MAX_PREFIX_BYTES: usize = 64 * 1024;
 
+/// The greatest number of threads that can be configured. More of them only get in each other's way.
+const MAX_WORKER_THREADS: usize = 1024;
+
 /// Everything that the server runs on, but for the accounts.
 #[derive(Debug)]
 pub struct Config {
@@ -87,6 +90,11 @@ impl Config {
             let problem = format!("write at most {MAX_PREFIX_BYTES} bytes");
             return Err(TomlError::at_key(source, "echo.prefix", problem));
         }
+        let worker_threads = raw.worker_threads.map(|count| count.0);
+        if worker_threads.is_some_and(|threads| threads.get() > MAX_WORKER_THREADS) {
+            let problem = format!("write at most {MAX_WORKER_THREADS}");
+            return Err(TomlError::at_key(source, "worker_threads", problem));
+        }
         let login = LoginPolicy {
             deadline: raw
                 .login
@@ -105,7 +113,7 @@ impl Config {
                     .unwrap_or(Path::new(DEFAULT_CREDENTIALS)),
             ),
             rules: rules(source, &raw)?,
-            worker_threads: raw.worker_threads.map(|count| count.0),
+            worker_threads,
             login,
             limits: Limits::resolve(&raw.limits, source, prefix.len())?,
             service: Service::Echo(Echo::new(prefix)),

@@ -52,7 +52,7 @@ fn what_is_printed_can_be_read_again() {
     let source = "listen = \"[::1]:0\"\ncredentials = \"a \\\"b\\\"\"\nworker_threads = 3\n\
                   allowed_origins = [\"null\", \"HTTPS://Example.org\"]\nsubprotocols = [\"chat\"]\n\
                   [limits]\nping_interval = \"off\"\nidle_timeout = \"1h\"\nmax_connections = 7\n\
-                  max_message_bytes = 1000\nmax_control_frames_per_second = \"off\"\n\
+                  max_message_bytes = 2000\nmax_control_frames_per_second = \"off\"\n\
                   [echo]\nprefix = \"\"";
     let printed = resolve(source).unwrap().to_string();
     let again = Config::resolve(&printed, Path::new("")).unwrap();
@@ -76,8 +76,8 @@ fn relative_paths_start_from_the_file() {
 
 #[test]
 fn the_write_buffer_has_room_for_the_longest_answer() {
-    let config = resolve("[limits]\nmax_message_bytes = 10\n[echo]\nprefix = \"12345\"").unwrap();
-    assert_eq!(config.limits.max_reply_bytes, 15);
+    let config = resolve("[limits]\nmax_message_bytes = 1024\n[echo]\nprefix = \"12345\"").unwrap();
+    assert_eq!(config.limits.max_reply_bytes, 1029);
     assert_eq!(Limits::default().max_reply_bytes, 1 << 20);
 }
 
@@ -111,6 +111,18 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
             "[limits]\nmax_message_bytes = \"2GiB\"",
             "line 2: `limits.max_message_bytes`: write at most \"1GiB\": a connection may hold \
              several messages",
+        ),
+        (
+            "[limits]\nmax_message_bytes = 1000",
+            "line 2: `limits.max_message_bytes`: write at least \"1KiB\", which a login may need",
+        ),
+        (
+            "worker_threads = 100000",
+            "line 1: `worker_threads`: write at most 1024",
+        ),
+        (
+            "[limits]\nhandshake_deadline = \"18446744073709551615s\"",
+            "line 2: `limits.handshake_deadline`: write at most one year",
         ),
         (
             "[limits]\nwrite_deadline = \"off\"",

@@ -12,6 +12,7 @@ use std::{
 };
 
 use proto::{
+    close::CloseReason,
     credentials::Accounts,
     message::{CONGRATULATION, SORRY},
 };
@@ -278,6 +279,19 @@ mod frames {
             ("close with 5000", frame::close(5000, "")),
         ] {
             assert_eq!(closed_with(&bytes).await, 1002, "{name}");
+        }
+    }
+
+    /// Nobody waits for the rest of a frame that cannot become legal.
+    #[tokio::test(start_paused = true)]
+    async fn what_breaks_the_protocol_is_found_at_the_header() {
+        for header in [frame::header(0x89, 60_000), b"\x82\x7e\xff\x00".to_vec()] {
+            let server = Server::new();
+            let mut peer = server.session().await;
+            let start = Instant::now();
+            peer.send(header).await;
+            assert_eq!(peer.close().await, (1002, "protocol error".to_owned()));
+            assert_eq!(start.elapsed(), Duration::ZERO);
         }
     }
 
@@ -563,6 +577,51 @@ mod time {
         assert!((30..=35).contains(&took), "{took} s");
     }
 
+    /// Were its pings read, each would add a pong to what waits, until no Close frame has room.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_pings_and_does_not_read_is_not_read() {
+        let mut config = Config::default();
+        config.limits.control_frames_per_second = None;
+        config.limits.max_message_bytes = 4096;
+        config.limits.max_reply_bytes = 4200;
+        let server = Server::with(config);
+        let mut peer = server.connect_through(1024);
+        peer.log_in().await;
+        let mut sent = 0;
+        let flood = frame::binary(&[0; 4096]).repeat(40);
+        let pings = frame::ping(&[0; 125]).repeat(100);
+        // More than every buffer holds, as long as the other side takes it.
+        let all = [flood, pings].concat();
+        for piece in all.chunks(512) {
+            if timeout(Duration::from_millis(10), peer.send(piece))
+                .await
+                .is_err()
+            {
+                break;
+            }
+            sent += piece.len();
+        }
+        assert!(sent < all.len(), "everything was read");
+        server.0.live.end_all(CloseReason::ShuttingDown);
+        // All answers that were queued, whole, and the Close frame behind them.
+        assert_eq!(
+            peer.close().await,
+            (1001, "server is shutting down".to_owned())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_message_that_comes_slowly_counts_as_life() {
+        let server = Server::new();
+        let mut peer = server.session().await;
+        let message = frame::binary(&[7; 1200]);
+        for piece in message.chunks(10) {
+            sleep(seconds(1)).await;
+            peer.send(piece).await;
+        }
+        assert_eq!(peer.frame().await.payload, [7; 1200]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_slowly_is_not() {
         let server = Server::new();
@@ -685,6 +744,20 @@ mod end {
         peer.end().await;
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
+        let server = Server::new();
+        let mut peer = server.connect_through(1024);
+        peer.log_in().await;
+        peer.send(frame::binary(&vec![0; 64 * 1024])).await;
+        peer.send(frame::close(1000, "")).await;
+        sleep(Duration::from_millis(1)).await;
+        let start = Instant::now();
+        server.0.drain().await;
+        assert_eq!(start.elapsed().as_secs(), 5, "the close deadline");
+        assert!(server.0.tasks.is_empty());
+    }
+
     /// After our Close frame, whatever the peer still sends is read and dropped: were it left
     /// unread, the system would answer it with a reset, and the frame could be lost.
     #[tokio::test(start_paused = true)]
@@ -702,7 +775,8 @@ mod end {
 
     #[tokio::test]
     async fn a_panic_in_a_service_ends_its_session_with_1011() {
-        let ended = super::super::until_ended(async { panic!("a bug") }).await;
+        let id = Server::new().0.live.next_id();
+        let ended = super::super::until_ended(async { panic!("a bug") }, id).await;
         assert_eq!(ended.code().map(|code| code.0), Some(1011));
     }
 }

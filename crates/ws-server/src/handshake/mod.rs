@@ -170,7 +170,8 @@ fn single<'h>(
 fn parse_host(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     let after_host = authority.as_str().strip_prefix(authority.host())?;
-    let port_is_valid = after_host.is_empty() || authority.port_u16().is_some();
+    // RFC 3986 section 3.2.3 lets a port be empty.
+    let port_is_valid = matches!(after_host, "" | ":") || authority.port_u16().is_some();
     (!authority.host().is_empty() && port_is_valid).then_some(authority)
 }
 

@@ -25,7 +25,7 @@ impl Origin {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
         let authority = super::parse_host(authority).ok_or(OriginError)?;
-        if !is_scheme || authority.as_str().contains('@') {
+        if !is_scheme || authority.as_str().contains('@') || authority.as_str().ends_with(':') {
             return Err(OriginError);
         }
         let scheme = scheme.to_ascii_lowercase();

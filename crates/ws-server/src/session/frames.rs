@@ -6,26 +6,42 @@ const CLOSE: u8 = 0x8;
 /// Opcodes from here on belong to control frames.
 const FIRST_CONTROL: u8 = 0x8;
 
-/// Follows the boundaries of the frames in a byte stream, reading nothing but their headers.
+/// The longest payload of a control frame.
+const MAX_CONTROL_BYTES: u8 = 125;
+
+/// Follows the boundaries of the frames that a client sends, reading nothing but their headers.
 ///
-/// The WebSocket library above decodes the frames; this tells what it can't tell: how long the frame
-/// is that just began, before anybody reserves memory for it, and whether the stream rests between
-/// two messages.
+/// The WebSocket library above decodes the frames, each when it is whole; this tells at the header
+/// what is wrong with one, before anybody waits or reserves memory for the rest of it, and whether
+/// the stream rests between two messages.
 #[derive(Debug, Default)]
 pub(crate) struct FrameTracker {
     /// The first bytes of a header that is not complete: at most 2 bytes and 8 of length.
     header: [u8; 10],
     header_len: u8,
-    flags: Flags,
+    /// Whether a message was begun and its last fragment is still to come.
+    in_message: bool,
+    close: Close,
     /// What is left of the frame in hand: its mask and its payload.
     left: u64,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Flags {
-    /// A message was begun and its last fragment is still to come.
-    in_message: bool,
-    close_seen: bool,
+/// How much was seen of a Close frame.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Close {
+    #[default]
+    Nothing,
+    Header,
+    All,
+}
+
+/// What is wrong with a frame, as its header tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It breaks RFC 6455 sections 5.1 to 5.5.
+    Illegal,
+    /// It is longer than is allowed.
+    TooLong,
 }
 
 /// What [`FrameTracker::advance`] found in a piece of the stream.
@@ -35,33 +51,34 @@ pub(crate) struct Advance {
     pub(crate) taken: usize,
     /// How many frames began in them.
     pub(crate) frames: usize,
-    /// The next byte completes the header of a frame that is longer than was allowed.
-    pub(crate) too_long: bool,
+    /// What is wrong with the frame whose header the next byte completes.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl FrameTracker {
-    /// Follows a piece of the stream. Where only so many bytes are `allowed`, counted from the start
-    /// of the piece, it stops before the byte that completes a header which announces more.
+    /// Follows a piece of the stream, up to the byte that completes the header of a frame with a
+    /// fault. Where only so many bytes are `allowed`, counted from the start of the piece, it is a
+    /// fault to announce more.
     pub(crate) fn advance(&mut self, piece: &[u8], allowed: Option<u64>) -> Advance {
-        let mut at = 0;
         let mut frames = 0;
+        let mut at = 0;
         while at < piece.len() {
-            if self.left > 0 {
-                let rest = (piece.len() - at) as u64;
-                let skipped = self.left.min(rest);
-                self.left -= skipped;
-                // It is at most `rest`, which came from a usize.
-                at += usize::try_from(skipped).unwrap_or(piece.len() - at);
-                continue;
-            }
-            self.header[usize::from(self.header_len)] = piece[at];
-            if let Some(announced) = length(&self.header[..=usize::from(self.header_len)]) {
-                let after_header = allowed.map(|allowed| allowed.saturating_sub(at as u64 + 1));
-                if after_header.is_some_and(|left| announced > left) {
+            at += self.skip_payload(&piece[at..]);
+            let Some(byte) = piece.get(at) else { break };
+            if let Some(announced) = self.announced(*byte) {
+                let left = allowed.map(|allowed| allowed.saturating_sub(at as u64 + 1));
+                let fault = if self.is_illegal() {
+                    Some(Fault::Illegal)
+                } else if left.is_some_and(|left| announced > left) {
+                    Some(Fault::TooLong)
+                } else {
+                    None
+                };
+                if fault.is_some() {
                     return Advance {
                         taken: at,
                         frames,
-                        too_long: true,
+                        fault,
                     };
                 }
                 self.begin(announced);
@@ -72,21 +89,66 @@ impl FrameTracker {
             at += 1;
         }
         Advance {
-            taken: at,
+            taken: piece.len(),
             frames,
-            too_long: false,
+            fault: None,
+        }
+    }
+
+    /// Follows a piece of the stream that nobody will decode, faults or no faults.
+    pub(crate) fn skip(&mut self, piece: &[u8]) {
+        let mut at = 0;
+        while at < piece.len() {
+            at += self.skip_payload(&piece[at..]);
+            let Some(byte) = piece.get(at) else { break };
+            match self.announced(*byte) {
+                Some(announced) => self.begin(announced),
+                None => self.header_len += 1,
+            }
+            at += 1;
         }
     }
 
     /// Whether the stream stands between two messages, so that a decoder which saw all of it so far
     /// holds nothing back.
     pub(crate) fn rests(&self) -> bool {
-        self.header_len == 0 && self.left == 0 && !self.flags.in_message
+        self.header_len == 0 && self.left == 0 && !self.in_message
     }
 
-    /// Whether the header of a Close frame came by.
+    /// Whether a whole Close frame came by.
     pub(crate) fn close_seen(&self) -> bool {
-        self.flags.close_seen
+        self.close == Close::All
+    }
+
+    /// Skips what belongs to the frame in hand, and returns how much of the piece that was.
+    fn skip_payload(&mut self, piece: &[u8]) -> usize {
+        let skipped = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(piece.len());
+        self.left -= skipped as u64;
+        self.note_end();
+        skipped
+    }
+
+    /// Takes the next byte of a header, without counting it in, and returns how much follows the
+    /// header if that completes it.
+    fn announced(&mut self, byte: u8) -> Option<u64> {
+        self.header[usize::from(self.header_len)] = byte;
+        length(&self.header[..=usize::from(self.header_len)])
+    }
+
+    /// Whether the header that is complete breaks the protocol.
+    fn is_illegal(&self) -> bool {
+        let [first, second, ..] = self.header;
+        let (fin, reserved, opcode) = (first & 0x80 != 0, first & 0x70 != 0, first & 0x0F);
+        let (masked, length) = (second & 0x80 != 0, second & 0x7F);
+        let out_of_place = match opcode {
+            0x0 => !self.in_message,
+            0x1 | 0x2 => self.in_message,
+            0x8..=0xA => !fin || length > MAX_CONTROL_BYTES,
+            _ => true,
+        };
+        reserved || !masked || out_of_place
     }
 
     /// Takes note of a complete header.
@@ -94,12 +156,20 @@ impl FrameTracker {
         let fin = self.header[0] & 0x80 != 0;
         let opcode = self.header[0] & 0x0F;
         if opcode < FIRST_CONTROL {
-            self.flags.in_message = !fin;
-        } else if opcode == CLOSE {
-            self.flags.close_seen = true;
+            self.in_message = !fin;
+        } else if opcode == CLOSE && self.close == Close::Nothing {
+            self.close = Close::Header;
         }
         self.header_len = 0;
         self.left = announced;
+        self.note_end();
+    }
+
+    /// Takes note of the end of a Close frame.
+    fn note_end(&mut self) {
+        if self.left == 0 && self.close == Close::Header {
+            self.close = Close::All;
+        }
     }
 }
 
@@ -122,7 +192,7 @@ fn length(header: &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Advance, FrameTracker};
+    use super::{Advance, Fault, FrameTracker};
 
     const ALL: Option<u64> = None;
 
@@ -178,7 +248,7 @@ mod tests {
             Advance {
                 taken: first + 9,
                 frames: 1,
-                too_long: true
+                fault: Some(Fault::TooLong),
             }
         );
     }
@@ -193,7 +263,7 @@ mod tests {
             Advance {
                 taken: 9,
                 frames: 0,
-                too_long: true
+                fault: Some(Fault::TooLong),
             }
         );
     }
@@ -208,23 +278,60 @@ mod tests {
             Advance {
                 taken: bytes.len(),
                 frames: 1,
-                too_long: false
+                fault: None,
             }
         );
         assert!(
             FrameTracker::default()
                 .advance(&bytes, Some(whole - 1))
-                .too_long
+                .fault
+                .is_some()
         );
     }
 
     #[test]
-    fn sees_the_header_of_a_close_frame() {
+    fn finds_at_the_header_what_breaks_the_protocol() {
+        let in_message = frame(0x01, 1);
+        for (before, header, name) in [
+            (&[][..], &b"\x82\x7e\xff\x00"[..], "not masked"),
+            (&[], b"\xc1\x80", "RSV1"),
+            (&[], b"\xa1\x80", "RSV2"),
+            (&[], b"\x91\x80", "RSV3"),
+            (&[], b"\x83\x80", "reserved data opcode"),
+            (&[], b"\x8b\x80", "reserved control opcode"),
+            (&[], b"\x89\xfe\xea\x60", "long ping"),
+            (&[], b"\x09\x80", "fragmented ping"),
+            (&[], b"\x80\x80", "continuation of nothing"),
+            (&in_message, b"\x81\x80", "a message within a message"),
+        ] {
+            let mut tracker = FrameTracker::default();
+            assert_eq!(tracker.advance(before, ALL).fault, None, "{name}");
+            let advance = tracker.advance(header, ALL);
+            let expected = Advance {
+                taken: header.len() - 1,
+                frames: 0,
+                fault: Some(Fault::Illegal),
+            };
+            assert_eq!(advance, expected, "{name}");
+            // Whoever reads on finds the next frame all the same.
+            tracker.skip(&header[advance.taken..]);
+            assert_eq!(tracker.header_len, 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn sees_the_end_of_a_close_frame() {
         let mut tracker = FrameTracker::default();
         tracker.advance(&frame(0x81, 0x88), ALL);
         assert!(!tracker.close_seen());
-        tracker.advance(&frame(0x88, 2)[..2], ALL);
+        let close = frame(0x88, 2);
+        tracker.advance(&close[..7], ALL);
+        assert!(!tracker.close_seen(), "its last byte is still to come");
+        tracker.advance(&close[7..], ALL);
         assert!(tracker.close_seen());
+        let mut tracker = FrameTracker::default();
+        tracker.skip(b"\x88\x00");
+        assert!(tracker.close_seen(), "an empty one");
     }
 
     proptest! {

@@ -73,9 +73,9 @@ pub struct Counts {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Begins the session of a connection that is logged in.
     pub(crate) fn new(authenticated: Authenticated<S>) -> Self {
-        let (socket, identity) = authenticated.into_parts();
+        let (mut socket, identity) = authenticated.into_parts();
         let now = Instant::now();
-        let pulse = Pulse::new(now);
+        let pulse = Pulse::new(now, socket.received());
         let timer = Box::pin(sleep_until(pulse.next_tick(now, socket.limits())));
         let control_frames = socket
             .limits()
@@ -150,8 +150,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(reason) = self.socket.registration().live().ended() {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
-        while let Poll::Ready(incoming) = self.socket.poll_message(cx) {
-            self.pulse.heard();
+        // While the peer does not read, nothing is read from it: every ping would add a pong to
+        // what it does not read.
+        if self.pulse.is_stalled() {
+            self.poll_flush(cx)?;
+        }
+        while !self.pulse.is_stalled()
+            && let Poll::Ready(incoming) = self.socket.poll_message(cx)
+        {
             match incoming? {
                 Incoming::Message(message) => {
                     self.pulse.talked();
@@ -162,7 +168,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                     return Poll::Ready(Ok(message));
                 }
-                Incoming::Control => self.count_control_frame()?,
+                Incoming::Control => {
+                    self.count_control_frame()?;
+                    self.poll_flush(cx)?;
+                }
             }
         }
         self.poll_wait(cx)
@@ -179,10 +188,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        if let Poll::Ready(ready) = self.socket.poll_ready(cx) {
-            return Poll::Ready(ready);
+        if self.pulse.is_stalled() {
+            self.poll_flush(cx)?;
         }
-        self.note_stall();
+        if !self.pulse.is_stalled() {
+            if let Poll::Ready(ready) = self.socket.poll_ready(cx) {
+                return Poll::Ready(ready);
+            }
+            self.note_stall();
+        }
         if let Some(reason) = self.socket.registration().live().poll_ended(cx.waker()) {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
@@ -207,8 +221,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            let (now, written) = (Instant::now(), self.socket.written());
-            match self.pulse.tick(now, written, self.socket.limits()) {
+            let now = Instant::now();
+            let (received, written) = (self.socket.received(), self.socket.written());
+            match self
+                .pulse
+                .tick(now, received, written, self.socket.limits())
+            {
                 Due::Nothing => {}
                 Due::End(reason) => return Poll::Ready(Ended::ByUs(reason)),
                 Due::Ping => {
@@ -219,6 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 Due::GiveBack => {
                     if self.socket.give_buffers_back() {
+                        self.pulse.gave_back();
                         // The new WebSocket must be asked once more before it wakes anybody.
                         cx.waker().wake_by_ref();
                     }

@@ -15,16 +15,16 @@ const FAR: Duration = Duration::from_hours(24);
 /// while messages flow: in between, the session only remembers that it heard something.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    /// The last tick before which the peer was heard.
+    /// The last tick before which something was received.
     heard_at: Instant,
+    /// How many bytes had been received by then.
+    received: u64,
     /// The last tick before which a message came or went.
     talked_at: Instant,
     /// When a ping went out that nothing has come back for.
     pinged_at: Option<Instant>,
     /// Since when writing waits, and how many bytes were written by then.
     stalled: Option<(Instant, u64)>,
-    /// Something was heard since the last tick.
-    heard: bool,
     /// A message came or went since the last tick.
     talked: bool,
     /// The buffers have grown since they were last given back.
@@ -36,7 +36,7 @@ pub(crate) struct Pulse {
 pub(crate) enum Due {
     /// Nothing.
     Nothing,
-    /// Buffers are to be given back: nothing was heard for a while.
+    /// Buffers are to be given back, if that can be done: nothing was received for a while.
     GiveBack,
     /// A ping is to be sent.
     Ping,
@@ -45,22 +45,17 @@ pub(crate) enum Due {
 }
 
 impl Pulse {
-    /// A session that begins now.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// A session that begins now, with so many bytes received before.
+    pub(crate) fn new(now: Instant, received: u64) -> Self {
         Self {
             heard_at: now,
+            received,
             talked_at: now,
             pinged_at: None,
             stalled: None,
-            heard: false,
             talked: false,
             grown: false,
         }
-    }
-
-    /// A frame of any kind came.
-    pub(crate) fn heard(&mut self) {
-        self.heard = true;
     }
 
     /// A message came or went.
@@ -88,12 +83,25 @@ impl Pulse {
         self.stalled = Some((now, written));
     }
 
-    /// Decides what is due, with so many bytes written by now.
-    pub(crate) fn tick(&mut self, now: Instant, written: u64, limits: &Limits) -> Due {
+    /// The large buffers were given back.
+    pub(crate) fn gave_back(&mut self) {
+        self.grown = false;
+    }
+
+    /// Decides what is due, with so many bytes received and written by now. Every byte counts as
+    /// life, and not only a whole frame: a client that sends a long one cannot answer a ping.
+    pub(crate) fn tick(
+        &mut self,
+        now: Instant,
+        received: u64,
+        written: u64,
+        limits: &Limits,
+    ) -> Due {
         if std::mem::take(&mut self.talked) {
             self.talked_at = now;
         }
-        let quiet = !std::mem::take(&mut self.heard);
+        let quiet = received == self.received;
+        self.received = received;
         if !quiet {
             self.heard_at = now;
             self.pinged_at = None;
@@ -129,7 +137,6 @@ impl Pulse {
             return Due::Ping;
         }
         if quiet && self.grown && self.stalled.is_none() {
-            self.grown = false;
             return Due::GiveBack;
         }
         Due::Nothing
@@ -176,24 +183,23 @@ mod tests {
     #[test]
     fn silence_brings_a_ping_and_then_the_end() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start);
+        let mut pulse = Pulse::new(start, 0);
         assert_eq!(pulse.next_tick(start, &limits), start + seconds(20));
-        assert_eq!(pulse.tick(start + seconds(20), 0, &limits), Due::Ping);
+        assert_eq!(pulse.tick(start + seconds(20), 0, 0, &limits), Due::Ping);
         assert_eq!(
             pulse.next_tick(start + seconds(20), &limits),
             start + seconds(30)
         );
         let end = Due::End(CloseReason::KeepaliveTimeout);
-        assert_eq!(pulse.tick(start + seconds(30), 0, &limits), end);
+        assert_eq!(pulse.tick(start + seconds(30), 0, 0, &limits), end);
     }
 
     #[test]
-    fn any_frame_counts_as_life() {
+    fn any_byte_counts_as_life() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start);
-        assert_eq!(pulse.tick(start + seconds(20), 0, &limits), Due::Ping);
-        pulse.heard();
-        assert_eq!(pulse.tick(start + seconds(30), 0, &limits), Due::Nothing);
+        let mut pulse = Pulse::new(start, 0);
+        assert_eq!(pulse.tick(start + seconds(20), 0, 0, &limits), Due::Ping);
+        assert_eq!(pulse.tick(start + seconds(30), 1, 0, &limits), Due::Nothing);
         assert_eq!(
             pulse.next_tick(start + seconds(30), &limits),
             start + seconds(50)
@@ -207,21 +213,21 @@ mod tests {
             ..limits()
         };
         let start = Instant::now();
-        let pulse = Pulse::new(start);
+        let pulse = Pulse::new(start, 0);
         assert!(pulse.next_tick(start, &limits) >= start + seconds(3600));
     }
 
     #[test]
     fn a_write_without_progress_ends_and_one_with_progress_does_not() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start);
+        let mut pulse = Pulse::new(start, 0);
         pulse.stalled(start + seconds(1), 100);
         assert_eq!(
             pulse.next_tick(start + seconds(1), &limits),
             start + seconds(20)
         );
         assert_eq!(
-            pulse.tick(start + seconds(20), 100, &limits),
+            pulse.tick(start + seconds(20), 0, 100, &limits),
             Due::Nothing,
             "no ping meanwhile"
         );
@@ -229,18 +235,21 @@ mod tests {
             pulse.next_tick(start + seconds(20), &limits),
             start + seconds(31)
         );
-        assert_eq!(pulse.tick(start + seconds(31), 101, &limits), Due::Nothing);
+        assert_eq!(
+            pulse.tick(start + seconds(31), 0, 101, &limits),
+            Due::Nothing
+        );
         let end = Due::End(CloseReason::SlowReader);
-        assert_eq!(pulse.tick(start + seconds(61), 101, &limits), end);
+        assert_eq!(pulse.tick(start + seconds(61), 0, 101, &limits), end);
     }
 
     #[test]
     fn a_write_that_went_through_is_forgotten() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start);
+        let mut pulse = Pulse::new(start, 0);
         pulse.stalled(start, 100);
         pulse.flushed();
-        assert_eq!(pulse.tick(start + seconds(40), 100, &limits), Due::Ping);
+        assert_eq!(pulse.tick(start + seconds(40), 0, 100, &limits), Due::Ping);
     }
 
     #[test]
@@ -250,21 +259,21 @@ mod tests {
             ..limits()
         };
         let start = Instant::now();
-        let mut pulse = Pulse::new(start);
+        let mut pulse = Pulse::new(start, 0);
         pulse.talked();
-        pulse.heard();
-        assert_eq!(pulse.tick(start + seconds(20), 0, &limits), Due::Nothing);
+        assert_eq!(pulse.tick(start + seconds(20), 1, 0, &limits), Due::Nothing);
         for after in [40, 60] {
-            pulse.heard();
-            assert_eq!(pulse.tick(start + seconds(after), 0, &limits), Due::Nothing);
+            assert_eq!(
+                pulse.tick(start + seconds(after), after, 0, &limits),
+                Due::Nothing
+            );
         }
-        pulse.heard();
         assert_eq!(
             pulse.next_tick(start + seconds(60), &limits),
             start + seconds(80)
         );
         assert_eq!(
-            pulse.tick(start + seconds(80), 0, &limits),
+            pulse.tick(start + seconds(80), 80, 0, &limits),
             Due::End(CloseReason::Idle)
         );
     }
@@ -272,13 +281,22 @@ mod tests {
     #[test]
     fn grown_buffers_are_given_back_after_a_quiet_while() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start);
+        let mut pulse = Pulse::new(start, 0);
         assert!(pulse.grew());
         assert!(!pulse.grew(), "the timer is set once");
-        pulse.heard();
         assert_eq!(pulse.next_tick(start, &limits), start + seconds(4));
-        assert_eq!(pulse.tick(start + seconds(4), 0, &limits), Due::Nothing);
-        assert_eq!(pulse.tick(start + seconds(8), 0, &limits), Due::GiveBack);
+        assert_eq!(pulse.tick(start + seconds(4), 1, 0, &limits), Due::Nothing);
+        assert_eq!(pulse.tick(start + seconds(8), 1, 0, &limits), Due::GiveBack);
+        // It could not be done at that moment, and is tried again.
+        assert_eq!(
+            pulse.next_tick(start + seconds(8), &limits),
+            start + seconds(12)
+        );
+        assert_eq!(
+            pulse.tick(start + seconds(12), 1, 0, &limits),
+            Due::GiveBack
+        );
+        pulse.gave_back();
         assert_eq!(
             pulse.next_tick(start + seconds(8), &limits),
             start + seconds(24)

@@ -1,12 +1,16 @@
 //! The WebSocket of one connection, and the only place that owns it.
 
 use std::{
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures::{FutureExt as _, SinkExt as _, StreamExt as _, future::poll_fn};
+use futures::{
+    FutureExt as _, SinkExt as _, StreamExt as _,
+    future::{Either, poll_fn, select},
+};
 use proto::close::{CloseCode, CloseReason};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
@@ -25,7 +29,7 @@ use super::{
     ended::Ended,
     live::Registration,
     message::{Message, Text},
-    transport::{LoginTooBig, Transport},
+    transport::{Refused, Transport},
 };
 use crate::config::Limits;
 
@@ -91,6 +95,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Lets the peer send what a logged-in peer may.
     pub(crate) fn lift_login_bound(&mut self) {
         self.transport().lift_login_bound();
+    }
+
+    /// How many bytes were read from the stream so far.
+    pub(crate) fn received(&mut self) -> u64 {
+        self.transport().received()
     }
 
     /// How many bytes were written to the stream so far.
@@ -195,17 +204,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Writes what is queued, unless the write deadline passes without progress. Returns whether
-    /// all of it was written.
+    /// Writes what is queued, for as long as it moves: until the write deadline passes without
+    /// progress, or the close deadline after the connection was told to end. Returns whether all of
+    /// it was written.
     async fn flush_while_it_moves(&mut self) -> bool {
-        let write_deadline = self.limits.write_deadline;
-        loop {
-            let before = self.written();
-            match timeout(write_deadline, poll_fn(|cx| self.poll_flush(cx))).await {
-                Ok(flushed) => return flushed.is_ok(),
-                Err(_) if self.written() > before => {}
-                Err(_) => return false,
+        let live = self.registration.live();
+        let (write_deadline, close_deadline) =
+            (self.limits.write_deadline, self.limits.close_deadline);
+        let told_to_end = poll_fn(|cx| {
+            live.poll_ended(cx.waker())
+                .map_or(Poll::Pending, Poll::Ready)
+        });
+        let flush = async {
+            loop {
+                let before = self.written();
+                match timeout(write_deadline, poll_fn(|cx| self.poll_flush(cx))).await {
+                    Ok(flushed) => return flushed.is_ok(),
+                    Err(_) if self.written() > before => {}
+                    Err(_) => return false,
+                }
             }
+        };
+        match select(pin!(flush), told_to_end).await {
+            Either::Left((flushed, _)) => flushed,
+            Either::Right((_, flush)) => timeout(close_deadline, flush).await.unwrap_or(false),
         }
     }
 
@@ -266,12 +288,17 @@ fn by_peer(frame: Option<CloseFrame>) -> Ended {
 /// Close frame for any of them.
 fn ended(error: &Error) -> Ended {
     match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Lost,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+        | Error::ConnectionClosed
+        | Error::AlreadyClosed => Ended::Lost,
         Error::Protocol(_) => Ended::ByUs(CloseReason::ProtocolError),
         Error::Utf8(_) => Ended::ByUs(CloseReason::InvalidUtf8),
         Error::Capacity(_) => Ended::ByUs(CloseReason::MessageTooBig),
-        Error::Io(error) if LoginTooBig::caused(error) => Ended::ByUs(CloseReason::LoginTooBig),
-        Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => Ended::Lost,
+        Error::Io(error) => match Refused::behind(error) {
+            Some(Refused::LoginTooBig) => Ended::ByUs(CloseReason::LoginTooBig),
+            Some(Refused::Illegal) => Ended::ByUs(CloseReason::ProtocolError),
+            None => Ended::Lost,
+        },
         // The buffer has room for whatever is queued; the rest belongs to handshakes.
         _ => Ended::ByUs(CloseReason::Internal),
     }

@@ -11,7 +11,7 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frames::FrameTracker;
+use super::frames::{Fault, FrameTracker};
 
 /// What one read may take from a socket. All connections of a thread read into the same piece of
 /// memory, so that an idle connection owns none of it.
@@ -41,21 +41,25 @@ pub(crate) struct Transport<S> {
     allowed: Option<usize>,
     batch_bytes: usize,
     batch_frames: usize,
+    received: u64,
     written: u64,
 }
 
-/// More bytes came, or were announced, than a login may need.
+/// What a peer sent that is not passed on: why a read fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more bytes before the login than are allowed")]
-pub(crate) struct LoginTooBig;
+pub(crate) enum Refused {
+    /// More bytes came, or were announced, than are allowed before the login.
+    #[error("more bytes before the login than are allowed")]
+    LoginTooBig,
+    /// A frame breaks the protocol.
+    #[error("a frame breaks the protocol")]
+    Illegal,
+}
 
-impl LoginTooBig {
-    /// Whether this is why a read failed.
-    pub(crate) fn caused(error: &io::Error) -> bool {
-        error
-            .get_ref()
-            .and_then(|source| source.downcast_ref::<Self>())
-            .is_some()
+impl Refused {
+    /// What was refused, if that is why a read failed.
+    pub(crate) fn behind(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
     }
 }
 
@@ -70,6 +74,7 @@ impl<S> Transport<S> {
             allowed: Some(allowed),
             batch_bytes: BATCH_BYTES,
             batch_frames: BATCH_FRAMES,
+            received: 0,
             written: 0,
         }
     }
@@ -85,6 +90,11 @@ impl<S> Transport<S> {
         self.batch_frames = BATCH_FRAMES;
     }
 
+    /// How many bytes were read from the stream so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// How many bytes were written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
@@ -97,7 +107,7 @@ impl<S> Transport<S> {
     }
 
     /// Passes on the first bytes of a piece, as many as there is room for and as are allowed.
-    fn pass(&mut self, piece: &[u8], buf: &mut ReadBuf<'_>) -> Result<usize, LoginTooBig> {
+    fn pass(&mut self, piece: &[u8], buf: &mut ReadBuf<'_>) -> Result<usize, Refused> {
         let room = buf
             .remaining()
             .min(self.batch_bytes)
@@ -107,8 +117,10 @@ impl<S> Transport<S> {
             .frames
             .advance(piece, self.allowed.map(|allowed| allowed as u64));
         if advance.taken == 0 {
-            // Either nothing is allowed any more, or the next frame announces too much.
-            return Err(LoginTooBig);
+            return Err(match advance.fault {
+                Some(Fault::Illegal) => Refused::Illegal,
+                Some(Fault::TooLong) | None => Refused::LoginTooBig,
+            });
         }
         buf.put_slice(&piece[..advance.taken]);
         if let Some(allowed) = &mut self.allowed {
@@ -157,7 +169,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buf = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-            self.frames.advance(buf.filled(), None);
+            self.frames.skip(buf.filled());
             Poll::Ready(Ok(buf.filled().len()))
         })
     }
@@ -170,7 +182,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
                 .allowed
                 .map_or(SCRATCH_BYTES, |allowed| allowed.min(SCRATCH_BYTES));
             if most == 0 {
-                return Poll::Ready(Err(io::Error::other(LoginTooBig)));
+                return Poll::Ready(Err(io::Error::other(Refused::LoginTooBig)));
             }
             let mut read = ReadBuf::new(&mut scratch[..most]);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
@@ -178,11 +190,14 @@ impl<S: AsyncRead + Unpin> Transport<S> {
             if piece.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let passed = self.pass(piece, buf).map_err(io::Error::other)?;
-            if passed < piece.len() {
-                self.leftovers = Bytes::copy_from_slice(&piece[passed..]);
+            self.received += piece.len() as u64;
+            let passed = self.pass(piece, buf);
+            // What was refused is kept, so that the boundaries can be followed on from it.
+            let rest = &piece[passed.unwrap_or(0)..];
+            if !rest.is_empty() {
+                self.leftovers = Bytes::copy_from_slice(rest);
             }
-            Poll::Ready(Ok(()))
+            Poll::Ready(passed.map(|_| ()).map_err(io::Error::other))
         })
     }
 }
@@ -202,12 +217,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             return this.poll_fill(cx, buf);
         }
         let mut leftovers = std::mem::take(&mut this.leftovers);
-        let passed = this.pass(&leftovers, buf).map_err(io::Error::other)?;
-        leftovers.advance(passed);
+        let passed = this.pass(&leftovers, buf);
+        leftovers.advance(passed.unwrap_or(0));
         if !leftovers.is_empty() {
             this.leftovers = leftovers;
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(passed.map(|_| ()).map_err(io::Error::other))
     }
 }
 
@@ -239,7 +254,7 @@ mod tests {
     use futures::{FutureExt as _, future::poll_fn};
     use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
 
-    use super::{BATCH_FRAMES, LoginTooBig, Transport};
+    use super::{BATCH_FRAMES, Refused, Transport};
 
     #[tokio::test]
     async fn what_came_with_the_head_is_read_first() {
@@ -263,7 +278,7 @@ mod tests {
             .unwrap();
         let mut all = Vec::new();
         let error = transport.read_to_end(&mut all).await.unwrap_err();
-        assert!(LoginTooBig::caused(&error), "{error}");
+        assert_eq!(Refused::behind(&error), Some(Refused::LoginTooBig));
         assert_eq!(all.len(), 9, "the decoder never sees the complete header");
     }
 
@@ -276,7 +291,7 @@ mod tests {
         drop(peer);
         let mut all = Vec::new();
         let error = transport.read_to_end(&mut all).await.unwrap_err();
-        assert!(LoginTooBig::caused(&error), "{error}");
+        assert_eq!(Refused::behind(&error), Some(Refused::LoginTooBig));
         assert_eq!(
             all.len(),
             97,
@@ -305,7 +320,7 @@ mod tests {
         let (mut peer, io) = duplex(1 << 20);
         let mut transport = Transport::new(io, Bytes::new(), 0);
         transport.lift_login_bound();
-        peer.write_all(&b"\x00\x80\0\0\0\0".repeat(10_000))
+        peer.write_all(&[&b"\x01\x80\0\0\0\0"[..], &b"\x00\x80\0\0\0\0".repeat(9_999)].concat())
             .await
             .unwrap();
         let mut passed = 0;
