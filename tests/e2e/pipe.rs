@@ -1,6 +1,6 @@
 //! The client in a pipeline: what scripts rely on.
 
-use std::{fmt::Write as _, process::Stdio};
+use std::fmt::Write as _;
 
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{PATIENCE, Server, client, run};
+use crate::harness::{PATIENCE, Server, client, run, spawn, talking};
 
 #[tokio::test]
 async fn two_thousand_lines_come_back_in_order() {
@@ -67,13 +67,7 @@ async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
 #[tokio::test]
 async fn a_reader_that_goes_ends_the_client_quietly() {
     let server = Server::start().await;
-    let mut child = client([server.url()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut child = spawn(client([server.url()]));
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"admin:123456\none\n").await.unwrap();
@@ -99,16 +93,7 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
 async fn a_signal_closes_in_order_and_exits_with_130() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = Server::start().await;
-        let mut child = client([server.url()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(b"admin:123456\n").await.unwrap();
-        server.log_line("session opened").await;
+        let (mut child, _stdin) = talking(&mut server).await;
         let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
         let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
@@ -121,16 +106,7 @@ async fn a_signal_closes_in_order_and_exits_with_130() {
 #[tokio::test]
 async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
     let mut server = Server::start().await;
-    let mut child = client([server.url()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"admin:123456\n").await.unwrap();
-    server.log_line("session opened").await;
+    let (child, _stdin) = talking(&mut server).await;
     server.signal(Signal::TERM);
     // Its stdin is still open.
     let output = timeout(PATIENCE, child.wait_with_output())
@@ -141,22 +117,12 @@ async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("1001"), "{stderr}");
     assert!(stderr.contains("server is shutting down"), "{stderr}");
-    drop(stdin);
 }
 
 #[tokio::test]
 async fn a_server_that_is_killed_is_told_at_once() {
     let mut server = Server::start().await;
-    let mut child = client([server.url()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"admin:123456\n").await.unwrap();
-    server.log_line("session opened").await;
+    let (child, _stdin) = talking(&mut server).await;
     server.signal(Signal::KILL);
     let output = timeout(PATIENCE, child.wait_with_output())
         .await
@@ -165,7 +131,6 @@ async fn a_server_that_is_killed_is_told_at_once() {
     assert_eq!(output.status.code(), Some(8));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.to_lowercase().contains("lost"), "{stderr}");
-    drop(stdin);
 }
 
 /// What the harness itself stands on: a raw peer beside the client on one server.

@@ -4,11 +4,11 @@ use std::{ffi::OsStr, process::Stdio};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
+    process::{Child, ChildStdin, Command},
     time::timeout,
 };
 
-use super::{PATIENCE, root};
+use super::{PATIENCE, Server, root};
 
 /// The binary under test.
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_e2e-ws-client");
@@ -36,15 +36,32 @@ pub(crate) fn client(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> 
     command
 }
 
-/// Runs a process to its end, with this on its stdin.
-pub(crate) async fn run(mut command: Command, stdin: impl AsRef<[u8]>) -> Finished {
-    let mut child = command
+/// Starts a process whose standard streams are pipes.
+pub(crate) fn spawn(mut command: Command) -> Child {
+    command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("the process starts");
+        .expect("the process starts")
+}
+
+/// Starts a client, and waits until it is logged in. Its stdin stays open.
+pub(crate) async fn talking(server: &mut Server) -> (Child, ChildStdin) {
+    let mut child = spawn(client([server.url()]));
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin
+        .write_all(b"admin:123456\n")
+        .await
+        .expect("the client reads");
+    server.log_line("session opened").await;
+    (child, stdin)
+}
+
+/// Runs a process to its end, with this on its stdin.
+pub(crate) async fn run(command: Command, stdin: impl AsRef<[u8]>) -> Finished {
+    let mut child = spawn(command);
     let mut input = child.stdin.take().expect("it is piped");
     let mut out = child.stdout.take().expect("it is piped");
     let mut err = child.stderr.take().expect("it is piped");

@@ -13,7 +13,7 @@ use std::{
 use tokio::{process::Child, time::timeout};
 
 pub(crate) use self::{
-    client::{CLIENT, Finished, client, run},
+    client::{CLIENT, Finished, client, run, spawn, talking},
     server::{SERVER, Server},
     terminal::Terminal,
 };

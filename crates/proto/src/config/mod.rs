@@ -1,0 +1,15 @@
+//! How both programs read TOML: errors that say where and what to write, and values with units.
+//!
+//! A value is written with its unit (`"10s"`, `"64KiB"`), is never zero, and may be switched off
+//! with `"off"` where its key allows that.
+
+mod document;
+mod setting;
+
+pub use self::{
+    document::{TomlError, from_toml},
+    setting::{Count, Limit, Size, TimeSpan, quoted},
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! What can be written, and what is said about the rest.
+
+use serde::Deserialize;
+
+use super::{Count, Limit, Size, TimeSpan, TomlError, from_toml, quoted};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    limits: Option<Limits>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    deadline: Option<TimeSpan>,
+    bytes: Option<Size>,
+    count: Option<Count>,
+    ping: Option<Limit<TimeSpan>>,
+}
+
+fn limits(source: &str) -> Limits {
+    from_toml::<File>(&format!("[limits]\n{source}"))
+        .unwrap()
+        .limits
+        .unwrap()
+}
+
+#[test]
+fn values_print_as_they_may_be_written() {
+    for text in ["\"10s\"", "\"1m 30s\"", "\"250ms\""] {
+        assert_eq!(
+            limits(&format!("deadline = {text}"))
+                .deadline
+                .unwrap()
+                .to_string(),
+            text
+        );
+    }
+    for (text, printed) in [
+        ("\"64KiB\"", "\"64KiB\""),
+        ("1048576", "\"1MiB\""),
+        ("\"1MB\"", "1000000"),
+        ("\"1.5 KiB\"", "1536"),
+    ] {
+        assert_eq!(
+            limits(&format!("bytes = {text}"))
+                .bytes
+                .unwrap()
+                .to_string(),
+            printed
+        );
+    }
+    assert_eq!(limits("count = 3").count.unwrap().to_string(), "3");
+    assert_eq!(limits("ping = \"off\"").ping, Some(Limit::Off));
+    assert_eq!(
+        limits("ping = \"20s\"").ping.unwrap().to_string(),
+        "\"20s\""
+    );
+}
+
+#[test]
+fn quoted_text_reads_as_it_was() {
+    for text in [
+        "",
+        "plain",
+        "a \"b\" \\c",
+        "line\r\nbreak\t\u{1b}\u{202e}",
+        "你好",
+    ] {
+        let file: File = from_toml(&format!("listen = {}", quoted(text))).unwrap();
+        assert_eq!(file.listen.as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn a_document_without_a_key_leaves_it_out() {
+    let file: File = from_toml("listen = \"127.0.0.1:5678\"").unwrap();
+    assert_eq!(file.listen.as_deref(), Some("127.0.0.1:5678"));
+    assert!(file.limits.is_none());
+}
+
+#[test]
+fn errors_say_line_key_and_what_to_write() {
+    for (source, message) in [
+        (
+            "# comment\nlisten = 5",
+            "line 2: `listen`: expected a string",
+        ),
+        (
+            "lisen = \"x\"",
+            "line 1: `lisen`: unknown key `lisen`; did you mean `listen`?",
+        ),
+        (
+            "[limts]",
+            "line 1: unknown key `limts`; did you mean `limits`?",
+        ),
+        (
+            "something = 1",
+            "line 1: `something`: unknown key `something`; known here: listen, limits",
+        ),
+        (
+            "[limits]\ndeadline = 10",
+            "line 2: `limits.deadline`: write a time span such as \"10s\" or \"1m 30s\"",
+        ),
+        (
+            "[limits]\ndeadline = \"0s\"",
+            "line 2: `limits.deadline`: a time span is never zero",
+        ),
+        (
+            "[limits]\nbytes = 0",
+            "line 2: `limits.bytes`: a size is never zero",
+        ),
+        (
+            "[limits]\nbytes = \"much\"",
+            "line 2: `limits.bytes`: write a size such as \"64KiB\" or \"1MiB\"",
+        ),
+        (
+            "[limits]\ncount = -1",
+            "line 2: `limits.count`: write a whole number above zero",
+        ),
+        (
+            "[limits]\ncount = \"off\"",
+            "line 2: `limits.count`: write a whole number above zero",
+        ),
+        (
+            "[limits]\nping = \"of\"",
+            "line 2: `limits.ping`: write a time span such as \"10s\" or \"1m 30s\"",
+        ),
+    ] {
+        assert_eq!(from_toml::<File>(source).unwrap_err().to_string(), message);
+    }
+    let error = from_toml::<File>("listen = \"x\"\nlisten = \"y\"").unwrap_err();
+    assert_eq!(error.to_string(), "line 2: duplicate key");
+}
+
+#[test]
+fn a_key_is_found_in_its_section() {
+    let source = "deadline = 1\n[limits]\n  deadline = 2\n[login]\ndeadline = 3\n";
+    for (path, line) in [
+        ("deadline", 1),
+        ("limits.deadline", 3),
+        ("login.deadline", 5),
+    ] {
+        assert_eq!(TomlError::at_key(source, path, "no").line(), Some(line));
+    }
+    let absent = TomlError::at_key(source, "echo.prefix", "no");
+    assert_eq!(absent.to_string(), "`echo.prefix`: no");
+}
