@@ -1,9 +1,13 @@
 //! The server as a whole: takes connections in until it is told to stop, then ends them in order.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc};
 
+use futures::{
+    FutureExt as _,
+    future::{Either, select},
+};
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy};
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -65,29 +69,39 @@ impl Server {
 
     /// Serves until `stop` is ready, then ends all connections within the drain deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, shared } = self;
-        tokio::select! {
-            () = stop => {}
-            never = take_in(listener, &shared) => match never {},
+        let Self {
+            mut listener,
+            shared,
+        } = self;
+        let admission = Arc::new(Admission::new(shared.limits.caps));
+        let mut stop = pin!(stop);
+        while let Either::Right((connection, _)) =
+            select(stop.as_mut(), pin!(listener.accept())).await
+        {
+            take_in(connection, &admission, &shared);
         }
-        shared.drain().await;
+        // Those who are connected by now, as they see it, are told as well.
+        while let Some(connection) = listener.accept().now_or_never() {
+            take_in(connection, &admission, &shared);
+        }
+        drop(listener);
+        shared.end_all().await;
     }
 }
 
-/// Takes connections in, each on a task of its own, so that none waits for another. The listener
-/// is closed when this is dropped.
-async fn take_in(mut listener: Listener, shared: &Arc<Shared>) -> std::convert::Infallible {
-    let admission = Arc::new(Admission::new(shared.limits.caps));
-    loop {
-        let (stream, peer) = listener.accept().await;
-        let (permit, standing) = match admission.enter(peer.ip()) {
-            Entry::Open(permit) => (permit, Standing::Open),
-            Entry::Full(permit) => (permit, Standing::Full),
-            Entry::Closed => continue,
-        };
-        let connection = connection::serve(stream, peer, permit, standing, Arc::clone(shared));
-        shared.tasks.spawn(connection);
-    }
+/// Takes a connection in, on a task of its own, so that none waits for another.
+fn take_in(
+    (stream, peer): (TcpStream, SocketAddr),
+    admission: &Arc<Admission>,
+    shared: &Arc<Shared>,
+) {
+    let (permit, standing) = match admission.enter(peer.ip()) {
+        Entry::Open(permit) => (permit, Standing::Open),
+        Entry::Full(permit) => (permit, Standing::Full),
+        Entry::Closed => return,
+    };
+    let connection = connection::serve(stream, peer, permit, standing, Arc::clone(shared));
+    shared.tasks.spawn(connection);
 }
 
 impl Shared {
@@ -106,7 +120,7 @@ impl Shared {
     }
 
     /// Ends all connections in order, within the drain deadline.
-    pub(crate) async fn drain(&self) {
+    pub(crate) async fn end_all(&self) {
         self.drain.cancel();
         let open = self.live.end_all(CloseReason::ShuttingDown);
         info!(connections = open, "ending all connections");

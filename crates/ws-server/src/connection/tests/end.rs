@@ -56,7 +56,7 @@ async fn shutting_down_ends_everybody_with_1001() {
         assert!(asking.head().await.starts_with("HTTP/1.1 503 "));
         drop(asking);
     };
-    tokio::join!(server.0.drain(), ends);
+    tokio::join!(server.0.end_all(), ends);
     assert!(server.0.tasks.is_empty(), "all have ended");
     assert!(start.elapsed() < seconds(1));
 }
@@ -66,7 +66,7 @@ async fn whoever_does_not_answer_our_close_is_waited_for_no_longer_than_the_dead
     let server = Server::new();
     let mut peer = server.session().await;
     let start = Instant::now();
-    server.0.drain().await;
+    server.0.end_all().await;
     assert_eq!(start.elapsed().as_secs(), 5);
     assert_eq!(peer.close().await.0, 1001);
     peer.end().await;
@@ -81,7 +81,7 @@ async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
     peer.send(frame::close(1000, "")).await;
     sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
-    server.0.drain().await;
+    server.0.end_all().await;
     assert_eq!(start.elapsed().as_secs(), 5, "the close deadline");
     assert!(server.0.tasks.is_empty());
 }
