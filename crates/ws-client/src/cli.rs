@@ -1,18 +1,17 @@
 //! The command line: arguments in, exit code out.
 
 use std::{
+    collections::VecDeque,
+    ffi::{OsStr, OsString},
     io::{IsTerminal as _, Write as _, stderr, stdin, stdout},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use futures::{Stream, StreamExt as _};
-use proto::{
-    config::{Size, TimeSpan},
-    key::Key,
-};
+use proto::config::{Size, TimeSpan};
 use tokio::net::TcpStream;
 
 use crate::{
@@ -88,7 +87,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Performs one opening handshake, and shows and judges it line by line.
-    Handshake(HandshakeArguments),
+    Handshake(tool::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -127,25 +126,19 @@ struct SessionArguments {
     allow_insecure: bool,
 }
 
-#[derive(Debug, Args)]
-struct HandshakeArguments {
-    /// The server, as in `ws://127.0.0.1:5678`.
-    url: String,
-    /// Time for connecting and for the answer [default: 10s].
-    #[arg(long, value_name = "TIME")]
-    connect_deadline: Option<TimeSpan>,
-    /// Sends this Origin, as a browser would.
-    #[arg(long)]
-    origin: Option<Origin>,
-    /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
-    /// handshake that was seen elsewhere.
-    #[arg(long, value_parser = Key::parse)]
-    key: Option<Key>,
-}
-
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Nothing is left to be done if the stream for it is gone.
+            let _ = answer.print();
+            return match answer.exit_code() {
+                0 => Exit::Ok.into(),
+                _ => Exit::Usage.into(),
+            };
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -166,6 +159,33 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// Reads the arguments. An error repeats them, but no password of a URL among them.
+fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments).map_err(|_| {
+        let masked = arguments.iter().map(|argument| masked(argument));
+        Arguments::try_parse_from(masked).err().unwrap_or_else(|| {
+            Arguments::command().error(
+                ErrorKind::InvalidValue,
+                "an argument has characters before its @ that cannot be used",
+            )
+        })
+    })
+}
+
+/// An argument without what a URL in it says about the user. It need not be a right URL: whoever
+/// mistypes one has typed the password nevertheless.
+fn masked(argument: &OsStr) -> OsString {
+    let text = argument.to_string_lossy();
+    let masked = || {
+        let (scheme, rest) = text.split_once(':')?;
+        let behind_slashes = rest.trim_start_matches(['/', '\\']);
+        let slashes = &rest[..rest.len() - behind_slashes.len()];
+        let (_, host) = behind_slashes.rsplit_once('@')?;
+        Some(format!("{scheme}:{slashes}***@{host}"))
+    };
+    masked().map_or_else(|| argument.to_owned(), OsString::from)
+}
+
 /// The exit code for an error that ends the program.
 fn exit_for(error: &anyhow::Error) -> Exit {
     if let Some(error) = error.downcast_ref::<ConnectError>() {
@@ -184,7 +204,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-async fn handshake(arguments: HandshakeArguments) -> anyhow::Result<Exit> {
+async fn handshake(arguments: tool::Arguments) -> anyhow::Result<Exit> {
     let endpoint = Endpoint::parse(&arguments.url)?;
     let key = match arguments.key {
         Some(key) => key,
@@ -223,15 +243,17 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     let link = Link::new(opened, config.max_message_bytes.get()).await;
     let exit = match terminal {
         None => {
-            let console = streams(config.max_message_bytes, Asking::<Terminal>::Nobody);
+            let asking = Asking::<Terminal>::Nobody;
+            let console = streams(config.max_message_bytes, asking, VecDeque::new());
             talk(link, console, config, interrupts).await
         }
         Some(Taken::ForEditor(terminal, typed_ahead)) => {
             let console = Editor::start(terminal, typed_ahead)?;
             talk(link, console, config, interrupts).await
         }
-        Some(Taken::ForLines(terminal)) => {
-            let console = streams(config.max_message_bytes, Asking::Person(terminal));
+        Some(Taken::ForLines(terminal, typed_ahead)) => {
+            let asking = Asking::Person(terminal);
+            let console = streams(config.max_message_bytes, asking, typed_ahead);
             talk(link, console, config, interrupts).await
         }
     };
@@ -249,7 +271,11 @@ async fn open(config: &Config) -> Result<Opened<TcpStream>, ConnectError> {
     connect::open(stream, &request, deadline).await
 }
 
-fn streams<H: Echo>(max_line_bytes: NonZeroUsize, asking: Asking<H>) -> impl Console {
+fn streams<H: Echo>(
+    max_line_bytes: NonZeroUsize,
+    asking: Asking<H>,
+    typed_ahead: VecDeque<String>,
+) -> impl Console {
     let reader = if stdout().is_terminal() {
         Reader::Terminal
     } else {
@@ -262,6 +288,7 @@ fn streams<H: Echo>(max_line_bytes: NonZeroUsize, asking: Asking<H>) -> impl Con
         asking,
         max_line_bytes,
     )
+    .with_typed_ahead(typed_ahead)
 }
 
 async fn talk(
@@ -302,9 +329,11 @@ impl From<SessionArguments> for Flags {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Parser as _};
+    use std::ffi::OsString;
 
-    use super::Arguments;
+    use clap::CommandFactory as _;
+
+    use super::{Arguments, parse};
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -324,6 +353,11 @@ mod tests {
         }
     }
 
+    fn refused(arguments: &[&str]) -> clap::Error {
+        let all = std::iter::once(&"ws-client").chain(arguments);
+        parse(&all.map(OsString::from).collect::<Vec<_>>()).unwrap_err()
+    }
+
     #[test]
     fn wrong_arguments_exit_with_2_and_repeat_no_url() {
         for arguments in [
@@ -335,11 +369,32 @@ mod tests {
             &["handshake"],
             &["handshake", "ws://h", "--key", "short"],
             &["ws://admin:hunter2@h", "ws://b"],
+            &["ws://b", "ws://admin:hunter2@h"],
+            &["ws://b", "ws://admin:a@b hunter2/@h"],
+            &["ws://b", "ws:admin:hunter2@h"],
+            &["ws://b", "ws:\\\\admin:hunter2@h"],
+            &["--ws://admin:hunter2@h"],
+            &["--origin", "http://admin:hunter2 x@h"],
+            &["handshake", "ws://b", "ws://a:hunter2@h"],
         ] {
-            let all = std::iter::once("ws-client").chain(arguments.iter().copied());
-            let error = Arguments::try_parse_from(all).unwrap_err();
+            let error = refused(arguments);
             assert_eq!(error.exit_code(), 2, "{arguments:?}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named_without_its_password() {
+        let said = refused(&["handshake", "ws://b", "ws://a:hunter2@h"]).to_string();
+        assert!(said.contains(" argument 'ws://***@h' found"), "{said}");
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for asked in ["--help", "--version"] {
+            let answer = refused(&["ws://admin:hunter2@h", asked]);
+            assert_eq!(answer.exit_code(), 0, "{asked}");
+            assert!(!answer.use_stderr(), "{asked}");
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{
+        received::{Incomplete, Received},
         report::{MAX_BODY_BYTES, excerpt},
         request::Request,
-        response::{Head, MAX_HEAD_BYTES, head_length},
-        verdict::{Incomplete, Received, Refusal, Verdict},
+        response::{Head, MAX_HEAD_BYTES, final_head},
+        verdict::{Refusal, Verdict},
     },
 };
 
@@ -94,31 +95,32 @@ async fn first_address_that_answers(endpoint: &Endpoint) -> io::Result<TcpStream
     Err(failure)
 }
 
-/// Sends a request and reads what comes in answer: the head, and the body if it is a refusal.
+/// Sends a request and reads what comes in answer: the heads, and the body if it is a refusal.
 pub async fn exchange<S>(stream: &mut S, request: &Request, deadline: Deadline) -> Received
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = Vec::new();
-    let silent = Incomplete::Silent(deadline.span);
-    let head = match timeout_at(deadline.at, send_and_read_head(stream, request, &mut bytes)).await
-    {
-        Ok(head) => head,
-        Err(_) => Err(silent),
+    let heads = send_and_read_heads(stream, request, &mut bytes);
+    let otherwise = match timeout_at(deadline.at, heads).await {
+        Ok(Err(incomplete)) => incomplete,
+        Ok(Ok(())) | Err(_) => Incomplete::Silent(deadline.span),
     };
-    if let Ok(length) = head {
+    let mut received = Received::new(bytes, otherwise);
+    if received.incomplete().is_none() {
         let body_deadline = deadline.at.min(Instant::now() + BODY_PATIENCE);
         // What is missing of a body at its deadline is not worth an error.
-        let _ = timeout_at(body_deadline, read_body(stream, length, &mut bytes)).await;
+        let _ = timeout_at(body_deadline, read_body(stream, &mut received)).await;
     }
-    Received { bytes, head }
+    received
 }
 
-async fn send_and_read_head<S>(
+/// Reads up to and with the final head.
+async fn send_and_read_heads<S>(
     stream: &mut S,
     request: &Request,
     bytes: &mut Vec<u8>,
-) -> Result<usize, Incomplete>
+) -> Result<(), Incomplete>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -127,8 +129,8 @@ where
     let _ = stream.write_all(&request.to_bytes()).await;
     let _ = stream.flush().await;
     loop {
-        if let Some(length) = head_length(bytes) {
-            return Ok(length);
+        if final_head(bytes).end.is_some() {
+            return Ok(());
         }
         if bytes.len() >= MAX_HEAD_BYTES {
             return Err(Incomplete::TooLong);
@@ -141,16 +143,16 @@ where
 }
 
 /// Reads the body behind a head that is no upgrade, as far as it is shown.
-async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, head_length: usize, bytes: &mut Vec<u8>) {
-    let head = Head::parse(&bytes[..head_length]);
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, received: &mut Received) {
+    let head = Head::parse(received.final_head());
     if head.status.as_ref().is_ok_and(|status| status.code == 101) || head.status.is_err() {
         return;
     }
     let announced = head.values("Content-Length");
     let announced = announced.first().and_then(|length| length.parse().ok());
     let wanted = announced.unwrap_or(usize::MAX).min(MAX_BODY_BYTES);
-    while bytes.len() - head_length < wanted {
-        match stream.read_buf(bytes).await {
+    while received.rest().len() < wanted {
+        match stream.read_buf(&mut received.bytes).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
@@ -172,12 +174,13 @@ where
             stream,
             rest: received.rest().to_vec(),
         }),
-        Some(refusal @ Refusal::Status(_)) if !received.rest().is_empty() => {
-            Err(ConnectError::RefusedWithBody {
+        Some(refusal @ Refusal::Status(_)) => Err(match received.body() {
+            body if body.is_empty() => ConnectError::Refused(refusal),
+            body => ConnectError::RefusedWithBody {
                 refusal,
-                body: excerpt(received.rest(), MAX_BODY_BYTES),
-            })
-        }
+                body: excerpt(&body, MAX_BODY_BYTES),
+            },
+        }),
         Some(refusal) => Err(ConnectError::Refused(refusal)),
     }
 }

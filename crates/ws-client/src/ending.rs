@@ -49,13 +49,19 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) sent: usize,
-    pub(crate) received: usize,
+    pub(crate) answered: usize,
 }
 
 impl Tally {
+    /// Counts a message that came. What comes while nothing is unanswered is no answer: a server
+    /// may speak without being asked.
+    pub(crate) fn note_received(&mut self) {
+        self.answered = self.sent.min(self.answered + 1);
+    }
+
     /// How many messages got no answer, if each one gets one.
     pub(crate) fn unanswered(self) -> usize {
-        self.sent.saturating_sub(self.received)
+        self.sent.saturating_sub(self.answered)
     }
 }
 
@@ -142,7 +148,11 @@ pub(crate) fn conclude(
             said.push(format!("the server took in nothing for {span:?}"));
             Exit::TimedOut
         }
-        Ending::Server(end) => by_server(end, stage, &mut said),
+        Ending::Server(end) => match by_server(end, stage, &mut said) {
+            // However kindly it left, it left before it had answered.
+            Exit::Ok if audience == Audience::Script && tally.unanswered() > 0 => Exit::Closed,
+            exit => exit,
+        },
     };
     let theirs = matches!(ending, Ending::Server(_) | Ending::Stalled(_));
     if (theirs || audience == Audience::Script) && tally.unanswered() > 0 {
@@ -246,16 +256,14 @@ fn in_words(farewell: &Farewell) -> String {
     words
 }
 
-/// The exit code for a server's close code.
+/// The exit code for a server's close code. Whatever it says before the login succeeded, there was
+/// no login.
 fn closed(code: CloseCode, stage: Stage) -> Exit {
-    if code == CloseReason::UserExit.code() {
-        Exit::Ok
-    } else if code == CloseReason::LoginTimeout.code() {
-        Exit::TimedOut
-    } else if code == CloseReason::TooManyAttempts.code() && stage == Stage::LoggingIn {
-        Exit::LoginRefused
-    } else {
-        Exit::Closed
+    match (code.0, stage) {
+        (3008, _) => Exit::TimedOut,
+        (1000 | 3000 | 3003, Stage::LoggingIn) => Exit::LoginRefused,
+        (1000, Stage::Talking) => Exit::Ok,
+        (_, _) => Exit::Closed,
     }
 }
 

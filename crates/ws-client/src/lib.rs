@@ -13,7 +13,7 @@
 //! | [`config`], [`endpoint`] | flags over file over defaults; a URL that was checked |
 //! | [`handshake`] | the request, and the verdict on the answer, as plain data |
 //! | [`connect`], [`tool`] | TCP and the handshake; the same, shown to a reader |
-//! | `link` | the WebSocket: one message out at a time, and what comes meanwhile |
+//! | `link`, `meter` | the WebSocket: one message out at a time, and what comes meanwhile |
 //! | `session`, `ending` | log in, talk, part; why it ended and what that means |
 //! | `console` | what a session needs of the place where lines come from and texts go to |
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
@@ -39,6 +39,7 @@ mod ending;
 mod input;
 mod interrupt;
 mod link;
+mod meter;
 mod outbox;
 mod render;
 mod session;

@@ -22,7 +22,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{connect::Opened, render::Payload};
+use crate::{connect::Opened, meter::Metered, render::Payload};
 
 /// Enough for the usual message; a greater one gets the room that it needs.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
@@ -30,6 +30,9 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// How much is collected before it is written without being asked to: many short lines of a script
 /// travel together.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// How many pings and pongs are taken in before anything else has its turn.
+const BATCH_FRAMES: usize = 64;
 
 /// A message that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +91,7 @@ pub(crate) enum Reading {
 /// A WebSocket and the message that waits to be sent on it.
 #[derive(Debug)]
 pub(crate) struct Link<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Metered<S>>,
     outgoing: Option<Message>,
     /// How many messages were given up because the link was closed before they were sent.
     dropped: usize,
@@ -107,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         let Opened { stream, rest } = opened;
+        let stream = Metered::new(stream);
         let role = Role::Client;
         let socket = WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await;
         Self {
@@ -116,6 +120,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             unflushed: false,
             failure: None,
         }
+    }
+
+    /// How many bytes have moved so far, in both directions.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.socket.get_ref().bytes()
     }
 
     /// Whether a message may be queued.
@@ -137,6 +146,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub(crate) fn queue(&mut self, text: String) {
         debug_assert!(self.outgoing.is_none(), "one message goes out at a time");
         self.outgoing = Some(Message::text(text));
+    }
+
+    /// Takes back what was queued, if it was not sent yet: nobody needs it any more.
+    pub(crate) fn withdraw(&mut self) {
+        self.outgoing = None;
     }
 
     /// The next thing that happens. What the server sends comes first, so that neither side waits
@@ -179,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<LinkTurn> {
-        loop {
+        for _ in 0..BATCH_FRAMES {
             let end = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => match message {
@@ -198,6 +212,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             };
             return Poll::Ready(LinkTurn::Ended(end));
         }
+        // A flood of pings must not keep the time from being looked at.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn write_failed(&mut self, error: Error) -> Poll<LinkTurn> {

@@ -8,7 +8,7 @@ mod parting;
 #[cfg(test)]
 mod tests;
 
-use std::{future::pending, task::Poll, time::Duration};
+use std::{future::pending, io, task::Poll, time::Duration};
 
 use futures::{Stream, StreamExt as _, future::poll_fn};
 use proto::{
@@ -56,6 +56,21 @@ pub(crate) struct Session<S, C> {
     tally: Tally,
     /// When something last moved: how long the server takes in nothing is counted from here.
     moved: Instant,
+    /// How many bytes had moved on the link by then.
+    bytes: u64,
+    /// Why messages could not be written, if that was found while something else ended the session.
+    unwritten: Option<io::Error>,
+}
+
+/// How long a session waits for something to happen.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// For as long as it takes.
+    Ever,
+    /// Until nothing has moved for this long.
+    Quiet(Duration),
+    /// Until this moment, whatever happens before.
+    Moment(Instant),
 }
 
 /// Something that a session waits for.
@@ -63,7 +78,9 @@ pub(crate) struct Session<S, C> {
 enum Turn {
     Line(String),
     Received(Incoming),
-    /// Something was sent or written.
+    /// The message that was queued was sent.
+    Sent,
+    /// Something else was sent or written.
     Moved,
     /// The given time came.
     Late,
@@ -83,6 +100,8 @@ where
             stage: Stage::LoggingIn,
             tally: Tally::default(),
             moved: Instant::now(),
+            bytes: 0,
+            unwritten: None,
         }
     }
 
@@ -138,18 +157,20 @@ where
         let began = Instant::now();
         loop {
             let turn = match login.next(began.elapsed()) {
-                ClientAction::Ask => self.turn(Some(&prompt), None).await,
+                ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
                 ClientAction::Send(line) => {
                     self.link.queue(line.expose().to_owned());
                     continue;
                 }
-                ClientAction::Await(until) => self.turn(None, Some(began + until)).await,
+                ClientAction::Await(until) => self.turn(None, Until::Moment(began + until)).await,
                 ClientAction::Show(text) => {
                     self.console.notice(&safe_lines(&text));
                     continue;
                 }
                 ClientAction::LoggedIn(text) => {
                     self.console.notice(&safe_lines(&text));
+                    // A server that congratulates unasked needs no credentials.
+                    self.link.withdraw();
                     return Ok(());
                 }
                 ClientAction::Refused => return Err(Ending::Refused),
@@ -165,6 +186,7 @@ where
                 Turn::Received(Incoming::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
                 }
+                Turn::Sent => login.sent(began.elapsed()),
                 Turn::Moved | Turn::Late => {}
                 Turn::Ended(ending) => return Err(ending),
             }
@@ -196,11 +218,16 @@ where
                 Some(ending) if self.is_done(audience) => return ending,
                 Some(ending) => {
                     over = Some(ending);
-                    let quiet = self.moved + self.times.linger;
-                    (None, self.link.is_flushed().then_some(quiet))
+                    // What is not read because nobody takes what came before is no silence.
+                    let listening = self.link.is_flushed() && self.console.has_room();
+                    let quiet = Until::Quiet(self.times.linger);
+                    (None, if listening { quiet } else { Until::Ever })
                 }
-                None if hold.is_some() || !self.link.is_free() => (None, hold),
-                None => (Some(&Prompt::Context), None),
+                None => match hold {
+                    Some(moment) => (None, Until::Moment(moment)),
+                    None if !self.link.is_free() => (None, Until::Ever),
+                    None => (Some(&Prompt::Context), Until::Ever),
+                },
             };
             match self.turn(wanted, until).await {
                 Turn::Line(line) => match Command::parse(line) {
@@ -217,9 +244,10 @@ where
                 },
                 Turn::Received(message) => {
                     self.console.message(message.payload());
-                    self.tally.received += 1;
+                    self.tally.note_received();
                     hold = None;
                 }
+                Turn::Sent => self.tally.sent += 1,
                 Turn::Moved => {}
                 Turn::Late => match over.take() {
                     Some(ending) => return ending,
@@ -247,31 +275,56 @@ where
         }
     }
 
-    /// Waits for the next thing that happens, until this time at the latest.
-    async fn turn(&mut self, wanted: Option<&Prompt>, until: Option<Instant>) -> Turn {
-        let reading = if self.console.has_room() {
-            Reading::On
-        } else {
-            Reading::Paused
-        };
-        // A server that is not read may well stop reading: then it is not to blame.
-        let may_stall = reading == Reading::On && !self.link.is_flushed();
-        let stalls = may_stall.then_some(self.moved + self.times.reply_deadline);
-        let event = poll_fn(|cx| {
-            // A line that is at hand is sent before what was sent is flushed: many lines travel
-            // together.
-            match self.console.poll_turn(cx, wanted) {
-                Poll::Ready(turn) => Poll::Ready(Event::Console(turn)),
-                Poll::Pending => self.link.poll_turn(cx, reading).map(Event::Link),
+    /// Waits for the next thing that happens, for so long.
+    async fn turn(&mut self, wanted: Option<&Prompt>, until: Until) -> Turn {
+        loop {
+            let limit = match until {
+                Until::Ever => None,
+                Until::Quiet(span) => Some(self.moved + span),
+                // However much happens: a flood must not hold the time up.
+                Until::Moment(moment) if Instant::now() >= moment => return Turn::Late,
+                Until::Moment(moment) => Some(moment),
+            };
+            let reading = if self.console.has_room() {
+                Reading::On
+            } else {
+                Reading::Paused
+            };
+            // A server that is not read may well stop reading: then it is not to blame.
+            let may_stall = reading == Reading::On && !self.link.is_flushed();
+            let stalls = may_stall.then_some(self.moved + self.times.reply_deadline);
+            let event = poll_fn(|cx| {
+                // A line that is at hand is sent before what was sent is flushed: many lines
+                // travel together.
+                match self.console.poll_turn(cx, wanted) {
+                    Poll::Ready(turn) => Poll::Ready(Event::Console(turn)),
+                    Poll::Pending => self.link.poll_turn(cx, reading).map(Event::Link),
+                }
+            });
+            let late = tokio::select! {
+                biased;
+                event = event => return self.take(event),
+                () = at(limit) => Turn::Late,
+                () = at(stalls) => Turn::Ended(Ending::Stalled(self.times.reply_deadline)),
+            };
+            if matches!(until, Until::Moment(moment) if Instant::now() >= moment)
+                || !self.has_moved()
+            {
+                return late;
             }
-        });
-        let event = tokio::select! {
-            biased;
-            event = event => event,
-            () = at(until) => return Turn::Late,
-            () = at(stalls) => return Turn::Ended(Ending::Stalled(self.times.reply_deadline)),
-        };
-        self.take(event)
+        }
+    }
+
+    /// Whether bytes have moved on the link since this was last looked at. They may be part of a
+    /// message that takes longer than any silence.
+    fn has_moved(&mut self) -> bool {
+        let bytes = self.link.bytes();
+        let has_moved = bytes != self.bytes;
+        if has_moved {
+            self.bytes = bytes;
+            self.moved = Instant::now();
+        }
+        has_moved
     }
 
     /// Takes note of an event.
@@ -290,14 +343,10 @@ where
             }
             Event::Link(turn) => {
                 self.moved = Instant::now();
+                self.bytes = self.link.bytes();
                 match turn {
                     LinkTurn::Received(message) => Turn::Received(message),
-                    LinkTurn::Sent => {
-                        if self.stage == Stage::Talking {
-                            self.tally.sent += 1;
-                        }
-                        Turn::Moved
-                    }
+                    LinkTurn::Sent => Turn::Sent,
                     LinkTurn::Flushed => Turn::Moved,
                     LinkTurn::Ended(end) => Turn::Ended(Ending::Server(end)),
                 }

@@ -2,6 +2,7 @@
 //! everything is written as it is.
 
 use std::{
+    collections::VecDeque,
     num::NonZeroUsize,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -99,6 +100,15 @@ where
             asking,
             asked: None,
         }
+    }
+
+    /// The same console, with lines that were typed before it was there.
+    pub(crate) fn with_typed_ahead(mut self, lines: VecDeque<String>) -> Self {
+        for line in lines {
+            self.lines.push(line.as_bytes());
+            self.lines.push(b"\n");
+        }
+        self
     }
 
     /// The next line, or the end of the input.

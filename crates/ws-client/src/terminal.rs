@@ -47,9 +47,9 @@ enum Manner {
 /// A terminal, and what it is good for.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    /// The lines were typed before the editor could see them.
+    /// The lines were typed before the terminal was taken over.
     ForEditor(Terminal, VecDeque<String>),
-    ForLines(Terminal),
+    ForLines(Terminal, VecDeque<String>),
 }
 
 /// Takes the terminal behind stdin for the line editor if it can carry one, and for whole lines
@@ -58,14 +58,20 @@ pub(crate) enum Taken {
 pub(crate) fn take_over() -> io::Result<Taken> {
     let all = stdout().is_terminal() && stderr().is_terminal();
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let mut lines = VecDeque::new();
     if all && !dumb {
-        let lines = typed_ahead(&stdin())?;
-        let terminal = Terminal::take(stdin(), Manner::Editor)?;
+        lines = typed_ahead(&stdin())?;
+        let mut terminal = Terminal::take(stdin(), Manner::Editor)?;
         if crossterm::cursor::position().is_ok() {
             return Ok(Taken::ForEditor(terminal, lines));
         }
+        // What was typed meanwhile is still wanted.
+        terminal.set(Typing::Shown);
     }
-    Ok(Taken::ForLines(Terminal::take(stdin(), Manner::Lines)?))
+    Ok(Taken::ForLines(
+        Terminal::take(stdin(), Manner::Lines)?,
+        lines,
+    ))
 }
 
 /// The whole lines that a terminal has collected already. The editor would not know them for lines,
@@ -106,7 +112,11 @@ impl<T: AsFd> Terminal<T> {
         let mut attributes = self.original.clone();
         match (self.manner, self.typing) {
             (Manner::Lines, Typing::Shown) => {}
-            (Manner::Lines, Typing::Hidden) => attributes.local_modes.remove(LocalModes::ECHO),
+            (Manner::Lines, Typing::Hidden) => {
+                attributes.local_modes.remove(LocalModes::ECHO);
+                // Whoever stops the program here gets a shell, which shows again what is typed.
+                attributes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
+            }
             (Manner::Editor, _) => {
                 // Signals stay on, so that Ctrl-C works while nothing is edited.
                 let modes = LocalModes::ECHO | LocalModes::ICANON;

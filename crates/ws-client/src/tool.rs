@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use proto::close::CloseReason;
+use proto::{close::CloseReason, config::TimeSpan, key::Key};
 use tokio::time::timeout;
 
 use crate::{
     connect::{ConnectError, Deadline, Opened, exchange, tcp},
     exit::Exit,
-    handshake::{report::Report, request::Request},
+    handshake::{
+        report::Report,
+        request::{Origin, Request},
+    },
     link::{Link, LinkTurn, Reading},
 };
 
@@ -18,6 +21,23 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The greatest message that is taken while leaving. It is not looked at.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// What the tool is told on the command line.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The server, as in `ws://127.0.0.1:5678`.
+    pub url: String,
+    /// Time for connecting and for the answer [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    pub connect_deadline: Option<TimeSpan>,
+    /// Sends this Origin, as a browser would.
+    #[arg(long)]
+    pub origin: Option<Origin>,
+    /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
+    /// handshake that was seen elsewhere.
+    #[arg(long, value_parser = Key::parse)]
+    pub key: Option<Key>,
+}
 
 /// Performs the handshake, and reports on it.
 pub async fn run(request: &Request, connect_deadline: Duration) -> Result<Report, ConnectError> {

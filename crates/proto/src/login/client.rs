@@ -19,7 +19,7 @@ pub enum ClientAction {
     /// Get a credentials line, and pass it to [`ClientLogin::offer`]. Texts that the server sends
     /// meanwhile go to [`ClientLogin::received`].
     Ask,
-    /// Send this line as one text message.
+    /// Send this line as one text message, and call [`ClientLogin::sent`] when it has left.
     Send(Secret),
     /// Read one text message, until this time at the latest, and pass it to
     /// [`ClientLogin::received`].
@@ -47,17 +47,19 @@ pub struct ClientLogin {
 enum State {
     Asking,
     Sending(Secret),
-    Sent,
-    Awaiting { until: Duration },
-    Showing { text: String, then: AfterShow },
+    /// The line was handed out, and has not left yet.
+    Leaving {
+        until: Duration,
+    },
+    Awaiting {
+        until: Duration,
+    },
+    Showing {
+        text: String,
+        then: Box<State>,
+    },
     Welcomed(String),
     GivenUp,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum AfterShow {
-    Ask,
-    GiveUp,
 }
 
 impl ClientLogin {
@@ -84,27 +86,24 @@ impl ClientLogin {
         match std::mem::replace(&mut self.state, State::Asking) {
             State::Asking => ClientAction::Ask,
             State::Sending(line) => {
-                self.state = State::Sent;
+                self.state = State::Leaving {
+                    until: now + self.patience,
+                };
                 ClientAction::Send(line)
             }
-            State::Sent => {
-                let until = now + self.patience;
-                self.state = State::Awaiting { until };
+            State::Leaving { until } | State::Awaiting { until } if now >= until => {
+                ClientAction::TimedOut
+            }
+            State::Leaving { until } => {
+                self.state = State::Leaving { until };
                 ClientAction::Await(until)
             }
             State::Awaiting { until } => {
                 self.state = State::Awaiting { until };
-                if now < until {
-                    ClientAction::Await(until)
-                } else {
-                    ClientAction::TimedOut
-                }
+                ClientAction::Await(until)
             }
             State::Showing { text, then } => {
-                self.state = match then {
-                    AfterShow::Ask => State::Asking,
-                    AfterShow::GiveUp => State::GivenUp,
-                };
+                self.state = *then;
                 ClientAction::Show(text)
             }
             State::Welcomed(text) => ClientAction::LoggedIn(text),
@@ -120,17 +119,48 @@ impl ClientLogin {
         self.state = State::Sending(line);
     }
 
-    /// Takes a text that the server sent, whether or not it was awaited.
+    /// The line that [`ClientAction::Send`] handed out has left. What the server says from now on
+    /// may be the answer to it.
+    pub fn sent(&mut self, now: Duration) {
+        if matches!(self.state, State::Leaving { .. }) {
+            self.state = State::Awaiting {
+                until: now + self.patience,
+            };
+        }
+    }
+
+    /// Takes a text that the server sent, whether or not it was awaited. Only after
+    /// [`ClientLogin::sent`] is it taken for an answer; before that it is shown, and the login goes
+    /// on where it was.
     pub fn received(&mut self, text: String) {
         if is_congratulation(&text) {
             self.state = State::Welcomed(text);
             return;
         }
-        let answered = matches!(self.state, State::Awaiting { .. } | State::Sent);
-        let then = match self.when_refused {
-            WhenRefused::GiveUp if answered => AfterShow::GiveUp,
-            WhenRefused::GiveUp | WhenRefused::Ask => AfterShow::Ask,
+        let state = std::mem::replace(&mut self.state, State::Asking);
+        self.state = match (state, self.when_refused) {
+            (
+                State::Showing {
+                    text: earlier,
+                    then,
+                },
+                _,
+            ) => State::Showing {
+                text: format!("{earlier}\n{text}"),
+                then,
+            },
+            (State::Awaiting { .. }, WhenRefused::Ask) => State::Showing {
+                text,
+                then: Box::new(State::Asking),
+            },
+            (State::Awaiting { .. }, WhenRefused::GiveUp) => State::Showing {
+                text,
+                then: Box::new(State::GivenUp),
+            },
+            (unanswered, _) => State::Showing {
+                text,
+                then: Box::new(unanswered),
+            },
         };
-        self.state = State::Showing { text, then };
     }
 }

@@ -227,6 +227,7 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
             ClientAction::Await(_) => panic!("each line is answered before the next action"),
             ClientAction::Send(line) => line,
         };
+        client.sent(now);
         server.received(LoginMessage::Text(line.expose()), now, 0.5);
         loop {
             match server.next(now) {
@@ -291,20 +292,43 @@ fn refused_configured_credentials_ask_a_person_and_nobody_else() {
 #[test]
 fn a_silent_server_is_given_up_on() {
     let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::Ask, seconds(10));
-    assert!(matches!(client.next(seconds(1)), ClientAction::Send(_)));
+    assert!(matches!(client.next(seconds(0)), ClientAction::Send(_)));
+    client.sent(seconds(1));
     assert!(matches!(client.next(seconds(1)), ClientAction::Await(until) if until == seconds(11)));
     assert!(matches!(client.next(seconds(10)), ClientAction::Await(until) if until == seconds(11)));
     assert!(matches!(client.next(seconds(11)), ClientAction::TimedOut));
 }
 
 #[test]
-fn a_text_that_was_not_asked_for_is_shown_and_spends_nothing() {
+fn a_line_that_never_leaves_is_given_up_on() {
+    let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::Ask, seconds(10));
+    assert!(matches!(client.next(seconds(1)), ClientAction::Send(_)));
+    assert!(matches!(client.next(seconds(2)), ClientAction::Await(until) if until == seconds(11)));
+    assert!(matches!(client.next(seconds(11)), ClientAction::TimedOut));
+}
+
+/// A server may say what it likes before it is answered.
+#[test]
+fn a_text_is_an_answer_only_after_the_line_has_left() {
+    let shown = |client: &mut ClientLogin, expected: &str| matches!(client.next(seconds(0)), ClientAction::Show(text) if text == expected);
     let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::GiveUp, seconds(10));
-    client.received("welcome to the tutorial".to_owned());
+    client.received("welcome".to_owned());
+    assert!(shown(&mut client, "welcome"));
+    let ClientAction::Send(line) = client.next(seconds(0)) else {
+        panic!("nothing to send")
+    };
+    assert_eq!(line.expose(), RIGHT);
+    client.received("to the".to_owned());
+    client.received("tutorial".to_owned());
+    assert!(shown(&mut client, "to the\ntutorial"));
     assert!(
-        matches!(client.next(seconds(0)), ClientAction::Show(text) if text.starts_with("welc"))
+        matches!(client.next(seconds(0)), ClientAction::Await(_)),
+        "it is not asked again"
     );
-    assert!(matches!(client.next(seconds(0)), ClientAction::Ask));
+    client.sent(seconds(0));
+    client.received(SORRY.to_owned());
+    assert!(shown(&mut client, SORRY));
+    assert!(matches!(client.next(seconds(0)), ClientAction::Refused));
 }
 
 proptest! {

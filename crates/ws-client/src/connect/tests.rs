@@ -81,6 +81,46 @@ async fn frames_that_follow_the_answer_at_once_are_kept() {
 }
 
 #[tokio::test]
+async fn informational_answers_are_passed_over() {
+    let bytes = format!(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+         {RIGHT}\r\nframes"
+    );
+    let rest = opened(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
+    assert_eq!(rest, b"frames");
+}
+
+#[tokio::test]
+async fn informational_answers_do_not_extend_the_deadline() {
+    let hint = b"HTTP/1.1 103 Early Hints\r\n\r\n";
+    let (message, exit) = said(opened(hint, Then::Stay, Duration::from_millis(20)).await);
+    assert_eq!(exit, Exit::TimedOut);
+    assert_eq!(
+        message,
+        "the server did not complete its answer within 20ms"
+    );
+}
+
+#[tokio::test]
+async fn informational_answers_without_end_are_refused() {
+    let bytes = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(5000);
+    let (message, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);
+    assert_eq!(exit, Exit::HandshakeRefused);
+    assert!(
+        message.starts_with("the server's answer is no WebSocket handshake: "),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_chunked_refusal_is_shown_without_its_framing() {
+    let bytes = b"HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
+                  4\r\nfull\r\n3\r\n up\r\n0\r\n\r\n";
+    let (message, _) = said(opened(bytes, Then::Close, LONG).await);
+    assert!(message.ends_with("; it says: full up"), "{message}");
+}
+
+#[tokio::test]
 async fn a_wrong_accept_value_is_refused() {
     let bytes = RIGHT.replace("s3pP", "s3pQ") + "\r\n";
     let (message, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);

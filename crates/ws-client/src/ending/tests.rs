@@ -16,7 +16,7 @@ const SCRIPT: Circumstances = Circumstances {
     stage: Stage::Talking,
     tally: Tally {
         sent: 3,
-        received: 3,
+        answered: 3,
     },
 };
 
@@ -28,7 +28,7 @@ const PERSON: Circumstances = Circumstances {
 fn lacking(circumstances: Circumstances) -> Circumstances {
     let tally = Tally {
         sent: 3,
-        received: 1,
+        answered: 1,
     };
     Circumstances {
         tally,

@@ -3,6 +3,7 @@
 //! It does no I/O, and both the connections and the `handshake` tool are built on it: what the tool
 //! shows is what every connection is judged by.
 
+pub mod received;
 pub mod report;
 pub mod request;
 pub mod response;

@@ -8,8 +8,9 @@ use proto::{
 };
 
 use super::{
+    received::Received,
     request::Request,
-    verdict::{Outcome, Part, Received, Refusal, Verdict},
+    verdict::{Outcome, Part, Refusal, Verdict},
 };
 use crate::exit::Exit;
 
@@ -73,9 +74,9 @@ fn write_report(
     if received.bytes.is_empty() {
         writeln!(to, "  nothing came")?;
     } else {
-        write_lines(to, '<', received.head_bytes())?;
+        write_lines(to, '<', received.heads())?;
     }
-    write_rest(to, received.rest(), verdict)?;
+    write_rest(to, received, verdict)?;
     if !verdict.checks().is_empty() {
         writeln!(to, "\nchecks")?;
     }
@@ -112,15 +113,19 @@ fn write_lines(to: &mut fmt::Formatter<'_>, sign: char, head: &[u8]) -> fmt::Res
 }
 
 /// Writes what follows the head: the body of a refusal, or frames, which are only counted.
-fn write_rest(to: &mut fmt::Formatter<'_>, rest: &[u8], verdict: &Verdict) -> fmt::Result {
+fn write_rest(to: &mut fmt::Formatter<'_>, received: &Received, verdict: &Verdict) -> fmt::Result {
     let upgraded = verdict.status().is_none_or(|status| status.code == 101);
-    match (rest.len(), upgraded) {
-        (0, _) => Ok(()),
-        (length, true) => writeln!(to, "  {length} more bytes follow the head"),
-        (_, false) => {
-            writeln!(to, "  body: {}", excerpt(rest, MAX_BODY_BYTES))
-        }
+    if upgraded {
+        return match received.rest().len() {
+            0 => Ok(()),
+            length => writeln!(to, "  {length} more bytes follow the head"),
+        };
     }
+    let body = received.body();
+    if body.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "  body: {}", excerpt(&body, MAX_BODY_BYTES))
 }
 
 /// The first bytes of a text, escaped.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use proto::key::Key;
 
 use super::{
+    received::{Incomplete, Received},
     report::Report,
     request::Request,
-    response::{MAX_HEAD_BYTES, head_length},
-    verdict::{Incomplete, Received},
+    response::MAX_HEAD_BYTES,
 };
 use crate::{endpoint::Endpoint, exit::Exit};
 
@@ -38,9 +38,7 @@ fn request() -> Request {
 }
 
 fn report(bytes: &[u8], otherwise: Incomplete) -> Report {
-    let head = head_length(bytes).ok_or(otherwise);
-    let bytes = bytes.to_vec();
-    Report::new(&request(), &Received { bytes, head })
+    Report::new(&request(), &Received::new(bytes.to_vec(), otherwise))
 }
 
 /// Compares the part between the request and the computation of the accept value, and the verdict.
@@ -147,18 +145,46 @@ checks
          it refuses this origin, or this user; it must be 101
   right  header fields: well-formed
          every line is a field, and an empty one ends them
-  WRONG  Upgrade: nothing
-         the field is missing; it must name websocket
-  WRONG  Connection: close
-         it must name upgrade
-  WRONG  Sec-WebSocket-Accept: nothing
-         the field is missing; it must be s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, which follows from the key
   right  Sec-WebSocket-Extensions: nothing
          none was asked for
   right  Sec-WebSocket-Protocol: nothing
          none was asked for
 ",
         "WRONG; the server answered HTTP/1.1 403 Forbidden: it refuses this origin, or this user",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
+fn a_hint_before_a_chunked_refusal() {
+    assert_report(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+          HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5\r\ntry a\r\n5\r\ngain\n\r\n0\r\n\r\n",
+        Incomplete::Closed,
+        "
+response
+< HTTP/1.1 103 Early Hints
+< Link: </x>
+<
+< HTTP/1.1 503 Full
+< Transfer-Encoding: chunked
+<
+  body: try again
+
+checks
+  right  status line: HTTP/1.1 503 Full
+         a status line of HTTP/1.1
+  WRONG  status: 503
+         it is full or about to stop; try again later; it must be 101
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "WRONG; the server answered HTTP/1.1 503 Full: it is full or about to stop; try again later",
         Exit::HandshakeRefused,
     );
 }
@@ -254,7 +280,8 @@ fn bytes_that_are_no_http() {
         report.text.contains(
             "\nresponse\n\
              < \\u{15}\\u{3}\\u{1}\\u{0}\\u{2}\\u{2}\\u{16}\n\
-             < \u{fffd}\\u{1b}[31m\n\nchecks\n  WRONG  status line: nothing\n"
+             < \u{fffd}\\u{1b}[31m\n\nchecks\n  WRONG  status line: \
+             \\u{15}\\u{3}\\u{1}\\u{0}\\u{2}\\u{2}\\u{16}\n"
         ),
         "{}",
         report.text

@@ -5,39 +5,10 @@ use std::{fmt, time::Duration};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use proto::{escape::Escaped, key::Key};
 
-use super::response::{Broken, Head, MAX_HEAD_BYTES, StatusLine};
-
-/// Everything that came in answer to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// The bytes: the head, and what follows it.
-    pub bytes: Vec<u8>,
-    /// The length of the head, if it came whole.
-    pub head: Result<usize, Incomplete>,
-}
-
-/// Why the head of an answer did not come whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Incomplete {
-    /// The server closed the connection.
-    Closed,
-    /// The server said nothing more for this long.
-    Silent(Duration),
-    /// The head has more bytes than anybody needs.
-    TooLong,
-}
-
-impl Received {
-    /// What follows the head: the first frames, or the body of a refusal.
-    pub fn rest(&self) -> &[u8] {
-        &self.bytes[self.head.unwrap_or(self.bytes.len())..]
-    }
-
-    /// The head, or as much of it as came.
-    pub fn head_bytes(&self) -> &[u8] {
-        &self.bytes[..self.head.unwrap_or(self.bytes.len())]
-    }
-}
+use super::{
+    received::{Incomplete, Received},
+    response::{Head, MAX_HEAD_BYTES, StatusLine},
+};
 
 /// A part of the answer that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,9 +82,11 @@ impl Verdict {
     /// Judges an answer to a request with this key, which asked for no extension and no
     /// subprotocol.
     pub fn judge(received: &Received, key: &Key) -> Self {
-        let incomplete = received.head.err();
-        let nothing_came = received.bytes.is_empty();
-        let mut head_bytes = received.head_bytes().to_vec();
+        let incomplete = received.incomplete();
+        // Of heads that are too long, the final one may be all that is missing.
+        let nothing_came =
+            received.final_head().is_empty() && incomplete != Some(Incomplete::TooLong);
+        let mut head_bytes = received.final_head().to_vec();
         if incomplete.is_some() {
             // What came is judged as if the head had ended here.
             head_bytes.extend_from_slice(b"\r\n\r\n");
@@ -127,9 +100,12 @@ impl Verdict {
         }
         // Of fields that cannot be read nothing is said, not even that one of them is missing.
         if !nothing_came && head.fields.is_ok() {
-            checks.push(token(&head, Part::Upgrade, "websocket"));
-            checks.push(token(&head, Part::Connection, "upgrade"));
-            checks.push(accept(&head, key));
+            // A refusal owes none of these. An answer without a status may be meant as a 101.
+            if head.status.as_ref().map_or(101, |status| status.code) == 101 {
+                checks.push(token(&head, Part::Upgrade, "websocket"));
+                checks.push(token(&head, Part::Connection, "upgrade"));
+                checks.push(accept(&head, key));
+            }
             checks.push(unasked(&head, Part::Extensions));
             checks.push(unasked(&head, Part::Subprotocol));
         }
@@ -156,7 +132,8 @@ impl Verdict {
         match (self.incomplete, &self.status) {
             (Some(Incomplete::Silent(time)), _) => return Some(Refusal::Silent(time)),
             (Some(Incomplete::Closed), _) if self.nothing_came => return Some(Refusal::Closed),
-            (_, Some(status)) if status.code != 101 => {
+            // Where nothing final follows 1xx, that is what is wrong.
+            (_, Some(status)) if !(100..200).contains(&status.code) => {
                 return Some(Refusal::Status(status.clone()));
             }
             (Some(Incomplete::Closed | Incomplete::TooLong) | None, _) => {}
@@ -190,6 +167,7 @@ pub enum Refusal {
 pub fn status_meaning(code: u16) -> &'static str {
     match code {
         101 => "the connection changes to the WebSocket protocol",
+        100..=199 => "it only informs, and no final answer follows",
         200..=299 => "an ordinary page is there, and no WebSocket",
         301 | 302 | 303 | 307 | 308 => {
             "it points to another place; a handshake follows no redirect, so give the other URL"
@@ -240,10 +218,10 @@ fn status_line(head: &Head) -> Check {
             shown(&line.to_string()),
             "HTTP/1.0 knows no upgrade; it must be HTTP/1.1",
         ),
-        Err(Broken(why)) => wrong(
+        Err(broken) => wrong(
             part,
-            NOTHING,
-            format!("the answer {why}; it must be like HTTP/1.1 101 Switching Protocols"),
+            broken.line.as_deref().map_or(NOTHING.to_owned(), shown),
+            format!("the answer {}", broken.why),
         ),
     }
 }
@@ -283,7 +261,15 @@ fn fields(head: &Head, incomplete: Option<Incomplete>) -> Check {
             "an early end",
             "the empty line that ends the head did not come in time",
         ),
-        (Err(Broken(why)), None) => wrong(part, "something else", format!("the answer {why}")),
+        (Err(broken), None) => wrong(
+            part,
+            // In quotes, because the mistake may be a space at the beginning.
+            broken.line.as_deref().map_or_else(
+                || "something else".to_owned(),
+                |line| format!("\"{}\"", shown(line)),
+            ),
+            format!("the answer {}", broken.why),
+        ),
         (Ok(_), None) => right(
             part,
             "well-formed",
@@ -294,12 +280,8 @@ fn fields(head: &Head, incomplete: Option<Incomplete>) -> Check {
 
 fn token(head: &Head, part: Part, wanted: &str) -> Check {
     let values = head.values(part.name());
-    let mut tokens = values
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(str::trim);
     let found = found(&values);
-    if tokens.any(|token| token.eq_ignore_ascii_case(wanted)) {
+    if head.names(part.name(), wanted) {
         right(part, found, format!("it names {wanted}"))
     } else if values.is_empty() {
         wrong(

@@ -7,9 +7,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Session, Turn};
+use super::{Session, Turn, Until};
 use crate::{
-    console::Console,
+    config::Audience,
+    console::{Console, ConsoleTurn},
     ending::{Circumstances, Ending, Stage, conclude, unsent},
     exit::Exit,
     link::{End, Incoming},
@@ -28,6 +29,14 @@ where
             Ending::Server(_) => None,
             _ => self.close().await,
         };
+        let ending = match ending {
+            // All is well only if all that came could be written.
+            Ending::Exit | Ending::EndOfInput => {
+                self.drain().await;
+                self.unwritten.take().map_or(ending, Ending::OutputFailed)
+            }
+            _ => ending,
+        };
         let circumstances = Circumstances {
             audience: self.console.audience(),
             stage: self.stage,
@@ -43,6 +52,7 @@ where
             return conclusion.exit;
         }
         self.drain().await;
+        let mut exit = conclusion.exit;
         if ending.leaves_lines() {
             let leftover = self.console.leftover().await;
             let bad = match &ending {
@@ -52,6 +62,10 @@ where
             if let Some(line) = unsent(leftover, self.link.unsent() + bad) {
                 self.say(&line);
                 self.drain().await;
+                // However kindly a server leaves, a script wants all of its lines sent.
+                if exit == Exit::Ok && circumstances.audience == Audience::Script {
+                    exit = Exit::Closed;
+                }
             }
         }
         match (&ending, &parting) {
@@ -61,7 +75,7 @@ where
             (Ending::Server(End::Closed(_)), _) => self.link.flush(deadline).await,
             (_, _) => {}
         }
-        conclusion.exit
+        exit
     }
 
     /// Sends a Close frame, and takes what comes until the server ends its side, or its time is up.
@@ -69,13 +83,23 @@ where
         // The silence before was nobody's fault.
         self.moved = Instant::now();
         self.link.close(CloseReason::UserExit);
-        let until = Instant::now() + self.times.close_deadline;
+        let mut until = None;
         loop {
-            match self.turn(None, Some(until)).await {
+            // While nobody takes what came before, the server is not read, and its time stands
+            // still.
+            let limit = if self.console.has_room() {
+                let fresh = || Instant::now() + self.times.close_deadline;
+                Until::Moment(*until.get_or_insert_with(fresh))
+            } else {
+                until = None;
+                Until::Ever
+            };
+            match self.turn(None, limit).await {
                 Turn::Received(message) => self.show_late(&message),
                 Turn::Ended(Ending::Server(end)) => return Some(end),
                 // What is queued is written as far as it can be.
-                Turn::Moved | Turn::Line(_) | Turn::Ended(Ending::OutputFailed(_)) => {}
+                Turn::Ended(Ending::OutputFailed(error)) => self.unwritten = Some(error),
+                Turn::Sent | Turn::Moved | Turn::Line(_) => {}
                 Turn::Ended(_) | Turn::Late => return None,
             }
         }
@@ -86,7 +110,7 @@ where
         match (self.stage, message.payload()) {
             (Stage::Talking, payload) => {
                 self.console.message(payload);
-                self.tally.received += 1;
+                self.tally.note_received();
             }
             (Stage::LoggingIn, Payload::Text(text)) => self.console.notice(&safe_lines(text)),
             (Stage::LoggingIn, Payload::Binary(bytes)) => self.console.notice(&hexadecimal(bytes)),
@@ -96,7 +120,10 @@ where
     /// Writes what is queued. There is no deadline: it waits for the user's own programs.
     async fn drain(&mut self) {
         while !self.console.is_drained() {
-            poll_fn(|cx| self.console.poll_turn(cx, None)).await;
+            let turn = poll_fn(|cx| self.console.poll_turn(cx, None)).await;
+            if let ConsoleTurn::OutputFailed(error) = turn {
+                self.unwritten = Some(error);
+            }
         }
     }
 }

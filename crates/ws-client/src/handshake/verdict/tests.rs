@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use proto::key::Key;
 
 use super::{Incomplete, Outcome, Part, Received, Refusal, Verdict};
-use crate::handshake::response::head_length;
 
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
@@ -14,8 +13,7 @@ fn key() -> Key {
 
 fn judge(text: &str) -> Verdict {
     let bytes = text.as_bytes().to_vec();
-    let head = head_length(&bytes).ok_or(Incomplete::Closed);
-    Verdict::judge(&Received { bytes, head }, &key())
+    Verdict::judge(&Received::new(bytes, Incomplete::Closed), &key())
 }
 
 fn with_fields(fields: &str) -> Verdict {
@@ -106,6 +104,113 @@ fn a_status_other_than_101_is_the_refusal() {
 }
 
 #[test]
+fn a_refusal_owes_no_fields_of_an_upgrade() {
+    for (code, judged) in [(101, true), (200, false), (403, false), (426, false)] {
+        let verdict = judge(&format!("HTTP/1.1 {code} x\r\n\r\n"));
+        let wrong = wrong_parts(&verdict);
+        for part in [Part::Upgrade, Part::Connection, Part::Accept] {
+            assert_eq!(wrong.contains(&part), judged, "{code}");
+            let named = verdict.checks().iter().any(|check| check.part == part);
+            assert_eq!(named, judged, "{code}");
+        }
+    }
+}
+
+#[test]
+fn only_spaces_and_tabs_may_stand_around_a_token() {
+    let other = format!("Connection: Upgrade\r\n{ACCEPT}");
+    for (value, wrong) in [
+        (" \t websocket \t", &[][..]),
+        ("h2c \t,\t websocket", &[]),
+        ("websocket\u{a0}", &[Part::Upgrade]),
+        ("\u{3000}websocket", &[Part::Upgrade]),
+    ] {
+        let verdict = with_fields(&format!("Upgrade:{value}\r\n{other}"));
+        assert_eq!(wrong_parts(&verdict), wrong, "{value:?}");
+    }
+}
+
+#[test]
+fn informational_heads_are_not_judged() {
+    let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: x\r\n\r\n";
+    let verdict = judge(&format!("{hints}HTTP/1.1 101 Go\r\n{right}"));
+    assert_eq!(verdict.refusal(), None);
+    let refusal = judge(&format!("{hints}HTTP/1.1 403 No\r\n\r\n")).refusal();
+    assert!(matches!(refusal, Some(Refusal::Status(status)) if status.code == 403));
+}
+
+#[test]
+fn informational_heads_alone_are_no_answer() {
+    let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    assert_eq!(judge(hint).refusal(), Some(Refusal::Closed));
+    let started = "HTTP/1.1 103 Early Hints\r\nLink";
+    assert_eq!(
+        judge(started).refusal().unwrap().to_string(),
+        "the server's answer is no WebSocket handshake: status: it only informs, and no final \
+         answer follows; it must be 101"
+    );
+    // The second one ends at the bound exactly.
+    for bytes in [hint.repeat(1000), "HTTP/1.1 103\r\n\r\n".repeat(1024)] {
+        let received = Received::new(bytes.into_bytes(), Incomplete::TooLong);
+        let verdict = Verdict::judge(&received, &key());
+        assert!(verdict.refusal().is_some());
+        assert!(wrong_parts(&verdict).contains(&Part::Fields));
+    }
+}
+
+#[test]
+fn quotes_a_first_line_that_is_no_status_line() {
+    let form = "the answer does not begin with a status line; it must be like HTTP/1.1 101 Switching \
+         Protocols";
+    let version = "the answer is of another version of HTTP; it must be HTTP/1.1";
+    let long = "x y".repeat(100);
+    let short = format!("{}...", &long[..120]);
+    for (line, found, why) in [
+        ("HTTP/2 101 Go", "HTTP/2 101 Go", version),
+        ("HTTP/0.9 101 Go", "HTTP/0.9 101 Go", version),
+        ("HTTP/1.2 101", "HTTP/1.2 101", version),
+        ("HTTP/1.1 1O1 Go", "HTTP/1.1 1O1 Go", form),
+        ("HTTP/x 101 Go", "HTTP/x 101 Go", form),
+        ("SSH-2.0-OpenSSH_9", "SSH-2.0-OpenSSH_9", form),
+        ("-ERR \x1b[2J", "-ERR \\u{1b}[2J", form),
+        (long.as_str(), short.as_str(), form),
+        ("Server: x", "nothing", form),
+    ] {
+        let verdict = judge(&format!("{line}\r\nUpgrade: websocket\r\n\r\n"));
+        let check = &verdict.checks()[0];
+        assert_eq!(check.part, Part::StatusLine);
+        assert_eq!(check.outcome, Outcome::Wrong);
+        assert_eq!((check.found.as_str(), check.why.as_str()), (found, why));
+    }
+}
+
+#[test]
+fn quotes_a_line_that_is_no_field() {
+    let long = "x".repeat(1000);
+    let short = format!("\"{}...\"", &long[..120]);
+    for (line, found) in [
+        ("Upgrade : websocket", "\"Upgrade : websocket\""),
+        (" folded: x", "\" folded: x\""),
+        ("A: b\x1b[2J", "\"A: b\\u{1b}[2J\""),
+        ("A: b\0", "\"A: b\\u{0}\""),
+        (": x", "\": x\""),
+        (long.as_str(), short.as_str()),
+    ] {
+        for first in ["HTTP/1.1 101 Go", "HTTP/2 101 Go", "A: b"] {
+            let verdict = judge(&format!("{first}\r\nServer: x\r\n{line}\r\nB: c\r\n\r\n"));
+            let check = &verdict.checks()[2];
+            assert_eq!(check.part, Part::Fields);
+            assert_eq!(check.found, found, "{first}");
+            assert_eq!(
+                check.why,
+                "the answer has a line that is not a header field"
+            );
+        }
+    }
+}
+
+#[test]
 fn http_1_0_cannot_upgrade() {
     let answer =
         format!("HTTP/1.0 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
@@ -162,8 +267,7 @@ fn an_answer_that_never_ends_is_none() {
              ended before the empty line that ends the head",
         ),
     ] {
-        let head = Err(incomplete);
-        let verdict = Verdict::judge(&Received { bytes, head }, &key());
+        let verdict = Verdict::judge(&Received::new(bytes, incomplete), &key());
         assert_eq!(verdict.refusal().unwrap().to_string(), said);
     }
 }
@@ -183,8 +287,7 @@ fn nothing_of_the_server_is_shown_unescaped() {
 proptest! {
     #[test]
     fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let head = head_length(&bytes).ok_or(Incomplete::Closed);
-        let verdict = Verdict::judge(&Received { bytes, head }, &key());
+        let verdict = Verdict::judge(&Received::new(bytes, Incomplete::Closed), &key());
         prop_assert!(verdict.refusal().is_some());
     }
 }

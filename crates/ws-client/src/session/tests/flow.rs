@@ -42,6 +42,7 @@ async fn a_line_after_a_long_silence_has_its_time() {
         typing.write_all(text.as_bytes()).await.unwrap();
         tokio::time::sleep(TIMES.reply_deadline / 2).await;
         assert_eq!(server.text().await.len(), 50_000);
+        server.say("that was long").await;
         server.close(1000, "").await;
     };
     let (found, ()) = tokio::join!(run(link, client), play);

@@ -3,6 +3,8 @@
 mod dialogue;
 mod faults;
 mod flow;
+mod patience;
+mod unasked;
 
 use std::{
     io,

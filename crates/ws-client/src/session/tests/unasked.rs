@@ -1,0 +1,110 @@
+//! A server that speaks without being asked.
+
+use super::*;
+
+/// Both ends of a connection on which the server has spoken already: each text is a frame that came
+/// together with the answer to the handshake.
+async fn spoken_to(texts: &[&str]) -> (Link<DuplexStream>, Server) {
+    let frame = |text: &&str| {
+        let length = u8::try_from(text.len()).unwrap();
+        [&[0x81, length], text.as_bytes()].concat()
+    };
+    let rest = texts.iter().flat_map(frame).collect();
+    let (ours, theirs) = tokio::io::duplex(TINY);
+    let link = Link::new(Opened { stream: ours, rest }, 1 << 20).await;
+    let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+    (link, Server(server))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
+    let (link, mut server) = spoken_to(&["welcome", "to", "the", "tutorial"]).await;
+    let play = async {
+        assert_eq!(server.text().await, "admin:wrong");
+        server.say(SORRY).await;
+        server.welcome().await;
+        server.echo(1).await;
+        server.closed().await
+    };
+    let input = b"admin:wrong\nadmin:123456\nhello\n";
+    let (found, closed) = tokio::join!(run(link, script(input)), play);
+    assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.to_owned()));
+    assert_eq!(found.exit, Exit::Ok);
+    assert_eq!(found.stdout, "your submit context: hello\n");
+    assert!(found.stderr.contains(SORRY), "{}", found.stderr);
+}
+
+#[tokio::test(start_paused = true)]
+async fn configured_credentials_are_sent_after_a_greeting() {
+    let (link, mut server) = spoken_to(&["welcome"]).await;
+    let play = async {
+        server.welcome().await;
+        server.closed().await;
+    };
+    let client = Client {
+        login: configured("admin:123456"),
+        ..script(b"")
+    };
+    let (found, ()) = tokio::join!(run(link, client), play);
+    assert_eq!(found, outcome(Exit::Ok, "", "welcome\n{welcome}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_a_login_gets_no_credentials() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server.say(CONGRATULATION).await;
+        server.echo(1).await;
+        server.closed().await;
+    };
+    let (ours, mut typing) = tokio::io::duplex(1000);
+    let client = Client {
+        input: ours,
+        login: LoginSource::Ask,
+        asking: Asking::Nobody,
+        interrupts: stream::pending(),
+    };
+    let typed = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        typing.write_all(b"hello\n").await.unwrap();
+        drop(typing);
+    };
+    let (found, (), ()) = tokio::join!(run(link, client), play, typed);
+    assert_eq!(
+        found,
+        outcome(Exit::Ok, "your submit context: hello\n", "{welcome}")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_pushes_is_not_counted_as_answers() {
+    let (link, mut server) = connected().await;
+    let (ours, mut typing) = tokio::io::duplex(1000);
+    let play = async {
+        server.welcome().await;
+        for text in ["news", "more news", "the weather"] {
+            server.say(text).await;
+        }
+        for _ in 0..3 {
+            let text = server.text().await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            server.say(&text).await;
+        }
+        server.closed().await;
+    };
+    let client = Client {
+        input: ours,
+        login: LoginSource::Ask,
+        asking: Asking::Nobody,
+        interrupts: stream::pending(),
+    };
+    let typed = async {
+        typing.write_all(b"admin:123456\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        typing.write_all(b"a\nb\nc\n").await.unwrap();
+        drop(typing);
+    };
+    let (found, (), ()) = tokio::join!(run(link, client), play, typed);
+    let expected = "news\nmore news\nthe weather\na\nb\nc\n";
+    assert_eq!(found, outcome(Exit::Ok, expected, "{welcome}"));
+}
