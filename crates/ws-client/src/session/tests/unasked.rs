@@ -51,29 +51,15 @@ async fn configured_credentials_are_sent_after_a_greeting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_without_a_login_gets_no_credentials() {
-    let (link, mut server) = connected().await;
-    let play = async {
-        server.say(CONGRATULATION).await;
-        server.echo(1).await;
-        server.closed().await;
-    };
-    let (ours, mut typing) = tokio::io::duplex(1000);
+    let (link, mut server) = spoken_to(&[CONGRATULATION]).await;
+    let play = async { server.closed().await };
     let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
+        login: configured("admin:123456"),
+        ..script(b"")
     };
-    let typed = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        typing.write_all(b"hello\n").await.unwrap();
-        drop(typing);
-    };
-    let (found, (), ()) = tokio::join!(run(link, client), play, typed);
-    assert_eq!(
-        found,
-        outcome(Exit::Ok, "your submit context: hello\n", "{welcome}")
-    );
+    let (found, closed) = tokio::join!(run(link, client), play);
+    assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.to_owned()));
+    assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,10 +71,15 @@ async fn what_it_pushes_is_not_counted_as_answers() {
         for text in ["news", "more news", "the weather"] {
             server.say(text).await;
         }
-        for _ in 0..3 {
-            let text = server.text().await;
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            server.say(&text).await;
+        let lines = [
+            server.text().await,
+            server.text().await,
+            server.text().await,
+        ];
+        let early = timeout(Duration::from_millis(500), server.0.next()).await;
+        assert!(early.is_err(), "the answers are waited for: {early:?}");
+        for line in lines {
+            server.say(&line).await;
         }
         server.closed().await;
     };
