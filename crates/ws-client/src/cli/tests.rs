@@ -1,0 +1,70 @@
+//! Which arguments are taken, and what is said about the others.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+
+use super::{Arguments, parse};
+
+#[test]
+fn the_arguments_are_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn help_documents_exit_codes_and_streams() {
+    let help = Arguments::command().render_long_help().to_string();
+    for line in [
+        "  stdout gets the messages that come after the login, each followed by a newline, and \
+         nothing else.",
+        "    8  the connection was lost, or closed for an error",
+        "  130  interrupted by Ctrl-C or a signal",
+    ] {
+        assert!(help.contains(line), "{help}");
+    }
+}
+
+fn refused(arguments: &[&str]) -> clap::Error {
+    let all = std::iter::once(&"ws-client").chain(arguments);
+    parse(&all.map(OsString::from).collect::<Vec<_>>()).unwrap_err()
+}
+
+#[test]
+fn wrong_arguments_exit_with_2_and_repeat_no_url() {
+    for arguments in [
+        &["--nonsense"][..],
+        &["--linger", "0s"],
+        &["--max-message-bytes", "0"],
+        &["--password-file", "x"],
+        &["--origin", "a b"],
+        &["handshake"],
+        &["handshake", "ws://h", "--key", "short"],
+        &["ws://admin:hunter2@h", "ws://b"],
+        &["ws://b", "ws://admin:hunter2@h"],
+        &["ws://b", "ws://admin:a@b hunter2/@h"],
+        &["ws://b", "ws:admin:hunter2@h"],
+        &["ws://b", "ws:\\\\admin:hunter2@h"],
+        &["--ws://admin:hunter2@h"],
+        &["--origin", "http://admin:hunter2 x@h"],
+        &["handshake", "ws://b", "ws://a:hunter2@h"],
+    ] {
+        let error = refused(arguments);
+        assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_named_without_its_password() {
+    let said = refused(&["handshake", "ws://b", "ws://a:hunter2@h"]).to_string();
+    assert!(said.contains(" argument 'ws://***@h' found"), "{said}");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for asked in ["--help", "--version"] {
+        let answer = refused(&["ws://admin:hunter2@h", asked]);
+        assert_eq!(answer.exit_code(), 0, "{asked}");
+        assert!(!answer.use_stderr(), "{asked}");
+    }
+}
