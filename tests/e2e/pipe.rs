@@ -103,33 +103,29 @@ async fn a_signal_closes_in_order_and_exits_with_130() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
+/// Sends the server a signal, and returns what a client says whose stdin is still open.
+async fn said_after(signal: Signal) -> String {
     let mut server = Server::start().await;
     let (child, _stdin) = talking(&mut server).await;
-    server.signal(Signal::TERM);
-    // Its stdin is still open.
+    server.signal(signal);
     let output = timeout(PATIENCE, child.wait_with_output())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(output.status.code(), Some(8));
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
+    let stderr = said_after(Signal::TERM).await;
     assert!(stderr.contains("1001"), "{stderr}");
     assert!(stderr.contains("server is shutting down"), "{stderr}");
 }
 
 #[tokio::test]
 async fn a_server_that_is_killed_is_told_at_once() {
-    let mut server = Server::start().await;
-    let (child, _stdin) = talking(&mut server).await;
-    server.signal(Signal::KILL);
-    let output = timeout(PATIENCE, child.wait_with_output())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(8));
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stderr = said_after(Signal::KILL).await;
     assert!(stderr.to_lowercase().contains("lost"), "{stderr}");
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     policy: LoginPolicy,
     mut wrong_try: impl FnMut(usize),
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
-    let live = socket.registration().live();
+    let live = Arc::clone(socket.live());
     let start = Instant::now();
     let mut login = ServerLogin::new(policy);
     let mut told = 0;

@@ -20,7 +20,7 @@ pub struct Limits {
     pub handshake_deadline: Duration,
     /// After how much silence a session is pinged; never, if there is none.
     pub ping_interval: Option<Duration>,
-    /// How long any frame may take to come after a ping.
+    /// How long a peer may send nothing at all after a ping.
     pub ping_timeout: Duration,
     /// How long a session may go without a message before it ends, at the latest after twice as
     /// long; forever, if there is none.

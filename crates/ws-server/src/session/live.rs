@@ -113,8 +113,8 @@ pub(crate) struct Registration {
 
 impl Registration {
     /// The entry that was made.
-    pub(crate) fn live(&self) -> Arc<Live> {
-        Arc::clone(&self.live)
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 }
 

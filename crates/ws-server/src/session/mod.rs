@@ -147,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
-        if let Some(reason) = self.socket.registration().live().ended() {
+        if let Some(reason) = self.socket.live().ended() {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
         // While the peer does not read, nothing is read from it: every ping would add a pong to
@@ -181,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
         self.poll_flush(cx)?;
         // Asked for once more after the waker is known: the reason may have come meanwhile.
-        if let Some(reason) = self.socket.registration().live().poll_ended(cx.waker()) {
+        if let Some(reason) = self.socket.live().poll_ended(cx.waker()) {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
         self.poll_timer(cx).map(Err)
@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             self.note_stall();
         }
-        if let Some(reason) = self.socket.registration().live().poll_ended(cx.waker()) {
+        if let Some(reason) = self.socket.live().poll_ended(cx.waker()) {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
         self.poll_timer(cx).map(Err)

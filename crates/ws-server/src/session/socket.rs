@@ -27,7 +27,7 @@ use tokio_tungstenite::{
 
 use super::{
     ended::Ended,
-    live::Registration,
+    live::{Live, Registration},
     message::{Message, Text},
     transport::{Refused, Transport},
 };
@@ -57,7 +57,7 @@ pub(crate) enum Incoming {
 }
 
 /// The WebSocket of a connection that need not be logged in. It queues what is sent until it is
-/// flushed, and knows nothing of time.
+/// flushed. How long an open connection may take for anything is not its business.
 #[derive(Debug)]
 pub(crate) struct Socket<S> {
     /// Present but for the moment in which it is rebuilt.
@@ -83,8 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// The connection's entry among the live ones.
-    pub(crate) fn registration(&self) -> &Registration {
-        &self.registration
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        self.registration.live()
     }
 
     /// The limits that hold for the connection.
@@ -208,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// progress, or the close deadline after the connection was told to end. Returns whether all of
     /// it was written.
     async fn flush_while_it_moves(&mut self) -> bool {
-        let live = self.registration.live();
+        let live = Arc::clone(self.live());
         let (write_deadline, close_deadline) =
             (self.limits.write_deadline, self.limits.close_deadline);
         let told_to_end = poll_fn(|cx| {

@@ -2,23 +2,35 @@
 
 use super::*;
 
-/// Counts the writes that reach the stream.
-struct Counting {
+const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
+
+/// A stream that counts what is written to it, and that never runs dry once it is told to flood.
+struct Staged {
     io: DuplexStream,
+    /// How often it was written to.
     writes: Arc<AtomicUsize>,
+    /// How many empty fragments are still to come.
+    flood: Arc<AtomicUsize>,
 }
 
-impl AsyncRead for Counting {
+impl AsyncRead for Staged {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let left = self.flood.load(Ordering::Relaxed);
+        let fragments = left.min(buf.remaining() / FRAGMENT.len());
+        if fragments == 0 {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        buf.put_slice(&FRAGMENT.repeat(fragments));
+        self.flood.fetch_sub(fragments, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Counting {
+impl AsyncWrite for Staged {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -37,20 +49,25 @@ impl AsyncWrite for Counting {
     }
 }
 
+/// A session on such a stream, with its count of writes and the flood that it waits for.
+async fn staged(server: &Server) -> (RawPeer<DuplexStream>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (ours, io) = duplex(1 << 16);
+    let (writes, flood) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+    let stream = Staged {
+        io,
+        writes: Arc::clone(&writes),
+        flood: Arc::clone(&flood),
+    };
+    server.serve(stream, Standing::Open);
+    let mut peer = RawPeer::new(ours).with_patience(PATIENCE);
+    peer.log_in().await;
+    (peer, writes, flood)
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
     let server = Server::new();
-    let (ours, theirs) = duplex(1 << 16);
-    let writes = Arc::new(AtomicUsize::new(0));
-    server.serve(
-        Counting {
-            io: theirs,
-            writes: Arc::clone(&writes),
-        },
-        Standing::Open,
-    );
-    let mut peer = RawPeer::new(ours).with_patience(PATIENCE);
-    peer.log_in().await;
+    let (mut peer, writes, _) = staged(&server).await;
     writes.store(0, Ordering::Relaxed);
     peer.send(frame::text(&"x".repeat(64)).repeat(64)).await;
     for _ in 0..64 {
@@ -60,66 +77,12 @@ async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
     assert!((1..=2).contains(&writes), "{writes} writes");
 }
 
-/// A stream that never runs dry once it has begun to flood.
-struct Flooding {
-    io: DuplexStream,
-    /// How many empty fragments are still to come.
-    left: Arc<AtomicUsize>,
-}
-
-const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
-
-impl AsyncRead for Flooding {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let left = self.left.load(Ordering::Relaxed);
-        let fragments = left.min(buf.remaining() / FRAGMENT.len());
-        if fragments == 0 {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
-        }
-        buf.put_slice(&FRAGMENT.repeat(fragments));
-        self.left.fetch_sub(fragments, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Flooding {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
 /// Empty fragments of one message yield no message for as long as they come. On one thread,
 /// another session is served all the same.
 #[tokio::test(start_paused = true)]
 async fn a_flood_does_not_starve_others() {
     let server = Server::new();
-    let left = Arc::new(AtomicUsize::new(0));
-    let (ours, theirs) = duplex(1 << 16);
-    server.serve(
-        Flooding {
-            io: theirs,
-            left: Arc::clone(&left),
-        },
-        Standing::Open,
-    );
-    let mut flooding = RawPeer::new(ours).with_patience(PATIENCE);
-    flooding.log_in().await;
+    let (mut flooding, _, left) = staged(&server).await;
     let mut honest = server.session().await;
     flooding.send(frame::masked(0x01, b"")).await;
     sleep(Duration::from_millis(1)).await;
