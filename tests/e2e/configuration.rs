@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{CLIENT, Finished, SERVER, Server, client, run, shipped};
-
+use integration_tests::{Finished, Server, client, client_binary, run, server_binary, shipped};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -13,7 +12,7 @@ async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (Finished, Tem
     for (name, content) in files {
         fs::write(directory.path().join(name), content).unwrap();
     }
-    let mut command = Command::new(SERVER);
+    let mut command = Command::new(server_binary());
     command.args(arguments).current_dir(directory.path());
     (run(command, "").await, directory)
 }
@@ -155,8 +154,8 @@ async fn the_resolved_configuration_is_printed_without_passwords() {
 
 #[tokio::test]
 async fn both_programs_tell_their_version_and_their_use() {
-    for program in [SERVER, CLIENT] {
-        let mut command = Command::new(program);
+    for program in [server_binary(), client_binary()] {
+        let mut command = Command::new(&program);
         command.arg("--version");
         let finished = run(command, "").await;
         assert_eq!(finished.code, Some(0));

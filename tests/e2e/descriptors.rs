@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use integration_tests::{Server, server_binary, shipped};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
-
-use crate::harness::{SERVER, Server, shipped};
 
 /// A server that may have no more than this many descriptors.
 async fn server_with(descriptors: usize) -> Server {
@@ -13,7 +12,7 @@ async fn server_with(descriptors: usize) -> Server {
     command
         .arg("-c")
         .arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""))
-        .arg(SERVER)
+        .arg(server_binary())
         .arg("--config")
         .arg(shipped("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
@@ -70,7 +69,7 @@ async fn the_soft_limit_is_raised_to_the_hard_one() {
     command
         .arg("-c")
         .arg("ulimit -S -n 70 && exec \"$0\" \"$@\"")
-        .arg(SERVER)
+        .arg(server_binary())
         .arg("--config")
         .arg(shipped("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);

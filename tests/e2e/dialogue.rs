@@ -1,8 +1,7 @@
 //! The tutorial's dialogue between both binaries.
 
+use integration_tests::{Server, client, run};
 use proto::message::{CONGRATULATION, SORRY};
-
-use crate::harness::{Server, client, run};
 
 /// How the congratulation reads on stderr, where its line break is one.
 fn congratulation() -> String {

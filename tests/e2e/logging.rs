@@ -2,13 +2,12 @@
 
 use std::process::Stdio;
 
+use integration_tests::{Server, shipped};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
 };
-
-use crate::harness::{Server, shipped};
 
 #[tokio::test]
 async fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {

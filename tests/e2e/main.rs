@@ -5,9 +5,6 @@
 //! beside all others.
 
 #[cfg(test)]
-mod harness;
-
-#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod descriptors;

@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
+use integration_tests::{PATIENCE, Server, client, run, spawn, talking};
 use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     time::timeout,
 };
-
-use crate::harness::{PATIENCE, Server, client, run, spawn, talking};
 
 #[tokio::test]
 async fn two_thousand_lines_come_back_in_order() {

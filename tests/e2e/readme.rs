@@ -2,9 +2,8 @@
 
 use std::fs;
 
+use integration_tests::{Server, Terminal, client_binary, root, run, shipped};
 use tokio::process::Command;
-
-use crate::harness::{CLIENT, Server, Terminal, root, run, shipped};
 
 /// Where the README's server listens. Here it listens on a free port instead.
 const README_URL: &str = "ws://127.0.0.1:5678";
@@ -51,13 +50,14 @@ fn example(command: &str) -> Example {
 
 /// Runs an example as the shell would, with the binary under test in place of cargo.
 async fn output_of(example: &Example, url: &str) -> String {
+    let client = client_binary();
     let script = example
         .command
-        .replace("cargo run -q -p ws-client", &format!("'{CLIENT}'"));
+        .replace("cargo run -q -p ws-client", &format!("'{client}'"));
     let script = if script.contains(README_URL) {
         script.replace(README_URL, url)
     } else {
-        script.replace(&format!("'{CLIENT}'"), &format!("'{CLIENT}' {url}"))
+        script.replace(&format!("'{client}'"), &format!("'{client}' {url}"))
     };
     let mut command = Command::new("sh");
     command.args(["-c", &script]).current_dir(root());
@@ -127,7 +127,7 @@ async fn the_server_says_where_it_listens() {
 #[tokio::test]
 async fn the_dialogue_reads_as_it_is_shown() {
     let server = Server::start().await;
-    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     for (prompt, typed) in [
         ("password: ", "admin:1\r"),
         (

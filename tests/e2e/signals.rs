@@ -1,9 +1,8 @@
 //! How the server ends.
 
+use integration_tests::Server;
 use raw_peer::frame;
 use rustix::process::Signal;
-
-use crate::harness::Server;
 
 #[tokio::test]
 async fn a_signal_ends_everybody_in_order() {

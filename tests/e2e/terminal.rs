@@ -1,15 +1,14 @@
 //! The client at a terminal: what a person sees.
 
+use integration_tests::{Server, Terminal, client_binary};
 use rustix::process::Signal;
-
-use crate::harness::{CLIENT, Server, Terminal};
 
 const CREDENTIALS_PROMPT: &str = "please enter your username and password: ";
 const MESSAGE_PROMPT: &str = "please enter your context: ";
 
 /// A client that is logged in and waits for a message.
 async fn talking(server: &Server) -> Terminal {
-    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admin:123456\r").await;
     terminal.expect(MESSAGE_PROMPT.trim_end()).await;
@@ -19,7 +18,7 @@ async fn talking(server: &Server) -> Terminal {
 #[tokio::test]
 async fn the_dialogue_of_the_tutorial() {
     let server = Server::start().await;
-    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admin:1\r").await;
     terminal
@@ -56,7 +55,7 @@ async fn the_dialogue_of_the_tutorial() {
 #[tokio::test]
 async fn a_password_is_never_written_to_the_terminal() {
     let server = Server::start().await;
-    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     // Typed, corrected, moved about in, and pasted.
     terminal.type_text("admin:canary\x7f\x7fry").await;
@@ -86,7 +85,7 @@ async fn a_password_is_never_written_to_the_terminal() {
 #[tokio::test]
 async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
     let server = Server::start().await;
-    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal
         .type_text("admin:wrong\radmin:123456\rtyped ahead\r")
@@ -109,7 +108,7 @@ async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
 async fn what_is_typed_before_the_client_starts_is_not_lost() {
     let server = Server::start().await;
     let script = "read go; \"$0\" \"$1\"";
-    let mut terminal = Terminal::spawn("sh", &["-c", script, CLIENT, &server.url()]);
+    let mut terminal = Terminal::spawn("sh", &["-c", script, &client_binary(), &server.url()]);
     terminal
         .type_text("go\radmin:wrong\radmin:123456\rtyped ahead\rhalf a li")
         .await;
@@ -178,7 +177,7 @@ async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
 #[tokio::test]
 async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
     let server = Server::start().await;
-    let mut terminal = Terminal::spawn(CLIENT, &[&server.url()]);
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admi").await;
     terminal.expect("admi").await;
@@ -214,7 +213,7 @@ async fn the_terminal_is_restored_however_the_client_ends() {
     ] {
         let server = Server::start().await;
         let script = "stty -g; \"$0\" \"$1\"; echo; stty -g; echo done";
-        let mut terminal = Terminal::spawn("sh", &["-c", script, CLIENT, &server.url()]);
+        let mut terminal = Terminal::spawn("sh", &["-c", script, &client_binary(), &server.url()]);
         terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
         terminal.type_text(typed).await;
         if let Some(signal) = signal {

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{PATIENCE, end};
+use crate::{PATIENCE, end};
 
 const ROWS: NonZeroU16 = NonZeroU16::new(24).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
@@ -19,7 +19,8 @@ const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
 const CURSOR_QUERY: &[u8] = b"\x1b[6n";
 
 /// A process that runs at a terminal of its own.
-pub(crate) struct Terminal {
+#[expect(missing_debug_implementations, reason = "the screen has none")]
+pub struct Terminal {
     pty: Pty,
     child: Child,
     screen: vt100::Parser,
@@ -31,13 +32,13 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Starts a process at a terminal of 80 columns and 24 rows.
-    pub(crate) fn spawn(program: &str, arguments: &[&str]) -> Self {
+    pub fn spawn(program: &str, arguments: &[&str]) -> Self {
         let (pty, pts) = pty_process::open().expect("a terminal can be made");
         pty.resize(Size::new(ROWS.get(), COLUMNS.get()))
             .expect("it can be resized");
         let child = Command::new(program)
             .args(arguments)
-            .current_dir(super::root())
+            .current_dir(crate::root())
             .env("TERM", "xterm-256color")
             .kill_on_drop(true)
             .spawn(pts)
@@ -53,7 +54,7 @@ impl Terminal {
     }
 
     /// Types.
-    pub(crate) async fn type_text(&mut self, text: &str) {
+    pub async fn type_text(&mut self, text: &str) {
         self.pty
             .write_all(text.as_bytes())
             .await
@@ -61,13 +62,13 @@ impl Terminal {
     }
 
     /// Waits until the screen shows a text.
-    pub(crate) async fn expect(&mut self, text: &str) {
+    pub async fn expect(&mut self, text: &str) {
         self.expect_screen(&format!("{text:?}"), |screen| screen.contains(text))
             .await;
     }
 
     /// Waits until the screen is as it should be.
-    pub(crate) async fn expect_screen(&mut self, what: &str, is_met: impl Fn(&str) -> bool) {
+    pub async fn expect_screen(&mut self, what: &str, is_met: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_met(&self.contents()) {
             let read = timeout_at(deadline, self.read()).await;
@@ -77,7 +78,7 @@ impl Terminal {
     }
 
     /// Waits for the end of the process, and returns its exit code.
-    pub(crate) async fn finish(&mut self) -> Option<i32> {
+    pub async fn finish(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while timeout_at(deadline, self.read())
             .await
@@ -87,17 +88,17 @@ impl Terminal {
     }
 
     /// What the screen shows.
-    pub(crate) fn contents(&self) -> String {
+    pub fn contents(&self) -> String {
         self.screen.screen().contents()
     }
 
     /// Everything that was ever written to the terminal, shown or not.
-    pub(crate) fn written(&self) -> String {
+    pub fn written(&self) -> String {
         String::from_utf8_lossy(&self.written).into_owned()
     }
 
     /// Whether the terminal shows by itself what is typed.
-    pub(crate) fn echoes(&self) -> bool {
+    pub fn echoes(&self) -> bool {
         let modes = tcgetattr(&self.pty).expect("the terminal is there");
         modes.local_modes.contains(LocalModes::ECHO)
     }

@@ -12,14 +12,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PATIENCE, end, root, shipped};
-
-/// The binary under test.
-pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_e2e-ws-server");
+use crate::{PATIENCE, end, root, server_binary, shipped};
 
 /// A server process that listens on a free port. It is killed when this is dropped.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     log: Lines<BufReader<ChildStderr>>,
@@ -29,19 +28,19 @@ pub(crate) struct Server {
 
 impl Server {
     /// A server with the shipped configuration.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::spawn(Self::command(&shipped("server.toml")), None).await
     }
 
     /// A server with this configuration and the shipped accounts.
-    pub(crate) async fn with(configuration: &str) -> Self {
+    pub async fn with(configuration: &str) -> Self {
         let directory = Self::directory(configuration);
         let command = Self::command(&directory.path().join("server.toml"));
         Self::spawn(command, Some(directory)).await
     }
 
     /// A directory with this configuration and the shipped accounts in it.
-    pub(crate) fn directory(configuration: &str) -> TempDir {
+    pub fn directory(configuration: &str) -> TempDir {
         let directory = TempDir::new().expect("a directory can be made");
         fs::write(directory.path().join("server.toml"), configuration).expect("it can be written");
         fs::copy(
@@ -53,8 +52,8 @@ impl Server {
     }
 
     /// The command that starts a server with the configuration in a file, on a free port.
-    pub(crate) fn command(configuration: &Path) -> Command {
-        let mut command = Command::new(SERVER);
+    pub fn command(configuration: &Path) -> Command {
+        let mut command = Command::new(server_binary());
         command
             .arg("--config")
             .arg(configuration)
@@ -63,12 +62,12 @@ impl Server {
     }
 
     /// Starts a server and waits until it listens.
-    pub(crate) async fn spawn(command: Command, directory: Option<TempDir>) -> Self {
+    pub async fn spawn(command: Command, directory: Option<TempDir>) -> Self {
         Self::spawn_with_log(command, directory, "info").await
     }
 
     /// Starts a server whose log is as detailed as this, and waits until it listens.
-    pub(crate) async fn spawn_with_log(
+    pub async fn spawn_with_log(
         mut command: Command,
         directory: Option<TempDir>,
         detail: &str,
@@ -106,12 +105,12 @@ impl Server {
     }
 
     /// Its URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ws://{}", self.address)
     }
 
     /// A connection that has said nothing yet.
-    pub(crate) async fn connect(&self) -> RawPeer<TcpStream> {
+    pub async fn connect(&self) -> RawPeer<TcpStream> {
         RawPeer::new(
             TcpStream::connect(self.address)
                 .await
@@ -120,18 +119,18 @@ impl Server {
     }
 
     /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the server runs");
     }
 
     /// Its process id.
-    pub(crate) fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         let id = self.child.id().expect("the server runs");
         Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
     }
 
     /// How much processor time it has used so far.
-    pub(crate) fn processor_time(&self) -> Duration {
+    pub fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid().as_raw_nonzero()))
             .expect("the server runs on Linux");
         // User and system time are the 14th and 15th field; the second one, in brackets, may hold
@@ -147,7 +146,7 @@ impl Server {
     }
 
     /// Reads its log up to a line that holds this text.
-    pub(crate) async fn log_line(&mut self, text: &str) -> String {
+    pub async fn log_line(&mut self, text: &str) -> String {
         loop {
             let line = timeout(PATIENCE, self.log.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("{text:?} is logged in time"));
@@ -161,7 +160,7 @@ impl Server {
 
     /// Waits for its end, and returns its exit code, what else it said on stdout, and the rest of
     /// its log.
-    pub(crate) async fn finish(mut self) -> (Option<i32>, String, String) {
+    pub async fn finish(mut self) -> (Option<i32>, String, String) {
         let (mut stdout, mut log) = (String::new(), String::new());
         let read = async {
             let mut out = self.stdout.into_inner();

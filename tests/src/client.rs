@@ -8,36 +8,36 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PATIENCE, Server, root};
-
-/// The binary under test.
-pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_e2e-ws-client");
+use crate::{PATIENCE, Server, client_binary, root};
 
 /// What a process left behind.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: String,
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it said on stdout.
+    pub stdout: Vec<u8>,
+    /// What it said on stderr.
+    pub stderr: String,
 }
 
 impl Finished {
     /// What it said on stdout, as text.
     #[track_caller]
-    pub(crate) fn stdout(&self) -> &str {
+    pub fn stdout(&self) -> &str {
         std::str::from_utf8(&self.stdout).expect("stdout is text")
     }
 }
 
 /// The command that starts a client with these arguments, at the root of the workspace.
-pub(crate) fn client(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let mut command = Command::new(CLIENT);
+pub fn client(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(client_binary());
     command.args(arguments).current_dir(root());
     command
 }
 
 /// Starts a process whose standard streams are pipes.
-pub(crate) fn spawn(mut command: Command) -> Child {
+pub fn spawn(mut command: Command) -> Child {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -48,7 +48,7 @@ pub(crate) fn spawn(mut command: Command) -> Child {
 }
 
 /// Starts a client, and waits until it is logged in. Its stdin stays open.
-pub(crate) async fn talking(server: &mut Server) -> (Child, ChildStdin) {
+pub async fn talking(server: &mut Server) -> (Child, ChildStdin) {
     let mut child = spawn(client([server.url()]));
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin
@@ -60,7 +60,7 @@ pub(crate) async fn talking(server: &mut Server) -> (Child, ChildStdin) {
 }
 
 /// Runs a process to its end, with this on its stdin.
-pub(crate) async fn run(command: Command, stdin: impl AsRef<[u8]>) -> Finished {
+pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> Finished {
     let mut child = spawn(command);
     let mut input = child.stdin.take().expect("it is piped");
     let mut out = child.stdout.take().expect("it is piped");

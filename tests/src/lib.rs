@@ -1,0 +1,68 @@
+//! What the tests and benchmarks of this member spawn, and how they wait for it.
+//!
+//! Both binaries are built by cargo before whatever spawns them, on a fresh clone as well: the
+//! member has a copy of each, named `e2e-ws-server` and `e2e-ws-client`. It deliberately is no place
+//! for assertions about the product: those stand in the tests. Everything here panics, and says
+//! why, where a test has failed.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a test that has failed is told by a panic, everywhere"
+)]
+
+mod client;
+mod server;
+mod terminal;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use tokio::{process::Child, time::timeout};
+
+pub use self::{
+    client::{Finished, client, run, spawn, talking},
+    server::Server,
+    terminal::Terminal,
+};
+
+/// How long a test waits for what must come. It only bounds tests that fail.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The path of the server binary.
+pub fn server_binary() -> String {
+    binary("e2e-ws-server")
+}
+
+/// The path of the client binary.
+pub fn client_binary() -> String {
+    binary("e2e-ws-client")
+}
+
+/// The path of a binary of this member, which cargo tells to the tests and benchmarks that it runs.
+fn binary(name: &str) -> String {
+    std::env::var(format!("CARGO_BIN_EXE_{name}"))
+        .unwrap_or_else(|_| panic!("cargo tells where {name} is: run this by `cargo test`"))
+}
+
+/// The root of the workspace, where the README's commands are run.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the root is there")
+}
+
+/// A file of the shipped configuration.
+pub fn shipped(name: &str) -> PathBuf {
+    root().join("config").join(name)
+}
+
+/// Waits for the end of a process.
+pub async fn end(child: &mut Child) -> ExitStatus {
+    let end = timeout(PATIENCE, child.wait()).await;
+    end.expect("the process ends in time")
+        .expect("the process can be waited for")
+}
