@@ -12,6 +12,7 @@ mod pulse;
 mod rate;
 mod socket;
 mod transport;
+mod unread;
 
 use std::{
     future::{Future as _, poll_fn},

@@ -109,7 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// The next message. Pending also means: let others have their turn.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Ended>> {
-        let Poll::Ready(next) = self.websocket().poll_next_unpin(cx) else {
+        let next = self.websocket().poll_next_unpin(cx);
+        self.transport().settle();
+        let Poll::Ready(next) = next else {
             self.transport().begin_batch();
             return Poll::Pending;
         };

@@ -2,20 +2,18 @@
 //! written.
 
 use std::{
-    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frames::{Fault, FrameTracker};
-
-/// What one read may take from a socket. All connections of a thread read into the same piece of
-/// memory, so that an idle connection owns none of it.
-const SCRATCH_BYTES: usize = 256 * 1024;
+use super::{
+    frames::{Fault, FrameTracker},
+    unread::Unread,
+};
 
 /// How much is passed on before other tasks get their turn. Decoding what was read already is not
 /// counted by tokio's own budget. 128 KiB would cost a fifth more on messages of 1 MiB.
@@ -26,16 +24,11 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// without ever coming back to us.
 const BATCH_FRAMES: usize = 128;
 
-thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
-}
-
 /// The stream under a WebSocket.
 #[derive(Debug)]
 pub(crate) struct Transport<S> {
     io: S,
-    /// What was read and not yet passed on; it owns memory only while there is something in it.
-    leftovers: Bytes,
+    unread: Unread,
     frames: FrameTracker,
     /// How many bytes may still be passed on before the login; no bound after it.
     allowed: Option<usize>,
@@ -69,7 +62,7 @@ impl<S> Transport<S> {
     pub(crate) fn new(io: S, leftovers: Bytes, allowed: usize) -> Self {
         Self {
             io,
-            leftovers,
+            unread: Unread::Kept(leftovers),
             frames: FrameTracker::default(),
             allowed: Some(allowed),
             batch_bytes: BATCH_BYTES,
@@ -90,6 +83,11 @@ impl<S> Transport<S> {
         self.batch_frames = BATCH_FRAMES;
     }
 
+    /// Other connections of the thread may have their turn now.
+    pub(crate) fn settle(&mut self) {
+        self.unread.settle();
+    }
+
     /// How many bytes were read from the stream so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
@@ -103,15 +101,17 @@ impl<S> Transport<S> {
     /// Whether everything that came was passed on, and ended with a whole message that was not a
     /// Close frame.
     pub(crate) fn rests(&self) -> bool {
-        self.leftovers.is_empty() && self.frames.rests() && !self.frames.close_seen()
+        self.unread.is_empty() && self.frames.rests() && !self.frames.close_seen()
     }
 
-    /// Passes on the first bytes of a piece, as many as there is room for and as are allowed.
-    fn pass(&mut self, piece: &[u8], buf: &mut ReadBuf<'_>) -> Result<usize, Refused> {
+    /// Passes on the first bytes of what is unread, as many as there is room for and as are allowed.
+    /// What is refused stays unread, so that the boundaries can be followed on from it.
+    fn pass(&mut self, buf: &mut ReadBuf<'_>) -> Result<(), Refused> {
         let room = buf
             .remaining()
             .min(self.batch_bytes)
             .min(self.allowed.unwrap_or(usize::MAX));
+        let piece = self.unread.bytes();
         let piece = &piece[..piece.len().min(room)];
         let advance = self
             .frames
@@ -123,12 +123,13 @@ impl<S> Transport<S> {
             });
         }
         buf.put_slice(&piece[..advance.taken]);
+        self.unread.advance(advance.taken);
         if let Some(allowed) = &mut self.allowed {
             *allowed -= advance.taken;
         }
         self.batch_bytes -= advance.taken;
         self.batch_frames = self.batch_frames.saturating_sub(advance.frames);
-        Ok(advance.taken)
+        Ok(())
     }
 }
 
@@ -137,7 +138,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
     /// more. Cancel safe: nothing is lost that was not to be dropped.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.frames
-            .advance(&std::mem::take(&mut self.leftovers), None);
+            .advance(std::mem::take(&mut self.unread).bytes(), None);
         let mut dropped = 0;
         while !self.frames.close_seen() {
             if dropped > BATCH_BYTES {
@@ -166,39 +167,12 @@ impl<S: AsyncRead + Unpin> Transport<S> {
 
     /// Reads and drops what one read yields, and returns how much that was.
     fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-            self.frames.skip(buf.filled());
-            Poll::Ready(Ok(buf.filled().len()))
-        })
-    }
-
-    /// Reads as much as one read yields, passes on what there is room for, and keeps the rest.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            // Nothing is read that could not be passed on.
-            let most = self
-                .allowed
-                .map_or(SCRATCH_BYTES, |allowed| allowed.min(SCRATCH_BYTES));
-            if most == 0 {
-                return Poll::Ready(Err(io::Error::other(Refused::LoginTooBig)));
-            }
-            let mut read = ReadBuf::new(&mut scratch[..most]);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
-            let piece = read.filled();
-            if piece.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            self.received += piece.len() as u64;
-            let passed = self.pass(piece, buf);
-            // What was refused is kept, so that the boundaries can be followed on from it.
-            let rest = &piece[passed.unwrap_or(0)..];
-            if !rest.is_empty() {
-                self.leftovers = Bytes::copy_from_slice(rest);
-            }
-            Poll::Ready(passed.map(|_| ()).map_err(io::Error::other))
-        })
+        let filled = self.unread.poll_fill(cx, &mut self.io, usize::MAX);
+        let dropped = self.unread.bytes().len();
+        self.frames.skip(self.unread.bytes());
+        self.unread.advance(dropped);
+        self.unread.settle();
+        filled.map_ok(|()| dropped)
     }
 }
 
@@ -213,16 +187,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if this.leftovers.is_empty() {
-            return this.poll_fill(cx, buf);
+        if this.unread.is_empty() {
+            // Nothing is read that could not be passed on.
+            let most = this.allowed.unwrap_or(usize::MAX);
+            if most == 0 {
+                return Poll::Ready(Err(io::Error::other(Refused::LoginTooBig)));
+            }
+            ready!(this.unread.poll_fill(cx, &mut this.io, most))?;
+            if this.unread.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.received += this.unread.bytes().len() as u64;
         }
-        let mut leftovers = std::mem::take(&mut this.leftovers);
-        let passed = this.pass(&leftovers, buf);
-        leftovers.advance(passed.unwrap_or(0));
-        if !leftovers.is_empty() {
-            this.leftovers = leftovers;
-        }
-        Poll::Ready(passed.map(|_| ()).map_err(io::Error::other))
+        Poll::Ready(this.pass(buf).map_err(io::Error::other))
     }
 }
 
