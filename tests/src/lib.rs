@@ -11,6 +11,10 @@
 )]
 
 mod client;
+mod contender;
+mod load;
+mod processors;
+mod report;
 mod server;
 mod terminal;
 
@@ -24,6 +28,10 @@ use tokio::{process::Child, time::timeout};
 
 pub use self::{
     client::{Finished, client, run, spawn, talking},
+    contender::Contender,
+    load::{Load, Work},
+    processors::Processors,
+    report::Report,
     server::Server,
     terminal::Terminal,
 };
@@ -39,6 +47,11 @@ pub fn server_binary() -> String {
 /// The path of the client binary.
 pub fn client_binary() -> String {
     binary("e2e-ws-client")
+}
+
+/// The path of the server that the benchmarks compare ours with.
+pub fn plain_server_binary() -> String {
+    binary("plain-server")
 }
 
 /// The path of a binary of this member, which cargo tells to the tests and benchmarks that it runs.

@@ -1,0 +1,56 @@
+//! A server that is measured.
+
+use raw_peer::RawPeer;
+use tokio::{net::TcpStream, process::Command};
+
+use crate::{Processors, Server, plain_server_binary, server_binary, shipped};
+
+/// A server that is measured, and its name.
+#[derive(Debug)]
+pub struct Contender {
+    /// Who it is, in a table.
+    pub name: &'static str,
+    /// The process.
+    pub server: Server,
+}
+
+impl Contender {
+    /// Our server as it is shipped, on the processor for servers.
+    pub async fn ours(processors: Processors) -> Self {
+        let mut command = silent(server_binary());
+        command
+            .arg("--config")
+            .arg(shipped("server.toml"))
+            .args(["--listen", "127.0.0.1:0"]);
+        Self::start("ws-server", command, processors).await
+    }
+
+    /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.
+    pub async fn plain(processors: Processors) -> Self {
+        Self::start("plain", silent(plain_server_binary()), processors).await
+    }
+
+    /// A connection to it that is logged in.
+    pub async fn logged_in(&self) -> TcpStream {
+        let mut peer = self.server.connect().await;
+        peer.log_in().await;
+        let stream = RawPeer::into_inner(peer);
+        stream.set_nodelay(true).expect("it is a TCP socket");
+        stream
+    }
+
+    async fn start(name: &'static str, command: Command, processors: Processors) -> Self {
+        processors.use_that_of_the_server();
+        let server = Server::spawn(command, None).await;
+        processors.use_that_of_the_load();
+        Self { name, server }
+    }
+}
+
+/// The command that starts a server whose log goes nowhere: a reader would take processor time.
+fn silent(binary: String) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]);
+    command.arg(binary);
+    command
+}

@@ -1,0 +1,39 @@
+//! What a benchmark found, beside what it may find.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::process::ExitCode;
+
+/// Prints each value with its limit, and remembers whether one was beyond it.
+#[derive(Debug, Default)]
+pub struct Report {
+    is_beyond: bool,
+}
+
+impl Report {
+    /// A value that is to be small.
+    pub fn at_most(&mut self, what: &str, value: f64, limit: f64) {
+        self.line(what, value, "at most", limit, value <= limit);
+    }
+
+    /// A value that is to be great.
+    pub fn at_least(&mut self, what: &str, value: f64, limit: f64) {
+        self.line(what, value, "at least", limit, value >= limit);
+    }
+
+    /// What the benchmark ends with: failure if a value was beyond its limit.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_beyond {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+
+    /// A value that is no number is beyond every limit.
+    fn line(&mut self, what: &str, value: f64, bound: &str, limit: f64, is_within: bool) {
+        let verdict = if is_within { "ok" } else { "BEYOND ITS LIMIT" };
+        println!("{what}: {value:.3}, {bound} {limit}: {verdict}");
+        self.is_beyond |= !is_within;
+    }
+}
