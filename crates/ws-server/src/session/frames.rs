@@ -115,6 +115,11 @@ impl FrameTracker {
         self.header_len == 0 && self.left == 0 && !self.in_message
     }
 
+    /// How much of the frame in hand is still to come.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Whether a whole Close frame came by.
     pub(crate) fn close_seen(&self) -> bool {
         self.close == Close::All
@@ -171,6 +176,16 @@ impl FrameTracker {
             self.close = Close::All;
         }
     }
+}
+
+/// How many bytes follow the header that these bytes begin with, as [`length`] tells it.
+pub(crate) fn announced_by(bytes: &[u8]) -> Option<u64> {
+    let extended = match bytes.get(1)? & 0x7F {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    length(bytes.get(..2 + extended)?)
 }
 
 /// How many bytes follow a header, mask included; none while its length field is incomplete. A

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    frames::{Fault, FrameTracker},
+    frames::{Fault, FrameTracker, announced_by},
     unread::Unread,
 };
 
@@ -19,10 +19,29 @@ use super::{
 /// counted by tokio's own budget. 128 KiB would cost a fifth more on messages of 1 MiB.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// How much more is passed on to come to the end of a frame: what was read of it would be cold in
+/// the processor's memory when its turn comes again, which costs a tenth on messages of 1 MiB.
+const GRACE_BYTES: usize = 1024 * 1024;
+
 /// About how many frames are passed on before other tasks get their turn. It bounds what a flood of
 /// small messages costs the others, and of empty fragments, which the WebSocket library takes in
 /// without ever coming back to us.
 const BATCH_FRAMES: usize = 128;
+
+/// The longest header of a frame (RFC 6455 section 5.2).
+const MAX_HEADER_BYTES: usize = 14;
+
+/// Frames above this are long. To copy one costs more than to give the WebSocket other buffers.
+const LONG_FRAME_BYTES: u64 = 64 * 1024;
+
+/// What the buffers of a WebSocket are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frames {
+    /// Short ones, or none: the buffers take little memory, and frames are copied to them.
+    Short,
+    /// Long ones, which are read from the stream to the place where they are decoded.
+    Long,
+}
 
 /// The stream under a WebSocket.
 #[derive(Debug)]
@@ -30,8 +49,13 @@ pub(crate) struct Transport<S> {
     io: S,
     unread: Unread,
     frames: FrameTracker,
+    /// What the buffers of the WebSocket above are made for.
+    made_for: Frames,
+    /// What they should be made for, if that is something else: nothing is passed on before.
+    wanted: Option<Frames>,
     /// How many bytes may still be passed on before the login; no bound after it.
     allowed: Option<usize>,
+    /// How much may be passed on in this batch, grace included.
     batch_bytes: usize,
     batch_frames: usize,
     received: u64,
@@ -64,8 +88,10 @@ impl<S> Transport<S> {
             io,
             unread: Unread::Kept(leftovers),
             frames: FrameTracker::default(),
+            made_for: Frames::Short,
+            wanted: None,
             allowed: Some(allowed),
-            batch_bytes: BATCH_BYTES,
+            batch_bytes: BATCH_BYTES + GRACE_BYTES,
             batch_frames: BATCH_FRAMES,
             received: 0,
             written: 0,
@@ -79,13 +105,25 @@ impl<S> Transport<S> {
 
     /// Begins a new batch: the task had to wait, or others had their turn.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch_bytes = BATCH_BYTES;
+        self.batch_bytes = BATCH_BYTES + GRACE_BYTES;
         self.batch_frames = BATCH_FRAMES;
     }
 
     /// Other connections of the thread may have their turn now.
     pub(crate) fn settle(&mut self) {
         self.unread.settle();
+    }
+
+    /// What the WebSocket above should be made for before it reads on, if that is something else
+    /// than it is made for. It has decoded all that it was given.
+    pub(crate) fn wanted(&self) -> Option<Frames> {
+        self.wanted
+    }
+
+    /// The WebSocket above is made for these frames now.
+    pub(crate) fn set_made_for(&mut self, frames: Frames) {
+        self.made_for = frames;
+        self.wanted = None;
     }
 
     /// How many bytes were read from the stream so far.
@@ -104,12 +142,43 @@ impl<S> Transport<S> {
         self.unread.is_empty() && self.frames.rests() && !self.frames.close_seen()
     }
 
+    /// How much may be passed on now, before other tasks get their turn.
+    fn room_in_batch(&self) -> usize {
+        if self.batch_frames == 0 {
+            0
+        } else if self.batch_bytes > GRACE_BYTES {
+            self.batch_bytes
+        } else {
+            self.batch_bytes.min(self.left_of_frame())
+        }
+    }
+
+    /// How much of the frame in hand is still to come.
+    fn left_of_frame(&self) -> usize {
+        usize::try_from(self.frames.left()).unwrap_or(usize::MAX)
+    }
+
+    /// What the WebSocket above should be made for, if the next frame is one that it is not made
+    /// for. It can be changed only between messages, and holds none of the unread bytes then.
+    fn unfit_for(&self) -> Option<Frames> {
+        if self.allowed.is_some() || !self.frames.rests() {
+            return None;
+        }
+        let announced = announced_by(self.unread.bytes())?;
+        let frames = if announced > LONG_FRAME_BYTES {
+            Frames::Long
+        } else {
+            Frames::Short
+        };
+        (frames != self.made_for).then_some(frames)
+    }
+
     /// Passes on the first bytes of what is unread, as many as there is room for and as are allowed.
     /// What is refused stays unread, so that the boundaries can be followed on from it.
     fn pass(&mut self, buf: &mut ReadBuf<'_>) -> Result<(), Refused> {
         let room = buf
             .remaining()
-            .min(self.batch_bytes)
+            .min(self.room_in_batch())
             .min(self.allowed.unwrap_or(usize::MAX));
         let piece = self.unread.bytes();
         let piece = &piece[..piece.len().min(room)];
@@ -183,13 +252,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.batch_bytes == 0 || this.batch_frames == 0 {
+        if this.room_in_batch() == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         if this.unread.is_empty() {
+            if this.made_for == Frames::Long && this.frames.left() > 0 {
+                return this.poll_read_payload(cx, buf);
+            }
             // Nothing is read that could not be passed on.
-            let most = this.allowed.unwrap_or(usize::MAX);
+            let most = match this.made_for {
+                // What belongs to a long message is read later, to its place.
+                Frames::Long if this.frames.rests() => MAX_HEADER_BYTES,
+                Frames::Long | Frames::Short => this.allowed.unwrap_or(usize::MAX),
+            };
             if most == 0 {
                 return Poll::Ready(Err(io::Error::other(Refused::LoginTooBig)));
             }
@@ -199,7 +275,33 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             }
             this.received += this.unread.bytes().len() as u64;
         }
+        this.wanted = this.unfit_for();
+        if this.wanted.is_some() {
+            return Poll::Pending;
+        }
         Poll::Ready(this.pass(buf).map_err(io::Error::other))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Transport<S> {
+    /// Reads what is left of the frame in hand, or some of it, to where it is decoded.
+    fn poll_read_payload(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = self
+            .left_of_frame()
+            .min(self.room_in_batch())
+            .min(buf.remaining());
+        let mut payload = ReadBuf::new(buf.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut payload))?;
+        let read = payload.filled().len();
+        self.frames.skip(payload.filled());
+        self.received += read as u64;
+        self.batch_bytes -= read;
+        buf.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -229,9 +331,28 @@ mod tests {
 
     use bytes::Bytes;
     use futures::{FutureExt as _, future::poll_fn};
-    use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
 
-    use super::{BATCH_FRAMES, Refused, Transport};
+    use super::{BATCH_BYTES, BATCH_FRAMES, Frames, GRACE_BYTES, Refused, Transport};
+
+    /// A masked binary frame of this many zeros, masked with zeros.
+    fn frame(payload: usize) -> Vec<u8> {
+        let mut frame = b"\x82\xff".to_vec();
+        frame.extend((payload as u64).to_be_bytes());
+        frame.resize(frame.len() + 4 + payload, 0);
+        frame
+    }
+
+    /// What one read yields that has room for this much; nothing if it is pending.
+    fn read_now<S: AsyncRead + Unpin>(
+        transport: &mut Transport<S>,
+        room: usize,
+    ) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; room];
+        let read = transport.read(&mut bytes).now_or_never()?.unwrap();
+        bytes.truncate(read);
+        Some(bytes)
+    }
 
     #[tokio::test]
     async fn what_came_with_the_head_is_read_first() {
@@ -281,13 +402,15 @@ mod tests {
         let (mut peer, io) = duplex(1 << 21);
         let mut transport = Transport::new(io, Bytes::new(), 100);
         transport.lift_login_bound();
-        let mut frame = b"\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0".to_vec();
-        frame.resize(frame.len() + (1 << 20), 0);
+        let frame = frame(1 << 20);
         peer.write_all(&frame).await.unwrap();
         drop(peer);
         let mut all = Vec::new();
-        while transport.read_buf(&mut all).await.unwrap() > 0 {
-            transport.begin_batch();
+        while all.len() < frame.len() {
+            match read_now(&mut transport, 100_000) {
+                Some(bytes) => all.extend(bytes),
+                None => transport.set_made_for(transport.wanted().unwrap()),
+            }
         }
         assert_eq!(all.len(), frame.len());
     }
@@ -321,6 +444,81 @@ mod tests {
         // A piece of 100 frames is passed on whole, so that a batch has 200 of them.
         assert_eq!(BATCH_FRAMES.div_ceil(100), 2);
         assert_eq!(yields, 10_000 / 200 - 1);
+    }
+
+    #[tokio::test]
+    async fn other_buffers_are_wanted_for_a_long_frame_and_again_after_it() {
+        let (mut peer, io) = duplex(1 << 20);
+        let mut transport = Transport::new(io, Bytes::new(), 0);
+        transport.lift_login_bound();
+        let (short, long) = (frame(100), frame(200_000));
+        peer.write_all(&[&short[..], &long, &long, &short].concat())
+            .await
+            .unwrap();
+        assert_eq!(read_now(&mut transport, short.len()), Some(short.clone()));
+        assert_eq!(read_now(&mut transport, 1024), None);
+        assert_eq!(transport.wanted(), Some(Frames::Long));
+        assert_eq!(
+            read_now(&mut transport, 1024),
+            None,
+            "for as long as it takes"
+        );
+        transport.set_made_for(Frames::Long);
+        let mut passed = Vec::new();
+        while let Some(bytes) = read_now(&mut transport, 150_000) {
+            passed.extend(bytes);
+        }
+        assert!(passed == [&long[..], &long].concat(), "both came whole");
+        assert_eq!(transport.wanted(), Some(Frames::Short));
+        assert!(
+            transport.unread.bytes().len() <= super::MAX_HEADER_BYTES,
+            "what is behind a long frame stays where it is"
+        );
+        transport.set_made_for(Frames::Short);
+        let mut last = read_now(&mut transport, 1024).unwrap();
+        last.extend(read_now(&mut transport, 1024).unwrap());
+        assert_eq!(last, short);
+        assert_eq!(transport.wanted(), None);
+        assert_eq!(transport.received(), 2 * (short.len() + long.len()) as u64);
+    }
+
+    #[tokio::test]
+    async fn buffers_are_not_changed_within_a_message() {
+        let (mut peer, io) = duplex(1 << 20);
+        let mut transport = Transport::new(io, Bytes::new(), 0);
+        transport.lift_login_bound();
+        let mut long = frame(200_000);
+        long[0] = 0x80;
+        peer.write_all(&[&b"\x02\x80\0\0\0\0"[..], &long].concat())
+            .await
+            .unwrap();
+        let mut passed = 0;
+        while passed < 6 + long.len() {
+            passed += read_now(&mut transport, 1024).unwrap().len();
+            assert_eq!(transport.wanted(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_with_a_frame_if_that_is_near() {
+        for (payload, yields_after) in [
+            (BATCH_BYTES, 14 + BATCH_BYTES),
+            (BATCH_BYTES / 2, 2 * (14 + BATCH_BYTES / 2)),
+            (4 * BATCH_BYTES, BATCH_BYTES + GRACE_BYTES),
+        ] {
+            let (mut peer, io) = duplex(1 << 24);
+            let mut transport = Transport::new(io, Bytes::new(), 0);
+            transport.lift_login_bound();
+            peer.write_all(&frame(payload).repeat(1 + (1 << 22) / payload))
+                .await
+                .unwrap();
+            transport.set_made_for(Frames::Long);
+            let mut passed = 0;
+            while let Some(bytes) = read_now(&mut transport, 100_000) {
+                passed += bytes.len();
+            }
+            assert_eq!(passed, yields_after, "frames of {payload}");
+        }
     }
 
     #[tokio::test]
