@@ -18,7 +18,8 @@ const MAX_MESSAGE_BYTES: usize = 1 << 30;
 pub struct Limits {
     /// From the beginning of a connection to the end of its HTTP exchange.
     pub handshake_deadline: Duration,
-    /// After how much silence a session is pinged; never, if there is none.
+    /// After how much silence a session is pinged, at the latest after twice as much; never, if
+    /// there is none.
     pub ping_interval: Option<Duration>,
     /// How long a peer may send nothing at all after a ping.
     pub ping_timeout: Duration,

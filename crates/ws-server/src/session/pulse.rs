@@ -144,16 +144,20 @@ impl Pulse {
 
     /// When the next tick is to come.
     pub(crate) fn next_tick(&self, now: Instant, limits: &Limits) -> Instant {
-        let life = match self.pinged_at {
-            Some(at) => Some(at + limits.ping_timeout),
-            None => limits
-                .ping_interval
-                .map(|interval| self.heard_at + interval),
-        };
+        let silent_since = self.pinged_at.unwrap_or(self.heard_at);
+        let silence = limits
+            .ping_interval
+            .map(|interval| silent_since + interval)
+            // A ping that is not answered yet is followed by the end, and by no second one.
+            .filter(|&at| self.pinged_at.is_none() || at > now);
+        let death = self.pinged_at.map(|at| at + limits.ping_timeout);
         let write = self.stalled.map(|(since, _)| since + limits.write_deadline);
         let idle = limits.idle_timeout.map(|idle| self.talked_at + idle);
         let give_back = self.grown.then(|| now + GIVE_BACK_AFTER);
-        let next = [life, write, idle, give_back].into_iter().flatten().min();
+        let next = [silence, death, write, idle, give_back]
+            .into_iter()
+            .flatten()
+            .min();
         next.unwrap_or_else(|| now + FAR)
     }
 }
@@ -204,6 +208,31 @@ mod tests {
             pulse.next_tick(start + seconds(30), &limits),
             start + seconds(50)
         );
+    }
+
+    #[test]
+    fn a_long_time_to_answer_does_not_put_the_next_ping_off() {
+        let limits = Limits {
+            ping_timeout: seconds(300),
+            ..limits()
+        };
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start, 0);
+        let (pinged, looked) = (start + seconds(20), start + seconds(40));
+        assert_eq!(pulse.tick(pinged, 0, 0, &limits), Due::Ping);
+        assert_eq!(pulse.next_tick(pinged, &limits), looked);
+        // Answered: it is pinged again after the next silence.
+        assert_eq!(pulse.tick(looked, 1, 0, &limits), Due::Nothing);
+        assert_eq!(pulse.next_tick(looked, &limits), start + seconds(60));
+        assert_eq!(pulse.tick(start + seconds(60), 1, 0, &limits), Due::Ping);
+        // Not answered: it has the time that it was given.
+        let looked = start + seconds(80);
+        assert_eq!(pulse.next_tick(start + seconds(60), &limits), looked);
+        assert_eq!(pulse.tick(looked, 1, 0, &limits), Due::Nothing);
+        let late = start + seconds(360);
+        assert_eq!(pulse.next_tick(looked, &limits), late);
+        let end = Due::End(CloseReason::KeepaliveTimeout);
+        assert_eq!(pulse.tick(late, 1, 0, &limits), end);
     }
 
     #[test]
