@@ -13,6 +13,7 @@
 mod client;
 mod contender;
 mod load;
+mod peers;
 mod processors;
 mod report;
 mod server;
@@ -30,6 +31,7 @@ pub use self::{
     client::{Finished, client, run, spawn, talking},
     contender::Contender,
     load::{Load, Work},
+    peers::peer,
     processors::Processors,
     report::Report,
     server::Server,
