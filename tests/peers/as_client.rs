@@ -1,0 +1,131 @@
+//! What somebody else's client does with `ws-server`.
+
+use integration_tests::Server;
+use rustix::process::Signal;
+
+use crate::puppet::{Event, Library, Puppet, SORRY, closed, congratulation, text};
+
+pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
+    let mut server = Server::start().await;
+    let mut peer = Puppet::connected(library, &server.url()).await;
+    peer.text("admin:1").await;
+    assert_eq!(peer.event().await, text(SORRY));
+    peer.text("admin:123456").await;
+    assert_eq!(peer.event().await, congratulation());
+    peer.text("hello").await;
+    assert_eq!(peer.event().await, text("your submit context: hello"));
+    peer.close(1000, "user exit").await;
+    assert_eq!(peer.event().await, closed(1000, "user exit"));
+    peer.finish().await;
+    let ended = server.log_line("session ended").await;
+    assert!(
+        ended.contains("cause=closed by the peer: user exit code=1000"),
+        "{ended}"
+    );
+    assert!(ended.contains("messages_in=1 "), "{ended}");
+}
+
+pub(crate) async fn a_text_of_one_mebibyte_comes_back_whole(library: Library) {
+    let server = Server::start().await;
+    let mut peer = Puppet::logged_in(library, &server.url()).await;
+    let sent = mebibyte();
+    peer.text(&sent).await;
+    let received = peer.next_text().await;
+    assert!(received == format!("your submit context: {sent}"));
+    peer.close(1000, "").await;
+    assert_eq!(peer.event().await, closed(1000, ""));
+    peer.finish().await;
+}
+
+pub(crate) async fn binary_comes_back_as_it_went(library: Library) {
+    let server = Server::start().await;
+    let mut peer = Puppet::logged_in(library, &server.url()).await;
+    let every_byte: Vec<u8> = (0..=u8::MAX).collect();
+    // Each way to write a length, and no length at all.
+    for bytes in [
+        &[],
+        &every_byte[..100],
+        &every_byte,
+        &every_byte.repeat(300),
+    ] {
+        peer.binary(bytes).await;
+        assert!(peer.event().await == Event::Binary(bytes.to_vec()));
+    }
+    peer.close(1000, "").await;
+    assert_eq!(peer.event().await, closed(1000, ""));
+    peer.finish().await;
+}
+
+pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(library: Library) {
+    let mut server = Server::start().await;
+    let mut peer = Puppet::logged_in(library, &server.url()).await;
+    for index in 0..500 {
+        peer.text(&format!("message {index}")).await;
+    }
+    for index in 0..500 {
+        let answer = format!("your submit context: message {index}");
+        assert_eq!(peer.event().await, Event::Text(answer));
+    }
+    peer.close(1000, "").await;
+    assert_eq!(peer.event().await, closed(1000, ""));
+    peer.finish().await;
+    let ended = server.log_line("session ended").await;
+    assert!(ended.contains("messages_in=500 "), "{ended}");
+}
+
+pub(crate) async fn a_server_that_stops_says_so_to_whoever_talks(library: Library) {
+    let server = Server::start().await;
+    let peer = Puppet::logged_in(library, &server.url()).await;
+    sees_the_end(server, peer).await;
+}
+
+pub(crate) async fn a_server_that_stops_says_so_to_whoever_is_not_logged_in(library: Library) {
+    let server = Server::start().await;
+    let peer = Puppet::connected(library, &server.url()).await;
+    sees_the_end(server, peer).await;
+}
+
+pub(crate) async fn too_many_wrong_logins_are_seen_as_the_cause(library: Library) {
+    let server = Server::start().await;
+    let mut peer = Puppet::connected(library, &server.url()).await;
+    for _ in 0..6 {
+        peer.text("admin:1").await;
+        assert_eq!(peer.event().await, text(SORRY));
+    }
+    assert_eq!(peer.event().await, closed(3000, "too many wrong logins"));
+    peer.finish().await;
+}
+
+pub(crate) async fn a_message_that_is_too_big_is_seen_as_the_cause(library: Library) {
+    let server = Server::start().await;
+    let mut peer = Puppet::logged_in(library, &server.url()).await;
+    // Most of it is still to be sent when the server has seen enough.
+    peer.text(&mebibyte().repeat(8)).await;
+    assert_eq!(peer.event().await, closed(1009, "message too big"));
+    peer.finish().await;
+}
+
+pub(crate) async fn a_refused_handshake_is_seen_with_its_status(library: Library) {
+    let server = Server::start().await;
+    let mut peer = Puppet::client(library, &format!("{}/nowhere", server.url()));
+    assert_eq!(peer.event().await, Event::Refused(404));
+    peer.finish().await;
+}
+
+/// The server is stopped, which the peer sees, and waits for no deadline.
+async fn sees_the_end(server: Server, mut peer: Puppet) {
+    server.signal(Signal::TERM);
+    let end = closed(1001, "server is shutting down");
+    assert_eq!(peer.event().await, end);
+    peer.finish().await;
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("cut off"), "{log}");
+}
+
+/// A text that is exactly as long as the longest message.
+fn mebibyte() -> String {
+    let text = "0123456789abcdef".repeat(1_048_576 / 16);
+    assert_eq!(text.len(), 1_048_576);
+    text
+}

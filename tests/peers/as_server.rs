@@ -1,0 +1,162 @@
+//! What `ws-client` does in a pipe with somebody else's server.
+
+use integration_tests::{PATIENCE, client, end, run, spawn};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    time::timeout,
+};
+
+use crate::puppet::{CONGRATULATION, Event, Library, Puppet, SORRY, closed, text};
+
+pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    let client = run(client([url]), "admin:1\nadmin:123456\nhello\nexit\n");
+    let serve = async {
+        assert_eq!(peer.event().await, Event::Opened);
+        assert_eq!(peer.event().await, text("admin:1"));
+        peer.text(SORRY).await;
+        assert_eq!(peer.event().await, text("admin:123456"));
+        peer.text(CONGRATULATION).await;
+        assert_eq!(peer.event().await, text("hello"));
+        peer.text("your submit context: hello").await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(
+        finished.stderr,
+        "sorry, the username or password is wrong, please submit again\n\
+         congratulation, you have connect with server\n\
+         now, you can do something else\n\
+         you have enter \"exit\", goodbye\n"
+    );
+}
+
+pub(crate) async fn a_line_of_one_mebibyte_is_sent_and_printed_whole(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    let line = "0123456789abcdef".repeat(1_048_576 / 16);
+    assert_eq!(line.len(), 1_048_576);
+    let answer = format!("your submit context: {line}");
+    let client = run(client([url]), format!("admin:123456\n{line}\n"));
+    let serve = async {
+        peer.let_in().await;
+        assert!(peer.next_text().await == line);
+        peer.text(&answer).await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout() == answer + "\n");
+}
+
+pub(crate) async fn binary_is_printed_as_raw_bytes(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    let bytes: Vec<u8> = (0..=u8::MAX).collect();
+    let client = run(client([url]), "admin:123456\nwhat have you got?\n");
+    let serve = async {
+        peer.let_in().await;
+        assert_eq!(peer.event().await, text("what have you got?"));
+        peer.binary(&bytes).await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.stdout, [&bytes[..], b"\n"].concat());
+}
+
+pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    let lines = |start: &str| -> Vec<String> {
+        (0..500)
+            .map(|index| format!("{start}line {index}"))
+            .collect()
+    };
+    let (lines, answers) = (lines(""), lines("your submit context: "));
+    let client = run(
+        client([url]),
+        format!("admin:123456\n{}\n", lines.join("\n")),
+    );
+    let serve = async {
+        peer.let_in().await;
+        // No answer goes out before all lines have come.
+        for line in &lines {
+            assert_eq!(&peer.next_text().await, line);
+        }
+        for answer in &answers {
+            peer.text(answer).await;
+        }
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout() == answers.join("\n") + "\n");
+}
+
+/// The server takes its time: each answer goes out when the one before it has been printed, long
+/// after the input has ended.
+pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    // However slow this machine is: it must not be silence that ends the connection.
+    let mut client = spawn(client([url.as_str(), "--linger", "1h"]));
+    let mut stdin = client.stdin.take().unwrap();
+    let mut stdout = BufReader::new(client.stdout.take().unwrap()).lines();
+    stdin
+        .write_all(b"admin:123456\none\ntwo\nthree\nfour\nfive")
+        .await
+        .unwrap();
+    drop(stdin);
+    peer.let_in().await;
+    let lines = ["one", "two", "three", "four", "five"];
+    for line in lines {
+        assert_eq!(peer.event().await, text(line));
+    }
+    for line in lines {
+        let answer = format!("your submit context: {line}");
+        peer.text(&answer).await;
+        let printed = timeout(PATIENCE, stdout.next_line()).await.unwrap();
+        assert_eq!(printed.unwrap(), Some(answer));
+    }
+    assert_eq!(peer.event().await, closed(1000, "user exit"));
+    peer.finish().await;
+    assert_eq!(end(&mut client).await.code(), Some(0));
+    assert_eq!(stdout.next_line().await.unwrap(), None);
+}
+
+pub(crate) async fn the_end_of_the_input_is_seen_as_a_normal_end(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    let client = run(client([url]), "admin:123456\n");
+    let serve = async {
+        peer.let_in().await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.stdout(), "");
+}
+
+pub(crate) async fn a_server_that_fails_is_reported_with_its_code_and_reason(library: Library) {
+    let (mut peer, url) = Puppet::server(library).await;
+    let client = run(client([url]), "admin:123456\nhello\n");
+    let serve = async {
+        peer.let_in().await;
+        assert_eq!(peer.event().await, text("hello"));
+        peer.close(1011, "out of paper").await;
+        assert_eq!(peer.event().await, closed(1011, "out of paper"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(8), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+    assert!(finished.stderr.contains("1011"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("out of paper"),
+        "{}",
+        finished.stderr
+    );
+}

@@ -1,0 +1,90 @@
+"""A client or a server made of the asyncio APIs of the Python library `websockets`.
+
+    asyncio_peer.py newest|legacy client URL
+    asyncio_peer.py newest|legacy server
+
+Each line of its input is something to do, each line of its output something that happened, both in
+JSON; see puppet.rs. It ends when the connection does.
+"""
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+API, ROLE, *URL = sys.argv[1:]
+if API == "newest":
+    from websockets.asyncio.client import connect
+    from websockets.asyncio.server import serve
+else:
+    from websockets.legacy.client import connect
+    from websockets.legacy.server import serve
+
+# The longest message and the longest line; an answer to 1 MiB is longer than what `websockets`
+# takes by itself.
+LIMIT = 16 * 1024 * 1024
+
+
+def tell(event):
+    print(json.dumps(event), flush=True)
+
+
+async def obey(connection):
+    lines = asyncio.StreamReader(limit=LIMIT)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    with suppress(ConnectionClosed):
+        async for line in lines:
+            [(deed, value)] = json.loads(line).items()
+            if deed == "text":
+                await connection.send(value)
+            elif deed == "binary":
+                await connection.send(bytes(value))
+            elif deed == "close":
+                await connection.close(*value)
+
+
+async def converse(connection):
+    tell("opened")
+    obeying = asyncio.create_task(obey(connection))
+    try:
+        while True:
+            message = await connection.recv()
+            if isinstance(message, str):
+                tell({"text": message})
+            else:
+                tell({"binary": list(message)})
+    except ConnectionClosed as closed:
+        tell({"closed": [closed.rcvd.code, closed.rcvd.reason] if closed.rcvd else [1006, ""]})
+    if obeying.done():
+        obeying.result()
+    obeying.cancel()
+
+
+async def client(url):
+    try:
+        connection = await connect(url, max_size=LIMIT)
+    except InvalidHandshake as refusal:
+        response = refusal if API == "legacy" else refusal.response
+        tell({"refused": response.status_code})
+    else:
+        await converse(connection)
+
+
+async def server():
+    over = asyncio.get_running_loop().create_future()
+
+    async def handle(connection):
+        await converse(connection)
+        over.set_result(None)
+
+    async with serve(handle, "127.0.0.1", 0, max_size=LIMIT) as listening:
+        host, port = listening.sockets[0].getsockname()
+        tell({"listening": f"ws://{host}:{port}"})
+        await over
+
+
+asyncio.run({"client": client, "server": server}[ROLE](*URL))

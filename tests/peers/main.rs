@@ -1,0 +1,92 @@
+//! Both binaries with WebSocket programs that others wrote: Python's `websockets`, Node's `ws`,
+//! `websocat`, `wscat`, and nginx between client and server.
+//!
+//! `.ci/peers` installs them. What is done with a library stands once, in [`as_client`] and
+//! [`as_server`], and is a test for each library; all tests of one are run by
+//! `cargo test -p integration-tests --test peers -- --ignored python_newest::`.
+
+#[cfg(test)]
+mod as_client;
+#[cfg(test)]
+mod as_server;
+#[cfg(test)]
+mod nginx;
+#[cfg(test)]
+mod puppet;
+#[cfg(test)]
+mod websocat;
+#[cfg(test)]
+mod wscat;
+
+/// Makes a test of each case, for one library.
+#[cfg(test)]
+macro_rules! tests_of {
+    ($library:expr, $cases:ident: $($case:ident)+) => {
+        mod $cases {
+            $(
+                #[tokio::test]
+                #[ignore = "needs the peers of .ci/peers"]
+                async fn $case() {
+                    crate::$cases::$case($library).await;
+                }
+            )+
+        }
+    };
+}
+
+/// Tests of a library as client of `ws-server`.
+#[cfg(test)]
+macro_rules! as_client {
+    ($library:expr) => {
+        tests_of! { $library, as_client:
+            the_dialogue_of_the_tutorial
+            a_text_of_one_mebibyte_comes_back_whole
+            binary_comes_back_as_it_went
+            five_hundred_messages_in_flight_are_answered_in_order
+            a_server_that_stops_says_so_to_whoever_talks
+            a_server_that_stops_says_so_to_whoever_is_not_logged_in
+            too_many_wrong_logins_are_seen_as_the_cause
+            a_message_that_is_too_big_is_seen_as_the_cause
+            a_refused_handshake_is_seen_with_its_status
+        }
+    };
+}
+
+/// Tests of a library as server for `ws-client`.
+#[cfg(test)]
+macro_rules! as_server {
+    ($library:expr) => {
+        tests_of! { $library, as_server:
+            the_dialogue_of_the_tutorial
+            a_line_of_one_mebibyte_is_sent_and_printed_whole
+            binary_is_printed_as_raw_bytes
+            five_hundred_lines_in_flight_are_printed_in_order
+            answers_in_flight_at_the_end_of_the_input_are_all_printed
+            the_end_of_the_input_is_seen_as_a_normal_end
+            a_server_that_fails_is_reported_with_its_code_and_reason
+        }
+    };
+}
+
+#[cfg(test)]
+mod python_newest {
+    as_client! { crate::puppet::Library::PythonNewest }
+    as_server! { crate::puppet::Library::PythonNewest }
+}
+
+#[cfg(test)]
+mod python_newest_sync {
+    as_client! { crate::puppet::Library::PythonNewestSync }
+}
+
+#[cfg(test)]
+mod python_legacy {
+    as_client! { crate::puppet::Library::PythonLegacy }
+    as_server! { crate::puppet::Library::PythonLegacy }
+}
+
+#[cfg(test)]
+mod node_ws {
+    as_client! { crate::puppet::Library::NodeWs }
+    as_server! { crate::puppet::Library::NodeWs }
+}

@@ -1,0 +1,256 @@
+//! nginx between a client and `ws-server`.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
+    process::Stdio,
+};
+
+use integration_tests::{PATIENCE, Server, client, peer, run, spawn};
+use raw_peer::{HANDSHAKE, RawPeer, frame};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::{TcpSocket, TcpStream},
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+
+use crate::puppet::{Library, Puppet, SORRY, closed, congratulation, text};
+
+/// An nginx that passes on what comes to it. It ends when this is dropped.
+#[derive(Debug)]
+struct Proxy {
+    address: SocketAddr,
+    child: Child,
+    /// What nginx says must have somewhere to go.
+    _log: Lines<BufReader<ChildStderr>>,
+    /// Everything that it writes.
+    _directory: TempDir,
+}
+
+impl Proxy {
+    /// One in front of a server.
+    async fn before(server: SocketAddr) -> Self {
+        Self::with_patience(server, "1h").await
+    }
+
+    /// One that gives up a connection on which the server is silent for this long.
+    async fn with_patience(server: SocketAddr, patience: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let directory = TempDir::new().unwrap();
+        let configuration = include_str!("nginx.conf")
+            .replace("@PROXY@", &address.to_string())
+            .replace("@SERVER@", &server.to_string())
+            .replace("@PATIENCE@", patience);
+        let file = directory.path().join("nginx.conf");
+        fs::write(&file, configuration).unwrap();
+        let mut child = Command::new(peer("nginx/usr/sbin/nginx"))
+            .args(["-e", "stderr", "-p"])
+            .arg(directory.path())
+            .arg("-c")
+            .arg(file)
+            // nginx cannot say which port it took. So it is handed one that listens already, as
+            // one nginx hands its sockets to the next when it is upgraded.
+            .env("NGINX", "0;")
+            .stdin(OwnedFd::from(listener))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.contains("start worker process") {
+            let line = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap();
+            said += &line.unwrap_or_else(|| panic!("nginx does not start: {said}"));
+        }
+        Self {
+            address,
+            child,
+            _log: log,
+            _directory: directory,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    async fn connect(&self) -> RawPeer<TcpStream> {
+        RawPeer::new(TcpStream::connect(self.address).await.unwrap())
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Killed, it would leave its worker behind. If it is gone already, so is its worker.
+        if let Some(id) = self.child.id() {
+            let pid = Pid::from_raw(id.cast_signed()).expect("a process id is not zero");
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn the_dialogue_of_the_tutorial_goes_through() {
+    let mut server = Server::start().await;
+    let proxy = Proxy::before(server.address).await;
+    let finished = run(
+        client([proxy.url()]),
+        "admin:1\nadmin:123456\nhello\nexit\n",
+    )
+    .await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(
+        finished.stderr,
+        "sorry, the username or password is wrong, please submit again\n\
+         congratulation, you have connect with server\n\
+         now, you can do something else\n\
+         you have enter \"exit\", goodbye\n"
+    );
+    let ended = server.log_line("session ended").await;
+    assert!(
+        ended.contains("cause=closed by the peer: user exit code=1000"),
+        "{ended}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_client_that_others_wrote_talks_through_it() {
+    for library in [Library::PythonNewest, Library::NodeWs] {
+        let server = Server::start().await;
+        let proxy = Proxy::before(server.address).await;
+        let mut peer = Puppet::connected(library, &proxy.url()).await;
+        peer.text("admin:1").await;
+        assert_eq!(peer.event().await, text(SORRY));
+        peer.text("admin:123456").await;
+        assert_eq!(peer.event().await, congratulation());
+        peer.text("hello").await;
+        assert_eq!(peer.event().await, text("your submit context: hello"));
+        peer.close(1000, "user exit").await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_message_of_one_mebibyte_goes_through() {
+    let server = Server::start().await;
+    let proxy = Proxy::before(server.address).await;
+    let line = "0123456789abcdef".repeat(1_048_576 / 16);
+    assert_eq!(line.len(), 1_048_576);
+    let finished = run(client([proxy.url()]), format!("admin:123456\n{line}\n")).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout() == format!("your submit context: {line}\n"));
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_server_that_drains_ends_its_sessions_and_is_given_no_more() {
+    let mut server =
+        Server::with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"").await;
+    let proxy = Proxy::before(server.address).await;
+    let mut session = proxy.connect().await;
+    session.log_in().await;
+    server.signal(Signal::TERM);
+    server.log_line("ending all connections").await;
+    let end = (1001, "server is shutting down".to_owned());
+    assert_eq!(session.close().await, end);
+    // The session does not answer, so that the server is still there.
+    let finished = run(client([proxy.url()]), "admin:123456\n").await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert!(finished.stderr.contains("502"), "{}", finished.stderr);
+    session.send(frame::close(1001, "")).await;
+    session.end().await;
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_server_that_is_absent_is_reported() {
+    // A port that is taken, so that nobody else gets it, and not listened on.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let proxy = Proxy::before(socket.local_addr().unwrap()).await;
+    let finished = run(client([proxy.url()]), "admin:123456\n").await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert!(finished.stderr.contains("502"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_server_that_is_full_says_when_to_come_again() {
+    let server = Server::with("[limits]\nmax_connections = 1").await;
+    let proxy = Proxy::before(server.address).await;
+    let mut session = proxy.connect().await;
+    session.log_in().await;
+    let mut refused = proxy.connect().await;
+    refused.send(HANDSHAKE).await;
+    let head = refused.head().await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.to_lowercase().contains("\r\nretry-after: "), "{head}");
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_server_that_is_killed_is_seen_as_lost() {
+    let mut server = Server::start().await;
+    let proxy = Proxy::before(server.address).await;
+    let mut client = spawn(client([proxy.url()]));
+    let mut stdin = client.stdin.take().unwrap();
+    stdin.write_all(b"admin:123456\n").await.unwrap();
+    server.log_line("session opened").await;
+    server.signal(Signal::KILL);
+    let output = timeout(PATIENCE, client.wait_with_output()).await.unwrap();
+    let output = output.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(8), "{stderr}");
+    assert!(stderr.contains("the connection was lost"), "{stderr}");
+}
+
+/// What a browser says about itself passes through, and so does the host that it asked for.
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn pages_of_its_own_host_may_connect_and_no_others() {
+    let server = Server::start().await;
+    let proxy = Proxy::before(server.address).await;
+    for (origin, answer) in [
+        ("http://example.org", "HTTP/1.1 101 "),
+        ("https://example.org", "HTTP/1.1 101 "),
+        ("https://example.com", "HTTP/1.1 403 "),
+    ] {
+        let fields = format!("Host: example.org\r\nOrigin: {origin}\r\n");
+        let mut page = proxy.connect().await;
+        page.send(HANDSHAKE.replace("Host: localhost\r\n", &fields))
+            .await;
+        let head = page.head().await;
+        assert!(head.starts_with(answer), "{origin}: {head}");
+    }
+}
+
+/// A proxy gives up what is silent. The server's pings keep that from happening, however long their
+/// answers may take.
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_quiet_session_outlives_its_patience() {
+    let server = Server::with("[limits]\nping_interval = \"100ms\"").await;
+    let proxy = Proxy::with_patience(server.address, "2s").await;
+    let mut session = proxy.connect().await;
+    session.log_in().await;
+    // They are 100 ms apart at least, so this takes longer than that patience.
+    for _ in 0..25 {
+        let ping = session.frame().await;
+        assert_eq!(ping.first, 0x89, "{ping:?}");
+        session.send(frame::pong(&ping.payload)).await;
+    }
+    session.send(frame::text("hello")).await;
+    assert_eq!(session.text().await, "your submit context: hello");
+}

@@ -1,0 +1,47 @@
+// A client or a server made of the Node library `ws`.
+//
+//     node_peer.js client URL
+//     node_peer.js server
+//
+// Each line of its input is something to do, each line of its output something that happened, both
+// in JSON; see puppet.rs. It ends when the connection does.
+'use strict';
+
+const { createInterface } = require('node:readline');
+const { WebSocket, WebSocketServer } = require('ws');
+
+const tell = (event) => process.stdout.write(JSON.stringify(event) + '\n');
+
+function converse(socket) {
+  tell('opened');
+  const obey = {
+    text: (text) => socket.send(text),
+    binary: (bytes) => socket.send(Buffer.from(bytes)),
+    close: ([code, reason]) => socket.close(code, reason),
+  };
+  createInterface({ input: process.stdin }).on('line', (line) => {
+    const [[deed, value]] = Object.entries(JSON.parse(line));
+    obey[deed](value);
+  });
+  socket.on('message', (data, isBinary) => {
+    tell(isBinary ? { binary: [...data] } : { text: data.toString() });
+  });
+  socket.on('close', (code, reason) => {
+    tell({ closed: [code, reason.toString()] });
+    process.exit();
+  });
+}
+
+const [role, url] = process.argv.slice(2);
+if (role === 'client') {
+  const socket = new WebSocket(url);
+  socket.on('open', () => converse(socket));
+  socket.on('unexpected-response', (request, response) => {
+    tell({ refused: response.statusCode });
+    process.exit();
+  });
+} else {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  server.on('listening', () => tell({ listening: `ws://127.0.0.1:${server.address().port}` }));
+  server.on('connection', converse);
+}

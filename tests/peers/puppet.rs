@@ -1,0 +1,237 @@
+//! A client or server that is made of somebody else's library, and led by a test.
+
+use std::process::Stdio;
+
+use integration_tests::{PATIENCE, end, peer, root};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+/// Somebody else's library, of which a script beside this file makes a client or a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Library {
+    /// The newest `websockets` for Python.
+    PythonNewest,
+    /// Its API for threads.
+    PythonNewestSync,
+    /// The last `websockets` whose only API is the one that is called legacy since.
+    PythonLegacy,
+    /// `ws` for Node.
+    NodeWs,
+}
+
+/// The process. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Puppet {
+    child: Child,
+    stdin: ChildStdin,
+    events: Lines<BufReader<ChildStdout>>,
+}
+
+/// What it is told to do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Deed<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+    Close(u16, &'a str),
+}
+
+/// What it tells.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Event {
+    /// It is a server, with this URL.
+    Listening(String),
+    /// The handshake succeeded.
+    Opened,
+    /// The handshake was answered with this status.
+    Refused(u16),
+    Text(String),
+    Binary(Vec<u8>),
+    /// The connection ended; with code 1006, as libraries have it, if no Close frame came.
+    Closed(u16, String),
+}
+
+impl Library {
+    fn command(self) -> Command {
+        match self {
+            Self::PythonNewest => {
+                script("python-newest/bin/python", &["asyncio_peer.py", "newest"])
+            }
+            Self::PythonNewestSync => script("python-newest/bin/python", &["sync_peer.py"]),
+            Self::PythonLegacy => {
+                script("python-legacy/bin/python", &["asyncio_peer.py", "legacy"])
+            }
+            Self::NodeWs => {
+                let mut command = script("node/node", &["node_peer.js"]);
+                command.env("NODE_PATH", peer("node/node_modules"));
+                command
+            }
+        }
+    }
+}
+
+/// The command that runs a script, which stands beside this file, with these arguments.
+fn script(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(peer(program));
+    command
+        .current_dir(root().join("tests/peers"))
+        .args(arguments)
+        // Whatever proxy this machine may have: the server is on it.
+        .env("no_proxy", "*");
+    command
+}
+
+impl Puppet {
+    /// A client that connects.
+    pub(crate) fn client(library: Library, url: &str) -> Self {
+        let mut command = library.command();
+        command.args(["client", url]);
+        Self::spawn(command)
+    }
+
+    /// A client that is connected.
+    pub(crate) async fn connected(library: Library, url: &str) -> Self {
+        let mut puppet = Self::client(library, url);
+        assert_eq!(puppet.event().await, Event::Opened);
+        puppet
+    }
+
+    /// A client that is logged in.
+    pub(crate) async fn logged_in(library: Library, url: &str) -> Self {
+        let mut puppet = Self::connected(library, url).await;
+        puppet.text("admin:123456").await;
+        assert_eq!(puppet.event().await, congratulation());
+        puppet
+    }
+
+    /// A server that takes one connection, and its URL.
+    pub(crate) async fn server(library: Library) -> (Self, String) {
+        let mut command = library.command();
+        command.arg("server");
+        let mut puppet = Self::spawn(command);
+        match puppet.event().await {
+            Event::Listening(url) => (puppet, url),
+            event => panic!("it does not listen: {event:?}"),
+        }
+    }
+
+    /// As a server: takes a connection, and the right credentials at once.
+    pub(crate) async fn let_in(&mut self) {
+        assert_eq!(self.event().await, Event::Opened);
+        assert_eq!(self.event().await, Event::Text("admin:123456".to_owned()));
+        self.text(CONGRATULATION).await;
+    }
+
+    /// Sends a text.
+    pub(crate) async fn text(&mut self, text: &str) {
+        self.tell(Deed::Text(text)).await;
+    }
+
+    /// Sends bytes.
+    pub(crate) async fn binary(&mut self, bytes: &[u8]) {
+        self.tell(Deed::Binary(bytes)).await;
+    }
+
+    /// Closes the connection.
+    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
+        self.tell(Deed::Close(code, reason)).await;
+    }
+
+    /// What happens next.
+    pub(crate) async fn event(&mut self) -> Event {
+        let line = timeout(PATIENCE, self.events.next_line()).await;
+        let line = line.expect("something happens in time");
+        match line.expect("the events are text") {
+            Some(line) => serde_json::from_str(&line).expect("it is an event"),
+            None => panic!("the peer ended: {}", complaint(&mut self.child).await),
+        }
+    }
+
+    /// The text that comes next.
+    pub(crate) async fn next_text(&mut self) -> String {
+        match self.event().await {
+            Event::Text(text) => text,
+            event => panic!("not a text: {event:?}"),
+        }
+    }
+
+    /// Its end, after which it has nothing more to tell, nor to complain of.
+    pub(crate) async fn finish(self) {
+        let Self {
+            mut child,
+            stdin,
+            mut events,
+        } = self;
+        drop(stdin);
+        let rest = async {
+            let event = events.next_line().await.expect("the events are text");
+            (event, complaint(&mut child).await)
+        };
+        let rest = timeout(PATIENCE, rest)
+            .await
+            .expect("the peer ends in time");
+        assert_eq!(rest, (None, String::new()));
+        assert_eq!(end(&mut child).await.code(), Some(0));
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the peer starts");
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("it is piped");
+        Self {
+            child,
+            stdin,
+            events: BufReader::new(stdout).lines(),
+        }
+    }
+
+    async fn tell(&mut self, deed: Deed<'_>) {
+        let mut line = serde_json::to_vec(&deed).expect("every deed has a line");
+        line.push(b'\n');
+        let told = timeout(PATIENCE, self.stdin.write_all(&line)).await;
+        told.expect("the peer reads in time")
+            .expect("the peer is there");
+    }
+}
+
+/// What a process said on stderr, up to its end.
+async fn complaint(child: &mut Child) -> String {
+    let mut complaint = String::new();
+    let stderr = child.stderr.as_mut().expect("it is piped");
+    let read = stderr.read_to_string(&mut complaint).await;
+    read.expect("a complaint is text");
+    complaint
+}
+
+/// What the tutorial's server says to the right credentials, word for word.
+pub(crate) const CONGRATULATION: &str =
+    "congratulation, you have connect with server\r\nnow, you can do something else";
+
+/// What it says to all others, word for word.
+pub(crate) const SORRY: &str = "sorry, the username or password is wrong, please submit again";
+
+/// A text that came.
+pub(crate) fn text(text: &str) -> Event {
+    Event::Text(text.to_owned())
+}
+
+/// The congratulation that came.
+pub(crate) fn congratulation() -> Event {
+    text(CONGRATULATION)
+}
+
+/// A Close frame that came.
+pub(crate) fn closed(code: u16, reason: &str) -> Event {
+    Event::Closed(code, reason.to_owned())
+}

@@ -1,0 +1,88 @@
+//! `websocat` with `ws-server`.
+
+use integration_tests::{PATIENCE, Server, peer, spawn};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::puppet::{CONGRATULATION, SORRY};
+
+/// One that runs in a pipe.
+#[derive(Debug)]
+struct Websocat {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+}
+
+impl Websocat {
+    fn connect(server: &Server, arguments: &[&str]) -> Self {
+        let mut command = Command::new(peer("websocat/bin/websocat"));
+        command.args(arguments).arg(server.url());
+        let mut child = spawn(command);
+        let stdin = child.stdin.take().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self {
+            child,
+            stdin,
+            stdout,
+        }
+    }
+
+    async fn write(&mut self, text: &str) {
+        self.stdin.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Waits until it prints this, and nothing else.
+    async fn prints(&mut self, text: &str) {
+        let mut printed = vec![0; text.len()];
+        let read = timeout(PATIENCE, self.stdout.read_exact(&mut printed)).await;
+        read.expect("it is printed in time").unwrap();
+        assert_eq!(String::from_utf8(printed).unwrap(), text);
+    }
+
+    /// Ends its input, upon which it ends itself, printing nothing more and without complaint.
+    async fn finish(mut self) {
+        drop(self.stdin);
+        let mut rest = String::new();
+        let read = timeout(PATIENCE, self.stdout.read_to_string(&mut rest)).await;
+        read.expect("it ends in time").unwrap();
+        assert_eq!(rest, "");
+        let output = timeout(PATIENCE, self.child.wait_with_output()).await;
+        let output = output.expect("it ends in time").unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+/// What it reads at once is a message, and what is a message it writes at once.
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn logs_in_and_talks() {
+    let mut server = Server::start().await;
+    let mut websocat = Websocat::connect(&server, &["--text", "--no-line"]);
+    websocat.write("admin:1").await;
+    websocat.prints(SORRY).await;
+    websocat.write("admin:123456").await;
+    websocat.prints(CONGRATULATION).await;
+    websocat.write("hello").await;
+    websocat.prints("your submit context: hello").await;
+    websocat.finish().await;
+    let ended = server.log_line("session ended").await;
+    assert!(ended.contains("cause=closed by the peer"), "{ended}");
+    assert!(ended.contains("messages_in=1 "), "{ended}");
+}
+
+/// It sends each line with its line break, and nothing is trimmed here: in the login, it is a
+/// character of the password.
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn line_breaks_that_it_sends_are_kept() {
+    let server = Server::start().await;
+    let mut websocat = Websocat::connect(&server, &[]);
+    websocat.write("admin:123456\n").await;
+    websocat.prints(&format!("{SORRY}\n")).await;
+    websocat.finish().await;
+}

@@ -1,0 +1,71 @@
+//! `wscat` with `ws-server`.
+
+use integration_tests::{PATIENCE, Server, Terminal, peer, spawn};
+use rustix::process::Signal;
+use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+
+/// Its program, and the script that this runs.
+fn wscat() -> [String; 2] {
+    ["node/node", "node/node_modules/wscat/bin/wscat"]
+        .map(|path| peer(path).into_os_string().into_string().unwrap())
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn logs_in_and_talks_at_a_terminal() {
+    let mut server = Server::start().await;
+    let [node, wscat] = wscat();
+    let arguments = [&wscat, "--slash", "--connect", &server.url()];
+    let mut terminal = Terminal::spawn(&node, &arguments);
+    terminal.expect("Connected").await;
+    terminal.type_text("admin:1\r").await;
+    terminal
+        .expect("< sorry, the username or password is wrong, please submit again")
+        .await;
+    terminal.type_text("admin:123456\r").await;
+    terminal
+        .expect("< congratulation, you have connect with server")
+        .await;
+    terminal.expect("now, you can do something else").await;
+    terminal.type_text("hello\r").await;
+    terminal.expect("< your submit context: hello").await;
+    terminal.type_text("/close 1000 bye\r").await;
+    terminal
+        .expect("Disconnected (code: 1000, reason: \"bye\")")
+        .await;
+    assert_eq!(terminal.finish().await, Some(0));
+    let ended = server.log_line("session ended").await;
+    assert!(
+        ended.contains("cause=closed by the peer: bye code=1000"),
+        "{ended}"
+    );
+}
+
+/// It sends all that it was told at once, and stays until the server goes.
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn logs_in_and_talks_in_a_pipe() {
+    let server = Server::start().await;
+    let [node, wscat] = wscat();
+    let mut command = Command::new(node);
+    command
+        .args([&wscat, "--connect", &server.url(), "--wait", "-1"])
+        .args(["--execute", "admin:123456", "--execute", "hello"]);
+    let mut child = spawn(command);
+    // It would end with its input.
+    let stdin = child.stdin.take();
+    let mut stdout = child.stdout.take().unwrap();
+    let expected = "congratulation, you have connect with server\r\n\
+                    now, you can do something else\n\
+                    your submit context: hello\n";
+    let mut printed = vec![0; expected.len()];
+    let read = timeout(PATIENCE, stdout.read_exact(&mut printed)).await;
+    read.expect("it is printed in time").unwrap();
+    assert_eq!(String::from_utf8(printed).unwrap(), expected);
+    server.signal(Signal::TERM);
+    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap();
+    let output = output.unwrap();
+    drop(stdin);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+}
