@@ -3,7 +3,7 @@
 use raw_peer::RawPeer;
 use tokio::{net::TcpStream, process::Command};
 
-use crate::{Processors, Server, plain_server_binary, server_binary, shipped};
+use crate::{Processors, Server, bare_server_binary, plain_server_binary, server_binary, shipped};
 
 /// A server that is measured, and its name.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ impl Contender {
     /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.
     pub async fn plain(processors: Processors) -> Self {
         Self::start("plain", silent(plain_server_binary()), processors).await
+    }
+
+    /// The same work, and nothing else, on the processor for servers.
+    pub async fn bare(processors: Processors) -> Self {
+        Self::start("bare", silent(bare_server_binary()), processors).await
     }
 
     /// A connection to it that is logged in.

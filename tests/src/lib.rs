@@ -33,7 +33,7 @@ pub use self::{
     load::{Load, Work},
     peers::peer,
     processors::Processors,
-    report::Report,
+    report::{Report, median, wanted_row},
     server::Server,
     terminal::Terminal,
 };
@@ -54,6 +54,11 @@ pub fn client_binary() -> String {
 /// The path of the server that the benchmarks compare ours with.
 pub fn plain_server_binary() -> String {
     binary("plain-server")
+}
+
+/// The path of the server that does the least.
+pub fn bare_server_binary() -> String {
+    binary("bare-server")
 }
 
 /// The path of a binary of this member, which cargo tells to the tests and benchmarks that it runs.

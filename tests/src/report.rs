@@ -4,6 +4,23 @@
 
 use std::process::ExitCode;
 
+/// The value in the middle.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Whether a row of a benchmark is to be run: all are, unless an argument says what their names
+/// hold.
+pub fn wanted_row(name: &str) -> bool {
+    // Cargo adds options of its own.
+    let mut wanted = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"));
+    wanted.next().is_none_or(|wanted| name.contains(&wanted))
+}
+
 /// Prints each value with its limit, and remembers whether one was beyond it.
 #[derive(Debug, Default)]
 pub struct Report {
