@@ -153,7 +153,18 @@ impl FrameTracker {
             0x8..=0xA => !fin || length > MAX_CONTROL_BYTES,
             _ => true,
         };
-        reserved || !masked || out_of_place
+        reserved || !masked || out_of_place || self.length_is_illegal()
+    }
+
+    /// Whether the length is not written in the shortest form that holds it, or has the highest of
+    /// 64 bits set.
+    fn length_is_illegal(&self) -> bool {
+        let [_, second, extended @ ..] = self.header;
+        match second & 0x7F {
+            126 => matches!(extended, [0, 0..=125, ..]),
+            127 => matches!(extended, [0, 0, 0, 0, 0, 0, ..] | [0x80..=0xFF, ..]),
+            _ => false,
+        }
     }
 
     /// Takes note of a complete header.
@@ -271,7 +282,7 @@ mod tests {
     #[test]
     fn an_endless_length_does_not_overflow() {
         let mut header = vec![0x82, 0xFF];
-        header.extend(u64::MAX.to_be_bytes());
+        header.extend((u64::MAX >> 1).to_be_bytes());
         let advance = FrameTracker::default().advance(&header, Some(1 << 40));
         assert_eq!(
             advance,
@@ -316,6 +327,17 @@ mod tests {
             (&[], b"\x8b\x80", "reserved control opcode"),
             (&[], b"\x89\xfe\xea\x60", "long ping"),
             (&[], b"\x09\x80", "fragmented ping"),
+            (&[], b"\x82\xfe\x00\x7d", "125 in 16 bits"),
+            (
+                &[],
+                b"\x82\xff\x00\x00\x00\x00\x00\x00\xff\xff",
+                "65535 in 64 bits",
+            ),
+            (
+                &[],
+                b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00",
+                "the highest bit of a length",
+            ),
             (&[], b"\x80\x80", "continuation of nothing"),
             (&in_message, b"\x81\x80", "a message within a message"),
         ] {

@@ -26,6 +26,8 @@ async fn what_breaks_the_protocol_is_closed_with_1002() {
         ),
         ("fragmented ping", frame::masked(0x09, b"hi")),
         ("long ping", frame::masked(0x89, &[0; 126])),
+        ("2 bytes in 16 bits", b"\x81\xfe\0\x02\0\0\0\0hi".to_vec()),
+        ("a length of 64 bits", frame::header(0x82, u64::MAX)),
         ("close with one byte", frame::masked(0x88, &[3])),
         ("close with 1005", frame::close(1005, "")),
         ("close with 1006", frame::close(1006, "")),
@@ -71,7 +73,6 @@ async fn a_message_that_is_too_big_is_closed_with_1009() {
         closed_with(&frame::header(0x82, i64::MAX as u64)).await,
         1009
     );
-    assert_eq!(closed_with(&frame::header(0x82, u64::MAX)).await, 1009);
     let fragments = [
         frame::masked(0x02, &vec![0; 1 << 19]),
         frame::masked(0x00, &vec![0; 1 << 19]),
