@@ -216,6 +216,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     reason: reason.text().into(),
                 };
                 let close = tungstenite::Message::Close(Some(frame));
+                // A pong that the library holds back would otherwise follow the Close frame. This
+                // puts it where messages are queued, written or not.
+                let _ = poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await;
                 if self.websocket().start_send_unpin(close).is_ok() {
                     let _ = timeout(close_deadline, async {
                         poll_fn(|cx| self.poll_flush(cx)).await?;
