@@ -156,10 +156,13 @@ impl Service<Request<Incoming>> for Answerer<'_> {
             self.door.standing
         };
         let decision = decide(&head, self.door.rules, standing);
-        let response = match &decision {
+        let mut response = match &decision {
             Decision::Upgrade(upgrade) => switching_protocols(upgrade),
             Decision::Refuse(refusal) => refusal.response(),
         };
+        // hyper answers in the client's version. Were ours another one, it would add to
+        // `Connection: close` that a client of HTTP/1.0 may stay, where that has asked to.
+        *response.version_mut() = head.version;
         // There is no second request that could have been decided about.
         let _ = self.decision.set(decision);
         ready(Ok(response))
@@ -273,6 +276,27 @@ mod tests {
             answer.ends_with("\r\n\r\nthere is nothing at this path\n"),
             "{answer}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_of_http_1_0_that_wants_to_stay_is_told_that_it_may_not() {
+        let request = "GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+        let (answer, exchange) = ask(request.repeat(2).as_bytes()).await;
+        assert!(
+            matches!(exchange, Exchange::Refused(Refusal::HttpVersion)),
+            "{exchange:?}"
+        );
+        assert!(
+            answer.starts_with("HTTP/1.0 400 Bad Request\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("Connection: close\r\n"), "{answer}");
+        assert!(!answer.contains("keep-alive"), "{answer}");
+        assert!(
+            answer.ends_with("\r\n\r\nthis server speaks HTTP/1.1\n"),
+            "{answer}"
+        );
+        assert_eq!(answer.matches("HTTP/1.0 400").count(), 1, "{answer}");
     }
 
     #[tokio::test(start_paused = true)]
