@@ -142,6 +142,14 @@ fn refuses_what_is_malformed() {
             Refusal::BadHost,
         ),
         (
+            good().set("Host", "server.example.com:+5678"),
+            Refusal::BadHost,
+        ),
+        (good().set("Host", ":5678"), Refusal::BadHost),
+        (good().set("Host", "[server]:5678"), Refusal::BadHost),
+        (good().set("Host", "[::1%25eth0]"), Refusal::BadHost),
+        (good().set("Host", "[]"), Refusal::BadHost),
+        (
             good().set("Host", "user@server.example.com"),
             Refusal::BadHost,
         ),
@@ -151,6 +159,14 @@ fn refuses_what_is_malformed() {
         (good().target("http://server.example.com/"), Refusal::Target),
         (
             good().target("ftp://server.example.com:5678/"),
+            Refusal::Target,
+        ),
+        (
+            good().target("http://server.example.com:+5678/"),
+            Refusal::Target,
+        ),
+        (
+            good().target("http://user@server.example.com:5678/"),
             Refusal::Target,
         ),
         (good().method("OPTIONS").target("*"), Refusal::Target),
