@@ -10,6 +10,8 @@
     reason = "a test that has failed is told by a panic, everywhere"
 )]
 
+pub mod attacks;
+
 mod client;
 mod contender;
 mod load;

@@ -1,0 +1,18 @@
+//! Bad frames of a peer that is logged in.
+
+use integration_tests::Server;
+use raw_peer::frame;
+
+use crate::{frames, honest};
+
+integration_tests::bad_frames!(test_each);
+
+async fn attack(name: &str) {
+    let bad = frames::named(name);
+    let server = Server::start().await;
+    let mut peer = server.connect().await;
+    peer.log_in().await;
+    let message = frame::text("acted upon");
+    frames::are_closed_with(peer, bad, message, bad.expected.after_login).await;
+    honest::is_served(&server).await;
+}

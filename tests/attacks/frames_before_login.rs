@@ -1,0 +1,18 @@
+//! Bad frames of a peer that is not logged in.
+
+use integration_tests::Server;
+use raw_peer::{CREDENTIALS, frame};
+
+use crate::{frames, honest};
+
+integration_tests::bad_frames!(test_each);
+
+async fn attack(name: &str) {
+    let bad = frames::named(name);
+    let server = Server::start().await;
+    let mut peer = server.connect().await;
+    peer.upgrade().await;
+    let login = frame::text(CREDENTIALS);
+    frames::are_closed_with(peer, bad, login, bad.expected.before_login).await;
+    honest::is_served(&server).await;
+}

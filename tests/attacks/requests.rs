@@ -1,0 +1,84 @@
+//! Requests that are refused.
+
+use http::StatusCode;
+use integration_tests::{
+    Server,
+    attacks::{
+        self,
+        requests::{ALL, Answer},
+    },
+};
+
+use crate::honest;
+
+integration_tests::bad_requests!(test_each);
+
+async fn attack(name: &str) {
+    let bad = attacks::named(ALL, name);
+    let request = (bad.bytes)();
+    let server = Server::start().await;
+    let mut peer = server.connect().await;
+    peer.try_send(&request).await;
+    let answer = String::from_utf8(peer.rest().await).unwrap();
+    match bad.expected {
+        Answer::Refused(status, text) => assert_refused(&answer, &request, status, text),
+        Answer::Unread(status) => {
+            let fields = ["connection: close", "content-length: 0"];
+            assert_answer(&answer, &status_line("HTTP/1.1", status), &fields, "");
+        }
+        Answer::Closed => assert_eq!(answer, ""),
+    }
+    honest::is_served(&server).await;
+}
+
+/// Asserts that an answer is this refusal of ours.
+#[track_caller]
+fn assert_refused(answer: &str, request: &[u8], status: u16, text: &str) {
+    let first_line = request.split(|byte| *byte == b'\r').next();
+    let version = match first_line {
+        Some(line) if line.ends_with(b"HTTP/1.0") => "HTTP/1.0",
+        Some(_) | None => "HTTP/1.1",
+    };
+    let length = format!("content-length: {}", text.len() + 1);
+    let mut fields = vec![length.as_str(), "content-type: text/plain; charset=utf-8"];
+    fields.extend(match status {
+        405 => &["allow: GET", "connection: close"][..],
+        426 => &[
+            "connection: Upgrade, close",
+            "sec-websocket-version: 13",
+            "upgrade: websocket",
+        ],
+        _ => &["connection: close"],
+    });
+    let body = if request.starts_with(b"HEAD ") {
+        String::new()
+    } else {
+        format!("{text}\n")
+    };
+    assert_answer(answer, &status_line(version, status), &fields, &body);
+}
+
+/// Asserts that an answer has this status line, these fields and the date, and this body, and that
+/// nothing else is there: nothing of the request, and no answer to a second one.
+#[track_caller]
+fn assert_answer(answer: &str, status_line: &str, fields: &[&str], body: &str) {
+    let (head, found_body) = answer.split_once("\r\n\r\n").expect("the head is whole");
+    let mut lines = head.split("\r\n");
+    assert_eq!(lines.next(), Some(status_line), "{answer}");
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ").expect("each line is a field");
+        format!("{}: {value}", name.to_lowercase())
+    };
+    let mut found: Vec<_> = lines.map(field).collect();
+    found.retain(|field| !field.starts_with("date: "));
+    found.sort_unstable();
+    let mut expected = fields.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{answer}");
+    assert_eq!(found_body, body, "{answer}");
+}
+
+fn status_line(version: &str, status: u16) -> String {
+    let status = StatusCode::from_u16(status).expect("it is a status");
+    format!("{version} {status}")
+}

@@ -1,0 +1,27 @@
+//! The tables themselves.
+
+use std::collections::HashSet;
+
+use integration_tests::attacks::{Attack, frames, requests};
+
+#[test]
+fn there_are_40_distinct_requests() {
+    assert_distinct(requests::ALL, 40);
+}
+
+#[test]
+fn there_are_40_distinct_sequences_of_frames() {
+    assert_distinct(frames::ALL, 40);
+}
+
+/// Asserts that no two rows have the same name or the same bytes, and that there are enough.
+#[track_caller]
+fn assert_distinct<Expected>(table: &[Attack<Expected>], at_least: usize) {
+    let names: HashSet<_> = table.iter().map(|row| row.name).collect();
+    let bytes: HashSet<_> = table.iter().map(|row| (row.bytes)()).collect();
+    assert_eq!((names.len(), bytes.len()), (table.len(), table.len()));
+    assert!(table.len() >= at_least, "{} rows", table.len());
+    for row in table {
+        assert!(row.section.starts_with("RFC "), "{}", row.name);
+    }
+}

@@ -1,0 +1,225 @@
+//! Frames that end a connection, whether or not its peer is logged in.
+
+use raw_peer::{
+    HANDSHAKE,
+    frame::{binary, close, header, masked, ping, pong, text},
+};
+
+use super::attacks;
+
+/// The close codes that a connection ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Codes {
+    /// Where nobody is logged in yet.
+    pub before_login: u16,
+    /// In a session.
+    pub after_login: u16,
+}
+
+/// The greatest length of a message in a session.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+const MALFORMED: Codes = both(1002);
+const NOT_UTF8: Codes = both(1007);
+const TOO_BIG: Codes = both(1009);
+/// The Close frame is answered as it came, and what follows it is not.
+const CLOSED: Codes = both(1000);
+/// Before the login there are few bytes for anything; after it, few control frames in a second.
+const FLOOD: Codes = Codes {
+    before_login: 1009,
+    after_login: 1008,
+};
+
+attacks!(
+    Codes,
+    bad_frames,
+    // The first byte.
+    rsv1_without_an_extension("RFC 6455 5.2", MALFORMED, masked(0xC1, b"hi")),
+    rsv2("RFC 6455 5.2", MALFORMED, masked(0xA1, b"hi")),
+    rsv3("RFC 6455 5.2", MALFORMED, masked(0x91, b"hi")),
+    rsv1_on_a_ping("RFC 6455 5.2", MALFORMED, masked(0xC9, b"hi")),
+    rsv1_on_a_continuation(
+        "RFC 6455 5.2",
+        MALFORMED,
+        [masked(0x01, b"h"), masked(0xC0, b"i")].concat()
+    ),
+    first_reserved_data_opcode("RFC 6455 5.2", MALFORMED, masked(0x83, b"hi")),
+    last_reserved_data_opcode("RFC 6455 5.2", MALFORMED, masked(0x87, b"hi")),
+    first_reserved_control_opcode("RFC 6455 5.2", MALFORMED, masked(0x8B, b"hi")),
+    last_reserved_control_opcode("RFC 6455 5.2", MALFORMED, masked(0x8F, b"hi")),
+    reserved_opcode_of_a_fragment("RFC 6455 5.2", MALFORMED, masked(0x03, b"hi")),
+    another_request_in_place_of_frames("RFC 6455 5.2", MALFORMED, HANDSHAKE.into()),
+    tls_in_place_of_frames(
+        "RFC 6455 5.2",
+        MALFORMED,
+        b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03".to_vec()
+    ),
+    // The mask.
+    unmasked_text("RFC 6455 5.1", MALFORMED, b"\x81\x0cadmin:123456".to_vec()),
+    unmasked_ping("RFC 6455 5.1", MALFORMED, b"\x89\x00".to_vec()),
+    unmasked_close("RFC 6455 5.1", MALFORMED, b"\x88\x02\x03\xe8".to_vec()),
+    unmasked_continuation(
+        "RFC 6455 5.1",
+        MALFORMED,
+        [masked(0x01, b"h"), b"\x80\x01i".to_vec()].concat()
+    ),
+    // The length.
+    short_length_in_16_bits("RFC 6455 5.2", MALFORMED, in_16_bits(0x81, b"hi")),
+    greatest_short_length_in_16_bits("RFC 6455 5.2", MALFORMED, in_16_bits(0x82, &[0; 125])),
+    short_length_in_64_bits("RFC 6455 5.2", MALFORMED, in_64_bits(0x81, b"hi")),
+    medium_length_in_64_bits("RFC 6455 5.2", MALFORMED, in_64_bits(0x82, &[0; 65_535])),
+    length_with_the_highest_bit_set("RFC 6455 5.2", MALFORMED, header(0x82, 1 << 63)),
+    length_of_64_bits_all_set("RFC 6455 5.2", MALFORMED, header(0x82, u64::MAX)),
+    // Fragments.
+    continuation_of_nothing("RFC 6455 5.4", MALFORMED, masked(0x00, b"hi")),
+    last_continuation_of_nothing("RFC 6455 5.4", MALFORMED, masked(0x80, b"hi")),
+    text_within_a_text(
+        "RFC 6455 5.4",
+        MALFORMED,
+        [masked(0x01, b"h"), text("i")].concat()
+    ),
+    binary_within_a_text(
+        "RFC 6455 5.4",
+        MALFORMED,
+        [masked(0x01, b"h"), binary(b"i")].concat()
+    ),
+    text_begun_within_a_binary(
+        "RFC 6455 5.4",
+        MALFORMED,
+        [masked(0x02, b"h"), masked(0x01, b"i")].concat()
+    ),
+    // Control frames.
+    fragmented_ping(
+        "RFC 6455 5.5",
+        MALFORMED,
+        [masked(0x09, b"h"), masked(0x80, b"i")].concat()
+    ),
+    fragmented_pong("RFC 6455 5.5", MALFORMED, masked(0x0A, b"hi")),
+    fragmented_close("RFC 6455 5.5", MALFORMED, masked(0x08, b"\x03\xe8")),
+    ping_of_126_bytes("RFC 6455 5.5", MALFORMED, ping(&[0; 126])),
+    pong_of_126_bytes("RFC 6455 5.5", MALFORMED, pong(&[0; 126])),
+    close_of_126_bytes("RFC 6455 5.5", MALFORMED, close(1000, &"x".repeat(124))),
+    ping_of_126_bytes_in_64_bits("RFC 6455 5.5", MALFORMED, in_64_bits(0x89, &[0; 126])),
+    short_ping_in_16_bits("RFC 6455 5.2", MALFORMED, in_16_bits(0x89, b"hi")),
+    long_ping_that_is_never_sent("RFC 6455 5.5", MALFORMED, header(0x89, 1 << 40)),
+    // Close frames.
+    close_with_half_a_code("RFC 6455 5.5.1", MALFORMED, masked(0x88, b"\x03")),
+    close_with_0("RFC 6455 7.4.2", MALFORMED, close(0, "")),
+    close_with_999("RFC 6455 7.4.2", MALFORMED, close(999, "")),
+    close_with_1004("RFC 6455 7.4.1", MALFORMED, close(1004, "")),
+    close_with_1005("RFC 6455 7.4.1", MALFORMED, close(1005, "")),
+    close_with_1006("RFC 6455 7.4.1", MALFORMED, close(1006, "")),
+    close_with_1015("RFC 6455 7.4.1", MALFORMED, close(1015, "")),
+    close_with_1016("RFC 6455 7.4.2", MALFORMED, close(1016, "")),
+    close_with_2999("RFC 6455 7.4.2", MALFORMED, close(2999, "")),
+    close_with_5000("RFC 6455 7.4.2", MALFORMED, close(5000, "")),
+    close_with_65535("RFC 6455 7.4.2", MALFORMED, close(65_535, "")),
+    close_with_a_reason_that_is_not_utf8(
+        "RFC 6455 5.5.1",
+        NOT_UTF8,
+        masked(0x88, b"\x03\xe8caf\xe9")
+    ),
+    close_with_a_reason_that_is_cut(
+        "RFC 6455 5.5.1",
+        NOT_UTF8,
+        masked(0x88, b"\x03\xe8\xe4\xbd")
+    ),
+    text_after_a_close(
+        "RFC 6455 5.5.1",
+        CLOSED,
+        [close(1000, ""), text("hi")].concat()
+    ),
+    ping_after_a_close(
+        "RFC 6455 5.5.1",
+        CLOSED,
+        [close(1000, ""), ping(b"hi")].concat()
+    ),
+    two_closes(
+        "RFC 6455 5.5.1",
+        CLOSED,
+        [close(1000, ""), close(1001, "")].concat()
+    ),
+    end_of_a_message_after_a_close(
+        "RFC 6455 5.5.1",
+        CLOSED,
+        [masked(0x01, b"h"), close(1000, ""), masked(0x80, b"i")].concat()
+    ),
+    malformed_frame_after_a_close(
+        "RFC 6455 5.5.1",
+        CLOSED,
+        [close(1000, ""), masked(0xFF, b"hi")].concat()
+    ),
+    // Texts that are none.
+    byte_that_is_never_utf8("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xff")),
+    continuation_byte_alone("RFC 3629 3", NOT_UTF8, masked(0x81, b"admin\x80")),
+    overlong_slash("RFC 3629 10", NOT_UTF8, masked(0x81, b"\xc0\xaf")),
+    overlong_nul_of_3_bytes("RFC 3629 10", NOT_UTF8, masked(0x81, b"\xe0\x80\x80")),
+    surrogate("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xed\xa0\x80")),
+    above_the_last_code_point("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xf4\x90\x80\x80")),
+    utf8_cut_at_the_end("RFC 3629 4", NOT_UTF8, masked(0x81, b"hi\xe4\xbd")),
+    utf8_cut_at_the_end_of_the_last_fragment(
+        "RFC 6455 8.1",
+        NOT_UTF8,
+        [masked(0x01, b"hi\xe4"), masked(0x80, b"\xbd")].concat()
+    ),
+    utf8_that_a_fragment_does_not_go_on_with(
+        "RFC 6455 8.1",
+        NOT_UTF8,
+        [masked(0x01, b"hi\xe4"), masked(0x80, b"hi")].concat()
+    ),
+    fragment_that_cannot_become_utf8("RFC 6455 8.1", NOT_UTF8, masked(0x01, b"\xf8hi")),
+    // Messages that are too long.
+    long_message(
+        "RFC 6455 10.4",
+        TOO_BIG,
+        binary(&[0; MAX_MESSAGE_BYTES + 1])
+    ),
+    long_message_that_is_never_sent(
+        "RFC 6455 10.4",
+        TOO_BIG,
+        header(0x81, MAX_MESSAGE_BYTES as u64 + 1)
+    ),
+    longest_message_of_63_bits("RFC 6455 10.4", TOO_BIG, header(0x82, u64::MAX >> 1)),
+    fragments_that_are_too_long_together(
+        "RFC 6455 10.4",
+        TOO_BIG,
+        [
+            masked(0x02, &[0; MAX_MESSAGE_BYTES / 2]),
+            masked(0x00, &[0; MAX_MESSAGE_BYTES / 2]),
+            masked(0x80, &[0])
+        ]
+        .concat()
+    ),
+    fragments_whose_sum_overflows(
+        "RFC 6455 10.4",
+        TOO_BIG,
+        [masked(0x02, b"h"), header(0x80, u64::MAX >> 1)].concat()
+    ),
+    // Too many control frames.
+    flood_of_pings("RFC 6455 10.4", FLOOD, ping(b"").repeat(3000)),
+    flood_of_pongs("RFC 6455 10.4", FLOOD, pong(b"").repeat(3000)),
+    pings_between_fragments(
+        "RFC 6455 10.4",
+        FLOOD,
+        [masked(0x01, b"h"), ping(b"").repeat(3000)].concat()
+    ),
+);
+
+const fn both(code: u16) -> Codes {
+    Codes {
+        before_login: code,
+        after_login: code,
+    }
+}
+
+/// A frame that announces its length in 16 bits, however short it is. Its mask changes nothing.
+fn in_16_bits(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("it fits");
+    [&[first, 0xFE], &length.to_be_bytes()[..], &[0; 4], payload].concat()
+}
+
+/// A frame that announces its length in 64 bits, however short it is. Its mask changes nothing.
+fn in_64_bits(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len() as u64;
+    [&[first, 0xFF], &length.to_be_bytes()[..], &[0; 4], payload].concat()
+}
