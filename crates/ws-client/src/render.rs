@@ -12,14 +12,16 @@ const BYTES_A_LINE: usize = 16;
 
 /// A message's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Payload<'a> {
+pub enum Payload<'a> {
+    /// Of a text message.
     Text(&'a str),
+    /// Of a binary message.
     Binary(&'a [u8]),
 }
 
 /// Who reads what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
+pub enum Reader {
     /// A terminal, which would obey control characters.
     Terminal,
     /// A program or a file, which gets the bytes as they came.
@@ -27,7 +29,7 @@ pub(crate) enum Reader {
 }
 
 /// A message as it is written, with the newline that ends it.
-pub(crate) fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
+pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
     let mut written = match (payload, reader) {
         (Payload::Text(text), Reader::Terminal) => safe_lines(text).into_bytes(),
         (Payload::Binary(bytes), Reader::Terminal) => hexadecimal(bytes).into_bytes(),
