@@ -11,6 +11,7 @@
 )]
 
 pub mod attacks;
+pub mod properties;
 
 mod client;
 mod contender;

@@ -1,0 +1,105 @@
+//! Bytes that are nearly what others are.
+
+use proptest::{prelude::*, sample::Index};
+
+/// The longest that is changed. What is longer is so to be too long, and slow to try.
+const MAX_BYTES: usize = 4096;
+
+/// What parsers look for.
+const DELIMITERS: &[&str] = &[
+    "\r\n",
+    "\n",
+    "\r",
+    "\r\n\r\n",
+    ":",
+    " ",
+    "\t",
+    ",",
+    "\0",
+    "\x1b",
+    "@",
+    "/",
+    "[",
+    "]",
+    "#",
+    "?",
+    "0",
+    "websocket",
+    "upgrade",
+    "\u{202e}",
+];
+
+/// One change.
+#[derive(Debug, Clone)]
+enum Change {
+    Replace(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index, usize),
+    Repeat(Index, usize),
+    /// What follows is that of another seed.
+    Splice(Index, Index),
+}
+
+/// The seeds, each with a few changes.
+pub(crate) fn of(seeds: Vec<(String, Vec<u8>)>) -> impl Strategy<Value = Vec<u8>> {
+    let seeds: Vec<_> = seeds
+        .into_iter()
+        .map(|(_, seed)| seed)
+        .filter(|seed| (1..=MAX_BYTES).contains(&seed.len()))
+        .collect();
+    let changes = prop::collection::vec(change(), 0..6);
+    (any::<Index>(), changes).prop_map(move |(seed, changes)| {
+        let mut bytes = seed.get(&seeds).clone();
+        for change in changes {
+            apply(&change, &mut bytes, &seeds);
+        }
+        bytes
+    })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let at = any::<Index>;
+    let piece = prop_oneof![
+        prop::collection::vec(any::<u8>(), 1..4),
+        prop::sample::select(DELIMITERS).prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    prop_oneof![
+        (at(), any::<u8>()).prop_map(|(at, byte)| Change::Replace(at, byte)),
+        (at(), piece).prop_map(|(at, piece)| Change::Insert(at, piece)),
+        (at(), 1_usize..40).prop_map(|(at, len)| Change::Remove(at, len)),
+        (at(), 1_usize..40).prop_map(|(at, len)| Change::Repeat(at, len)),
+        (at(), at()).prop_map(|(at, other)| Change::Splice(at, other)),
+    ]
+}
+
+fn apply(change: &Change, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+    // There is always a place to insert.
+    let place = |at: &Index| at.index(bytes.len() + 1);
+    match change {
+        Change::Replace(at, byte) => {
+            let at = place(at);
+            if let Some(replaced) = bytes.get_mut(at) {
+                *replaced = *byte;
+            }
+        }
+        Change::Insert(at, piece) => {
+            let at = place(at);
+            bytes.splice(at..at, piece.iter().copied());
+        }
+        Change::Remove(at, len) => {
+            let at = place(at);
+            bytes.drain(at..bytes.len().min(at + len));
+        }
+        Change::Repeat(at, len) => {
+            let at = place(at);
+            let piece = bytes[at..bytes.len().min(at + len)].to_vec();
+            bytes.splice(at..at, piece);
+        }
+        Change::Splice(at, other) => {
+            let at = place(at);
+            let other = other.get(seeds);
+            bytes.truncate(at);
+            bytes.extend_from_slice(&other[other.len().min(at)..]);
+        }
+    }
+}

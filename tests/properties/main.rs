@@ -1,0 +1,80 @@
+//! The properties, on the rows of the tables, on rows that were changed, and on chance.
+
+#![cfg(test)]
+
+mod changes;
+
+use integration_tests::properties::{ALL, Property};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestError, TestRunner},
+};
+
+/// How often a property is tried.
+const CASES: u32 = 1000;
+
+/// Makes the tests of the property of this name.
+macro_rules! hold {
+    ($($name:ident)*) => {
+        $(
+            mod $name {
+                #[test]
+                fn holds_for_each_seed() {
+                    let property = super::property(stringify!($name));
+                    for (_, seed) in (property.seeds)() {
+                        (property.check)(&seed);
+                    }
+                }
+
+                #[test]
+                fn holds_for_changed_seeds() {
+                    let property = super::property(stringify!($name));
+                    super::assert_holds(property, super::changes::of((property.seeds)()));
+                }
+
+                #[test]
+                fn holds_for_any_bytes() {
+                    let property = super::property(stringify!($name));
+                    super::assert_holds(property, super::any_bytes());
+                }
+            }
+        )*
+
+        #[test]
+        fn every_property_is_tried() {
+            let names: Vec<_> = ALL.iter().map(|property| property.name).collect();
+            assert_eq!(names, [$(stringify!($name)),*]);
+        }
+    };
+}
+
+hold!(handshake login verdict renderer);
+
+fn property(name: &str) -> Property {
+    let mut all = ALL.into_iter();
+    all.find(|property| property.name == name)
+        .expect("there is such a property")
+}
+
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..600)
+}
+
+/// Asserts that a property holds for many bytes of a kind.
+#[track_caller]
+fn assert_holds(property: Property, bytes: impl Strategy<Value = Vec<u8>>) {
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let tried = TestRunner::new(config).run(&bytes, |bytes| {
+        (property.check)(&bytes);
+        Ok(())
+    });
+    if let Err(TestError::Fail(reason, bytes)) = tried {
+        let text = bytes.escape_ascii();
+        panic!("{} does not hold for b\"{text}\": {reason}", property.name);
+    }
+    tried.expect("enough cases are tried");
+}

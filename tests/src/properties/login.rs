@@ -1,0 +1,303 @@
+//! Both halves of the login, driven by a script of messages and times.
+
+mod script;
+
+use std::{num::NonZeroUsize, sync::LazyLock, time::Duration};
+
+use proto::{
+    close::CloseReason,
+    credentials::Accounts,
+    login::{
+        ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin,
+        WhenRefused,
+    },
+    message::{CONGRATULATION, SORRY},
+    secret::Secret,
+};
+
+use self::script::{Message, Script};
+
+/// The accounts, and the only two lines that log in.
+static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
+    let jane = "[[user]]\nname = \"jane\"\npassword = \"with:colon\"\n";
+    let admin = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
+    Accounts::from_toml(&[jane, admin].concat()).expect("they are accounts")
+});
+const RIGHT: [&str; 2] = ["admin:123456", "jane:with:colon"];
+
+/// Nobody is let in without the password, nor has more tries than are allowed; each message has one
+/// answer, which is held back as long as it has to be; and all of it ends by the deadline. The
+/// client's half is in when the server's is, and shows what it was told.
+///
+/// # Panics
+///
+/// If that does not hold.
+pub fn check(data: &[u8]) {
+    check_server(Script::new(data));
+    check_both(Script::new(data));
+}
+
+/// Scripts that go to each of the ends.
+pub fn seeds() -> Vec<(String, Vec<u8>)> {
+    script::examples()
+        .into_iter()
+        .map(|(name, script)| (name.to_owned(), script))
+        .collect()
+}
+
+/// What the script demands of a login.
+fn policy(script: &mut Script<'_>) -> LoginPolicy {
+    LoginPolicy {
+        deadline: Duration::from_secs(1 + u64::from(script.byte() % 60)),
+        max_attempts: NonZeroUsize::MIN.saturating_add(usize::from(script.byte() % 8)),
+    }
+}
+
+/// Drives the server's half with whatever messages the script has.
+fn check_server(mut script: Script<'_>) {
+    let mut server = Server::new(policy(&mut script));
+    let mut now = Duration::ZERO;
+    loop {
+        now += script.pause();
+        match server.step(&mut now, &mut script) {
+            Step::Reading => match script.message() {
+                Some(message) => server.receive(message, now, script.chance()),
+                // Nothing more comes.
+                None => now = server.policy.deadline,
+            },
+            Step::Busy | Step::Told(_) => {}
+            Step::LoggedIn | Step::Closed => return,
+        }
+    }
+}
+
+/// Drives both halves against each other; the lines of the script are what a person types.
+fn check_both(mut script: Script<'_>) {
+    let mut server = Server::new(policy(&mut script));
+    let patience = Duration::from_secs(1 + u64::from(script.byte() % 20));
+    let mut client = match script.byte() % 3 {
+        0 => ClientLogin::ask(patience),
+        1 => ClientLogin::with_line(script.line(), WhenRefused::Ask, patience),
+        _ => ClientLogin::with_line(script.line(), WhenRefused::GiveUp, patience),
+    };
+    let mut now = Duration::ZERO;
+    // What the client was told, and has not shown yet.
+    let mut told = None;
+    let mut answered = None;
+    loop {
+        now += script.pause();
+        match client.next(now) {
+            ClientAction::Ask => {
+                assert_eq!(told, None, "it is shown before the next question");
+                if script.is_over() {
+                    return;
+                }
+                if script.byte().is_multiple_of(4) {
+                    // A server may say something that nobody has asked for.
+                    client.received(HINT.to_owned());
+                    told = Some(HINT);
+                } else {
+                    client.offer(script.line());
+                }
+            }
+            ClientAction::Show(text) => assert_eq!(Some(text.as_str()), told.take()),
+            ClientAction::Send(line) => {
+                assert_eq!(told, None);
+                match server.answer(&line, &mut now, &mut script) {
+                    Some((sent_at, answer)) => {
+                        client.sent(sent_at);
+                        match client.next(now) {
+                            ClientAction::Await(until) => {
+                                assert!(now < until && until == sent_at + patience);
+                            }
+                            ClientAction::TimedOut => {
+                                assert!(now >= sent_at + patience);
+                                return;
+                            }
+                            other => panic!("not waiting for the answer, but {other:?}"),
+                        }
+                        client.received(answer.to_owned());
+                        told = (answer == SORRY).then_some(answer);
+                        answered = Some(answer);
+                    }
+                    // The connection is closed, which ends the client's login as well.
+                    None => return,
+                }
+            }
+            ClientAction::LoggedIn(text) => {
+                assert_eq!(text, CONGRATULATION);
+                assert!(matches!(server.step(&mut now, &mut script), Step::LoggedIn));
+                return;
+            }
+            ClientAction::Refused => {
+                assert_eq!(answered, Some(SORRY));
+                return;
+            }
+            action @ (ClientAction::Await(_) | ClientAction::TimedOut) => {
+                panic!("each line has its answer, and yet {action:?}")
+            }
+        }
+    }
+}
+
+/// A text of a server that nobody has asked for.
+const HINT: &str = "the server restarts at noon";
+
+/// The server's half, with what it was asked and did so far.
+struct Server {
+    login: ServerLogin,
+    policy: LoginPolicy,
+    /// The last message, if it was a text.
+    line: Option<String>,
+    /// When it was known to be wrong, if it was.
+    refused_at: Duration,
+    messages: usize,
+    answers: usize,
+}
+
+/// What a server did.
+enum Step {
+    /// It wants to read a message.
+    Reading,
+    /// It is at work.
+    Busy,
+    /// It answered.
+    Told(&'static str),
+    LoggedIn,
+    Closed,
+}
+
+impl Server {
+    fn new(policy: LoginPolicy) -> Self {
+        Self {
+            login: ServerLogin::new(policy),
+            policy,
+            line: None,
+            refused_at: Duration::ZERO,
+            messages: 0,
+            answers: 0,
+        }
+    }
+
+    /// Whether the last message logs in.
+    fn is_right(&self) -> bool {
+        let line = self.line.as_deref();
+        line.is_some_and(|line| RIGHT.contains(&line))
+    }
+
+    fn is_welcomed(&self) -> bool {
+        self.is_right() && self.answers == self.messages
+    }
+
+    /// Takes a message, which was asked for.
+    fn receive(&mut self, message: Message, now: Duration, chance: f64) {
+        self.messages += 1;
+        assert!(self.messages <= self.policy.max_attempts.get());
+        self.refused_at = now;
+        self.line = match message {
+            Message::Text(line) => {
+                self.login.received(LoginMessage::Text(&line), now, chance);
+                Some(line)
+            }
+            Message::Binary => {
+                self.login.received(LoginMessage::Binary, now, chance);
+                None
+            }
+        };
+    }
+
+    /// Takes a line, and answers it. Returns when the line had left the client, and the answer; none
+    /// if the connection is closed instead.
+    fn answer(
+        &mut self,
+        line: &Secret,
+        now: &mut Duration,
+        script: &mut Script<'_>,
+    ) -> Option<(Duration, &'static str)> {
+        let mut sent_at = None;
+        loop {
+            match (self.step(now, script), sent_at) {
+                (Step::Reading, None) => {
+                    let line = Message::Text(line.expose().to_owned());
+                    self.receive(line, *now, script.chance());
+                    sent_at = Some(*now);
+                }
+                (Step::Reading, Some(_)) => panic!("it reads on before it answers"),
+                (Step::Busy, _) => {}
+                (Step::Told(answer), Some(sent_at)) => return Some((sent_at, answer)),
+                (Step::Told(answer), None) => panic!("it answers nothing: {answer}"),
+                (Step::LoggedIn, _) => panic!("it lets somebody in without a word"),
+                (Step::Closed, _) => return None,
+            }
+        }
+    }
+
+    /// Asserts that what the server wants at this time is right, and does it. Time passes as the
+    /// script has it.
+    fn step(&mut self, now: &mut Duration, script: &mut Script<'_>) -> Step {
+        let deadline = self.policy.deadline;
+        let late = *now >= deadline;
+        match self.login.next(*now) {
+            ServerAction::Read(until) => {
+                assert!(!late && until == deadline);
+                assert_eq!(self.answers, self.messages, "each message has one answer");
+                assert!(!self.is_right());
+                Step::Reading
+            }
+            ServerAction::Verify(credentials) => {
+                assert!(!late);
+                assert_eq!(self.answers + 1, self.messages, "each is verified once");
+                let line = self.line.as_deref();
+                assert_eq!(Some(credentials.line().expose()), line);
+                *now += script.pause();
+                let verdict = ACCOUNTS.verify(&credentials);
+                assert_eq!(verdict.is_some(), self.is_right());
+                self.refused_at = *now;
+                self.login.verified(verdict, *now, script.chance());
+                Step::Busy
+            }
+            ServerAction::Wait(until) => {
+                assert!(!late && *now < until && until <= deadline);
+                assert!(self.messages >= 3 && !self.is_right());
+                // Whoever waits may be woken early.
+                *now = until.min(*now + Duration::from_millis(1) + script.pause());
+                Step::Busy
+            }
+            ServerAction::Send(text) => {
+                assert!(!late);
+                self.answers += 1;
+                assert_eq!(self.answers, self.messages, "each message has one answer");
+                assert_eq!(
+                    text,
+                    if self.is_right() {
+                        CONGRATULATION
+                    } else {
+                        SORRY
+                    }
+                );
+                let held_back = now.saturating_sub(self.refused_at);
+                let is_delayed = !self.is_right() && self.messages >= 3;
+                assert!(!is_delayed || held_back >= Duration::from_millis(250));
+                Step::Told(text)
+            }
+            ServerAction::LoggedIn(identity) => {
+                assert!(self.is_welcomed());
+                let line = self.line.as_deref().unwrap_or_default();
+                assert!(line.starts_with(&format!("{}:", identity.user())));
+                Step::LoggedIn
+            }
+            ServerAction::Close(CloseReason::TooManyAttempts) => {
+                assert!(!self.is_right());
+                assert_eq!(self.messages, self.policy.max_attempts.get());
+                assert_eq!(self.answers, self.messages, "the last one is answered, too");
+                assert_eq!(self.login.wrong_tries(), self.messages);
+                Step::Closed
+            }
+            ServerAction::Close(reason) => {
+                assert_eq!(reason, CloseReason::LoginTimeout);
+                assert!(late && !self.is_welcomed());
+                Step::Closed
+            }
+        }
+    }
+}
