@@ -16,7 +16,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Bytes, Error, Message, Utf8Bytes,
+        self, Bytes, Error, Utf8Bytes,
         error::ProtocolError,
         protocol::{CloseFrame, Role, WebSocketConfig},
     },
@@ -34,18 +34,27 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// How many pings and pongs are taken in before anything else has its turn.
 const BATCH_FRAMES: usize = 64;
 
-/// A message that came.
+/// A message, one way or the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Incoming {
+pub(crate) enum Message {
     Text(Utf8Bytes),
     Binary(Bytes),
 }
 
-impl Incoming {
+impl Message {
     pub(crate) fn payload(&self) -> Payload<'_> {
         match self {
             Self::Text(text) => Payload::Text(text),
             Self::Binary(bytes) => Payload::Binary(bytes),
+        }
+    }
+}
+
+impl From<Message> for tungstenite::Message {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text),
+            Message::Binary(bytes) => Self::Binary(bytes),
         }
     }
 }
@@ -72,7 +81,7 @@ pub(crate) enum End {
 /// Something that happened on the link.
 #[derive(Debug)]
 pub(crate) enum LinkTurn {
-    Received(Incoming),
+    Received(Message),
     /// The message that was queued has gone into the write buffer.
     Sent,
     /// All that was sent has left the write buffer.
@@ -143,9 +152,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Queues a message. The link must be free.
-    pub(crate) fn queue(&mut self, text: String) {
+    pub(crate) fn queue(&mut self, message: Message) {
         debug_assert!(self.outgoing.is_none(), "one message goes out at a time");
-        self.outgoing = Some(Message::text(text));
+        self.outgoing = Some(message);
     }
 
     /// Takes back what was queued, if it was not sent yet: nobody needs it any more.
@@ -173,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             }
             if let Some(message) = self.outgoing.take() {
                 self.unflushed = true;
-                return match self.socket.start_send_unpin(message) {
+                return match self.socket.start_send_unpin(message.into()) {
                     Ok(()) => Poll::Ready(LinkTurn::Sent),
                     Err(error) => self.write_failed(error),
                 };
@@ -197,15 +206,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             let end = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => match message {
-                    Message::Text(text) => {
-                        return Poll::Ready(LinkTurn::Received(Incoming::Text(text)));
+                    tungstenite::Message::Text(text) => {
+                        return Poll::Ready(LinkTurn::Received(Message::Text(text)));
                     }
-                    Message::Binary(bytes) => {
-                        return Poll::Ready(LinkTurn::Received(Incoming::Binary(bytes)));
+                    tungstenite::Message::Binary(bytes) => {
+                        return Poll::Ready(LinkTurn::Received(Message::Binary(bytes)));
                     }
                     // Polling again sends the pong.
-                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
-                    Message::Close(frame) => End::Closed(farewell(frame)),
+                    tungstenite::Message::Ping(_)
+                    | tungstenite::Message::Pong(_)
+                    | tungstenite::Message::Frame(_) => continue,
+                    tungstenite::Message::Close(frame) => End::Closed(farewell(frame)),
                 },
                 Poll::Ready(Some(Err(error))) => end(error, self.failure.take()),
                 Poll::Ready(None) => End::Lost(self.failure.take()),
@@ -235,8 +246,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             reason: reason.text().into(),
         };
         self.unflushed = true;
+        let close = tungstenite::Message::Close(Some(frame));
         // What fails here is found again by whoever reads on.
-        let _ = self.socket.start_send_unpin(Message::Close(Some(frame)));
+        let _ = self.socket.start_send_unpin(close);
     }
 
     /// Writes what is queued, for this long at most. After the server's Close frame that is the

@@ -27,7 +27,7 @@ use crate::{
     ending::{Ending, Stage, Tally},
     exit::Exit,
     input::Command,
-    link::{Incoming, Link, LinkTurn, Reading},
+    link::{Link, LinkTurn, Message, Reading},
     render::{hexadecimal, safe_lines},
 };
 
@@ -77,7 +77,7 @@ enum Until {
 #[derive(Debug)]
 enum Turn {
     Line(String),
-    Received(Incoming),
+    Received(Message),
     /// The message that was queued was sent.
     Sent,
     /// Something else was sent or written.
@@ -159,7 +159,7 @@ where
             let turn = match login.next(began.elapsed()) {
                 ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
                 ClientAction::Send(line) => {
-                    self.link.queue(line.expose().to_owned());
+                    self.link.queue(Message::Text(line.expose().into()));
                     continue;
                 }
                 ClientAction::Await(until) => self.turn(None, Until::Moment(began + until)).await,
@@ -182,8 +182,8 @@ where
                         login.offer(line);
                     }
                 }
-                Turn::Received(Incoming::Text(text)) => login.received(text.to_string()),
-                Turn::Received(Incoming::Binary(bytes)) => {
+                Turn::Received(Message::Text(text)) => login.received(text.to_string()),
+                Turn::Received(Message::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
                 }
                 Turn::Sent => login.sent(began.elapsed()),
@@ -236,7 +236,7 @@ where
                         over = Some(Ending::Exit);
                     }
                     Command::Send(text) => {
-                        self.link.queue(text);
+                        self.link.queue(Message::Text(text.into()));
                         if audience == Audience::Person {
                             hold = Some(Instant::now() + ANSWER_PATIENCE);
                         }

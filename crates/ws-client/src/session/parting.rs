@@ -13,7 +13,7 @@ use crate::{
     console::{Console, ConsoleTurn},
     ending::{Circumstances, Ending, Stage, conclude, unsent},
     exit::Exit,
-    link::{End, Incoming},
+    link::{End, Message},
     render::{Payload, hexadecimal, safe_lines},
 };
 
@@ -106,7 +106,7 @@ where
     }
 
     /// Shows a message that came after our Close frame.
-    fn show_late(&mut self, message: &Incoming) {
+    fn show_late(&mut self, message: &Message) {
         match (self.stage, message.payload()) {
             (Stage::Talking, payload) => {
                 self.console.message(payload);
