@@ -251,16 +251,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let _ = self.socket.start_send_unpin(close);
     }
 
-    /// Writes what is queued, for this long at most. After the server's Close frame that is the
-    /// answer to it.
-    pub(crate) async fn flush(&mut self, deadline: Duration) {
-        let flushed = poll_fn(|cx| self.socket.poll_flush_unpin(cx));
-        let _ = timeout(deadline, flushed).await;
+    /// Gives the server what it is owed after it ended its side: the Close frame that answers its
+    /// own, or the one that tells it what it did wrong. That takes this long at most.
+    pub(crate) async fn leave(&mut self, end: &End, deadline: Duration) {
+        match end {
+            // The answer was queued when the frame came.
+            End::Closed(_) => {
+                let flushed = poll_fn(|cx| self.socket.poll_flush_unpin(cx));
+                let _ = timeout(deadline, flushed).await;
+            }
+            End::Broken { tell, .. } => self.abandon(*tell, deadline).await,
+            End::Lost(_) => {}
+        }
     }
 
     /// Lets go of a server that broke the protocol. The Close frame is lost if the connection ends
     /// while there is something unread, so everything is read and dropped until the server is gone.
-    pub(crate) async fn abandon(&mut self, reason: CloseReason, deadline: Duration) {
+    async fn abandon(&mut self, reason: CloseReason, deadline: Duration) {
         self.close(reason);
         let leave = async {
             let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;

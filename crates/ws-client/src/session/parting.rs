@@ -68,12 +68,8 @@ where
                 }
             }
         }
-        match (&ending, &parting) {
-            (Ending::Server(End::Broken { tell, .. }), _) | (_, Some(End::Broken { tell, .. })) => {
-                self.link.abandon(*tell, deadline).await;
-            }
-            (Ending::Server(End::Closed(_)), _) => self.link.flush(deadline).await,
-            (_, _) => {}
+        if let (Ending::Server(end), _) | (_, Some(end)) = (&ending, &parting) {
+            self.link.leave(end, deadline).await;
         }
         exit
     }

@@ -2,14 +2,20 @@
 
 use super::*;
 
+/// A whole frame of a server.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
+}
+
 /// Both ends of a connection on which the server has spoken already: each text is a frame that came
 /// together with the answer to the handshake.
 async fn spoken_to(texts: &[&str]) -> (Link<DuplexStream>, Server) {
-    let frame = |text: &&str| {
-        let length = u8::try_from(text.len()).unwrap();
-        [&[0x81, length], text.as_bytes()].concat()
-    };
-    let rest = texts.iter().flat_map(frame).collect();
+    let frames = texts.iter().map(|text| frame(0x81, text.as_bytes()));
+    began_with(frames.collect::<Vec<_>>().concat()).await
+}
+
+/// Both ends of a connection on which these bytes came together with the answer to the handshake.
+async fn began_with(rest: Vec<u8>) -> (Link<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
     let link = Link::new(Opened { stream: ours, rest }, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
@@ -98,4 +104,24 @@ async fn what_it_pushes_is_not_counted_as_answers() {
     let (found, (), ()) = tokio::join!(run(link, client), play, typed);
     let expected = "news\nmore news\nthe weather\na\nb\nc\n";
     assert_eq!(found, outcome(Exit::Ok, expected, "{welcome}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_crosses_the_servers_is_sent_whole() {
+    let welcome = frame(0x81, CONGRATULATION.as_bytes());
+    let close = frame(0x88, &1000_u16.to_be_bytes());
+    // The client's own Close frame does not fit into the stream at once.
+    let (link, mut server) = began_with([welcome, close].concat()).await;
+    let play = async { server.0.next().await.unwrap().unwrap() };
+    let client = Client {
+        login: configured("admin:123456"),
+        ..script(b"")
+    };
+    let (found, closed) = tokio::join!(run(link, client), play);
+    let frame = CloseFrame {
+        code: USER_EXIT.0.into(),
+        reason: USER_EXIT.1.into(),
+    };
+    assert_eq!(closed, Message::Close(Some(frame)));
+    assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
 }
