@@ -13,7 +13,7 @@
 //! | [`config`], [`endpoint`] | flags over file over defaults; a URL that was checked |
 //! | [`handshake`] | the request, and the verdict on the answer, as plain data |
 //! | [`connect`], [`tool`] | TCP and the handshake; the same, shown to a reader |
-//! | `link`, `meter` | the WebSocket: one message out at a time, and what comes meanwhile |
+//! | [`link`], `meter` | the WebSocket: one message out at a time, and what comes meanwhile |
 //! | `session`, `ending` | log in, talk, part; why it ended and what that means |
 //! | `console` | what a session needs of the place where lines come from and texts go to |
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
@@ -21,7 +21,7 @@
 //! | `dialogue`, `input`, [`render`] | the exact texts; what a line means; what is shown of a message |
 //! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
 //!
-//! Only `link` and `connect` know tungstenite and sockets. A session is generic over both its ends,
+//! Only [`link`] and [`connect`] know tungstenite and sockets. A session is generic over both its ends,
 //! and its tests run it on streams in memory, with the clock paused.
 
 pub mod cli;
@@ -30,6 +30,7 @@ pub mod connect;
 pub mod endpoint;
 pub mod exit;
 pub mod handshake;
+pub mod link;
 pub mod render;
 pub mod tool;
 
@@ -39,7 +40,6 @@ mod editor;
 mod ending;
 mod input;
 mod interrupt;
-mod link;
 mod meter;
 mod outbox;
 mod session;

@@ -36,8 +36,10 @@ const BATCH_FRAMES: usize = 64;
 
 /// A message, one way or the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Message {
+pub enum Message {
+    /// Text.
     Text(Utf8Bytes),
+    /// Anything else.
     Binary(Bytes),
 }
 
@@ -61,37 +63,46 @@ impl From<Message> for tungstenite::Message {
 
 /// What a server's Close frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Farewell {
-    pub(crate) code: CloseCode,
+pub struct Farewell {
+    /// The code in it; [`CloseCode::ABSENT`] if there was none.
+    pub code: CloseCode,
     /// The server's own words, as they came.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// Why nothing more will come.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     /// The server sent a Close frame.
     Closed(Farewell),
     /// The connection ended without one.
     Lost(Option<io::Error>),
     /// The server broke the protocol, and is to be told so.
-    Broken { tell: CloseReason, what: String },
+    Broken {
+        /// What it is to be told.
+        tell: CloseReason,
+        /// What it did, in the words of the WebSocket library.
+        what: String,
+    },
 }
 
 /// Something that happened on the link.
 #[derive(Debug)]
-pub(crate) enum LinkTurn {
+pub enum LinkTurn {
+    /// A message came.
     Received(Message),
     /// The message that was queued has gone into the write buffer.
     Sent,
     /// All that was sent has left the write buffer.
     Flushed,
+    /// Nothing more will come.
     Ended(End),
 }
 
 /// Whether messages may be taken from the server just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub enum Reading {
+    /// They are taken as they come.
     On,
     /// What came before has not been shown yet.
     Paused,
@@ -99,7 +110,7 @@ pub(crate) enum Reading {
 
 /// A WebSocket and the message that waits to be sent on it.
 #[derive(Debug)]
-pub(crate) struct Link<S> {
+pub struct Link<S> {
     socket: WebSocketStream<Metered<S>>,
     outgoing: Option<Message>,
     /// How many messages were given up because the link was closed before they were sent.
@@ -112,7 +123,9 @@ pub(crate) struct Link<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub(crate) async fn new(opened: Opened<S>, max_message_bytes: usize) -> Self {
+    /// A link on a stream that speaks WebSocket from here on. A server that sends a longer message
+    /// than this breaks the protocol.
+    pub async fn new(opened: Opened<S>, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -137,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Whether a message may be queued.
-    pub(crate) fn is_free(&self) -> bool {
+    pub fn is_free(&self) -> bool {
         self.outgoing.is_none() && self.failure.is_none()
     }
 
@@ -152,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Queues a message. The link must be free.
-    pub(crate) fn queue(&mut self, message: Message) {
+    pub fn queue(&mut self, message: Message) {
         debug_assert!(self.outgoing.is_none(), "one message goes out at a time");
         self.outgoing = Some(message);
     }
@@ -165,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// The next thing that happens. What the server sends comes first, so that neither side waits
     /// for the other to read; what was sent is flushed when there is nothing else to do, so that
     /// the caller offers a message before it polls.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<LinkTurn> {
+    pub fn poll_turn(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<LinkTurn> {
         if reading == Reading::On
             && let Poll::Ready(turn) = self.poll_receive(cx)
         {
@@ -253,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Gives the server what it is owed after it ended its side: the Close frame that answers its
     /// own, or the one that tells it what it did wrong. That takes this long at most.
-    pub(crate) async fn leave(&mut self, end: &End, deadline: Duration) {
+    pub async fn leave(&mut self, end: &End, deadline: Duration) {
         match end {
             // The answer was queued when the frame came.
             End::Closed(_) => {
