@@ -1,0 +1,81 @@
+//! The client's connection code, with an echo in the place of a session.
+
+use std::{collections::VecDeque, task::Poll};
+
+use futures::future::poll_fn;
+use integration_tests::root;
+use tokio::time::timeout;
+use ws_client::{
+    config::{Audience, Config, Flags},
+    connect::{self, Deadline},
+    handshake::request::Request,
+    link::{Link, LinkTurn, Message, Reading},
+};
+
+use crate::suite::{PATIENCE, Suite};
+
+#[tokio::test]
+#[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
+async fn the_client_conforms_to_rfc_6455() {
+    let suite = Suite::judging("ws-client");
+    let server = suite.fuzz_clients().await;
+    let url = &server.url;
+    let all = async {
+        let mut count = String::new();
+        visit(&format!("{url}/getCaseCount"), |message| {
+            count = text(message);
+            None
+        })
+        .await;
+        for case in 1..=count.parse::<usize>().expect("it is a number") {
+            visit(&format!("{url}/runCase?case={case}&agent=ws-client"), Some).await;
+        }
+        visit(&format!("{url}/updateReports?agent=ws-client"), |_| None).await;
+    };
+    timeout(PATIENCE, all).await.expect("the cases end in time");
+    suite.check();
+}
+
+/// Connects to a server, answers its messages, and leaves when it ends the connection: all as the
+/// program does it.
+async fn visit(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
+    let flags = Flags {
+        url: Some(url.to_owned()),
+        ..Flags::default()
+    };
+    let config = Config::load(flags, &root(), Audience::Script).expect("the URL can be used");
+    let deadline = Deadline::after(config.connect_deadline);
+    let key = connect::new_key().expect("there are random bytes");
+    let request = Request::new(config.endpoint, key, config.origin);
+    let stream = connect::tcp(request.endpoint(), deadline).await;
+    let stream = stream.expect("the server accepts");
+    let opened = connect::open(stream, &request, deadline).await;
+    let opened = opened.expect("the server agrees");
+    let mut link = Link::new(opened, config.max_message_bytes.get()).await;
+    let mut answers = VecDeque::new();
+    let end = loop {
+        if link.is_free()
+            && let Some(message) = answers.pop_front()
+        {
+            link.queue(message);
+        }
+        // An answer goes out before more is read, if it can: what follows may break the protocol.
+        let turn = poll_fn(|cx| match link.poll_turn(cx, Reading::Paused) {
+            Poll::Pending => link.poll_turn(cx, Reading::On),
+            Poll::Ready(turn) => Poll::Ready(turn),
+        });
+        match turn.await {
+            LinkTurn::Received(message) => answers.extend(answer(message)),
+            LinkTurn::Sent | LinkTurn::Flushed => {}
+            LinkTurn::Ended(end) => break end,
+        }
+    };
+    link.leave(&end, config.close_deadline).await;
+}
+
+fn text(message: Message) -> String {
+    match message {
+        Message::Text(text) => text.to_string(),
+        Message::Binary(bytes) => panic!("not a text: {bytes:?}"),
+    }
+}

@@ -1,0 +1,23 @@
+"""Autobahn's fuzzingserver, on a free port of the loopback interface.
+
+By itself it listens on all interfaces. This is for Python 2.7, as the testsuite is. Usage:
+fuzzing_server.py SPECIFICATION. The only line on stdout says where it listens.
+"""
+
+import json
+import sys
+
+from autobahn.twisted.websocket import listenWS
+from autobahntestsuite.fuzzing import FuzzingServerFactory
+from twisted.internet import reactor
+
+with open(sys.argv[1]) as specification:
+    specification = json.load(specification)
+
+# The testsuite prints what it does.
+stdout, sys.stdout = sys.stdout, sys.stderr
+factory = FuzzingServerFactory(dict(specification, url=u"ws://127.0.0.1:0"))
+address = listenWS(factory, interface="127.0.0.1").getHost()
+stdout.write("ws://%s:%d\n" % (address.host, address.port))
+stdout.flush()
+reactor.run()

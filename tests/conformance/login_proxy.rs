@@ -1,0 +1,94 @@
+//! Something between a client that knows of no login and a server that wants one.
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use integration_tests::Server;
+use raw_peer::{CREDENTIALS, RawPeer, frame};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+/// Passes the handshake on, logs in by itself, and from there on copies bytes.
+#[derive(Debug)]
+pub(crate) struct LoginProxy {
+    listener: TcpListener,
+    server: SocketAddr,
+}
+
+impl LoginProxy {
+    /// A proxy in front of a server.
+    pub(crate) async fn before(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        Self {
+            listener: listener.expect("there is a free port"),
+            server,
+        }
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("it listens")
+    }
+
+    /// Serves every client, one beside the other.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not let one in.
+    pub(crate) async fn run(self) -> Infallible {
+        let mut relays = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => {
+                    let (client, _) = accepted.expect("a client can be accepted");
+                    relays.spawn(relay(client, self.server));
+                }
+                Some(ended) = relays.join_next() => ended.expect("the server lets everybody in"),
+            }
+        }
+    }
+}
+
+/// Serves one client to its end.
+async fn relay(client: TcpStream, server: SocketAddr) {
+    let server = TcpStream::connect(server).await;
+    let server = server.expect("the server accepts");
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("it is a TCP socket");
+    }
+    let (mut client, mut server) = (RawPeer::new(client), RawPeer::new(server));
+    server.send(client.head().await).await;
+    let answer = server.head().await;
+    server.send(frame::text(CREDENTIALS)).await;
+    let welcome = server.text().await;
+    assert!(welcome.contains("congratulation"), "{welcome}");
+    // Only now, so that neither side has said anything that is not passed on.
+    client.send(answer).await;
+    let (mut client, mut server) = (client.into_inner(), server.into_inner());
+    // An end that is no orderly one for the one side is none for the other either.
+    let _ = copy_bidirectional(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn what_follows_the_login_is_passed_on_unchanged() {
+    let server = Server::start().await;
+    let proxy = LoginProxy::before(server.address).await;
+    let client = TcpStream::connect(proxy.address()).await.unwrap();
+    let mut client = RawPeer::new(client);
+    let talk = async {
+        client.upgrade().await;
+        client.send(frame::text("hello")).await;
+        assert_eq!(client.text().await, "your submit context: hello");
+        // Either side may end first, and is still told what comes from the other.
+        client.send(frame::text("last words")).await;
+        client.finish().await;
+        assert_eq!(client.text().await, "your submit context: last words");
+        client.end().await;
+    };
+    tokio::select! {
+        () = talk => {}
+        never = proxy.run() => match never {},
+    }
+}

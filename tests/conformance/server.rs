@@ -1,0 +1,22 @@
+//! The server, for a peer that is logged in.
+
+use integration_tests::Server;
+
+use crate::{login_proxy::LoginProxy, suite::Suite};
+
+/// An echo of exactly what came, as long as the longest message of the suite.
+const CONFIGURATION: &str = "[limits]\nmax_message_bytes = \"16MiB\"\n[echo]\nprefix = \"\"\n";
+
+#[tokio::test]
+#[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
+async fn the_server_conforms_to_rfc_6455() {
+    let server = Server::with(CONFIGURATION).await;
+    let proxy = LoginProxy::before(server.address).await;
+    let suite = Suite::judging("ws-server");
+    let url = format!("ws://{}", proxy.address());
+    tokio::select! {
+        () = suite.fuzz_server(&url) => {}
+        never = proxy.run() => match never {},
+    }
+    suite.check();
+}

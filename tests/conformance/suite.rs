@@ -1,0 +1,150 @@
+//! The Autobahn testsuite: its two fuzzers, and where they leave their reports.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use integration_tests::root;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::verdict::Verdict;
+
+/// How long all cases together may take. It only bounds tests that fail.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
+
+/// One run of the testsuite.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// Whose conformance is judged.
+    subject: &'static str,
+    /// Where the reports go, and with them what the suite was told and what it said.
+    directory: PathBuf,
+}
+
+/// A server of the testsuite, which fuzzes its clients. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct FuzzingServer {
+    /// Where it listens.
+    pub(crate) url: String,
+    _process: Child,
+}
+
+impl Suite {
+    /// A run that judges this one. What is left of an earlier run is deleted.
+    pub(crate) fn judging(subject: &'static str) -> Self {
+        let directory = home().join("reports").join(subject);
+        if directory.exists() {
+            fs::remove_dir_all(&directory).expect("old reports can be deleted");
+        }
+        fs::create_dir_all(&directory).expect("a directory can be made");
+        Self { subject, directory }
+    }
+
+    /// Runs all cases against a server, one after the other.
+    pub(crate) async fn fuzz_server(&self, url: &str) {
+        let servers = json!([{ "agent": self.subject, "url": url }]);
+        let mut process = self
+            .python(&home().join("suite/bin/wstest"))
+            .args(["--mode", "fuzzingclient", "--spec"])
+            .arg(self.specification(&servers))
+            .stdout(self.log())
+            .spawn()
+            .expect("the testsuite starts");
+        let end = timeout(PATIENCE, process.wait()).await;
+        let end = end
+            .expect("the cases end in time")
+            .expect("the testsuite can be waited for");
+        let directory = self.directory.display();
+        assert!(end.success(), "the testsuite failed: see {directory}");
+    }
+
+    /// Starts a server that runs each case with the client that asks for it.
+    pub(crate) async fn fuzz_clients(&self) -> FuzzingServer {
+        let mut process = self
+            .python(&root().join("tests/conformance/fuzzing_server.py"))
+            .arg(self.specification(&json!([])))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the testsuite starts");
+        let stdout = process.stdout.take().expect("it is piped");
+        let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await;
+        let line = line
+            .expect("the testsuite listens in time")
+            .expect("stdout can be read");
+        let directory = self.directory.display();
+        let url = line.unwrap_or_else(|| panic!("the testsuite failed: see {directory}"));
+        FuzzingServer {
+            url,
+            _process: process,
+        }
+    }
+
+    /// Looks at what was found.
+    ///
+    /// # Panics
+    ///
+    /// If that is not conformance.
+    pub(crate) fn check(&self) {
+        let report = fs::read_to_string(self.directory.join("index.json"));
+        let verdict = Verdict::read(&report.expect("there is a report"), self.subject);
+        let objections = verdict.objections();
+        assert!(
+            objections.is_empty(),
+            "{} does not conform to RFC 6455, see {}:\n{}",
+            self.subject,
+            self.directory.join("index.html").display(),
+            objections.join("\n")
+        );
+    }
+
+    /// The command that runs a program by the testsuite's Python.
+    fn python(&self, program: &Path) -> Command {
+        let python = home().join("suite/bin/python");
+        assert!(
+            python.exists(),
+            "the Autobahn testsuite is missing: .ci/autobahn installs it"
+        );
+        let mut command = Command::new(python);
+        command
+            .arg(program)
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stderr(self.log())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Writes down what is to be run: everything but the compression of messages, which neither
+    /// side offers.
+    fn specification(&self, servers: &Value) -> PathBuf {
+        let path = self.directory.join("specification.json");
+        let specification = json!({
+            "outdir": self.directory,
+            "servers": servers,
+            "cases": ["*"],
+            "exclude-cases": ["12.*", "13.*"],
+        });
+        fs::write(&path, specification.to_string()).expect("a file can be written");
+        path
+    }
+
+    /// The file for what the suite says while it runs.
+    fn log(&self) -> File {
+        let path = self.directory.join("log");
+        let log = File::options().create(true).append(true).open(path);
+        log.expect("a file can be written")
+    }
+}
+
+/// Where `.ci/autobahn` puts everything.
+fn home() -> PathBuf {
+    root().join("target/autobahn")
+}
