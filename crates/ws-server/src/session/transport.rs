@@ -331,17 +331,10 @@ mod tests {
 
     use bytes::Bytes;
     use futures::{FutureExt as _, future::poll_fn};
+    use raw_peer::frame;
     use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
 
     use super::{BATCH_BYTES, BATCH_FRAMES, Frames, GRACE_BYTES, Refused, Transport};
-
-    /// A masked binary frame of this many zeros, masked with zeros.
-    fn frame(payload: usize) -> Vec<u8> {
-        let mut frame = b"\x82\xff".to_vec();
-        frame.extend((payload as u64).to_be_bytes());
-        frame.resize(frame.len() + 4 + payload, 0);
-        frame
-    }
 
     /// What one read yields that has room for this much; nothing if it is pending.
     fn read_now<S: AsyncRead + Unpin>(
@@ -402,7 +395,7 @@ mod tests {
         let (mut peer, io) = duplex(1 << 21);
         let mut transport = Transport::new(io, Bytes::new(), 100);
         transport.lift_login_bound();
-        let frame = frame(1 << 20);
+        let frame = frame::binary(&vec![0; 1 << 20]);
         peer.write_all(&frame).await.unwrap();
         drop(peer);
         let mut all = Vec::new();
@@ -451,7 +444,7 @@ mod tests {
         let (mut peer, io) = duplex(1 << 20);
         let mut transport = Transport::new(io, Bytes::new(), 0);
         transport.lift_login_bound();
-        let (short, long) = (frame(100), frame(200_000));
+        let (short, long) = (frame::binary(&[0; 100]), frame::binary(&vec![0; 200_000]));
         peer.write_all(&[&short[..], &long, &long, &short].concat())
             .await
             .unwrap();
@@ -487,8 +480,7 @@ mod tests {
         let (mut peer, io) = duplex(1 << 20);
         let mut transport = Transport::new(io, Bytes::new(), 0);
         transport.lift_login_bound();
-        let mut long = frame(200_000);
-        long[0] = 0x80;
+        let long = frame::masked(0x80, &vec![0; 200_000]);
         peer.write_all(&[&b"\x02\x80\0\0\0\0"[..], &long].concat())
             .await
             .unwrap();
@@ -509,7 +501,8 @@ mod tests {
             let (mut peer, io) = duplex(1 << 24);
             let mut transport = Transport::new(io, Bytes::new(), 0);
             transport.lift_login_bound();
-            peer.write_all(&frame(payload).repeat(1 + (1 << 22) / payload))
+            let frames = 1 + (1 << 22) / payload;
+            peer.write_all(&frame::binary(&vec![0; payload]).repeat(frames))
                 .await
                 .unwrap();
             transport.set_made_for(Frames::Long);
