@@ -1,8 +1,8 @@
 //! How the server speaks: lines on stderr that never make it wait.
 
 use std::{
-    io::{IsTerminal as _, stderr},
-    panic,
+    io::{self, BufWriter, IsTerminal as _, Stderr, Write, stderr},
+    panic, thread,
     time::Duration,
 };
 
@@ -13,6 +13,10 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// How many lines may wait to be written before more of them are dropped.
 const BUFFERED_LINES: usize = 2048;
+
+/// How long the writing thread rests after it wrote. A line that comes meanwhile waits for others to
+/// be written with: to be woken for each one would cost more than the lines.
+const REST: Duration = Duration::from_millis(5);
 
 /// How often it is looked whether lines were dropped.
 const LOSS_INTERVAL: Duration = Duration::from_secs(10);
@@ -35,7 +39,7 @@ impl Log {
             .buffered_lines_limit(BUFFERED_LINES)
             .lossy(true)
             .thread_name("log")
-            .finish(stderr());
+            .finish(Restful(BufWriter::new(stderr())));
         let dropped = writer.error_counter();
         let filter = EnvFilter::builder()
             .with_default_directive(LevelFilter::INFO.into())
@@ -76,5 +80,22 @@ impl Log {
                 reported = dropped;
             }
         }
+    }
+}
+
+/// Writes what was collected when it is flushed, which the writing thread does whenever no line
+/// waits, and rests then.
+#[derive(Debug)]
+struct Restful(BufWriter<Stderr>);
+
+impl Write for Restful {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::park_timeout(REST);
+        Ok(())
     }
 }
