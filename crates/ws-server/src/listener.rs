@@ -23,13 +23,12 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
-    /// How long sent data may stay unacknowledged before the system gives a connection up.
-    user_timeout: Duration,
     complained_at: Option<Instant>,
 }
 
 impl Listener {
-    /// Listens on an address; port 0 takes any free one.
+    /// Listens on an address; port 0 takes any free one. Sent data may stay unacknowledged for the
+    /// user timeout before the system gives a connection up.
     pub(crate) fn bind(address: SocketAddr, user_timeout: Duration) -> io::Result<Self> {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -37,11 +36,16 @@ impl Listener {
         };
         // A restarted server must not wait for the old connections to be forgotten.
         socket.set_reuseaddr(true)?;
+        // Each connection begins with what the listener has, at no cost of its own: answers leave
+        // at once, and a peer that vanished is noticed even where pings are switched off.
+        socket.set_nodelay(true)?;
+        socket.set_keepalive(true)?;
+        #[cfg(target_os = "linux")]
+        SockRef::from(&socket).set_tcp_user_timeout(Some(user_timeout))?;
         socket.bind(address)?;
         let socket = socket.listen(BACKLOG)?;
         Ok(Self {
             socket,
-            user_timeout,
             complained_at: None,
         })
     }
@@ -57,10 +61,7 @@ impl Listener {
     pub(crate) async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => {
-                    self.tune(&stream);
-                    return (stream, peer);
-                }
+                Ok(connection) => return connection,
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     self.complain(&error);
@@ -68,16 +69,6 @@ impl Listener {
                 }
             }
         }
-    }
-
-    /// Sets what is worth having but not worth losing a connection for.
-    fn tune(&self, stream: &TcpStream) {
-        let _ = stream.set_nodelay(true);
-        // A peer that vanished is noticed even where pings are switched off.
-        let socket = SockRef::from(stream);
-        let _ = socket.set_keepalive(true);
-        #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(self.user_timeout));
     }
 
     fn complain(&mut self, error: &io::Error) {
@@ -104,9 +95,26 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{io, time::Duration};
 
-    use super::is_about_one_connection;
+    use socket2::SockRef;
+    use tokio::net::TcpStream;
+
+    use super::{Listener, is_about_one_connection};
+
+    #[tokio::test]
+    async fn connections_have_the_options_of_the_listener() {
+        let timeout = Duration::from_secs(65);
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), timeout).unwrap();
+        let connect = TcpStream::connect(listener.local_addr().unwrap());
+        let (connected, (stream, _)) = tokio::join!(connect, listener.accept());
+        connected.unwrap();
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(timeout));
+    }
 
     #[test]
     fn only_errors_of_one_connection_are_passed_over() {
