@@ -26,7 +26,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::handshake::{Decision, Refusal, Rules, Standing, Upgrade, decide};
+use crate::{
+    config::MAX_DISCARDED_BYTES,
+    handshake::{Decision, Refusal, Rules, Standing, Upgrade, decide},
+};
 
 /// The greatest length of a request head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -132,8 +135,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     io.shutdown().await?;
+    let mut unread = io.take(MAX_DISCARDED_BYTES);
     let mut dropped = [0; 4096];
-    while io.read(&mut dropped).await? > 0 {}
+    while unread.read(&mut dropped).await? > 0 {}
     Ok(())
 }
 
@@ -297,6 +301,23 @@ mod tests {
             "{answer}"
         );
         assert_eq!(answer.matches("HTTP/1.0 400").count(), 1, "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_not_read_to_the_deadline() {
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (mut client, io) = duplex(1 << 16);
+        let flood = async {
+            client.write_all(head.as_bytes()).await.unwrap();
+            while client.write_all(&[b'x'; 4096]).await.is_ok() {}
+        };
+        let start = tokio::time::Instant::now();
+        let (exchange, ()) = tokio::join!(serve(io, CancellationToken::new()), flood);
+        assert!(
+            matches!(exchange, Exchange::Refused(Refusal::Body)),
+            "{exchange:?}"
+        );
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

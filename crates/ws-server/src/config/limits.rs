@@ -13,6 +13,10 @@ use crate::admission::Caps;
 /// The longest message that can be configured: a connection may hold several of that length.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
+/// How much is read and dropped of what a peer sends while its connection ends. Whatever a peer had
+/// sent before it could know is less than that; one that goes on and on only costs time.
+pub(crate) const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Every deadline and bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -20,6 +20,7 @@ use proto::{
     login::LoginPolicy,
 };
 
+pub(crate) use self::limits::MAX_DISCARDED_BYTES;
 use self::raw::RawConfig;
 pub use self::{error::ConfigError, limits::Limits};
 use crate::{

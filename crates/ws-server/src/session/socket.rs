@@ -31,7 +31,7 @@ use super::{
     message::{Message, Text},
     transport::{Frames, Refused, Transport},
 };
-use crate::config::Limits;
+use crate::config::{Limits, MAX_DISCARDED_BYTES};
 
 /// The WebSocket's own read buffer, which each connection holds all the time. The transport under
 /// it reads in large pieces.
@@ -260,9 +260,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Ends our side, and reads on until the peer's Close frame has come.
     async fn hang_up(&mut self) {
+        let most = self.transport().received() + MAX_DISCARDED_BYTES;
         // The peer may be gone already, which is as good an end as any.
         if self.transport().shutdown().await.is_ok() {
-            let _ = poll_fn(|cx| self.transport().poll_discard(cx)).await;
+            let _ = poll_fn(|cx| self.transport().poll_discard(cx, most)).await;
             poll_fn(|cx| {
                 self.transport().discard_arrived(cx);
                 Poll::Ready(())

@@ -203,23 +203,21 @@ impl<S> Transport<S> {
 }
 
 impl<S: AsyncRead + Unpin> Transport<S> {
-    /// Reads and drops what the peer sends, until its Close frame has come by or it sends nothing
-    /// more. Cancel safe: nothing is lost that was not to be dropped.
-    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Reads and drops what the peer sends, until its Close frame has come by, it sends nothing
+    /// more, or so many bytes were received since the connection began. Cancel safe: nothing is
+    /// lost that was not to be dropped.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<()>> {
         self.frames
             .advance(std::mem::take(&mut self.unread).bytes(), None);
-        let mut dropped = 0;
-        while !self.frames.close_seen() {
-            if dropped > BATCH_BYTES {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            match ready!(self.poll_drop_some(cx))? {
-                0 => break,
-                some => dropped += some,
-            }
+        if self.frames.close_seen() || self.received >= most {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        if ready!(self.poll_drop_some(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        // There may be no end of it: others have their turn after each read.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Reads and drops what has arrived already and is ready at once, so that closing the socket
@@ -238,6 +236,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
     fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let filled = self.unread.poll_fill(cx, &mut self.io, usize::MAX);
         let dropped = self.unread.bytes().len();
+        self.received += dropped as u64;
         self.frames.skip(self.unread.bytes());
         self.unread.advance(dropped);
         self.unread.settle();
@@ -519,16 +518,20 @@ mod tests {
         let (mut peer, io) = duplex(4096);
         let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x85\0\0"), 1024);
         peer.write_all(b"\0\0hello\x88\x80\0\0\0\0").await.unwrap();
-        poll_fn(|cx| transport.poll_discard(cx)).await.unwrap();
+        poll_fn(|cx| transport.poll_discard(cx, u64::MAX))
+            .await
+            .unwrap();
 
         let (peer, io) = duplex(64);
         let mut transport = Transport::new(io, Bytes::new(), 1024);
         assert!(
-            poll_fn(|cx| transport.poll_discard(cx))
+            poll_fn(|cx| transport.poll_discard(cx, u64::MAX))
                 .now_or_never()
                 .is_none()
         );
         drop(peer);
-        poll_fn(|cx| transport.poll_discard(cx)).await.unwrap();
+        poll_fn(|cx| transport.poll_discard(cx, u64::MAX))
+            .await
+            .unwrap();
     }
 }

@@ -27,6 +27,26 @@ async fn a_close_without_a_code_is_answered_without_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_sends_on_and_on_after_our_close_is_cut_off() {
+    let server = Server::new();
+    let start = Instant::now();
+    let mut peer = server.session().await;
+    peer.send(frame::masked(0x83, b"")).await;
+    assert_eq!(peer.close().await.0, 1002);
+    // More than is read of it.
+    let message = frame::binary(&vec![0; 1 << 20]);
+    for _ in 0..20 {
+        peer.try_send(&message).await;
+    }
+    peer.end().await;
+    assert_eq!(
+        start.elapsed(),
+        Duration::ZERO,
+        "not for the close deadline"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutting_down_ends_everybody_with_1001() {
     let server = Server::new();
     let mut session = server.session().await;
