@@ -65,6 +65,7 @@ enum Stage {
     Handshake,
     Login,
     Echo,
+    Closing,
 }
 
 impl Connection {
@@ -82,6 +83,9 @@ impl Connection {
         loop {
             if !self.write()? {
                 return Ok(());
+            }
+            if let Stage::Closing = self.stage {
+                return Err(io::ErrorKind::ConnectionAborted.into());
             }
             match self.stream.read(memory) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -150,8 +154,13 @@ impl Connection {
             short => (2, usize::from(short)),
         };
         let len = header + 4 + payload;
+        let is_close = bytes[0] == 0x88;
         let (mask, text) = bytes.get_mut(header..len)?.split_at_mut(4);
-        if let Stage::Login = self.stage {
+        if is_close {
+            self.stage = Stage::Closing;
+            // A Close frame with the code 1000.
+            self.output.extend([0x88, 2, 0x03, 0xE8]);
+        } else if let Stage::Login = self.stage {
             self.stage = Stage::Echo;
             self.queue(&[CONGRATULATION.as_bytes()]);
         } else {

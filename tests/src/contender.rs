@@ -1,6 +1,6 @@
 //! A server that is measured.
 
-use raw_peer::RawPeer;
+use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
 
 use crate::{Processors, Server, bare_server_binary, plain_server_binary, server_binary, shipped};
@@ -42,6 +42,15 @@ impl Contender {
         let stream = RawPeer::into_inner(peer);
         stream.set_nodelay(true).expect("it is a TCP socket");
         stream
+    }
+
+    /// Connects, logs in, closes in order, and sees the end.
+    pub async fn visit(&self) {
+        let mut peer = self.server.connect().await;
+        peer.log_in().await;
+        peer.send(frame::close(1000, "user exit")).await;
+        assert_eq!(peer.close().await.0, 1000, "the answer to a close");
+        peer.end().await;
     }
 
     async fn start(name: &'static str, command: Command, processors: Processors) -> Self {

@@ -129,10 +129,25 @@ impl Server {
         Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
     }
 
+    /// How much memory it holds, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let statm = self.proc("statm");
+        let pages = statm.split_whitespace().nth(1);
+        let pages: u64 = pages
+            .and_then(|pages| pages.parse().ok())
+            .expect("the second field is a number");
+        pages * rustix::param::page_size() as u64
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero()));
+        open.expect("the server runs on Linux").count()
+    }
+
     /// How much processor time it has used so far.
     pub fn processor_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid().as_raw_nonzero()))
-            .expect("the server runs on Linux");
+        let stat = self.proc("stat");
         // User and system time are the 14th and 15th field; the second one, in brackets, may hold
         // spaces.
         let (_, fields) = stat
@@ -143,6 +158,12 @@ impl Server {
             .map(|field| field.parse::<u64>().expect("it is a number"))
             .sum();
         Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
+    /// A file in which Linux tells about the process.
+    fn proc(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.pid().as_raw_nonzero());
+        fs::read_to_string(path).expect("the server runs on Linux")
     }
 
     /// Reads its log up to a line that holds this text.

@@ -1,0 +1,60 @@
+//! What the server keeps of connections that are gone: its memory and descriptors after many have
+//! come, logged in and left. An argument says how many, in place of a hundred thousand.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{process::ExitCode, time::Duration};
+
+use futures::future::join_all;
+use integration_tests::{Contender, PATIENCE, Processors, Report};
+use tokio::time::{Instant, sleep};
+
+const CYCLES: usize = 100_000;
+
+/// The part of them after which memory is taken as given.
+const WARM_UP: usize = 10;
+
+/// How many come and go at the same time.
+const VISITORS: usize = 50;
+
+/// How many times what was held before may be held afterwards.
+const LIMIT: f64 = 1.05;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let number = std::env::args().find_map(|argument| argument.parse().ok());
+    let cycles: usize = number.unwrap_or(CYCLES);
+    let contender = Contender::ours(Processors::two()).await;
+    let at_first = contender.server.descriptors();
+    cycle(&contender, cycles / WARM_UP).await;
+    let warm = contender.server.resident_bytes();
+    println!("{warm} bytes after {} cycles", cycles / WARM_UP);
+    cycle(&contender, cycles - cycles / WARM_UP).await;
+    let end = contender.server.resident_bytes();
+    println!("{end} bytes after {cycles} cycles");
+
+    let mut report = Report::default();
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let growth = end as f64 / warm as f64;
+    report.at_most("memory, times that after a tenth", growth, LIMIT);
+    let left = contender.server.descriptors().saturating_sub(at_first);
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    report.at_most("descriptors more than at first", left as f64, 0.0);
+    report.exit_code()
+}
+
+/// Has so many visitors come and go, and waits until the server is alone again.
+async fn cycle(contender: &Contender, cycles: usize) {
+    let visitors = (0..VISITORS).map(async |_| {
+        for _ in 0..cycles / VISITORS {
+            contender.visit().await;
+        }
+    });
+    let before = contender.server.descriptors();
+    join_all(visitors).await;
+    let deadline = Instant::now() + PATIENCE;
+    while contender.server.descriptors() > before {
+        assert!(Instant::now() < deadline, "connections that are gone stay");
+        sleep(Duration::from_millis(10)).await;
+    }
+}

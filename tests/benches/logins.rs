@@ -1,0 +1,73 @@
+//! What it costs to come and go: connect, upgrade, log in, close, beside a server that is written
+//! the plain way and one that does the least, in turns.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use integration_tests::{Contender, Processors, Report, median};
+
+/// How often both servers have their turn, and for how long each time.
+const ROUNDS: usize = 5;
+const TURN: Duration = Duration::from_secs(2);
+
+/// How many come and go at the same time.
+const VISITORS: usize = 32;
+
+/// How many times as many logins as the plain server ours is to do with the same processor time.
+const LIMIT: f64 = 2.0;
+
+/// Where not even the bare one does that: the share of its logins that ours is to do.
+const SHARE_OF_THE_BARE: f64 = 0.7;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let processors = Processors::two();
+    let (mut ours, mut plain, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(rate(Contender::ours(processors).await).await);
+        plain.push(rate(Contender::plain(processors).await).await);
+        bare.push(rate(Contender::bare(processors).await).await);
+    }
+    let (ours, plain, bare) = (median(&ours), median(&plain), median(&bare));
+    println!("{:.2} of the bare one", ours / bare);
+    let limit = LIMIT.min(SHARE_OF_THE_BARE * bare / plain);
+    let mut report = Report::default();
+    report.at_least("logins, times those of the plain one", ours / plain, limit);
+    report.exit_code()
+}
+
+/// How many logins a server does with a second of processor time.
+async fn rate(contender: Contender) -> f64 {
+    visits(&contender, TURN / 4).await;
+    let before = contender.server.processor_time();
+    let start = Instant::now();
+    let visits = visits(&contender, TURN).await;
+    let elapsed = start.elapsed();
+    let worked = contender.server.processor_time().saturating_sub(before);
+    let rate = f64::from(visits) / worked.as_secs_f64();
+    println!(
+        "{:9} {rate:6.0} logins a second of processor time, {visits:6} logins, busy {:3.0} %",
+        contender.name,
+        100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
+    );
+    rate
+}
+
+/// Has visitors come and go for a while, and counts the visits.
+async fn visits(contender: &Contender, time: Duration) -> u32 {
+    let start = Instant::now();
+    let visitors = (0..VISITORS).map(async |_| {
+        let mut visits = 0;
+        while start.elapsed() < time {
+            contender.visit().await;
+            visits += 1;
+        }
+        visits
+    });
+    join_all(visitors).await.into_iter().sum()
+}

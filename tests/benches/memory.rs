@@ -1,0 +1,73 @@
+//! What a connection that is logged in and idle holds of the server's memory.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{process::ExitCode, time::Duration};
+
+use integration_tests::{Contender, Processors, Report};
+use raw_peer::{RawPeer, frame};
+use tokio::{net::TcpStream, time::sleep};
+
+const KIB: usize = 1024;
+
+/// How many connections do nothing, and how many each echo a long message before they do.
+const IDLE: usize = 10_000;
+const LOUD: usize = 200;
+
+/// How long those are quiet before the memory is looked at.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How many bytes a connection may hold: one that did nothing, and one that echoed 1 MiB.
+const IDLE_LIMIT: f64 = 4096.0;
+const LOUD_LIMIT: f64 = 65536.0;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let processors = Processors::two();
+    let mut report = Report::default();
+
+    let contender = Contender::ours(processors).await;
+    let (before, idle) = crowd(&contender, IDLE).await;
+    let each = held(&contender, before, IDLE);
+    report.at_most("bytes of an idle connection, of 10000", each, IDLE_LIMIT);
+    drop(idle);
+
+    let contender = Contender::ours(processors).await;
+    let (before, mut loud) = crowd(&contender, LOUD).await;
+    let message = frame::binary(&vec![7; KIB * KIB]);
+    for peer in &mut loud {
+        peer.send(&message).await;
+        assert_eq!(peer.frame().await.payload.len(), KIB * KIB, "the echo");
+    }
+    let each = held(&contender, before, LOUD);
+    println!("bytes of a connection that has just echoed 1 MiB: {each:.0}");
+    sleep(QUIET).await;
+    let each = held(&contender, before, LOUD);
+    report.at_most(
+        "bytes 10 s after an echo of 1 MiB, of 200",
+        each,
+        LOUD_LIMIT,
+    );
+    report.exit_code()
+}
+
+/// So many connections that are logged in, and what the server held before they came.
+async fn crowd(contender: &Contender, connections: usize) -> (u64, Vec<RawPeer<TcpStream>>) {
+    // What the server sets up once is not to be counted.
+    for _ in 0..10 {
+        contender.visit().await;
+    }
+    let before = contender.server.resident_bytes();
+    let mut peers = Vec::new();
+    for _ in 0..connections {
+        peers.push(RawPeer::new(contender.logged_in().await));
+    }
+    (before, peers)
+}
+
+/// How many bytes more than before the server holds for each connection.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn held(contender: &Contender, before: u64, connections: usize) -> f64 {
+    let more = contender.server.resident_bytes().saturating_sub(before);
+    more as f64 / connections as f64
+}

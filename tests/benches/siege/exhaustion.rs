@@ -1,0 +1,83 @@
+//! A server that has run out of descriptors.
+
+use std::time::{Duration, Instant};
+
+use integration_tests::{PATIENCE, Report, Server, server_binary, shipped};
+use raw_peer::{HANDSHAKE, RawPeer, frame};
+use tokio::{net::TcpStream, process::Command, time::sleep};
+
+/// How many descriptors it has, and how many connections want one. Even those that are told that
+/// the server is full are more than it has.
+const DESCRIPTORS: usize = 60;
+const CONNECTIONS: usize = 300;
+
+/// How long nothing is given back.
+const DROUGHT: Duration = Duration::from_secs(10);
+
+/// The share of a processor that it may use, the length of what it may log, and the time after
+/// which it is to serve again.
+const SHARE_LIMIT: f64 = 0.3;
+const LOG_LIMIT: f64 = 256.0;
+const RECOVERY_LIMIT: f64 = 10.0;
+
+pub(crate) async fn run(report: &mut Report) {
+    let log = tempfile::NamedTempFile::new().expect("a file can be made");
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!(
+            "ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\" 2>\"$LOG\""
+        ))
+        .env("LOG", log.path())
+        .arg(server_binary())
+        .arg("--config")
+        .arg(shipped("server.toml"))
+        .args(["--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(command, None).await;
+    let mut user = server.connect().await;
+    user.log_in().await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS {
+        silent.push(
+            TcpStream::connect(server.address)
+                .await
+                .expect("the backlog has room"),
+        );
+    }
+    let (start, before) = (Instant::now(), server.processor_time());
+    sleep(DROUGHT).await;
+    let worked = server.processor_time().saturating_sub(before);
+    let share = worked.as_secs_f64() / start.elapsed().as_secs_f64();
+    report.at_most(
+        "without descriptors: share of a processor",
+        share,
+        SHARE_LIMIT,
+    );
+    let logged = log.as_file().metadata().expect("it can be looked at").len();
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    report.at_most(
+        "without descriptors: KiB of log",
+        logged as f64 / 1024.0,
+        LOG_LIMIT,
+    );
+    user.send(frame::text("still served")).await;
+    assert_eq!(user.text().await, "your submit context: still served");
+
+    // The user as well: with so few descriptors there is one place.
+    drop((silent, user));
+    let start = Instant::now();
+    // Those that were dropped are taken in and found gone first.
+    while !is_upgraded(&server).await {
+        assert!(start.elapsed() < PATIENCE, "it never serves again");
+    }
+    let recovery = start.elapsed().as_secs_f64();
+    report.at_most("seconds until it serves again", recovery, RECOVERY_LIMIT);
+}
+
+async fn is_upgraded(server: &Server) -> bool {
+    let stream = TcpStream::connect(server.address).await;
+    let mut peer = RawPeer::new(stream.expect("the backlog has room"));
+    peer.try_send(HANDSHAKE).await;
+    let head = peer.try_head().await;
+    head.is_some_and(|head| head.starts_with("HTTP/1.1 101 "))
+}

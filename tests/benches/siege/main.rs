@@ -1,0 +1,96 @@
+//! Every attack at once, and how long an honest client waits for its answers meanwhile; then a
+//! server without descriptors: what it costs, what it says, and when it serves again.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod attackers;
+mod exhaustion;
+
+use std::{
+    net::Ipv4Addr,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use integration_tests::{Contender, Processors, Report};
+use raw_peer::frame;
+use tokio::time::sleep;
+
+use self::attackers::Attackers;
+
+/// How long the siege lasts once everybody is there.
+const SIEGE: Duration = Duration::from_secs(10);
+
+/// How long the honest client thinks between two messages.
+const THOUGHT: Duration = Duration::from_millis(5);
+
+/// How long an honest client may wait, in milliseconds: for an answer, and to be logged in.
+const LIMIT: f64 = 50.0;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let processors = Processors::two();
+    let mut report = Report::default();
+    siege(processors, &mut report).await;
+    exhaustion::run(&mut report).await;
+    report.exit_code()
+}
+
+async fn siege(processors: Processors, report: &mut Report) {
+    let contender = Contender::ours(processors).await;
+    let mut answers = Vec::new();
+    let mut logins = Vec::new();
+    let mut honest = contender.server.connect().await;
+    honest.log_in().await;
+    let attackers = Attackers::begin(contender.server.address);
+    let before = contender.server.processor_time();
+    let start = Instant::now();
+    while start.elapsed() < SIEGE {
+        let sent = Instant::now();
+        honest.send(frame::text("honest")).await;
+        assert_eq!(honest.text().await, "your submit context: honest");
+        answers.push(sent.elapsed());
+
+        let came = Instant::now();
+        contender.visit().await;
+        logins.push(came.elapsed());
+        sleep(THOUGHT).await;
+    }
+    let worked = contender.server.processor_time().saturating_sub(before);
+    println!(
+        "the server was busy {:.0} % of the time, and held {} connections and {} KiB",
+        100.0 * worked.as_secs_f64() / start.elapsed().as_secs_f64(),
+        contender.server.descriptors(),
+        contender.server.resident_bytes() / 1024,
+    );
+    for deeds in attackers.end() {
+        println!("  {deeds}");
+    }
+    report.at_most(
+        "ms for an answer, 99th percentile",
+        percentile(&mut answers, 99),
+        LIMIT,
+    );
+    report.at_most(
+        "ms for an answer, at worst",
+        percentile(&mut answers, 100),
+        LIMIT,
+    );
+    report.at_most(
+        "ms to come, log in and go, 99th percentile",
+        percentile(&mut logins, 99),
+        LIMIT,
+    );
+}
+
+/// The time in milliseconds that so many percent are not beyond.
+fn percentile(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort();
+    let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
+    times[index].as_secs_f64() * 1e3
+}
+
+/// An address of this machine's own: each kind of attacker has one.
+fn address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, number)
+}
