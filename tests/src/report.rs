@@ -50,7 +50,7 @@ impl Report {
     /// A value that is no number is beyond every limit.
     fn line(&mut self, what: &str, value: f64, bound: &str, limit: f64, is_within: bool) {
         let verdict = if is_within { "ok" } else { "BEYOND ITS LIMIT" };
-        println!("{what}: {value:.3}, {bound} {limit}: {verdict}");
+        println!("{what}: {value:.3}, {bound} {limit:.3}: {verdict}");
         self.is_beyond |= !is_within;
     }
 }
