@@ -33,18 +33,11 @@ pub fn final_head(bytes: &[u8]) -> FinalHead {
     }
 }
 
-/// Whether a head is one of 1xx that another one follows.
+/// Whether a head is one of 1xx that another one follows. One that is broken is the answer itself.
 fn informs(head: &[u8]) -> bool {
-    let Some(b"HTTP/1.0 " | b"HTTP/1.1 ") = first_line(head).first_chunk::<9>() else {
-        return false;
-    };
-    match first_line(head)[9..] {
-        [b'1', b'0', b'1'] | [b'1', b'0', b'1', b' ', ..] => false,
-        [b'1', tens, ones] | [b'1', tens, ones, b' ', ..] => {
-            tens.is_ascii_digit() && ones.is_ascii_digit()
-        }
-        _ => false,
-    }
+    let head = Head::parse(head);
+    let is_of_1xx = |status: StatusLine| (100..200).contains(&status.code) && status.code != 101;
+    head.fields.is_ok() && head.status.is_ok_and(is_of_1xx)
 }
 
 /// Where a head ends, if all of it is there: behind the first empty line.

@@ -141,6 +141,21 @@ fn informational_heads_are_not_judged() {
 }
 
 #[test]
+fn an_informational_head_that_is_broken_is_the_answer() {
+    let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    for (hint, part) in [
+        ("\rHTTP/1.1 103 Early Hints\r\n\r\n", Part::StatusLine),
+        ("HTTP/1.1 103 Early\0Hints\r\n\r\n", Part::Fields),
+        ("HTTP/1.1 103 Early Hints\r\nLink\r\n\r\n", Part::Fields),
+        ("HTTP/1.1 103 Early Hints\r\nLink: \0\r\n\r\n", Part::Fields),
+    ] {
+        let verdict = judge(&format!("{hint}HTTP/1.1 101 Go\r\n{right}"));
+        assert!(wrong_parts(&verdict).contains(&part), "{hint:?}");
+        assert!(verdict.refusal().is_some(), "{hint:?}");
+    }
+}
+
+#[test]
 fn informational_heads_alone_are_no_answer() {
     let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
     assert_eq!(judge(hint).refusal(), Some(Refusal::Closed));
