@@ -213,6 +213,11 @@ attacks!(
         BAD_HOST,
         instead_of(HOST, "Host: [localhost]")
     ),
+    host_with_brackets_in_its_name(
+        "RFC 3986 3.2.2",
+        BAD_HOST,
+        instead_of(HOST, "Host: localhost[]")
+    ),
     list_of_hosts(
         "RFC 9112 3.2",
         BAD_HOST,

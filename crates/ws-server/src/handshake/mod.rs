@@ -167,7 +167,7 @@ fn single<'h>(
 }
 
 /// A host with an optional port, and nothing else. The type of the HTTP library takes more than
-/// RFC 3986 section 3.2 does: a sign before a port, and anything in brackets.
+/// RFC 3986 section 3.2 does: a sign before a port, anything in brackets, and brackets in a name.
 fn parse_host(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();
@@ -184,7 +184,7 @@ fn parse_host(text: &str) -> Option<Authority> {
         Some(literal) => literal
             .strip_suffix(']')
             .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty(),
+        None => !host.is_empty() && !host.contains(['[', ']']),
     };
     (host_is_valid && port_is_valid).then_some(authority)
 }

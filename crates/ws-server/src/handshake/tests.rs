@@ -149,6 +149,7 @@ fn refuses_what_is_malformed() {
         (good().set("Host", "[server]:5678"), Refusal::BadHost),
         (good().set("Host", "[::1%25eth0]"), Refusal::BadHost),
         (good().set("Host", "[]"), Refusal::BadHost),
+        (good().set("Host", "server[]"), Refusal::BadHost),
         (
             good().set("Host", "user@server.example.com"),
             Refusal::BadHost,
