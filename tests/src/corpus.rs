@@ -1,5 +1,5 @@
-//! Writes the bytes that fuzzing begins with: a directory for each property in the directory that is
-//! given, and a file for each seed in that.
+//! Writes the bytes that fuzzing begins with: a directory for each property in the directory that
+//! is given, and a file for each seed in that.
 
 use std::{env, fs, io, path::Path};
 

@@ -1,10 +1,10 @@
-//! What the tests and benchmarks of this member spawn, how they wait for it, and what they attack it
-//! with.
+//! What the tests and benchmarks of this member spawn, how they wait for it, and what they attack
+//! it with.
 //!
 //! Both binaries are built by cargo before whatever spawns them, on a fresh clone as well: the
-//! member has a copy of each, named `e2e-ws-server` and `e2e-ws-client`. It deliberately is no place
-//! for assertions about the product, which stand in the tests; but for [`properties`], which fuzzing
-//! drives as well. Everything here panics, and says why, where a test has failed.
+//! member has a copy of each, named `e2e-ws-server` and `e2e-ws-client`. It deliberately is no
+//! place for assertions about the product, which stand in the tests; but for [`properties`], which
+//! fuzzing drives as well. Everything here panics, and says why, where a test has failed.
 
 #![expect(
     clippy::missing_panics_doc,

@@ -18,7 +18,7 @@
 //! | `console` | what a session needs of the place where lines come from and texts go to |
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
 //! | `editor`, `terminal` | the console of a person, and the terminal that is given back |
-//! | `dialogue`, `input`, [`render`] | the exact texts; what a line means; what is shown of a message |
+//! | `dialogue`, `input`, [`render`] | the exact texts; what a line means; how a message is shown |
 //! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
 //!
 //! Only [`link`] and [`connect`] know tungstenite and sockets. A session is generic over both its ends,

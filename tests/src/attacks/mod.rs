@@ -21,10 +21,14 @@ pub struct Attack<Expected> {
 }
 
 /// Makes a table of its rows, each written as `name(section, expected, bytes)`. It also makes a
-/// macro of this name, which hands the names of all rows to another macro: that one makes the tests,
-/// so that no row is without one.
+/// macro of this name, which hands the names of all rows to another macro: that one makes the
+/// tests, so that no row is without one.
 macro_rules! attacks {
-    ($Expected:ty, $names:ident, $($name:ident($section:expr, $expected:expr, $bytes:expr $(,)?)),* $(,)?) => {
+    (
+        $Expected:ty,
+        $names:ident,
+        $($name:ident($section:expr, $expected:expr, $bytes:expr $(,)?)),* $(,)?
+    ) => {
         /// All rows.
         pub const ALL: &[$crate::attacks::Attack<$Expected>] = &[$(
             $crate::attacks::Attack {

@@ -35,9 +35,12 @@ struct Raw {
     fields: Vec<Field>,
 }
 
-/// Whatever the request is, there is a decision. Who is upgraded has asked for it as RFC 6455 section
-/// 4.2.1 demands, comes from a page that may connect, and gets the right answer; nobody is upgraded
-/// while there is no place. A refusal says what is wrong in one line of our own.
+/// A host in lower case, and its port if there is one.
+type Host = (String, Option<u16>);
+
+/// Each request gets the answer that the first rule it breaks calls for, whether or not there is a
+/// place for it; and who breaks none is upgraded, with the right accept value. A refusal says what
+/// is wrong in one line of our own.
 ///
 /// # Panics
 ///
@@ -46,20 +49,23 @@ pub fn check(data: &[u8]) {
     let Some((raw, head)) = parse(data) else {
         return;
     };
-    let decision = decide(&head, &LISTED, Standing::Open);
-    match &decision {
-        Decision::Upgrade(upgrade) => assert_may_upgrade(&raw, upgrade),
-        Decision::Refuse(refusal) => assert_is_told(*refusal),
+    match (decide(&head, &LISTED, Standing::Open), answer_of(&raw)) {
+        (Decision::Upgrade(upgrade), Ok(())) => assert_is_right(&raw, &upgrade),
+        (Decision::Upgrade(_), Err(status)) => panic!("upgraded, and not {status}: {raw:?}"),
+        (Decision::Refuse(refusal), Ok(())) => panic!("refused: {}: {raw:?}", refusal.text()),
+        (Decision::Refuse(refusal), Err(status)) => assert_is_told(&raw, refusal, status),
     }
     for standing in [Standing::Full, Standing::Draining] {
         match decide(&head, &LISTED, standing) {
             Decision::Upgrade(_) => panic!("upgraded while {standing:?}: {raw:?}"),
-            Decision::Refuse(refusal) => assert_is_told(refusal),
+            Decision::Refuse(refusal) => {
+                assert_is_told(&raw, refusal, check_form(&raw).err().unwrap_or(503));
+            }
         }
     }
     // Fewer rules let nobody in.
     if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Standing::Open) {
-        assert!(matches!(decision, Decision::Upgrade(_)), "{raw:?}");
+        assert_eq!(answer_of(&raw), Ok(()), "{raw:?}");
         assert_eq!(upgrade.subprotocol, None, "{raw:?}");
     }
 }
@@ -128,63 +134,93 @@ fn parse(data: &[u8]) -> Option<(Raw, Parts)> {
     Some((raw, head))
 }
 
-fn assert_may_upgrade(raw: &Raw, upgrade: &Upgrade) {
-    assert_eq!(raw.method, "GET", "{raw:?}");
-    assert_eq!(raw.minor_version, 1, "{raw:?}");
-    let single = |name: &str| match values(&raw.fields, name).as_slice() {
-        [] => None,
-        [value] => {
-            let text = std::str::from_utf8(value);
-            Some(text.unwrap_or_else(|_| panic!("{name} is no text: {raw:?}")))
-        }
-        _ => panic!("{name} is there twice: {raw:?}"),
-    };
-    let host = single("host").and_then(host_and_port);
-    let Some(host) = host else {
-        panic!("no host: {raw:?}")
-    };
-    assert!(is_of_root(&raw.target, &host), "{raw:?}");
-    assert!(lists(&raw.fields, "upgrade", "websocket"), "{raw:?}");
-    assert!(lists(&raw.fields, "connection", "upgrade"), "{raw:?}");
-    assert_eq!(single("sec-websocket-version"), Some("13"), "{raw:?}");
-    let key = single("sec-websocket-key").unwrap_or_default();
-    assert!(is_key(key), "{raw:?}");
-    assert_eq!(upgrade.accept, accept(key.as_bytes()), "{raw:?}");
-    if let Some(origin) = single("origin") {
-        assert!(may_connect(origin, &host), "{raw:?}");
+/// What a request gets while there is a place for it: an upgrade, or the status of a refusal.
+fn answer_of(raw: &Raw) -> Result<(), u16> {
+    check_rest(raw, &check_form(raw)?)
+}
+
+/// Checks what is malformed whatever it is for, and yields the host that it is for.
+fn check_form(raw: &Raw) -> Result<Host, u16> {
+    let host = single(raw, "host")?
+        .and_then(host_and_port)
+        .ok_or(400_u16)?;
+    for name in ["sec-websocket-key", "sec-websocket-version", "origin"] {
+        let repeated = values(&raw.fields, name).len() > 1;
+        ensure(!repeated, 400)?;
     }
-    assert!(
-        values(&raw.fields, "transfer-encoding").is_empty(),
-        "{raw:?}"
-    );
+    ensure(raw.minor_version == 1, 400)?;
+    ensure(path(&raw.target, &host).is_some(), 400)?;
+    let has_chunks = !values(&raw.fields, "transfer-encoding").is_empty();
     let lengths = values(&raw.fields, "content-length");
-    assert!(lengths.iter().all(|length| *length == b"0"), "{raw:?}");
-    if let Some(chosen) = &upgrade.subprotocol {
-        assert!(SUBPROTOCOLS.contains(&chosen.as_str()), "{raw:?}");
-        assert!(
-            lists(&raw.fields, "sec-websocket-protocol", chosen),
-            "{raw:?}"
-        );
+    let has_body = has_chunks || lengths.iter().any(|length| *length != b"0");
+    ensure(!has_body, 400)?;
+    Ok(host)
+}
+
+/// Checks everything else, in order.
+fn check_rest(raw: &Raw, host: &Host) -> Result<(), u16> {
+    ensure(path(&raw.target, host) == Some("/"), 404)?;
+    ensure(raw.method == "GET", 405)?;
+    ensure(lists_text(raw, "upgrade", "websocket"), 426)?;
+    ensure(lists_text(raw, "connection", "upgrade"), 426)?;
+    let version = values(&raw.fields, "sec-websocket-version");
+    ensure(version == [b"13"], 426)?;
+    let key = single(raw, "sec-websocket-key")?.unwrap_or_default();
+    ensure(is_key(key), 400)?;
+    let origin = values(&raw.fields, "origin");
+    let is_allowed =
+        |origin: &&[u8]| std::str::from_utf8(origin).is_ok_and(|origin| may_connect(origin, host));
+    ensure(origin.iter().all(is_allowed), 403)
+}
+
+fn ensure(is_right: bool, status: u16) -> Result<(), u16> {
+    if is_right { Ok(()) } else { Err(status) }
+}
+
+/// The value of a field that is there once at most, and is text.
+fn single<'r>(raw: &'r Raw, name: &str) -> Result<Option<&'r str>, u16> {
+    match values(&raw.fields, name).as_slice() {
+        [] => Ok(None),
+        [value] => std::str::from_utf8(value).map(Some).map_err(|_| 400),
+        _ => Err(400),
     }
+}
+
+/// Whether one of the lists of this name has this token. What is no text is no list.
+fn lists_text(raw: &Raw, name: &str, token: &str) -> bool {
+    let mut texts = raw.fields.clone();
+    texts.retain(|(_, value)| value.is_ascii());
+    lists(&texts, name, token)
+}
+
+fn assert_is_right(raw: &Raw, upgrade: &Upgrade) {
+    let key = values(&raw.fields, "sec-websocket-key");
+    assert_eq!(upgrade.accept, accept(key[0]), "{raw:?}");
+    let offered = |name: &&str| {
+        let lists = values(&raw.fields, "sec-websocket-protocol");
+        let mut names = lists
+            .iter()
+            .filter_map(|list| std::str::from_utf8(list).ok())
+            .filter(|list| list.is_ascii())
+            .flat_map(|list| list.split(','));
+        names.any(|offered| offered.trim() == *name)
+    };
+    // The best of ours, not of the client's.
+    let best = SUBPROTOCOLS.into_iter().find(|name| offered(name));
+    assert_eq!(upgrade.subprotocol.as_deref(), best, "{raw:?}");
 }
 
 /// A refusal's text is the same for every request, because it is ours; what is left to assert is
-/// that it is one line, and that the status is one that a handshake may get.
-fn assert_is_told(refusal: Refusal) {
+/// that it is one line.
+fn assert_is_told(raw: &Raw, refusal: Refusal, status: u16) {
     let text = refusal.text();
-    assert!(
-        text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
-        "{text}"
-    );
-    let status = refusal.status().as_u16();
-    assert!(
-        matches!(status, 400 | 403 | 404 | 405 | 426 | 503),
-        "{status}"
-    );
+    assert_eq!(refusal.status().as_u16(), status, "{text}: {raw:?}");
+    let is_printed = |byte| matches!(byte, b' '..=b'~');
+    assert!(text.bytes().all(is_printed), "{text}");
 }
 
 /// A host in lower case, and its port if there is one (RFC 3986 section 3.2).
-fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+fn host_and_port(text: &str) -> Option<Host> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         Some(_) | None => (text, ""),
@@ -204,24 +240,28 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     is_host.then(|| (host.to_ascii_lowercase(), port))
 }
 
-/// Whether a target is the root, as a path or as a URI of this very host. A fragment, which has no
+/// The path of a target, if that is a path, or a URI of this very host. A fragment, which has no
 /// place in a target, is taken no notice of: the HTTP library drops it.
-fn is_of_root(target: &str, host: &(String, Option<u16>)) -> bool {
-    let lower = target.to_ascii_lowercase();
-    let end = lower.find(['?', '#']).unwrap_or(lower.len());
-    let (uri, default) = match &lower[..end] {
-        "/" => return true,
-        uri if uri.starts_with("https://") => (&uri[8..], 443),
-        uri if uri.starts_with("http://") => (&uri[7..], 80),
-        _ => return false,
+fn path<'t>(target: &'t str, host: &Host) -> Option<&'t str> {
+    let end = target.find(['?', '#']).unwrap_or(target.len());
+    let target = &target[..end];
+    if target.starts_with('/') {
+        return Some(target);
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    let default = match scheme.to_ascii_lowercase().as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
     };
-    let authority = uri.strip_suffix('/').unwrap_or(uri);
-    host_and_port(authority).is_some_and(|found| {
-        found.0 == host.0 && found.1.unwrap_or(default) == host.1.unwrap_or(default)
-    })
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let found = host_and_port(authority)?;
+    let is_same = found.0 == host.0 && found.1.unwrap_or(default) == host.1.unwrap_or(default);
+    is_same.then_some(if path.is_empty() { "/" } else { path })
 }
 
-/// Whether a text is base64 of 16 bytes: 22 digits, the last with its 4 low bits clear, and padding.
+/// Whether a text is base64 of 16 bytes: 22 digits, the last with its 4 low bits clear, and two
+/// signs of padding.
 fn is_key(text: &str) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     match text.as_bytes() {
@@ -233,7 +273,7 @@ fn is_key(text: &str) -> bool {
 }
 
 /// Whether an origin is our own host's, or the one that is listed.
-fn may_connect(origin: &str, host: &(String, Option<u16>)) -> bool {
+fn may_connect(origin: &str, host: &Host) -> bool {
     let lower = origin.to_ascii_lowercase();
     let (authority, default, is_https) = match lower.split_once("://") {
         Some(("http", authority)) => (authority, 80, false),
@@ -243,6 +283,10 @@ fn may_connect(origin: &str, host: &(String, Option<u16>)) -> bool {
     let Some((name, port)) = host_and_port(authority) else {
         return false;
     };
+    // In an origin a port is not empty (RFC 6454 section 6.2).
+    if authority.ends_with(':') {
+        return false;
+    }
     let port = port.unwrap_or(default);
     let is_ours = name == host.0 && port == host.1.unwrap_or(default);
     is_ours || (is_https && name == "page.example.org" && port == 443)

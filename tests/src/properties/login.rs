@@ -206,8 +206,8 @@ impl Server {
         };
     }
 
-    /// Takes a line, and answers it. Returns when the line had left the client, and the answer; none
-    /// if the connection is closed instead.
+    /// Takes a line, and answers it. Returns when the line had left the client, and the answer;
+    /// none if the connection is closed instead.
     fn answer(
         &mut self,
         line: &Secret,
