@@ -119,7 +119,7 @@ async fn send<S>(socket: &mut Socket<S>, text: &'static str) -> Result<(), Ended
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    poll_fn(|cx| socket.poll_ready(cx)).await?;
+    poll_fn(|cx| socket.poll_ready(cx, text.len())).await?;
     socket.queue(text.into())?;
     poll_fn(|cx| socket.poll_flush(cx)).await
 }

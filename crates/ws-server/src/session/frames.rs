@@ -189,16 +189,6 @@ impl FrameTracker {
     }
 }
 
-/// How many bytes follow the header that these bytes begin with, as [`length`] tells it.
-pub(crate) fn announced_by(bytes: &[u8]) -> Option<u64> {
-    let extended = match bytes.get(1)? & 0x7F {
-        126 => 2,
-        127 => 8,
-        _ => 0,
-    };
-    length(bytes.get(..2 + extended)?)
-}
-
 /// How many bytes follow a header, mask included; none while its length field is incomplete. A
 /// length that overflows with its mask is as good as endless.
 fn length(header: &[u8]) -> Option<u64> {

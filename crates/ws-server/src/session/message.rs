@@ -2,8 +2,12 @@
 
 use std::ops::Deref;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, buf::Chain};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
+
+/// Messages above this are long, and are written from where they lie. To copy one to the write buffer
+/// costs more than a write of its own.
+pub(super) const LONG_BYTES: usize = 64 * 1024;
 
 /// One data message of RFC 6455, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,27 @@ impl Message {
             Self::Text(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
         }
+    }
+
+    /// The one frame that carries it (RFC 6455 section 5.2), not masked, as a server sends it.
+    pub(super) fn into_frame(self) -> Chain<Bytes, Bytes> {
+        let (first, payload) = match self {
+            Self::Text(Text(text)) => (0x81, Bytes::from(text)),
+            Self::Binary(bytes) => (0x82, bytes),
+        };
+        let mut header = vec![first];
+        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+            (Ok(short @ ..126), _) => header.push(short),
+            (_, Ok(medium)) => {
+                header.push(126);
+                header.extend(medium.to_be_bytes());
+            }
+            (_, Err(_)) => {
+                header.push(127);
+                header.extend((payload.len() as u64).to_be_bytes());
+            }
+        }
+        Bytes::from(header).chain(payload)
     }
 
     /// Whether its payload is empty.
@@ -65,5 +90,34 @@ impl Deref for Text {
 
     fn deref(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Buf as _, Bytes};
+    use raw_peer::frame::Frame;
+
+    use super::Message;
+
+    #[test]
+    fn a_frame_holds_the_whole_message() {
+        for length in [0, 125, 126, 65_535, 65_536, 100_000] {
+            for (message, first) in [
+                (Message::from("x".repeat(length)), 0x81),
+                (Message::from(Bytes::from(vec![b'x'; length])), 0x82),
+            ] {
+                let mut frame = message.into_frame();
+                let bytes = frame.copy_to_bytes(frame.remaining());
+                let expected = Frame {
+                    first,
+                    payload: vec![b'x'; length],
+                };
+                assert!(
+                    Frame::parse(&bytes) == Some((expected, bytes.len())),
+                    "{length}"
+                );
+            }
+        }
     }
 }

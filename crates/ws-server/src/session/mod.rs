@@ -36,6 +36,7 @@ pub(crate) use self::{
     socket::{Incoming, Socket},
 };
 use self::{
+    message::LONG_BYTES,
     pulse::{Due, Pulse},
     rate::RateLimit,
 };
@@ -128,9 +129,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// Cancel safe: the message is queued whole or not at all.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Ended> {
-        poll_fn(|cx| self.poll_ready(cx)).await?;
         let message = message.into();
         let len = message.len();
+        poll_fn(|cx| self.poll_ready(cx, len)).await?;
         self.socket.queue(message)?;
         self.pulse.talked();
         self.counts.messages_out += 1;
@@ -138,6 +139,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.queued += len;
         if self.queued > LARGE_BYTES {
             self.note_growth();
+        }
+        if len > LONG_BYTES {
+            // It is written while it is still at hand in the processor's own memory.
+            poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await?;
         }
         Ok(())
     }
@@ -188,12 +193,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.poll_timer(cx).map(Err)
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Ended>> {
         if self.pulse.is_stalled() {
             self.poll_flush(cx)?;
         }
         if !self.pulse.is_stalled() {
-            if let Poll::Ready(ready) = self.socket.poll_ready(cx) {
+            if let Poll::Ready(ready) = self.socket.poll_ready(cx, len) {
                 return Poll::Ready(ready);
             }
             self.note_stall();

@@ -3,7 +3,7 @@
 use std::{
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -28,18 +28,14 @@ use tokio_tungstenite::{
 use super::{
     ended::Ended,
     live::{Live, Registration},
-    message::{Message, Text},
-    transport::{Frames, Refused, Transport},
+    message::{LONG_BYTES, Message, Text},
+    transport::{Refused, Transport},
 };
 use crate::config::{Limits, MAX_DISCARDED_BYTES};
 
 /// The WebSocket's own read buffer, which each connection holds all the time. The transport under
 /// it reads in large pieces.
 const READ_BUFFER_BYTES: usize = 1024;
-
-/// The same while long frames come, which are read to it from the stream. Half of it, or twice as
-/// much, costs a tenth more on messages of 1 MiB.
-const LONG_READ_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The high-water mark: queued answers above it are written at once, and nothing more is queued
 /// before they have gone.
@@ -68,6 +64,8 @@ pub(crate) struct Socket<S> {
     websocket: Option<WebSocketStream<Transport<S>>>,
     limits: Arc<Limits>,
     registration: Registration,
+    /// A Close frame came from the peer.
+    peer_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -79,11 +77,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         registration: Registration,
     ) -> Self {
         let transport = Transport::new(io, leftovers, LOGIN_BYTES);
-        let websocket = websocket(transport, Frames::Short, &limits);
+        let websocket = websocket(transport, &limits);
         Self {
             websocket: Some(websocket),
             limits,
             registration,
+            peer_closed: false,
         }
     }
 
@@ -114,16 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// The next message. Pending also means: let others have their turn.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Ended>> {
-        let mut next = self.websocket().poll_next_unpin(cx);
-        while next.is_pending()
-            && let Some(frames) = self.transport().wanted()
-            // What is not written would be lost with the old one. Whoever waits for that is woken
-            // and asks again.
-            && self.poll_flush(cx)?.is_ready()
-        {
-            self.rebuild(frames);
-            next = self.websocket().poll_next_unpin(cx);
-        }
+        let next = self.websocket().poll_next_unpin(cx);
         self.transport().settle();
         let Poll::Ready(next) = next else {
             self.transport().begin_batch();
@@ -139,7 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_))) => {
                 Ok(Incoming::Control)
             }
-            Some(Ok(tungstenite::Message::Close(frame))) => Err(by_peer(frame)),
+            Some(Ok(tungstenite::Message::Close(frame))) => {
+                self.peer_closed = true;
+                Err(by_peer(frame))
+            }
             // Raw frames are only ever written.
             Some(Ok(tungstenite::Message::Frame(_))) => Err(Ended::ByUs(CloseReason::Internal)),
             Some(Err(error)) => Err(ended(&error)),
@@ -147,21 +140,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         })
     }
 
-    /// Ready when there is room to queue one more message.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    /// Ready when there is room to queue a message of this length.
+    pub(crate) fn poll_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        length: usize,
+    ) -> Poll<Result<(), Ended>> {
+        if length > LONG_BYTES {
+            return self.poll_flush(cx);
+        }
+        ready!(self.transport().poll_outgoing(cx)).map_err(|error| ended(&error.into()))?;
         self.websocket()
             .poll_ready_unpin(cx)
             .map_err(|error| ended(&error))
     }
 
-    /// Queues a message, after [`Socket::poll_ready`] said that there is room.
+    /// Queues a message, after [`Socket::poll_ready`] said that there is room for it.
     pub(crate) fn queue(&mut self, message: Message) -> Result<(), Ended> {
-        self.websocket()
-            .start_send_unpin(message.into())
-            .map_err(|error| ended(&error))
+        if message.len() <= LONG_BYTES {
+            self.websocket()
+                .start_send_unpin(message.into())
+                .map_err(|error| ended(&error))
+        } else if self.peer_closed {
+            // The answer to its Close frame is the last thing that is sent.
+            Err(Ended::Lost)
+        } else {
+            self.transport().queue(message.into_frame());
+            Ok(())
+        }
     }
 
-    /// Queues a ping without payload, after [`Socket::poll_ready`] said that there is room.
+    /// Queues a ping without payload, for which the write buffer always has room.
     pub(crate) fn queue_ping(&mut self) -> Result<(), Ended> {
         let ping = tungstenite::Message::Ping(Bytes::new());
         self.websocket()
@@ -180,21 +189,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// caller knows that reading is pending and that everything was flushed; it must read again
     /// at once, because the new WebSocket has not asked to be woken. Returns whether it did.
     pub(crate) fn give_buffers_back(&mut self) -> bool {
-        let rests = self.transport().rests();
-        if rests {
-            self.rebuild(Frames::Short);
+        if !self.transport().rests() {
+            return false;
         }
-        rests
-    }
-
-    /// Replaces the WebSocket by one that is made for these frames. The old one holds nothing that
-    /// came, and nothing that is to go.
-    fn rebuild(&mut self, frames: Frames) {
         if let Some(old) = self.websocket.take() {
-            let mut transport = old.into_inner();
-            transport.set_made_for(frames);
-            self.websocket = Some(websocket(transport, frames, &self.limits));
+            self.websocket = Some(websocket(old.into_inner(), &self.limits));
         }
+        true
     }
 
     /// Ends the connection, in order and in time: everything that was queued is written, with a
@@ -285,15 +286,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
 fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     transport: Transport<S>,
-    frames: Frames,
     limits: &Limits,
 ) -> WebSocketStream<Transport<S>> {
-    let read_buffer_bytes = match frames {
-        Frames::Short => READ_BUFFER_BYTES,
-        Frames::Long => LONG_READ_BUFFER_BYTES,
-    };
     let config = WebSocketConfig::default()
-        .read_buffer_size(read_buffer_bytes)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES + limits.max_reply_bytes + WRITE_BUFFER_SLACK)
         .max_message_size(Some(limits.max_message_bytes))

@@ -7,11 +7,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, buf::Chain};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_write_buf;
 
 use super::{
-    frames::{Fault, FrameTracker, announced_by},
+    frames::{Fault, FrameTracker},
     unread::Unread,
 };
 
@@ -28,37 +29,20 @@ const GRACE_BYTES: usize = 1024 * 1024;
 /// without ever coming back to us.
 const BATCH_FRAMES: usize = 128;
 
-/// The longest header of a frame (RFC 6455 section 5.2).
-const MAX_HEADER_BYTES: usize = 14;
-
-/// Frames above this are long. To copy one costs more than to give the WebSocket other buffers.
-const LONG_FRAME_BYTES: u64 = 64 * 1024;
-
-/// What the buffers of a WebSocket are made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Frames {
-    /// Short ones, or none: the buffers take little memory, and frames are copied to them.
-    Short,
-    /// Long ones, which are read from the stream to the place where they are decoded.
-    Long,
-}
-
 /// The stream under a WebSocket.
 #[derive(Debug)]
 pub(crate) struct Transport<S> {
     io: S,
     unread: Unread,
     frames: FrameTracker,
-    /// What the buffers of the WebSocket above are made for.
-    made_for: Frames,
-    /// What they should be made for, if that is something else: nothing is passed on before.
-    wanted: Option<Frames>,
     /// How many bytes may still be passed on before the login; no bound after it.
     allowed: Option<usize>,
     /// How much may be passed on in this batch, grace included.
     batch_bytes: usize,
     batch_frames: usize,
     received: u64,
+    /// A frame that goes out before whatever the WebSocket above writes next.
+    outgoing: Option<Box<Chain<Bytes, Bytes>>>,
     written: u64,
 }
 
@@ -88,12 +72,11 @@ impl<S> Transport<S> {
             io,
             unread: Unread::Kept(leftovers),
             frames: FrameTracker::default(),
-            made_for: Frames::Short,
-            wanted: None,
             allowed: Some(allowed),
             batch_bytes: BATCH_BYTES + GRACE_BYTES,
             batch_frames: BATCH_FRAMES,
             received: 0,
+            outgoing: None,
             written: 0,
         }
     }
@@ -112,18 +95,6 @@ impl<S> Transport<S> {
     /// Other connections of the thread may have their turn now.
     pub(crate) fn settle(&mut self) {
         self.unread.settle();
-    }
-
-    /// What the WebSocket above should be made for before it reads on, if that is something else
-    /// than it is made for. It has decoded all that it was given.
-    pub(crate) fn wanted(&self) -> Option<Frames> {
-        self.wanted
-    }
-
-    /// The WebSocket above is made for these frames now.
-    pub(crate) fn set_made_for(&mut self, frames: Frames) {
-        self.made_for = frames;
-        self.wanted = None;
     }
 
     /// How many bytes were read from the stream so far.
@@ -156,21 +127,6 @@ impl<S> Transport<S> {
     /// How much of the frame in hand is still to come.
     fn left_of_frame(&self) -> usize {
         usize::try_from(self.frames.left()).unwrap_or(usize::MAX)
-    }
-
-    /// What the WebSocket above should be made for, if the next frame is one that it is not made
-    /// for. It can be changed only between messages, and holds none of the unread bytes then.
-    fn unfit_for(&self) -> Option<Frames> {
-        if self.allowed.is_some() || !self.frames.rests() {
-            return None;
-        }
-        let announced = announced_by(self.unread.bytes())?;
-        let frames = if announced > LONG_FRAME_BYTES {
-            Frames::Long
-        } else {
-            Frames::Short
-        };
-        (frames != self.made_for).then_some(frames)
     }
 
     /// Passes on the first bytes of what is unread, as many as there is room for and as are allowed.
@@ -256,15 +212,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             return Poll::Pending;
         }
         if this.unread.is_empty() {
-            if this.made_for == Frames::Long && this.frames.left() > 0 {
-                return this.poll_read_payload(cx, buf);
-            }
             // Nothing is read that could not be passed on.
-            let most = match this.made_for {
-                // What belongs to a long message is read later, to its place.
-                Frames::Long if this.frames.rests() => MAX_HEADER_BYTES,
-                Frames::Long | Frames::Short => this.allowed.unwrap_or(usize::MAX),
-            };
+            let most = this.allowed.unwrap_or(usize::MAX);
             if most == 0 {
                 return Poll::Ready(Err(io::Error::other(Refused::LoginTooBig)));
             }
@@ -274,32 +223,28 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             }
             this.received += this.unread.bytes().len() as u64;
         }
-        this.wanted = this.unfit_for();
-        if this.wanted.is_some() {
-            return Poll::Pending;
-        }
         Poll::Ready(this.pass(buf).map_err(io::Error::other))
     }
 }
 
-impl<S: AsyncRead + Unpin> Transport<S> {
-    /// Reads what is left of the frame in hand, or some of it, to where it is decoded.
-    fn poll_read_payload(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let room = self
-            .left_of_frame()
-            .min(self.room_in_batch())
-            .min(buf.remaining());
-        let mut payload = ReadBuf::new(buf.initialize_unfilled_to(room));
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut payload))?;
-        let read = payload.filled().len();
-        self.frames.skip(payload.filled());
-        self.received += read as u64;
-        self.batch_bytes -= read;
-        buf.advance(read);
+impl<S: AsyncWrite + Unpin> Transport<S> {
+    /// Queues a frame behind all that the WebSocket above has written, which holds nothing back.
+    pub(crate) fn queue(&mut self, frame: Chain<Bytes, Bytes>) {
+        self.outgoing = Some(Box::new(frame));
+    }
+
+    /// Ready when no frame is queued.
+    pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(frame) = &mut self.outgoing {
+            let written = ready!(poll_write_buf(Pin::new(&mut self.io), cx, frame.as_mut()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written as u64;
+            if !frame.has_remaining() {
+                self.outgoing = None;
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -310,12 +255,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_outgoing(cx))?;
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
         self.written += written as u64;
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_outgoing(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
@@ -333,7 +280,7 @@ mod tests {
     use raw_peer::frame;
     use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
 
-    use super::{BATCH_BYTES, BATCH_FRAMES, Frames, GRACE_BYTES, Refused, Transport};
+    use super::{BATCH_BYTES, BATCH_FRAMES, GRACE_BYTES, Refused, Transport};
 
     /// What one read yields that has room for this much; nothing if it is pending.
     fn read_now<S: AsyncRead + Unpin>(
@@ -401,7 +348,7 @@ mod tests {
         while all.len() < frame.len() {
             match read_now(&mut transport, 100_000) {
                 Some(bytes) => all.extend(bytes),
-                None => transport.set_made_for(transport.wanted().unwrap()),
+                None => transport.begin_batch(),
             }
         }
         assert_eq!(all.len(), frame.len());
@@ -439,58 +386,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_buffers_are_wanted_for_a_long_frame_and_again_after_it() {
-        let (mut peer, io) = duplex(1 << 20);
-        let mut transport = Transport::new(io, Bytes::new(), 0);
-        transport.lift_login_bound();
-        let (short, long) = (frame::binary(&[0; 100]), frame::binary(&vec![0; 200_000]));
-        peer.write_all(&[&short[..], &long, &long, &short].concat())
-            .await
-            .unwrap();
-        assert_eq!(read_now(&mut transport, short.len()), Some(short.clone()));
-        assert_eq!(read_now(&mut transport, 1024), None);
-        assert_eq!(transport.wanted(), Some(Frames::Long));
-        assert_eq!(
-            read_now(&mut transport, 1024),
-            None,
-            "for as long as it takes"
-        );
-        transport.set_made_for(Frames::Long);
-        let mut passed = Vec::new();
-        while let Some(bytes) = read_now(&mut transport, 150_000) {
-            passed.extend(bytes);
-        }
-        assert!(passed == [&long[..], &long].concat(), "both came whole");
-        assert_eq!(transport.wanted(), Some(Frames::Short));
-        assert!(
-            transport.unread.bytes().len() <= super::MAX_HEADER_BYTES,
-            "what is behind a long frame stays where it is"
-        );
-        transport.set_made_for(Frames::Short);
-        let mut last = read_now(&mut transport, 1024).unwrap();
-        last.extend(read_now(&mut transport, 1024).unwrap());
-        assert_eq!(last, short);
-        assert_eq!(transport.wanted(), None);
-        assert_eq!(transport.received(), 2 * (short.len() + long.len()) as u64);
-    }
-
-    #[tokio::test]
-    async fn buffers_are_not_changed_within_a_message() {
-        let (mut peer, io) = duplex(1 << 20);
-        let mut transport = Transport::new(io, Bytes::new(), 0);
-        transport.lift_login_bound();
-        let long = frame::masked(0x80, &vec![0; 200_000]);
-        peer.write_all(&[&b"\x02\x80\0\0\0\0"[..], &long].concat())
-            .await
-            .unwrap();
-        let mut passed = 0;
-        while passed < 6 + long.len() {
-            passed += read_now(&mut transport, 1024).unwrap().len();
-            assert_eq!(transport.wanted(), None);
-        }
-    }
-
-    #[tokio::test]
     async fn a_batch_ends_with_a_frame_if_that_is_near() {
         for (payload, yields_after) in [
             (BATCH_BYTES, 14 + BATCH_BYTES),
@@ -504,7 +399,6 @@ mod tests {
             peer.write_all(&frame::binary(&vec![0; payload]).repeat(frames))
                 .await
                 .unwrap();
-            transport.set_made_for(Frames::Long);
             let mut passed = 0;
             while let Some(bytes) = read_now(&mut transport, 100_000) {
                 passed += bytes.len();

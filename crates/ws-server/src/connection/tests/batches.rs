@@ -195,3 +195,36 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
         assert!(received == expected, "a payload came back changed");
     }
 }
+
+/// A long answer is written past the WebSocket library, which writes pongs and Close frames by itself.
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_between_the_pieces_of_a_long_answer() {
+    let server = Server::new();
+    let mut peer = server.connect_through(1000);
+    peer.log_in().await;
+    let long = vec![7; 200_000];
+    let all = [
+        frame::text("first"),
+        frame::binary(&long),
+        frame::ping(b"after it"),
+        frame::close(1000, "user exit"),
+    ];
+    let (mut reader, mut writer) = tokio::io::split(peer.into_inner());
+    let mut received = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut received);
+    let all = all.concat();
+    let write = tokio::io::AsyncWriteExt::write_all(&mut writer, &all);
+    let (read, written) = tokio::join!(read, write);
+    read.and(written.map(|()| 0)).unwrap();
+    for (first, payload) in [
+        (0x81, &b"your submit context: first"[..]),
+        (0x82, &long),
+        (0x8A, b"after it"),
+        (0x88, b"\x03\xe8user exit"),
+    ] {
+        let (frame, len) = frame::Frame::parse(&received).unwrap();
+        assert!((frame.first, &frame.payload[..]) == (first, payload));
+        received.drain(..len);
+    }
+    assert_eq!(received, b"");
+}
