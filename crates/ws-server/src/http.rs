@@ -22,6 +22,7 @@ use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    task::yield_now,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -137,7 +138,10 @@ where
     io.shutdown().await?;
     let mut unread = io.take(MAX_DISCARDED_BYTES);
     let mut dropped = [0; 4096];
-    while unread.read(&mut dropped).await? > 0 {}
+    while unread.read(&mut dropped).await? > 0 {
+        // There may be no end of it: others have their turn after each read.
+        yield_now().await;
+    }
     Ok(())
 }
 

@@ -29,6 +29,10 @@ const GRACE_BYTES: usize = 1024 * 1024;
 /// without ever coming back to us.
 const BATCH_FRAMES: usize = 128;
 
+/// How much is read to be dropped before other tasks get their turn. Whoever floods a connection that
+/// is over may cost time, but not the time of others.
+const DISCARD_BYTES: usize = 16 * 1024;
+
 /// The stream under a WebSocket.
 #[derive(Debug)]
 pub(crate) struct Transport<S> {
@@ -190,7 +194,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
 
     /// Reads and drops what one read yields, and returns how much that was.
     fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let filled = self.unread.poll_fill(cx, &mut self.io, usize::MAX);
+        let filled = self.unread.poll_fill(cx, &mut self.io, DISCARD_BYTES);
         let dropped = self.unread.bytes().len();
         self.received += dropped as u64;
         self.frames.skip(self.unread.bytes());
