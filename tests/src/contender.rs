@@ -39,9 +39,7 @@ impl Contender {
     pub async fn logged_in(&self) -> TcpStream {
         let mut peer = self.server.connect().await;
         peer.log_in().await;
-        let stream = RawPeer::into_inner(peer);
-        stream.set_nodelay(true).expect("it is a TCP socket");
-        stream
+        RawPeer::into_inner(peer)
     }
 
     /// Connects, logs in, closes in order, and sees the end.

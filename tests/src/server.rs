@@ -111,11 +111,11 @@ impl Server {
 
     /// A connection that has said nothing yet.
     pub async fn connect(&self) -> RawPeer<TcpStream> {
-        RawPeer::new(
-            TcpStream::connect(self.address)
-                .await
-                .expect("the server accepts"),
-        )
+        let stream = TcpStream::connect(self.address).await;
+        let stream = stream.expect("the server accepts");
+        // What is sent is to leave at once.
+        stream.set_nodelay(true).expect("it is a TCP socket");
+        RawPeer::new(stream)
     }
 
     /// Sends it a signal.

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 
 /// Messages above this are long, and are written from where they lie. To copy one to the write buffer
 /// costs more than a write of its own.
-pub(super) const LONG_BYTES: usize = 64 * 1024;
+pub(super) const LONG_BYTES: usize = 16 * 1024;
 
 /// One data message of RFC 6455, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

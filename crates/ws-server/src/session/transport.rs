@@ -21,7 +21,7 @@ use super::{
 const BATCH_BYTES: usize = 1024 * 1024;
 
 /// How much more is passed on to come to the end of a frame: what was read of it would be cold in
-/// the processor's memory when its turn comes again, which costs a tenth on messages of 1 MiB.
+/// the processor's memory when its turn comes again, which costs a twentieth on messages of 1 MiB.
 const GRACE_BYTES: usize = 1024 * 1024;
 
 /// About how many frames are passed on before other tasks get their turn. It bounds what a flood of

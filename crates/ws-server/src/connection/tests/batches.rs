@@ -136,6 +136,8 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
         5,
         100_000,
         0,
+        16_384,
+        16_385,
         65_536,
         65_537,
         70,
