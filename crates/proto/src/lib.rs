@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`message`] | the credentials line and the exact replies to it |
 //! | [`login`] | both halves of the login |
+//! | [`basic`] | credentials in an HTTP request |
 //! | [`credentials`] | accounts (server) and configured credentials (client) from TOML |
 //! | [`username`], [`secret`] | a name that was checked, a password that does not leak |
 //! | [`close`] | every close code: what it means, whether to come back |
@@ -20,6 +21,7 @@
 //! | [`escape`] | text of a stranger, made safe to show |
 //! | [`config`] | TOML errors with line and suggestion; durations, sizes, limits |
 
+pub mod basic;
 pub mod close;
 pub mod config;
 pub mod credentials;
