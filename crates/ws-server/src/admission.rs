@@ -7,9 +7,11 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use crate::address::AddressGroup;
 
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;
@@ -64,22 +66,6 @@ struct Counts {
 struct Share {
     connections: usize,
     unauthenticated: usize,
-}
-
-/// Addresses that are likely to be one peer: an IPv4 address, or an IPv6 network of 64 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct AddressGroup(IpAddr);
-
-impl AddressGroup {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let network = u128::from(v6) >> 64 << 64;
-                Self(IpAddr::V6(Ipv6Addr::from(network)))
-            }
-            v4 @ IpAddr::V4(_) => Self(v4),
-        }
-    }
 }
 
 /// What a new connection may do.

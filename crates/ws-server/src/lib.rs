@@ -9,7 +9,7 @@
 //! | module | what happens there | what comes out |
 //! |---|---|---|
 //! | `listener` | TCP is accepted | a stream |
-//! | `server`, `admission` | the caps are looked at | a permit, held to the end |
+//! | `server`, `admission`, `address` | the caps are looked at | a permit, held to the end |
 //! | `http`, `handshake` | one request head is read and decided about | an upgraded stream |
 //! | `session` (`socket`) | the WebSocket begins | a `Socket` |
 //! | `auth` | the peer logs in | an `Authenticated`, which nothing else makes |
@@ -22,6 +22,7 @@
 //!
 //! Start reading with `connection`, then `session`.
 
+mod address;
 mod admission;
 mod auth;
 pub mod cli;
