@@ -72,7 +72,7 @@ async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
     for (users, message) in [
         (
             "",
-            "there is no user: write [[user]] with a name and a password for each account",
+            "there is no user: write [[user]] with a name and a password_hash for each account",
         ),
         (
             "[[user]]\nname = \"admin\"\npassword = 987654\n",

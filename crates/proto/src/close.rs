@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::credentials::Revoked;
+
 /// A close code as it stands in a Close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CloseCode(pub u16);
@@ -115,15 +117,25 @@ pub enum CloseReason {
     KeepaliveTimeout,
     /// The peer does not read what was sent to it.
     SlowReader,
+    /// Too many logins from the peer's address were wrong.
+    TooManyFailures,
+    /// Too many logins are being checked already.
+    TooManyLogins,
     /// Too many wrong logins on one connection.
     TooManyAttempts,
+    /// The user that had logged in was removed.
+    UserRemoved,
+    /// The password that had logged in was changed.
+    PasswordChanged,
+    /// The account that had logged in was limited in time, and the time is over.
+    AccountExpired,
     /// The login came too late.
     LoginTimeout,
 }
 
 impl CloseReason {
     /// All reasons, for tests and tables.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::UserExit,
         Self::ShuttingDown,
         Self::Idle,
@@ -135,7 +147,12 @@ impl CloseReason {
         Self::Internal,
         Self::KeepaliveTimeout,
         Self::SlowReader,
+        Self::TooManyFailures,
+        Self::TooManyLogins,
         Self::TooManyAttempts,
+        Self::UserRemoved,
+        Self::PasswordChanged,
+        Self::AccountExpired,
         Self::LoginTimeout,
     ];
 
@@ -149,8 +166,11 @@ impl CloseReason {
             Self::TooManyControlFrames => 1008,
             Self::MessageTooBig | Self::LoginTooBig => 1009,
             Self::Internal | Self::KeepaliveTimeout => 1011,
-            Self::SlowReader => 1013,
-            Self::TooManyAttempts => 3000,
+            Self::SlowReader | Self::TooManyFailures | Self::TooManyLogins => 1013,
+            Self::TooManyAttempts
+            | Self::UserRemoved
+            | Self::PasswordChanged
+            | Self::AccountExpired => 3000,
             Self::LoginTimeout => 3008,
         })
     }
@@ -169,8 +189,23 @@ impl CloseReason {
             Self::Internal => "internal error",
             Self::KeepaliveTimeout => "keepalive timeout",
             Self::SlowReader => "reader too slow",
+            Self::TooManyFailures => "too many wrong logins from this address",
+            Self::TooManyLogins => "too many logins at once",
             Self::TooManyAttempts => "too many wrong logins",
+            Self::UserRemoved => "login revoked: the user was removed",
+            Self::PasswordChanged => "login revoked: the password was changed",
+            Self::AccountExpired => "login revoked: the account has expired",
             Self::LoginTimeout => "login timeout",
+        }
+    }
+}
+
+impl From<Revoked> for CloseReason {
+    fn from(revoked: Revoked) -> Self {
+        match revoked {
+            Revoked::Removed => Self::UserRemoved,
+            Revoked::Changed => Self::PasswordChanged,
+            Revoked::Expired => Self::AccountExpired,
         }
     }
 }

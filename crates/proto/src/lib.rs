@@ -15,6 +15,7 @@
 //! | [`login`] | both halves of the login |
 //! | [`basic`] | credentials in an HTTP request |
 //! | [`credentials`] | accounts (server) and configured credentials (client) from TOML |
+//! | [`password`] | a password as the credentials file has it: plain, or an Argon2id hash |
 //! | [`username`], [`secret`] | a name that was checked, a password that does not leak |
 //! | [`close`] | every close code: what it means, whether to come back |
 //! | [`key`] | `Sec-WebSocket-Key` and the accept value that answers it |
@@ -29,5 +30,6 @@ pub mod escape;
 pub mod key;
 pub mod login;
 pub mod message;
+pub mod password;
 pub mod secret;
 pub mod username;

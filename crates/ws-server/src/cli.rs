@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
+    time::SystemTime,
 };
 
 use anyhow::Context as _;
@@ -207,8 +208,9 @@ impl Introduction {
                 .unwrap_or_else(|| config::DEFAULT_PATH.into()),
             credentials: config.credentials.clone(),
             users: accounts.users().len(),
-            has_development_account: development
-                .is_ok_and(|credentials| accounts.verify(&credentials).is_some()),
+            has_development_account: development.is_ok_and(|credentials| {
+                accounts.verify(&credentials, SystemTime::now()).is_some()
+            }),
         }
     }
 

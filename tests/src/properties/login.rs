@@ -2,14 +2,18 @@
 
 mod script;
 
-use std::{num::NonZeroUsize, sync::LazyLock, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::LazyLock,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use proto::{
     close::CloseReason,
     credentials::Accounts,
     login::{
-        ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin,
-        WhenRefused,
+        Attempt, ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin,
+        Verdict, WhenRefused,
     },
     message::{CONGRATULATION, SORRY},
     secret::Secret,
@@ -61,7 +65,7 @@ fn check_server(mut script: Script<'_>) {
         now += script.pause();
         match server.step(&mut now, &mut script) {
             Step::Reading => match script.message() {
-                Some(message) => server.receive(message, now, script.chance()),
+                Some(message) => server.receive(message),
                 // Nothing more comes.
                 None => now = server.policy.deadline,
             },
@@ -190,17 +194,16 @@ impl Server {
     }
 
     /// Takes a message, which was asked for.
-    fn receive(&mut self, message: Message, now: Duration, chance: f64) {
+    fn receive(&mut self, message: Message) {
         self.messages += 1;
         assert!(self.messages <= self.policy.max_attempts.get());
-        self.refused_at = now;
         self.line = match message {
             Message::Text(line) => {
-                self.login.received(LoginMessage::Text(&line), now, chance);
+                self.login.received(LoginMessage::Text(&line));
                 Some(line)
             }
             Message::Binary => {
-                self.login.received(LoginMessage::Binary, now, chance);
+                self.login.received(LoginMessage::Binary);
                 None
             }
         };
@@ -219,7 +222,7 @@ impl Server {
             match (self.step(now, script), sent_at) {
                 (Step::Reading, None) => {
                     let line = Message::Text(line.expose().to_owned());
-                    self.receive(line, *now, script.chance());
+                    self.receive(line);
                     sent_at = Some(*now);
                 }
                 (Step::Reading, Some(_)) => panic!("it reads on before it answers"),
@@ -244,15 +247,21 @@ impl Server {
                 assert!(!self.is_right());
                 Step::Reading
             }
-            ServerAction::Verify(credentials) => {
+            ServerAction::Verify(attempt) => {
                 assert!(!late);
                 assert_eq!(self.answers + 1, self.messages, "each is verified once");
-                let line = self.line.as_deref();
-                assert_eq!(Some(credentials.line().expose()), line);
                 *now += script.pause();
-                let verdict = ACCOUNTS.verify(&credentials);
-                assert_eq!(verdict.is_some(), self.is_right());
+                let identity = match attempt {
+                    Attempt::Credentials(credentials) => {
+                        let line = self.line.as_deref();
+                        assert_eq!(Some(credentials.line().expose()), line);
+                        ACCOUNTS.verify(&credentials, UNIX_EPOCH)
+                    }
+                    Attempt::Malformed => None,
+                };
+                assert_eq!(identity.is_some(), self.is_right());
                 self.refused_at = *now;
+                let verdict = identity.map_or(Verdict::Wrong, Verdict::Right);
                 self.login.verified(verdict, *now, script.chance());
                 Step::Busy
             }

@@ -5,11 +5,13 @@
 //! only [`ServerAction::LoggedIn`] yields an identity. Time is the span since the login began, so
 //! that tests need no clock.
 
+mod attempt;
 mod client;
 mod server;
 
+pub use attempt::{Attempt, LoginMessage, Verdict};
 pub use client::{ClientAction, ClientLogin, WhenRefused};
-pub use server::{LoginMessage, LoginPolicy, ServerAction, ServerLogin};
+pub use server::{LoginPolicy, ServerAction, ServerLogin};
 
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,11 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use super::{Attempt, LoginMessage, Verdict};
 use crate::{
     close::CloseReason,
     credentials::Identity,
-    message::{CONGRATULATION, Credentials, SORRY},
+    message::{CONGRATULATION, SORRY},
 };
 
 /// The wrong try from which on answers are delayed.
@@ -34,23 +35,13 @@ impl LoginPolicy {
     };
 }
 
-/// A message that a client sent before it was logged in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginMessage<'a> {
-    /// A text message.
-    Text(&'a str),
-    /// A binary message, which never holds credentials.
-    Binary,
-}
-
 /// What the server's side is to do next.
 #[derive(Debug)]
 pub enum ServerAction {
     /// Read one message, until this time at the latest, and pass it to [`ServerLogin::received`].
     Read(Duration),
-    /// Check these credentials, and pass the verdict to [`ServerLogin::verified`]. Nothing is read
-    /// meanwhile.
-    Verify(Credentials),
+    /// Check this try, and pass the verdict to [`ServerLogin::verified`]. Nothing is read meanwhile.
+    Verify(Attempt),
     /// Do nothing until this time.
     Wait(Duration),
     /// Send this text.
@@ -72,12 +63,11 @@ pub struct ServerLogin {
 #[derive(Debug)]
 enum State {
     Reading,
-    Checking(Credentials),
-    /// Credentials were handed out and their verdict is awaited.
+    Checking(Attempt),
+    /// A try was handed out and its verdict is awaited.
     Verifying,
-    /// The answer to a wrong try is held back until this time.
-    Delaying(Duration),
-    Refusing,
+    /// A try is refused at this time, and the connection closed after it if there is a reason.
+    Refusing(Duration, Option<CloseReason>),
     Welcoming(Identity),
     Welcomed(Identity),
     Closing(CloseReason),
@@ -110,18 +100,14 @@ impl ServerLogin {
                 self.state = State::Reading;
                 ServerAction::Read(deadline)
             }
-            State::Checking(credentials) => ServerAction::Verify(credentials),
+            State::Checking(attempt) => ServerAction::Verify(attempt),
             State::Verifying => unreachable!("the verdict comes before the next action"),
-            State::Delaying(until) if now < until => {
-                self.state = State::Delaying(until);
-                ServerAction::Wait(until.min(deadline))
+            State::Refusing(at, close) if now < at => {
+                self.state = State::Refusing(at, close);
+                ServerAction::Wait(at.min(deadline))
             }
-            State::Delaying(_) | State::Refusing => {
-                self.state = if self.wrong_tries >= self.policy.max_attempts.get() {
-                    State::Closing(CloseReason::TooManyAttempts)
-                } else {
-                    State::Reading
-                };
+            State::Refusing(_, close) => {
+                self.state = close.map_or(State::Reading, State::Closing);
                 ServerAction::Send(SORRY)
             }
             State::Welcoming(identity) => {
@@ -133,26 +119,20 @@ impl ServerLogin {
         }
     }
 
-    /// Takes the message that [`ServerAction::Read`] asked for. `chance` is drawn evenly from 0 to
-    /// 1, and spreads the delay of an answer.
-    pub fn received(&mut self, message: LoginMessage<'_>, now: Duration, chance: f64) {
-        let credentials = match message {
-            LoginMessage::Text(line) => Credentials::parse(line).ok(),
-            LoginMessage::Binary => None,
-        };
-        match credentials {
-            Some(credentials) => self.state = State::Checking(credentials),
-            None => self.refuse(now, chance),
-        }
+    /// Takes the message that [`ServerAction::Read`] asked for.
+    pub fn received(&mut self, message: LoginMessage<'_>) {
+        self.state = State::Checking(message.into());
     }
 
-    /// Takes the verdict that [`ServerAction::Verify`] asked for; `chance` as for
-    /// [`ServerLogin::received`].
-    pub fn verified(&mut self, verdict: Option<Identity>, now: Duration, chance: f64) {
-        match verdict {
-            Some(identity) => self.state = State::Welcoming(identity),
-            None => self.refuse(now, chance),
-        }
+    /// Takes the verdict that [`ServerAction::Verify`] asked for. `chance` is drawn evenly from 0
+    /// to 1, and spreads the delay of an answer.
+    pub fn verified(&mut self, verdict: Verdict, now: Duration, chance: f64) {
+        self.state = match verdict {
+            Verdict::Right(identity) => State::Welcoming(identity),
+            Verdict::Wrong => self.refuse(now, chance),
+            Verdict::BudgetSpent => State::Refusing(now, Some(CloseReason::TooManyFailures)),
+            Verdict::Busy => State::Closing(CloseReason::TooManyLogins),
+        };
     }
 
     /// How many tries were wrong so far.
@@ -160,12 +140,14 @@ impl ServerLogin {
         self.wrong_tries
     }
 
-    fn refuse(&mut self, now: Duration, chance: f64) {
+    fn refuse(&mut self, now: Duration, chance: f64) -> State {
         self.wrong_tries += 1;
-        self.state = if self.wrong_tries < FIRST_DELAYED_TRY {
-            State::Refusing
+        let at = if self.wrong_tries < FIRST_DELAYED_TRY {
+            now
         } else {
-            State::Delaying(now + DELAY + DELAY_SPREAD.mul_f64(chance.clamp(0.0, 1.0)))
+            now + DELAY + DELAY_SPREAD.mul_f64(chance.clamp(0.0, 1.0))
         };
+        let is_last = self.wrong_tries >= self.policy.max_attempts.get();
+        State::Refusing(at, is_last.then_some(CloseReason::TooManyAttempts))
     }
 }

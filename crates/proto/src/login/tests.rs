@@ -1,11 +1,12 @@
 //! The two halves of the login, each by itself and against each other, on simulated time.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
 use super::{
-    ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin, WhenRefused,
+    Attempt, ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin,
+    Verdict, WhenRefused,
 };
 use crate::{
     close::CloseReason,
@@ -29,6 +30,15 @@ fn accounts() -> Accounts {
     Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"").unwrap()
 }
 
+/// What a verifier says that has no budget and no other work.
+fn verdict(attempt: &Attempt) -> Verdict {
+    let identity = match attempt {
+        Attempt::Credentials(credentials) => accounts().verify(credentials, UNIX_EPOCH),
+        Attempt::Malformed => None,
+    };
+    identity.map_or(Verdict::Wrong, Verdict::Right)
+}
+
 fn server() -> ServerLogin {
     ServerLogin::new(LoginPolicy::DEFAULT)
 }
@@ -48,14 +58,13 @@ fn answer(
     mut now: Duration,
     chance: f64,
 ) -> Answer {
-    let accounts = accounts();
     assert!(matches!(login.next(now), ServerAction::Read(_)));
-    login.received(message, now, chance);
+    login.received(message);
     let mut answered_at = None;
     loop {
         match login.next(now) {
-            ServerAction::Verify(credentials) => {
-                login.verified(accounts.verify(&credentials), now, chance);
+            ServerAction::Verify(attempt) => {
+                login.verified(verdict(&attempt), now, chance);
             }
             ServerAction::Wait(until) => now = until,
             ServerAction::Send(text) => {
@@ -85,11 +94,11 @@ fn right_credentials_log_in() {
 #[test]
 fn the_client_is_welcomed_before_its_session_begins() {
     let mut login = server();
-    login.received(LoginMessage::Text(RIGHT), seconds(0), 0.0);
-    let ServerAction::Verify(credentials) = login.next(seconds(0)) else {
+    login.received(LoginMessage::Text(RIGHT));
+    let ServerAction::Verify(attempt) = login.next(seconds(0)) else {
         panic!()
     };
-    login.verified(accounts().verify(&credentials), seconds(0), 0.0);
+    login.verified(verdict(&attempt), seconds(0), 0.0);
     assert!(matches!(
         login.next(seconds(0)),
         ServerAction::Send(CONGRATULATION)
@@ -143,14 +152,43 @@ fn the_last_wrong_try_is_answered_and_closes() {
         let answer = answer(&mut login, LoginMessage::Text(WRONG), seconds(0), 0.0);
         assert!(matches!(answer, Answer::Sorry { .. }));
     }
-    login.received(LoginMessage::Text(WRONG), seconds(1), 0.0);
+    login.received(LoginMessage::Text(WRONG));
     assert!(matches!(login.next(seconds(1)), ServerAction::Verify(_)));
-    login.verified(None, seconds(1), 0.0);
+    login.verified(Verdict::Wrong, seconds(1), 0.0);
     assert!(matches!(login.next(seconds(2)), ServerAction::Send(SORRY)));
     assert!(matches!(
         login.next(seconds(2)),
         ServerAction::Close(CloseReason::TooManyAttempts)
     ));
+}
+
+#[test]
+fn a_try_that_is_not_looked_at_closes_and_counts_for_nothing() {
+    let mut refused = server();
+    refused.received(LoginMessage::Text(RIGHT));
+    assert!(matches!(refused.next(seconds(1)), ServerAction::Verify(_)));
+    refused.verified(Verdict::BudgetSpent, seconds(1), 1.0);
+    assert!(matches!(
+        refused.next(seconds(1)),
+        ServerAction::Send(SORRY)
+    ));
+    assert!(matches!(
+        refused.next(seconds(1)),
+        ServerAction::Close(CloseReason::TooManyFailures)
+    ));
+    assert_eq!(refused.wrong_tries(), 0);
+
+    let mut busy = server();
+    busy.received(LoginMessage::Text(RIGHT));
+    assert!(matches!(busy.next(seconds(1)), ServerAction::Verify(_)));
+    busy.verified(Verdict::Busy, seconds(1), 1.0);
+    assert!(
+        matches!(
+            busy.next(seconds(1)),
+            ServerAction::Close(CloseReason::TooManyLogins)
+        ),
+        "nobody is told that right credentials are wrong"
+    );
 }
 
 #[test]
@@ -168,7 +206,7 @@ fn the_deadline_holds_in_every_state() {
     assert!(closes(&mut reading));
 
     let mut verifying = server();
-    verifying.received(LoginMessage::Text(RIGHT), seconds(29), 0.0);
+    verifying.received(LoginMessage::Text(RIGHT));
     assert!(matches!(
         verifying.next(seconds(29)),
         ServerAction::Verify(_)
@@ -176,11 +214,11 @@ fn the_deadline_holds_in_every_state() {
     assert!(closes(&mut verifying));
 
     let mut verified_late = server();
-    verified_late.received(LoginMessage::Text(RIGHT), seconds(29), 0.0);
-    let ServerAction::Verify(credentials) = verified_late.next(seconds(29)) else {
+    verified_late.received(LoginMessage::Text(RIGHT));
+    let ServerAction::Verify(attempt) = verified_late.next(seconds(29)) else {
         panic!()
     };
-    verified_late.verified(accounts().verify(&credentials), late, 0.0);
+    verified_late.verified(verdict(&attempt), late, 0.0);
     assert!(closes(&mut verified_late));
 
     let nearly_late = millis(29_900);
@@ -188,7 +226,12 @@ fn the_deadline_holds_in_every_state() {
     for _ in 0..2 {
         answer(&mut delaying, LoginMessage::Text(WRONG), seconds(0), 0.0);
     }
-    delaying.received(LoginMessage::Binary, nearly_late, 0.0);
+    delaying.received(LoginMessage::Binary);
+    assert!(matches!(
+        delaying.next(nearly_late),
+        ServerAction::Verify(Attempt::Malformed)
+    ));
+    delaying.verified(Verdict::Wrong, nearly_late, 0.0);
     assert!(
         matches!(delaying.next(nearly_late), ServerAction::Wait(until) if until == late),
         "a delay never outlasts the deadline"
@@ -199,7 +242,7 @@ fn the_deadline_holds_in_every_state() {
 /// Drives both halves against each other until the client is in or out; the lines are what a person
 /// would type. Returns what the person saw, and whether the login succeeded.
 fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<(), CloseReason>) {
-    let (accounts, mut server, mut now) = (accounts(), server(), seconds(0));
+    let (mut server, mut now) = (server(), seconds(0));
     let mut lines = lines.iter();
     let mut seen = Vec::new();
     let mut closed = None;
@@ -228,11 +271,11 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
             ClientAction::Send(line) => line,
         };
         client.sent(now);
-        server.received(LoginMessage::Text(line.expose()), now, 0.5);
+        server.received(LoginMessage::Text(line.expose()));
         loop {
             match server.next(now) {
-                ServerAction::Verify(credentials) => {
-                    server.verified(accounts.verify(&credentials), now, 0.5);
+                ServerAction::Verify(attempt) => {
+                    server.verified(verdict(&attempt), now, 0.5);
                 }
                 ServerAction::Wait(until) => now = until,
                 ServerAction::Send(text) => {

@@ -45,7 +45,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             ServerAction::Read(until) => {
                 match wait(&live, start + until, receive(&mut socket)).await {
                     Waited::Done(Ok(message)) => {
-                        login.received(borrow(&message), start.elapsed(), fastrand::f64());
+                        login.received(borrow(&message));
                     }
                     Waited::Done(Err(ended)) => break ended,
                     Waited::End(reason) => break Ended::ByUs(reason),
@@ -53,8 +53,8 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                     Waited::Late => {}
                 }
             }
-            ServerAction::Verify(credentials) => {
-                let verdict = verifier.verify(&credentials);
+            ServerAction::Verify(attempt) => {
+                let verdict = verifier.verify(&attempt);
                 login.verified(verdict, start.elapsed(), fastrand::f64());
             }
             ServerAction::Wait(until) => {

@@ -1,10 +1,10 @@
 //! The one verifier behind every way to log in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use proto::{
-    credentials::{Accounts, Identity},
-    message::Credentials,
+    credentials::Accounts,
+    login::{Attempt, Verdict},
 };
 
 /// Checks credentials against the accounts.
@@ -19,9 +19,14 @@ impl Verifier {
         Self { accounts }
     }
 
-    /// Who the credentials belong to, if they are right. An unknown name takes as long as a wrong
-    /// password.
-    pub(crate) fn verify(&self, credentials: &Credentials) -> Option<Identity> {
-        self.accounts.verify(credentials)
+    /// Whether a try is right. An unknown name takes as long as a wrong password.
+    pub(crate) fn verify(&self, attempt: &Attempt) -> Verdict {
+        let identity = match attempt {
+            Attempt::Credentials(credentials) => {
+                self.accounts.verify(credentials, SystemTime::now())
+            }
+            Attempt::Malformed => None,
+        };
+        identity.map_or(Verdict::Wrong, Verdict::Right)
     }
 }

@@ -1,0 +1,251 @@
+//! What a credentials file may say, who gets in by it, and for how long.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Accounts, Identity, Revoked};
+use crate::message::Credentials;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// `open sesame` and `123456` at two costs that are for tests only.
+const SESAME: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$xaW9jW1nqBjBzztRIhRyK5oGq6/azN5UkLyxA9sPeBo";
+const DIGITS: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe5pf9K/MKawr04vd4JJNHatj3Dk4Fv9TC7w";
+
+const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\n\
+                   [[user]]\nname = \"jane\"\npassword = \"with:colon\"\n";
+
+fn identity(accounts: &Accounts, line: &str) -> Option<Identity> {
+    accounts.verify(&Credentials::parse(line).unwrap(), NOW)
+}
+
+fn verify(accounts: &Accounts, line: &str) -> Option<String> {
+    Some(identity(accounts, line)?.user().to_string())
+}
+
+fn user(name: &str, rest: &str) -> String {
+    format!("[[user]]\nname = \"{name}\"\n{rest}\n")
+}
+
+#[test]
+fn verifies_each_user_by_its_own_password() {
+    let accounts = Accounts::from_toml(TWO).unwrap();
+    assert_eq!(verify(&accounts, "admin:123456").as_deref(), Some("admin"));
+    assert_eq!(
+        verify(&accounts, "jane:with:colon").as_deref(),
+        Some("jane")
+    );
+    for line in [
+        "admin:with:colon",
+        "admin:123456:x",
+        "Admin:123456",
+        "admin: 123456",
+        "nobody:123456",
+        "nobody:nobody has this one",
+    ] {
+        assert_eq!(verify(&accounts, line), None, "{line}");
+    }
+}
+
+#[test]
+fn verifies_plain_and_hashed_accounts_of_any_cost_in_one_file() {
+    let source = user("jane", &format!("password_hash = \"{SESAME}\""))
+        + &user("admin", &format!("password_hash = \"{DIGITS}\""))
+        + &user("plain", "password = \"plain one\"");
+    let accounts = Accounts::from_toml(&source).unwrap();
+    let costs: Vec<_> = accounts.costs().map(|cost| cost.to_string()).collect();
+    assert_eq!(costs, ["m=8,t=1,p=1", "m=16,t=2,p=1"]);
+    assert_eq!(accounts.plain_passwords(), 1);
+    for line in ["jane:open sesame", "admin:123456", "plain:plain one"] {
+        let name = line.split_once(':').map(|(name, _)| name);
+        assert_eq!(verify(&accounts, line).as_deref(), name, "{line}");
+    }
+    for line in [
+        "jane:123456",
+        "admin:open sesame",
+        "plain:open sesame",
+        "plain:nobody has this one",
+        "nobody:open sesame",
+        "nobody:plain one",
+        "jane:nobody has this one",
+    ] {
+        assert_eq!(verify(&accounts, line), None, "{line}");
+    }
+}
+
+#[test]
+fn an_account_ends_when_it_expires() {
+    let source = user(
+        "jane",
+        "password = \"x\"\nexpires = 1970-01-02T02:00:00+02:00",
+    );
+    let accounts = Accounts::from_toml(&source).unwrap();
+    let end = NOW + Duration::from_hours(24);
+    let before = end - Duration::from_nanos(1);
+    let credentials = Credentials::parse("jane:x").unwrap();
+    let identity = accounts.verify(&credentials, before).unwrap();
+    assert!(accounts.verify(&credentials, end).is_none());
+    assert_eq!(accounts.check(&identity, before), Ok(()));
+    assert_eq!(accounts.check(&identity, end), Err(Revoked::Expired));
+    assert_eq!(accounts.next_expiry(before), Some(end));
+    assert_eq!(accounts.next_expiry(end), None);
+}
+
+#[test]
+fn an_identity_holds_until_its_user_or_its_password_changes() {
+    let hashed = format!("password_hash = \"{SESAME}\"");
+    let before = user("jane", "password = \"x\"") + &user("hashed", &hashed);
+    let before = Accounts::from_toml(&before).unwrap();
+    let jane = identity(&before, "jane:x").unwrap();
+    let hashed_one = identity(&before, "hashed:open sesame").unwrap();
+    for (source, jane_holds, hashed_holds) in [
+        // The order, other users and a limit that is not reached change nothing.
+        (
+            user("hashed", &hashed)
+                + &user("new", "password = \"y\"")
+                + &user("jane", "password = \"x\"\nexpires = 2030-01-01T00:00:00Z"),
+            Ok(()),
+            Ok(()),
+        ),
+        (
+            user("jane", "password = \"y\""),
+            Err(Revoked::Changed),
+            Err(Revoked::Removed),
+        ),
+        (
+            user("jane", &hashed) + &user("hashed", "password = \"open sesame\""),
+            Err(Revoked::Changed),
+            Err(Revoked::Changed),
+        ),
+    ] {
+        let after = Accounts::from_toml(&source).unwrap();
+        assert_eq!(after.check(&jane, NOW), jane_holds, "{source}");
+        assert_eq!(after.check(&hashed_one, NOW), hashed_holds, "{source}");
+    }
+}
+
+#[test]
+fn debug_shows_no_password() {
+    let source = user("admin", "password = \"123456\"")
+        + &user("jane", &format!("password_hash = \"{SESAME}\""));
+    let accounts = Accounts::from_toml(&source).unwrap();
+    let shown = format!("{accounts:?} {:?}", identity(&accounts, "admin:123456"));
+    assert!(shown.contains("admin"));
+    for secret in ["123456", "MDEyMzQ1"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn refuses_a_file_that_cannot_be_meant() {
+    let long = format!(
+        "[[user]]\nname = \"a\"\npassword = \"{}\"",
+        "x".repeat(1023)
+    );
+    for (source, message) in [
+        (
+            "",
+            "there is no user: write [[user]] with a name and a password_hash for each account",
+        ),
+        ("[[user]]\npassword = \"x\"", "line 1: missing field `name`"),
+        (
+            "[[user]]\nname = \"a\"",
+            "line 2: `user.name`: this user has no password; write a password_hash, which \
+             `ws-server hash-password` prints",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword = \"98765\"\n\
+             password_hash = \"$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$xaW9jW1nqBjBzztRIhRyK5oGq6/azN5UkLyxA9sPeBo\"",
+            "line 3: `user.password`: this user has a password_hash, too; write one of them",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword_hash = \"98765\"",
+            "line 3: `user.password_hash`: a hash is written as \
+             $argon2id$v=19$m=19456,t=2,p=1$...$..., which `ws-server hash-password` prints",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword = \"x\"\nexpires = 2030-12-31",
+            "line 4: `user.expires`: write a moment with its time zone, and without quotes, such as \
+             2030-12-31T23:59:59Z",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword = \"x\"\nexpires = \"2030-12-31T23:59:59Z\"",
+            "line 4: `user.expires`: write a moment with its time zone, and without quotes, such as \
+             2030-12-31T23:59:59Z",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword = \"\"",
+            "line 3: `user.password`: a password is never empty",
+        ),
+        (
+            "[[user]]\nname = \"a:b\"\npassword = \"x\"",
+            "line 2: `user.name`: a name holds no `:`, which separates it from the password",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword = \"x\"\n[[user]]\npassword = \"y\"\nname = \"a\"",
+            "line 6: `user.name`: this name was given before; each user has one entry",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npasswort = \"98765\"",
+            "line 3: `user.passwort`: unknown key `passwort`; did you mean `password`?",
+        ),
+        (
+            "[[user]]\nname = \"a\"\npassword = 98765",
+            "line 3: `user.password`: a secret must be a string in quotes",
+        ),
+        (
+            long.as_str(),
+            "line 3: `user.password`: credentials have at most 1024 bytes",
+        ),
+    ] {
+        assert_eq!(
+            Accounts::from_toml(source).unwrap_err().to_string(),
+            message
+        );
+    }
+}
+
+#[test]
+fn no_error_repeats_a_password() {
+    for source in [
+        "[[user]]\nname = \"a\"\npassword = 98765",
+        "[[user]]\nname = \"a\"\npassword = 98765x",
+        "[[user]]\nname = \"a\"\npassword = \"98765",
+        "[[user]]\nname = \"a\"\npassword = '98765\n",
+        "[[user]]\nname = \"a\"\npassword = \"98765\" 98765",
+        "[[user]]\nname = \"a\"\npassword = \"98765\\q\"",
+        "[[user]]\nname = \"a\"\npassword = \"98765\"\npassword = \"98765\"",
+        "[[user]]\nname = \"a\"\npassword \"98765\"",
+        "user = \"98765\"",
+        "[[user]]\nname = \"a\"\npassword = \"\"\"\nc98765=\\q\"\"\"",
+        "[[user]]\nname = \"a\"\nc98765pass==",
+        "[[user]]\nname = \"a\"\nc98765 = \"x",
+        "[[user]]\nname = \"a\"\npassword_hash = \"98765\"",
+        "[[user]]\nname = \"a\"\npassword_hash = 98765",
+        "[[user]]\nname = \"a\"\npassword = \"98765\"\npassword_hash = \"98765\"",
+    ] {
+        let error = Accounts::from_toml(source).unwrap_err();
+        assert!(!error.to_string().contains("98765"), "{error}");
+        assert!(!format!("{error:?}").contains("98765"), "{error:?}");
+    }
+}
+
+#[test]
+fn refuses_a_file_of_too_many_costs() {
+    let cost = |memory: usize| {
+        let hash = SESAME.replace("m=8", &format!("m={memory}"));
+        user(
+            &format!("u{memory}"),
+            &format!("password_hash = \"{hash}\""),
+        )
+    };
+    let four: String = (8..12).map(cost).collect();
+    assert_eq!(Accounts::from_toml(&four).unwrap().costs().len(), 4);
+    assert_eq!(
+        Accounts::from_toml(&(four + &cost(12)))
+            .unwrap_err()
+            .to_string(),
+        "line 15: `user.password_hash`: there are more than 4 different costs in this file, \
+         and each login pays for all of them; hash some passwords again"
+    );
+}
