@@ -29,6 +29,11 @@ pub mod cli;
 pub mod config;
 mod connection;
 mod descriptors;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the configuration names no proxies yet")
+)]
+pub mod forwarded;
 pub mod handshake;
 mod http;
 mod listener;

@@ -1,0 +1,398 @@
+//! What proxies and those who pretend to be some may write, and who is taken for the client.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::{collection::vec, prelude::*};
+
+use super::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
+use ForwardedField::{Forwarded, XForwardedFor};
+
+/// The proxy next to the server.
+const PROXY: &str = "10.0.0.1";
+
+/// Trusts `10.0.0.0/8` and `2001:db8:1::/48`.
+fn proxies(field: ForwardedField) -> TrustedProxies {
+    let networks = ["10.0.0.0/8", "2001:db8:1::/48"];
+    TrustedProxies::new(networks.map(network), field)
+}
+
+fn network(text: &str) -> ipnet::IpNet {
+    TrustedProxies::parse_network(text).unwrap()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn headers(name: &str, lines: &[&[u8]]) -> HeaderMap {
+    let name: HeaderName = name.parse().unwrap();
+    let lines = lines
+        .iter()
+        .map(|line| (name.clone(), HeaderValue::from_bytes(line).unwrap()));
+    lines.collect()
+}
+
+#[track_caller]
+fn assert_client(field: ForwardedField, lines: &[&str], expected: &str) {
+    let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
+    let headers = headers(&field.to_string(), &lines);
+    let client = proxies(field).client(address(PROXY), &headers);
+    assert_eq!(client, address(expected), "{headers:?}");
+}
+
+#[test]
+fn the_name_of_the_field_is_read_in_any_case() {
+    for (text, field) in [
+        ("X-Forwarded-For", XForwardedFor),
+        ("x-forwarded-for", XForwardedFor),
+        ("Forwarded", Forwarded),
+        ("FORWARDED", Forwarded),
+    ] {
+        assert_eq!(text.parse(), Ok(field));
+        assert_eq!(field.to_string().parse(), Ok(field));
+    }
+    for text in ["", "X-Real-IP", "Forwarded ", "Forwarded-For"] {
+        assert_eq!(text.parse::<ForwardedField>(), Err(ForwardedFieldError));
+    }
+    assert_eq!(
+        ForwardedFieldError.to_string(),
+        "write \"X-Forwarded-For\" or \"Forwarded\""
+    );
+}
+
+#[test]
+fn a_network_that_is_none_is_refused_with_what_to_write() {
+    for text in ["", "proxy", "10.0.0.0/33", "10.0.0/8", "::1/", "/8", " ::1"] {
+        assert_eq!(
+            TrustedProxies::parse_network(text),
+            Err(NetworkError::Syntax),
+            "{text:?}"
+        );
+    }
+    assert_eq!(
+        NetworkError::Syntax.to_string(),
+        "write an address or a network, such as \"::1\", \"10.0.0.0/8\" or \"2001:db8::/32\""
+    );
+    assert_eq!(
+        TrustedProxies::parse_network("10.1.2.3/8")
+            .unwrap_err()
+            .to_string(),
+        "write \"10.0.0.0/8\" for the network, or \"10.1.2.3\" for the one address"
+    );
+}
+
+#[test]
+fn is_printed_as_the_configuration_writes_it() {
+    for (networks, printed) in [
+        (vec![], "[]"),
+        (vec!["127.0.0.1"], "[\"127.0.0.1\"]"),
+        (
+            vec!["10.0.0.0/8", "::1", "2001:db8::/32"],
+            "[\"10.0.0.0/8\", \"::1\", \"2001:db8::/32\"]",
+        ),
+        // There is one way to write an IPv4 network.
+        (vec!["::ffff:10.0.0.0/104"], "[\"10.0.0.0/8\"]"),
+    ] {
+        let proxies = TrustedProxies::new(networks.into_iter().map(network), XForwardedFor);
+        assert_eq!(proxies.to_string(), printed);
+    }
+    let with_bits_behind = "10.1.2.3/8".parse::<ipnet::IpNet>().unwrap();
+    let proxies = TrustedProxies::new([with_bits_behind], Forwarded);
+    assert_eq!(proxies.to_string(), "[\"10.0.0.0/8\"]");
+    assert_eq!(proxies.field(), Forwarded);
+}
+
+#[test]
+fn trusts_the_addresses_of_its_networks_however_they_are_written() {
+    let proxies = TrustedProxies::new(
+        ["10.0.0.0/8", "::ffff:192.0.2.0/120", "::1"].map(network),
+        XForwardedFor,
+    );
+    for trusted in [
+        "10.0.0.0",
+        "10.255.255.255",
+        "::ffff:10.1.2.3",
+        "192.0.2.9",
+        "::ffff:192.0.2.9",
+        "::1",
+    ] {
+        assert!(proxies.trusts(address(trusted)), "{trusted}");
+    }
+    for other in ["11.0.0.0", "::ffff:11.0.0.0", "192.0.3.0", "::2", "::"] {
+        assert!(!proxies.trusts(address(other)), "{other}");
+    }
+    assert!(!TrustedProxies::default().trusts(address("127.0.0.1")));
+    let everything = TrustedProxies::new(["0.0.0.0/0", "::/0"].map(network), XForwardedFor);
+    for trusted in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"] {
+        assert!(everything.trusts(address(trusted)), "{trusted}");
+    }
+}
+
+#[test]
+fn whoever_is_not_trusted_is_not_asked() {
+    let headers = headers("X-Forwarded-For", &[b"198.51.100.1"]);
+    for peer in ["192.0.2.1", "2001:db8:2::1"] {
+        let proxies = proxies(XForwardedFor);
+        assert_eq!(proxies.client(address(peer), &headers), address(peer));
+    }
+    let nobody = TrustedProxies::default();
+    assert_eq!(nobody.client(address(PROXY), &headers), address(PROXY));
+    assert_eq!(
+        nobody.client(address("::ffff:192.0.2.1"), &headers),
+        address("192.0.2.1")
+    );
+}
+
+/// A proxy that writes one of the fields passes on what a client has put into the other one.
+#[test]
+fn only_the_configured_field_is_looked_at() {
+    let mut both = headers("Forwarded", &[b"for=198.51.100.1"]);
+    both.extend(headers("X-Forwarded-For", &[b"192.0.2.1"]));
+    for (field, client) in [(Forwarded, "198.51.100.1"), (XForwardedFor, "192.0.2.1")] {
+        let proxies = proxies(field);
+        assert_eq!(proxies.client(address(PROXY), &both), address(client));
+        let mut other = both.clone();
+        other.remove(field.header_name());
+        assert_eq!(proxies.client(address(PROXY), &other), address(PROXY));
+    }
+}
+
+#[test]
+fn the_first_address_from_the_right_that_is_not_trusted_is_the_client() {
+    for (lines, client) in [
+        (vec![], PROXY),
+        (vec!["192.0.2.1"], "192.0.2.1"),
+        (vec!["  192.0.2.1\t"], "192.0.2.1"),
+        (vec!["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
+        (vec!["198.51.100.1,192.0.2.1,10.0.0.2"], "192.0.2.1"),
+        (vec!["192.0.2.1, 2001:db8:1::5, 10.0.0.2"], "192.0.2.1"),
+        // A trusted address behind one that is not could come from anybody.
+        (vec!["10.0.0.3, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+        // All of them are proxies.
+        (vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        // Several field lines are one list.
+        (vec!["198.51.100.1", "192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+        (vec!["198.51.100.1, 192.0.2.1", "10.0.0.2"], "192.0.2.1"),
+        (vec!["10.0.0.4", "10.0.0.3", "10.0.0.2"], "10.0.0.4"),
+        // What is no address ends the list.
+        (vec!["192.0.2.1, unknown, 10.0.0.2"], "10.0.0.2"),
+        (vec!["192.0.2.1, unix:, 10.0.0.2"], "10.0.0.2"),
+        (vec!["192.0.2.1,"], PROXY),
+        (vec!["192.0.2.1", ""], PROXY),
+        (vec!["unknown"], PROXY),
+        (vec!["ünknown, 192.0.2.1"], "192.0.2.1"),
+        // Ports, and two ways to write an IPv6 address.
+        (vec!["192.0.2.1:4711"], "192.0.2.1"),
+        (vec!["2001:db8::1"], "2001:db8::1"),
+        (vec!["[2001:db8::1]"], "2001:db8::1"),
+        (vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+        (vec!["::ffff:192.0.2.1"], "192.0.2.1"),
+        (vec!["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
+        (vec!["192.0.2.1, [::ffff:10.0.0.2]:80"], "192.0.2.1"),
+    ] {
+        assert_client(XForwardedFor, &lines, client);
+    }
+}
+
+#[test]
+fn what_looks_like_an_address_is_none() {
+    for element in [
+        "192.0.2",
+        "192.0.2.256",
+        "192.0.2.01",
+        "192.0.2.1:",
+        "192.0.2.1:http",
+        "192.0.2.1:+80",
+        "192.0.2.1:65536",
+        "192.0.2.1 80",
+        "\"192.0.2.1\"",
+        "2001:db8::1%eth0",
+        "[2001:db8::1",
+        "[2001:db8::1]80",
+        "[192.0.2.1]",
+        "[]",
+        "for=192.0.2.1",
+        "http://192.0.2.1",
+    ] {
+        assert_client(XForwardedFor, &[element], PROXY);
+    }
+}
+
+#[test]
+fn the_parameter_for_is_found_in_a_forwarded_field() {
+    for (lines, client) in [
+        (vec!["for=192.0.2.60"], "192.0.2.60"),
+        (
+            vec!["for=192.0.2.60;proto=http;by=203.0.113.43"],
+            "192.0.2.60",
+        ),
+        (vec!["proto=http; FOR=192.0.2.60 ;by=x"], "192.0.2.60"),
+        (vec![";;for=192.0.2.60;"], "192.0.2.60"),
+        (vec!["for=\"192.0.2.60:4711\""], "192.0.2.60"),
+        (vec!["For=\"[2001:db8::1]\""], "2001:db8::1"),
+        (vec!["For=\"[2001:db8::1]:4711\""], "2001:db8::1"),
+        (vec!["for=\"[2001:db8::1]:_secret.port-1\""], "2001:db8::1"),
+        (vec!["for=\"19\\2.0.2\\.60\""], "192.0.2.60"),
+        (vec!["for=198.51.100.1, for=192.0.2.60"], "192.0.2.60"),
+        (
+            vec!["for=192.0.2.60, for=\"[2001:db8:1::5]\", for=10.0.0.2"],
+            "192.0.2.60",
+        ),
+        (vec!["for=192.0.2.60", "for=10.0.0.2"], "192.0.2.60"),
+        // Commas, semicolons and quotes within quotes.
+        (
+            vec!["for=192.0.2.60, for=10.0.0.2;host=\"a, for=198.51.100.1;b\""],
+            "192.0.2.60",
+        ),
+        (
+            vec!["for=192.0.2.60, host=\"\\\", for=198.51.100.1, \\\"\\\\\";for=10.0.0.2"],
+            "192.0.2.60",
+        ),
+        // A client leaves a quote open before what a proxy appends.
+        (vec!["x=\", for=192.0.2.60"], "192.0.2.60"),
+        (vec!["x=\"\\, for=192.0.2.60;host=\"a\""], "192.0.2.60"),
+        (vec!["x=\"", "for=192.0.2.60"], "192.0.2.60"),
+        // No address.
+        (vec!["for=192.0.2.60, for=unknown"], PROXY),
+        (vec!["for=192.0.2.60, for=_hidden"], PROXY),
+        (vec!["for=192.0.2.60, for=\"_hidden:80\""], PROXY),
+        (vec!["for=192.0.2.60, proto=http"], PROXY),
+        (vec!["for=192.0.2.60, "], PROXY),
+        (vec![""], PROXY),
+    ] {
+        assert_client(Forwarded, &lines, client);
+    }
+}
+
+#[test]
+fn a_malformed_forwarded_field_has_no_address() {
+    for element in [
+        "192.0.2.60",
+        "for",
+        "for=",
+        "for = 192.0.2.60",
+        "=192.0.2.60",
+        "for=192.0.2.60;for=192.0.2.60",
+        "for=192.0.2.60 proto=http",
+        "for=192.0.2.60;proto",
+        "for=192.0.2.60:4711",
+        "for=[2001:db8::1]",
+        "for=\"2001:db8::1\"",
+        "for=\"192.0.2.60",
+        "for=\"192.0.2.60\\\"",
+        "for=\"192.0.2.60\"x",
+        "for=\" 192.0.2.60\"",
+        "for='192.0.2.60'",
+        "for=192.0.2.60;ho\u{fc}=x",
+    ] {
+        assert_client(Forwarded, &[element], PROXY);
+    }
+}
+
+/// What a client may have put into a field line.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(",".to_owned()),
+        Just("\"".to_owned()),
+        Just("\\".to_owned()),
+        Just("for=".to_owned()),
+        Just("for=\"[2001:db8:1::5]\";".to_owned()),
+        Just("10.0.0.7".to_owned()),
+        Just("198.51.100.1".to_owned()),
+        "[ -~]{0,4}",
+    ];
+    let pieces = vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes());
+    let bytes = vec(
+        prop_oneof![Just(b'\t'), 0x20..=0x7e_u8, 0x80..=0xff_u8],
+        0..30,
+    );
+    prop_oneof![pieces, bytes]
+}
+
+fn any_field() -> impl Strategy<Value = ForwardedField> {
+    prop_oneof![Just(XForwardedFor), Just(Forwarded)]
+}
+
+fn any_address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<u32>().prop_map(|bits| Ipv4Addr::from(bits).into()),
+        any::<u128>().prop_map(|bits| Ipv6Addr::from(bits).into()),
+    ]
+}
+
+/// One of the ways in which a proxy may write an address.
+fn written(field: ForwardedField, address: IpAddr, way: usize) -> String {
+    let bracketed = match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    };
+    match (field, way % 4) {
+        (XForwardedFor, 0) => format!("{bracketed}:4711"),
+        (XForwardedFor, 1) => bracketed,
+        (XForwardedFor, _) => address.to_string(),
+        (Forwarded, 0) => format!("for=\"{bracketed}:4711\""),
+        (Forwarded, 1) => format!("proto=http;For=\"{bracketed}\""),
+        (Forwarded, 2) => format!("host=\"a\\\\\\\", \\\\\";for=\"{bracketed}\";by=\"_x\""),
+        (Forwarded, _) => match address {
+            IpAddr::V4(v4) => format!("for={v4}"),
+            IpAddr::V6(v6) => format!("for=\"[{v6}]:_port\""),
+        },
+    }
+}
+
+proptest! {
+    /// A client sends anything. The proxies behind it append whom they were connected from, each in
+    /// its own way, to the last line or as a line of their own.
+    #[test]
+    fn what_stands_left_of_what_honest_proxies_appended_changes_nothing(
+        field in any_field(),
+        sent in vec(anything(), 0..3),
+        client in any_address(),
+        hops in vec((1..=0xff_u8, any::<usize>(), any::<bool>()), 1..4),
+    ) {
+        let proxies = proxies(field);
+        prop_assume!(!proxies.trusts(client));
+        let mut lines = sent;
+        let mut connected_from = client;
+        for (next, way, own_line) in hops {
+            let appended = written(field, connected_from, way).into_bytes();
+            match lines.last_mut() {
+                Some(line) if !own_line => {
+                    line.extend_from_slice(b", ");
+                    line.extend(appended);
+                }
+                _ => lines.push(appended),
+            }
+            connected_from = IpAddr::from([10, 0, 0, next]);
+        }
+        let lines: Vec<_> = lines.iter().map(Vec::as_slice).collect();
+        let headers = headers(&field.to_string(), &lines);
+        prop_assert_eq!(
+            proxies.client(connected_from, &headers),
+            client.to_canonical(),
+            "{:?}",
+            headers
+        );
+    }
+
+    #[test]
+    fn nothing_makes_it_panic(
+        field in any_field(),
+        lines in vec(anything(), 0..4),
+        peer in any_address(),
+    ) {
+        let lines: Vec<_> = lines.iter().map(Vec::as_slice).collect();
+        let headers = headers(&field.to_string(), &lines);
+        let everybody = TrustedProxies::new(["0.0.0.0/0", "::/0"].map(network), field);
+        everybody.client(peer, &headers);
+        prop_assert_eq!(TrustedProxies::default().client(peer, &headers), peer.to_canonical());
+    }
+
+    #[test]
+    fn nothing_makes_the_network_reader_panic(text in "[0-9a-f:./]{0,20}|\\PC{0,20}") {
+        if let Ok(network) = TrustedProxies::parse_network(&text) {
+            prop_assert!(TrustedProxies::new([network], XForwardedFor).trusts(network.addr()));
+        }
+    }
+}
