@@ -208,8 +208,11 @@ fn the_configuration_table_is_true() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 20, "all keys but worker_threads, which has no value");
+    assert_eq!(
+        keys, 27,
+        "all keys but two numbers of threads, which have no value"
+    );
     let (_, configuration) = readme.split_once("## Configuration").unwrap();
     let (configuration, _) = configuration.split_once("\n## ").unwrap();
-    assert_eq!(configuration.matches("\n| `").count(), keys + 1);
+    assert_eq!(configuration.matches("\n| `").count(), keys + 2);
 }

@@ -8,10 +8,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::address::AddressGroup;
+use crate::{address::AddressGroup, handshake::Standing};
 
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;
@@ -49,13 +49,11 @@ impl Caps {
 
 /// The connections that count against the caps.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    caps: Caps,
-    counts: Mutex<Counts>,
-}
+pub(crate) struct Admission(Mutex<Counts>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    caps: Caps,
     all: Share,
     /// Connections that are there only to be told that there is no place for them.
     polite: usize,
@@ -68,64 +66,84 @@ struct Share {
     unauthenticated: usize,
 }
 
-/// What a new connection may do.
-#[derive(Debug)]
-pub(crate) enum Entry {
-    /// Ask for whatever it likes.
-    Open(Permit),
-    /// Be told that the server is full.
-    Full(Permit),
-    /// Nothing: there are more than enough that are being told.
-    Closed,
-}
-
 impl Admission {
     /// Admits connections up to these caps.
     pub(crate) fn new(caps: Caps) -> Self {
-        Self {
+        Self(Mutex::new(Counts {
             caps,
-            counts: Mutex::default(),
-        }
+            all: Share::default(),
+            polite: 0,
+            by_address: HashMap::new(),
+        }))
     }
 
-    /// Counts a new connection in, which is not logged in.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
-        let group = AddressGroup::of(address);
+    /// Changes the caps. Whoever is in stays in.
+    pub(crate) fn set_caps(&self, caps: Caps) {
+        self.counts().caps = caps;
+    }
+
+    /// Counts a new connection in, which is not logged in. There is no place at all, not even to be
+    /// told so, if there are more than enough who are being told.
+    ///
+    /// Without an address, the connection comes from a proxy, and [`Permit::comes_from`] says later
+    /// whose it is.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Permit> {
+        let group = address.map(AddressGroup::of);
         let mut counts = self.counts();
-        let mine = counts.by_address.get(&group).copied().unwrap_or_default();
-        let below = |count: usize, cap: Option<usize>| cap.is_none_or(|cap| count < cap);
-        let open = counts.all.connections < self.caps.connections
-            && counts.all.unauthenticated < self.caps.unauthenticated
-            && below(mine.unauthenticated, self.caps.unauthenticated_per_address)
-            && below(mine.connections, self.caps.connections_per_address);
-        let permit = |place| Permit {
-            admission: Arc::clone(self),
-            group,
-            place,
-        };
-        if open {
-            for share in counts.shares(group) {
-                share.connections += 1;
-                share.unauthenticated += 1;
+        let place = if counts.have_room() && group.is_none_or(|group| counts.have_room_for(group)) {
+            counts.all.connections += 1;
+            counts.all.unauthenticated += 1;
+            if let Some(group) = group {
+                counts.add(group);
             }
-            Entry::Open(permit(Place::Unauthenticated))
+            Place::Unauthenticated
         } else if counts.polite < POLITE_MARGIN {
             counts.polite += 1;
-            Entry::Full(permit(Place::Polite))
+            Place::Polite
         } else {
-            Entry::Closed
-        }
+            return None;
+        };
+        drop(counts);
+        let counted = match (place, group) {
+            (Place::Unauthenticated, Some(group)) => OnceLock::from(group),
+            _ => OnceLock::new(),
+        };
+        Some(Permit {
+            admission: Arc::clone(self),
+            group: counted,
+            place,
+        })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         // A panic while the lock was held cannot have left a count half changed.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Counts {
-    fn shares(&mut self, group: AddressGroup) -> [&mut Share; 2] {
-        [&mut self.all, self.by_address.entry(group).or_default()]
+    fn have_room(&self) -> bool {
+        self.all.connections < self.caps.connections
+            && self.all.unauthenticated < self.caps.unauthenticated
+    }
+
+    fn have_room_for(&self, group: AddressGroup) -> bool {
+        let share = self.by_address.get(&group).copied().unwrap_or_default();
+        let below = |count: usize, cap: Option<usize>| cap.is_none_or(|cap| count < cap);
+        below(share.unauthenticated, self.caps.unauthenticated_per_address)
+            && below(share.connections, self.caps.connections_per_address)
+    }
+
+    fn add(&mut self, group: AddressGroup) {
+        let share = self.by_address.entry(group).or_default();
+        share.connections += 1;
+        share.unauthenticated += 1;
+    }
+
+    /// The shares that a connection counts in.
+    fn shares(&mut self, group: Option<&AddressGroup>) -> impl Iterator<Item = &mut Share> {
+        let of_address = group.and_then(|group| self.by_address.get_mut(group));
+        [&mut self.all].into_iter().chain(of_address)
     }
 }
 
@@ -133,7 +151,8 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
-    group: AddressGroup,
+    /// The address that the connection counts for.
+    group: OnceLock<AddressGroup>,
     place: Place,
 }
 
@@ -141,16 +160,42 @@ pub(crate) struct Permit {
 enum Place {
     Unauthenticated,
     Authenticated,
+    /// Only to be told that there is no place.
     Polite,
 }
 
 impl Permit {
+    /// Whether there was a place for the connection.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.place {
+            Place::Unauthenticated | Place::Authenticated => Standing::Open,
+            Place::Polite => Standing::Full,
+        }
+    }
+
+    /// Counts the connection for the address that it comes from, where that was not known when it
+    /// entered, and says whether there is a place for it.
+    pub(crate) fn comes_from(&self, address: IpAddr) -> Standing {
+        if self.place == Place::Polite || self.group.get().is_some() {
+            return self.standing();
+        }
+        let group = AddressGroup::of(address);
+        let mut counts = self.admission.counts();
+        if !counts.have_room_for(group) {
+            return Standing::Full;
+        }
+        if self.group.set(group).is_ok() {
+            counts.add(group);
+        }
+        Standing::Open
+    }
+
     /// The connection is logged in: its place among those that are not is free.
     pub(crate) fn logged_in(&mut self) {
         if self.place == Place::Unauthenticated {
             self.place = Place::Authenticated;
             let mut counts = self.admission.counts();
-            for share in counts.shares(self.group) {
+            for share in counts.shares(self.group.get()) {
                 share.unauthenticated -= 1;
             }
         }
@@ -168,17 +213,19 @@ impl Drop for Permit {
             Place::Unauthenticated => 1,
             Place::Authenticated => 0,
         };
-        for share in counts.shares(self.group) {
+        let group = self.group.get();
+        for share in counts.shares(group) {
             share.connections -= 1;
             share.unauthenticated -= unauthenticated;
         }
         // An address that nobody is connected from costs nothing.
-        if counts
-            .by_address
-            .get(&self.group)
-            .is_some_and(|share| share.connections == 0)
+        if let Some(group) = group
+            && counts
+                .by_address
+                .get(group)
+                .is_some_and(|share| share.connections == 0)
         {
-            counts.by_address.remove(&self.group);
+            counts.by_address.remove(group);
         }
     }
 }
@@ -187,7 +234,8 @@ impl Drop for Permit {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use super::{Admission, Caps, Entry, POLITE_MARGIN, Permit};
+    use super::{Admission, Caps, POLITE_MARGIN, Permit};
+    use crate::handshake::Standing;
 
     const ROOMY: Caps = Caps {
         connections: 1000,
@@ -202,15 +250,15 @@ mod tests {
 
     #[track_caller]
     fn open(admission: &Arc<Admission>, address: IpAddr) -> Permit {
-        match admission.enter(address) {
-            Entry::Open(permit) => permit,
-            other => panic!("{other:?}"),
-        }
+        let permit = admission.enter(Some(address)).expect("there is a place");
+        assert_eq!(permit.standing(), Standing::Open);
+        permit
     }
 
     #[track_caller]
     fn assert_full(admission: &Arc<Admission>, address: IpAddr) {
-        assert!(matches!(admission.enter(address), Entry::Full(_)));
+        let permit = admission.enter(Some(address)).expect("there is a place");
+        assert_eq!(permit.standing(), Standing::Full);
     }
 
     #[test]
@@ -276,6 +324,40 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_by_proxy_counts_for_whoever_it_comes_from() {
+        let admission = Arc::new(Admission::new(Caps {
+            unauthenticated_per_address: Some(1),
+            ..ROOMY
+        }));
+        let mut first = admission.enter(None).unwrap();
+        let second = admission.enter(None).unwrap();
+        assert_eq!(first.comes_from(address(1)), Standing::Open);
+        assert_eq!(first.comes_from(address(1)), Standing::Open);
+        assert_eq!(second.comes_from(address(1)), Standing::Full);
+        assert_eq!(second.comes_from(address(2)), Standing::Open);
+        assert_full(&admission, address(2));
+        first.logged_in();
+        drop(open(&admission, address(1)));
+        drop((first, second));
+        let counts = admission.counts();
+        assert!(counts.by_address.is_empty());
+        assert_eq!((counts.all.connections, counts.all.unauthenticated), (0, 0));
+    }
+
+    #[test]
+    fn new_caps_hold_for_whoever_comes_next() {
+        let admission = Arc::new(Admission::new(ROOMY));
+        let _first = open(&admission, address(1));
+        admission.set_caps(Caps {
+            connections: 1,
+            ..ROOMY
+        });
+        assert_full(&admission, address(2));
+        admission.set_caps(ROOMY);
+        open(&admission, address(2));
+    }
+
+    #[test]
     fn beyond_the_margin_nobody_is_told_anything() {
         let admission = Arc::new(Admission::new(Caps {
             connections: 1,
@@ -283,10 +365,13 @@ mod tests {
         }));
         let _first = open(&admission, address(1));
         let told: Vec<_> = (0..POLITE_MARGIN)
-            .map(|_| admission.enter(address(2)))
+            .map(|_| admission.enter(Some(address(2))).unwrap())
             .collect();
-        assert!(told.iter().all(|entry| matches!(entry, Entry::Full(_))));
-        assert!(matches!(admission.enter(address(2)), Entry::Closed));
+        assert!(
+            told.iter()
+                .all(|permit| permit.standing() == Standing::Full)
+        );
+        assert!(admission.enter(Some(address(2))).is_none());
         drop(told);
         assert_full(&admission, address(2));
     }

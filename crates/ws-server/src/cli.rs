@@ -6,20 +6,20 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
-    time::SystemTime,
 };
 
 use anyhow::Context as _;
 use clap::Parser;
-use proto::{credentials::Accounts, escape::Escaped};
+use proto::{escape::Escaped, password::HashCost};
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Loaded, Source},
     descriptors,
     log::Log,
+    reload::{Beginning, Follower},
     server::Server,
     shutdown::StopSignals,
 };
@@ -39,7 +39,8 @@ const DEVELOPMENT_LINE: &str = "admin:123456";
     version,
     after_help = "stdout has one line, `listening on ws://ADDRESS`; the log is on stderr, as \
                   detailed as RUST_LOG says.\n\
-                  SIGINT or SIGTERM ends all connections in order, a second one at once.\n\n\
+                  SIGINT or SIGTERM ends all connections in order, a second one at once. SIGHUP \
+                  reads the files again, as a change of one of them does.\n\n\
                   Exit codes: 0 stopped, 1 failed at run time or stopped by a second signal, \
                   2 arguments, configuration or address cannot be used."
 )]
@@ -60,15 +61,15 @@ struct Arguments {
 /// Runs the server until it is stopped. Arguments that cannot be used end the process with 2.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (config, accounts) = match load(&arguments) {
+    let (source, loaded) = match load(&arguments) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
     if arguments.check_config {
-        return print_config(&config, &accounts);
+        return print_config(&loaded);
     }
-    let log = Log::start();
-    match start(arguments, config, accounts, &log) {
+    let log = Log::start(loaded.config.log_level);
+    match start(source, loaded, &log) {
         Ok(exit_code) => exit_code,
         Err(error) => {
             drop(log);
@@ -77,7 +78,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn load(arguments: &Arguments) -> anyhow::Result<(Config, Accounts)> {
+fn load(arguments: &Arguments) -> anyhow::Result<(Source, Loaded)> {
     let path = arguments
         .config
         .as_deref()
@@ -89,12 +90,12 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Config, Accounts)> {
             path.display()
         );
     }
-    let mut config = Config::load(path)?;
-    if let Some(listen) = arguments.listen {
-        config.listen = listen;
-    }
-    let accounts = config::load_accounts(&config.credentials)?;
-    Ok((config, accounts))
+    let source = Source {
+        path: path.to_owned(),
+        listen: arguments.listen,
+    };
+    let loaded = source.load()?;
+    Ok((source, loaded))
 }
 
 /// Says why the server does not start.
@@ -104,7 +105,11 @@ fn refuse(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(CONFIGURATION)
 }
 
-fn print_config(config: &Config, accounts: &Accounts) -> ExitCode {
+fn print_config(
+    Loaded {
+        config, accounts, ..
+    }: &Loaded,
+) -> ExitCode {
     let mut users: Vec<_> = accounts.users().map(ToString::to_string).collect();
     users.sort_unstable();
     let printed = writeln!(
@@ -120,57 +125,41 @@ fn print_config(config: &Config, accounts: &Accounts) -> ExitCode {
     }
 }
 
-fn start(
-    arguments: Arguments,
-    mut config: Config,
-    accounts: Accounts,
-    log: &Log,
-) -> anyhow::Result<ExitCode> {
-    if let Some(descriptors) = descriptors::raise_limit() {
-        let wanted = config.limits.caps.connections;
-        config.limits.caps = config.limits.caps.within(descriptors);
-        let possible = config.limits.caps.connections;
-        if possible < wanted {
-            warn!(
-                wanted,
-                possible, descriptors, "fewer connections are possible than configured"
-            );
-        }
-    }
+fn start(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<ExitCode> {
+    descriptors::raise_limit();
     let mut runtime = runtime::Builder::new_multi_thread();
-    if let Some(threads) = config.worker_threads {
+    if let Some(threads) = loaded.config.worker_threads {
         runtime.worker_threads(threads.get());
     }
     let runtime = runtime
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let exit_code = runtime.block_on(serve(arguments, config, accounts, log));
+    let exit_code = runtime.block_on(serve(source, loaded, log));
     // Whoever did not end in time is cut off here.
     runtime.shutdown_background();
     exit_code
 }
 
-async fn serve(
-    arguments: Arguments,
-    config: Config,
-    accounts: Accounts,
-    log: &Log,
-) -> anyhow::Result<ExitCode> {
+async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new().context("failed to listen for signals")?;
-    let introduction = Introduction::new(arguments, &config, &accounts);
-    let listen = config.listen;
-    let server = Server::bind(config, accounts)
+    let introduction = Introduction::new(&source, &loaded);
+    let beginning = Beginning::of(&loaded);
+    let listen = loaded.config.listen;
+    let server = Server::bind(loaded.config, loaded.accounts)
         .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
     let address = server
         .local_addr()
         .context("failed to learn the address that was bound")?;
+    let follower = Follower::new(source, beginning, server.control(), log)
+        .context("failed to listen for SIGHUP")?;
     introduction.give();
     // The server serves whether or not anybody reads this.
     let _ = writeln!(std::io::stdout(), "listening on ws://{address}");
 
     let stop = CancellationToken::new();
     let mut run = pin!(server.run(stop.cancelled()));
+    let mut follow = pin!(follower.follow());
     let mut report_losses = pin!(log.report_losses());
     loop {
         tokio::select! {
@@ -186,6 +175,7 @@ async fn serve(
                 info!(signal, "stopping");
                 stop.cancel();
             }
+            never = &mut follow => match never {},
             () = &mut report_losses => {}
         }
     }
@@ -196,21 +186,27 @@ struct Introduction {
     config: PathBuf,
     credentials: PathBuf,
     users: usize,
+    plain_passwords: usize,
+    has_weak_hashes: bool,
     has_development_account: bool,
 }
 
 impl Introduction {
-    fn new(arguments: Arguments, config: &Config, accounts: &Accounts) -> Self {
+    fn new(
+        source: &Source,
+        Loaded {
+            config, accounts, ..
+        }: &Loaded,
+    ) -> Self {
         let development = proto::message::Credentials::parse(DEVELOPMENT_LINE);
         Self {
-            config: arguments
-                .config
-                .unwrap_or_else(|| config::DEFAULT_PATH.into()),
+            config: source.path.clone(),
             credentials: config.credentials.clone(),
             users: accounts.users().len(),
-            has_development_account: development.is_ok_and(|credentials| {
-                accounts.verify(&credentials, SystemTime::now()).is_some()
-            }),
+            plain_passwords: accounts.plain_passwords(),
+            has_weak_hashes: accounts.costs().any(HashCost::is_weak),
+            has_development_account: development
+                .is_ok_and(|credentials| accounts.has_plain(&credentials)),
         }
     }
 
@@ -227,6 +223,21 @@ impl Introduction {
                  replace it before anyone else can reach this server"
             );
             info!("to try it, run `cargo run -p ws-client` in another terminal");
+        }
+        if self.plain_passwords > 0 {
+            warn!(
+                "{} a plain password: `ws-server hash-password` makes a password_hash of it",
+                match self.plain_passwords {
+                    1 => "1 user has".to_owned(),
+                    users => format!("{users} users have"),
+                }
+            );
+        }
+        if self.has_weak_hashes {
+            warn!(
+                "a password_hash costs less to guess against than is recommended: \
+                 `ws-server hash-password` makes a better one"
+            );
         }
     }
 }

@@ -11,37 +11,47 @@ use tracing::{debug, error, info};
 
 use crate::{
     admission::Permit,
-    auth::{NotAuthenticated, log_in},
-    handshake::Standing,
+    auth::{NotAuthenticated, admit, log_in},
+    handshake::Refusal,
     http::{Door, Exchange, exchange},
+    peer::Peer,
     server::Shared,
+    service::Service,
     session::{ConnectionId, Ended, Session, Socket},
 };
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is
 /// then freed, and a session is small.
-pub(crate) async fn serve<S>(
-    io: S,
-    peer: SocketAddr,
-    mut permit: Permit,
-    standing: Standing,
-    shared: Arc<Shared>,
-) where
+pub(crate) async fn serve<S>(io: S, peer: SocketAddr, mut permit: Permit, shared: Arc<Shared>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let id = shared.live.next_id();
+    let settings = shared.current.load();
     let door = Door {
-        rules: &shared.rules,
-        standing,
+        settings: &settings,
+        verifier: &shared.verifier,
+        permit: &permit,
+        peer,
         drain: &shared.drain,
-        handshake_deadline: shared.limits.handshake_deadline,
-        close_deadline: shared.limits.close_deadline,
     };
-    let (io, leftovers) = match exchange(io, door).await {
-        Exchange::Upgraded(io, leftovers) => (io, leftovers),
+    let (exchange, peer) = exchange(io, door).await;
+    let address = peer.address();
+    let wrong_try = |number| {
+        info!(event = %"login_failed", peer = %address, connection = %id, number, "login failed");
+    };
+    let (io, leftovers, identity) = match exchange {
+        Exchange::Upgraded {
+            io,
+            leftovers,
+            identity,
+        } => (io, leftovers, identity),
         Exchange::Refused(refusal) => {
             let status = refusal.status().as_u16();
             debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
+            if refusal == Refusal::WrongCredentials {
+                wrong_try(1);
+            }
             return;
         }
         Exchange::Malformed(error) => {
@@ -58,17 +68,20 @@ pub(crate) async fn serve<S>(
         }
     };
     let registration = shared.live.register(id);
-    let socket = Socket::new(io, leftovers, Arc::clone(&shared.limits), registration);
-    let wrong_try = |number| {
-        let address = peer.ip();
-        info!(event = %"login_failed", peer = %address, connection = %id, number, "login failed");
+    let socket = Socket::new(io, leftovers, Arc::clone(&settings.limits), registration);
+    let verifier = &shared.verifier;
+    let authenticated = match identity {
+        Some(identity) => Ok(admit(socket, identity, verifier)),
+        None => log_in(socket, address, verifier, settings.login, wrong_try).await,
     };
-    match log_in(socket, &shared.verifier, shared.login, wrong_try).await {
+    match authenticated {
         Ok(authenticated) => {
             permit.logged_in();
             let session = Session::new(authenticated);
-            let tasks = shared.tasks.clone();
-            tasks.spawn(serve_session(session, id, peer, permit, shared));
+            let service = Arc::clone(&settings.service);
+            shared
+                .tasks
+                .spawn(serve_session(session, id, peer, permit, service));
         }
         Err(NotAuthenticated { socket, ended }) => {
             debug!(connection = %id, %peer, cause = %ended, "not logged in");
@@ -83,9 +96,9 @@ pub(crate) async fn serve<S>(
 fn serve_session<S>(
     mut session: Session<S>,
     id: ConnectionId,
-    peer: SocketAddr,
+    peer: Peer,
     permit: Permit,
-    shared: Arc<Shared>,
+    service: Arc<Service>,
 ) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -94,7 +107,7 @@ where
         let _permit = permit;
         let opened_at = Instant::now();
         info!(connection = %id, %peer, user = %session.identity().user(), "session opened");
-        let ended = until_ended(shared.service.run(&mut session), id).await;
+        let ended = until_ended(service.run(&mut session), id).await;
         let counts = session.counts();
         info!(
             connection = %id,

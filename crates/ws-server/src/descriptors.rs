@@ -2,16 +2,19 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one, and returns what it is then; none if there is no limit.
-pub(crate) fn raise_limit() -> Option<usize> {
-    let Rlimit { maximum, current } = getrlimit(Resource::Nofile);
+/// Raises the soft limit to the hard one, if the system lets it.
+pub(crate) fn raise_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
         maximum,
     };
-    let limit = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => maximum,
-        Err(_) => current,
-    };
-    limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    // Where it may not be raised, there are fewer connections: see `limit`.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// How many there may be; none if there is no limit.
+pub(crate) fn limit() -> Option<usize> {
+    let limit = getrlimit(Resource::Nofile).current?;
+    Some(usize::try_from(limit).unwrap_or(usize::MAX))
 }

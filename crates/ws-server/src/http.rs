@@ -6,10 +6,10 @@
 
 use std::{
     convert::Infallible,
-    future::{Ready, poll_fn, ready},
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::OnceLock,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,9 +17,11 @@ use futures::future::{Either, select};
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    request::Parts,
 };
-use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use proto::{credentials::Identity, login::Verdict};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     task::yield_now,
@@ -28,8 +30,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::Permit,
+    auth::Verifier,
     config::MAX_DISCARDED_BYTES,
-    handshake::{Decision, Refusal, Rules, Standing, Upgrade, decide},
+    handshake::{Decision, Refusal, Standing, Upgrade, decide},
+    peer::Peer,
+    settings::Settings,
 };
 
 /// The greatest length of a request head.
@@ -41,44 +47,73 @@ const HEAD_FIELDS: usize = 100;
 /// What decides about the one request of a connection.
 #[derive(Debug)]
 pub(crate) struct Door<'a> {
-    /// What the configuration says about handshakes.
-    pub(crate) rules: &'a Rules,
-    /// Whether there was a place for the connection when it came.
-    pub(crate) standing: Standing,
+    /// What holds for the connection.
+    pub(crate) settings: &'a Settings,
+    /// Checks the credentials that come with a request.
+    pub(crate) verifier: &'a Verifier,
+    /// The connection's place.
+    pub(crate) permit: &'a Permit,
+    /// The other end of the stream.
+    pub(crate) peer: SocketAddr,
     /// Cancelled when the server shuts down.
     pub(crate) drain: &'a CancellationToken,
-    /// How long the whole exchange may take.
-    pub(crate) handshake_deadline: Duration,
-    /// How long a client may take to read a refusal.
-    pub(crate) close_deadline: Duration,
 }
 
 /// How the exchange went.
 #[derive(Debug)]
 pub(crate) enum Exchange<S> {
-    /// The stream is a WebSocket's now; these bytes came behind the head.
-    Upgraded(S, Bytes),
+    /// The stream is a WebSocket's now.
+    Upgraded {
+        /// The stream.
+        io: S,
+        /// What came behind the head.
+        leftovers: Bytes,
+        /// Who the peer has proved to be by the request.
+        identity: Option<Identity>,
+    },
     /// The request was refused, and the connection is over.
     Refused(Refusal),
     /// What came was not a request, and the connection is over.
     Malformed(hyper::Error),
-    /// No whole request came in time, and the connection is over.
+    /// No whole request came in time, or no answer was found in time, and the connection is over.
     Late,
     /// The peer went before it had asked for anything.
     Gone,
 }
 
-/// Reads one request and answers it, within the handshake deadline.
-pub(crate) async fn exchange<S>(io: S, door: Door<'_>) -> Exchange<S>
+/// What was decided about a request.
+#[derive(Debug)]
+enum Outcome {
+    Upgraded(Option<Identity>),
+    Refused(Refusal),
+}
+
+/// Reads one request and answers it, within the handshake deadline. Who is at the other end may only
+/// be known by the request, and is returned as well.
+pub(crate) async fn exchange<S>(io: S, door: Door<'_>) -> (Exchange<S>, Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let deadline = Instant::now() + door.handshake_deadline;
-    let decision = OnceLock::new();
     let answerer = Answerer {
         door: &door,
-        decision: &decision,
+        client: OnceLock::new(),
+        outcome: OnceLock::new(),
     };
+    let exchange = serve(io, &answerer).await;
+    let peer = match answerer.client.into_inner() {
+        Some(client) if client != door.peer.ip().to_canonical() => Peer::Forwarded(client),
+        Some(_) | None => Peer::Direct(door.peer),
+    };
+    (exchange, peer)
+}
+
+async fn serve<S>(io: S, answerer: &Answerer<'_>) -> Exchange<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let door = answerer.door;
+    let limits = &door.settings.limits;
+    let deadline = Instant::now() + limits.handshake_deadline;
     // Every answer but an upgrade says `Connection: close`, so there is one request. To switch
     // keep-alive off would have hyper say it in an upgrade, too.
     let mut connection = http1::Builder::new()
@@ -87,14 +122,18 @@ where
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(io), answerer);
+        .serve_connection(
+            TokioIo::new(io),
+            // Boxed, because hyper would move it.
+            service_fn(|request| Box::pin(answerer.answer(request))),
+        );
     let served = {
         let serve = async {
             let undecided = pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
             match select(undecided, pin!(door.drain.cancelled())).await {
                 Either::Left((served, _)) => Some(served),
                 // What was decided before is answered to the end.
-                Either::Right(((), serve)) if decision.get().is_some() => Some(serve.await),
+                Either::Right(((), serve)) if answerer.outcome.get().is_some() => Some(serve.await),
                 Either::Right(((), _)) => None,
             }
         };
@@ -102,31 +141,34 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
-    match (served, decision.into_inner()) {
-        (Err(_), _) => Exchange::Late,
-        // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
-        (Ok(Some(Ok(()))), Some(Decision::Upgrade(_))) => {
-            Exchange::Upgraded(io, Bytes::copy_from_slice(&read_buf))
+    let refusal = match (served, answerer.outcome.get()) {
+        (Err(_), _) => return Exchange::Late,
+        (Ok(Some(Ok(()))), Some(Outcome::Upgraded(identity))) => {
+            return Exchange::Upgraded {
+                io,
+                // A copy, because the original keeps all of hyper's buffer even when nothing is in
+                // it.
+                leftovers: Bytes::copy_from_slice(&read_buf),
+                identity: identity.clone(),
+            };
         }
-        (Ok(Some(Ok(()))), Some(Decision::Refuse(refusal))) => {
-            let _ = timeout(door.close_deadline, let_it_be_read(&mut io)).await;
-            Exchange::Refused(refusal)
-        }
-        (Ok(Some(Ok(()))), None) => Exchange::Gone,
+        (Ok(Some(Ok(()))), None) => return Exchange::Gone,
+        (Ok(Some(Ok(()))), Some(Outcome::Refused(refusal))) => *refusal,
         (Ok(Some(Err(error))), _) => {
             // hyper has answered what it could make sense of.
-            let _ = timeout(door.close_deadline, let_it_be_read(&mut io)).await;
-            Exchange::Malformed(error)
+            let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
+            return Exchange::Malformed(error);
         }
-        (Ok(None), _) => {
-            let _ = timeout(door.close_deadline, async {
-                io.write_all(&Refusal::Draining.bytes()).await?;
-                let_it_be_read(&mut io).await
-            })
-            .await;
-            Exchange::Refused(Refusal::Draining)
+        (Ok(None), _) => Refusal::Draining,
+    };
+    let _ = timeout(limits.close_deadline, async {
+        if answerer.outcome.get().is_none() {
+            io.write_all(&refusal.bytes()).await?;
         }
-    }
+        let_it_be_read(&mut io).await
+    })
+    .await;
+    Exchange::Refused(refusal)
 }
 
 /// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the
@@ -145,35 +187,57 @@ where
     Ok(())
 }
 
-/// Answers the one request of a connection, and remembers the decision.
+/// Answers the one request of a connection, and remembers what it was and whom it came from.
+#[derive(Debug)]
 struct Answerer<'a> {
     door: &'a Door<'a>,
-    decision: &'a OnceLock<Decision>,
+    client: OnceLock<IpAddr>,
+    outcome: OnceLock<Outcome>,
 }
 
-impl Service<Request<Incoming>> for Answerer<'_> {
-    type Response = Response<String>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<String>, Infallible>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+impl Answerer<'_> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, Infallible> {
         let (head, _) = request.into_parts();
-        let standing = if self.door.drain.is_cancelled() {
-            Standing::Draining
-        } else {
-            self.door.standing
-        };
-        let decision = decide(&head, self.door.rules, standing);
-        let mut response = match &decision {
-            Decision::Upgrade(upgrade) => switching_protocols(upgrade),
-            Decision::Refuse(refusal) => refusal.response(),
-        };
+        let (outcome, mut response) = self.decide(&head).await;
         // hyper answers in the client's version. Were ours another one, it would add to
         // `Connection: close` that a client of HTTP/1.0 may stay, where that has asked to.
         *response.version_mut() = head.version;
         // There is no second request that could have been decided about.
-        let _ = self.decision.set(decision);
-        ready(Ok(response))
+        let _ = self.outcome.set(outcome);
+        Ok(response)
+    }
+
+    async fn decide(&self, head: &Parts) -> (Outcome, Response<String>) {
+        let Door {
+            settings,
+            verifier,
+            permit,
+            peer,
+            drain,
+        } = self.door;
+        let client = settings.proxies.client(peer.ip(), &head.headers);
+        let _ = self.client.set(client);
+        let standing = match permit.comes_from(client) {
+            _ if drain.is_cancelled() => Standing::Draining,
+            standing => standing,
+        };
+        let budget = verifier.look(client);
+        let refusal = match decide(head, &settings.rules, standing, budget) {
+            Decision::Upgrade(upgrade) => {
+                return (Outcome::Upgraded(None), switching_protocols(&upgrade));
+            }
+            Decision::Verify(upgrade, attempt) => match verifier.verify(attempt, client).await {
+                Verdict::Right(identity) => {
+                    let response = switching_protocols(&upgrade);
+                    return (Outcome::Upgraded(Some(identity)), response);
+                }
+                Verdict::Wrong => Refusal::WrongCredentials,
+                Verdict::BudgetSpent { retry_after } => Refusal::TooManyFailures { retry_after },
+                Verdict::Busy => Refusal::TooManyLogins,
+            },
+            Decision::Refuse(refusal) => refusal,
+        };
+        (Outcome::Refused(refusal), refusal.response())
     }
 }
 
@@ -195,28 +259,33 @@ fn switching_protocols(upgrade: &Upgrade) -> Response<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{net::SocketAddr, time::Duration};
 
+    use proto::credentials::Accounts;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
 
     use super::{Door, Exchange, exchange};
-    use crate::handshake::{Refusal, Rules, Standing};
+    use crate::{config::Config, handshake::Refusal, peer::Peer, server::Shared};
 
     const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
                         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                         Sec-WebSocket-Version: 13\r\n\r\n";
 
     async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStream> {
-        let rules = Rules::default();
+        let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
+        let shared = Shared::new(Config::default(), accounts.unwrap());
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
         let door = Door {
-            rules: &rules,
-            standing: Standing::Open,
+            settings: &shared.current.load(),
+            verifier: &shared.verifier,
+            permit: &shared.admission.enter(Some(peer.ip())).unwrap(),
+            peer,
             drain: &drain,
-            handshake_deadline: Duration::from_secs(10),
-            close_deadline: Duration::from_secs(5),
         };
-        exchange(io, door).await
+        let (exchange, found) = exchange(io, door).await;
+        assert_eq!(found, Peer::Direct(peer));
+        exchange
     }
 
     /// Sends some bytes, ends the client's side if asked to, and reads all of the answer.
@@ -238,7 +307,11 @@ mod tests {
         let (mut client, io) = duplex(4096);
         client.write_all(GOOD.as_bytes()).await.unwrap();
         client.write_all(b"frames").await.unwrap();
-        let Exchange::Upgraded(mut io, mut behind) = serve(io, CancellationToken::new()).await
+        let Exchange::Upgraded {
+            mut io,
+            leftovers: mut behind,
+            identity: None,
+        } = serve(io, CancellationToken::new()).await
         else {
             panic!("not upgraded")
         };

@@ -29,16 +29,15 @@ pub mod cli;
 pub mod config;
 mod connection;
 mod descriptors;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the configuration names no proxies yet")
-)]
 pub mod forwarded;
 pub mod handshake;
 mod http;
 mod listener;
 mod log;
+mod peer;
+mod reload;
 pub mod server;
 pub mod service;
 pub mod session;
+mod settings;
 mod shutdown;

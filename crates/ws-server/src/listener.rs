@@ -23,6 +23,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
+    user_timeout: Duration,
     complained_at: Option<Instant>,
 }
 
@@ -46,6 +47,7 @@ impl Listener {
         let socket = socket.listen(BACKLOG)?;
         Ok(Self {
             socket,
+            user_timeout,
             complained_at: None,
         })
     }
@@ -53,6 +55,18 @@ impl Listener {
     /// The address that was bound.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// Changes how long the sent data of connections that come from now on may stay unacknowledged.
+    pub(crate) fn set_user_timeout(&mut self, user_timeout: Duration) {
+        if self.user_timeout != user_timeout {
+            self.user_timeout = user_timeout;
+            #[cfg(target_os = "linux")]
+            if let Err(error) = SockRef::from(&self.socket).set_tcp_user_timeout(Some(user_timeout))
+            {
+                warn!(%error, "connections keep their old time to acknowledge what was sent");
+            }
+        }
     }
 
     /// Waits for the next connection, whatever goes wrong meanwhile.
@@ -114,6 +128,17 @@ mod tests {
         assert!(socket.keepalive().unwrap());
         #[cfg(target_os = "linux")]
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(timeout));
+
+        let changed = Duration::from_secs(5);
+        listener.set_user_timeout(changed);
+        let connect = TcpStream::connect(listener.local_addr().unwrap());
+        let (connected, (stream, _)) = tokio::join!(connect, listener.accept());
+        connected.unwrap();
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            SockRef::from(&stream).tcp_user_timeout().unwrap(),
+            Some(changed)
+        );
     }
 
     #[test]

@@ -9,7 +9,15 @@ use std::{
 use tokio::time::interval;
 use tracing::{error, warn};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Registry,
+    filter::LevelFilter,
+    fmt,
+    layer::SubscriberExt as _,
+    registry,
+    reload::{self, Handle},
+    util::SubscriberInitExt as _,
+};
 
 /// How many lines may wait to be written before more of them are dropped.
 const BUFFERED_LINES: usize = 2048;
@@ -26,31 +34,29 @@ const LOSS_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Log {
     dropped: ErrorCounter,
+    filter: Handle<EnvFilter, Registry>,
     _writer: WorkerGuard,
 }
 
 impl Log {
-    /// Sends the log to stderr, as detailed as `RUST_LOG` says, or from INFO up.
+    /// Sends the log to stderr, as detailed as `RUST_LOG` says; without that variable, as this
+    /// level.
     ///
     /// Only what is written for `tracing` is shown. The WebSocket library writes for another
     /// facade, and whole messages at that, with passwords in them: that facade stays unconnected.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(level: LevelFilter) -> Self {
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(BUFFERED_LINES)
             .lossy(true)
             .thread_name("log")
             .finish(Restful(BufWriter::new(stderr())));
         let dropped = writer.error_counter();
-        let filter = EnvFilter::builder()
-            .with_default_directive(LevelFilter::INFO.into())
-            .from_env_lossy();
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let (filter, handle) = reload::Layer::new(filter(level));
+        let lines = fmt::layer()
             .with_ansi(stderr().is_terminal())
             .with_target(false)
-            .with_writer(writer)
-            .finish();
-        if tracing::subscriber::set_global_default(subscriber).is_err() {
+            .with_writer(writer);
+        if registry().with(filter).with(lines).try_init().is_err() {
             // Somebody in this process logs already; so shall we.
         }
         panic::set_hook(Box::new(|info| {
@@ -60,8 +66,15 @@ impl Log {
         }));
         Self {
             dropped,
+            filter: handle,
             _writer: guard,
         }
+    }
+
+    /// Changes how detailed the log is, unless `RUST_LOG` says that.
+    pub(crate) fn set_level(&self, level: LevelFilter) {
+        // The filter is gone only if the log never became the one of the process.
+        let _ = self.filter.reload(filter(level));
     }
 
     /// Says now and then how many lines were dropped because nobody read them. It never ends.
@@ -81,6 +94,12 @@ impl Log {
             }
         }
     }
+}
+
+fn filter(level: LevelFilter) -> EnvFilter {
+    EnvFilter::builder()
+        .with_default_directive(level.into())
+        .from_env_lossy()
 }
 
 /// Writes what was collected when it is flushed, which the writing thread does whenever no line

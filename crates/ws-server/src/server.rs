@@ -1,26 +1,34 @@
 //! The server as a whole: takes connections in until it is told to stop, then ends them in order.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc};
-
-use futures::{
-    FutureExt as _,
-    future::{Either, select},
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
-use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy};
-use tokio::{net::TcpStream, time::timeout};
+
+use futures::FutureExt as _;
+use proto::{close::CloseReason, credentials::Accounts};
+use tokio::{
+    net::TcpStream,
+    time::{MissedTickBehavior, interval, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Entry},
+    admission::{Admission, Caps},
     auth::Verifier,
-    config::{Config, Limits},
-    connection,
-    handshake::{Rules, Standing},
+    config::Config,
+    connection, descriptors,
     listener::Listener,
-    service::Service,
     session::LiveConnections,
+    settings::{Current, Settings},
 };
+
+/// How often it is looked whether an account has expired. Its sessions end that much later at most.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A server that listens.
 #[derive(Debug)]
@@ -32,15 +40,11 @@ pub struct Server {
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Which handshakes are taken.
-    pub(crate) rules: Rules,
-    /// What is demanded of a login.
-    pub(crate) login: LoginPolicy,
-    /// What bounds each connection.
-    pub(crate) limits: Arc<Limits>,
-    /// What runs after the login.
-    pub(crate) service: Service,
-    /// Who may log in.
+    /// What the files say at the moment.
+    pub(crate) current: Arc<Current>,
+    /// Who may come in.
+    pub(crate) admission: Arc<Admission>,
+    /// Checks every login.
     pub(crate) verifier: Verifier,
     /// Who is connected.
     pub(crate) live: Arc<LiveConnections>,
@@ -48,6 +52,25 @@ pub(crate) struct Shared {
     pub(crate) drain: CancellationToken,
     /// Every task of every connection, so that shutting down can wait for them.
     pub(crate) tasks: TaskTracker,
+    /// Held by whoever changes the settings, or ends what they no longer allow: who is looked for by
+    /// accounts of yesterday must not be one that the accounts of today let in.
+    changing: Mutex<()>,
+}
+
+/// A hold on a server that runs.
+#[derive(Debug, Clone)]
+pub struct Control(Arc<Shared>);
+
+impl Control {
+    /// Has the server go on with another configuration and other accounts, and ends the sessions
+    /// of those whose credentials are no longer what they logged in with. Returns how many these
+    /// are.
+    ///
+    /// Of the configuration, [`Config::at_start`] names what is left as it was. Limits and service
+    /// of the connections that are there stay the same.
+    pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
+        self.0.reload(config, accounts)
+    }
 }
 
 impl Server {
@@ -67,56 +90,121 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// A hold on the server, for as long as it runs.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
+    }
+
     /// Serves until `stop` is ready, then ends all connections within the drain deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self {
             mut listener,
             shared,
         } = self;
-        let admission = Arc::new(Admission::new(shared.limits.caps));
-        let mut stop = pin!(stop);
-        while let Either::Right((connection, _)) =
-            select(stop.as_mut(), pin!(listener.accept())).await
-        {
-            take_in(connection, &admission, &shared);
+        tokio::select! {
+            () = stop => {}
+            never = take_all_in(&mut listener, &shared) => match never {},
+            never = shared.end_expired() => match never {},
         }
         // Those who are connected by now, as they see it, are told as well.
         while let Some(connection) = listener.accept().now_or_never() {
-            take_in(connection, &admission, &shared);
+            take_in(connection, &shared);
         }
         drop(listener);
         shared.end_all().await;
     }
 }
 
+async fn take_all_in(listener: &mut Listener, shared: &Arc<Shared>) -> Infallible {
+    loop {
+        let connection = listener.accept().await;
+        take_in(connection, shared);
+        listener.set_user_timeout(shared.current.load().limits.longest_standstill());
+    }
+}
+
 /// Takes a connection in, on a task of its own, so that none waits for another.
-fn take_in(
-    (stream, peer): (TcpStream, SocketAddr),
-    admission: &Arc<Admission>,
-    shared: &Arc<Shared>,
-) {
-    let (permit, standing) = match admission.enter(peer.ip()) {
-        Entry::Open(permit) => (permit, Standing::Open),
-        Entry::Full(permit) => (permit, Standing::Full),
-        Entry::Closed => return,
+fn take_in((stream, peer): (TcpStream, SocketAddr), shared: &Arc<Shared>) {
+    // Whom a proxy speaks for is known by the request only.
+    let is_proxy = shared.current.load().proxies.trusts(peer.ip());
+    let address = (!is_proxy).then_some(peer.ip());
+    if let Some(permit) = shared.admission.enter(address) {
+        let connection = connection::serve(stream, peer, permit, Arc::clone(shared));
+        shared.tasks.spawn(connection);
+    }
+}
+
+/// The caps as far as the process may have descriptors for them.
+fn possible(caps: Caps) -> Caps {
+    let Some(descriptors) = descriptors::limit() else {
+        return caps;
     };
-    let connection = connection::serve(stream, peer, permit, standing, Arc::clone(shared));
-    shared.tasks.spawn(connection);
+    let possible = caps.within(descriptors);
+    if possible.connections < caps.connections {
+        warn!(
+            wanted = caps.connections,
+            possible = possible.connections,
+            descriptors,
+            "fewer connections are possible than configured"
+        );
+    }
+    possible
 }
 
 impl Shared {
     /// What the connections of a server with this configuration share.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
+        let admission = Admission::new(possible(config.limits.caps));
+        let (budget, hashing) = (config.budget, config.hashing());
+        let current = Arc::new(Current::new(Settings::new(config, accounts)));
         Self {
-            rules: config.rules,
-            login: config.login,
-            limits: Arc::new(config.limits),
-            service: config.service,
-            verifier: Verifier::new(Arc::new(accounts)),
+            admission: Arc::new(admission),
+            verifier: Verifier::new(Arc::clone(&current), budget, hashing),
+            current,
             live: Arc::default(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            changing: Mutex::new(()),
         }
+    }
+
+    /// See [`Control::reload`].
+    pub(crate) fn reload(&self, config: Config, accounts: Accounts) -> usize {
+        let changing = self.changing();
+        self.admission.set_caps(possible(config.limits.caps));
+        self.verifier.set_budget(config.budget);
+        self.current.replace(Settings::new(config, accounts));
+        self.end_revoked(&changing)
+    }
+
+    /// Ends the sessions of expired accounts when their time comes. It never ends itself.
+    async fn end_expired(&self) -> Infallible {
+        let mut looks = interval(EXPIRY_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked_at = SystemTime::now();
+        loop {
+            looks.tick().await;
+            let changing = self.changing();
+            let now = SystemTime::now();
+            let next = self.current.load().accounts.next_expiry(looked_at);
+            looked_at = now;
+            if next.is_some_and(|next| next <= now) {
+                let sessions = self.end_revoked(&changing);
+                info!(sessions, "accounts have expired");
+            }
+        }
+    }
+
+    fn end_revoked(&self, _changing: &MutexGuard<'_, ()>) -> usize {
+        let accounts = &self.current.load().accounts;
+        let now = SystemTime::now();
+        self.live
+            .end_revoked(|identity| accounts.check(identity, now))
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        // It guards the order of steps that each leave everything in order.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends all connections in order, within the drain deadline.
@@ -125,10 +213,8 @@ impl Shared {
         let open = self.live.end_all(CloseReason::ShuttingDown);
         info!(connections = open, "ending all connections");
         self.tasks.close();
-        if timeout(self.limits.drain_deadline, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        let deadline = self.current.load().limits.drain_deadline;
+        if timeout(deadline, self.tasks.wait()).await.is_err() {
             warn!(
                 connections = self.tasks.len(),
                 "cut off: they did not end in time"

@@ -1,11 +1,13 @@
 //! What a request gets.
 
-use std::{net::Ipv6Addr, sync::LazyLock};
+use std::{net::Ipv6Addr, sync::LazyLock, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, request::Parts};
+use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
 use ws_server::handshake::{
-    AllowedOrigin, Decision, Origin, Refusal, Rules, Standing, Upgrade, decide,
+    AllowedOrigin, Basic, Decision, Origin, Refusal, Rules, Spent, Standing, Upgrade, decide,
 };
 
 use super::field::{Field, accept, field, lists, values};
@@ -23,6 +25,7 @@ static LISTED: LazyLock<Rules> = LazyLock::new(|| {
     Rules {
         allowed_origins: vec![AllowedOrigin::Of(origin)],
         subprotocols: SUBPROTOCOLS.map(str::to_owned).to_vec(),
+        basic: Basic::Optional,
     }
 });
 
@@ -49,24 +52,61 @@ pub fn check(data: &[u8]) {
     let Some((raw, head)) = parse(data) else {
         return;
     };
-    match (decide(&head, &LISTED, Standing::Open), answer_of(&raw)) {
-        (Decision::Upgrade(upgrade), Ok(())) => assert_is_right(&raw, &upgrade),
-        (Decision::Upgrade(_), Err(status)) => panic!("upgraded, and not {status}: {raw:?}"),
-        (Decision::Refuse(refusal), Ok(())) => panic!("refused: {}: {raw:?}", refusal.text()),
+    let answer = answer_of(&raw);
+    match (decide(&head, &LISTED, Standing::Open, Ok(())), answer) {
+        (Decision::Upgrade(upgrade), Ok(())) => {
+            assert!(authorizations(&raw).is_empty(), "{raw:?}");
+            assert_is_right(&raw, &upgrade);
+        }
+        (Decision::Verify(upgrade, attempt), Ok(())) => {
+            assert_is_presented(&raw, &attempt);
+            assert_is_right(&raw, &upgrade);
+        }
         (Decision::Refuse(refusal), Err(status)) => assert_is_told(&raw, refusal, status),
+        (decision, answer) => panic!("{decision:?}, and not {answer:?}: {raw:?}"),
     }
     for standing in [Standing::Full, Standing::Draining] {
-        match decide(&head, &LISTED, standing) {
-            Decision::Upgrade(_) => panic!("upgraded while {standing:?}: {raw:?}"),
-            Decision::Refuse(refusal) => {
-                assert_is_told(&raw, refusal, check_form(&raw).err().unwrap_or(503));
-            }
-        }
+        let refusal = refusal(&decide(&head, &LISTED, standing, Ok(())), &raw);
+        assert_is_told(&raw, refusal, check_form(&raw).err().unwrap_or(503));
     }
+    let spent = Err(Spent {
+        retry_after: Duration::from_secs(1),
+    });
+    let refusal = refusal(&decide(&head, &LISTED, Standing::Open, spent), &raw);
+    assert_is_told(&raw, refusal, answer.err().unwrap_or(429));
     // Fewer rules let nobody in.
-    if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Standing::Open) {
-        assert_eq!(answer_of(&raw), Ok(()), "{raw:?}");
+    if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Standing::Open, Ok(())) {
+        assert_eq!(answer, Ok(()), "{raw:?}");
         assert_eq!(upgrade.subprotocol, None, "{raw:?}");
+    }
+}
+
+fn refusal(decision: &Decision, raw: &Raw) -> Refusal {
+    match decision {
+        Decision::Refuse(refusal) => *refusal,
+        Decision::Upgrade(_) | Decision::Verify(..) => panic!("let in: {raw:?}"),
+    }
+}
+
+fn authorizations(raw: &Raw) -> Vec<&[u8]> {
+    values(&raw.fields, "authorization")
+}
+
+/// Asserts that credentials are what the one field of the request says, and nothing else is.
+fn assert_is_presented(raw: &Raw, attempt: &Attempt) {
+    let found = authorizations(raw);
+    match attempt {
+        Attempt::Credentials(credentials) => {
+            let [value] = found.as_slice() else {
+                panic!("credentials of two kinds: {raw:?}");
+            };
+            let line = credentials.line();
+            let written = STANDARD.encode(line.expose());
+            let value = String::from_utf8_lossy(value);
+            assert_eq!(value[..6].to_ascii_lowercase(), "basic ", "{raw:?}");
+            assert_eq!(value[6..].trim_ascii(), written, "{raw:?}");
+        }
+        Attempt::Malformed => assert!(!found.is_empty(), "{raw:?}"),
     }
 }
 
@@ -75,6 +115,11 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = vec![
         ("good".to_owned(), HANDSHAKE.into()),
         ("of_a_browser".to_owned(), of_a_browser()),
+        (
+            "with_credentials".to_owned(),
+            with("Basic YWRtaW46MTIzNDU2"),
+        ),
+        ("with_a_token".to_owned(), with("Bearer YWRtaW46MTIzNDU2")),
         (
             "of_an_absolute_uri".to_owned(),
             HANDSHAKE
@@ -85,6 +130,15 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let bad = requests::ALL.iter();
     seeds.extend(bad.map(|bad| (bad.name.to_owned(), (bad.bytes)())));
     seeds
+}
+
+fn with(authorization: &str) -> Vec<u8> {
+    HANDSHAKE
+        .replace(
+            "\r\n\r\n",
+            &format!("\r\nAuthorization: {authorization}\r\n\r\n"),
+        )
+        .into()
 }
 
 fn of_a_browser() -> Vec<u8> {

@@ -226,6 +226,15 @@ impl Accounts {
         self.by_name.keys()
     }
 
+    /// Whether this very name and password stand in the file, in plain. It costs no hash.
+    pub fn has_plain(&self, credentials: &Credentials) -> bool {
+        let account = self.by_name.get(&credentials.name);
+        account.is_some_and(|account| match &account.credential.password {
+            Password::Plain(password) => password.matches(&credentials.password),
+            Password::Hash(_) => false,
+        })
+    }
+
     /// How many users have a plain password.
     pub fn plain_passwords(&self) -> usize {
         let passwords = self.by_name.values().map(|it| &it.credential.password);

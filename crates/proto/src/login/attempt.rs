@@ -1,5 +1,7 @@
 //! One try to log in, whichever way it came, and what came of it.
 
+use std::time::Duration;
+
 use crate::{credentials::Identity, message::Credentials};
 
 /// A try to log in.
@@ -26,7 +28,10 @@ pub enum Verdict {
     /// They are not. Which part of them is wrong, nobody is told.
     Wrong,
     /// They were not looked at: too many tries from this address were wrong.
-    BudgetSpent,
+    BudgetSpent {
+        /// How long it takes until they would be.
+        retry_after: Duration,
+    },
     /// They were not looked at: too many tries are being checked already.
     Busy,
 }

@@ -130,7 +130,7 @@ impl ServerLogin {
         self.state = match verdict {
             Verdict::Right(identity) => State::Welcoming(identity),
             Verdict::Wrong => self.refuse(now, chance),
-            Verdict::BudgetSpent => State::Refusing(now, Some(CloseReason::TooManyFailures)),
+            Verdict::BudgetSpent { .. } => State::Refusing(now, Some(CloseReason::TooManyFailures)),
             Verdict::Busy => State::Closing(CloseReason::TooManyLogins),
         };
     }

@@ -167,7 +167,8 @@ fn a_try_that_is_not_looked_at_closes_and_counts_for_nothing() {
     let mut refused = server();
     refused.received(LoginMessage::Text(RIGHT));
     assert!(matches!(refused.next(seconds(1)), ServerAction::Verify(_)));
-    refused.verified(Verdict::BudgetSpent, seconds(1), 1.0);
+    let retry_after = seconds(3);
+    refused.verified(Verdict::BudgetSpent { retry_after }, seconds(1), 1.0);
     assert!(matches!(
         refused.next(seconds(1)),
         ServerAction::Send(SORRY)

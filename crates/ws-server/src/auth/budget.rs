@@ -52,9 +52,9 @@ impl BudgetPolicy {
 
 /// There is no room for a further failure, so there is no further try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spent {
+pub struct Spent {
     /// How long it takes until there is a try again.
-    pub(crate) retry_after: Duration,
+    pub retry_after: Duration,
 }
 
 /// The failures of all addresses that are not forgiven yet.

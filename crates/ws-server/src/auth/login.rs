@@ -1,6 +1,6 @@
 //! The login over an open WebSocket: drives [`ServerLogin`] and decides nothing itself.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll};
 
 use futures::future::{Either, select};
 use proto::{
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Authenticated, Verifier};
+use super::{Authenticated, Verifier, admit};
 use crate::session::{Ended, Incoming, Live, Message, Socket};
 
 /// A connection whose peer did not prove who it is. It is still to be closed.
@@ -24,10 +24,11 @@ pub(crate) struct NotAuthenticated<S> {
     pub(crate) ended: Ended,
 }
 
-/// Logs the peer in by its first messages, within the deadline of the policy. Each wrong try is
-/// told as it happens, with its number.
+/// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
+/// against the budget of its address, and is told as it happens, with its number.
 pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: Socket<S>,
+    who: IpAddr,
     verifier: &Verifier,
     policy: LoginPolicy,
     mut wrong_try: impl FnMut(usize),
@@ -54,7 +55,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(&attempt);
+                let verdict = verifier.verify(attempt, who).await;
                 login.verified(verdict, start.elapsed(), fastrand::f64());
             }
             ServerAction::Wait(until) => {
@@ -72,8 +73,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::LoggedIn(identity) => {
-                socket.lift_login_bound();
-                return Ok(Authenticated { socket, identity });
+                return Ok(admit(socket, identity, verifier));
             }
             ServerAction::Close(reason) => break Ended::ByUs(reason),
         }

@@ -1,32 +1,127 @@
 //! The one verifier behind every way to log in.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
 
 use proto::{
-    credentials::Accounts,
+    credentials::{Accounts, Identity, Revoked},
     login::{Attempt, Verdict},
 };
 
-/// Checks credentials against the accounts.
-#[derive(Debug, Clone)]
+use super::{
+    budget::{BudgetPolicy, FailureBudget, Spent},
+    hashing::{HashingPolicy, HashingPool},
+};
+use crate::{address::AddressGroup, settings::Current};
+
+/// Checks credentials, a few at a time, for as long as an address has not failed too often.
+#[derive(Debug)]
 pub(crate) struct Verifier {
-    accounts: Arc<Accounts>,
+    current: Arc<Current>,
+    failures: Arc<Failures>,
+    pool: HashingPool,
+}
+
+/// The failures of all addresses, on the clock.
+#[derive(Debug)]
+struct Failures {
+    budget: Mutex<FailureBudget>,
+    since: Instant,
 }
 
 impl Verifier {
-    /// A verifier of these accounts.
-    pub(crate) fn new(accounts: Arc<Accounts>) -> Self {
-        Self { accounts }
+    /// A verifier of whatever accounts there are at the moment. It has seen nobody yet.
+    pub(crate) fn new(
+        current: Arc<Current>,
+        budget: Option<BudgetPolicy>,
+        hashing: HashingPolicy,
+    ) -> Self {
+        Self {
+            current,
+            failures: Arc::new(Failures {
+                budget: Mutex::new(FailureBudget::new(budget)),
+                since: Instant::now(),
+            }),
+            pool: HashingPool::new(hashing),
+        }
     }
 
-    /// Whether a try is right. An unknown name takes as long as a wrong password.
-    pub(crate) fn verify(&self, attempt: &Attempt) -> Verdict {
-        let identity = match attempt {
-            Attempt::Credentials(credentials) => {
-                self.accounts.verify(credentials, SystemTime::now())
-            }
-            Attempt::Malformed => None,
+    /// Changes the budget. What was counted stays counted.
+    pub(crate) fn set_budget(&self, budget: Option<BudgetPolicy>) {
+        self.failures
+            .with(|failures, _| failures.set_policy(budget));
+    }
+
+    /// Whether this address may try to log in.
+    pub(crate) fn look(&self, who: IpAddr) -> Result<(), Spent> {
+        self.failures.look(AddressGroup::of(who))
+    }
+
+    /// Whether a try is right. It takes the same time for every name and password, and a wrong one
+    /// counts against the budget of the address that it came from.
+    ///
+    /// Cancel safe: a wrong try that was begun to be hashed is counted nevertheless.
+    pub(crate) async fn verify(&self, attempt: Attempt, who: IpAddr) -> Verdict {
+        let who = AddressGroup::of(who);
+        if let Err(Spent { retry_after }) = self.failures.look(who) {
+            return Verdict::BudgetSpent { retry_after };
+        }
+        let credentials = match attempt {
+            Attempt::Credentials(credentials) => credentials,
+            Attempt::Malformed => return self.failures.judge(who, None),
         };
-        identity.map_or(Verdict::Wrong, Verdict::Right)
+        let accounts = self.accounts();
+        if accounts.costs().len() == 0 {
+            let identity = accounts.verify(&credentials, SystemTime::now());
+            return self.failures.judge(who, identity);
+        }
+        let Some(place) = self.pool.enter() else {
+            return Verdict::Busy;
+        };
+        let worker = place.worker().await;
+        // Others from this address may have failed while this one waited.
+        if let Err(Spent { retry_after }) = self.failures.look(who) {
+            return Verdict::BudgetSpent { retry_after };
+        }
+        let failures = Arc::clone(&self.failures);
+        let verdict = worker.compute(move || {
+            let identity = accounts.verify(&credentials, SystemTime::now());
+            failures.judge(who, identity)
+        });
+        verdict.await.unwrap_or(Verdict::Busy)
+    }
+
+    /// Whether an identity that was proved still holds.
+    pub(crate) fn check(&self, identity: &Identity) -> Result<(), Revoked> {
+        self.accounts().check(identity, SystemTime::now())
+    }
+
+    fn accounts(&self) -> Arc<Accounts> {
+        Arc::clone(&self.current.load().accounts)
+    }
+}
+
+impl Failures {
+    fn with<T>(&self, use_it: impl FnOnce(&mut FailureBudget, Duration) -> T) -> T {
+        // A panic while the lock was held cannot have left a bucket half filled.
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(&mut budget, self.since.elapsed())
+    }
+
+    fn look(&self, who: AddressGroup) -> Result<(), Spent> {
+        self.with(|budget, now| budget.look(who, now))
+    }
+
+    /// Turns what became of a try into its verdict, and counts it if it failed.
+    fn judge(&self, who: AddressGroup, identity: Option<Identity>) -> Verdict {
+        if let Some(identity) = identity {
+            Verdict::Right(identity)
+        } else {
+            self.with(|budget, now| budget.fail(who, now));
+            Verdict::Wrong
+        }
     }
 }

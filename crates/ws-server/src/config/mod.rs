@@ -6,25 +6,36 @@
 mod error;
 mod limits;
 mod raw;
+mod snapshot;
+mod source;
 
 use std::{
     fmt, fs,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    thread,
 };
 
 use proto::{
-    config::{Count, TimeSpan, TomlError, from_toml, quoted},
+    config::{Count, Limit, TimeSpan, TomlError, from_toml, quoted},
     credentials::Accounts,
     login::LoginPolicy,
 };
+use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::limits::MAX_DISCARDED_BYTES;
-use self::raw::RawConfig;
-pub use self::{error::ConfigError, limits::Limits};
+use self::raw::{RawConfig, RawLogin};
+pub use self::{
+    error::ConfigError,
+    limits::Limits,
+    source::{Loaded, Source},
+};
+pub(crate) use self::{snapshot::Snapshot, source::Stamps};
+pub use crate::auth::{BudgetPolicy, HashingPolicy};
 use crate::{
-    handshake::{AllowedOrigin, Origin, Rules},
+    forwarded::{ForwardedField, ForwardedFieldError, TrustedProxies},
+    handshake::{AllowedOrigin, Basic, Origin, Rules},
     service::{Echo, Service},
 };
 
@@ -43,8 +54,12 @@ const DEFAULT_PREFIX: &str = "your submit context: ";
 /// The greatest length of the echo's prefix: every answer in flight carries it.
 const MAX_PREFIX_BYTES: usize = 64 * 1024;
 
-/// The greatest number of threads that can be configured. More of them only get in each other's way.
-const MAX_WORKER_THREADS: usize = 1024;
+/// The greatest number of threads of a kind that can be configured. More of them only get in each
+/// other's way.
+const MAX_THREADS: usize = 1024;
+
+/// The greatest number of logins that may wait: the last of them would wait for minutes.
+const MAX_WAITING_LOGINS: usize = 10_000;
 
 /// Everything that the server runs on, but for the accounts.
 #[derive(Debug)]
@@ -55,10 +70,20 @@ pub struct Config {
     pub credentials: PathBuf,
     /// Which handshakes are taken.
     pub rules: Rules,
+    /// Which proxies are believed about whom they speak for.
+    pub proxies: TrustedProxies,
+    /// How detailed the log is.
+    pub log_level: LevelFilter,
     /// How many threads serve connections; as many as there are cores, if it is not given.
     pub worker_threads: Option<NonZeroUsize>,
     /// What is demanded of a login.
     pub login: LoginPolicy,
+    /// How many logins an address may get wrong; any number, if there is none.
+    pub budget: Option<BudgetPolicy>,
+    /// How many passwords are hashed at a time; one for each core, if it is not given.
+    pub hash_workers: Option<NonZeroUsize>,
+    /// How many logins may wait for a password to be hashed.
+    pub max_waiting_logins: NonZeroUsize,
     /// What bounds each connection, and all of them together.
     pub limits: Limits,
     /// What runs after the login.
@@ -91,20 +116,12 @@ impl Config {
             let problem = format!("write at most {MAX_PREFIX_BYTES} bytes");
             return Err(TomlError::at_key(source, "echo.prefix", problem));
         }
-        let worker_threads = raw.worker_threads.map(|count| count.0);
-        if worker_threads.is_some_and(|threads| threads.get() > MAX_WORKER_THREADS) {
-            let problem = format!("write at most {MAX_WORKER_THREADS}");
-            return Err(TomlError::at_key(source, "worker_threads", problem));
-        }
-        let login = LoginPolicy {
-            deadline: raw
-                .login
-                .deadline
-                .map_or(LoginPolicy::DEFAULT.deadline, |span| span.0),
-            max_attempts: raw
-                .login
-                .max_attempts
-                .map_or(LoginPolicy::DEFAULT.max_attempts, |count| count.0),
+        let threads = |key, count: Option<Count>| match count {
+            Some(Count(threads)) if threads.get() > MAX_THREADS => {
+                let problem = format!("write at most {MAX_THREADS}");
+                Err(TomlError::at_key(source, key, problem))
+            }
+            count => Ok(count.map(|count| count.0)),
         };
         Ok(Self {
             listen,
@@ -114,11 +131,29 @@ impl Config {
                     .unwrap_or(Path::new(DEFAULT_CREDENTIALS)),
             ),
             rules: rules(source, &raw)?,
-            worker_threads,
-            login,
+            proxies: proxies(source, &raw)?,
+            log_level: log_level(source, &raw)?,
+            worker_threads: threads("worker_threads", raw.worker_threads)?,
+            login: login(&raw.login),
+            budget: budget(&raw.login),
+            hash_workers: threads("login.hash_workers", raw.login.hash_workers)?,
+            max_waiting_logins: max_waiting_logins(source, &raw.login)?,
             limits: Limits::resolve(&raw.limits, source, prefix.len())?,
             service: Service::Echo(Echo::new(prefix)),
         })
+    }
+}
+
+impl Config {
+    /// How much is hashed at the same time.
+    pub(crate) fn hashing(&self) -> HashingPolicy {
+        HashingPolicy {
+            workers: self
+                .hash_workers
+                .or_else(|| thread::available_parallelism().ok())
+                .unwrap_or(NonZeroUsize::MIN),
+            max_waiting: self.max_waiting_logins,
+        }
     }
 }
 
@@ -140,6 +175,75 @@ pub fn load_accounts(path: &Path) -> Result<Accounts, ConfigError> {
     Accounts::from_toml(&source).map_err(|problem| ConfigError::content(path, problem))
 }
 
+fn login(raw: &RawLogin) -> LoginPolicy {
+    let default = LoginPolicy::DEFAULT;
+    LoginPolicy {
+        deadline: raw.deadline.map_or(default.deadline, |span| span.0),
+        max_attempts: raw
+            .max_attempts
+            .map_or(default.max_attempts, |count| count.0),
+    }
+}
+
+fn budget(raw: &RawLogin) -> Option<BudgetPolicy> {
+    let default = BudgetPolicy::DEFAULT;
+    let max_failures = match raw.max_failures_per_address {
+        Some(limit) => limit.value()?.0,
+        None => default.max_failures,
+    };
+    Some(BudgetPolicy {
+        max_failures,
+        forgiven_after: raw
+            .failure_forgiven_after
+            .map_or(default.forgiven_after, |span| span.0),
+    })
+}
+
+fn max_waiting_logins(source: &str, raw: &RawLogin) -> Result<NonZeroUsize, TomlError> {
+    match raw.max_waiting_logins {
+        Some(Count(count)) if count.get() > MAX_WAITING_LOGINS => {
+            let problem = format!("write at most {MAX_WAITING_LOGINS}");
+            Err(TomlError::at_key(
+                source,
+                "login.max_waiting_logins",
+                problem,
+            ))
+        }
+        Some(Count(count)) => Ok(count),
+        None => Ok(HashingPolicy::MAX_WAITING),
+    }
+}
+
+fn proxies(source: &str, raw: &RawConfig) -> Result<TrustedProxies, TomlError> {
+    let networks = raw.trusted_proxies.iter().map(|network| {
+        TrustedProxies::parse_network(network)
+            .map_err(|error| TomlError::at_key(source, "trusted_proxies", error.to_string()))
+    });
+    let networks = networks.collect::<Result<Vec<_>, _>>()?;
+    let field = match &raw.forwarded_field {
+        Some(name) => name.parse().map_err(|error: ForwardedFieldError| {
+            TomlError::at_key(source, "forwarded_field", error.to_string())
+        })?,
+        None => ForwardedField::default(),
+    };
+    Ok(TrustedProxies::new(networks, field))
+}
+
+fn log_level(source: &str, raw: &RawConfig) -> Result<LevelFilter, TomlError> {
+    match raw.log_level.as_deref() {
+        None | Some("info") => Ok(LevelFilter::INFO),
+        Some("off") => Ok(LevelFilter::OFF),
+        Some("error") => Ok(LevelFilter::ERROR),
+        Some("warn") => Ok(LevelFilter::WARN),
+        Some("debug") => Ok(LevelFilter::DEBUG),
+        Some("trace") => Ok(LevelFilter::TRACE),
+        Some(_) => {
+            let problem = "write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"";
+            Err(TomlError::at_key(source, "log_level", problem))
+        }
+    }
+}
+
 fn rules(source: &str, raw: &RawConfig) -> Result<Rules, TomlError> {
     let allowed_origins = raw.allowed_origins.iter().map(|origin| {
         if origin == "null" {
@@ -156,7 +260,17 @@ fn rules(source: &str, raw: &RawConfig) -> Result<Rules, TomlError> {
         let problem = "a subprotocol is a token of letters, digits and !#$%&'*+-.^_`|~";
         Err(TomlError::at_key(source, "subprotocols", problem))
     });
+    let basic = match raw.login.basic.as_deref() {
+        None | Some("optional") => Basic::Optional,
+        Some("required") => Basic::Required,
+        Some("off") => Basic::Off,
+        Some(_) => {
+            let problem = "write \"optional\", \"required\" or \"off\"";
+            return Err(TomlError::at_key(source, "login.basic", problem));
+        }
+    };
     Ok(Rules {
+        basic,
         allowed_origins: allowed_origins.collect::<Result<_, _>>()?,
         subprotocols: subprotocols.collect::<Result<_, _>>()?,
     })
@@ -186,17 +300,40 @@ impl fmt::Display for Config {
             "subprotocols = [{}]",
             list(self.rules.subprotocols.iter().cloned())
         )?;
-        match self.worker_threads {
-            Some(threads) => writeln!(f, "worker_threads = {threads}")?,
-            None => writeln!(f, "# worker_threads: one for each core")?,
-        }
+        writeln!(f, "trusted_proxies = {}", self.proxies)?;
+        writeln!(f, "forwarded_field = \"{}\"", self.proxies.field())?;
+        writeln!(f, "log_level = \"{}\"", self.log_level)?;
+        write_threads(f, "worker_threads", self.worker_threads)?;
         writeln!(f, "\n[login]")?;
         writeln!(f, "deadline = {}", TimeSpan(self.login.deadline))?;
         writeln!(f, "max_attempts = {}", Count(self.login.max_attempts))?;
+        writeln!(f, "basic = \"{}\"", self.rules.basic)?;
+        let budget = self.budget.unwrap_or(BudgetPolicy::DEFAULT);
+        let max_failures = match self.budget {
+            Some(budget) => Limit::At(Count(budget.max_failures)),
+            None => Limit::Off,
+        };
+        writeln!(f, "max_failures_per_address = {max_failures}")?;
+        let forgiven_after = TimeSpan(budget.forgiven_after);
+        writeln!(f, "failure_forgiven_after = {forgiven_after}")?;
+        write_threads(f, "hash_workers", self.hash_workers)?;
+        let max_waiting = Count(self.max_waiting_logins);
+        writeln!(f, "max_waiting_logins = {max_waiting}")?;
         write!(f, "\n[limits]\n{}", self.limits)?;
         match &self.service {
             Service::Echo(echo) => write!(f, "\n[echo]\nprefix = {}\n", quoted(echo.prefix())),
         }
+    }
+}
+
+fn write_threads(
+    f: &mut fmt::Formatter<'_>,
+    key: &str,
+    threads: Option<NonZeroUsize>,
+) -> fmt::Result {
+    match threads {
+        Some(threads) => writeln!(f, "{key} = {threads}"),
+        None => writeln!(f, "# {key}: one for each core"),
     }
 }
 

@@ -12,6 +12,9 @@ pub(super) struct RawConfig {
     pub(super) credentials: Option<PathBuf>,
     pub(super) allowed_origins: Vec<String>,
     pub(super) subprotocols: Vec<String>,
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) forwarded_field: Option<String>,
+    pub(super) log_level: Option<String>,
     pub(super) worker_threads: Option<Count>,
     pub(super) login: RawLogin,
     pub(super) limits: RawLimits,
@@ -23,6 +26,11 @@ pub(super) struct RawConfig {
 pub(super) struct RawLogin {
     pub(super) deadline: Option<TimeSpan>,
     pub(super) max_attempts: Option<Count>,
+    pub(super) basic: Option<String>,
+    pub(super) max_failures_per_address: Option<Limit<Count>>,
+    pub(super) failure_forgiven_after: Option<TimeSpan>,
+    pub(super) hash_workers: Option<Count>,
+    pub(super) max_waiting_logins: Option<Count>,
 }
 
 #[derive(Debug, Default, Deserialize)]

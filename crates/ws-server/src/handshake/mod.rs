@@ -1,5 +1,5 @@
 //! What a request head gets: an upgrade, or a refusal that says what was wrong (RFC 6455 section
-//! 4.2, RFC 9110, RFC 9112 section 3.2).
+//! 4.2, RFC 9110, RFC 9112 section 3.2, RFC 7617).
 //!
 //! [`decide`] is pure. Nothing of the request is reflected in an answer but a subprotocol that is
 //! configured here.
@@ -12,18 +12,19 @@ use std::{fmt, net::Ipv6Addr};
 use http::{
     HeaderMap, HeaderName, Method, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
     },
     request::Parts,
     uri::{Authority, Scheme},
 };
-use proto::key::Key;
+use proto::{basic::parse_authorization, key::Key, login::Attempt};
 
 pub use self::{
     origin::{Origin, OriginError},
     refusal::Refusal,
 };
+pub use crate::auth::Spent;
 
 /// The only version of the protocol that there is.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
@@ -38,6 +39,8 @@ pub struct Rules {
     pub allowed_origins: Vec<AllowedOrigin>,
     /// The subprotocols that are spoken here, the best first.
     pub subprotocols: Vec<String>,
+    /// Whether credentials may, or must, come with the handshake.
+    pub basic: Basic,
 }
 
 /// An entry of the list of allowed origins.
@@ -69,11 +72,35 @@ pub enum Standing {
     Draining,
 }
 
+/// Whether credentials may, or must, come with the handshake.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Basic {
+    /// They log the peer in; without them, it logs in by its first messages.
+    #[default]
+    Optional,
+    /// There is no handshake without them.
+    Required,
+    /// They are not looked at, and the peer logs in by its first messages.
+    Off,
+}
+
+impl fmt::Display for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+            Self::Off => "off",
+        })
+    }
+}
+
 /// What a request gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Decision {
-    /// The connection becomes a WebSocket.
+    /// The connection becomes a WebSocket, and the peer logs in by its first messages.
     Upgrade(Upgrade),
+    /// The connection becomes a WebSocket that is logged in, if this try is right.
+    Verify(Upgrade, Attempt),
     /// The request is refused.
     Refuse(Refusal),
 }
@@ -87,15 +114,27 @@ pub struct Upgrade {
     pub subprotocol: Option<String>,
 }
 
-/// Decides what a request gets. The first rule that applies decides.
-pub fn decide(head: &Parts, rules: &Rules, standing: Standing) -> Decision {
-    match check(head, rules, standing) {
-        Ok(upgrade) => Decision::Upgrade(upgrade),
+/// Decides what a request gets. The first rule that applies decides. The budget is that of the
+/// address which the request comes from.
+pub fn decide(
+    head: &Parts,
+    rules: &Rules,
+    standing: Standing,
+    budget: Result<(), Spent>,
+) -> Decision {
+    match check(head, rules, standing, budget) {
+        Ok((upgrade, None)) => Decision::Upgrade(upgrade),
+        Ok((upgrade, Some(attempt))) => Decision::Verify(upgrade, attempt),
         Err(refusal) => Decision::Refuse(refusal),
     }
 }
 
-fn check(head: &Parts, rules: &Rules, standing: Standing) -> Result<Upgrade, Refusal> {
+fn check(
+    head: &Parts,
+    rules: &Rules,
+    standing: Standing,
+    budget: Result<(), Spent>,
+) -> Result<(Upgrade, Option<Attempt>), Refusal> {
     let host = check_form(head)?;
     match standing {
         Standing::Open => {}
@@ -118,10 +157,29 @@ fn check(head: &Parts, rules: &Rules, standing: Standing) -> Result<Upgrade, Ref
     if let Some(origin) = head.headers.get(ORIGIN) {
         check_origin(origin.to_str().ok(), &host, &rules.allowed_origins)?;
     }
-    Ok(Upgrade {
+    if let Err(Spent { retry_after }) = budget {
+        return Err(Refusal::TooManyFailures { retry_after });
+    }
+    let attempt = attempt(&head.headers, rules.basic)?;
+    let upgrade = Upgrade {
         accept: key.accept(),
         subprotocol: subprotocol(&head.headers, rules),
-    })
+    };
+    Ok((upgrade, attempt))
+}
+
+/// The try to log in that comes with a request. Whatever is no credentials, or more than one, is a
+/// wrong try.
+fn attempt(headers: &HeaderMap, basic: Basic) -> Result<Option<Attempt>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (basic, values.next(), values.next()) {
+        (Basic::Off, _, _) | (Basic::Optional, None, _) => Ok(None),
+        (Basic::Required, None, _) => Err(Refusal::NoCredentials),
+        (Basic::Optional | Basic::Required, Some(value), None) => {
+            Ok(Some(parse_authorization(value.as_bytes()).into()))
+        }
+        (Basic::Optional | Basic::Required, Some(_), Some(_)) => Ok(Some(Attempt::Malformed)),
+    }
 }
 
 /// Checks that the request is well formed, and yields the host that it is for.

@@ -1,14 +1,24 @@
 //! Why a request is refused, and what the client is told.
 
+use std::time::Duration;
+
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{
+        ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+        WWW_AUTHENTICATE,
+    },
 };
 
 use super::WEBSOCKET_VERSION;
 
 /// After how many seconds a client that found no place may come back.
-const RETRY_AFTER_SECONDS: &str = "5";
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// How a client can log in with its request (RFC 7617 section 2).
+const CHALLENGE: &str = "Basic realm=\"ws-server\", charset=\"UTF-8\"";
+
+const NANOS_PER_SECOND: u128 = Duration::from_secs(1).as_nanos();
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +55,17 @@ pub enum Refusal {
     BadKey,
     /// Pages of this origin may not connect.
     Origin,
+    /// Too many logins from this address were wrong.
+    TooManyFailures {
+        /// How long it takes until there may be a try again.
+        retry_after: Duration,
+    },
+    /// Credentials are wanted with the handshake, and there are none.
+    NoCredentials,
+    /// The credentials are wrong.
+    WrongCredentials,
+    /// Too many logins are being checked already.
+    TooManyLogins,
 }
 
 impl Refusal {
@@ -59,13 +80,15 @@ impl Refusal {
             | Self::Body
             | Self::NoKey
             | Self::BadKey => StatusCode::BAD_REQUEST,
-            Self::Full | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Draining | Self::TooManyLogins => StatusCode::SERVICE_UNAVAILABLE,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoUpgrade | Self::NoConnectionUpgrade | Self::WebSocketVersion => {
                 StatusCode::UPGRADE_REQUIRED
             }
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoCredentials | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
         }
     }
 
@@ -88,6 +111,12 @@ impl Refusal {
             Self::NoKey => "the Sec-WebSocket-Key field is missing",
             Self::BadKey => "the Sec-WebSocket-Key must be base64 of 16 bytes",
             Self::Origin => "pages of this origin may not connect here",
+            Self::TooManyFailures { .. } => {
+                "too many logins from this address were wrong, try again later"
+            }
+            Self::NoCredentials => "a username and a password are wanted here",
+            Self::WrongCredentials => "the username or password is wrong",
+            Self::TooManyLogins => "too many logins at once, try again later",
         }
     }
 
@@ -101,20 +130,38 @@ impl Refusal {
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        match self.status() {
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        match self {
+            Self::Full | Self::Draining | Self::TooManyLogins => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
             }
-            StatusCode::METHOD_NOT_ALLOWED => {
+            Self::TooManyFailures { retry_after } => {
+                // The client counts in whole seconds, and comes too early if one is cut off.
+                let seconds = retry_after.as_nanos().div_ceil(NANOS_PER_SECOND);
+                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Self::NoCredentials | Self::WrongCredentials => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+            }
+            Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET"));
             }
-            StatusCode::UPGRADE_REQUIRED => {
+            Self::NoUpgrade | Self::NoConnectionUpgrade | Self::WebSocketVersion => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(CONNECTION, HeaderValue::from_static("Upgrade, close"));
                 let version = HeaderValue::from_static(WEBSOCKET_VERSION);
                 headers.insert(SEC_WEBSOCKET_VERSION, version);
             }
-            _ => {}
+            Self::HttpVersion
+            | Self::NoHost
+            | Self::BadHost
+            | Self::Target
+            | Self::Repeated
+            | Self::Body
+            | Self::UnknownPath
+            | Self::NoKey
+            | Self::BadKey
+            | Self::Origin => {}
         }
         response
     }

@@ -1,9 +1,12 @@
 //! Every row of the decision, by table.
 
+use std::time::Duration;
+
 use http::{Request, request::Parts};
 use proptest::prelude::*;
+use proto::login::Attempt;
 
-use super::{AllowedOrigin, Decision, Origin, Refusal, Rules, Standing, decide};
+use super::{AllowedOrigin, Basic, Decision, Origin, Refusal, Rules, Spent, Standing, decide};
 
 /// A good request, changed as each case likes.
 struct Head {
@@ -67,7 +70,7 @@ impl Head {
     }
 
     fn decide(&self) -> Decision {
-        decide(&self.parts(), &rules(), Standing::Open)
+        decide(&self.parts(), &rules(), Standing::Open, Ok(()))
     }
 }
 
@@ -77,6 +80,7 @@ fn rules() -> Rules {
             Origin::parse("https://page.example.org").unwrap(),
         )],
         subprotocols: vec!["chat.v2".to_owned(), "chat".to_owned()],
+        basic: Basic::Optional,
     }
 }
 
@@ -84,7 +88,15 @@ fn rules() -> Rules {
 fn assert_upgrades(head: &Head) {
     match head.decide() {
         Decision::Upgrade(upgrade) => assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-        Decision::Refuse(refusal) => panic!("refused: {}", refusal.text()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The refusal that a request gets, if it gets one.
+fn refusal(decision: &Decision) -> Option<Refusal> {
+    match decision {
+        Decision::Refuse(refusal) => Some(*refusal),
+        Decision::Upgrade(_) | Decision::Verify(..) => None,
     }
 }
 
@@ -92,8 +104,8 @@ fn assert_upgrades(head: &Head) {
 fn assert_refused(cases: Vec<(Head, Refusal)>) {
     for (index, (head, refusal)) in cases.into_iter().enumerate() {
         assert_eq!(
-            head.decide(),
-            Decision::Refuse(refusal),
+            self::refusal(&head.decide()),
+            Some(refusal),
             "case {index}: {:?}",
             head.fields
         );
@@ -270,7 +282,7 @@ fn pages_without_an_origin_connect_only_where_that_is_listed() {
         ..Rules::default()
     };
     assert!(matches!(
-        decide(&head, &rules, Standing::Open),
+        decide(&head, &rules, Standing::Open, Ok(())),
         Decision::Upgrade(_)
     ));
 }
@@ -288,7 +300,7 @@ fn only_a_configured_subprotocol_that_was_offered_is_chosen() {
             .decide()
         {
             Decision::Upgrade(upgrade) => assert_eq!(upgrade.subprotocol.as_deref(), chosen),
-            Decision::Refuse(refusal) => panic!("refused: {}", refusal.text()),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -305,14 +317,14 @@ fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
             Head::good().method("POST"),
         ] {
             assert_eq!(
-                decide(&head.parts(), &rules(), standing),
-                Decision::Refuse(refusal)
+                self::refusal(&decide(&head.parts(), &rules(), standing, Ok(()))),
+                Some(refusal)
             );
         }
         let malformed = Head::good().without("Host").parts();
         assert_eq!(
-            decide(&malformed, &rules(), standing),
-            Decision::Refuse(Refusal::NoHost)
+            self::refusal(&decide(&malformed, &rules(), standing, Ok(()))),
+            Some(Refusal::NoHost)
         );
     }
 }
@@ -366,6 +378,102 @@ fn a_refusal_can_be_written_without_an_http_library() {
     );
 }
 
+/// The try that comes with a good request that has these fields as well.
+fn attempt(fields: &[(&'static str, &'static str)], basic: Basic) -> Result<Attempt, Decision> {
+    let mut head = Head::good();
+    head.fields.extend(fields);
+    let rules = Rules { basic, ..rules() };
+    match decide(&head.parts(), &rules, Standing::Open, Ok(())) {
+        Decision::Verify(_, attempt) => Ok(attempt),
+        other => Err(other),
+    }
+}
+
+const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46MTIzNDU2");
+
+#[test]
+fn credentials_in_the_request_are_a_try_to_log_in() {
+    for basic in [Basic::Optional, Basic::Required] {
+        match attempt(&[ADMIN], basic) {
+            Ok(Attempt::Credentials(credentials)) => {
+                assert_eq!(credentials.line().expose(), "admin:123456");
+            }
+            other => panic!("{other:?}"),
+        }
+        for fields in [
+            &[("Authorization", "Bearer YWRtaW46MTIzNDU2")][..],
+            &[("Authorization", "")],
+            &[("Authorization", "Basic admin:123456")],
+            &[ADMIN, ADMIN],
+            &[ADMIN, ("Authorization", "Bearer x")],
+        ] {
+            let attempt = attempt(fields, basic);
+            assert!(matches!(attempt, Ok(Attempt::Malformed)), "{attempt:?}");
+        }
+    }
+}
+
+#[test]
+fn credentials_in_the_request_may_be_required_or_ignored() {
+    assert!(matches!(
+        attempt(&[], Basic::Optional),
+        Err(Decision::Upgrade(_))
+    ));
+    assert!(matches!(
+        attempt(&[], Basic::Required),
+        Err(Decision::Refuse(Refusal::NoCredentials))
+    ));
+    assert!(matches!(
+        attempt(&[ADMIN], Basic::Off),
+        Err(Decision::Upgrade(_))
+    ));
+}
+
+#[test]
+fn an_address_that_spent_its_budget_is_told_before_its_credentials_are_looked_at() {
+    let retry_after = Duration::from_millis(2001);
+    let spent = Err(Spent { retry_after });
+    for head in [Head::good(), Head::good().with(ADMIN.0, ADMIN.1)] {
+        let decision = decide(&head.parts(), &rules(), Standing::Open, spent);
+        assert_eq!(
+            refusal(&decision),
+            Some(Refusal::TooManyFailures { retry_after })
+        );
+    }
+    let foreign = Head::good().with("Origin", "https://evil.example.org");
+    let decision = decide(&foreign.parts(), &rules(), Standing::Open, spent);
+    assert_eq!(refusal(&decision), Some(Refusal::Origin));
+}
+
+#[test]
+fn refusals_of_a_login_say_how_and_when_to_come_back() {
+    let retry_after = |millis| Refusal::TooManyFailures {
+        retry_after: Duration::from_millis(millis),
+    };
+    for (refusal, status, field, value) in [
+        (retry_after(1), 429, "retry-after", "1"),
+        (retry_after(2001), 429, "retry-after", "3"),
+        (retry_after(3000), 429, "retry-after", "3"),
+        (Refusal::TooManyLogins, 503, "retry-after", "5"),
+        (
+            Refusal::NoCredentials,
+            401,
+            "www-authenticate",
+            "Basic realm=\"ws-server\", charset=\"UTF-8\"",
+        ),
+        (
+            Refusal::WrongCredentials,
+            401,
+            "www-authenticate",
+            "Basic realm=\"ws-server\", charset=\"UTF-8\"",
+        ),
+    ] {
+        let response = refusal.response();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()[field], value);
+    }
+}
+
 proptest! {
     /// No mix of fields makes it panic, or upgrade without a right accept value.
     #[test]
@@ -392,7 +500,7 @@ proptest! {
             request = request.header(*name, value.as_str());
         }
         if let Ok(request) = request.body(()) {
-            let decision = decide(&request.into_parts().0, &rules(), Standing::Open);
+            let decision = decide(&request.into_parts().0, &rules(), Standing::Open, Ok(()));
             if let Decision::Upgrade(upgrade) = decision {
                 prop_assert_eq!(upgrade.accept.len(), 28);
             }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures::task::AtomicWaker;
-use proto::close::CloseReason;
+use proto::{
+    close::CloseReason,
+    credentials::{Identity, Revoked},
+};
 
 /// Names a connection in the log, from its first line to its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,10 +31,18 @@ impl fmt::Display for ConnectionId {
 pub(crate) struct Live {
     /// Why the connection is to end; set once, the first reason stands.
     end: OnceLock<CloseReason>,
+    /// Who is connected, and by which credential; set once, when the peer has logged in.
+    identity: OnceLock<Identity>,
     waker: AtomicWaker,
 }
 
 impl Live {
+    /// The peer has proved who it is. From now on the connection ends when that holds no longer.
+    pub(crate) fn logged_in(&self, identity: Identity) {
+        // A connection logs in once.
+        let _ = self.identity.set(identity);
+    }
+
     /// Tells the connection to end. It does so when it next waits.
     pub(crate) fn end(&self, reason: CloseReason) {
         // A reason that was set before stands: the connection is ending already.
@@ -97,6 +108,18 @@ impl LiveConnections {
         entries.by_id.len()
     }
 
+    /// Tells those connections to end whose identity no longer holds. Returns how many these are.
+    pub(crate) fn end_revoked(&self, check: impl Fn(&Identity) -> Result<(), Revoked>) -> usize {
+        let entries = self.entries();
+        let revoked = entries.by_id.values().filter_map(|live| {
+            let revoked = check(live.identity.get()?).err()?;
+            let is_open = live.ended().is_none();
+            live.end(revoked.into());
+            is_open.then_some(())
+        });
+        revoked.count()
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // A panic while the lock was held cannot have left a map half changed.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -132,10 +155,15 @@ mod tests {
             atomic::{AtomicUsize, Ordering},
         },
         task::Waker,
+        time::UNIX_EPOCH,
     };
 
     use futures::task::{ArcWake, waker};
-    use proto::close::CloseReason;
+    use proto::{
+        close::CloseReason,
+        credentials::{Accounts, Identity, Revoked},
+        message::Credentials,
+    };
 
     use super::LiveConnections;
 
@@ -161,6 +189,35 @@ mod tests {
         registration.live().end(CloseReason::Internal);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         assert_eq!(registration.live().ended(), Some(CloseReason::ShuttingDown));
+    }
+
+    #[test]
+    fn only_connections_of_a_revoked_identity_end() {
+        let source = "[[user]]\nname = \"admin\"\npassword = \"1\"\n\
+                      [[user]]\nname = \"jane\"\npassword = \"2\"";
+        let accounts = Accounts::from_toml(source).unwrap();
+        let connections = Arc::new(LiveConnections::default());
+        let connected: Vec<_> = ["admin:1", "jane:2", "jane:2"]
+            .into_iter()
+            .map(|line| {
+                let registration = connections.register(connections.next_id());
+                let credentials = Credentials::parse(line).unwrap();
+                let identity = accounts.verify(&credentials, UNIX_EPOCH).unwrap();
+                registration.live().logged_in(identity);
+                registration
+            })
+            .collect();
+        let not_logged_in = connections.register(connections.next_id());
+        let check = |identity: &Identity| match identity.user().as_str() {
+            "jane" => Err(Revoked::Removed),
+            _ => Ok(()),
+        };
+        assert_eq!(connections.end_revoked(check), 2);
+        assert_eq!(connections.end_revoked(check), 0, "they are ending already");
+        let ended: Vec<_> = connected.iter().map(|it| it.live().ended()).collect();
+        let removed = Some(CloseReason::UserRemoved);
+        assert_eq!(ended, [None, removed, removed]);
+        assert_eq!(not_logged_in.live().ended(), None);
     }
 
     #[test]

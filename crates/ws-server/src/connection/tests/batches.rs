@@ -76,7 +76,7 @@ impl Stage {
             writes: Arc::clone(&writes),
             flood: Arc::clone(&flood),
         };
-        server.serve(stream, Standing::Open);
+        server.serve(stream);
         let mut peer = RawPeer::new(ours).with_patience(PATIENCE);
         peer.log_in().await;
         Self {

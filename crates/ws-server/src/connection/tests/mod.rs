@@ -8,6 +8,7 @@ mod time;
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -29,12 +30,7 @@ use tokio::{
 };
 
 use super::serve;
-use crate::{
-    admission::{Admission, Caps, Entry, Permit},
-    config::Config,
-    handshake::Standing,
-    server::Shared,
-};
+use crate::{config::Config, server::Shared};
 
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
@@ -67,18 +63,19 @@ impl Server {
     /// A connection whose pipes hold only so many bytes.
     fn connect_through(&self, bytes: usize) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(bytes);
-        self.serve(theirs, Standing::Open);
+        self.serve(theirs);
         RawPeer::new(ours).with_patience(PATIENCE)
     }
 
-    fn serve<S>(&self, io: S, standing: Standing)
+    fn serve<S>(&self, io: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let peer = "192.0.2.1:1024".parse().unwrap();
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
+        let permit = self.0.admission.enter(Some(peer.ip())).unwrap();
         self.0
             .tasks
-            .spawn(serve(io, peer, permit(), standing, Arc::clone(&self.0)));
+            .spawn(serve(io, peer, permit, Arc::clone(&self.0)));
     }
 
     /// A connection that is logged in.
@@ -86,18 +83,5 @@ impl Server {
         let mut peer = self.connect();
         peer.log_in().await;
         peer
-    }
-}
-
-fn permit() -> Permit {
-    let caps = Caps {
-        connections: 1,
-        unauthenticated: 1,
-        unauthenticated_per_address: None,
-        connections_per_address: None,
-    };
-    match Arc::new(Admission::new(caps)).enter([192, 0, 2, 1].into()) {
-        Entry::Open(permit) => permit,
-        other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,115 @@
+//! What a configuration says, key by key, so that two of them can be compared.
+
+use std::collections::BTreeMap;
+
+use super::Config;
+
+/// The keys that hold as they were when the server started, whatever the file says later.
+const AT_START: [&str; 4] = [
+    "listen",
+    "worker_threads",
+    "login.hash_workers",
+    "login.max_waiting_logins",
+];
+
+/// The value of each key, written as `section.key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// Those that a reload changes.
+    live: BTreeMap<String, String>,
+    /// Those that only a start changes.
+    at_start: BTreeMap<String, String>,
+}
+
+impl Snapshot {
+    /// What a configuration says. Whatever it prints is looked at, so no key can be forgotten here.
+    pub(crate) fn of(config: &Config) -> Self {
+        let printed = config.to_string();
+        let mut section = String::new();
+        let mut values = BTreeMap::new();
+        for line in printed.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+                section = format!("{name}.");
+            }
+            // A value that cannot be written in TOML is printed as a comment.
+            let setting = match line.strip_prefix("# ") {
+                Some(comment) => comment.split_once(": "),
+                None => line.split_once(" = "),
+            };
+            if let Some((key, value)) = setting {
+                values.insert(format!("{section}{key}"), value.to_owned());
+            }
+        }
+        let (at_start, live) = values
+            .into_iter()
+            .partition(|(key, _)| AT_START.contains(&key.as_str()));
+        Self { live, at_start }
+    }
+
+    /// The keys that hold otherwise once `next` is loaded.
+    pub(crate) fn changed_live(&self, next: &Self) -> Vec<String> {
+        changed(&self.live, &next.live)
+    }
+
+    /// The keys that would hold otherwise had the server been started with `next`.
+    pub(crate) fn changed_at_start(&self, next: &Self) -> Vec<String> {
+        changed(&self.at_start, &next.at_start)
+    }
+}
+
+fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+    let changed = after
+        .iter()
+        .filter(|(key, value)| before.get(*key) != Some(value));
+    changed.map(|(key, _)| key.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{AT_START, Snapshot};
+    use crate::config::Config;
+
+    fn snapshot(source: &str) -> Snapshot {
+        Snapshot::of(&Config::resolve(source, Path::new("config")).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_otherwise_and_means_the_same_is_no_change() {
+        assert_eq!(
+            snapshot(""),
+            snapshot("[login]\ndeadline = \"30000ms\"\n[echo]\n")
+        );
+    }
+
+    #[test]
+    fn each_changed_key_is_named_where_it_belongs() {
+        let (before, next) = (
+            snapshot(""),
+            snapshot(
+                "listen = \"127.0.0.1:1\"\nworker_threads = 3\nallowed_origins = [\"null\"]\n\
+                 [login]\nhash_workers = 1\nbasic = \"off\"\n\
+                 [limits]\nping_interval = \"off\"\n[echo]\nprefix = \"\"",
+            ),
+        );
+        assert_eq!(
+            before.changed_live(&next),
+            [
+                "allowed_origins",
+                "echo.prefix",
+                "limits.ping_interval",
+                "login.basic"
+            ]
+        );
+        assert_eq!(
+            before.changed_at_start(&next),
+            ["listen", "login.hash_workers", "worker_threads"]
+        );
+    }
+
+    #[test]
+    fn the_keys_that_hold_from_the_start_are_keys() {
+        assert_eq!(snapshot("").at_start.len(), AT_START.len());
+    }
+}

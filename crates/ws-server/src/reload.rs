@@ -1,0 +1,210 @@
+//! Keeps a running server up to date with its files.
+//!
+//! The files are read again on SIGHUP, and when they have changed. All of both is read and checked
+//! before anything is changed: what cannot be used changes nothing, and is spoken of once.
+
+use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
+
+use proto::escape::Escaped;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    config::{Loaded, Snapshot, Source, Stamps},
+    log::Log,
+    server::Control,
+};
+
+/// How often the files are looked at. A change is acted on when two looks in a row see the same.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Follows the files of a server.
+#[derive(Debug)]
+pub(crate) struct Follower<'a> {
+    source: Arc<Source>,
+    control: Control,
+    log: &'a Log,
+    /// What the server has run on since its start.
+    started: Snapshot,
+    /// What the files said when they could be used last.
+    running: Snapshot,
+    /// The file of the accounts, as the configuration names it.
+    credentials: PathBuf,
+    stillness: Stillness<Stamps>,
+    looks: Interval,
+    hangups: Signal,
+}
+
+/// What a server was started with.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    snapshot: Snapshot,
+    credentials: PathBuf,
+    stamps: Stamps,
+}
+
+impl Beginning {
+    /// Remembers what was loaded.
+    pub(crate) fn of(loaded: &Loaded) -> Self {
+        Self {
+            snapshot: Snapshot::of(&loaded.config),
+            credentials: loaded.config.credentials.clone(),
+            stamps: loaded.stamps,
+        }
+    }
+}
+
+impl<'a> Follower<'a> {
+    /// Follows the files from what the server was started with.
+    pub(crate) fn new(
+        source: Source,
+        beginning: Beginning,
+        control: Control,
+        log: &'a Log,
+    ) -> io::Result<Self> {
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            source: Arc::new(source),
+            control,
+            log,
+            started: beginning.snapshot.clone(),
+            running: beginning.snapshot,
+            credentials: beginning.credentials,
+            stillness: Stillness::new(beginning.stamps),
+            looks,
+            hangups: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Follows them for good.
+    pub(crate) async fn follow(mut self) -> Infallible {
+        loop {
+            tokio::select! {
+                _ = self.looks.tick() => {
+                    let stamps = self.look().await;
+                    if self.stillness.changed(stamps) {
+                        self.reload("the files have changed").await;
+                    }
+                }
+                _ = self.hangups.recv() => {
+                    // Whatever comes of it, it is not to be done once more at the next look.
+                    let stamps = self.look().await;
+                    self.stillness.act_on(stamps);
+                    self.reload("SIGHUP").await;
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> Stamps {
+        let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
+        let stamps = spawn_blocking(move || source.stamps(&credentials));
+        stamps.await.expect("to look at files does not panic")
+    }
+
+    async fn reload(&mut self, cause: &str) {
+        let source = Arc::clone(&self.source);
+        let loaded = spawn_blocking(move || source.load());
+        match loaded.await.expect("to read files does not panic") {
+            Ok(loaded) => self.apply(loaded, cause),
+            Err(problem) => {
+                // With all its causes, as at the start.
+                let error = anyhow::Error::from(problem);
+                error!(
+                    cause,
+                    "nothing was reloaded: {}",
+                    Escaped(&format!("{error:#}"))
+                );
+            }
+        }
+    }
+
+    fn apply(&mut self, loaded: Loaded, cause: &str) {
+        self.stillness.act_on(loaded.stamps);
+        let next = Snapshot::of(&loaded.config);
+        let changed = self.running.changed_live(&next).join(", ");
+        let at_start = self.started.changed_at_start(&next).join(", ");
+        self.running = next;
+        self.credentials.clone_from(&loaded.config.credentials);
+        let (level, users) = (loaded.config.log_level, loaded.accounts.users().len());
+        let ended = self.control.reload(loaded.config, loaded.accounts);
+        info!(cause, users, changed, sessions_ended = ended, "reloaded");
+        if !at_start.is_empty() {
+            warn!(keys = at_start, "these keys hold from the next start on");
+        }
+        self.log.set_level(level);
+    }
+}
+
+/// Tells when something has changed and is not being changed any more.
+#[derive(Debug)]
+struct Stillness<T> {
+    acted_on: T,
+    last: T,
+}
+
+impl<T: PartialEq + Copy> Stillness<T> {
+    fn new(acted_on: T) -> Self {
+        Self {
+            acted_on,
+            last: acted_on,
+        }
+    }
+
+    /// Whether what is seen now was seen the last time as well, and was not acted on. It has been,
+    /// from now on.
+    fn changed(&mut self, now: T) -> bool {
+        let is_still = now == self.last;
+        self.last = now;
+        let changed = is_still && now != self.acted_on;
+        if changed {
+            self.acted_on = now;
+        }
+        changed
+    }
+
+    /// What is seen has been acted on.
+    fn act_on(&mut self, now: T) {
+        self.acted_on = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stillness;
+
+    /// At which of these looks there is something to be done.
+    fn acts(looks: &[u32]) -> Vec<usize> {
+        let mut stillness = Stillness::new(0);
+        let acts = looks.iter().enumerate();
+        acts.filter(|(_, seen)| stillness.changed(**seen))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    #[test]
+    fn a_change_is_acted_on_once_when_it_stands_still() {
+        assert_eq!(acts(&[0, 0, 0]), [0; 0]);
+        assert_eq!(acts(&[0, 1, 1, 1, 1]), [2]);
+        assert_eq!(acts(&[1, 2, 3, 4, 4, 4]), [4]);
+        assert_eq!(acts(&[1, 1, 2, 2]), [1, 3]);
+        // It was taken back before anybody acted on it.
+        assert_eq!(acts(&[0, 1, 0, 0]), [0; 0]);
+        assert_eq!(acts(&[1, 1, 0, 0]), [1, 3]);
+    }
+
+    #[test]
+    fn what_was_acted_on_meanwhile_is_no_change() {
+        let mut stillness = Stillness::new(0);
+        assert!(!stillness.changed(1));
+        stillness.act_on(1);
+        assert!(!stillness.changed(1));
+        assert!(!stillness.changed(2));
+        assert!(stillness.changed(2));
+    }
+}

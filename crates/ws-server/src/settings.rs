@@ -1,0 +1,69 @@
+//! What the files say at the moment, as the connections see it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use proto::{credentials::Accounts, login::LoginPolicy};
+
+use crate::{
+    config::{Config, Limits},
+    forwarded::TrustedProxies,
+    handshake::Rules,
+    service::Service,
+};
+
+/// Everything that a new connection runs on. A reload makes a new one of it: a connection that was
+/// there before keeps its limits and its service, but not its right to be there.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Which handshakes are taken.
+    pub(crate) rules: Rules,
+    /// Which proxies are believed about whom they speak for.
+    pub(crate) proxies: TrustedProxies,
+    /// What is demanded of a login.
+    pub(crate) login: LoginPolicy,
+    /// What bounds each connection.
+    pub(crate) limits: Arc<Limits>,
+    /// What runs after the login.
+    pub(crate) service: Arc<Service>,
+    /// Who may log in.
+    pub(crate) accounts: Arc<Accounts>,
+}
+
+impl Settings {
+    /// What a configuration and its accounts say.
+    pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
+        Self {
+            rules: config.rules,
+            proxies: config.proxies,
+            login: config.login,
+            limits: Arc::new(config.limits),
+            service: Arc::new(config.service),
+            accounts: Arc::new(accounts),
+        }
+    }
+}
+
+/// The settings that hold now.
+#[derive(Debug)]
+pub(crate) struct Current(RwLock<Arc<Settings>>);
+
+impl Current {
+    /// These settings, until they are replaced.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self(RwLock::new(Arc::new(settings)))
+    }
+
+    /// The settings that hold at this moment.
+    pub(crate) fn load(&self) -> Arc<Settings> {
+        let settings = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&settings)
+    }
+
+    /// Has these settings hold from now on. Whoever loads them later gets these, and sees all that
+    /// was done before.
+    pub(crate) fn replace(&self, settings: Settings) {
+        let settings = Arc::new(settings);
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = settings;
+    }
+}
