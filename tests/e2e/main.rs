@@ -11,6 +11,8 @@ mod descriptors;
 #[cfg(test)]
 mod dialogue;
 #[cfg(test)]
+mod hash_password;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod pipe;

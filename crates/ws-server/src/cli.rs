@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use proto::{escape::Escaped, password::HashCost};
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::{
     config::{self, Loaded, Source},
     descriptors,
+    hash_password::{self, HashPasswordError},
     log::Log,
     reload::{Beginning, Follower},
     server::Server,
@@ -30,6 +31,9 @@ const FAILURE: u8 = 1;
 /// The server was not started: its arguments, its configuration or its address cannot be used.
 const CONFIGURATION: u8 = 2;
 
+/// A signal ended the questions of `hash-password`.
+const INTERRUPTED: u8 = 130;
+
 /// The account that is shipped for development, which is spoken of but never shown.
 const DEVELOPMENT_LINE: &str = "admin:123456";
 
@@ -37,13 +41,37 @@ const DEVELOPMENT_LINE: &str = "admin:123456";
 #[derive(Debug, Parser)]
 #[command(
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "stdout has one line, `listening on ws://ADDRESS`; the log is on stderr, as \
                   detailed as RUST_LOG says.\n\
                   SIGINT or SIGTERM ends all connections in order, a second one at once. SIGHUP \
                   reads the files again, as a change of one of them does.\n\n\
                   Exit codes: 0 stopped, 1 failed at run time or stopped by a second signal, \
-                  2 arguments, configuration or address cannot be used."
+                  2 arguments, configuration, address or password cannot be used, \
+                  130 hash-password was interrupted."
 )]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask for a password, and print the line for the credentials file that has its hash
+    #[command(
+        after_help = "At a terminal the password is asked for twice and never shown; otherwise it \
+                      is the first line of stdin.\n\
+                      stdout has one line, `password_hash = \"...\"`, which goes into the [[user]] \
+                      entry of the credentials file."
+    )]
+    HashPassword,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
 struct Arguments {
     /// The configuration [default: config/server.toml]
     #[arg(long, value_name = "FILE")]
@@ -60,8 +88,34 @@ struct Arguments {
 
 /// Runs the server until it is stopped. Arguments that cannot be used end the process with 2.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let (source, loaded) = match load(&arguments) {
+    let CommandLine { command, arguments } = CommandLine::parse();
+    match command {
+        Some(Command::HashPassword) => print_password_line(),
+        None => run(&arguments),
+    }
+}
+
+/// Prints a line for the credentials file, and nothing else on stdout.
+fn print_password_line() -> ExitCode {
+    let line = match hash_password::password_line() {
+        Ok(line) => line,
+        Err(HashPasswordError::Interrupted) => {
+            // What the shell says next begins on a line of its own.
+            let _ = writeln!(std::io::stderr());
+            return ExitCode::from(INTERRUPTED);
+        }
+        Err(error) => return refuse(&error.into()),
+    };
+    // There is nobody to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{}", hash_password::HINT);
+    match writeln!(std::io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILURE),
+    }
+}
+
+fn run(arguments: &Arguments) -> ExitCode {
+    let (source, loaded) = match load(arguments) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };

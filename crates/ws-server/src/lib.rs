@@ -18,7 +18,8 @@
 //!
 //! `connection` is that walk, written down in one function. Around it: `cli` and `config` are
 //! complete before anything is bound, `log` is how the server speaks, `shutdown` how it is told
-//! to stop, and `descriptors` how many connections the system lets it have.
+//! to stop, and `descriptors` how many connections the system lets it have. `hash_password` is a
+//! command of its own, which serves nobody.
 //!
 //! Start reading with `connection`, then `session`.
 
@@ -31,6 +32,7 @@ mod connection;
 mod descriptors;
 pub mod forwarded;
 pub mod handshake;
+mod hash_password;
 mod http;
 mod listener;
 mod log;

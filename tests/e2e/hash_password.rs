@@ -1,0 +1,201 @@
+//! `ws-server hash-password`, in a pipe and at a terminal.
+
+use std::time::SystemTime;
+
+use integration_tests::{Finished, Terminal, run, server_binary};
+use proto::{credentials::Accounts, message::Credentials};
+use tokio::process::Command;
+
+const FIRST_PROMPT: &str = "password:";
+const SECOND_PROMPT: &str = "the same once more:";
+const NOT_THE_SAME: &str = "the two are not the same, please start again";
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(server_binary());
+    command.args(arguments);
+    command
+}
+
+async fn piped(stdin: &[u8]) -> Finished {
+    run(command(&["hash-password"]), stdin).await
+}
+
+fn at_terminal() -> Terminal {
+    Terminal::spawn(&server_binary(), &["hash-password"])
+}
+
+/// Whether a user whose entry has this line can log in with the password.
+fn admits(line: &str, password: &str) -> bool {
+    let accounts = Accounts::from_toml(&format!("[[user]]\nname = \"u\"\n{line}")).unwrap();
+    let credentials = Credentials::parse(&format!("u:{password}")).unwrap();
+    accounts
+        .verify(&credentials, SystemTime::UNIX_EPOCH)
+        .is_some()
+}
+
+/// The one line of a credentials file in what was written to a terminal.
+fn printed_line(written: &str) -> &str {
+    let mut lines = written
+        .lines()
+        .filter(|line| line.starts_with("password_hash"));
+    let line = lines.next().expect("a line is printed");
+    assert_eq!(lines.next(), None, "{written:?}");
+    line
+}
+
+#[tokio::test]
+async fn a_pipe_gets_the_line_of_the_credentials_file_and_nothing_else() {
+    let finished = piped(b"canary:x \nignored\n").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let stdout = finished.stdout();
+    let start = "password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$";
+    assert!(stdout.starts_with(start), "{stdout:?}");
+    assert!(stdout.ends_with("\"\n"), "{stdout:?}");
+    assert_eq!(stdout.lines().count(), 1, "{stdout:?}");
+    assert!(admits(stdout, "canary:x "));
+    assert!(!admits(stdout, "canary:x"));
+    assert_eq!(
+        finished.stderr,
+        "put this line into the [[user]] entry of the credentials file, in place of its \
+         `password` or older `password_hash`:\n"
+    );
+    let again = piped(b"canary:x \n").await;
+    assert_ne!(again.stdout(), stdout, "each hash has a salt of its own");
+}
+
+#[tokio::test]
+async fn what_nobody_can_log_in_with_is_refused() {
+    for (stdin, message) in [
+        (
+            &b""[..],
+            "a password is never empty; enter it at the terminal, or as one line of stdin",
+        ),
+        (
+            b"\nsecret\n",
+            "a password is never empty; enter it at the terminal, or as one line of stdin",
+        ),
+        (
+            &[b'x'; 1023],
+            "a password has at most 1022 bytes, longer ones cannot be sent",
+        ),
+        (b"\xff\n", "a password is UTF-8, other bytes cannot be sent"),
+    ] {
+        let finished = piped(stdin).await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert_eq!(finished.stderr, format!("ws-server: {message}\n"));
+    }
+    let longest = "x".repeat(1022);
+    let finished = piped(longest.as_bytes()).await;
+    assert!(admits(finished.stdout(), &longest), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_terminal_is_asked_twice_and_shows_nothing() {
+    let mut terminal = at_terminal();
+    for prompt in [FIRST_PROMPT, SECOND_PROMPT] {
+        terminal.expect(prompt).await;
+        assert!(!terminal.echoes());
+        // Typed, and corrected.
+        terminal
+            .type_text("cannary\x7f\x7f\x7f\x7f\x7fnary\r")
+            .await;
+    }
+    assert_eq!(terminal.finish().await, Some(0));
+    let written = terminal.written();
+    assert!(admits(printed_line(&written), "canary"), "{written:?}");
+    assert!(!written.contains("nary"), "{written:?}");
+    let lines: Vec<&str> = written.lines().map(str::trim_end).collect();
+    assert_eq!(lines[..2], [FIRST_PROMPT, SECOND_PROMPT], "{written:?}");
+}
+
+#[tokio::test]
+async fn two_different_answers_are_asked_for_again() {
+    let mut terminal = at_terminal();
+    for (prompt, answer) in [
+        (FIRST_PROMPT, "canary\r"),
+        (SECOND_PROMPT, "other\r"),
+        (NOT_THE_SAME, "canary\r"),
+    ] {
+        terminal.expect(prompt).await;
+        terminal.type_text(answer).await;
+    }
+    let twice = |screen: &str| screen.matches(SECOND_PROMPT).count() == 2;
+    terminal.expect_screen("the second prompt", twice).await;
+    terminal.type_text("canary\r").await;
+    assert_eq!(terminal.finish().await, Some(0));
+    assert!(admits(printed_line(&terminal.written()), "canary"));
+}
+
+#[tokio::test]
+async fn answers_that_are_never_the_same_are_given_up() {
+    let mut terminal = at_terminal();
+    terminal.expect(FIRST_PROMPT).await;
+    terminal.type_text("a\rb\rc\rd\re\rf\r").await;
+    assert_eq!(terminal.finish().await, Some(2));
+    let written = terminal.written();
+    assert_eq!(written.matches(NOT_THE_SAME).count(), 2, "{written:?}");
+    let error = "ws-server: the two passwords were not the same, 3 times";
+    assert!(written.contains(error), "{written:?}");
+    assert!(!written.contains("password_hash"), "{written:?}");
+}
+
+#[tokio::test]
+async fn an_empty_answer_ends_the_questions() {
+    for typed in ["\r", "\x04"] {
+        let mut terminal = at_terminal();
+        terminal.expect(FIRST_PROMPT).await;
+        terminal.type_text(typed).await;
+        assert_eq!(terminal.finish().await, Some(2));
+        let screen = terminal.contents();
+        assert!(screen.contains("a password is never empty"), "{screen}");
+    }
+}
+
+/// However it ends, the shell behind it finds its terminal as it was.
+#[tokio::test]
+async fn the_terminal_is_restored_however_it_ends() {
+    for (answers, code) in [
+        (&["canary\r", "canary\r"][..], 0),
+        (&["\r"], 2),
+        (&["\x03"], 130),
+        (&["canary\x03"], 130),
+        (&["canary\r", "\x03"], 130),
+    ] {
+        // Ctrl-C reaches the shell as well, which goes on, as it does where somebody types.
+        let script = "trap : INT; stty -g; \"$0\" hash-password; echo \"code $?\"; stty -g; \
+                      echo done";
+        let mut terminal = Terminal::spawn("sh", &["-c", script, &server_binary()]);
+        for (answer, prompt) in answers.iter().zip([FIRST_PROMPT, SECOND_PROMPT]) {
+            terminal.expect(prompt).await;
+            terminal.type_text(answer).await;
+        }
+        terminal.expect("done").await;
+        let written = terminal.written();
+        assert!(written.contains(&format!("code {code}\r\n")), "{written:?}");
+        assert!(!written.contains("canary"), "{written:?}");
+        let modes: Vec<&str> = written
+            .lines()
+            .filter(|line| line.matches(':').count() > 20)
+            .collect();
+        assert_eq!(modes.len(), 2, "{written:?}");
+        assert_eq!(modes[0], modes[1], "after {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_a_command_of_its_own() {
+    for arguments in [
+        &["--config", "s.toml", "hash-password"][..],
+        &["hash-password", "--listen", "127.0.0.1:0"],
+        &["hash-password", "secret"],
+    ] {
+        let finished = run(command(arguments), "secret\n").await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+    }
+    let help = run(command(&["--help"]), "").await;
+    for explained in ["hash-password  Ask for a password", "--config <FILE>"] {
+        assert!(help.stdout().contains(explained), "{help:?}");
+    }
+}
