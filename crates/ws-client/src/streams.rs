@@ -253,9 +253,7 @@ where
         }
     }
 
-    async fn finish(mut self) {
-        if let Asking::Person(echo) = &mut self.asking {
-            echo.set(Typing::Shown);
-        }
+    async fn finish(self) {
+        // The terminal gives itself back, and knows whether what was typed ahead may be seen.
     }
 }

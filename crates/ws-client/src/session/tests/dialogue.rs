@@ -209,11 +209,18 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
 async fn a_person_may_leave_at_the_login() {
     for input in [&b"exit\n"[..], b""] {
         let (link, mut server) = connected().await;
+        let echo = FakeEcho::default();
+        let client = Client {
+            asking: Asking::Person(echo.clone()),
+            ..person(input)
+        };
         let play = async { server.closed().await };
-        let (found, closed) = tokio::join!(run(link, person(input)), play);
+        let (found, closed) = tokio::join!(run(link, client), play);
         assert_eq!(closed, (1000, "user exit".into()));
         assert_eq!(found.exit, Exit::Ok);
         assert_eq!(found.stderr.contains("goodbye"), !input.is_empty());
+        // What else was typed stays hidden: the terminal drops it, and no shell gets it.
+        assert_eq!(*echo.0.lock().unwrap(), [Typing::Hidden]);
     }
 }
 
