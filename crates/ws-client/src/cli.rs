@@ -7,10 +7,11 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 use proto::config::{Size, TimeSpan};
 use tokio::net::TcpStream;
 
@@ -23,12 +24,12 @@ use crate::{
     exit::Exit,
     handshake::request::{Origin, Request},
     interrupt::interrupts,
-    link::Link,
     render::Reader,
-    session::{Session, Times},
+    session::Times,
     streams::{Asking, Echo, Streams},
     terminal::{Taken, Terminal, take_over},
     tool,
+    visit::Visit,
 };
 
 const LONG_ABOUT: &str = "\
@@ -229,46 +230,29 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         Audience::Script
     };
     let config = Config::load(arguments.into(), Path::new(""), audience)?;
-    let mut interrupts = interrupts()?;
+    let interrupts = interrupts()?;
     // Before the connection is there: what is typed in the meantime may be credentials.
     let terminal = match audience {
         Audience::Script => None,
         Audience::Person => Some(take_over()?),
     };
-    let opened = tokio::select! {
-        biased;
-        Some(()) = interrupts.next() => return Ok(Exit::Interrupted),
-        opened = open(&config) => opened?,
-    };
-    let link = Link::new(opened, config.max_message_bytes.get()).await;
     let exit = match terminal {
         None => {
             let asking = Asking::<Terminal>::Nobody;
             let console = streams(config.max_message_bytes, asking, VecDeque::new());
-            talk(link, console, config, interrupts).await
+            visit(console, config, interrupts).await
         }
         Some(Taken::ForEditor(terminal, typed_ahead)) => {
             let console = Editor::start(terminal, typed_ahead)?;
-            talk(link, console, config, interrupts).await
+            visit(console, config, interrupts).await
         }
         Some(Taken::ForLines(terminal, typed_ahead)) => {
             let asking = Asking::Person(terminal);
             let console = streams(config.max_message_bytes, asking, typed_ahead);
-            talk(link, console, config, interrupts).await
+            visit(console, config, interrupts).await
         }
     };
     Ok(exit)
-}
-
-async fn open(config: &Config) -> Result<Opened<TcpStream>, ConnectError> {
-    let deadline = Deadline::after(config.connect_deadline);
-    let request = Request::new(
-        config.endpoint.clone(),
-        connect::new_key()?,
-        config.origin.clone(),
-    );
-    let stream = connect::tcp(&config.endpoint, deadline).await?;
-    connect::open(stream, &request, deadline).await
 }
 
 fn streams<H: Echo>(
@@ -291,19 +275,47 @@ fn streams<H: Echo>(
     .with_typed_ahead(typed_ahead)
 }
 
-async fn talk(
-    link: Link<TcpStream>,
-    console: impl Console,
+async fn visit(
+    mut console: impl Console,
     config: Config,
     interrupts: impl Stream<Item = ()> + Unpin,
 ) -> Exit {
-    let times = Times {
-        linger: config.linger,
-        close_deadline: config.close_deadline,
-        reply_deadline: config.reply_deadline,
+    for notice in &config.notices {
+        console.say(notice);
+    }
+    let visit = Visit {
+        console,
+        times: Times {
+            linger: config.linger,
+            close_deadline: config.close_deadline,
+            reply_deadline: config.reply_deadline,
+        },
+        max_message_bytes: config.max_message_bytes.get(),
     };
-    let session = Session::new(link, console, times);
-    session.run(config.login, &config.notices, interrupts).await
+    let target = Target {
+        endpoint: config.endpoint,
+        origin: config.origin,
+        deadline: config.connect_deadline,
+    };
+    visit.run(config.login, dial(&target), interrupts).await
+}
+
+/// What is connected to, and how.
+struct Target {
+    endpoint: Endpoint,
+    origin: Option<Origin>,
+    deadline: Duration,
+}
+
+async fn dial(target: &Target) -> Result<Opened<TcpStream>, ConnectError> {
+    let deadline = Deadline::after(target.deadline);
+    let request = Request::new(
+        target.endpoint.clone(),
+        connect::new_key()?,
+        target.origin.clone(),
+    );
+    let stream = connect::tcp(&target.endpoint, deadline).await?;
+    connect::open(stream, &request, deadline).await
 }
 
 impl From<SessionArguments> for Flags {

@@ -49,6 +49,11 @@ pub(crate) trait Console {
     /// Queues a line for stderr. Whatever a server said in it was escaped before.
     fn notice(&mut self, text: &str);
 
+    /// Queues a line about the program itself for stderr.
+    fn say(&mut self, line: &str) {
+        self.notice(&format!("ws-client: {line}"));
+    }
+
     /// Whether the queue is short enough for more.
     fn has_room(&self) -> bool;
 

@@ -9,7 +9,8 @@ use proto::{
 
 use crate::{
     config::Audience,
-    console::Leftover,
+    connect::ConnectError,
+    console::{ConsoleTurn, Leftover},
     exit::Exit,
     input::InputError,
     link::{End, Farewell},
@@ -28,6 +29,8 @@ pub(crate) enum Ending {
     BadInput(InputError),
     /// Messages cannot be written.
     OutputFailed(io::Error),
+    /// No connection came about.
+    NoConnection(ConnectError),
     /// The configured credentials were refused.
     Refused,
     /// No answer to credentials came in time.
@@ -36,6 +39,31 @@ pub(crate) enum Ending {
     Stalled(Duration),
     /// The server ended it.
     Server(End),
+}
+
+impl ConsoleTurn {
+    /// The line that came, if one did, or the ending that the turn brings.
+    pub(crate) fn line(self) -> Result<Option<String>, Ending> {
+        match self {
+            Self::Line(line) => Ok(Some(line)),
+            Self::Wrote => Ok(None),
+            Self::EndOfInput => Err(Ending::EndOfInput),
+            Self::Interrupted => Err(Ending::Interrupted),
+            Self::BadInput(error) => Err(Ending::BadInput(error)),
+            Self::OutputFailed(error) => Err(Ending::OutputFailed(error)),
+        }
+    }
+}
+
+/// What came of closing the connection after an ending that was not the server's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Parting<'a> {
+    /// There was nothing to be closed.
+    Unneeded,
+    /// The server ended its side.
+    Ended(&'a End),
+    /// The server did not end its side in time.
+    Late,
 }
 
 /// How far a session came.
@@ -87,6 +115,7 @@ impl Ending {
         match self {
             Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
             Self::BadInput(_)
+            | Self::NoConnection(_)
             | Self::Refused
             | Self::Silent(_)
             | Self::Stalled(_)
@@ -95,11 +124,10 @@ impl Ending {
     }
 }
 
-/// Draws the conclusion from an ending that the server made, or from the close that followed one of
-/// ours: `parting` is how the server ended its side, unless it did not.
+/// Draws the conclusion from an ending, and from the close that followed one of ours.
 pub(crate) fn conclude(
     ending: &Ending,
-    parting: Option<&End>,
+    parting: Parting<'_>,
     circumstances: Circumstances,
     close_deadline: Duration,
 ) -> Conclusion {
@@ -133,6 +161,10 @@ pub(crate) fn conclude(
         Ending::OutputFailed(error) => {
             said.push(format!("the messages cannot be written: {error}"));
             Exit::Failure
+        }
+        Ending::NoConnection(error) => {
+            said.push(chain(error));
+            error.exit()
         }
         Ending::Refused => {
             said.push("the configured credentials were refused".to_owned());
@@ -179,26 +211,27 @@ pub(crate) fn unsent(leftover: Leftover, queued: usize) -> Option<String> {
 
 /// How the program ends after a Close of our own.
 fn after_ours(
-    parting: Option<&End>,
+    parting: Parting<'_>,
     lacking: bool,
     stage: Stage,
     close_deadline: Duration,
     said: &mut Vec<String>,
 ) -> Exit {
     match parting {
-        Some(End::Closed(Farewell { code, .. }))
+        Parting::Unneeded => Exit::Ok,
+        Parting::Ended(End::Closed(Farewell { code, .. }))
             if matches!(*code, CloseCode::ABSENT) || *code == CloseReason::UserExit.code() =>
         {
             Exit::Ok
         }
         // All that was wanted had come: it does not matter how a server leaves.
-        Some(End::Lost(_)) if !lacking => Exit::Ok,
-        Some(end @ End::Closed(_)) if !lacking => {
+        Parting::Ended(End::Lost(_)) if !lacking => Exit::Ok,
+        Parting::Ended(end @ End::Closed(_)) if !lacking => {
             by_server(end, stage, said);
             Exit::Ok
         }
-        Some(end) => by_server(end, stage, said),
-        None => {
+        Parting::Ended(end) => by_server(end, stage, said),
+        Parting::Late => {
             said.push(format!(
                 "the server did not close its side within {close_deadline:?}"
             ));

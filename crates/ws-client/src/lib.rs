@@ -14,7 +14,8 @@
 //! | [`handshake`] | the request, and the verdict on the answer, as plain data |
 //! | [`connect`], [`tool`] | TCP and the handshake; the same, shown to a reader |
 //! | [`link`], `meter` | the WebSocket: one message out at a time, and what comes meanwhile |
-//! | `session`, `ending` | log in, talk, part; why it ended and what that means |
+//! | `visit`, `session` | connect; log in, talk, part |
+//! | `ending`, `last_words` | why it ended, what that means, and what is said about it |
 //! | `console` | what a session needs of the place where lines come from and texts go to |
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
 //! | `editor`, `terminal` | the console of a person, and the terminal that is given back |
@@ -40,8 +41,10 @@ mod editor;
 mod ending;
 mod input;
 mod interrupt;
+mod last_words;
 mod meter;
 mod outbox;
 mod session;
 mod streams;
 mod terminal;
+mod visit;

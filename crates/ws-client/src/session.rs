@@ -109,12 +109,8 @@ where
     pub(crate) async fn run(
         mut self,
         login: LoginSource,
-        notices: &[String],
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit {
-        for notice in notices {
-            self.say(notice);
-        }
         let ending = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Ending::Interrupted,
@@ -262,11 +258,6 @@ where
         }
     }
 
-    /// Says something about the program itself.
-    fn say(&mut self, line: &str) {
-        self.console.notice(&format!("ws-client: {line}"));
-    }
-
     /// Whether nothing more is waited for, once there are no more lines.
     fn is_done(&self, audience: Audience) -> bool {
         match audience {
@@ -330,17 +321,14 @@ where
     /// Takes note of an event.
     fn take(&mut self, event: Event) -> Turn {
         match event {
-            Event::Console(ConsoleTurn::Line(line)) => Turn::Line(line),
-            Event::Console(ConsoleTurn::Wrote) => {
-                self.moved = Instant::now();
-                Turn::Moved
-            }
-            Event::Console(ConsoleTurn::EndOfInput) => Turn::Ended(Ending::EndOfInput),
-            Event::Console(ConsoleTurn::Interrupted) => Turn::Ended(Ending::Interrupted),
-            Event::Console(ConsoleTurn::BadInput(error)) => Turn::Ended(Ending::BadInput(error)),
-            Event::Console(ConsoleTurn::OutputFailed(error)) => {
-                Turn::Ended(Ending::OutputFailed(error))
-            }
+            Event::Console(turn) => match turn.line() {
+                Ok(Some(line)) => Turn::Line(line),
+                Ok(None) => {
+                    self.moved = Instant::now();
+                    Turn::Moved
+                }
+                Err(ending) => Turn::Ended(ending),
+            },
             Event::Link(turn) => {
                 self.moved = Instant::now();
                 self.bytes = self.link.bytes();

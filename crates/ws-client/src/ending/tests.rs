@@ -2,9 +2,10 @@ use std::{io, time::Duration};
 
 use proto::close::{CloseCode, CloseReason};
 
-use super::{Circumstances, Conclusion, Ending, Stage, Tally, conclude, unsent};
+use super::{Circumstances, Conclusion, Ending, Parting, Stage, Tally, conclude, unsent};
 use crate::{
     config::Audience,
+    connect::ConnectError,
     console::Leftover,
     exit::Exit,
     input::InputError,
@@ -52,6 +53,7 @@ fn close(code: u16, reason: &str) -> End {
 }
 
 fn concluded(ending: &Ending, parting: Option<&End>, known: Circumstances) -> (Exit, String) {
+    let parting = parting.map_or(Parting::Late, Parting::Ended);
     let Conclusion { exit, said } = conclude(ending, parting, known, Duration::from_secs(5));
     (exit, said.join("; "))
 }
@@ -250,5 +252,43 @@ fn lines_that_were_not_sent_are_counted() {
         ),
     ] {
         assert_eq!(unsent(leftover, queued).as_deref(), said);
+    }
+}
+
+#[test]
+fn without_a_connection_nothing_is_closed() {
+    for (ending, known, exit, said) in [
+        (
+            Ending::NoConnection(ConnectError::TimedOut {
+                authority: "a:1".into(),
+                span: Duration::from_secs(10),
+            }),
+            SCRIPT,
+            Exit::TimedOut,
+            "could not connect to a:1 within 10s",
+        ),
+        (
+            Ending::NoConnection(ConnectError::Tcp {
+                authority: "a:1".into(),
+                source: io::Error::other("refused"),
+            }),
+            PERSON,
+            Exit::Unreachable,
+            "could not connect to a:1: refused",
+        ),
+        (Ending::Exit, SCRIPT, Exit::Ok, ""),
+        (Ending::EndOfInput, PERSON, Exit::Ok, ""),
+        (
+            Ending::EndOfInput,
+            SCRIPT,
+            Exit::LoginRefused,
+            "the input ended before the login succeeded",
+        ),
+        (Ending::Interrupted, PERSON, Exit::Interrupted, ""),
+    ] {
+        let known = before_login(known);
+        let conclusion = conclude(&ending, Parting::Unneeded, known, Duration::from_secs(5));
+        let found = (conclusion.exit, conclusion.said.join("; "));
+        assert_eq!(found, (exit, said.to_owned()), "{ending:?}");
     }
 }

@@ -1,18 +1,17 @@
 //! The end of a session: the closing handshake, and the last words.
 
-use futures::future::poll_fn;
 use proto::close::CloseReason;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout},
+    time::Instant,
 };
 
 use super::{Session, Turn, Until};
 use crate::{
-    config::Audience,
-    console::{Console, ConsoleTurn},
-    ending::{Circumstances, Ending, Stage, conclude, unsent},
+    console::Console,
+    ending::{Circumstances, Ending, Parting, Stage, conclude},
     exit::Exit,
+    last_words::{drain, last_words},
     link::{End, Message},
     render::{Payload, hexadecimal, safe_lines},
 };
@@ -25,15 +24,16 @@ where
     /// Ends the connection in an orderly way, as far as there is one, and says what is to be said.
     pub(super) async fn part(&mut self, ending: Ending) -> Exit {
         let deadline = self.times.close_deadline;
-        let parting = match &ending {
+        let theirs = match &ending {
             Ending::Server(_) => None,
-            _ => self.close().await,
+            _ => Some(self.close().await),
         };
         let ending = match ending {
             // All is well only if all that came could be written.
             Ending::Exit | Ending::EndOfInput => {
-                self.drain().await;
-                self.unwritten.take().map_or(ending, Ending::OutputFailed)
+                let earlier = self.unwritten.take();
+                let unwritten = drain(&mut self.console).await.or(earlier);
+                unwritten.map_or(ending, Ending::OutputFailed)
             }
             _ => ending,
         };
@@ -42,34 +42,20 @@ where
             stage: self.stage,
             tally: self.tally,
         };
-        let conclusion = conclude(&ending, parting.as_ref(), circumstances, deadline);
-        for line in &conclusion.said {
-            self.say(line);
-        }
-        if let Ending::Interrupted = ending {
-            // Whoever reads the output may be what was to be interrupted.
-            let _ = timeout(deadline, self.drain()).await;
-            return conclusion.exit;
-        }
-        self.drain().await;
-        let mut exit = conclusion.exit;
-        if ending.leaves_lines() {
-            let leftover = self.console.leftover().await;
-            let bad = match &ending {
-                Ending::BadInput(error) => error.lines(),
-                _ => 0,
-            };
-            if let Some(line) = unsent(leftover, self.link.unsent() + bad) {
-                self.say(&line);
-                self.drain().await;
-                // However kindly a server leaves, a script wants all of its lines sent.
-                if exit == Exit::Ok && circumstances.audience == Audience::Script {
-                    exit = Exit::Closed;
-                }
+        let parting = match &theirs {
+            None => Parting::Unneeded,
+            Some(None) => Parting::Late,
+            Some(Some(end)) => Parting::Ended(end),
+        };
+        let conclusion = conclude(&ending, parting, circumstances, deadline);
+        let queued = self.link.unsent();
+        let exit = last_words(&mut self.console, &ending, conclusion, queued, deadline).await;
+        match (&ending, parting) {
+            (Ending::Interrupted, _) => {}
+            (Ending::Server(end), _) | (_, Parting::Ended(end)) => {
+                self.link.leave(end, deadline).await;
             }
-        }
-        if let (Ending::Server(end), _) | (_, Some(end)) = (&ending, &parting) {
-            self.link.leave(end, deadline).await;
+            (_, Parting::Unneeded | Parting::Late) => {}
         }
         exit
     }
@@ -110,16 +96,6 @@ where
             }
             (Stage::LoggingIn, Payload::Text(text)) => self.console.notice(&safe_lines(text)),
             (Stage::LoggingIn, Payload::Binary(bytes)) => self.console.notice(&hexadecimal(bytes)),
-        }
-    }
-
-    /// Writes what is queued. There is no deadline: it waits for the user's own programs.
-    async fn drain(&mut self) {
-        while !self.console.is_drained() {
-            let turn = poll_fn(|cx| self.console.poll_turn(cx, None)).await;
-            if let ConsoleTurn::OutputFailed(error) = turn {
-                self.unwritten = Some(error);
-            }
         }
     }
 }

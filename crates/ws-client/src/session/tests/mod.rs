@@ -226,7 +226,7 @@ where
         NonZeroUsize::new(1 << 16).unwrap(),
     );
     let session = Session::new(link, console, TIMES);
-    let running = session.run(client.login, &[], client.interrupts);
+    let running = session.run(client.login, client.interrupts);
     // No session of these tests takes a day: one that hangs fails at once, on a paused clock.
     let exit = timeout(Duration::from_hours(24), running).await;
     let exit = exit.expect("the session ends");
