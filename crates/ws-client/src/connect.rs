@@ -14,10 +14,11 @@ use crate::{
     exit::Exit,
     handshake::{
         received::{Incomplete, Received},
+        refusal::Refusal,
         report::{MAX_BODY_BYTES, excerpt},
         request::Request,
         response::{Head, MAX_HEAD_BYTES, final_head},
-        verdict::{Refusal, Verdict},
+        verdict::Verdict,
     },
 };
 

@@ -4,6 +4,7 @@
 //! shows is what every connection is judged by.
 
 pub mod received;
+pub mod refusal;
 pub mod report;
 pub mod request;
 pub mod response;

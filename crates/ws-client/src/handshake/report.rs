@@ -9,8 +9,9 @@ use proto::{
 
 use super::{
     received::Received,
+    refusal::Refusal,
     request::Request,
-    verdict::{Outcome, Part, Refusal, Verdict},
+    verdict::{Outcome, Part, Verdict},
 };
 use crate::exit::Exit;
 
@@ -39,16 +40,6 @@ impl Report {
         let text = Whole(request, received, &verdict).to_string();
         let exit = verdict.refusal().map_or(Exit::Ok, |refusal| refusal.exit());
         Self { text, exit }
-    }
-}
-
-impl Refusal {
-    /// The exit code that this refusal ends the program with.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Silent(_) => Exit::TimedOut,
-            Self::Closed | Self::Status(_) | Self::Wrong(..) => Exit::HandshakeRefused,
-        }
     }
 }
 
