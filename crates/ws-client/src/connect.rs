@@ -175,13 +175,15 @@ where
             stream,
             rest: received.rest().to_vec(),
         }),
-        Some(refusal @ Refusal::Status(_)) => Err(match received.body() {
-            body if body.is_empty() => ConnectError::Refused(refusal),
-            body => ConnectError::RefusedWithBody {
-                refusal,
-                body: excerpt(&body, MAX_BODY_BYTES),
-            },
-        }),
+        Some(refusal @ (Refusal::Unauthorized(..) | Refusal::Busy(..) | Refusal::Status(_))) => {
+            Err(match received.body() {
+                body if body.is_empty() => ConnectError::Refused(refusal),
+                body => ConnectError::RefusedWithBody {
+                    refusal,
+                    body: excerpt(&body, MAX_BODY_BYTES),
+                },
+            })
+        }
         Some(refusal) => Err(ConnectError::Refused(refusal)),
     }
 }

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use proto::escape::Escaped;
 
-use super::{response::StatusLine, verdict::Part};
+use super::{
+    challenge::{BASIC, Schemes},
+    response::{Head, StatusLine},
+    retry::Retry,
+    verdict::Part,
+};
 use crate::exit::Exit;
 
 /// Why a handshake failed.
@@ -16,8 +21,14 @@ pub enum Refusal {
     /// The connection ended before the answer began.
     #[error("the server closed the connection without an answer")]
     Closed,
-    /// The server refused, with a status of HTTP.
-    #[error("the server answered {}: {}", Escaped(&.0.to_string()), status_meaning(.0.code))]
+    /// The server wants credentials in the request, of these kinds.
+    #[error("{}: {}", answered(.0), wanted(.1))]
+    Unauthorized(StatusLine, Schemes),
+    /// The server refuses for now.
+    #[error("{}: {}; {_1}", answered(.0), status_meaning(.0.code))]
+    Busy(StatusLine, Retry),
+    /// The server refused, with another status of HTTP.
+    #[error("{}: {}", answered(.0), status_meaning(.0.code))]
     Status(StatusLine),
     /// A part of the answer is wrong.
     #[error("the server's answer is no WebSocket handshake: {}: {_1}", _0.name())]
@@ -25,12 +36,50 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The refusal that the status of a head is, unless it agrees or only informs.
+    pub fn by_status(head: &Head) -> Option<Self> {
+        let status = head.status.as_ref().ok()?.clone();
+        match status.code {
+            100..=199 => None,
+            401 => {
+                let schemes = Schemes::read(&head.values(Part::Challenge.name()));
+                Some(Self::Unauthorized(status, schemes))
+            }
+            429 | 503 => {
+                let retry = Retry::read(&head.values("Retry-After"));
+                Some(Self::Busy(status, retry))
+            }
+            _ => Some(Self::Status(status)),
+        }
+    }
+
     /// The exit code that this refusal ends the program with.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Silent(_) => Exit::TimedOut,
-            Self::Closed | Self::Status(_) | Self::Wrong(..) => Exit::HandshakeRefused,
+            Self::Closed
+            | Self::Unauthorized(..)
+            | Self::Busy(..)
+            | Self::Status(_)
+            | Self::Wrong(..) => Exit::HandshakeRefused,
         }
+    }
+}
+
+/// The words that a refusal by a status begins with.
+fn answered(status: &StatusLine) -> String {
+    format!("the server answered {}", Escaped(&status.to_string()))
+}
+
+/// What a 401 that takes these credentials means.
+fn wanted(schemes: &Schemes) -> String {
+    let meaning = status_meaning(401);
+    if schemes.has(BASIC) {
+        meaning.to_owned()
+    } else if schemes.is_empty() {
+        format!("{meaning}, and does not say of which kind")
+    } else {
+        format!("{meaning}, of a kind that ws-client does not know: {schemes}")
     }
 }
 
@@ -49,9 +98,9 @@ pub fn status_meaning(code: u16) -> &'static str {
         404 => "there is nothing at this path",
         405 => "it takes no GET at this path",
         426 => "it wants another protocol, or another version of this one",
-        429 => "it has had too many requests from here; try again later",
+        429 => "it has had too many requests from here",
         431 => "it finds the request too long",
-        503 => "it is full or about to stop; try again later",
+        503 => "it is full or about to stop",
         _ if (400..500).contains(&code) => "it refuses the request",
         _ if (500..600).contains(&code) => "it failed",
         _ => "this answers no handshake",

@@ -190,6 +190,40 @@ checks
 }
 
 #[test]
+fn a_401_that_says_what_it_takes() {
+    assert_report(
+        b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 9\r\n\
+          WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"\r\n\r\nlog in\x1b!\n",
+        Incomplete::Closed,
+        "
+response
+< HTTP/1.1 401 Unauthorized
+< Connection: close
+< Content-Length: 9
+< WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"
+<
+  body: log in\\u{1b}!
+
+checks
+  right  status line: HTTP/1.1 401 Unauthorized
+         a status line of HTTP/1.1
+  WRONG  status: 401
+         it wants credentials in the request; it must be 101
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"
+         it takes Basic
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "WRONG; the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the request",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
 fn a_426_that_names_its_version() {
     let report = report(
         b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -6,6 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use proto::{escape::Escaped, key::Key};
 
 use super::{
+    challenge::{BASIC, Schemes},
     received::{Incomplete, Received},
     refusal::{Refusal, status_meaning},
     response::{Head, MAX_HEAD_BYTES, StatusLine},
@@ -20,6 +21,8 @@ pub enum Part {
     Status,
     /// The form of the fields, and the empty line behind them.
     Fields,
+    /// `WWW-Authenticate`, which a 401 owes.
+    Challenge,
     /// `Upgrade`.
     Upgrade,
     /// `Connection`.
@@ -39,6 +42,7 @@ impl Part {
             Self::StatusLine => "status line",
             Self::Status => "status",
             Self::Fields => "header fields",
+            Self::Challenge => "WWW-Authenticate",
             Self::Upgrade => "Upgrade",
             Self::Connection => "Connection",
             Self::Accept => "Sec-WebSocket-Accept",
@@ -76,6 +80,8 @@ pub struct Verdict {
     incomplete: Option<Incomplete>,
     nothing_came: bool,
     status: Option<StatusLine>,
+    /// What the status says, unless it agrees or only informs.
+    refused: Option<Refusal>,
     checks: Vec<Check>,
 }
 
@@ -93,10 +99,11 @@ impl Verdict {
             head_bytes.extend_from_slice(b"\r\n\r\n");
         }
         let head = Head::parse(&head_bytes);
+        let refused = Refusal::by_status(&head);
         let mut checks = Vec::new();
         if !nothing_came {
             checks.push(status_line(&head));
-            checks.push(status(&head));
+            checks.push(status(&head, refused.as_ref()));
             checks.push(fields(&head, incomplete));
         }
         // Of fields that cannot be read nothing is said, not even that one of them is missing.
@@ -107,6 +114,9 @@ impl Verdict {
                 checks.push(token(&head, Part::Connection, "upgrade"));
                 checks.push(accept(&head, key));
             }
+            if let Some(Refusal::Unauthorized(_, schemes)) = &refused {
+                checks.push(challenge(&head, schemes));
+            }
             checks.push(unasked(&head, Part::Extensions));
             checks.push(unasked(&head, Part::Subprotocol));
         }
@@ -114,6 +124,7 @@ impl Verdict {
             incomplete,
             nothing_came,
             status: head.status.ok(),
+            refused,
             checks,
         }
     }
@@ -130,13 +141,11 @@ impl Verdict {
 
     /// Why the handshake fails, unless it succeeds.
     pub fn refusal(&self) -> Option<Refusal> {
-        match (self.incomplete, &self.status) {
+        match (self.incomplete, &self.refused) {
             (Some(Incomplete::Silent(time)), _) => return Some(Refusal::Silent(time)),
             (Some(Incomplete::Closed), _) if self.nothing_came => return Some(Refusal::Closed),
             // Where nothing final follows 1xx, that is what is wrong.
-            (_, Some(status)) if !(100..200).contains(&status.code) => {
-                return Some(Refusal::Status(status.clone()));
-            }
+            (_, Some(refused)) => return Some(refused.clone()),
             (Some(Incomplete::Closed | Incomplete::TooLong) | None, _) => {}
         }
         let wrong = |check: &&Check| check.outcome == Outcome::Wrong;
@@ -186,15 +195,18 @@ fn status_line(head: &Head) -> Check {
     }
 }
 
-fn status(head: &Head) -> Check {
+fn status(head: &Head, refused: Option<&Refusal>) -> Check {
     let part = Part::Status;
     match &head.status {
         Ok(line) if line.code == 101 => right(part, "101", status_meaning(101)),
-        Ok(line) => wrong(
-            part,
-            line.code.to_string(),
-            format!("{}; it must be 101", status_meaning(line.code)),
-        ),
+        Ok(line) => {
+            let meaning = status_meaning(line.code);
+            let why = match refused {
+                Some(Refusal::Busy(_, retry)) => format!("{meaning}; {retry}; it must be 101"),
+                Some(_) | None => format!("{meaning}; it must be 101"),
+            };
+            wrong(part, line.code.to_string(), why)
+        }
         Err(_) => wrong(
             part,
             NOTHING,
@@ -235,6 +247,26 @@ fn fields(head: &Head, incomplete: Option<Incomplete>) -> Check {
             "well-formed",
             "every line is a field, and an empty one ends them",
         ),
+    }
+}
+
+fn challenge(head: &Head, schemes: &Schemes) -> Check {
+    let part = Part::Challenge;
+    let values = head.values(part.name());
+    let found = found(&values);
+    if values.is_empty() {
+        let why = "the field is missing; a 401 must say which credentials it takes";
+        wrong(part, found, why)
+    } else if schemes.is_empty() {
+        wrong(part, found, "it names no scheme of credentials")
+    } else if schemes.has(BASIC) {
+        right(part, found, "it takes Basic")
+    } else {
+        right(
+            part,
+            found,
+            format!("it takes {schemes}; ws-client knows only Basic"),
+        )
     }
 }
 

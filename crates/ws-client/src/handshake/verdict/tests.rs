@@ -117,6 +117,86 @@ fn a_refusal_owes_no_fields_of_an_upgrade() {
 }
 
 #[test]
+fn a_401_owes_a_challenge() {
+    let refused = "the server answered HTTP/1.1 401 No: it wants credentials in the request";
+    for (field, wrong, why, said) in [
+        (
+            "",
+            &[Part::Status, Part::Challenge][..],
+            "the field is missing; a 401 must say which credentials it takes",
+            ", and does not say of which kind",
+        ),
+        (
+            "WWW-Authenticate: \x1f?\r\n",
+            &[Part::Status, Part::Fields],
+            "",
+            ", and does not say of which kind",
+        ),
+        (
+            "WWW-Authenticate: realm=\"x\"\r\n",
+            &[Part::Status, Part::Challenge],
+            "it names no scheme of credentials",
+            ", and does not say of which kind",
+        ),
+        (
+            "WWW-Authenticate: Bearer\r\nwww-authenticate: Digest realm=\"a, b\", qop=auth\r\n",
+            &[Part::Status],
+            "it takes Bearer, Digest; ws-client knows only Basic",
+            ", of a kind that ws-client does not know: Bearer, Digest",
+        ),
+        (
+            "WWW-Authenticate: Bearer, basic realm=x\r\n",
+            &[Part::Status],
+            "it takes Basic",
+            "",
+        ),
+    ] {
+        let verdict = judge(&format!("HTTP/1.1 401 No\r\n{field}\r\n"));
+        assert_eq!(wrong_parts(&verdict), wrong, "{field:?}");
+        let check = verdict
+            .checks()
+            .iter()
+            .find(|check| check.part == Part::Challenge);
+        assert_eq!(check.map_or("", |check| &check.why), why);
+        assert_eq!(
+            verdict.refusal().unwrap().to_string(),
+            format!("{refused}{said}")
+        );
+    }
+    // Whoever refuses otherwise owes none.
+    let verdict = judge("HTTP/1.1 403 No\r\n\r\n");
+    assert_eq!(wrong_parts(&verdict), [Part::Status]);
+}
+
+#[test]
+fn a_refusal_for_now_says_when_to_come_again() {
+    for (status, fields, said) in [
+        (
+            "429 Slow down",
+            "Retry-After: 3\r\n",
+            "it has had too many requests from here; try again in 3s",
+        ),
+        (
+            "503 Full",
+            "Retry-After: Wed, 25 Nov 2026 16:30:00 GMT\r\n",
+            "it is full or about to stop; try again after Wed, 25 Nov 2026 16:30:00 GMT",
+        ),
+        (
+            "503 Full",
+            "",
+            "it is full or about to stop; try again later",
+        ),
+    ] {
+        let verdict = judge(&format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
+        assert_eq!(verdict.checks()[1].why, format!("{said}; it must be 101"));
+        assert_eq!(
+            verdict.refusal().unwrap().to_string(),
+            format!("the server answered HTTP/1.1 {status}: {said}")
+        );
+    }
+}
+
+#[test]
 fn only_spaces_and_tabs_may_stand_around_a_token() {
     let other = format!("Connection: Upgrade\r\n{ACCEPT}");
     for (value, wrong) in [
