@@ -170,22 +170,30 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let received = exchange(&mut stream, request, deadline).await;
-    match Verdict::judge(&received, request.key()).refusal() {
-        None => Ok(Opened {
+    let Some(refusal) = Verdict::judge(&received, request.key()).refusal() else {
+        return Ok(Opened {
             stream,
             rest: received.rest().to_vec(),
-        }),
-        Some(refusal @ (Refusal::Unauthorized(..) | Refusal::Busy(..) | Refusal::Status(_))) => {
-            Err(match received.body() {
-                body if body.is_empty() => ConnectError::Refused(refusal),
-                body => ConnectError::RefusedWithBody {
-                    refusal,
-                    body: excerpt(&body, MAX_BODY_BYTES),
-                },
-            })
+        });
+    };
+    let refusal = if request.presents_credentials() {
+        refusal.of_credentials()
+    } else {
+        refusal
+    };
+    let body = if refusal.is_by_status() {
+        received.body()
+    } else {
+        Vec::new()
+    };
+    Err(if body.is_empty() {
+        ConnectError::Refused(refusal)
+    } else {
+        ConnectError::RefusedWithBody {
+            refusal,
+            body: excerpt(&body, MAX_BODY_BYTES),
         }
-        Some(refusal) => Err(ConnectError::Refused(refusal)),
-    }
+    })
 }
 
 /// Why there is no connection.
@@ -224,6 +232,16 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether it is nothing but the credentials that the server refuses, so that others may help.
+    pub fn is_of_credentials(&self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => {
+                matches!(refusal, Refusal::Credentials(..))
+            }
+            Self::Random(_) | Self::Tcp { .. } | Self::TimedOut { .. } => false,
+        }
+    }
+
     /// The exit code that this error ends the program with.
     pub fn exit(&self) -> Exit {
         match self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::key::Key;
+use proto::{key::Key, message::Credentials};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -33,13 +33,14 @@ async fn listening() -> (TcpListener, Request) {
     )
 }
 
-/// Reads the request, and answers with these bytes.
-async fn answer(listener: TcpListener, answer: &[u8], then: Then) {
+/// Reads the request, answers with these bytes, and returns what was asked.
+async fn answer(listener: TcpListener, answer: &[u8], then: Then) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
     }
+    let asked = String::from_utf8(request.clone()).unwrap();
     stream.write_all(answer).await.unwrap();
     match then {
         Then::Close => drop(stream),
@@ -47,6 +48,7 @@ async fn answer(listener: TcpListener, answer: &[u8], then: Then) {
             let _ = stream.read_buf(&mut request).await;
         }
     }
+    asked
 }
 
 /// What a client makes of an answer.
@@ -61,7 +63,7 @@ async fn opened(bytes: &[u8], then: Then, patience: Duration) -> Result<Vec<u8>,
     };
     let both = async { tokio::join!(client, answer(listener, bytes, then)) };
     // Whoever waits longer than this has no deadline.
-    let (result, ()) = timeout(LONG, both).await.expect("the client gives up");
+    let (result, _) = timeout(LONG, both).await.expect("the client gives up");
     result
 }
 
@@ -160,6 +162,89 @@ async fn a_refusal_is_shown_with_its_body() {
     );
 }
 
+/// What a client that presents these credentials makes of an answer, and what it asked.
+async fn logged_in(line: &str, bytes: &[u8]) -> (Result<Vec<u8>, ConnectError>, String) {
+    let (listener, request) = listening().await;
+    let request = request.with_credentials(&Credentials::parse(line).unwrap());
+    let client = async {
+        let deadline = Deadline::after(LONG);
+        let stream = tcp(request.endpoint(), deadline).await?;
+        open(stream, &request, deadline)
+            .await
+            .map(|opened| opened.rest)
+    };
+    tokio::join!(client, answer(listener, bytes, Then::Close))
+}
+
+#[tokio::test]
+async fn credentials_are_presented_with_the_handshake() {
+    let bytes = format!("{RIGHT}\r\nframes");
+    let (opened, asked) = logged_in("admin:12:3\u{fc}", bytes.as_bytes()).await;
+    assert_eq!(opened.unwrap(), b"frames");
+    let field = "\r\nAuthorization: Basic YWRtaW46MTI6M8O8\r\n\r\n";
+    assert!(asked.ends_with(field), "{asked}");
+}
+
+#[tokio::test]
+async fn refused_credentials_are_no_failed_handshake() {
+    for (rest, said) in [
+        (
+            "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+            "",
+        ),
+        (
+            "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 4\r\n\r\nno\x07.",
+            "; it says: no\\u{7}.",
+        ),
+        (
+            "WWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n",
+            ", and takes only others: Bearer",
+        ),
+    ] {
+        let bytes = format!("HTTP/1.1 401 Unauthorized\r\n{rest}");
+        let (result, _) = logged_in("admin:123456", bytes.as_bytes()).await;
+        let error = result.unwrap_err();
+        assert!(error.is_of_credentials());
+        assert_eq!(error.exit(), Exit::LoginRefused);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the server answered HTTP/1.1 401 Unauthorized: it refuses the credentials{said}"
+            )
+        );
+        let shown = format!("{error:?}");
+        assert!(
+            !shown.contains("123456") && !shown.contains("YWRt"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_else_a_server_refuses_is_not_the_credentials() {
+    for status in ["403 Forbidden", "429 Slow", "503 Full", "302 Found"] {
+        let bytes = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nRetry-After: 3\r\n\r\n");
+        let (result, _) = logged_in("admin:123456", bytes.as_bytes()).await;
+        let error = result.unwrap_err();
+        assert!(!error.is_of_credentials(), "{error}");
+        assert_eq!(error.exit(), Exit::HandshakeRefused);
+        let busy = status.starts_with("429") || status.starts_with("503");
+        assert_eq!(
+            error.to_string().ends_with("; try again in 3s"),
+            busy,
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_401_to_a_request_without_credentials_is_a_failed_handshake() {
+    let bytes = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
+    let error = opened(bytes, Then::Close, LONG).await.unwrap_err();
+    assert!(!error.is_of_credentials());
+    assert_eq!(error.exit(), Exit::HandshakeRefused);
+}
+
 #[tokio::test]
 async fn silence_ends_at_the_deadline() {
     let (message, exit) = said(opened(b"HTTP/1.1 1", Then::Stay, Duration::from_millis(20)).await);
@@ -217,7 +302,7 @@ async fn the_tool_reports_on_a_server_that_forgets_the_status_line() {
     let (listener, request) = listening().await;
     let bytes = b"Upgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: bG9jYWxob3N0\r\n\r\n";
-    let (report, ()) = tokio::join!(
+    let (report, _) = tokio::join!(
         tool::run(&request, LONG),
         answer(listener, bytes, Then::Stay)
     );

@@ -24,6 +24,9 @@ pub enum Refusal {
     /// The server wants credentials in the request, of these kinds.
     #[error("{}: {}", answered(.0), wanted(.1))]
     Unauthorized(StatusLine, Schemes),
+    /// The server refuses the credentials in the request, and takes such ones.
+    #[error("{}: it refuses the credentials{}", answered(.0), others(.1))]
+    Credentials(StatusLine, Schemes),
     /// The server refuses for now.
     #[error("{}: {}; {_1}", answered(.0), status_meaning(.0.code))]
     Busy(StatusLine, Retry),
@@ -53,10 +56,30 @@ impl Refusal {
         }
     }
 
+    /// Whether the server refused in words of HTTP, so that a body may say more.
+    pub fn is_by_status(&self) -> bool {
+        match self {
+            Self::Unauthorized(..) | Self::Credentials(..) | Self::Busy(..) | Self::Status(_) => {
+                true
+            }
+            Self::Silent(_) | Self::Closed | Self::Wrong(..) => false,
+        }
+    }
+
+    /// What the refusal means for a request that presented credentials.
+    #[must_use]
+    pub fn of_credentials(self) -> Self {
+        match self {
+            Self::Unauthorized(status, schemes) => Self::Credentials(status, schemes),
+            other => other,
+        }
+    }
+
     /// The exit code that this refusal ends the program with.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Silent(_) => Exit::TimedOut,
+            Self::Credentials(..) => Exit::LoginRefused,
             Self::Closed
             | Self::Unauthorized(..)
             | Self::Busy(..)
@@ -80,6 +103,15 @@ fn wanted(schemes: &Schemes) -> String {
         format!("{meaning}, and does not say of which kind")
     } else {
         format!("{meaning}, of a kind that ws-client does not know: {schemes}")
+    }
+}
+
+/// What is said of a server that refuses credentials which it would not take from anybody.
+fn others(schemes: &Schemes) -> String {
+    if schemes.is_empty() || schemes.has(BASIC) {
+        String::new()
+    } else {
+        format!(", and takes only others: {schemes}")
     }
 }
 

@@ -60,7 +60,7 @@ fn write_report(
     verdict: &Verdict,
 ) -> fmt::Result {
     writeln!(to, "request to {}", request.endpoint().authority())?;
-    write_lines(to, '>', &request.to_bytes())?;
+    write_lines(to, '>', request.masked().as_bytes())?;
     writeln!(to, "\nresponse")?;
     if received.bytes.is_empty() {
         writeln!(to, "  nothing came")?;

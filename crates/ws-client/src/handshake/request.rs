@@ -1,6 +1,7 @@
 //! The upgrade request.
 
-use proto::key::Key;
+use proto::{basic::authorization, key::Key, message::Credentials, secret::Secret};
+use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 
@@ -33,11 +34,12 @@ impl std::str::FromStr for Origin {
 pub struct OriginError;
 
 /// What is asked of a server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Request {
     endpoint: Endpoint,
     key: Key,
     origin: Option<Origin>,
+    authorization: Option<Secret>,
 }
 
 impl Request {
@@ -48,6 +50,16 @@ impl Request {
             endpoint,
             key,
             origin,
+            authorization: None,
+        }
+    }
+
+    /// The same request, which presents credentials by the Basic scheme.
+    #[must_use]
+    pub fn with_credentials(self, credentials: &Credentials) -> Self {
+        Self {
+            authorization: Some(authorization(credentials)),
+            ..self
         }
     }
 
@@ -61,8 +73,23 @@ impl Request {
         &self.key
     }
 
+    /// Whether it presents credentials.
+    pub fn presents_credentials(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     /// The bytes of the request.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let authorization = self.authorization.as_ref().map(Secret::expose);
+        Zeroizing::new(self.head(authorization).into_bytes())
+    }
+
+    /// The request as it may be shown: without the credentials in it.
+    pub fn masked(&self) -> String {
+        self.head(self.authorization.as_ref().map(|_| "***"))
+    }
+
+    fn head(&self, authorization: Option<&str>) -> String {
         let mut text = format!(
             "GET {} HTTP/1.1\r\n\
              Host: {}\r\n\
@@ -79,22 +106,33 @@ impl Request {
             text.push_str(origin);
             text.push_str("\r\n");
         }
+        if let Some(authorization) = authorization {
+            const NAME: &str = "Authorization: ";
+            // All of the room that is still needed: a text that grows leaves a copy behind.
+            text.reserve(NAME.len() + authorization.len() + 4);
+            text.push_str(NAME);
+            text.push_str(authorization);
+            text.push_str("\r\n");
+        }
         text.push_str("\r\n");
-        text.into_bytes()
+        text
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proto::key::Key;
+    use proto::{key::Key, message::Credentials};
 
     use super::{Origin, OriginError, Request};
     use crate::endpoint::Endpoint;
 
-    fn bytes(origin: Option<Origin>) -> String {
+    fn request(origin: Option<Origin>) -> Request {
         let endpoint = Endpoint::parse("ws://127.0.0.1:5678/a?b").unwrap();
-        let key = Key::new(*b"the sample nonce");
-        String::from_utf8(Request::new(endpoint, key, origin).to_bytes()).unwrap()
+        Request::new(endpoint, Key::new(*b"the sample nonce"), origin)
+    }
+
+    fn bytes(origin: Option<Origin>) -> String {
+        String::from_utf8(request(origin).to_bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -115,6 +153,36 @@ mod tests {
         let origin = Origin::parse("http://example.org").unwrap();
         assert!(bytes(Some(origin)).ends_with("13\r\nOrigin: http://example.org\r\n\r\n"));
         assert!(!bytes(None).contains("Origin"));
+    }
+
+    #[test]
+    fn presents_credentials_in_one_field_and_shows_them_to_nobody() {
+        let credentials = Credentials::parse("Aladdin:open sesame").unwrap();
+        let origin = Origin::parse("http://example.org").unwrap();
+        let request = request(Some(origin)).with_credentials(&credentials);
+        assert!(request.presents_credentials());
+        let field = "\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
+        let bytes = request.to_bytes().to_vec();
+        let sent = String::from_utf8(bytes).unwrap();
+        assert!(sent.ends_with(field), "{sent}");
+        assert_eq!(sent.matches("Authorization").count(), 1);
+        let masked = request.masked();
+        assert_eq!(
+            masked,
+            sent.replace("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "***")
+        );
+        let debug = format!("{request:?}");
+        assert!(
+            !debug.contains("QWxh") && !debug.contains("sesame"),
+            "{debug}"
+        );
+    }
+
+    #[test]
+    fn presents_no_credentials_unless_there_are_some() {
+        assert!(!request(None).presents_credentials());
+        assert!(!bytes(None).contains("Authorization"));
+        assert_eq!(request(None).masked(), bytes(None));
     }
 
     #[test]
