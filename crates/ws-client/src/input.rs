@@ -2,6 +2,10 @@
 
 use std::{io, num::NonZeroUsize};
 
+use proto::secret::Secret;
+
+use crate::dialogue::Prompt;
+
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -19,6 +23,32 @@ impl Command {
             Self::Exit
         } else {
             Self::Send(line)
+        }
+    }
+}
+
+/// What a line says at the login.
+#[derive(Debug)]
+pub(crate) enum Offer {
+    /// Say goodbye and leave.
+    Exit,
+    /// Nothing: ask again.
+    Nothing,
+    /// Credentials, perhaps: `username:password`.
+    Line(Secret),
+}
+
+impl Offer {
+    /// Reads a line that was typed at this prompt.
+    pub(crate) fn parse(line: String, prompt: &Prompt) -> Self {
+        match prompt {
+            // A password may be any text, even the one that is a command elsewhere.
+            Prompt::Password(name) => Self::Line(Secret::new(format!("{name}:{line}"))),
+            Prompt::Credentials | Prompt::Context => match Command::parse(line) {
+                Command::Exit => Self::Exit,
+                Command::Send(line) if line.is_empty() => Self::Nothing,
+                Command::Send(line) => Self::Line(Secret::new(line)),
+            },
         }
     }
 }
@@ -125,7 +155,9 @@ impl LineSplitter {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Command, InputError, LineSplitter};
+    use proto::username::UserName;
+
+    use super::{Command, InputError, LineSplitter, Offer, Prompt};
     use std::num::NonZeroUsize;
 
     fn splitter(limit: usize) -> LineSplitter {
@@ -150,6 +182,27 @@ mod tests {
         for text in ["", "exit ", " exit", "Exit", "exit\r", "quit", "exit now"] {
             assert_eq!(Command::parse(text.into()), Command::Send(text.into()));
         }
+    }
+
+    #[test]
+    fn a_password_may_be_what_is_a_command_elsewhere() {
+        let password = Prompt::Password(UserName::parse("jane").unwrap());
+        for (prompt, line, offered) in [
+            (&Prompt::Credentials, "admin:1", Some("admin:1")),
+            (&Prompt::Credentials, "exit:", Some("exit:")),
+            (&password, "exit", Some("jane:exit")),
+            (&password, "", Some("jane:")),
+            (&Prompt::Credentials, "", None),
+        ] {
+            let found = match Offer::parse(line.to_owned(), prompt) {
+                Offer::Line(line) => Some(line.expose().to_owned()),
+                Offer::Nothing => None,
+                Offer::Exit => panic!("{line:?} does not leave"),
+            };
+            assert_eq!(found.as_deref(), offered);
+        }
+        let left = Offer::parse("exit".to_owned(), &Prompt::Credentials);
+        assert!(matches!(left, Offer::Exit));
     }
 
     #[test]

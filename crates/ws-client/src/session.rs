@@ -11,10 +11,7 @@ mod tests;
 use std::{future::pending, io, task::Poll, time::Duration};
 
 use futures::{Stream, StreamExt as _, future::poll_fn};
-use proto::{
-    login::{ClientAction, ClientLogin, WhenRefused},
-    secret::Secret,
-};
+use proto::login::{ClientAction, ClientLogin, WhenRefused};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until},
@@ -26,7 +23,7 @@ use crate::{
     dialogue::{GOODBYE, Prompt},
     ending::{Ending, Stage, Tally},
     exit::Exit,
-    input::Command,
+    input::{Command, Offer},
     link::{Link, LinkTurn, Message, Reading},
     render::{hexadecimal, safe_lines},
 };
@@ -173,11 +170,14 @@ where
                 ClientAction::TimedOut => return Err(Ending::Silent(patience)),
             };
             match turn {
-                Turn::Line(line) => {
-                    if let Some(line) = self.credentials(&prompt, line)? {
-                        login.offer(line);
+                Turn::Line(line) => match Offer::parse(line, &prompt) {
+                    Offer::Line(line) => login.offer(line),
+                    Offer::Nothing => {}
+                    Offer::Exit => {
+                        self.console.notice(GOODBYE);
+                        return Err(Ending::Exit);
                     }
-                }
+                },
                 Turn::Received(Message::Text(text)) => login.received(text.to_string()),
                 Turn::Received(Message::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
@@ -186,22 +186,6 @@ where
                 Turn::Moved | Turn::Late => {}
                 Turn::Ended(ending) => return Err(ending),
             }
-        }
-    }
-
-    /// What a typed line offers, if anything.
-    fn credentials(&mut self, prompt: &Prompt, line: String) -> Result<Option<Secret>, Ending> {
-        match prompt {
-            // A password may be any text, even the one that is a command elsewhere.
-            Prompt::Password(name) => Ok(Some(Secret::new(format!("{name}:{line}")))),
-            Prompt::Credentials | Prompt::Context => match Command::parse(line) {
-                Command::Exit => {
-                    self.console.notice(GOODBYE);
-                    Err(Ending::Exit)
-                }
-                Command::Send(line) if line.is_empty() => Ok(None),
-                Command::Send(line) => Ok(Some(Secret::new(line))),
-            },
         }
     }
 
