@@ -12,11 +12,14 @@ use std::{
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use futures::Stream;
-use proto::config::{Size, TimeSpan};
+use proto::{
+    config::{Size, TimeSpan},
+    message::Credentials,
+};
 use tokio::net::TcpStream;
 
 use crate::{
-    config::{Audience, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
+    config::{Audience, Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
     connect::{self, ConnectError, Deadline, Opened},
     console::Console,
     editor::Editor,
@@ -39,12 +42,21 @@ At a terminal it asks for what it needs, and prints messages as they come, above
 being typed. Enter exit, or press Ctrl-D, to leave.
 
 In a pipe, the lines of the input are credentials (username:password) until the login succeeds, and \
-messages from then on.";
+messages from then on; with --auth basic, the first one is the credentials.";
 
 const AFTER_HELP: &str = "\
 Streams:
   stdout gets the messages that come after the login, each followed by a newline, and nothing else.
   stderr gets everything else: prompts, the server's words about the login, errors.
+
+Login:
+  --auth message sends username:password as the first message. The server answers whether that was
+  right; after a wrong line the next one is tried.
+  --auth basic sends it with the handshake, by the Basic scheme of HTTP. The connection that opens
+  is the login: no greeting is waited for, and all that comes is messages. A server that ignores the
+  scheme may open it too, which looks no different: use it with servers that take Basic. At a
+  terminal, refused credentials (status 401) are asked for again. In a pipe, the first line that is
+  not empty is the credentials; if they are refused, nothing else is sent.
 
 Configuration:
   --config names a file; without it, config/client.toml is read if it exists. What the command line
@@ -67,6 +79,7 @@ Examples:
   ws-client ws://127.0.0.1:5678
   printf 'admin:123456\\nhello\\n' | ws-client
   ws-client --user admin --password-file secret < messages.txt > answers.txt
+  ws-client --auth basic --user admin --password-file secret ws://127.0.0.1:8080/live
   ws-client handshake ws://127.0.0.1:5678";
 
 /// A client for WebSocket servers that want a login.
@@ -98,6 +111,9 @@ struct SessionArguments {
     /// Reads this configuration file instead of config/client.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How the credentials are sent [default: message].
+    #[arg(long, value_name = "WAY")]
+    auth: Option<Auth>,
     /// Logs in as this user, without asking for the name.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -297,7 +313,8 @@ async fn visit(
         origin: config.origin,
         deadline: config.connect_deadline,
     };
-    visit.run(config.login, dial(&target), interrupts).await
+    let dial = async |credentials: Option<&Credentials>| dial(&target, credentials).await;
+    visit.run(config.auth, config.login, dial, interrupts).await
 }
 
 /// What is connected to, and how.
@@ -307,13 +324,19 @@ struct Target {
     deadline: Duration,
 }
 
-async fn dial(target: &Target) -> Result<Opened<TcpStream>, ConnectError> {
+async fn dial(
+    target: &Target,
+    credentials: Option<&Credentials>,
+) -> Result<Opened<TcpStream>, ConnectError> {
     let deadline = Deadline::after(target.deadline);
-    let request = Request::new(
+    let mut request = Request::new(
         target.endpoint.clone(),
         connect::new_key()?,
         target.origin.clone(),
     );
+    if let Some(credentials) = credentials {
+        request = request.with_credentials(credentials);
+    }
     let stream = connect::tcp(&target.endpoint, deadline).await?;
     connect::open(stream, &request, deadline).await
 }
@@ -323,6 +346,7 @@ impl From<SessionArguments> for Flags {
         Self {
             url: arguments.url,
             config: arguments.config,
+            auth: arguments.auth,
             user: arguments.user,
             password_file: arguments.password_file,
             linger: arguments.linger,

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum as _;
 use proto::{
     config::{Size, TimeSpan, TomlError, from_toml},
     credentials::{PasswordFileError, password_from_file},
@@ -49,6 +50,8 @@ pub struct Flags {
     pub url: Option<String>,
     /// The configuration file.
     pub config: Option<PathBuf>,
+    /// See [`Config::auth`].
+    pub auth: Option<Auth>,
     /// Whom to log in as.
     pub user: Option<String>,
     /// The file with that user's password.
@@ -75,6 +78,16 @@ pub enum Cleartext {
     Refused,
     /// The user said that it may.
     Allowed,
+}
+
+/// How credentials are sent.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Auth {
+    /// As the first message; the server answers whether they are right.
+    #[default]
+    Message,
+    /// With the handshake, by HTTP Basic; the connection that opens is the login.
+    Basic,
 }
 
 /// Who types the lines.
@@ -104,7 +117,9 @@ pub struct Config {
     pub reply_deadline: Duration,
     /// The greatest message that is taken from the server, and the greatest line from the input.
     pub max_message_bytes: NonZeroUsize,
-    /// How to log in.
+    /// How the credentials are sent.
+    pub auth: Auth,
+    /// Where the credentials come from.
     pub login: LoginSource,
     /// What the user should know about how this came about.
     pub notices: Vec<String>,
@@ -137,7 +152,8 @@ struct RawConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLogin {
-    user: String,
+    auth: Option<String>,
+    user: Option<String>,
     password_file: Option<PathBuf>,
 }
 
@@ -196,11 +212,14 @@ impl Config {
             Some(url) => Endpoint::parse(&url).map_err(ConfigError::Url)?,
             None => configured.clone(),
         };
+        let here = endpoint.same_origin(&configured);
+        let auth_of_file = match (&raw.login, &file) {
+            (Some(login), Some(file)) => auth_by_file(file, login)?.filter(|_| here),
+            (_, _) => None,
+        };
         let login = match (flags.user, raw.login, &file) {
             (Some(user), _, _) => login_by_flags(&user, flags.password_file)?,
-            (None, Some(login), Some(file)) if endpoint.same_origin(&configured) => {
-                login_by_file(file, login)?
-            }
+            (None, Some(login), Some(file)) if here => login_by_file(file, login)?,
             (None, Some(_), Some(file)) => {
                 notices.push(format!(
                     "the login in {} is for {} and is not used for {}",
@@ -236,6 +255,7 @@ impl Config {
                 .max_message_bytes
                 .or(raw.max_message_bytes)
                 .map_or(MAX_MESSAGE_BYTES, |size| size.0),
+            auth: flags.auth.or(auth_of_file).unwrap_or_default(),
             login,
             notices,
         })
@@ -250,9 +270,27 @@ fn login_by_flags(user: &str, password_file: Option<PathBuf>) -> Result<LoginSou
     }
 }
 
+fn auth_by_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigError> {
+    let Some(auth) = &login.auth else {
+        return Ok(None);
+    };
+    match Auth::from_str(auth, false) {
+        Ok(auth) => Ok(Some(auth)),
+        Err(_) => Err(file.problem_at("login.auth", &"write \"message\" or \"basic\"")),
+    }
+}
+
 fn login_by_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigError> {
-    let name =
-        UserName::parse(&login.user).map_err(|error| file.problem_at("login.user", &error))?;
+    let Some(user) = login.user else {
+        return match login.password_file {
+            Some(_) => Err(file.problem_at(
+                "login.password_file",
+                &"a password belongs to a user; name the user with the key `user`",
+            )),
+            None => Ok(LoginSource::Ask),
+        };
+    };
+    let name = UserName::parse(&user).map_err(|error| file.problem_at("login.user", &error))?;
     match login.password_file {
         // A relative path is meant from where it is written.
         Some(path) => {

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, io, time::Duration};
 use proto::{
     close::{CloseCode, CloseReason},
     escape::Escaped,
+    message::CredentialsError,
 };
 
 use crate::{
@@ -27,6 +28,8 @@ pub(crate) enum Ending {
     Interrupted,
     /// The input cannot be used.
     BadInput(InputError),
+    /// The input of a script does not begin with credentials.
+    NoCredentials(CredentialsError),
     /// Messages cannot be written.
     OutputFailed(io::Error),
     /// No connection came about.
@@ -115,6 +118,7 @@ impl Ending {
         match self {
             Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
             Self::BadInput(_)
+            | Self::NoCredentials(_)
             | Self::NoConnection(_)
             | Self::Refused
             | Self::Silent(_)
@@ -149,6 +153,12 @@ pub(crate) fn conclude(
         Ending::Interrupted => Exit::Interrupted,
         Ending::BadInput(error) => {
             said.push(chain(error));
+            Exit::Usage
+        }
+        Ending::NoCredentials(error) => {
+            said.push(format!(
+                "the input does not begin with credentials: {error}"
+            ));
             Exit::Usage
         }
         // Whoever reads the messages has seen enough, as `head` does.

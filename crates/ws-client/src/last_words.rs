@@ -35,6 +35,8 @@ pub(crate) async fn last_words(
     }
     let bad = match ending {
         Ending::BadInput(error) => error.lines(),
+        // It may have been meant as a message.
+        Ending::NoCredentials(_) => 1,
         _ => 0,
     };
     let leftover = console.leftover().await;

@@ -14,7 +14,7 @@
 //! | [`handshake`] | the request, and the verdict on the answer, as plain data |
 //! | [`connect`], [`tool`] | TCP and the handshake; the same, shown to a reader |
 //! | [`link`], `meter` | the WebSocket: one message out at a time, and what comes meanwhile |
-//! | `visit`, `session` | connect; log in, talk, part |
+//! | `visit`, `session` | connect, and log in with the handshake; log in by messages, talk, part |
 //! | `ending`, `last_words` | why it ended, what that means, and what is said about it |
 //! | `console` | what a session needs of the place where lines come from and texts go to |
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |

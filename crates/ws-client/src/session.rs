@@ -1,4 +1,4 @@
-//! One session on an open WebSocket: log in, talk, part.
+//! One session on an open WebSocket: log in, unless the handshake did, talk, part.
 //!
 //! One task does all of it. It waits for the server, the console and the clock at once, so that a
 //! server which stops reading until it has been read is read, and a slow reader of stdout slows the
@@ -41,6 +41,15 @@ pub(crate) struct Times {
     pub(crate) close_deadline: Duration,
     /// See [`crate::config::Config::reply_deadline`].
     pub(crate) reply_deadline: Duration,
+}
+
+/// What brings the login.
+#[derive(Debug)]
+pub(crate) enum Login {
+    /// The first messages do, with credentials from here.
+    Messages(LoginSource),
+    /// The handshake did.
+    Handshake,
 }
 
 /// A WebSocket and a console.
@@ -105,9 +114,12 @@ where
     /// Runs the session to its end. The first interrupt closes it, the second one ends it at once.
     pub(crate) async fn run(
         mut self,
-        login: LoginSource,
+        login: Login,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit {
+        if let Login::Handshake = login {
+            self.stage = Stage::Talking;
+        }
         let ending = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Ending::Interrupted,
@@ -123,14 +135,14 @@ where
         exit
     }
 
-    async fn converse(&mut self, login: LoginSource) -> Ending {
-        match self.log_in(login).await {
-            Ok(()) => {
-                self.stage = Stage::Talking;
-                self.talk().await
+    async fn converse(&mut self, login: Login) -> Ending {
+        if let Login::Messages(source) = login {
+            if let Err(ending) = self.log_in(source).await {
+                return ending;
             }
-            Err(ending) => ending,
+            self.stage = Stage::Talking;
         }
+        self.talk().await
     }
 
     async fn log_in(&mut self, source: LoginSource) -> Result<(), Ending> {

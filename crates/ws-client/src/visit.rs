@@ -1,20 +1,23 @@
-//! A visit to a server, from the first connection to the last words. It has a console all along:
-//! whatever becomes of the connection, somebody may be there to be told, or to have typed ahead.
+//! A visit to a server, from the first prompt or connection to the last words. It has a console all
+//! along: credentials that travel with the handshake are asked for before there is a connection.
 
 use std::{future::Future, pin::pin, task::Poll};
 
 use futures::{Stream, StreamExt as _, future::poll_fn};
+use proto::message::Credentials;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    config::LoginSource,
+    config::{Audience, Auth, LoginSource},
     connect::{ConnectError, Opened},
     console::Console,
+    dialogue::{GOODBYE, Prompt},
     ending::{Circumstances, Ending, Parting, Stage, Tally, conclude},
     exit::Exit,
+    input::Offer,
     last_words::last_words,
     link::Link,
-    session::{Session, Times},
+    session::{Login, Session, Times},
 };
 
 /// A console, and what is kept to while it is used.
@@ -27,23 +30,25 @@ pub(crate) struct Visit<C> {
 }
 
 impl<C: Console> Visit<C> {
-    /// Runs the visit to its end. Until the connection is open, the first interrupt ends it.
+    /// Runs the visit to its end. Each connection is made by `dial`, with the credentials that the
+    /// handshake is to present. Until one is open, the first interrupt ends the visit.
     pub(crate) async fn run<S>(
         mut self,
-        login: LoginSource,
-        dial: impl Future<Output = Result<Opened<S>, ConnectError>>,
+        auth: Auth,
+        source: LoginSource,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let opened = tokio::select! {
+        let arrived = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Err(Ending::Interrupted),
-            opened = self.connect(dial) => opened,
+            arrived = self.arrive(auth, source, dial) => arrived,
         };
-        match opened {
-            Ok(opened) => {
+        match arrived {
+            Ok((opened, login)) => {
                 let link = Link::new(opened, self.max_message_bytes).await;
                 let session = Session::new(link, self.console, self.times);
                 session.run(login, interrupts).await
@@ -57,6 +62,81 @@ impl<C: Console> Visit<C> {
                 };
                 self.console.finish().await;
                 exit
+            }
+        }
+    }
+
+    async fn arrive<S>(
+        &mut self,
+        auth: Auth,
+        source: LoginSource,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
+    ) -> Result<(Opened<S>, Login), Ending> {
+        match auth {
+            Auth::Message => {
+                let opened = self.connect(dial(None)).await?;
+                Ok((opened, Login::Messages(source)))
+            }
+            Auth::Basic => {
+                let opened = self.log_in(source, dial).await?;
+                Ok((opened, Login::Handshake))
+            }
+        }
+    }
+
+    /// Presents credentials with the handshake. A person whose credentials are refused is asked for
+    /// others, which are presented on a new connection. A script has one connection, and so one
+    /// line for its credentials: what follows a wrong one is likely to be a message, and must not
+    /// be presented, line by line, as a guess of a password.
+    async fn log_in<S>(
+        &mut self,
+        source: LoginSource,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
+    ) -> Result<Opened<S>, Ending> {
+        let (mut configured, prompt) = match source {
+            LoginSource::Ask => (None, Prompt::Credentials),
+            LoginSource::AskPassword(name) => (None, Prompt::Password(name)),
+            LoginSource::Configured(credentials) => (Some(credentials), Prompt::Credentials),
+        };
+        loop {
+            let credentials = match configured.take() {
+                Some(credentials) => credentials,
+                None => self.ask(&prompt).await?,
+            };
+            match (
+                self.connect(dial(Some(&credentials))).await,
+                self.console.audience(),
+            ) {
+                (Err(Ending::NoConnection(error)), Audience::Person)
+                    if error.is_of_credentials() =>
+                {
+                    self.console.say(&error.to_string());
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    /// Gets credentials from the input. What is none is not sent anywhere: a person is told so and
+    /// asked again.
+    async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, Ending> {
+        loop {
+            let turn = poll_fn(|cx| self.console.poll_turn(cx, Some(prompt))).await;
+            let Some(line) = turn.line()? else {
+                continue;
+            };
+            let line = match Offer::parse(line, prompt) {
+                Offer::Line(line) => line,
+                Offer::Nothing => continue,
+                Offer::Exit => {
+                    self.console.notice(GOODBYE);
+                    return Err(Ending::Exit);
+                }
+            };
+            match (Credentials::parse(line.expose()), self.console.audience()) {
+                (Ok(credentials), _) => return Ok(credentials),
+                (Err(error), Audience::Person) => self.console.say(&error.to_string()),
+                (Err(error), Audience::Script) => return Err(Ending::NoCredentials(error)),
             }
         }
     }

@@ -17,6 +17,9 @@ fn help_documents_exit_codes_and_streams() {
     for line in [
         "  stdout gets the messages that come after the login, each followed by a newline, and \
          nothing else.",
+        "  --auth basic sends it with the handshake, by the Basic scheme of HTTP. The connection \
+         that opens",
+        "use it with servers that take Basic.",
         "    8  the connection was lost, or closed for an error",
         "  130  interrupted by Ctrl-C or a signal",
     ] {
@@ -36,6 +39,8 @@ fn wrong_arguments_exit_with_2_and_repeat_no_url() {
         &["--linger", "0s"],
         &["--max-message-bytes", "0"],
         &["--password-file", "x"],
+        &["--auth", "digest"],
+        &["--auth"],
         &["--origin", "a b"],
         &["handshake"],
         &["handshake", "ws://h", "--key", "short"],

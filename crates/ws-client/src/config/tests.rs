@@ -1,6 +1,6 @@
 use std::{fs, path::Path, time::Duration};
 
-use super::{Audience, Cleartext, Config, Flags, LoginSource};
+use super::{Audience, Auth, Cleartext, Config, Flags, LoginSource};
 
 /// A directory with these files in it.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -55,6 +55,7 @@ fn works_without_a_file() {
     assert_eq!(config.close_deadline, Duration::from_secs(5));
     assert_eq!(config.reply_deadline, Duration::from_secs(30));
     assert_eq!(config.max_message_bytes.get(), 16 << 20);
+    assert_eq!(config.auth, Auth::Message);
     assert!(matches!(config.login, LoginSource::Ask));
     assert!(config.notices.is_empty());
 }
@@ -86,6 +87,56 @@ fn the_shipped_file_says_what_holds_without_it() {
     ];
     let config = load(&files, Flags::default()).unwrap();
     assert_eq!(line(&config).as_deref(), Some("admin:123456"));
+    assert!(source.contains("\n#! auth = \"message\"\n"));
+    assert_eq!(config.auth, Auth::Message);
+}
+
+#[test]
+fn the_way_of_the_login_belongs_to_the_configured_place() {
+    let file = "url = \"ws://127.0.0.1:99\"\n[login]\nauth = \"basic\"\n";
+    let files = [("config/client.toml", file)];
+    let config = load(&files, Flags::default()).unwrap();
+    assert_eq!(config.auth, Auth::Basic);
+    assert!(matches!(config.login, LoginSource::Ask));
+    // Another user is another user of the same server.
+    let jane = |flags| Flags {
+        user: Some("jane".into()),
+        ..flags
+    };
+    let config = load(&files, jane(Flags::default())).unwrap();
+    assert_eq!(config.auth, Auth::Basic);
+    let config = load(&files, jane(url("ws://127.0.0.1:98"))).unwrap();
+    assert_eq!(config.auth, Auth::Message);
+    let config = load(&files, url("ws://127.0.0.1:98")).unwrap();
+    assert_eq!(config.auth, Auth::Message);
+    assert_eq!(config.notices.len(), 1);
+}
+
+#[test]
+fn the_way_of_the_login_on_the_command_line_comes_first() {
+    let with_auth = |auth, flags| Flags {
+        auth: Some(auth),
+        ..flags
+    };
+    let file = "[login]\nauth = \"basic\"\nuser = \"jane\"\n";
+    let files = [("config/client.toml", file)];
+    let config = load(&files, with_auth(Auth::Message, Flags::default())).unwrap();
+    assert_eq!(config.auth, Auth::Message);
+    assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
+    // It needs no file, and no login in it.
+    for files in [&[][..], &[("config/client.toml", "")], WITH_LOGIN] {
+        for place in [Flags::default(), url("ws://127.0.0.1:98")] {
+            let config = load(files, with_auth(Auth::Basic, place)).unwrap();
+            assert_eq!(config.auth, Auth::Basic);
+        }
+    }
+    // No way makes an open network a safe one.
+    let elsewhere = with_auth(Auth::Basic, url("ws://192.0.2.1"));
+    assert!(
+        load(&[], elsewhere)
+            .unwrap_err()
+            .contains("--allow-insecure")
+    );
 }
 
 #[test]
@@ -205,6 +256,15 @@ fn errors_say_file_line_key_and_what_to_write() {
             "[login]\nuser = \"a:b\"",
             "config/client.toml: line 2: `login.user`: a name holds no `:`, which separates it \
              from the password",
+        ),
+        (
+            "[login]\nauth = \"hunter2\"",
+            "config/client.toml: line 2: `login.auth`: write \"message\" or \"basic\"",
+        ),
+        (
+            "[login]\npassword_file = \"empty\"",
+            "config/client.toml: line 2: `login.password_file`: a password belongs to a user; name \
+             the user with the key `user`",
         ),
         (
             "[login]\nuser = \"a\"\npassword = \"hunter2\"",

@@ -98,7 +98,7 @@ fn answered(status: &StatusLine) -> String {
 fn wanted(schemes: &Schemes) -> String {
     let meaning = status_meaning(401);
     if schemes.has(BASIC) {
-        meaning.to_owned()
+        format!("{meaning}; ws-client --auth basic sends them")
     } else if schemes.is_empty() {
         format!("{meaning}, and does not say of which kind")
     } else {

@@ -212,13 +212,14 @@ checks
   right  header fields: well-formed
          every line is a field, and an empty one ends them
   right  WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"
-         it takes Basic
+         it takes Basic, which ws-client --auth basic sends
   right  Sec-WebSocket-Extensions: nothing
          none was asked for
   right  Sec-WebSocket-Protocol: nothing
          none was asked for
 ",
-        "WRONG; the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the request",
+        "WRONG; the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the request; \
+         ws-client --auth basic sends them",
         Exit::HandshakeRefused,
     );
 }

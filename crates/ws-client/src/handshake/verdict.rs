@@ -260,7 +260,11 @@ fn challenge(head: &Head, schemes: &Schemes) -> Check {
     } else if schemes.is_empty() {
         wrong(part, found, "it names no scheme of credentials")
     } else if schemes.has(BASIC) {
-        right(part, found, "it takes Basic")
+        right(
+            part,
+            found,
+            "it takes Basic, which ws-client --auth basic sends",
+        )
     } else {
         right(
             part,

@@ -147,8 +147,8 @@ fn a_401_owes_a_challenge() {
         (
             "WWW-Authenticate: Bearer, basic realm=x\r\n",
             &[Part::Status],
-            "it takes Basic",
-            "",
+            "it takes Basic, which ws-client --auth basic sends",
+            "; ws-client --auth basic sends them",
         ),
     ] {
         let verdict = judge(&format!("HTTP/1.1 401 No\r\n{field}\r\n"));

@@ -84,7 +84,10 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
         while let Some(Ok(_)) = server.0.next().await {}
     };
     let session = Session::new(link, console, TIMES);
-    let (exit, ()) = tokio::join!(session.run(LoginSource::Ask, stream::pending()), play);
+    let (exit, ()) = tokio::join!(
+        session.run(Login::Messages(LoginSource::Ask), stream::pending()),
+        play
+    );
     assert_eq!(exit, Exit::Ok);
     assert_eq!(stderr.text(), outcome(Exit::Ok, "", "{welcome}").stderr);
 }
@@ -120,7 +123,7 @@ async fn a_slow_reader_holds_the_server_back() {
         reader.read_to_end(&mut all).await.unwrap();
         (held, all.len())
     };
-    let run = session.run(LoginSource::Ask, stream::pending());
+    let run = session.run(Login::Messages(LoginSource::Ask), stream::pending());
     let (exit, (), (held, all)) = tokio::join!(run, play, read);
     // The outbox has room for 64 KiB, twice: what is being written and what waits.
     assert!((50..200).contains(&held), "{held}");

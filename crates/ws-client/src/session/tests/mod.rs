@@ -1,5 +1,6 @@
 //! One session on a stream in memory, with the clock paused, against a scripted server.
 
+mod basic;
 mod dialogue;
 mod faults;
 mod flow;
@@ -32,7 +33,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Session, Times};
+use super::{Login, Session, Times};
 use crate::{
     config::LoginSource,
     connect::Opened,
@@ -226,7 +227,7 @@ where
         NonZeroUsize::new(1 << 16).unwrap(),
     );
     let session = Session::new(link, console, TIMES);
-    let running = session.run(client.login, client.interrupts);
+    let running = session.run(Login::Messages(client.login), client.interrupts);
     // No session of these tests takes a day: one that hangs fails at once, on a paused clock.
     let exit = timeout(Duration::from_hours(24), running).await;
     let exit = exit.expect("the session ends");

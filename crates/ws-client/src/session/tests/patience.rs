@@ -57,7 +57,7 @@ async fn with_a_slow_reader(input: String, asking: Asking<FakeEcho>, answers: us
         reader.read_to_end(&mut all).await.unwrap();
         all.len()
     };
-    let run = session.run(LoginSource::Ask, stream::pending());
+    let run = session.run(Login::Messages(LoginSource::Ask), stream::pending());
     let (exit, (), read) = tokio::join!(run, play, read);
     assert_eq!(exit, Exit::Ok);
     read
@@ -114,7 +114,10 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
         while let Some(Ok(_)) = server.0.next().await {}
     };
     let session = Session::new(link, console, TIMES);
-    let (exit, ()) = tokio::join!(session.run(LoginSource::Ask, stream::pending()), play);
+    let (exit, ()) = tokio::join!(
+        session.run(Login::Messages(LoginSource::Ask), stream::pending()),
+        play
+    );
     assert_eq!(exit, Exit::Failure);
     assert!(
         stderr.text().contains("cannot be written"),
@@ -221,7 +224,10 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
     };
     let session = Session::new(link, console, times);
     let exit = session
-        .run(configured("admin:123456"), stream::pending())
+        .run(
+            Login::Messages(configured("admin:123456")),
+            stream::pending(),
+        )
         .await;
     assert_eq!(exit, Exit::Ok);
     assert!(

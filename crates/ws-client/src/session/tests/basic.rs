@@ -1,0 +1,399 @@
+//! Visits in which the handshake brings the login, or does not.
+
+use proto::{key::Key, username::UserName};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use super::*;
+use crate::{
+    config::Auth,
+    connect::{ConnectError, Deadline, open},
+    endpoint::Endpoint,
+    handshake::request::Request,
+    visit::Visit,
+};
+
+/// What `admin:123456` is in an `Authorization` field.
+const ADMIN: &str = "Basic YWRtaW46MTIzNDU2";
+
+/// What `bad:1` is in one.
+const BAD: &str = "Basic YmFkOjE=";
+
+const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\
+                            WWW-Authenticate: Basic realm=\"x\"\r\n\r\nwho? \x1b.";
+
+const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
+                       credentials; it says: who? \\u{1b}.\n";
+
+/// Where the connections of a visit arrive.
+struct Door(Receiver<DuplexStream>);
+
+impl Door {
+    /// Takes the next connection, and returns what its `Authorization` fields say.
+    async fn knock(&mut self) -> (DuplexStream, Vec<String>) {
+        let mut stream = self.0.recv().await.expect("a client comes");
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let request = String::from_utf8(request).unwrap();
+        let fields = request.split("\r\n").filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("authorization")
+                .then(|| value.to_owned())
+        });
+        (stream, fields.collect())
+    }
+
+    /// Lets the next client in, which presents these credentials.
+    async fn welcome(&mut self, authorization: &str) -> Server {
+        let (stream, asked) = self.knock().await;
+        assert_eq!(asked, [authorization]);
+        open_to(stream).await
+    }
+
+    /// Turns the next client away, which presents these credentials.
+    async fn refuse(&mut self, authorization: &str, answer: &str) {
+        let (mut stream, asked) = self.knock().await;
+        assert_eq!(asked, [authorization]);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    /// Whether nobody else has come.
+    fn is_quiet(&mut self) -> bool {
+        self.0.try_recv().is_err()
+    }
+}
+
+async fn open_to(mut stream: DuplexStream) -> Server {
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    Server(WebSocketStream::from_raw_socket(stream, Role::Server, None).await)
+}
+
+/// Runs a visit to its end, and a server's part in it.
+async fn visit<I, N>(auth: Auth, client: Client<I, N>, play: impl AsyncFnOnce(&mut Door)) -> Outcome
+where
+    I: AsyncRead + Unpin,
+    N: Stream<Item = ()> + Unpin,
+{
+    let (connections, arrived) = channel(8);
+    let dial = async |credentials: Option<&Credentials>| -> Result<_, ConnectError> {
+        let (ours, theirs) = tokio::io::duplex(TINY);
+        connections.try_send(theirs).unwrap();
+        let endpoint = Endpoint::parse("ws://127.0.0.1:5678").unwrap();
+        let mut request = Request::new(endpoint, Key::new(*b"the sample nonce"), None);
+        if let Some(credentials) = credentials {
+            request = request.with_credentials(credentials);
+        }
+        open(ours, &request, Deadline::after(Duration::from_secs(10))).await
+    };
+    let (stdout, stderr) = (Written::default(), Written::default());
+    let console = Streams::new(
+        client.input,
+        (stdout.clone(), Reader::Program),
+        stderr.clone(),
+        client.asking,
+        NonZeroUsize::new(1 << 16).unwrap(),
+    );
+    let visit = Visit {
+        console,
+        times: TIMES,
+        max_message_bytes: 1 << 20,
+    };
+    let mut door = Door(arrived);
+    let running = visit.run(auth, client.login, dial, client.interrupts);
+    let both = async { tokio::join!(running, play(&mut door)) };
+    let (exit, ()) = timeout(Duration::from_hours(24), both)
+        .await
+        .expect("the visit ends");
+    assert!(door.is_quiet(), "nobody comes again");
+    Outcome {
+        exit,
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+    }
+}
+
+async fn basic<I, N>(client: Client<I, N>, play: impl AsyncFnOnce(&mut Door)) -> Outcome
+where
+    I: AsyncRead + Unpin,
+    N: Stream<Item = ()> + Unpin,
+{
+    visit(Auth::Basic, client, play).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_line_of_a_script_is_its_credentials_and_what_comes_is_messages() {
+    let found = basic(script(b"\n\r\nadmin:123456\r\nhello\n\n"), async |door| {
+        let mut server = door.welcome(ADMIN).await;
+        // Not even these words are waited for, or taken for anything but a message.
+        server.say(SORRY).await;
+        server.echo(2).await;
+        assert_eq!(server.closed().await, (1000, "user exit".into()));
+    })
+    .await;
+    let messages = format!("{SORRY}\nyour submit context: hello\nyour submit context: \n");
+    assert_eq!(found, outcome(Exit::Ok, &messages, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn configured_credentials_are_presented_and_the_input_is_messages() {
+    let client = Client {
+        login: configured("admin:123456"),
+        ..script(b"bad:1\n")
+    };
+    let found = basic(client, async |door| {
+        let mut server = door.welcome(ADMIN).await;
+        server.echo(1).await;
+        server.closed().await;
+    })
+    .await;
+    assert_eq!(found, outcome(Exit::Ok, "your submit context: bad:1\n", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_has_one_try_and_no_other_line_leaves() {
+    let input = b"bad:1\nadmin:123456\nhello\n";
+    let found = basic(script(input), async |door| {
+        door.refuse(BAD, UNAUTHORIZED).await;
+    })
+    .await;
+    assert_eq!(
+        found,
+        outcome(
+            Exit::LoginRefused,
+            "",
+            &format!("{REFUSED}ws-client: 2 lines were not sent\n")
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_configured_credentials_leave_the_input_unread() {
+    let reads = Arc::new(Mutex::new(0));
+    let client = Client {
+        input: Counted(&b"a\n"[..], Arc::clone(&reads)),
+        login: configured("bad:1"),
+        asking: Asking::Nobody,
+        interrupts: stream::pending(),
+    };
+    let found = basic(client, async |door| {
+        door.refuse(BAD, UNAUTHORIZED).await;
+    })
+    .await;
+    assert_eq!(*reads.lock().unwrap(), 0);
+    assert_eq!(found, outcome(Exit::LoginRefused, "", REFUSED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_asked_again_and_comes_again() {
+    let echo = FakeEcho::default();
+    let client = Client {
+        login: configured("bad:1"),
+        asking: Asking::Person(echo.clone()),
+        ..person(b"bad:1\n\nno colon\nadmin:\nadmin:123456\nhi\nexit\n")
+    };
+    let found = basic(client, async |door| {
+        door.refuse(BAD, UNAUTHORIZED).await;
+        door.refuse(BAD, UNAUTHORIZED).await;
+        let mut server = door.welcome(ADMIN).await;
+        server.echo(1).await;
+        server.closed().await;
+    })
+    .await;
+    let prompt = "please enter your username and password: \n";
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Ok,
+            "your submit context: hi\n",
+            &format!(
+                "{REFUSED}{prompt}{REFUSED}{prompt}{prompt}\
+                 ws-client: credentials are written as username:password\n{prompt}\
+                 ws-client: the password is empty\n{prompt}\
+                 please enter your context: please enter your context: \
+                 you have enter \"exit\", goodbye\n"
+            )
+        )
+    );
+    let typings = echo.0.lock().unwrap().clone();
+    let shown = typings.iter().position(|typing| *typing == Typing::Shown);
+    assert_eq!(shown, Some(5), "only messages are seen: {typings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_with_a_name_is_asked_for_the_password_alone() {
+    let client = Client {
+        login: LoginSource::AskPassword(UserName::parse("jane").unwrap()),
+        ..person(b"\na\nexit\nexit\n")
+    };
+    let found = basic(client, async |door| {
+        door.refuse("Basic amFuZTph", UNAUTHORIZED).await;
+        let mut server = door.welcome("Basic amFuZTpleGl0").await;
+        server.closed().await;
+    })
+    .await;
+    let prompt = "password for jane: \n";
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Ok,
+            "",
+            &format!(
+                "{prompt}ws-client: the password is empty\n{prompt}{REFUSED}{prompt}\
+                 please enter your context: you have enter \"exit\", goodbye\n"
+            )
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_begins_with_no_credentials_goes_nowhere() {
+    for (line, problem) in [
+        ("hunter2", "credentials are written as username:password"),
+        (":hunter2", "a name has at least one character"),
+        ("hunter2:", "the password is empty"),
+    ] {
+        let input = format!("\n{line}\nhello\n");
+        let found = basic(script(input.as_bytes()), async |_| {}).await;
+        assert_eq!(
+            found,
+            outcome(
+                Exit::Usage,
+                "",
+                &format!(
+                    "ws-client: the input does not begin with credentials: {problem}\n\
+                     ws-client: 2 lines were not sent\n"
+                )
+            )
+        );
+    }
+    let found = basic(script(b"\xff:1\nhello\n"), async |_| {}).await;
+    assert_eq!(found.exit, Exit::Usage);
+    assert!(found.stderr.contains("line 1 of the input is not UTF-8"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_before_the_login_makes_no_connection() {
+    let goodbye = "you have enter \"exit\", goodbye\n";
+    let found = basic(script(b"exit\nhello\n"), async |_| {}).await;
+    assert_eq!(found, outcome(Exit::Ok, "", goodbye));
+    let found = basic(script(b"\n"), async |_| {}).await;
+    let ended = "ws-client: the input ended before the login succeeded\n";
+    assert_eq!(found, outcome(Exit::LoginRefused, "", ended));
+    let prompt = "please enter your username and password: \n";
+    let found = basic(person(b"exit\n"), async |_| {}).await;
+    assert_eq!(found, outcome(Exit::Ok, "", &format!("{prompt}{goodbye}")));
+    let found = basic(person(b""), async |_| {}).await;
+    assert_eq!(found, outcome(Exit::Ok, "", prompt));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_refusal_of_credentials_ends_the_visit() {
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n";
+    let said = "ws-client: the server answered HTTP/1.1 429 Too Many Requests: it has had too many \
+                requests from here; try again in 3s\n";
+    let found = basic(script(b"admin:123456\nhello\n"), async |door| {
+        door.refuse(ADMIN, busy).await;
+    })
+    .await;
+    let counted = format!("{said}ws-client: 1 line was not sent\n");
+    assert_eq!(found, outcome(Exit::HandshakeRefused, "", &counted));
+    let found = basic(person(b"admin:123456\nbad:1\n"), async |door| {
+        door.refuse(ADMIN, busy).await;
+    })
+    .await;
+    let asked = format!("please enter your username and password: \n{said}");
+    assert_eq!(found, outcome(Exit::HandshakeRefused, "", &asked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
+    let (input, _typed) = tokio::io::duplex(TINY);
+    let client = Client {
+        input,
+        login: LoginSource::Ask,
+        asking: Asking::Person(FakeEcho::default()),
+        interrupts: stream::iter([()]),
+    };
+    let found = basic(client, async |_| {}).await;
+    assert_eq!(found, outcome(Exit::Interrupted, "", ""));
+
+    let (mut interrupt, interrupts) = futures::channel::mpsc::channel(1);
+    let client = Client {
+        input: &b"hello\n"[..],
+        login: configured("admin:123456"),
+        asking: Asking::Nobody,
+        interrupts,
+    };
+    let found = basic(client, async |door| {
+        let (mut stream, asked) = door.knock().await;
+        assert_eq!(asked, [ADMIN]);
+        interrupt.send(()).await.unwrap();
+        assert!(stream.read_u8().await.is_err(), "the client goes");
+    })
+    .await;
+    assert_eq!(found, outcome(Exit::Interrupted, "", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up_at_the_deadline() {
+    let found = basic(script(b"admin:123456\nhello\n"), async |door| {
+        let (mut stream, _) = door.knock().await;
+        assert_eq!(
+            stream.read_u8().await.unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+    })
+    .await;
+    assert_eq!(
+        found,
+        outcome(
+            Exit::TimedOut,
+            "",
+            "ws-client: the server did not complete its answer within 10s\n\
+             ws-client: 1 line was not sent\n"
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
+    let client = Client {
+        login: configured("admin:123456"),
+        ..script(b"hello\n")
+    };
+    let found = visit(Auth::Message, client, async |door| {
+        let (stream, asked) = door.knock().await;
+        assert!(asked.is_empty(), "{asked:?}");
+        let mut server = open_to(stream).await;
+        server.welcome().await;
+        server.echo(1).await;
+        server.closed().await;
+    })
+    .await;
+    assert_eq!(
+        found,
+        outcome(Exit::Ok, "your submit context: hello\n", "{welcome}")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_without_credentials_is_a_refused_handshake() {
+    let found = visit(Auth::Message, script(b"admin:123456\n"), async |door| {
+        let (mut stream, asked) = door.knock().await;
+        assert!(asked.is_empty(), "{asked:?}");
+        stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();
+    })
+    .await;
+    assert_eq!(
+        found,
+        outcome(
+            Exit::HandshakeRefused,
+            "",
+            "ws-client: the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the \
+             request; ws-client --auth basic sends them; it says: who? \\u{1b}.\n"
+        )
+    );
+}
