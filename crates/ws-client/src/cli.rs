@@ -56,7 +56,9 @@ Login:
   is the login: no greeting is waited for, and all that comes is messages. A server that ignores the
   scheme may open it too, which looks no different: use it with servers that take Basic. At a
   terminal, refused credentials (status 401) are asked for again. In a pipe, the first line that is
-  not empty is the credentials; if they are refused, nothing else is sent.
+  not empty is the credentials; if they are refused, nothing else is sent. A server may greet of
+  its own accord, so the end of the input waits for --linger even if as many messages came as were
+  sent.
 
 Configuration:
   --config names a file; without it, config/client.toml is read if it exists. What the command line

@@ -60,6 +60,9 @@ pub(crate) struct Session<S, C> {
     times: Times,
     stage: Stage,
     tally: Tally,
+    /// Whether what came may include a greeting. It looks like an answer if it comes after the
+    /// first message was sent, and then as many messages as were sent do not mean as many answers.
+    may_be_greeted: bool,
     /// When something last moved: how long the server takes in nothing is counted from here.
     moved: Instant,
     /// How many bytes had moved on the link by then.
@@ -105,6 +108,7 @@ where
             times,
             stage: Stage::LoggingIn,
             tally: Tally::default(),
+            may_be_greeted: false,
             moved: Instant::now(),
             bytes: 0,
             unwritten: None,
@@ -119,6 +123,7 @@ where
     ) -> Exit {
         if let Login::Handshake = login {
             self.stage = Stage::Talking;
+            self.may_be_greeted = true;
         }
         let ending = tokio::select! {
             biased;
@@ -258,6 +263,7 @@ where
     fn is_done(&self, audience: Audience) -> bool {
         match audience {
             Audience::Person => true,
+            Audience::Script if self.may_be_greeted && self.tally.sent > 0 => false,
             Audience::Script => self.link.is_flushed() && self.tally.unanswered() == 0,
         }
     }

@@ -123,7 +123,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_is_read_and_short_to_show(values in prop::collection::vec(any::<String>(), 0..4)) {
+        fn any_value_is_read_and_short_to_show(
+            values in prop::collection::vec(any::<String>(), 0..4),
+        ) {
             let shown = Schemes::read(&values).to_string();
             prop_assert!(shown.len() < 200 && shown.is_ascii());
         }

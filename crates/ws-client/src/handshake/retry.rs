@@ -1,4 +1,5 @@
-//! When a server that refuses for now is to be tried again (`Retry-After`, RFC 9110 section 10.2.3).
+//! When a server that refuses for now is to be tried again (`Retry-After`, RFC 9110 section
+//! 10.2.3).
 
 use std::{fmt, time::Duration};
 

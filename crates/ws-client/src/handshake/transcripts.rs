@@ -218,8 +218,8 @@ checks
   right  Sec-WebSocket-Protocol: nothing
          none was asked for
 ",
-        "WRONG; the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the request; \
-         ws-client --auth basic sends them",
+        "WRONG; the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the \
+         request; ws-client --auth basic sends them",
         Exit::HandshakeRefused,
     );
 }

@@ -138,6 +138,33 @@ async fn the_first_line_of_a_script_is_its_credentials_and_what_comes_is_message
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_greeting_is_not_taken_for_the_last_answer() {
+    let found = basic(script(b"admin:123456\nhello\n"), async |door| {
+        let mut server = door.welcome(ADMIN).await;
+        let text = server.text().await;
+        server.say("hello, admin").await;
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        server.say(&text).await;
+        let answered = Instant::now();
+        server.closed().await;
+        assert_eq!(answered.elapsed(), TIMES.linger);
+    })
+    .await;
+    assert_eq!(found, outcome(Exit::Ok, "hello, admin\nhello\n", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_waited_for_if_nothing_was_sent() {
+    let began = Instant::now();
+    let found = basic(script(b"admin:123456\n"), async |door| {
+        door.welcome(ADMIN).await.closed().await;
+    })
+    .await;
+    assert_eq!(found, outcome(Exit::Ok, "", ""));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn configured_credentials_are_presented_and_the_input_is_messages() {
     let client = Client {
         login: configured("admin:123456"),
