@@ -181,18 +181,23 @@ where
     } else {
         refusal
     };
-    let body = if refusal.is_by_status() {
-        received.body()
-    } else {
-        Vec::new()
-    };
-    Err(if body.is_empty() {
-        ConnectError::Refused(refusal)
-    } else {
-        ConnectError::RefusedWithBody {
-            refusal,
-            body: excerpt(&body, MAX_BODY_BYTES),
-        }
+    let body = received.body();
+    if !refusal.is_by_status() || body.is_empty() || is_page(&received) {
+        return Err(ConnectError::Refused(refusal));
+    }
+    Err(ConnectError::RefusedWithBody {
+        refusal,
+        body: excerpt(&body, MAX_BODY_BYTES),
+    })
+}
+
+/// Whether the body is a page for browsers: its words are hard to find, and seldom say more than the
+/// status.
+fn is_page(received: &Received) -> bool {
+    let kinds = Head::parse(received.final_head()).values("Content-Type");
+    kinds.first().is_some_and(|kind| {
+        let essence = kind.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("text/html")
     })
 }
 

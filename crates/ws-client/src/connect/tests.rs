@@ -123,6 +123,23 @@ async fn a_chunked_refusal_is_shown_without_its_framing() {
 }
 
 #[tokio::test]
+async fn a_page_for_browsers_is_not_quoted() {
+    for (kind, quoted) in [
+        ("text/html", false),
+        ("Text/HTML; charset=utf-8", false),
+        ("text/plain", true),
+        ("text/htmlx", true),
+    ] {
+        let bytes = format!(
+            "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Type: {kind}\r\n\
+             Content-Length: 6\r\n\r\n<html>"
+        );
+        let (message, _) = said(opened(bytes.as_bytes(), Then::Close, LONG).await);
+        assert_eq!(message.contains("<html>"), quoted, "{kind}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_accept_value_is_refused() {
     let bytes = RIGHT.replace("s3pP", "s3pQ") + "\r\n";
     let (message, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);
