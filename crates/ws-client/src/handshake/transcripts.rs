@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::key::Key;
+use proto::{key::Key, message::Credentials};
 
 use super::{
     received::{Incomplete, Received},
@@ -222,6 +222,16 @@ checks
          request; ws-client --auth basic sends them",
         Exit::HandshakeRefused,
     );
+}
+
+#[test]
+fn credentials_in_a_request_are_not_shown() {
+    let credentials = Credentials::parse("admin:123456").unwrap();
+    let request = request().with_credentials(&credentials);
+    let received = Received::new(Vec::new(), Incomplete::Closed);
+    let text = Report::new(&request, &received).text;
+    assert!(text.contains("\n> Authorization: ***\n>\n"), "{text}");
+    assert!(!text.contains("YWRtaW46MTIzNDU2"), "{text}");
 }
 
 #[test]
