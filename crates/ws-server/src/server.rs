@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Caps},
+    admission::{Admission, Caps, Permit},
     auth::Verifier,
     config::Config,
     connection, descriptors,
@@ -125,10 +125,7 @@ async fn take_all_in(listener: &mut Listener, shared: &Arc<Shared>) -> Infallibl
 
 /// Takes a connection in, on a task of its own, so that none waits for another.
 fn take_in((stream, peer): (TcpStream, SocketAddr), shared: &Arc<Shared>) {
-    // Whom a proxy speaks for is known by the request only.
-    let is_proxy = shared.current.load().proxies.trusts(peer.ip());
-    let address = (!is_proxy).then_some(peer.ip());
-    if let Some(permit) = shared.admission.enter(address) {
+    if let Some(permit) = shared.enter(peer.ip()) {
         let connection = connection::serve(stream, peer, permit, Arc::clone(shared));
         shared.tasks.spawn(connection);
     }
@@ -166,6 +163,13 @@ impl Shared {
             tasks: TaskTracker::new(),
             changing: Mutex::new(()),
         }
+    }
+
+    /// A place for a connection from this address, if there is one.
+    pub(crate) fn enter(&self, peer: IpAddr) -> Option<Permit> {
+        // Whom a proxy speaks for is known by the request only.
+        let is_proxy = self.current.load().proxies.trusts(peer);
+        self.admission.enter((!is_proxy).then_some(peer))
     }
 
     /// See [`Control::reload`].

@@ -99,6 +99,13 @@ impl Verifier {
         self.accounts().check(identity, SystemTime::now())
     }
 
+    /// Keeps a worker busy for as long as this is held.
+    #[cfg(test)]
+    pub(crate) async fn occupy_worker(&self) -> super::hashing::Worker {
+        let place = self.pool.enter().expect("there is a place in the queue");
+        place.worker().await
+    }
+
     fn accounts(&self) -> Arc<Accounts> {
         Arc::clone(&self.current.load().accounts)
     }

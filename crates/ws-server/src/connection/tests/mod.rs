@@ -1,14 +1,19 @@
 //! One connection on a pair of pipes, from handshake to end, on a clock that the test turns.
 
+mod basic;
 mod batches;
+mod budget;
 mod end;
 mod frames;
+mod hashing;
 mod login;
+mod revocation;
 mod time;
 
 use std::{
     io,
     net::SocketAddr,
+    num::NonZeroUsize,
     pin::Pin,
     sync::{
         Arc,
@@ -19,9 +24,10 @@ use std::{
 };
 
 use proto::{
+    basic::authorization,
     close::CloseReason,
     credentials::Accounts,
-    message::{CONGRATULATION, SORRY},
+    message::{CONGRATULATION, Credentials, SORRY},
 };
 use raw_peer::{CREDENTIALS, HANDSHAKE, RawPeer, frame};
 use tokio::{
@@ -50,10 +56,13 @@ impl Server {
     }
 
     fn with(config: Config) -> Self {
-        Self(Arc::new(Shared::new(
-            config,
-            Accounts::from_toml(ADMIN).unwrap(),
-        )))
+        Self::of(config, ADMIN)
+    }
+
+    /// A server of these accounts.
+    fn of(config: Config, accounts: &str) -> Self {
+        let accounts = Accounts::from_toml(accounts).unwrap();
+        Self(Arc::new(Shared::new(config, accounts)))
     }
 
     fn connect(&self) -> RawPeer<DuplexStream> {
@@ -67,15 +76,35 @@ impl Server {
         RawPeer::new(ours).with_patience(PATIENCE)
     }
 
+    /// A connection from an address of its own.
+    fn connect_from(&self, address: [u8; 4]) -> RawPeer<DuplexStream> {
+        let (ours, theirs) = duplex(1 << 16);
+        self.serve_from(address, theirs);
+        RawPeer::new(ours).with_patience(PATIENCE)
+    }
+
     fn serve<S>(&self, io: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
-        let permit = self.0.admission.enter(Some(peer.ip())).unwrap();
+        self.serve_from([192, 0, 2, 1], io);
+    }
+
+    fn serve_from<S>(&self, address: [u8; 4], io: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = SocketAddr::from((address, 1024));
+        let permit = self.0.enter(peer.ip()).unwrap();
         self.0
             .tasks
             .spawn(serve(io, peer, permit, Arc::clone(&self.0)));
+    }
+
+    /// Has the server go on with these accounts. Returns how many sessions are ended by it.
+    fn reload(&self, accounts: &str) -> usize {
+        self.0
+            .reload(Config::default(), Accounts::from_toml(accounts).unwrap())
     }
 
     /// A connection that is logged in.
@@ -84,4 +113,16 @@ impl Server {
         peer.log_in().await;
         peer
     }
+}
+
+/// [`HANDSHAKE`] with one more field.
+fn handshake_with(field: &str) -> String {
+    HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"))
+}
+
+/// [`HANDSHAKE`] with a login in it.
+fn basic_handshake(line: &str) -> String {
+    let credentials = Credentials::parse(line).unwrap();
+    let value = authorization(&credentials);
+    handshake_with(&format!("Authorization: {}", value.expose()))
 }
