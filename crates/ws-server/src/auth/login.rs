@@ -55,8 +55,14 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(attempt, who).await;
-                login.verified(verdict, start.elapsed(), fastrand::f64());
+                let verdict = verifier.verify(attempt, who);
+                match wait(&live, start + policy.deadline, verdict).await {
+                    Waited::Done(verdict) => {
+                        login.verified(verdict, start.elapsed(), fastrand::f64());
+                    }
+                    Waited::End(reason) => break Ended::ByUs(reason),
+                    Waited::Late => {}
+                }
             }
             ServerAction::Wait(until) => {
                 if let Waited::End(reason) =

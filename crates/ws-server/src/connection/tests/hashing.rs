@@ -36,6 +36,34 @@ async fn a_hashed_password_logs_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_deadline_of_the_login_is_for_the_hashing_too() {
+    let server = server();
+    let _busy = server.0.verifier.occupy_worker().await;
+    let mut peer = waiting(&server).await;
+    let start = Instant::now();
+    assert_eq!(peer.close().await, (3008, "login timeout".to_owned()));
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_waits_to_be_hashed_does_not_hold_up_the_end() {
+    let server = server();
+    let _busy = server.0.verifier.occupy_worker().await;
+    let mut peer = waiting(&server).await;
+    // It is in the queue before the shut-down begins.
+    sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    let end = async {
+        assert_eq!(peer.close().await.0, 1001);
+        peer.send(frame::close(1001, "")).await;
+        peer.end().await;
+    };
+    tokio::join!(server.0.end_all(), end);
+    assert!(server.0.tasks.is_empty(), "it has ended");
+    assert_eq!(start.elapsed().as_secs(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_finds_the_queue_full_is_told_to_come_later() {
     let server = server();
     let busy = server.0.verifier.occupy_worker().await;
