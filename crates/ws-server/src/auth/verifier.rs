@@ -82,10 +82,12 @@ impl Verifier {
             return Verdict::Busy;
         };
         let worker = place.worker().await;
-        // Others from this address may have failed while this one waited.
+        // While this one waited, others from this address may have failed, and the accounts may have
+        // changed.
         if let Err(Spent { retry_after }) = self.failures.look(who) {
             return Verdict::BudgetSpent { retry_after };
         }
+        let accounts = self.accounts();
         let failures = Arc::clone(&self.failures);
         let verdict = worker.compute(move || {
             let identity = accounts.verify(&credentials, SystemTime::now());
