@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 
-use proto::escape::Escaped;
+use proto::{credentials::Accounts, escape::Escaped};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::spawn_blocking,
@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{Loaded, Snapshot, Source, Stamps},
+    config::{Config, Files, Loaded, Snapshot, Source},
     log::Log,
     server::Control,
 };
@@ -32,9 +32,9 @@ pub(crate) struct Follower<'a> {
     started: Snapshot,
     /// What the files said when they could be used last.
     running: Snapshot,
-    /// The file of the accounts, as the configuration names it.
+    /// The file of the accounts, as the configuration names it now, whether or not it can be used.
     credentials: PathBuf,
-    stillness: Stillness<Stamps>,
+    stillness: Stillness<Files>,
     looks: Interval,
     hangups: Signal,
 }
@@ -43,8 +43,7 @@ pub(crate) struct Follower<'a> {
 #[derive(Debug)]
 pub(crate) struct Beginning {
     snapshot: Snapshot,
-    credentials: PathBuf,
-    stamps: Stamps,
+    files: Files,
 }
 
 impl Beginning {
@@ -52,8 +51,7 @@ impl Beginning {
     pub(crate) fn of(loaded: &Loaded) -> Self {
         Self {
             snapshot: Snapshot::of(&loaded.config),
-            credentials: loaded.config.credentials.clone(),
-            stamps: loaded.stamps,
+            files: loaded.files.clone(),
         }
     }
 }
@@ -74,8 +72,8 @@ impl<'a> Follower<'a> {
             log,
             started: beginning.snapshot.clone(),
             running: beginning.snapshot,
-            credentials: beginning.credentials,
-            stillness: Stillness::new(beginning.stamps),
+            credentials: beginning.files.credentials.clone(),
+            stillness: Stillness::new(beginning.files),
             looks,
             hangups: signal(SignalKind::hangup())?,
         })
@@ -86,32 +84,31 @@ impl<'a> Follower<'a> {
         loop {
             tokio::select! {
                 _ = self.looks.tick() => {
-                    let stamps = self.look().await;
-                    if self.stillness.changed(stamps) {
+                    let files = self.look().await;
+                    if self.stillness.changed(files) {
                         self.reload("the files have changed").await;
                     }
                 }
-                _ = self.hangups.recv() => {
-                    // Whatever comes of it, it is not to be done once more at the next look.
-                    let stamps = self.look().await;
-                    self.stillness.act_on(stamps);
-                    self.reload("SIGHUP").await;
-                }
+                _ = self.hangups.recv() => self.reload("SIGHUP").await,
             }
         }
     }
 
-    async fn look(&self) -> Stamps {
+    async fn look(&self) -> Files {
         let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
-        let stamps = spawn_blocking(move || source.stamps(&credentials));
-        stamps.await.expect("to look at files does not panic")
+        let files = spawn_blocking(move || source.look(&credentials));
+        files.await.expect("to look at files does not panic")
     }
 
     async fn reload(&mut self, cause: &str) {
-        let source = Arc::clone(&self.source);
-        let loaded = spawn_blocking(move || source.load());
-        match loaded.await.expect("to read files does not panic") {
-            Ok(loaded) => self.apply(loaded, cause),
+        let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
+        let reading = spawn_blocking(move || source.reload(&credentials));
+        let (files, read) = reading.await.expect("to read files does not panic");
+        // Whatever comes of it, it is not to be done once more at the next look.
+        self.credentials.clone_from(&files.credentials);
+        self.stillness.act_on(files);
+        match read {
+            Ok((config, accounts)) => self.apply(config, accounts, cause),
             Err(problem) => {
                 // With all its causes, as at the start.
                 let error = anyhow::Error::from(problem);
@@ -124,15 +121,13 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn apply(&mut self, loaded: Loaded, cause: &str) {
-        self.stillness.act_on(loaded.stamps);
-        let next = Snapshot::of(&loaded.config);
+    fn apply(&mut self, config: Config, accounts: Accounts, cause: &str) {
+        let next = Snapshot::of(&config);
         let changed = self.running.changed_live(&next).join(", ");
         let at_start = self.started.changed_at_start(&next).join(", ");
         self.running = next;
-        self.credentials.clone_from(&loaded.config.credentials);
-        let (level, users) = (loaded.config.log_level, loaded.accounts.users().len());
-        let ended = self.control.reload(loaded.config, loaded.accounts);
+        let (level, users) = (config.log_level, accounts.users().len());
+        let ended = self.control.reload(config, accounts);
         info!(cause, users, changed, sessions_ended = ended, "reloaded");
         if !at_start.is_empty() {
             warn!(keys = at_start, "these keys hold from the next start on");
@@ -148,11 +143,11 @@ struct Stillness<T> {
     last: T,
 }
 
-impl<T: PartialEq + Copy> Stillness<T> {
+impl<T: PartialEq + Clone> Stillness<T> {
     fn new(acted_on: T) -> Self {
         Self {
+            last: acted_on.clone(),
             acted_on,
-            last: acted_on,
         }
     }
 
@@ -160,11 +155,11 @@ impl<T: PartialEq + Copy> Stillness<T> {
     /// from now on.
     fn changed(&mut self, now: T) -> bool {
         let is_still = now == self.last;
-        self.last = now;
         let changed = is_still && now != self.acted_on;
         if changed {
-            self.acted_on = now;
+            self.acted_on.clone_from(&now);
         }
+        self.last = now;
         changed
     }
 

@@ -66,8 +66,8 @@ impl Control {
     /// of those whose credentials are no longer what they logged in with. Returns how many these
     /// are.
     ///
-    /// Of the configuration, [`Config::at_start`] names what is left as it was. Limits and service
-    /// of the connections that are there stay the same.
+    /// Of the configuration, the address, the threads and the hashing stay as they were at the
+    /// start. Limits and service of the connections that are there stay the same.
     pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
         self.0.reload(config, accounts)
     }

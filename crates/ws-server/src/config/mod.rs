@@ -31,7 +31,7 @@ pub use self::{
     limits::Limits,
     source::{Loaded, Source},
 };
-pub(crate) use self::{snapshot::Snapshot, source::Stamps};
+pub(crate) use self::{snapshot::Snapshot, source::Files};
 pub use crate::auth::{BudgetPolicy, HashingPolicy};
 use crate::{
     forwarded::{ForwardedField, ForwardedFieldError, TrustedProxies},

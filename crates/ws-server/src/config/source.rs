@@ -28,15 +28,21 @@ pub struct Loaded {
     /// Who may log in.
     pub accounts: Accounts,
     /// The files as they were just before they were read.
-    pub(crate) stamps: Stamps,
+    pub(crate) files: Files,
 }
 
-/// By what a changed file is known without reading it: the two files, as far as there are any.
-pub(crate) type Stamps = [Option<Stamp>; 2];
+/// Both files, by what a change is known without reading them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Files {
+    config: Option<Stamp>,
+    /// Which file of accounts the configuration names, as far as that is known.
+    pub(crate) credentials: PathBuf,
+    accounts: Option<Stamp>,
+}
 
 /// What the system says of a file. Whoever writes to it, or puts another in its place, changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+struct Stamp {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
@@ -51,23 +57,45 @@ impl Source {
     ///
     /// One message that names the file, the line and the key, and repeats no password.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let config_stamp = Stamp::of(&self.path);
+        let (files, read) = self.reload(Path::new(""));
+        let (config, accounts) = read?;
+        Ok(Loaded {
+            config,
+            accounts,
+            files,
+        })
+    }
+
+    /// Like [`Source::load`], where this was the file of the accounts until now. What was read comes
+    /// with the files as they were just before, whether or not they can be used: what has to be
+    /// mended is one of them, even if it is a file of accounts that was never used.
+    pub(crate) fn reload(
+        &self,
+        credentials: &Path,
+    ) -> (Files, Result<(Config, Accounts), ConfigError>) {
+        let mut files = self.look(credentials);
+        let read = self.read(&mut files);
+        (files, read)
+    }
+
+    /// The files as they are now, where this is the one of the accounts.
+    pub(crate) fn look(&self, credentials: &Path) -> Files {
+        Files {
+            config: Stamp::of(&self.path),
+            credentials: credentials.to_owned(),
+            accounts: Stamp::of(credentials),
+        }
+    }
+
+    fn read(&self, files: &mut Files) -> Result<(Config, Accounts), ConfigError> {
         let mut config = Config::load(&self.path)?;
         if let Some(listen) = self.listen {
             config.listen = listen;
         }
-        let accounts_stamp = Stamp::of(&config.credentials);
+        files.credentials.clone_from(&config.credentials);
+        files.accounts = Stamp::of(&config.credentials);
         let accounts = load_accounts(&config.credentials)?;
-        Ok(Loaded {
-            config,
-            accounts,
-            stamps: [config_stamp, accounts_stamp],
-        })
-    }
-
-    /// The files as they are now, where these are the accounts.
-    pub(crate) fn stamps(&self, credentials: &Path) -> Stamps {
-        [Stamp::of(&self.path), Stamp::of(credentials)]
+        Ok((config, accounts))
     }
 }
 
@@ -85,5 +113,80 @@ impl From<&Metadata> for Stamp {
             modified: (file.mtime(), file.mtime_nsec()),
             changed: (file.ctime(), file.ctime_nsec()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::{Files, Source};
+
+    const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
+
+    /// A directory with a configuration that names a file of accounts, and where both are.
+    fn directory(credentials: &str) -> (TempDir, Source, PathBuf) {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("server.toml");
+        fs::write(&path, format!("credentials = \"{credentials}\"")).unwrap();
+        let accounts = directory.path().join(credentials);
+        let source = Source { path, listen: None };
+        (directory, source, accounts)
+    }
+
+    /// What has to be looked at after files could not be used.
+    fn unusable(source: &Source, credentials: &Path) -> Files {
+        let (files, read) = source.reload(credentials);
+        read.unwrap_err();
+        files
+    }
+
+    #[test]
+    fn what_was_read_is_what_is_seen_until_a_file_changes() {
+        let (_directory, source, accounts) = directory("users.toml");
+        fs::write(&accounts, ADMIN).unwrap();
+        let files = source.load().unwrap().files;
+        assert_eq!(files.credentials, accounts);
+        assert_eq!(source.look(&accounts), files);
+
+        // A file of the same size in its place.
+        let other = accounts.with_extension("other");
+        fs::write(&other, ADMIN.replace('6', "7")).unwrap();
+        fs::rename(&other, &accounts).unwrap();
+        let replaced = source.look(&accounts);
+        assert_ne!(replaced, files);
+        fs::write(&source.path, "credentials = \"users.toml\" # the same").unwrap();
+        assert_ne!(source.look(&accounts), replaced);
+        fs::remove_file(&accounts).unwrap();
+        assert_ne!(source.look(&accounts), replaced);
+    }
+
+    #[test]
+    fn a_file_of_accounts_that_must_be_mended_is_looked_at_though_it_was_never_used() {
+        let (directory, source, accounts) = directory("new.toml");
+        let before = directory.path().join("old.toml");
+        let files = unusable(&source, &before);
+        assert_eq!(files.credentials, accounts);
+        assert_eq!(source.look(&accounts), files, "it is said once");
+        fs::write(&accounts, "a mistake").unwrap();
+        assert_ne!(source.look(&accounts), files);
+        let files = unusable(&source, &accounts);
+        assert_eq!(source.look(&accounts), files, "it is said once");
+        fs::write(&accounts, ADMIN).unwrap();
+        assert_ne!(source.look(&accounts), files);
+        assert_eq!(source.load().unwrap().accounts.users().len(), 1);
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_names_no_other_file_of_accounts() {
+        let (_directory, source, accounts) = directory("users.toml");
+        fs::write(&accounts, ADMIN).unwrap();
+        fs::write(&source.path, "credentials = ").unwrap();
+        assert_eq!(unusable(&source, &accounts), source.look(&accounts));
     }
 }
