@@ -10,7 +10,7 @@ mod snapshot;
 mod source;
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -61,6 +61,10 @@ const MAX_THREADS: usize = 1024;
 /// The greatest number of logins that may wait: the last of them would wait for minutes.
 const MAX_WAITING_LOGINS: usize = 10_000;
 
+/// The greatest length of a file that is read: room for hundreds of thousands of accounts. Some other
+/// file that was named by mistake is not to take the memory of a server that runs.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Everything that the server runs on, but for the accounts.
 #[derive(Debug)]
 pub struct Config {
@@ -97,7 +101,7 @@ impl Config {
     ///
     /// One message that names the file, the line and the key, and says what to write.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let source = fs::read_to_string(path).map_err(|error| ConfigError::read(path, error))?;
+        let source = read_file(path)?;
         let directory = path.parent().unwrap_or(Path::new(""));
         Self::resolve(&source, directory).map_err(|problem| ConfigError::content(path, problem))
     }
@@ -170,9 +174,19 @@ impl Default for Config {
 ///
 /// One message that names the file, the line and the key, and repeats no password.
 pub fn load_accounts(path: &Path) -> Result<Accounts, ConfigError> {
-    let source = fs::read_to_string(path).map_err(|error| ConfigError::read(path, error))?;
-    let source = zeroize::Zeroizing::new(source);
+    let source = zeroize::Zeroizing::new(read_file(path)?);
     Accounts::from_toml(&source).map_err(|problem| ConfigError::content(path, problem))
+}
+
+/// Reads a file. A pipe or a device is none: there, a server that runs could wait for ever for the
+/// end of what it reads again.
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let text = fs::metadata(path).and_then(|file| match file.len() {
+        _ if !file.is_file() => Err(io::Error::other("it is not a file")),
+        ..=MAX_FILE_BYTES => fs::read_to_string(path),
+        _ => Err(io::Error::other("it has more than 64 MiB")),
+    });
+    text.map_err(|error| ConfigError::read(path, error))
 }
 
 fn login(raw: &RawLogin) -> LoginPolicy {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Config, Limits, load_accounts};
+use super::{Config, ConfigError, Limits, MAX_FILE_BYTES, load_accounts};
 
 fn resolve(source: &str) -> Result<Config, String> {
     Config::resolve(source, Path::new("config")).map_err(|error| error.to_string())
@@ -149,4 +149,25 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
     ] {
         assert_eq!(resolve(source).unwrap_err(), message);
     }
+}
+
+#[test]
+fn what_is_no_file_or_too_long_is_not_read() {
+    fn problem<T: std::fmt::Debug>(loaded: Result<T, ConfigError>) -> String {
+        format!("{:#}", anyhow::Error::from(loaded.unwrap_err()))
+    }
+
+    // It could be read to its end, as a pipe may never be.
+    let device = Path::new("/dev/null");
+    let message = "cannot read /dev/null: it is not a file";
+    assert_eq!(problem(Config::load(device)), message);
+    assert_eq!(problem(load_accounts(device)), message);
+
+    let long = tempfile::NamedTempFile::new().unwrap();
+    long.as_file().set_len(MAX_FILE_BYTES + 1).unwrap();
+    let message = format!(
+        "cannot read {}: it has more than 64 MiB",
+        long.path().display()
+    );
+    assert_eq!(problem(Config::load(long.path())), message);
 }
