@@ -178,7 +178,7 @@ impl Shared {
         self.admission.set_caps(possible(config.limits.caps));
         self.verifier.set_budget(config.budget);
         self.current.replace(Settings::new(config, accounts));
-        self.end_revoked(&changing)
+        self.end_revoked(&changing, SystemTime::now())
     }
 
     /// Ends the sessions of expired accounts when their time comes. It never ends itself.
@@ -188,20 +188,25 @@ impl Shared {
         let mut looked_at = SystemTime::now();
         loop {
             looks.tick().await;
-            let changing = self.changing();
             let now = SystemTime::now();
-            let next = self.current.load().accounts.next_expiry(looked_at);
+            self.end_expired_between(looked_at, now);
             looked_at = now;
-            if next.is_some_and(|next| next <= now) {
-                let sessions = self.end_revoked(&changing);
-                info!(sessions, "accounts have expired");
-            }
         }
     }
 
-    fn end_revoked(&self, _changing: &MutexGuard<'_, ()>) -> usize {
+    /// Ends the sessions of accounts that expired after it was last looked, and by now.
+    pub(crate) fn end_expired_between(&self, looked_at: SystemTime, now: SystemTime) {
+        let changing = self.changing();
+        let next = self.current.load().accounts.next_expiry(looked_at);
+        // A clock that was set back may have passed the end of an account for the second time.
+        if now < looked_at || next.is_some_and(|next| next <= now) {
+            let sessions = self.end_revoked(&changing, now);
+            info!(sessions, "accounts have expired");
+        }
+    }
+
+    fn end_revoked(&self, _changing: &MutexGuard<'_, ()>, now: SystemTime) -> usize {
         let accounts = &self.current.load().accounts;
-        let now = SystemTime::now();
         self.live
             .end_revoked(|identity| accounts.check(identity, now))
     }

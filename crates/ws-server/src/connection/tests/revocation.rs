@@ -1,5 +1,7 @@
 //! Logins that hold no longer, from the moment at which they were verified.
 
+use std::time::SystemTime;
+
 use super::*;
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
@@ -125,4 +127,30 @@ async fn a_login_that_waited_for_a_worker_is_checked_by_the_accounts_of_the_mome
     server.reload(CHANGED);
     drop(busy);
     assert_eq!(peer.text().await, CONGRATULATION);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sessions_of_an_account_end_when_its_time_is_over() {
+    let limited = format!("{ADMIN}\nexpires = 2100-01-01T00:00:00Z\n{JANE}");
+    let end = SystemTime::UNIX_EPOCH + seconds(4_102_444_800);
+    for (looked_at, now) in [
+        (end - seconds(1), end),
+        (end - seconds(1), end + seconds(100)),
+        // The clock was set back, and has passed the end again before anybody looked.
+        (end + seconds(100), end + seconds(1)),
+    ] {
+        let server = Server::of(Config::default(), &limited);
+        let mut peer = server.session().await;
+        let mut jane = jane(&server).await;
+        server
+            .0
+            .end_expired_between(end - seconds(2), end - seconds(1));
+        peer.send(frame::text("hello")).await;
+        assert_eq!(peer.text().await, "your submit context: hello");
+        server.0.end_expired_between(looked_at, now);
+        let expected = (3000, "login revoked: the account has expired".to_owned());
+        assert_eq!(peer.close().await, expected);
+        jane.send(frame::text("hello")).await;
+        assert_eq!(jane.text().await, "your submit context: hello");
+    }
 }
