@@ -145,11 +145,19 @@ async fn it_is_that_of_whom_a_proxy_speaks_for() {
     assert_eq!(status(&mut server.connect_from(HERE), &one).await, "429");
 
     // By the handshake.
-    let wrong =
-        basic_handshake("admin:1").replace("\r\n\r\n", "\r\nX-Forwarded-For: 198.51.100.3\r\n\r\n");
-    assert_eq!(status(&mut server.connect_from(HERE), &wrong).await, "401");
-    sleep(seconds(6)).await;
-    assert_eq!(status(&mut server.connect_from(HERE), &wrong).await, "429");
+    let basic = |line, address: &str| {
+        let field = format!("\r\nX-Forwarded-For: {address}\r\n\r\n");
+        basic_handshake(line).replace("\r\n\r\n", &field)
+    };
+    for (line, address, answer) in [
+        ("admin:1", "198.51.100.3", "401"),
+        (CREDENTIALS, "198.51.100.4", "101"),
+        (CREDENTIALS, "198.51.100.3", "429"),
+    ] {
+        sleep(seconds(6)).await;
+        let mut peer = server.connect_from(HERE);
+        assert_eq!(status(&mut peer, &basic(line, address)).await, answer);
+    }
 
     // Others are not believed.
     assert_eq!(
