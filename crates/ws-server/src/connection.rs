@@ -71,7 +71,7 @@ where
     let socket = Socket::new(io, leftovers, Arc::clone(&settings.limits), registration);
     let verifier = &shared.verifier;
     let authenticated = match identity {
-        Some(identity) => Ok(admit(socket, identity, verifier)),
+        Some(identity) => admit(socket, identity, verifier),
         None => log_in(socket, address, verifier, settings.login, wrong_try).await,
     };
     match authenticated {

@@ -12,17 +12,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Authenticated, Verifier, admit};
+use super::{Authenticated, NotAuthenticated, Verifier, admit};
 use crate::session::{Ended, Incoming, Live, Message, Socket};
-
-/// A connection whose peer did not prove who it is. It is still to be closed.
-#[derive(Debug)]
-pub(crate) struct NotAuthenticated<S> {
-    /// The connection.
-    pub(crate) socket: Socket<S>,
-    /// Why it ends.
-    pub(crate) ended: Ended,
-}
 
 /// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
 /// against the budget of its address, and is told as it happens, with its number.
@@ -79,7 +70,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::LoggedIn(identity) => {
-                return Ok(admit(socket, identity, verifier));
+                return admit(socket, identity, verifier);
             }
             ServerAction::Close(reason) => break Ended::ByUs(reason),
         }

@@ -12,11 +12,8 @@ pub use self::{
     budget::{BudgetPolicy, Spent},
     hashing::HashingPolicy,
 };
-pub(crate) use self::{
-    login::{NotAuthenticated, log_in},
-    verifier::Verifier,
-};
-use crate::session::Socket;
+pub(crate) use self::{login::log_in, verifier::Verifier};
+use crate::session::{Ended, Socket};
 
 /// A connection whose peer has proved who it is. Only [`log_in`] and [`admit`] make one, and a
 /// [`Session`](crate::session::Session) is made of nothing else.
@@ -33,23 +30,86 @@ impl<S> Authenticated<S> {
     }
 }
 
+/// A connection whose peer did not prove who it is, or no longer is that. It is still to be closed.
+#[derive(Debug)]
+pub(crate) struct NotAuthenticated<S> {
+    /// The connection.
+    pub(crate) socket: Socket<S>,
+    /// Why it ends.
+    pub(crate) ended: Ended,
+}
+
 /// Lets a peer in that has proved who it is.
 ///
 /// The accounts may have changed since. So the connection is entered as the user's first, and looked
 /// at afterwards: either this sees the new accounts, or whoever changes them sees the connection.
+#[expect(
+    clippy::result_large_err,
+    reason = "the connection is in either, and has to be moved in any case"
+)]
 pub(crate) fn admit<S>(
     mut socket: Socket<S>,
     identity: Identity,
     verifier: &Verifier,
-) -> Authenticated<S>
+) -> Result<Authenticated<S>, NotAuthenticated<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    socket.lift_login_bound();
     let live = socket.live();
     live.logged_in(identity.clone());
     if let Err(revoked) = verifier.check(&identity) {
         live.end(revoked.into());
     }
-    Authenticated { socket, identity }
+    if let Some(reason) = live.ended() {
+        let ended = Ended::ByUs(reason);
+        return Err(NotAuthenticated { socket, ended });
+    }
+    socket.lift_login_bound();
+    Ok(Authenticated { socket, identity })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::SystemTime};
+
+    use bytes::Bytes;
+    use proto::{close::CloseReason, credentials::Accounts, message::Credentials};
+    use tokio::io::duplex;
+
+    use super::{NotAuthenticated, admit};
+    use crate::{
+        config::Config,
+        server::Shared,
+        session::{Ended, Socket},
+    };
+
+    fn accounts(name: &str) -> Accounts {
+        let source = format!("[[user]]\nname = \"{name}\"\npassword = \"123456\"");
+        Accounts::from_toml(&source).unwrap()
+    }
+
+    #[test]
+    fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
+        let shared = Shared::new(Config::default(), accounts("admin"));
+        let credentials = Credentials::parse("admin:123456").unwrap();
+        let identity = accounts("admin").verify(&credentials, SystemTime::now());
+        let identity = identity.unwrap();
+        let admitted = || {
+            let registration = shared.live.register(shared.live.next_id());
+            let limits = Arc::clone(&shared.current.load().limits);
+            let socket = Socket::new(duplex(1).0, Bytes::new(), limits, registration);
+            match admit(socket, identity.clone(), &shared.verifier) {
+                Ok(_) => None,
+                Err(NotAuthenticated { ended, .. }) => Some(ended),
+            }
+        };
+        assert_eq!(admitted(), None);
+        shared.reload(Config::default(), accounts("jane"));
+        let revoked = Some(Ended::ByUs(CloseReason::UserRemoved));
+        assert_eq!(admitted(), revoked);
+        shared.reload(Config::default(), accounts("admin"));
+        shared.live.end_all(CloseReason::ShuttingDown);
+        let shutting_down = Some(Ended::ByUs(CloseReason::ShuttingDown));
+        assert_eq!(admitted(), shutting_down);
+    }
 }
