@@ -19,6 +19,8 @@ mod pipe;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod terminal;

@@ -14,9 +14,12 @@
 pub mod attacks;
 pub mod properties;
 
+mod answer;
 mod client;
 mod contender;
+mod files;
 mod load;
+mod login;
 mod peers;
 mod processors;
 mod report;
@@ -32,9 +35,15 @@ use std::{
 use tokio::{process::Child, time::timeout};
 
 pub use self::{
+    answer::Answer,
     client::{Finished, client, run, spawn, talking},
     contender::Contender,
+    files::{ACCOUNTS, CONFIGURATION, Files, account, accounts},
     load::{Load, Work},
+    login::{
+        CHALLENGE, CONGRATULATION, SORRY, Way, ask, authorization, echo, handshake_with,
+        wrong_credentials,
+    },
     peers::peer,
     processors::Processors,
     report::{Report, median, wanted_row},

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     process::{Child, ChildStderr, ChildStdout, Command},
     time::timeout,
 };
@@ -72,9 +72,14 @@ impl Server {
         directory: Option<TempDir>,
         detail: &str,
     ) -> Self {
+        command.env("RUST_LOG", detail);
+        Self::spawn_as_it_is(command, directory).await
+    }
+
+    /// Starts a server whose environment is what the command says, and waits until it listens.
+    pub async fn spawn_as_it_is(mut command: Command, directory: Option<TempDir>) -> Self {
         let mut child = command
             .current_dir(root())
-            .env("RUST_LOG", detail)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -112,10 +117,16 @@ impl Server {
     /// A connection that has said nothing yet.
     pub async fn connect(&self) -> RawPeer<TcpStream> {
         let stream = TcpStream::connect(self.address).await;
-        let stream = stream.expect("the server accepts");
-        // What is sent is to leave at once.
-        stream.set_nodelay(true).expect("it is a TCP socket");
-        RawPeer::new(stream)
+        peer_of(stream.expect("the server accepts"))
+    }
+
+    /// A connection that has said nothing yet, from this address.
+    pub async fn connect_from(&self, address: [u8; 4]) -> RawPeer<TcpStream> {
+        let socket = TcpSocket::new_v4().expect("a socket can be made");
+        let bound = socket.bind((address, 0).into());
+        bound.expect("the address is one of this machine");
+        let stream = socket.connect(self.address).await;
+        peer_of(stream.expect("the server accepts"))
     }
 
     /// Sends it a signal.
@@ -168,13 +179,22 @@ impl Server {
 
     /// Reads its log up to a line that holds this text.
     pub async fn log_line(&mut self, text: &str) -> String {
+        let mut lines = self.log_up_to(text).await;
+        lines.pop().expect("the line that was waited for is there")
+    }
+
+    /// Reads its log up to a line that holds this text, and returns all that was not read before.
+    pub async fn log_up_to(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
         loop {
             let line = timeout(PATIENCE, self.log.next_line()).await;
-            let line = line.unwrap_or_else(|_| panic!("{text:?} is logged in time"));
+            let line = line.unwrap_or_else(|_| panic!("{text:?} is not logged: {lines:#?}"));
             let line = line.expect("the log can be read");
-            let line = line.unwrap_or_else(|| panic!("{text:?} is logged before the end"));
-            if line.contains(text) {
-                return line;
+            let line = line.unwrap_or_else(|| panic!("{text:?} is not logged: {lines:#?}"));
+            let found = line.contains(text);
+            lines.push(line);
+            if found {
+                return lines;
             }
         }
     }
@@ -197,4 +217,10 @@ impl Server {
             .expect("the server ends in time");
         (end(&mut self.child).await.code(), stdout, log)
     }
+}
+
+fn peer_of(stream: TcpStream) -> RawPeer<TcpStream> {
+    // What is sent is to leave at once.
+    stream.set_nodelay(true).expect("it is a TCP socket");
+    RawPeer::new(stream)
 }

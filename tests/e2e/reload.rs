@@ -1,0 +1,450 @@
+//! The files of a running server: what it takes over from them, when, and what it says about it.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use integration_tests::{
+    ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, ask, echo, handshake_with, server_binary,
+};
+use raw_peer::frame;
+use rustix::process::Signal;
+use tokio::{process::Command, task::spawn_blocking};
+
+/// How often the server looks at its files, as its documentation has it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A ping after one to two seconds of silence: a clock that a test can wait for.
+const PINGED: &str = "[limits]\nping_interval = \"1s\"\nping_timeout = \"1h\"\n";
+
+/// The ways to change a file.
+const WRITES: [fn(&Files, &str, &str); 2] = [Files::overwrite, Files::replace];
+
+/// Asserts how a line of the log goes on after its time.
+#[track_caller]
+fn assert_says(line: &str, expected: &str) {
+    let (_time, said) = line.split_once(' ').expect("a line begins with its time");
+    assert_eq!(said.trim_start(), expected);
+}
+
+#[tokio::test]
+async fn changed_accounts_hold_however_they_are_written() {
+    for write in WRITES {
+        let files = Files::new("", &accounts(&[("jane", "1")]));
+        let mut server = files.serve().await;
+        Way::Message.is_refused(&server, "joe:2").await;
+        write(&files, ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
+        let reloaded = server.log_line("reloaded").await;
+        assert_says(
+            &reloaded,
+            "INFO reloaded cause=\"the files have changed\" users=2 changed=\"\" sessions_ended=0",
+        );
+        for way in Way::ALL {
+            echo(&mut way.log_in(&server, "joe:2").await, "hello").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_configuration_holds_however_it_is_written() {
+    for write in WRITES {
+        let files = Files::new("", &accounts(&[("jane", "1")]));
+        let mut server = files.serve().await;
+        write(&files, CONFIGURATION, "[echo]\nprefix = \"> \"\n");
+        let reloaded = server.log_line("reloaded").await;
+        assert_says(
+            &reloaded,
+            "INFO reloaded cause=\"the files have changed\" users=1 changed=\"echo.prefix\" \
+             sessions_ended=0",
+        );
+        let mut peer = Way::Message.log_in(&server, "jane:1").await;
+        peer.send(frame::text("hello")).await;
+        assert_eq!(peer.text().await, "> hello");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_has_the_files_read_at_once() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    server.signal(Signal::HUP);
+    let reloaded = server.log_line("reloaded").await;
+    assert_says(
+        &reloaded,
+        "INFO reloaded cause=\"SIGHUP\" users=1 changed=\"\" sessions_ended=0",
+    );
+    files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+    server.signal(Signal::HUP);
+    let reloaded = server.log_line("reloaded").await;
+    assert!(reloaded.contains(" users=1 "), "{reloaded}");
+    Way::Message.log_in(&server, "joe:2").await;
+}
+
+/// Whatever the signals and the looks at the files happen to see, the last file is what holds.
+#[tokio::test]
+async fn many_signals_while_the_files_change_end_with_the_last_file() {
+    const CHANGES: usize = 50;
+    let files = Files::new("", &accounts(&[("user", "0")]));
+    let mut server = files.serve().await;
+    for change in 1..=CHANGES {
+        let password = change.to_string();
+        let mut users = vec![("user", password.as_str())];
+        if change == CHANGES {
+            users.push(("last", "1"));
+        }
+        files.replace(ACCOUNTS, &accounts(&users));
+        for _ in 0..3 {
+            server.signal(Signal::HUP);
+        }
+    }
+    let lines = server.log_up_to(" users=2 ").await;
+    assert!(
+        !lines.iter().any(|line| line.contains("ERROR")),
+        "{lines:?}"
+    );
+    for _ in 0..2 {
+        for way in Way::ALL {
+            way.log_in(&server, "last:1").await;
+            way.log_in(&server, &format!("user:{CHANGES}")).await;
+            way.is_refused(&server, &format!("user:{}", CHANGES - 1))
+                .await;
+        }
+        // Once more, after all that was under way.
+        server.signal(Signal::HUP);
+        server.log_line("reloaded").await;
+    }
+}
+
+/// A change that cannot be used changes nothing, is spoken of once, and the next one is taken.
+async fn is_not_taken(change: impl FnOnce(&Files), message: impl FnOnce(&Files) -> String) {
+    let good = accounts(&[("jane", "1")]);
+    let files = Files::new(PINGED, &good);
+    let mut server = files.serve().await;
+    let mut session = Way::Message.log_in(&server, "jane:1").await;
+    change(&files);
+    let mut lines = server.log_up_to("ERROR").await;
+    let error = lines.last().expect("it is there");
+    let message = message(&files);
+    assert_says(
+        error,
+        &format!("ERROR nothing was reloaded: {message} cause=\"the files have changed\""),
+    );
+    // Several looks go by at the file that stays as it is.
+    let mut clock = Way::Message.log_in(&server, "jane:1").await;
+    assert_eq!(clock.frame().await.first, 0x89, "a ping");
+    echo(&mut session, "still here").await;
+    for way in Way::ALL {
+        way.log_in(&server, "jane:1").await;
+    }
+    files.replace(ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
+    files.replace(CONFIGURATION, PINGED);
+    lines.extend(server.log_up_to(" users=2 ").await);
+    let about_files = lines.iter().filter(|line| line.contains("reloaded"));
+    assert_eq!(about_files.count(), 2, "{lines:#?}");
+    Way::Message.log_in(&server, "joe:2").await;
+    echo(&mut session, "still here").await;
+}
+
+#[tokio::test]
+async fn broken_accounts_are_not_taken() {
+    is_not_taken(
+        |files| files.replace(ACCOUNTS, "[[user]]\nname = \"joe\"\npasword = \"2\"\n"),
+        |files| {
+            let path = files.path(ACCOUNTS);
+            let path = path.display();
+            format!(
+                "{path}: line 3: `user.pasword`: unknown key `pasword`; did you mean `password`?"
+            )
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn half_written_accounts_are_not_taken() {
+    is_not_taken(
+        |files| files.overwrite(ACCOUNTS, "[[user]]\nname = \"joe\"\npassw"),
+        |files| {
+            let path = files.path(ACCOUNTS);
+            let path = path.display();
+            format!("{path}: line 3: key with no value, expected `=`")
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn accounts_without_users_are_not_taken() {
+    is_not_taken(
+        |files| files.overwrite(ACCOUNTS, ""),
+        |files| {
+            let path = files.path(ACCOUNTS);
+            let path = path.display();
+            format!(
+                "{path}: there is no user: write [[user]] with a name and a password_hash for \
+                 each account"
+            )
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn missing_accounts_are_not_taken() {
+    is_not_taken(
+        |files| files.remove(ACCOUNTS),
+        |files| {
+            let path = files.path(ACCOUNTS);
+            let path = path.display();
+            format!("cannot read {path}: No such file or directory (os error 2)")
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_broken_configuration_is_not_taken() {
+    is_not_taken(
+        |files| {
+            // Not even the good accounts beside it.
+            files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+            files.replace(CONFIGURATION, "[echo]\nprefx = \"> \"\n");
+        },
+        |files| {
+            let path = files.path(CONFIGURATION);
+            let path = path.display();
+            format!("{path}: line 2: `echo.prefx`: unknown key `prefx`; did you mean `prefix`?")
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_configuration_is_not_taken() {
+    is_not_taken(
+        |files| files.remove(CONFIGURATION),
+        |files| {
+            let path = files.path(CONFIGURATION);
+            let path = path.display();
+            format!("cannot read {path}: No such file or directory (os error 2)")
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_names_the_mistake_each_time() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    files.overwrite(ACCOUNTS, "");
+    for _ in 0..2 {
+        server.signal(Signal::HUP);
+        server.log_line("cause=\"SIGHUP\"").await;
+    }
+    Way::Message.log_in(&server, "jane:1").await;
+}
+
+/// A file that somebody is writing is left alone until it stands still, however broken it is in
+/// the meantime.
+#[tokio::test]
+async fn a_file_that_is_being_written_is_left_alone() {
+    let good = accounts(&[("joe", "2")]);
+    let mut server;
+    loop {
+        let files = Files::new("", &accounts(&[("jane", "1")]));
+        server = files.serve().await;
+        let (path, whole) = (files.path(ACCOUNTS), good.clone());
+        let longest_rest = spawn_blocking(move || write_slowly(&path, &whole));
+        if longest_rest.await.unwrap() < LOOK_INTERVAL {
+            let lines = server.log_up_to("reloaded").await;
+            assert!(
+                lines.iter().all(|line| !line.contains("ERROR")),
+                "{lines:#?}"
+            );
+            break;
+        }
+        // This machine was too busy for the file to be written all the time.
+    }
+    Way::Message.log_in(&server, "joe:2").await;
+    Way::Message.is_refused(&server, "jane:1").await;
+}
+
+/// Writes ever other beginnings of a file for several looks, then all of it. Returns how long the
+/// file was left alone in between, at most.
+fn write_slowly(path: &Path, whole: &str) -> Duration {
+    let start = Instant::now();
+    let (mut last, mut longest_rest) = (start, Duration::ZERO);
+    for len in (1..whole.len() / 2).cycle() {
+        fs::write(path, &whole[..len]).unwrap();
+        let now = Instant::now();
+        longest_rest = longest_rest.max(now - last);
+        last = now;
+        if now - start > LOOK_INTERVAL * 5 {
+            break;
+        }
+        thread::yield_now();
+    }
+    fs::write(path, whole).unwrap();
+    longest_rest.max(last.elapsed())
+}
+
+#[tokio::test]
+async fn another_file_of_accounts_is_followed_from_then_on() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    files.replace("others.toml", &accounts(&[("joe", "2")]));
+    files.replace(CONFIGURATION, "credentials = \"others.toml\"\n");
+    let reloaded = server.log_line("reloaded").await;
+    assert!(reloaded.contains(" changed=\"credentials\" "), "{reloaded}");
+    Way::Message.log_in(&server, "joe:2").await;
+    Way::Message.is_refused(&server, "jane:1").await;
+    files.replace("others.toml", &accounts(&[("joe", "3")]));
+    server.log_line("reloaded").await;
+    Way::Message.log_in(&server, "joe:3").await;
+}
+
+#[tokio::test]
+async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    let from_elsewhere = handshake_with(&["Origin: https://chat.example"]);
+    let refused = ask(server.connect().await, &from_elsewhere).await;
+    assert_eq!(refused.status_line, "HTTP/1.1 403 Forbidden");
+    let mut old = Way::Message.log_in(&server, "jane:1").await;
+    files.replace(
+        CONFIGURATION,
+        "allowed_origins = [\"https://chat.example\"]\n\
+         [login]\nmax_attempts = 1\n\
+         [limits]\nmax_message_bytes = \"1KiB\"\n\
+         [echo]\nprefix = \"> \"\n",
+    );
+    let reloaded = server.log_line("reloaded").await;
+    let changed = " changed=\"allowed_origins, echo.prefix, limits.max_message_bytes, \
+                   login.max_attempts\" ";
+    assert!(reloaded.contains(changed), "{reloaded}");
+
+    let long = "x".repeat(1025);
+    echo(&mut old, &long).await;
+
+    let mut new = server.connect().await;
+    new.send(&from_elsewhere).await;
+    let head = new.head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    new.send(frame::text("jane:1")).await;
+    new.text().await;
+    new.send(frame::text("hello")).await;
+    assert_eq!(new.text().await, "> hello");
+    new.send(frame::text(&long)).await;
+    assert_eq!(new.close().await, (1009, "message too big".to_owned()));
+
+    let mut wrong = server.connect().await;
+    wrong.upgrade().await;
+    wrong.send(frame::text("jane:2")).await;
+    assert_eq!(
+        wrong.close().await,
+        (3000, "too many wrong logins".to_owned())
+    );
+    echo(&mut old, "still here").await;
+}
+
+#[tokio::test]
+async fn the_log_becomes_as_detailed_as_the_file_says() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut command = files.command();
+    command.env_remove("RUST_LOG");
+    let mut server = Server::spawn_as_it_is(command, None).await;
+    files.replace(CONFIGURATION, "log_level = \"debug\"\n");
+    let lines = server.log_up_to("reloaded").await;
+    assert!(
+        !lines.iter().any(|line| line.contains("DEBUG")),
+        "{lines:?}"
+    );
+    let detail = loop {
+        // The level changes a moment after that line.
+        ask(
+            server.connect().await,
+            "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        )
+        .await;
+        files.replace(CONFIGURATION, "log_level = \"debug\"\n# touched\n");
+        server.signal(Signal::HUP);
+        let lines = server.log_up_to("reloaded").await;
+        if let Some(line) = lines.into_iter().find(|line| line.contains("DEBUG")) {
+            break line;
+        }
+    };
+    assert!(detail.contains("handshake refused"), "{detail}");
+    files.replace(CONFIGURATION, "log_level = \"error\"\n");
+    server.log_line(" changed=\"log_level\" ").await;
+    files.replace(
+        CONFIGURATION,
+        "log_level = \"error\"\nlisten = \"nowhere\"\n",
+    );
+    server.log_line("ERROR").await;
+    Way::Message.log_in(&server, "jane:1").await;
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.finish().await;
+    assert_eq!(log, "");
+}
+
+/// Whoever set the variable wants what it says.
+#[tokio::test]
+async fn the_log_stays_as_detailed_as_the_variable_says() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    files.replace(CONFIGURATION, "log_level = \"error\"\n");
+    server.log_line("reloaded").await;
+    server.signal(Signal::HUP);
+    server.log_line("reloaded").await;
+    Way::Message.log_in(&server, "jane:1").await;
+    server.log_line("session opened").await;
+}
+
+#[tokio::test]
+async fn what_cannot_change_while_it_runs_is_named() {
+    let files = Files::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
+    let mut command = Command::new(server_binary());
+    command.arg("--config").arg(files.path(CONFIGURATION));
+    let mut server = Server::spawn(command, None).await;
+    let mut old = Way::Message.log_in(&server, "jane:1").await;
+    files.replace(
+        CONFIGURATION,
+        "listen = \"127.0.0.2:0\"\nworker_threads = 3\n\
+         [login]\nhash_workers = 3\nmax_waiting_logins = 3\nmax_attempts = 3\n",
+    );
+    let reloaded = server.log_line("reloaded").await;
+    assert!(
+        reloaded.contains(" changed=\"login.max_attempts\" "),
+        "{reloaded}"
+    );
+    let warning = server.log_line("WARN").await;
+    assert_says(
+        &warning,
+        "WARN these keys hold from the next start on keys=\"listen, login.hash_workers, \
+         login.max_waiting_logins, worker_threads\"",
+    );
+    echo(&mut old, "still here").await;
+    Way::Message.log_in(&server, "jane:1").await;
+    // As it was at the start, there is nothing to be said.
+    files.replace(CONFIGURATION, "listen = \"127.0.0.1:0\"\n");
+    server.log_line("reloaded").await;
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.finish().await;
+    assert!(!log.contains("next start"), "{log}");
+}
+
+/// The address on the command line goes before the one in the file, at each reload as well.
+#[tokio::test]
+async fn an_address_of_the_command_line_is_no_change() {
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    files.replace(CONFIGURATION, "listen = \"127.0.0.1:1\"\n");
+    let reloaded = server.log_line("reloaded").await;
+    assert!(reloaded.contains(" changed=\"\" "), "{reloaded}");
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.finish().await;
+    assert!(!log.contains("next start"), "{log}");
+}

@@ -1,0 +1,83 @@
+//! The files that a server is started with, and that a test changes while it runs.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::Server;
+
+/// The name of the configuration.
+pub const CONFIGURATION: &str = "server.toml";
+
+/// The name of the accounts, where the configuration names no other.
+pub const ACCOUNTS: &str = "credentials.toml";
+
+/// A directory with a configuration and accounts in it. It is gone when this is dropped.
+#[derive(Debug)]
+pub struct Files {
+    directory: TempDir,
+}
+
+impl Files {
+    /// This configuration, and these accounts.
+    pub fn new(configuration: &str, accounts: &str) -> Self {
+        let directory = TempDir::new().expect("a directory can be made");
+        let files = Self { directory };
+        files.overwrite(CONFIGURATION, configuration);
+        files.overwrite(ACCOUNTS, accounts);
+        files
+    }
+
+    /// Where a file is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file where it is. For a moment, it is there in part.
+    pub fn overwrite(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).expect("it can be written");
+    }
+
+    /// Puts another file in the place of one. There is no moment without a whole one.
+    pub fn replace(&self, name: &str, content: &str) {
+        let beside = self.path(&format!("{name}.new"));
+        fs::write(&beside, content).expect("it can be written");
+        fs::rename(beside, self.path(name)).expect("it can be renamed");
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).expect("it can be removed");
+    }
+
+    /// The command that starts a server with these files, on a free port.
+    pub fn command(&self) -> Command {
+        Server::command(&self.path(CONFIGURATION))
+    }
+
+    /// A server with these files, which has told all that it tells at its start.
+    pub async fn serve(&self) -> Server {
+        self.serve_with_log("info").await
+    }
+
+    /// The same, and its log is as detailed as this.
+    pub async fn serve_with_log(&self, detail: &str) -> Server {
+        let mut server = Server::spawn_with_log(self.command(), None, detail).await;
+        server.log_line("read ").await;
+        server
+    }
+}
+
+/// A credentials file of these users and their passwords.
+pub fn accounts(users: &[(&str, &str)]) -> String {
+    users
+        .iter()
+        .map(|(name, password)| account(name, &format!("password = \"{password}\"")))
+        .collect()
+}
+
+/// An entry of a credentials file, with these lines besides the name.
+pub fn account(name: &str, lines: &str) -> String {
+    format!("[[user]]\nname = \"{name}\"\n{lines}\n")
+}
