@@ -21,6 +21,8 @@ mod readme;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod terminal;

@@ -1,0 +1,308 @@
+//! Logins that are taken back while they are used.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use integration_tests::{
+    ACCOUNTS, Files, PATIENCE, Server, Way, account, accounts, client, echo, end, spawn,
+};
+use raw_peer::{RawPeer, frame};
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How long a login that was taken back may last at most.
+const AT_MOST: Duration = Duration::from_secs(1);
+
+const REMOVED: &str = "login revoked: the user was removed";
+const CHANGED: &str = "login revoked: the password was changed";
+const EXPIRED: &str = "login revoked: the account has expired";
+
+/// The accounts that each test begins with.
+const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
+
+/// Has the server take its files over. Returns how many sessions it says to end, and when that was.
+async fn reload(server: &mut Server) -> (usize, Instant) {
+    server.signal(Signal::HUP);
+    let line = server.log_line("reloaded").await;
+    let reloaded_at = Instant::now();
+    let (_, ended) = line
+        .rsplit_once("sessions_ended=")
+        .expect("it says how many");
+    (ended.parse().expect("it is a number"), reloaded_at)
+}
+
+/// Asserts that a session ends for this reason, and within the time that it may last.
+async fn is_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: &str) {
+    assert_eq!(peer.close().await, (3000, reason.to_owned()));
+    assert!(since.elapsed() <= AT_MOST, "{:?}", since.elapsed());
+    peer.send(frame::close(3000, "")).await;
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn exactly_the_sessions_of_a_removed_user_end() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut janes = Vec::new();
+    let mut joes = Vec::new();
+    for way in Way::ALL {
+        janes.push(way.log_in(&server, "jane:1").await);
+        joes.push(way.log_in(&server, "joe:2").await);
+    }
+    let mut nobody = server.connect().await;
+    nobody.upgrade().await;
+    files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+    let (ended, since) = reload(&mut server).await;
+    assert_eq!(ended, 2);
+    for jane in &mut janes {
+        is_revoked(jane, since, REMOVED).await;
+    }
+    for joe in &mut joes {
+        echo(joe, "still here").await;
+    }
+    // Whoever was about to log in still may, and jane no longer.
+    nobody.send(frame::text("jane:1")).await;
+    assert!(nobody.text().await.starts_with("sorry, "));
+    nobody.send(frame::text("joe:2")).await;
+    assert!(nobody.text().await.starts_with("congratulation, "));
+    for way in Way::ALL {
+        way.is_refused(&server, "jane:1").await;
+    }
+}
+
+#[tokio::test]
+async fn exactly_the_sessions_of_a_changed_password_end() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut old = Vec::new();
+    for way in Way::ALL {
+        old.push(way.log_in(&server, "jane:1").await);
+    }
+    let mut joe = Way::Message.log_in(&server, "joe:2").await;
+    files.replace(ACCOUNTS, &accounts(&[("joe", "2"), ("jane", "3")]));
+    let (ended, since) = reload(&mut server).await;
+    assert_eq!(ended, 2);
+    for jane in &mut old {
+        is_revoked(jane, since, CHANGED).await;
+    }
+    echo(&mut joe, "still here").await;
+    for way in Way::ALL {
+        way.is_refused(&server, "jane:1").await;
+        echo(&mut way.log_in(&server, "jane:3").await, "back again").await;
+    }
+}
+
+/// Nobody sends a signal: whoever saves the file has done all that is needed.
+#[tokio::test]
+async fn a_changed_file_is_enough() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut jane = Way::Message.log_in(&server, "jane:1").await;
+    files.overwrite(ACCOUNTS, &accounts(&[("joe", "2")]));
+    let line = server.log_line("reloaded").await;
+    assert!(line.ends_with(" sessions_ended=1"), "{line}");
+    is_revoked(&mut jane, Instant::now(), REMOVED).await;
+    let ended = server.log_line("session ended").await;
+    let cause = format!(" user=jane cause={REMOVED} code=3000 ");
+    assert!(ended.contains(&cause), "{ended}");
+}
+
+#[tokio::test]
+async fn exactly_the_sessions_of_an_expired_account_end() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut janes = Vec::new();
+    for way in Way::ALL {
+        janes.push(way.log_in(&server, "jane:1").await);
+    }
+    let mut joe = Way::Message.log_in(&server, "joe:2").await;
+    // The file says whole seconds.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let expires = UNIX_EPOCH + Duration::from_secs(now.as_secs() + 3);
+    let moment = humantime::format_rfc3339_seconds(expires);
+    let limited = format!("password = \"1\"\nexpires = {moment}");
+    files.replace(
+        ACCOUNTS,
+        &format!("{}{}", account("jane", &limited), accounts(&[("joe", "2")])),
+    );
+    // As long as there is time left, it is the same login.
+    assert_eq!(reload(&mut server).await.0, 0);
+    for jane in &mut janes {
+        echo(jane, "still here").await;
+    }
+    janes.push(Way::Message.log_in(&server, "jane:1").await);
+    for jane in &mut janes {
+        assert_eq!(jane.close().await, (3000, EXPIRED.to_owned()));
+        let late = SystemTime::now().duration_since(expires);
+        let late = late.expect("no session ends before its time");
+        assert!(late <= AT_MOST, "{late:?}");
+    }
+    let line = server.log_line("accounts have expired").await;
+    assert!(line.ends_with(" sessions=3"), "{line}");
+    echo(&mut joe, "still here").await;
+    for way in Way::ALL {
+        way.is_refused(&server, "jane:1").await;
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_that_has_passed_already_ends_sessions_at_once() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut jane = Way::Message.log_in(&server, "jane:1").await;
+    let over = account("jane", "password = \"1\"\nexpires = 2020-01-01T00:00:00Z");
+    files.replace(ACCOUNTS, &format!("{over}{}", accounts(&[("joe", "2")])));
+    let (ended, since) = reload(&mut server).await;
+    assert_eq!(ended, 1);
+    is_revoked(&mut jane, since, EXPIRED).await;
+}
+
+/// Whoever sends all the time, and reads all the answers, ends like everybody else.
+#[tokio::test]
+async fn a_session_that_streams_ends() {
+    for way in Way::ALL {
+        let files = Files::new("", &accounts(JANE_AND_JOE));
+        let server = files.serve().await;
+        let jane = way.log_in(&server, "jane:1").await.into_inner();
+        let mut joe = way.log_in(&server, "joe:2").await;
+        let (reader, mut writer) = jane.into_split();
+        let stream = tokio::spawn(async move {
+            let messages = frame::text("again and again").repeat(100);
+            while writer.write_all(&messages).await.is_ok() {}
+        });
+        let mut reader = RawPeer::new(tokio::io::join(reader, tokio::io::sink()));
+        let echo_of_it = "your submit context: again and again";
+        assert_eq!(reader.text().await, echo_of_it);
+        files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+        let since = Instant::now();
+        server.signal(Signal::HUP);
+        let close = loop {
+            let frame = reader.frame().await;
+            if frame.first == 0x88 {
+                break frame.close();
+            }
+            // Whole answers up to the last.
+            assert_eq!(String::from_utf8_lossy(&frame.payload), echo_of_it);
+        };
+        assert_eq!(close, (3000, REMOVED.to_owned()));
+        assert!(since.elapsed() <= AT_MOST, "{:?}", since.elapsed());
+        stream.abort();
+        echo(&mut joe, "still here").await;
+    }
+}
+
+/// Whoever sends and never reads holds up its own session, and not its end. It finds out when it
+/// does read.
+#[tokio::test]
+async fn a_session_that_does_not_read_ends() {
+    for way in Way::ALL {
+        let files = Files::new("", &accounts(JANE_AND_JOE));
+        let mut server = files.serve().await;
+        let mut jane = way.log_in(&server, "jane:1").await;
+        let mut joe = way.log_in(&server, "joe:2").await;
+        // Until nothing more fits anywhere in between.
+        let message = frame::text(&"x".repeat(1 << 20));
+        while timeout(AT_MOST, jane.send(&message)).await.is_ok() {}
+        files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+        let (ended, since) = reload(&mut server).await;
+        assert_eq!(ended, 1);
+        let line = server.log_line("session ended").await;
+        assert!(since.elapsed() <= AT_MOST, "{:?}", since.elapsed());
+        let cause = format!(" user=jane cause={REMOVED} code=3000 ");
+        assert!(line.contains(&cause), "{line}");
+        echo(&mut joe, "still here").await;
+        assert_eq!(jane.close().await, (3000, REMOVED.to_owned()));
+    }
+}
+
+/// A name that comes back is another login than the one that was taken back, and no later reload
+/// mixes them up.
+#[tokio::test]
+async fn a_user_who_is_added_again_stays() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut before = Way::Message.log_in(&server, "jane:1").await;
+    files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+    let (ended, since) = reload(&mut server).await;
+    assert_eq!(ended, 1);
+    is_revoked(&mut before, since, REMOVED).await;
+    files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
+    assert_eq!(reload(&mut server).await.0, 0);
+    let mut after = Vec::new();
+    for way in Way::ALL {
+        after.push(way.log_in(&server, "jane:1").await);
+    }
+    // In another order, and with another user and another password beside.
+    let users = [("joe", "3"), ("jim", "4"), ("jane", "1")];
+    files.replace(ACCOUNTS, &accounts(&users));
+    assert_eq!(reload(&mut server).await.0, 0);
+    for jane in &mut after {
+        echo(jane, "still here").await;
+    }
+}
+
+/// An account that was away and is the same again when the file is read was never away.
+#[tokio::test]
+async fn a_file_that_says_the_same_ends_nobody() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let mut server = files.serve().await;
+    let mut jane = Way::Basic.log_in(&server, "jane:1").await;
+    files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+    files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
+    assert_eq!(reload(&mut server).await.0, 0);
+    // What cannot be used does not end anybody either.
+    files.replace(ACCOUNTS, "");
+    server.signal(Signal::HUP);
+    server.log_line("ERROR").await;
+    echo(&mut jane, "still here").await;
+}
+
+/// A session that is told to end does so once, for the first reason.
+#[tokio::test]
+async fn two_reloads_at_once_end_a_session_once() {
+    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let server = files.serve().await;
+    let mut jane = Way::Message.log_in(&server, "jane:1").await;
+    files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
+    for _ in 0..10 {
+        server.signal(Signal::HUP);
+    }
+    assert_eq!(jane.close().await, (3000, REMOVED.to_owned()));
+    jane.send(frame::close(3000, "")).await;
+    jane.end().await;
+    server.signal(Signal::TERM);
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("session ended").count(), 1, "{log}");
+    assert_eq!(log.matches("sessions_ended=1").count(), 1, "{log}");
+}
+
+/// Whoever talks learns why, in words, and a script by the exit code.
+#[tokio::test]
+async fn the_client_tells_why() {
+    for auth in ["message", "basic"] {
+        let files = Files::new("", &accounts(JANE_AND_JOE));
+        let mut server = files.serve().await;
+        let mut child = spawn(client([server.url().as_str(), "--auth", auth]));
+        let mut stdin = child.stdin.take().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        stdin.write_all(b"jane:1\n").await.unwrap();
+        server.log_line("session opened").await;
+        files.replace(ACCOUNTS, &accounts(&[("jane", "2")]));
+        assert_eq!(reload(&mut server).await.0, 1);
+        let mut said = String::new();
+        let read = timeout(PATIENCE, stderr.read_to_string(&mut said)).await;
+        read.unwrap().unwrap();
+        assert_eq!(end(&mut child).await.code(), Some(8), "{auth}: {said}");
+        let last = said.lines().last().unwrap();
+        let expected = format!(
+            "ws-client: the server closed the connection: 3000, not authorized, or no longer, saying \
+             \"{CHANGED}\""
+        );
+        assert_eq!(last, expected, "{auth}");
+        drop(stdin);
+    }
+}
