@@ -5,6 +5,10 @@
 //! beside all others.
 
 #[cfg(test)]
+mod basic;
+#[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod descriptors;

@@ -1,0 +1,280 @@
+//! Logging in with the handshake, by the Basic scheme of HTTP.
+
+use std::fs;
+
+use integration_tests::{
+    Answer, CHALLENGE, CONGRATULATION, Files, SORRY, Server, Terminal, Way, account, accounts, ask,
+    authorization, client, client_binary, echo, handshake_with, run, server_binary,
+    wrong_credentials,
+};
+use raw_peer::{HANDSHAKE, frame};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// The credentials of the shipped account.
+const RIGHT: &str = "admin:123456";
+
+/// What the client says of wrong ones.
+const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
+                       credentials; it says: the username or password is wrong";
+
+/// The dialogue at a terminal begins with this.
+const CREDENTIALS_PROMPT: &str = "please enter your username and password: ";
+
+#[tokio::test]
+async fn the_101_is_the_login_and_no_greeting_follows() {
+    let mut server = Server::start().await;
+    let mut peer = server.connect().await;
+    // What follows the request at once is a message already.
+    let request = handshake_with(&[&authorization(RIGHT)]).into_bytes();
+    peer.send([request, frame::text("hello")].concat()).await;
+    let answer = Answer::parse(&peer.head().await);
+    assert_eq!(answer.status_line, "HTTP/1.1 101 Switching Protocols");
+    let fields: Vec<_> = answer
+        .fields
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("connection", "Upgrade"),
+            ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+            ("upgrade", "websocket"),
+        ]
+    );
+    assert_eq!(peer.text().await, "your submit context: hello");
+    let opened = server.log_line("session opened").await;
+    assert!(opened.ends_with(" user=admin"), "{opened}");
+    // What looks like credentials is a message like any other.
+    echo(&mut peer, RIGHT).await;
+    peer.send(frame::close(1000, "")).await;
+    assert_eq!(peer.close().await, (1000, String::new()));
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn the_scheme_is_read_in_any_case_and_the_password_may_hold_colons() {
+    let files = Files::new("", &accounts(&[("jané", "pä:ss: ")]));
+    let server = files.serve().await;
+    let basic = authorization("jané:pä:ss: ");
+    for field in [
+        basic.replace("Basic", "basic"),
+        basic.replace("Basic", "BASIC"),
+        basic.replace("Basic ", "Basic    "),
+        basic.replace("Authorization", "authorization"),
+    ] {
+        let mut peer = server.connect().await;
+        peer.send(handshake_with(&[&field])).await;
+        let head = peer.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{field}: {head}");
+        echo(&mut peer, "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
+    let mut server = Server::start().await;
+    let right = authorization(RIGHT);
+    let wrong = authorization("admin:1");
+    let tries = [
+        &[wrong.as_str()][..],
+        &[&authorization("nobody:123456")],
+        // Not even twice the same, and not the right one beside another.
+        &[&right, &right],
+        &[&right, &wrong],
+        &[&wrong, &right],
+        &["Authorization: Bearer YWRtaW46MTIzNDU2"],
+        &["Authorization: Digest username=\"admin\""],
+        &["Authorization: YWRtaW46MTIzNDU2"],
+        &["Authorization: Basic"],
+        &["Authorization: Basic admin:123456"],
+        &["Authorization:"],
+        &[&authorization("admin")],
+        &[&authorization("admin:")],
+        &[&authorization(":123456")],
+        &[&authorization(" admin:123456")],
+        &[&authorization("admin:123456\n")],
+    ];
+    for (index, fields) in tries.iter().enumerate() {
+        let answer = ask(server.connect().await, &handshake_with(fields)).await;
+        assert_eq!(answer, wrong_credentials(), "{fields:?}");
+        let line = server.log_line("login failed").await;
+        let connection = index + 1;
+        let expected =
+            format!("event=login_failed peer=127.0.0.1 connection={connection} number=1");
+        assert!(line.ends_with(&expected), "{line}");
+    }
+    Way::Basic.log_in(&server, RIGHT).await;
+}
+
+#[tokio::test]
+async fn without_credentials_the_first_message_logs_in() {
+    let server = Server::start().await;
+    let mut peer = Way::Message.log_in(&server, RIGHT).await;
+    echo(&mut peer, "hello").await;
+}
+
+#[tokio::test]
+async fn where_credentials_are_required_there_is_no_handshake_without_them() {
+    let server = Server::with("[login]\nbasic = \"required\"").await;
+    let answer = ask(server.connect().await, HANDSHAKE).await;
+    let expected = Answer::refusal(
+        "401 Unauthorized",
+        "a username and a password are wanted here",
+        &[CHALLENGE],
+    );
+    assert_eq!(answer, expected);
+    Way::Basic.is_refused(&server, "admin:1").await;
+    echo(&mut Way::Basic.log_in(&server, RIGHT).await, "hello").await;
+    let finished = run(client([server.url()]), format!("{RIGHT}\nhello\n")).await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+    let hint = "ws-client --auth basic sends them";
+    assert!(finished.stderr.contains(hint), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn where_credentials_are_off_they_are_not_looked_at() {
+    let server = Server::with("[login]\nbasic = \"off\"").await;
+    for fields in [
+        &[authorization(RIGHT)][..],
+        &[authorization("admin:1")],
+        &[
+            "Authorization: Bearer x".to_owned(),
+            "Authorization: ?".to_owned(),
+        ],
+    ] {
+        let fields: Vec<_> = fields.iter().map(String::as_str).collect();
+        let mut peer = server.connect().await;
+        peer.send(handshake_with(&fields)).await;
+        let head = peer.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        peer.send(frame::text("hello")).await;
+        assert_eq!(peer.text().await, SORRY);
+        peer.send(frame::text(RIGHT)).await;
+        assert_eq!(peer.text().await, CONGRATULATION);
+        echo(&mut peer, "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn what_hash_password_prints_logs_in_both_ways() {
+    let mut command = Command::new(server_binary());
+    command.arg("hash-password");
+    let hashed = run(command, "pass:word\n").await;
+    assert_eq!(hashed.code, Some(0), "{hashed:?}");
+    let files = Files::new("", &account("jane", hashed.stdout()));
+    let server = files.serve().await;
+    for way in Way::ALL {
+        echo(&mut way.log_in(&server, "jane:pass:word").await, "hello").await;
+        for wrong in ["jane:pass", "jane:pass:word ", "joe:pass:word"] {
+            way.is_refused(&server, wrong).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_account_is_as_wrong_as_any() {
+    let line = "password = \"1\"\nexpires = 2020-01-01T00:00:00Z";
+    let files = Files::new("", &account("jane", line));
+    let server = files.serve().await;
+    for way in Way::ALL {
+        way.is_refused(&server, "jane:1").await;
+    }
+}
+
+#[tokio::test]
+async fn the_client_logs_in_with_the_first_line_of_a_pipe() {
+    let server = Server::start().await;
+    let command = client([server.url().as_str(), "--auth", "basic"]);
+    let finished = run(command, format!("{RIGHT}\nhello\n{RIGHT}\nexit\n")).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(
+        finished.stdout(),
+        format!("your submit context: hello\nyour submit context: {RIGHT}\n")
+    );
+    assert_eq!(finished.stderr, "you have enter \"exit\", goodbye\n");
+}
+
+#[tokio::test]
+async fn the_client_is_refused_in_a_pipe_and_sends_nothing_else() {
+    let mut server = Server::start().await;
+    let command = client([server.url().as_str(), "--auth", "basic"]);
+    let finished = run(command, format!("admin:1\n{RIGHT}\nhello\n")).await;
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+    let expected = format!("{REFUSED}\nws-client: 2 lines were not sent\n");
+    assert_eq!(finished.stderr, expected);
+    server.log_line("login failed").await;
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.finish().await;
+    assert!(!log.contains("login failed"), "it tried once: {log}");
+}
+
+#[tokio::test]
+async fn the_client_logs_in_with_configured_credentials() {
+    let server = Server::start().await;
+    let directory = TempDir::new().unwrap();
+    let password = directory.path().join("password");
+    for (content, code, printed) in [
+        ("123456\n", 0, "your submit context: hello\n"),
+        ("1\n", 3, ""),
+    ] {
+        fs::write(&password, content).unwrap();
+        let command = client([
+            server.url().as_str(),
+            "--auth",
+            "basic",
+            "--user",
+            "admin",
+            "--password-file",
+            password.to_str().unwrap(),
+        ]);
+        let finished = run(command, "hello\n").await;
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        assert_eq!(finished.stdout(), printed);
+    }
+}
+
+#[tokio::test]
+async fn the_client_asks_at_a_terminal_until_the_credentials_are_right() {
+    let mut server = Server::start().await;
+    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", "basic"]);
+    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
+    terminal.type_text("admin:canary\r").await;
+    terminal.expect("it refuses the credentials").await;
+    server.log_line("login failed").await;
+    let asked_again = |screen: &str| screen.matches(CREDENTIALS_PROMPT.trim_end()).count() == 2;
+    terminal
+        .expect_screen("the second prompt", asked_again)
+        .await;
+    terminal.type_text("admin:123456\r").await;
+    terminal.expect("please enter your context:").await;
+    terminal.type_text("hello\r").await;
+    terminal.expect("your submit context: hello").await;
+    terminal.type_text("exit\r").await;
+    assert_eq!(terminal.finish().await, Some(0));
+    let lines: Vec<String> = terminal
+        .contents()
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    let written = terminal.written();
+    for secret in ["canary", "123456"] {
+        assert!(!written.contains(secret), "{written:?}");
+    }
+    assert_eq!(
+        lines,
+        [
+            "please enter your username and password: admin:******",
+            REFUSED,
+            "please enter your username and password: admin:******",
+            "please enter your context: hello",
+            "your submit context: hello",
+            "please enter your context: exit",
+            "you have enter \"exit\", goodbye",
+        ]
+    );
+}
