@@ -21,6 +21,8 @@ mod logging;
 #[cfg(test)]
 mod pipe;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod reload;
