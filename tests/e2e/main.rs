@@ -29,6 +29,8 @@ mod reload;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod terminal;

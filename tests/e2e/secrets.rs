@@ -1,0 +1,338 @@
+//! What must stand nowhere: no password, no hash, no message and no name that was tried is in
+//! anything that the programs say, however detailed their log is.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use integration_tests::{
+    ACCOUNTS, CONFIGURATION, Files, Terminal, Way, account, ask, authorization, client,
+    client_binary, echo, handshake_with, run, server_binary,
+};
+use raw_peer::frame;
+use rustix::process::Signal;
+use tokio::process::Command;
+
+/// The user, who may be named where a login was right, and nowhere else.
+const USER: &str = "canaryuser";
+
+/// Each of these begins with a word of its own.
+const PASSWORD: &str = "pwcanary-0";
+const NEXT_PASSWORD: &str = "nextcanary-1";
+const WRONG_PASSWORD: &str = "wrongcanary-2";
+const UNKNOWN_NAME: &str = "namecanary-3";
+const MESSAGE: &str = "textcanary-4";
+const QUERY: &str = "querycanary-5";
+
+/// What must not be said, by what it is. Parts of it are enough: whoever cuts a secret in two has
+/// still told it.
+fn secrets(hashes: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
+    let basic = |name: &str, password: &str| STANDARD.encode(format!("{name}:{password}"));
+    let words = [
+        PASSWORD,
+        NEXT_PASSWORD,
+        WRONG_PASSWORD,
+        UNKNOWN_NAME,
+        MESSAGE,
+        QUERY,
+    ];
+    let basic = [PASSWORD, NEXT_PASSWORD, WRONG_PASSWORD]
+        .into_iter()
+        .flat_map(|password| [basic(USER, password), basic(UNKNOWN_NAME, password)])
+        // The end says how long it is, and the beginning is the name.
+        .map(|value| value[value.len() / 2..value.len() - 4].to_owned());
+    // Some mistakes cut the end of a hash off.
+    let hashes = hashes
+        .iter()
+        .flat_map(|hash| hash.rsplit('$').take(2))
+        .map(|part| part[..part.len() / 2].to_owned());
+    BTreeMap::from([
+        (
+            "a word",
+            words
+                .iter()
+                .map(|word| word[..word.len() - 2].to_owned())
+                .collect(),
+        ),
+        ("a Basic value", basic.collect()),
+        ("a hash or its salt", hashes.collect()),
+    ])
+}
+
+#[track_caller]
+fn assert_silent(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>) {
+    for (kind, secrets) in secrets {
+        for secret in secrets {
+            assert!(
+                !said.contains(secret),
+                "{who} says {kind}, {secret}:\n{said}"
+            );
+            // As bytes are written by a derived Debug.
+            let bytes = format!("{:?}", secret.as_bytes());
+            let bytes = bytes.trim_matches(['[', ']']);
+            assert!(
+                !said.contains(bytes),
+                "{who} says {kind}, {secret}, as bytes:\n{said}"
+            );
+        }
+    }
+}
+
+/// What `ws-server hash-password` prints, and the hash in it.
+async fn hashed(password: &str) -> (String, String) {
+    let mut command = Command::new(server_binary());
+    command.arg("hash-password").env("RUST_LOG", "trace");
+    let finished = run(command, format!("{password}\n")).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let line = finished.stdout().to_owned();
+    let hash = line.split('"').nth(1).expect("it is quoted").to_owned();
+    assert!(!finished.stderr.contains(&password[..8]), "{finished:?}");
+    (line, hash)
+}
+
+/// Everything at once: right and wrong logins by both ways, messages, mistakes in both files,
+/// reloads, and a login that is taken back.
+#[tokio::test]
+async fn nothing_secret_is_in_the_most_detailed_log_of_a_whole_life() {
+    let (line, hash) = hashed(PASSWORD).await;
+    let (next_line, next_hash) = hashed(NEXT_PASSWORD).await;
+    let secrets = secrets(&[&hash, &next_hash]);
+    let files = Files::new("", &account(USER, &line));
+    let mut server = files.serve_with_log("trace").await;
+    let mut log = String::new();
+
+    let request = handshake_with(&[]).replace("GET / ", &format!("GET /{QUERY}?{QUERY} "));
+    ask(server.connect().await, &request).await;
+    let mut sessions = Vec::new();
+    for way in Way::ALL {
+        for (name, password) in [
+            (USER, WRONG_PASSWORD),
+            (UNKNOWN_NAME, PASSWORD),
+            // Typed into the wrong place.
+            (PASSWORD, USER),
+        ] {
+            way.is_refused(&server, &format!("{name}:{password}")).await;
+        }
+        let mut session = way.log_in(&server, &format!("{USER}:{PASSWORD}")).await;
+        echo(&mut session, MESSAGE).await;
+        session.send(frame::binary(MESSAGE.as_bytes())).await;
+        assert_eq!(session.frame().await.payload, MESSAGE.as_bytes());
+        session.send(frame::ping(MESSAGE.as_bytes())).await;
+        assert_eq!(session.frame().await.payload, MESSAGE.as_bytes());
+        sessions.push(session);
+    }
+    for message in [
+        PASSWORD.to_owned(),
+        format!("{USER} {PASSWORD}"),
+        format!("{PASSWORD}:"),
+    ] {
+        let mut peer = server.connect().await;
+        peer.upgrade().await;
+        peer.send(frame::text(&message)).await;
+        peer.text().await;
+        // A frame that no reader can make sense of, with a secret in it.
+        peer.send(frame::masked(0xF1, PASSWORD.as_bytes())).await;
+        assert_eq!(peer.close().await.0, 1002);
+    }
+    let twice = authorization(format!("{USER}:{PASSWORD}"));
+    ask(server.connect().await, &handshake_with(&[&twice, &twice])).await;
+    let of_another_kind = format!("Authorization: Bearer {PASSWORD}");
+    ask(server.connect().await, &handshake_with(&[&of_another_kind])).await;
+    let in_the_target = format!("GET http://{USER}:{PASSWORD}@localhost/ ");
+    ask(
+        server.connect().await,
+        &handshake_with(&[]).replace("GET / ", &in_the_target),
+    )
+    .await;
+
+    for mistake in mistakes(&hash) {
+        files.replace(ACCOUNTS, &mistake);
+        server.signal(Signal::HUP);
+        log += &server.log_up_to("ERROR").await.join("\n");
+    }
+    files.replace(ACCOUNTS, &account(USER, &next_line));
+    files.replace(
+        CONFIGURATION,
+        "log_level = \"trace\"\n[echo]\nprefix = \"\"\n",
+    );
+    server.signal(Signal::HUP);
+    log += &server.log_up_to("reloaded").await.join("\n");
+    for session in &mut sessions {
+        assert_eq!(session.close().await.0, 3000);
+        session.send(frame::close(1000, "")).await;
+        session.end().await;
+    }
+    Way::Message
+        .log_in(&server, &format!("{USER}:{NEXT_PASSWORD}"))
+        .await;
+    server.signal(Signal::TERM);
+    let (code, stdout, rest) = server.finish().await;
+    assert_eq!((code, stdout.as_str()), (Some(0), ""));
+    log += &rest;
+    // It was as detailed as can be, and all of it is here.
+    for part in [
+        "DEBUG",
+        "handshake refused",
+        "login failed",
+        "session opened",
+        "session ended",
+    ] {
+        assert!(log.contains(part), "{part:?} is not in {log}");
+    }
+    assert_silent("the server", &log, &secrets);
+    // A name stands in the log where it is the user's who has logged in.
+    let named = log.lines().filter(|line| line.contains(USER));
+    for line in named {
+        assert!(line.contains(&format!(" user={USER}")), "{line}");
+    }
+}
+
+/// Credentials files that cannot be used, with secrets where the mistake is.
+fn mistakes(hash: &str) -> Vec<String> {
+    let user = |lines: &str| account(USER, lines);
+    vec![
+        // The parser stops within the secret.
+        user(&format!("password = \"{PASSWORD}")),
+        user(&format!("password = \"{PASSWORD}\\q\"")),
+        user(&format!("password = {PASSWORD}")),
+        user(&format!("password = \"{PASSWORD}\" \"{PASSWORD}\"")),
+        user(&format!("password = [\"{PASSWORD}\"]")),
+        user(&format!("pasword = \"{PASSWORD}\"")),
+        user(&format!(
+            "password = \"{PASSWORD}\"\npassword = \"{PASSWORD}\""
+        )),
+        user(&format!(
+            "password = \"{PASSWORD}\"\npassword_hash = \"{hash}\""
+        )),
+        user(&format!("password_hash = \"{PASSWORD}\"")),
+        user(&format!("password_hash = \"{hash}{PASSWORD}\"")),
+        user(&format!(
+            "password_hash = \"{}\"",
+            hash.replace("argon2id", "argon2i")
+        )),
+        user(&format!(
+            "password_hash = \"{}\"",
+            hash.replace("t=2", "t=99")
+        )),
+        user(&format!("password_hash = \"{}\"", &hash[..hash.len() - 10])),
+        user(&format!("password = \"{}\"", PASSWORD.repeat(200))),
+        user(&format!(
+            "password = \"{PASSWORD}\"\nexpires = \"tomorrow\""
+        )),
+        // A password in the place of a name.
+        account(&format!("{PASSWORD}:{USER}"), "password = \"x\""),
+    ]
+}
+
+#[tokio::test]
+async fn no_mistake_in_the_files_makes_the_check_of_them_tell_a_secret() {
+    let (line, hash) = hashed(PASSWORD).await;
+    let secrets = secrets(&[&hash]);
+    let plain = format!("password = \"{PASSWORD}\"");
+    let good = [account(USER, &line), account(USER, &plain)];
+    let all = good.iter().map(|good| (good.clone(), 0));
+    for (content, code) in all.chain(mistakes(&hash).into_iter().map(|bad| (bad, 2))) {
+        let files = Files::new("", &content);
+        let mut command = Command::new(server_binary());
+        command
+            .arg("--config")
+            .arg(files.path(CONFIGURATION))
+            .arg("--check-config");
+        command.env("RUST_LOG", "trace");
+        let finished = run(command, "").await;
+        assert_eq!(finished.code, Some(code), "{content}: {finished:?}");
+        assert_silent("the check", &format!("{finished:?}"), &secrets);
+        assert_silent("stdout", finished.stdout(), &secrets);
+        assert_silent("stderr", &finished.stderr, &secrets);
+        let holds = format!("holds 1 user: {USER} (passwords are not shown)\n");
+        assert_eq!(
+            finished.stdout().ends_with(&holds),
+            code == 0,
+            "{finished:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_tells_no_secret() {
+    let (_, hash) = hashed(PASSWORD).await;
+    let secrets = secrets(&[&hash]);
+    for content in mistakes(&hash) {
+        let files = Files::new("", &content);
+        let mut command = files.command();
+        command.env("RUST_LOG", "trace");
+        let finished = run(command, "").await;
+        assert_eq!(finished.code, Some(2), "{content}: {finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert_silent("the server", &finished.stderr, &secrets);
+    }
+}
+
+/// The client prints messages, which is what it is for, and nothing else that is secret.
+#[tokio::test]
+async fn the_client_tells_no_secret_in_a_pipe() {
+    let (line, hash) = hashed(PASSWORD).await;
+    let secrets = secrets(&[&hash]);
+    let files = Files::new(
+        "[login]\nmax_failures_per_address = 5\n",
+        &account(USER, &line),
+    );
+    let server = files.serve().await;
+    for (auth, input, code) in [
+        (
+            "message",
+            format!("{USER}:{WRONG_PASSWORD}\n{USER}:{PASSWORD}\n"),
+            0,
+        ),
+        ("basic", format!("{USER}:{PASSWORD}\n"), 0),
+        (
+            "message",
+            format!("{UNKNOWN_NAME}:{PASSWORD}\n{WRONG_PASSWORD}\n"),
+            3,
+        ),
+        (
+            "basic",
+            format!("{USER}:{WRONG_PASSWORD}\n{USER}:{PASSWORD}\n"),
+            3,
+        ),
+        ("basic", format!("{PASSWORD}\n"), 2),
+    ] {
+        let mut command = client([server.url().as_str(), "--auth", auth]);
+        command
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        let finished = run(command, &input).await;
+        assert_eq!(finished.code, Some(code), "{auth}, {input}: {finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert_silent("the client", &finished.stderr, &secrets);
+    }
+    // The password in a URL is refused, and not repeated.
+    let url = server
+        .url()
+        .replace("ws://", &format!("ws://{USER}:{PASSWORD}@"));
+    for arguments in [vec![url.as_str()], vec!["handshake", &url]] {
+        let finished = run(client(arguments), "").await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert_silent("the client", &format!("{finished:?}"), &secrets);
+    }
+}
+
+#[tokio::test]
+async fn the_client_tells_no_secret_at_a_terminal() {
+    let (line, hash) = hashed(PASSWORD).await;
+    let secrets = secrets(&[&hash]);
+    let files = Files::new("", &account(USER, &line));
+    let server = files.serve().await;
+    for auth in ["message", "basic"] {
+        let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", auth]);
+        for password in [WRONG_PASSWORD, PASSWORD] {
+            terminal
+                .expect("please enter your username and password:")
+                .await;
+            terminal.type_text(&format!("{USER}:{password}\r")).await;
+        }
+        terminal.expect("please enter your context:").await;
+        terminal.type_text("exit\r").await;
+        assert_eq!(terminal.finish().await, Some(0));
+        assert_silent("the client", &terminal.written(), &secrets);
+    }
+}
