@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use integration_tests::{
-    Server,
+    CHALLENGE, Server,
     attacks::{
         self,
         requests::{ALL, Answer},
@@ -41,8 +41,11 @@ fn assert_refused(answer: &str, request: &[u8], status: u16, text: &str) {
     };
     let length = format!("content-length: {}", text.len() + 1);
     let mut fields = vec![length.as_str(), "content-type: text/plain; charset=utf-8"];
+    let challenge = format!("{}: {}", CHALLENGE.0, CHALLENGE.1);
+    let challenged = [challenge.as_str(), "connection: close"];
     fields.extend(match status {
-        405 => &["allow: GET", "connection: close"][..],
+        401 => &challenged[..],
+        405 => &["allow: GET", "connection: close"],
         426 => &[
             "connection: Upgrade, close",
             "sec-websocket-version: 13",

@@ -3,9 +3,10 @@
 //! Most are [`HANDSHAKE`] with one line changed, so that nothing but the fault can be what is
 //! refused.
 
-use raw_peer::HANDSHAKE;
+use raw_peer::{CREDENTIALS, HANDSHAKE};
 
 use super::attacks;
+use crate::authorization;
 
 /// What a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,7 @@ const NO_CONNECTION: Answer = Refused(426, "the Connection field must name upgra
 const BAD_VERSION: Answer = Refused(426, "the Sec-WebSocket-Version must be 13");
 const NO_KEY: Answer = Refused(400, "the Sec-WebSocket-Key field is missing");
 const BAD_KEY: Answer = Refused(400, "the Sec-WebSocket-Key must be base64 of 16 bytes");
+const WRONG_CREDENTIALS: Answer = Refused(401, "the username or password is wrong");
 const BAD_ORIGIN: Answer = Refused(403, "pages of this origin may not connect here");
 
 const REQUEST_LINE: &str = "GET / HTTP/1.1";
@@ -158,6 +160,30 @@ attacks!(
         "RFC 9110 4.2.4",
         BAD_TARGET,
         instead_of(REQUEST_LINE, "GET http://admin:123456@localhost/ HTTP/1.1")
+    ),
+    target_with_a_user_that_may_log_in(
+        "RFC 9110 4.2.4",
+        BAD_TARGET,
+        instead_of(
+            REQUEST_LINE,
+            &format!(
+                "GET http://admin@localhost/ HTTP/1.1\r\n{}",
+                authorization(CREDENTIALS)
+            )
+        )
+    ),
+    target_with_an_empty_user(
+        "RFC 9110 4.2.4",
+        BAD_TARGET,
+        instead_of(REQUEST_LINE, "GET http://@localhost/ HTTP/1.1")
+    ),
+    target_with_our_host_for_a_user(
+        "RFC 9110 4.2.4",
+        BAD_TARGET,
+        instead_of(
+            REQUEST_LINE,
+            "GET http://localhost@internal.example/ HTTP/1.1"
+        )
     ),
     target_of_another_scheme(
         "RFC 9110 4.2",
@@ -383,6 +409,228 @@ attacks!(
         "RFC 6455 4.2.1",
         BAD_ORIGIN,
         with("Origin: http://localhost https://evil.example")
+    ),
+    // Credentials with the handshake. Each row is one wrong try.
+    wrong_password(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("admin:1"))
+    ),
+    unknown_user(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("nobody:123456"))
+    ),
+    name_in_another_case(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("Admin:123456"))
+    ),
+    password_with_more_behind_it(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("admin:123456:x"))
+    ),
+    password_with_a_nul_behind_it(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("admin:123456\0"))
+    ),
+    password_with_a_line_break_behind_it(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("admin:123456\r\n"))
+    ),
+    space_before_the_name(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization(" admin:123456"))
+    ),
+    empty_name(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization(":123456"))
+    ),
+    empty_password(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("admin:"))
+    ),
+    no_colon(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("admin"))
+    ),
+    control_character_in_the_name(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization("ad\x1bmin:123456"))
+    ),
+    name_that_is_too_long(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization(format!("{}:123456", "n".repeat(65))))
+    ),
+    credentials_that_are_too_long(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization(format!("admin:{}", "x".repeat(1100))))
+    ),
+    credentials_as_long_as_a_head_may_be(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&authorization(format!("admin:{}", "x".repeat(11_000))))
+    ),
+    credentials_longer_than_a_head(
+        "RFC 6585 5",
+        Unread(431),
+        with(&authorization(format!("admin:{}", "x".repeat(13_000))))
+    ),
+    credentials_in_latin_1(
+        "RFC 7617 2.1",
+        WRONG_CREDENTIALS,
+        with(&authorization(b"t\xe9st:123456"))
+    ),
+    credentials_in_overlong_utf_8(
+        "RFC 3629 3",
+        WRONG_CREDENTIALS,
+        with(&authorization(b"\xc1\xa1dmin:123456"))
+    ),
+    no_credentials_behind_the_scheme(
+        "RFC 9110 11.4",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basic")
+    ),
+    credentials_without_base64(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basic admin:123456")
+    ),
+    base64_without_padding(
+        "RFC 4648 3.2",
+        WRONG_CREDENTIALS,
+        with(authorization("admin:12345").trim_end_matches('='))
+    ),
+    base64_with_more_padding(
+        "RFC 4648 4",
+        WRONG_CREDENTIALS,
+        with(&format!("{}=", authorization(CREDENTIALS)))
+    ),
+    base64_with_bits_behind_its_end(
+        "RFC 4648 3.5",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basic YWRtaW46MTIzNDV=")
+    ),
+    base64_of_the_alphabet_for_urls(
+        "RFC 4648 5",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basic YWRtaW46_-8=")
+    ),
+    base64_with_a_space_in_it(
+        "RFC 4648 3.3",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basic YWRtaW46 MTIzNDU2")
+    ),
+    base64_and_more(
+        "RFC 7617 2",
+        WRONG_CREDENTIALS,
+        with(&format!("{} realm=x", authorization(CREDENTIALS)))
+    ),
+    two_credentials_in_a_list(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with(&format!("{0}, {0}", authorization(CREDENTIALS)))
+    ),
+    two_credentials(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with(&[authorization(CREDENTIALS), authorization(CREDENTIALS)].join("\r\n"))
+    ),
+    right_credentials_and_wrong_ones(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with(&[authorization(CREDENTIALS), authorization("admin:1")].join("\r\n"))
+    ),
+    right_credentials_and_a_token(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with(&format!(
+            "{}\r\nauthorization: Bearer x",
+            authorization(CREDENTIALS)
+        ))
+    ),
+    empty_authorization("RFC 9110 11.6.2", WRONG_CREDENTIALS, with("Authorization:")),
+    no_scheme(
+        "RFC 9110 11.4",
+        WRONG_CREDENTIALS,
+        with("Authorization: YWRtaW46MTIzNDU2")
+    ),
+    scheme_of_tokens(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with("Authorization: Bearer YWRtaW46MTIzNDU2")
+    ),
+    scheme_of_digests(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with("Authorization: Digest username=\"admin\", realm=\"ws-server\"")
+    ),
+    scheme_like_ours(
+        "RFC 9110 11.6.2",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basics YWRtaW46MTIzNDU2")
+    ),
+    scheme_with_a_tab_behind_it(
+        "RFC 9110 11.4",
+        WRONG_CREDENTIALS,
+        with("Authorization: Basic\tYWRtaW46MTIzNDU2")
+    ),
+    bytes_beyond_ascii_for_credentials(
+        "RFC 9110 5.5",
+        WRONG_CREDENTIALS,
+        [
+            HANDSHAKE.trim_end().as_bytes(),
+            b"\r\nAuthorization: Basic \xff\xfe\r\n\r\n"
+        ]
+        .concat()
+    ),
+    // What else is wrong about a request goes before its credentials, which are not looked at.
+    credentials_of_a_foreign_page(
+        "RFC 6455 10.2",
+        BAD_ORIGIN,
+        with(&format!(
+            "Origin: https://evil.example\r\n{}",
+            authorization(CREDENTIALS)
+        ))
+    ),
+    credentials_for_an_unknown_path(
+        "RFC 6455 4.2.2",
+        UNKNOWN_PATH,
+        instead_of(
+            REQUEST_LINE,
+            &format!("GET /admin HTTP/1.1\r\n{}", authorization(CREDENTIALS))
+        )
+    ),
+    credentials_without_an_upgrade(
+        "RFC 6455 4.2.1",
+        NO_UPGRADE,
+        instead_of(UPGRADE, &authorization(CREDENTIALS))
+    ),
+    credentials_without_a_key(
+        "RFC 6455 4.2.1",
+        NO_KEY,
+        instead_of(KEY, &authorization(CREDENTIALS))
+    ),
+    credentials_for_a_proxy(
+        "RFC 9110 11.7.2",
+        BAD_TARGET,
+        instead_of(
+            REQUEST_LINE,
+            &format!(
+                "CONNECT localhost:22 HTTP/1.1\r\nProxy-{}",
+                authorization(CREDENTIALS)
+            )
+        )
     ),
     // Too much of it.
     long_target(
