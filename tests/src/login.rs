@@ -67,9 +67,9 @@ impl Way {
 
 /// [`HANDSHAKE`] with these fields more.
 pub fn handshake_with(fields: &[&str]) -> String {
-    let head = HANDSHAKE.strip_suffix("\r\n").expect("a head ends so");
-    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-    format!("{head}{fields}\r\n")
+    let head = HANDSHAKE.trim_end();
+    let lines = [&[head], fields, &["", ""]].concat();
+    lines.join("\r\n")
 }
 
 /// The field that presents a name and a password, written as `name:password`.

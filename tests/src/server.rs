@@ -183,6 +183,20 @@ impl Server {
         lines.pop().expect("the line that was waited for is there")
     }
 
+    /// Reads its log until it has found a line for each of these texts, in whatever order they come.
+    pub async fn log_lines<const N: usize>(&mut self, texts: [&str; N]) -> [String; N] {
+        let mut lines = Vec::new();
+        for text in texts {
+            if !lines.iter().any(|line: &String| line.contains(text)) {
+                lines.extend(self.log_up_to(text).await);
+            }
+        }
+        texts.map(|text| {
+            let line = lines.iter().find(|line| line.contains(text));
+            line.expect("it was found").clone()
+        })
+    }
+
     /// Reads its log up to a line that holds this text, and returns all that was not read before.
     pub async fn log_up_to(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
