@@ -112,6 +112,31 @@ pub(crate) async fn a_refused_handshake_is_seen_with_its_status(library: Library
     peer.finish().await;
 }
 
+/// What stands before the host of a URL goes into the handshake, and the 101 is the login.
+pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
+    let mut server = Server::with("[login]\nbasic = \"required\"").await;
+    let mut peer = Puppet::connected(library, &url_of(&server, "admin:123456@")).await;
+    peer.text("hello").await;
+    assert_eq!(peer.event().await, text("your submit context: hello"));
+    peer.close(1000, "").await;
+    assert_eq!(peer.event().await, closed(1000, ""));
+    peer.finish().await;
+    let opened = server.log_line("session opened").await;
+    assert!(opened.ends_with(" user=admin"), "{opened}");
+}
+
+pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library) {
+    let mut server = Server::start().await;
+    let mut peer = Puppet::client(library, &url_of(&server, "admin:1@"));
+    assert_eq!(peer.event().await, Event::Refused(401));
+    peer.finish().await;
+    server.log_line("event=login_failed").await;
+}
+
+fn url_of(server: &Server, user: &str) -> String {
+    format!("ws://{user}{}", server.address)
+}
+
 /// The server is stopped, which the peer sees, and waits for no deadline.
 async fn sees_the_end(server: Server, mut peer: Puppet) {
     server.signal(Signal::TERM);

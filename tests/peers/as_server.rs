@@ -160,3 +160,41 @@ pub(crate) async fn a_server_that_fails_is_reported_with_its_code_and_reason(lib
         finished.stderr
     );
 }
+
+/// The library itself asks for the credentials and checks them. The legacy one fails on passwords
+/// beyond ASCII.
+pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
+    let (mut peer, url) = Puppet::server_with_basic(library, "jané", "pa:ss: ").await;
+    let command = || client([url.as_str(), "--auth", "basic"]);
+
+    let refused = run(command(), "jané:pa:ss:\nhello\n").await;
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert_eq!(refused.stdout(), "");
+    let words =
+        "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the credentials";
+    assert!(refused.stderr.starts_with(words), "{refused:?}");
+    let rest = "ws-client: 1 line was not sent\n";
+    assert!(refused.stderr.ends_with(rest), "{refused:?}");
+
+    let client = run(command(), "jané:pa:ss: \nhello\nexit\n");
+    let serve = async {
+        assert_eq!(peer.event().await, Event::Opened);
+        assert_eq!(peer.event().await, text("hello"));
+        peer.text("hello yourself").await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), "hello yourself\n");
+    assert_eq!(finished.stderr, "you have enter \"exit\", goodbye\n");
+}
+
+pub(crate) async fn credentials_that_are_missing_are_said_to_be_wanted(library: Library) {
+    let (_peer, url) = Puppet::server_with_basic(library, "admin", "123456").await;
+    let finished = run(client([url]), "admin:123456\nhello\n").await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert_eq!(finished.stdout(), "");
+    let hint = "ws-client --auth basic sends them";
+    assert!(finished.stderr.contains(hint), "{finished:?}");
+}

@@ -1,8 +1,9 @@
 """A client or a server made of the asyncio APIs of the Python library `websockets`.
 
     asyncio_peer.py newest|legacy client URL
-    asyncio_peer.py newest|legacy server
+    asyncio_peer.py newest|legacy server [NAME PASSWORD]
 
+A server with a name and a password takes nobody else, and nobody without Basic authentication.
 Each line of its input is something to do, each line of its output something that happened, both in
 JSON; see puppet.rs. It ends when the connection does.
 """
@@ -14,13 +15,20 @@ from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-API, ROLE, *URL = sys.argv[1:]
+API, ROLE, *ARGUMENTS = sys.argv[1:]
 if API == "newest":
     from websockets.asyncio.client import connect
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import basic_auth, serve
+
+    def wants(*credentials):
+        return {"process_request": basic_auth("peer", credentials)}
 else:
+    from websockets.legacy.auth import basic_auth_protocol_factory
     from websockets.legacy.client import connect
     from websockets.legacy.server import serve
+
+    def wants(*credentials):
+        return {"create_protocol": basic_auth_protocol_factory("peer", credentials)}
 
 # The longest message and the longest line; an answer to 1 MiB is longer than what `websockets`
 # takes by itself.
@@ -74,17 +82,18 @@ async def client(url):
         await converse(connection)
 
 
-async def server():
+async def server(*credentials):
     over = asyncio.get_running_loop().create_future()
 
     async def handle(connection):
         await converse(connection)
         over.set_result(None)
 
-    async with serve(handle, "127.0.0.1", 0, max_size=LIMIT) as listening:
+    options = wants(*credentials) if credentials else {}
+    async with serve(handle, "127.0.0.1", 0, max_size=LIMIT, **options) as listening:
         host, port = listening.sockets[0].getsockname()
         tell({"listening": f"ws://{host}:{port}"})
         await over
 
 
-asyncio.run({"client": client, "server": server}[ROLE](*URL))
+asyncio.run({"client": client, "server": server}[ROLE](*ARGUMENTS))

@@ -1,5 +1,5 @@
 //! Both binaries with WebSocket programs that others wrote: Python's `websockets`, Node's `ws`,
-//! `websocat`, `wscat`, and nginx between client and server.
+//! `websocat`, `wscat`, `curl`, and nginx between client and server.
 //!
 //! `.ci/peers` installs them. What is done with a library stands once, in [`as_client`] and
 //! [`as_server`], and is a test for each library; all tests of one are run by
@@ -9,6 +9,8 @@
 mod as_client;
 #[cfg(test)]
 mod as_server;
+#[cfg(test)]
+mod curl;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
@@ -48,6 +50,8 @@ macro_rules! as_client {
             too_many_wrong_logins_are_seen_as_the_cause
             a_message_that_is_too_big_is_seen_as_the_cause
             a_refused_handshake_is_seen_with_its_status
+            a_name_and_a_password_in_the_url_log_in
+            a_wrong_password_in_the_url_is_seen_as_401
         }
     };
 }
@@ -68,10 +72,24 @@ macro_rules! as_server {
     };
 }
 
+/// Tests of a library as server for `ws-client`, where it wants credentials with the handshake.
+#[cfg(test)]
+macro_rules! as_server_with_basic {
+    ($library:expr) => {
+        mod with_basic {
+            tests_of! { $library, as_server:
+                credentials_in_the_handshake_log_in
+                credentials_that_are_missing_are_said_to_be_wanted
+            }
+        }
+    };
+}
+
 #[cfg(test)]
 mod python_newest {
     as_client! { crate::puppet::Library::PythonNewest }
     as_server! { crate::puppet::Library::PythonNewest }
+    as_server_with_basic! { crate::puppet::Library::PythonNewest }
 }
 
 #[cfg(test)]
@@ -83,6 +101,7 @@ mod python_newest_sync {
 mod python_legacy {
     as_client! { crate::puppet::Library::PythonLegacy }
     as_server! { crate::puppet::Library::PythonLegacy }
+    as_server_with_basic! { crate::puppet::Library::PythonLegacy }
 }
 
 #[cfg(test)]

@@ -111,8 +111,21 @@ impl Puppet {
 
     /// A server that takes one connection, and its URL.
     pub(crate) async fn server(library: Library) -> (Self, String) {
+        Self::server_for(library, &[]).await
+    }
+
+    /// The same, and it takes a request with this name and this password only.
+    pub(crate) async fn server_with_basic(
+        library: Library,
+        name: &str,
+        password: &str,
+    ) -> (Self, String) {
+        Self::server_for(library, &[name, password]).await
+    }
+
+    async fn server_for(library: Library, credentials: &[&str]) -> (Self, String) {
         let mut command = library.command();
-        command.arg("server");
+        command.arg("server").args(credentials);
         let mut puppet = Self::spawn(command);
         match puppet.event().await {
             Event::Listening(url) => (puppet, url),

@@ -86,3 +86,30 @@ async fn line_breaks_that_it_sends_are_kept() {
     websocat.prints(&format!("{SORRY}\n")).await;
     websocat.finish().await;
 }
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn logs_in_with_the_handshake() {
+    let mut server = Server::start().await;
+    let arguments = ["--text", "--no-line", "--basic-auth=admin:123456"];
+    let mut websocat = Websocat::connect(&server, &arguments);
+    websocat.write("hello").await;
+    websocat.prints("your submit context: hello").await;
+    websocat.finish().await;
+    let opened = server.log_line("session opened").await;
+    assert!(opened.ends_with(" user=admin"), "{opened}");
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_wrong_password_in_the_handshake_is_seen_as_401() {
+    let mut server = Server::start().await;
+    let Websocat { child, stdin, .. } = Websocat::connect(&server, &["--basic-auth=admin:1"]);
+    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("401 Unauthorized"), "{said}");
+    server.log_line("event=login_failed").await;
+    drop(stdin);
+}

@@ -69,3 +69,29 @@ async fn logs_in_and_talks_in_a_pipe() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn logs_in_with_the_handshake() {
+    let mut server = Server::start().await;
+    let [node, wscat] = wscat();
+    let url = server.url();
+    let arguments = [
+        &wscat,
+        "--slash",
+        "--auth",
+        "admin:123456",
+        "--connect",
+        &url,
+    ];
+    let mut terminal = Terminal::spawn(&node, &arguments);
+    terminal.expect("Connected").await;
+    let opened = server.log_line("session opened").await;
+    assert!(opened.ends_with(" user=admin"), "{opened}");
+    terminal.type_text("hello\r").await;
+    terminal.expect("< your submit context: hello").await;
+    let screen = terminal.contents();
+    assert!(!screen.contains("congratulation"), "{screen}");
+    terminal.type_text("/close 1000 bye\r").await;
+    assert_eq!(terminal.finish().await, Some(0));
+}

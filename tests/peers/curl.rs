@@ -1,0 +1,96 @@
+//! `curl` with `ws-server`. The one of Debian speaks no `ws://`: it asks for the upgrade as it is told
+//! to, and prints what comes on the connection.
+
+use std::process::Output;
+
+use integration_tests::{Answer, PATIENCE, Server, peer, spawn, wrong_credentials};
+use rustix::process::Signal;
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// One that asks for a WebSocket, and prints the heads of all answers.
+fn curl(server: &Server, arguments: &[&str]) -> Child {
+    let mut command = Command::new(peer("curl/curl"));
+    command
+        .args(["--http1.1", "--include", "--no-buffer", "--silent"])
+        // Whatever proxy this machine may have: the server is on it.
+        .args(["--noproxy", "*"])
+        .args(["--header", "Connection: Upgrade"])
+        .args(["--header", "Upgrade: websocket"])
+        .args(["--header", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="])
+        .args(["--header", "Sec-WebSocket-Version: 13"])
+        .args(arguments)
+        .arg(format!("http://{}/", server.address));
+    spawn(command)
+}
+
+async fn finish(curl: Child) -> Output {
+    let output = timeout(PATIENCE, curl.wait_with_output()).await;
+    output
+        .expect("it ends in time")
+        .expect("it can be waited for")
+}
+
+/// Stops the server when the session is there, and asserts that all that came was the 101 and the
+/// end of the session: no greeting.
+async fn was_logged_in(mut server: Server, curl: Child) -> Vec<u8> {
+    let opened = server.log_line("session opened").await;
+    assert!(opened.ends_with(" user=admin"), "{opened}");
+    server.signal(Signal::TERM);
+    let printed = finish(curl).await.stdout;
+    let close = b"\x88\x19\x03\xe9server is shutting down";
+    let heads = printed.strip_suffix(close);
+    heads
+        .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&printed)))
+        .to_owned()
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn logs_in_with_the_handshake() {
+    let server = Server::start().await;
+    let curl = curl(&server, &["--user", "admin:123456"]);
+    let heads = was_logged_in(server, curl).await;
+    let answer = Answer::parse(std::str::from_utf8(&heads).unwrap());
+    assert_eq!(answer.status_line, "HTTP/1.1 101 Switching Protocols");
+    assert_eq!(
+        answer.field("sec-websocket-accept"),
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    );
+    assert_eq!(answer.body, "");
+}
+
+/// It asks without credentials first, and understands by the answer which are wanted.
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn learns_from_the_challenge_how_to_log_in() {
+    let server = Server::with("[login]\nbasic = \"required\"").await;
+    let curl = curl(&server, &["--anyauth", "--user", "admin:123456"]);
+    let heads = was_logged_in(server, curl).await;
+    let heads = String::from_utf8(heads).unwrap();
+    let statuses: Vec<_> = heads
+        .lines()
+        .filter(|line| line.starts_with("HTTP/"))
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            "HTTP/1.1 401 Unauthorized",
+            "HTTP/1.1 101 Switching Protocols"
+        ],
+        "{heads}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn a_wrong_password_gets_401() {
+    let mut server = Server::start().await;
+    let output = finish(curl(&server, &["--user", "admin:1"])).await;
+    assert_eq!(output.status.code(), Some(0));
+    let answer = Answer::parse(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(answer, wrong_credentials());
+    server.log_line("event=login_failed").await;
+}
