@@ -35,7 +35,7 @@ pub(crate) struct Follower<'a> {
     /// The file of the accounts, as the configuration names it now, whether or not it can be used.
     credentials: PathBuf,
     stillness: Stillness<Files>,
-    looks: Interval,
+    looks: Looks,
     hangups: Signal,
 }
 
@@ -64,8 +64,6 @@ impl<'a> Follower<'a> {
         control: Control,
         log: &'a Log,
     ) -> io::Result<Self> {
-        let mut looks = interval(LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             source: Arc::new(source),
             control,
@@ -74,7 +72,7 @@ impl<'a> Follower<'a> {
             running: beginning.snapshot,
             credentials: beginning.files.credentials.clone(),
             stillness: Stillness::new(beginning.files),
-            looks,
+            looks: Looks::new(),
             hangups: signal(SignalKind::hangup())?,
         })
     }
@@ -82,9 +80,10 @@ impl<'a> Follower<'a> {
     /// Follows them for good.
     pub(crate) async fn follow(mut self) -> Infallible {
         loop {
+            let look = self.look();
             tokio::select! {
-                _ = self.looks.tick() => {
-                    let files = self.look().await;
+                // A look that is given up for a signal is made again.
+                files = self.looks.next(look) => {
                     if self.stillness.changed(files) {
                         self.reload("the files have changed").await;
                     }
@@ -94,10 +93,13 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn look(&self) -> Files {
+    /// Looks at the files, when it is awaited.
+    fn look(&self) -> impl Future<Output = Files> + use<> {
         let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
-        let files = spawn_blocking(move || source.look(&credentials));
-        files.await.expect("to look at files does not panic")
+        async move {
+            let files = spawn_blocking(move || source.look(&credentials));
+            files.await.expect("to look at files does not panic")
+        }
     }
 
     async fn reload(&mut self, cause: &str) {
@@ -136,6 +138,26 @@ impl<'a> Follower<'a> {
     }
 }
 
+/// When to look: two looks are [`LOOK_INTERVAL`] apart, however long the first one took.
+#[derive(Debug)]
+struct Looks(Interval);
+
+impl Looks {
+    fn new() -> Self {
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(looks)
+    }
+
+    /// Waits until it is time, looks, and returns what was seen.
+    async fn next<T>(&mut self, look: impl Future<Output = T>) -> T {
+        self.0.tick().await;
+        let seen = look.await;
+        self.0.reset();
+        seen
+    }
+}
+
 /// Tells when something has changed and is not being changed any more.
 #[derive(Debug)]
 struct Stillness<T> {
@@ -171,7 +193,30 @@ impl<T: PartialEq + Clone> Stillness<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Stillness;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::{LOOK_INTERVAL, Looks, Stillness};
+
+    /// On a machine that is busy, a look takes its time: a moment later, what is being written is
+    /// likely to look the same.
+    #[tokio::test(start_paused = true)]
+    async fn two_looks_are_an_interval_apart_however_long_they_take() {
+        let mut looks = Looks::new();
+        let mut last = None;
+        for milliseconds in [0, 240, 0, 240, 1000, 0] {
+            let look = async {
+                sleep(Duration::from_millis(milliseconds)).await;
+                Instant::now()
+            };
+            let seen = looks.next(look).await;
+            if let Some(last) = last.replace(seen) {
+                let apart = seen - last;
+                assert!(apart >= LOOK_INTERVAL, "{apart:?}");
+            }
+        }
+    }
 
     /// At which of these looks there is something to be done.
     fn acts(looks: &[u32]) -> Vec<usize> {
