@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use integration_tests::{Finished, Terminal, run, server_binary};
-use proto::{credentials::Accounts, message::Credentials};
+use proto::{credentials::Accounts, message::Credentials, password::HashMemory};
 use tokio::process::Command;
 
 const FIRST_PROMPT: &str = "password:";
@@ -29,7 +29,11 @@ fn admits(line: &str, password: &str) -> bool {
     let accounts = Accounts::from_toml(&format!("[[user]]\nname = \"u\"\n{line}")).unwrap();
     let credentials = Credentials::parse(&format!("u:{password}")).unwrap();
     accounts
-        .verify(&credentials, SystemTime::UNIX_EPOCH)
+        .verify(
+            &credentials,
+            SystemTime::UNIX_EPOCH,
+            &mut HashMemory::default(),
+        )
         .is_some()
 }
 

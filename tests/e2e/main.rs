@@ -17,6 +17,8 @@ mod dialogue;
 #[cfg(test)]
 mod hash_password;
 #[cfg(test)]
+mod hashing;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod pipe;

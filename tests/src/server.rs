@@ -150,6 +150,15 @@ impl Server {
         pages * rustix::param::page_size() as u64
     }
 
+    /// The most memory that it has held so far, in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let status = self.proc("status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.split_whitespace().next());
+        let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
+        1024 * kib.expect("Linux tells it in KiB")
+    }
+
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero()));

@@ -3,7 +3,7 @@
 
 use std::{fmt, hint::black_box};
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::phc};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher as _, Version, password_hash::phc};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -91,13 +91,13 @@ impl PasswordHash {
     }
 
     /// Whether the guess is the password, at the price of one hash.
-    pub fn matches(&self, guess: &Secret) -> bool {
+    pub fn matches(&self, guess: &Secret, memory: &mut HashMemory) -> bool {
         let (Some(salt), Some(expected)) = (&self.phc.salt, &self.phc.hash) else {
             unreachable!("a hash without them is not parsed")
         };
         let mut output = Zeroizing::new([0; phc::Output::MAX_LENGTH]);
         let output = &mut output[..expected.len()];
-        self.cost.hash(guess, salt, output);
+        self.cost.hash(guess, salt, output, memory);
         output.ct_eq(expected.as_bytes()).into()
     }
 }
@@ -169,15 +169,17 @@ impl HashCost {
     }
 
     /// Does the work of one hash of a guess, and forgets the result.
-    pub(crate) fn spend(self, guess: &Secret) {
+    pub(crate) fn spend(self, guess: &Secret, memory: &mut HashMemory) {
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-        self.hash(guess, b"nobody's own salt", &mut output);
+        self.hash(guess, b"nobody's own salt", &mut output, memory);
         black_box(output);
     }
 
-    fn hash(self, guess: &Secret, salt: &[u8], output: &mut [u8]) {
-        self.argon2()
-            .hash_password_into(guess.expose().as_bytes(), salt, output)
+    fn hash(self, guess: &Secret, salt: &[u8], output: &mut [u8], memory: &mut HashMemory) {
+        let argon2 = self.argon2();
+        let blocks = memory.blocks(argon2.params().block_count());
+        argon2
+            .hash_password_into_with_memory(guess.expose().as_bytes(), salt, output, blocks)
             .expect("cost, salt and output were checked");
     }
 
@@ -196,6 +198,40 @@ impl fmt::Display for HashCost {
             lanes,
         } = self;
         write!(f, "m={memory_kib},t={passes},p={lanes}")
+    }
+}
+
+/// Memory in which hashes are computed, one after the other. It is as large as the most costly of
+/// them wanted it.
+///
+/// Memory that is allocated for each hash anew comes to more: what one thread gives back, the
+/// allocator may keep for that thread, and the next hash is computed by another one.
+#[derive(Default)]
+pub struct HashMemory(Vec<Block>);
+
+impl HashMemory {
+    /// So many blocks, with anything in them.
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory for them.
+    fn blocks(&mut self, count: usize) -> &mut [Block] {
+        if self.0.len() < count {
+            // Those that are there are given back first, instead of being copied.
+            self.0 = Vec::new();
+            self.0
+                .try_reserve_exact(count)
+                .expect("there is memory for a hash");
+            self.0.resize(count, Block::new());
+        }
+        &mut self.0[..count]
+    }
+}
+
+impl fmt::Debug for HashMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is in it follows from a password.
+        write!(f, "HashMemory({} blocks)", self.0.len())
     }
 }
 
@@ -226,7 +262,7 @@ pub enum PasswordHashError {
 
 #[cfg(test)]
 mod tests {
-    use super::{HashCost, Password, PasswordHash, PasswordHashError};
+    use super::{HashCost, HashMemory, Password, PasswordHash, PasswordHashError};
     use crate::secret::Secret;
 
     /// A hash but for its output.
@@ -246,9 +282,23 @@ mod tests {
         );
         let read = PasswordHash::parse(&printed).unwrap();
         assert_eq!(read.to_string(), printed);
-        assert!(read.matches(&Secret::new("correct horse")));
+        let mut memory = HashMemory::default();
+        assert!(read.matches(&Secret::new("correct horse"), &mut memory));
         for guess in ["", "correct horsf", "correct horse\0", "correct horse "] {
-            assert!(!read.matches(&Secret::new(guess)), "{guess:?}");
+            assert!(!read.matches(&Secret::new(guess), &mut memory), "{guess:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_computed_in_a_memory_before_changes_nothing() {
+        let guess = Secret::new("x");
+        let mut memory = HashMemory::default();
+        for (memory_kib, blocks) in [(64, 64), (8, 64), (128, 128), (64, 128)] {
+            let cost = HashCost::new(memory_kib, 2, 1).unwrap();
+            let hash = PasswordHash::with_cost(&guess, [7; 16], cost);
+            assert!(hash.matches(&guess, &mut memory));
+            assert!(!hash.matches(&Secret::new("y"), &mut memory));
+            assert_eq!(memory.0.len(), blocks);
         }
     }
 
@@ -340,6 +390,9 @@ mod tests {
     fn debug_shows_no_hash() {
         let shown = format!("{:?}", Password::Hash(cheap("x")));
         assert_eq!(shown, "Hash(PasswordHash(m=8,t=1,p=1))");
+        let mut memory = HashMemory::default();
+        cheap("x").matches(&Secret::new("x"), &mut memory);
+        assert_eq!(format!("{memory:?}"), "HashMemory(8 blocks)");
     }
 
     #[test]

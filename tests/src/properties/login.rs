@@ -16,6 +16,7 @@ use proto::{
         Verdict, WhenRefused,
     },
     message::{CONGRATULATION, SORRY},
+    password::HashMemory,
     secret::Secret,
 };
 
@@ -255,7 +256,7 @@ impl Server {
                     Attempt::Credentials(credentials) => {
                         let line = self.line.as_deref();
                         assert_eq!(Some(credentials.line().expose()), line);
-                        ACCOUNTS.verify(&credentials, UNIX_EPOCH)
+                        ACCOUNTS.verify(&credentials, UNIX_EPOCH, &mut HashMemory::default())
                     }
                     Attempt::Malformed => None,
                 };

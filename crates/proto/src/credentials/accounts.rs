@@ -15,7 +15,7 @@ use toml::{
 use crate::{
     config::{TomlError, from_toml},
     message::{Credentials, CredentialsError, MAX_CREDENTIALS_BYTES},
-    password::{HashCost, Password, PasswordHash},
+    password::{HashCost, HashMemory, Password, PasswordHash},
     secret::Secret,
     username::UserName,
 };
@@ -172,9 +172,14 @@ impl Accounts {
     /// Checks a name and a password, and whether the account still stands at this time.
     ///
     /// Every call takes the same time, whoever it is about: it does the work of one hash for each
-    /// cost that there is in the file. Without a hash in the file it takes no time to speak of; see
+    /// cost that there is in the file, in the memory that is given. Without a hash in the file it takes no time to speak of; see
     /// [`Accounts::costs`].
-    pub fn verify(&self, credentials: &Credentials, now: SystemTime) -> Option<Identity> {
+    pub fn verify(
+        &self,
+        credentials: &Credentials,
+        now: SystemTime,
+        memory: &mut HashMemory,
+    ) -> Option<Identity> {
         let account = self.by_name.get(&credentials.name);
         let password = account.map(|account| &account.credential.password);
         let plain = match password {
@@ -186,10 +191,10 @@ impl Accounts {
         for cost in &self.costs {
             match password {
                 Some(Password::Hash(hash)) if hash.cost() == *cost => {
-                    matches = hash.matches(&credentials.password);
+                    matches = hash.matches(&credentials.password, memory);
                 }
                 Some(Password::Hash(_) | Password::Plain(_)) | None => {
-                    cost.spend(&credentials.password);
+                    cost.spend(&credentials.password, memory);
                 }
             }
         }

@@ -1,7 +1,11 @@
 //! Where passwords are hashed: away from the threads that serve connections, a few at a time.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use proto::password::HashMemory;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
@@ -26,22 +30,32 @@ impl HashingPolicy {
 /// The workers, and the queue before them.
 #[derive(Debug)]
 pub(crate) struct HashingPool {
-    workers: Arc<Semaphore>,
+    workers: Arc<Workers>,
     /// A place for each login that waits or is worked on.
     places: Arc<Semaphore>,
+}
+
+/// Those who hash.
+#[derive(Debug)]
+struct Workers {
+    free: Arc<Semaphore>,
+    /// What those have hashed in who are free. It is theirs and not that of the threads that they
+    /// run on, of which there may be many more.
+    memories: Mutex<Vec<HashMemory>>,
 }
 
 /// A place in the queue.
 #[derive(Debug)]
 pub(crate) struct Place {
-    workers: Arc<Semaphore>,
+    workers: Arc<Workers>,
     place: OwnedSemaphorePermit,
 }
 
 /// A worker that nobody else uses.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    _worker: OwnedSemaphorePermit,
+    workers: Arc<Workers>,
+    _permit: OwnedSemaphorePermit,
     _place: OwnedSemaphorePermit,
 }
 
@@ -50,7 +64,10 @@ impl HashingPool {
     pub(crate) fn new(policy: HashingPolicy) -> Self {
         let (workers, waiting) = (policy.workers.get(), policy.max_waiting.get());
         Self {
-            workers: Arc::new(Semaphore::new(workers)),
+            workers: Arc::new(Workers {
+                free: Arc::new(Semaphore::new(workers)),
+                memories: Mutex::default(),
+            }),
             places: Arc::new(Semaphore::new(workers.saturating_add(waiting))),
         }
     }
@@ -71,25 +88,30 @@ impl Place {
     ///
     /// Cancel safe: the place is free again.
     pub(crate) async fn worker(self) -> Worker {
-        let worker = self.workers.acquire_owned().await;
+        let permit = Arc::clone(&self.workers.free).acquire_owned().await;
         Worker {
-            _worker: worker.expect("the workers are never sent home"),
+            workers: self.workers,
+            _permit: permit.expect("the workers are never sent home"),
             _place: self.place,
         }
     }
 }
 
 impl Worker {
-    /// Has something computed; none if that panicked, as it does when there is no memory for it.
+    /// Has something computed in the worker's memory; none if that panicked, as it does when there
+    /// is no memory for it.
     ///
     /// It is computed to its end even if nobody waits for it any more, and the worker is not free
     /// before.
     pub(crate) async fn compute<T: Send + 'static>(
         self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
     ) -> Option<T> {
         let computed = spawn_blocking(move || {
-            let result = work();
+            let mut memory = self.workers.memories().pop().unwrap_or_default();
+            let result = work(&mut memory);
+            // Before the worker is free: the next one takes it instead of another one.
+            self.workers.memories().push(memory);
             drop(self);
             result
         });
@@ -97,11 +119,18 @@ impl Worker {
     }
 }
 
+impl Workers {
+    fn memories(&self) -> MutexGuard<'_, Vec<HashMemory>> {
+        // A panic while the lock was held cannot have left a list half changed.
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{num::NonZeroUsize, sync::mpsc};
 
-    use futures::FutureExt as _;
+    use futures::{FutureExt as _, future::join_all};
     use tokio::task::yield_now;
 
     use super::{HashingPolicy, HashingPool};
@@ -129,7 +158,7 @@ mod tests {
         waiting.pop();
         let late = pool.enter().unwrap();
         assert!(pool.enter().is_none());
-        assert_eq!(first.compute(|| 7).await, Some(7));
+        assert_eq!(first.compute(|_| 7).await, Some(7));
         let third = waiting.remove(0).now_or_never();
         assert!(third.is_some(), "the first in the queue is the next");
         assert!(late.worker().now_or_never().is_none());
@@ -140,7 +169,7 @@ mod tests {
         let pool = pool(1, 1);
         let (finish, finished) = mpsc::channel::<()>();
         let worker = pool.enter().unwrap().worker().await;
-        let given_up = worker.compute(move || finished.recv()).now_or_never();
+        let given_up = worker.compute(move |_| finished.recv()).now_or_never();
         assert!(given_up.is_none());
         let mut next = Box::pin(pool.enter().unwrap().worker());
         for _ in 0..100 {
@@ -152,10 +181,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn however_many_hash_there_are_no_more_memories_than_workers() {
+        let pool = pool(2, 98);
+        let logins = (0..100).map(|_| {
+            let place = pool.enter().unwrap();
+            async { place.worker().await.compute(|_| ()).await }
+        });
+        let hashed = join_all(logins).await;
+        assert_eq!(hashed, [Some(()); 100]);
+        let memories = pool.workers.memories().len();
+        assert!((1..=2).contains(&memories), "{memories}");
+    }
+
+    #[tokio::test]
     async fn a_panic_costs_one_answer_and_no_worker() {
         let pool = pool(1, 1);
         let worker = pool.enter().unwrap().worker().await;
-        assert_eq!(worker.compute(|| panic!("no memory")).await, None::<()>);
+        assert_eq!(worker.compute(|_| panic!("no memory")).await, None::<()>);
         pool.enter().unwrap().worker().await;
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use proto::{
     credentials::{Accounts, Identity, Revoked},
     login::{Attempt, Verdict},
+    password::HashMemory,
 };
 
 use super::{
@@ -75,7 +76,9 @@ impl Verifier {
         };
         let accounts = self.accounts();
         if accounts.costs().len() == 0 {
-            let identity = accounts.verify(&credentials, SystemTime::now());
+            // Nothing is hashed, and no memory taken.
+            let mut memory = HashMemory::default();
+            let identity = accounts.verify(&credentials, SystemTime::now(), &mut memory);
             return self.failures.judge(who, identity);
         }
         let Some(place) = self.pool.enter() else {
@@ -89,8 +92,8 @@ impl Verifier {
         }
         let accounts = self.accounts();
         let failures = Arc::clone(&self.failures);
-        let verdict = worker.compute(move || {
-            let identity = accounts.verify(&credentials, SystemTime::now());
+        let verdict = worker.compute(move |memory| {
+            let identity = accounts.verify(&credentials, SystemTime::now(), memory);
             failures.judge(who, identity)
         });
         verdict.await.unwrap_or(Verdict::Busy)

@@ -163,6 +163,7 @@ mod tests {
         close::CloseReason,
         credentials::{Accounts, Identity, Revoked},
         message::Credentials,
+        password::HashMemory,
     };
 
     use super::LiveConnections;
@@ -202,7 +203,9 @@ mod tests {
             .map(|line| {
                 let registration = connections.register(connections.next_id());
                 let credentials = Credentials::parse(line).unwrap();
-                let identity = accounts.verify(&credentials, UNIX_EPOCH).unwrap();
+                let identity = accounts
+                    .verify(&credentials, UNIX_EPOCH, &mut HashMemory::default())
+                    .unwrap();
                 registration.live().logged_in(identity);
                 registration
             })
