@@ -1,5 +1,7 @@
 //! A server that is measured.
 
+use std::path::Path;
+
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
 
@@ -17,12 +19,22 @@ pub struct Contender {
 impl Contender {
     /// Our server as it is shipped, on the processor for servers.
     pub async fn ours(processors: Processors) -> Self {
+        Self::configured(&shipped("server.toml"), processors).await
+    }
+
+    /// Our server with the configuration in a file, on the processor for servers.
+    pub async fn configured(configuration: &Path, processors: Processors) -> Self {
         let mut command = silent(server_binary());
         command
             .arg("--config")
-            .arg(shipped("server.toml"))
+            .arg(configuration)
             .args(["--listen", "127.0.0.1:0"]);
         Self::start("ws-server", command, processors).await
+    }
+
+    /// The same, and its log can be read.
+    pub async fn logging(configuration: &Path, processors: Processors) -> Self {
+        Self::start("ws-server", Server::command(configuration), processors).await
     }
 
     /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.

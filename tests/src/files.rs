@@ -1,6 +1,9 @@
 //! The files that a server is started with, and that a test changes while it runs.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -41,9 +44,7 @@ impl Files {
 
     /// Puts another file in the place of one. There is no moment without a whole one.
     pub fn replace(&self, name: &str, content: &str) {
-        let beside = self.path(&format!("{name}.new"));
-        fs::write(&beside, content).expect("it can be written");
-        fs::rename(beside, self.path(name)).expect("it can be renamed");
+        replace(&self.path(name), content);
     }
 
     /// Removes a file.
@@ -67,6 +68,13 @@ impl Files {
         server.log_line("read ").await;
         server
     }
+}
+
+/// Puts a new file in the place of one that is there, at once and as a whole.
+pub fn replace(path: &Path, content: &str) {
+    let next = path.with_extension("next");
+    fs::write(&next, content).expect("it can be written");
+    fs::rename(next, path).expect("it can be put in place");
 }
 
 /// A credentials file of these users and their passwords.

@@ -15,9 +15,11 @@ pub mod attacks;
 pub mod properties;
 
 mod answer;
+mod aside;
 mod client;
 mod contender;
 mod files;
+mod honest;
 mod load;
 mod login;
 mod peers;
@@ -36,9 +38,11 @@ use tokio::{process::Child, time::timeout};
 
 pub use self::{
     answer::Answer,
+    aside::{Aside, connect_from, own_address},
     client::{Finished, client, run, spawn, talking},
     contender::Contender,
-    files::{ACCOUNTS, CONFIGURATION, Files, account, accounts},
+    files::{ACCOUNTS, CONFIGURATION, Files, account, accounts, replace},
+    honest::Honest,
     load::{Load, Work},
     login::{
         CHALLENGE, CONGRATULATION, SORRY, Way, ask, authorization, echo, handshake_with,
@@ -46,7 +50,7 @@ pub use self::{
     },
     peers::peer,
     processors::Processors,
-    report::{Report, median, wanted_row},
+    report::{Report, median, percentile, wanted_row},
     server::Server,
     terminal::Terminal,
 };

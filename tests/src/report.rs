@@ -2,13 +2,21 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 /// The value in the middle.
 pub fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// The time in milliseconds that so many percent are not beyond.
+pub fn percentile(times: &[Duration], percent: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
+    times[index].as_secs_f64() * 1e3
 }
 
 /// Whether a row of a benchmark is to be run: all are, unless an argument says what their names

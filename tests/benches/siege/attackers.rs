@@ -2,23 +2,23 @@
 //! way to the honest client.
 
 use std::{
+    convert::Infallible,
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
 use futures::future::pending;
+use integration_tests::{Aside, connect_from};
 use raw_peer::{CREDENTIALS, HANDSHAKE, frame};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
-    sync::oneshot,
-    task::LocalSet,
+    net::TcpStream,
+    task::spawn_local,
     time::sleep,
 };
 
@@ -59,8 +59,7 @@ enum Attack {
 #[derive(Debug)]
 pub(crate) struct Attackers {
     deeds: Vec<Arc<Deeds>>,
-    end: oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
+    siege: Aside<Infallible>,
 }
 
 /// What one kind of attackers has done.
@@ -86,17 +85,14 @@ impl Attackers {
                 })
             })
             .collect();
-        let (end, ended) = oneshot::channel();
         let shared = deeds.clone();
-        let thread = thread::spawn(move || besiege(server, &shared, ended));
-        Self { deeds, end, thread }
+        let siege = Aside::begin(move || besiege(server, shared));
+        Self { deeds, siege }
     }
 
     /// Ends the siege, and tells who did what.
     pub(crate) fn end(self) -> Vec<Arc<Deeds>> {
-        // The thread may have panicked, which is told next.
-        let _ = self.end.send(());
-        self.thread.join().expect("the attackers do not fail");
+        self.siege.end();
         self.deeds
     }
 }
@@ -113,18 +109,12 @@ impl fmt::Display for Deeds {
     }
 }
 
-fn besiege(server: SocketAddr, deeds: &[Arc<Deeds>], ended: oneshot::Receiver<()>) {
-    // On Linux this is about the thread.
-    rustix::process::nice(19).expect("a thread may give way");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be made");
-    let all = LocalSet::new();
-    for ((_, number, attackers, attack), deeds) in KINDS.into_iter().zip(deeds) {
+/// All attackers at once, who do not end by themselves.
+async fn besiege(server: SocketAddr, deeds: Vec<Arc<Deeds>>) -> Infallible {
+    for ((_, number, attackers, attack), deeds) in KINDS.into_iter().zip(&deeds) {
         for _ in 0..attackers {
             let deeds = Arc::clone(deeds);
-            all.spawn_local(async move {
+            spawn_local(async move {
                 loop {
                     // The end of a connection is what an attack comes to.
                     let _ = attack_once(server, super::address(number), attack, &deeds).await;
@@ -133,8 +123,7 @@ fn besiege(server: SocketAddr, deeds: &[Arc<Deeds>], ended: oneshot::Receiver<()
             });
         }
     }
-    // The attackers end with the set that they are in.
-    let _ = all.block_on(&runtime, ended);
+    pending().await
 }
 
 /// One attack, up to the end of its connection.
@@ -144,9 +133,7 @@ async fn attack_once(
     attack: Attack,
     deeds: &Deeds,
 ) -> io::Result<()> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((from, 0).into())?;
-    let mut stream = socket.connect(server).await?;
+    let mut stream = connect_from(from, server).await?;
     match attack {
         Attack::Silence => until_end(&mut stream).await,
         Attack::DrippedHead => drip(&mut stream, HANDSHAKE.as_bytes(), deeds).await,

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{Contender, Processors, Report};
+use integration_tests::{Contender, Processors, Report, percentile};
 use raw_peer::frame;
 use tokio::time::sleep;
 
@@ -71,20 +71,13 @@ async fn siege(processors: Processors, report: &mut Report) {
     }
     println!(
         "at worst an answer took {:.0} ms, and a visit {:.0} ms",
-        percentile(&mut answers, 100),
-        percentile(&mut visits, 100)
+        percentile(&answers, 100),
+        percentile(&visits, 100)
     );
-    let answers = percentile(&mut answers, 99);
+    let answers = percentile(&answers, 99);
     report.at_most("ms for an answer, 99th percentile", answers, ANSWER_LIMIT);
-    let visits = percentile(&mut visits, 99);
+    let visits = percentile(&visits, 99);
     report.at_most("ms for a visit, 99th percentile", visits, VISIT_LIMIT);
-}
-
-/// The time in milliseconds that so many percent are not beyond.
-fn percentile(times: &mut [Duration], percent: usize) -> f64 {
-    times.sort();
-    let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-    times[index].as_secs_f64() * 1e3
 }
 
 /// An address of this machine's own: each kind of attacker has one.
