@@ -1,0 +1,208 @@
+//! Many who guess passwords as fast as they can, how long an honest session waits for its echoes
+//! meanwhile, and how much memory the hashing takes: from one address, from so many that no budget
+//! helps, and from one without a budget.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod guessers;
+
+use std::{
+    fs,
+    process::ExitCode,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use integration_tests::{Contender, Honest, PATIENCE, Processors, Report, Server, percentile};
+use proto::{password::PasswordHash, secret::Secret};
+use tokio::time::sleep;
+
+use self::guessers::{GUESSERS, Guessers};
+
+/// How long the flood lasts.
+const FLOOD: Duration = Duration::from_secs(10);
+
+/// How many passwords are hashed at a time. All of the server runs on one processor, on which this
+/// is one more than it would take.
+const WORKERS: u32 = 2;
+
+/// How long the honest session may wait for an echo, in milliseconds.
+const ECHO_LIMIT: f64 = 50.0;
+
+/// How many guesses are refused at least, ten times as many as could be verified.
+const REFUSED: f64 = 5000.0;
+
+/// What a worker may hold, in MiB: the memory of one hash, and less than one beside it.
+const MIB_OF_A_WORKER: f64 = 20.0;
+
+/// What else may come to be held, in MiB.
+const SLACK: f64 = 8.0;
+
+/// Where guesses come from, and how many of an address may be wrong before it must wait.
+struct Flood {
+    name: &'static str,
+    addresses: usize,
+    budget: Option<u32>,
+    refusals: Refusals,
+}
+
+/// Why nearly all guesses are refused.
+enum Refusals {
+    OverBudget,
+    TooManyWait,
+}
+
+const FLOODS: [Flood; 3] = [
+    Flood {
+        name: "one address",
+        addresses: 1,
+        budget: Some(20),
+        refusals: Refusals::OverBudget,
+    },
+    Flood {
+        name: "200 addresses",
+        addresses: GUESSERS,
+        budget: Some(20),
+        refusals: Refusals::TooManyWait,
+    },
+    Flood {
+        name: "one address, no budget",
+        addresses: 1,
+        budget: None,
+        refusals: Refusals::TooManyWait,
+    },
+];
+
+/// How long it takes until a failure is forgiven, in seconds.
+const FORGIVEN_AFTER: f64 = 3.0;
+
+/// Whom the honest session is of.
+const HONEST: &str = "honest:session";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let processors = Processors::two();
+    let mut report = Report::default();
+    for flood in FLOODS {
+        withstand(&flood, processors, &mut report).await;
+    }
+    report.exit_code()
+}
+
+async fn withstand(flood: &Flood, processors: Processors, report: &mut Report) {
+    let directory = Server::directory(&flood.configuration());
+    fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
+    let configuration = directory.path().join("server.toml");
+    let contender = Contender::configured(&configuration, processors).await;
+    let server = &contender.server;
+    let before = server.resident_bytes();
+    let mut honest = Honest::new(server, HONEST).await;
+    let connected = server.descriptors();
+
+    let guessers = Guessers::begin(server.address, flood.addresses);
+    let start = Instant::now();
+    while start.elapsed() < FLOOD {
+        honest.echo().await;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let answers = guessers.end();
+    let peak = server.peak_resident_bytes();
+    while server.descriptors() > connected {
+        assert!(
+            start.elapsed() < FLOOD + PATIENCE,
+            "guessers that are gone stay"
+        );
+        sleep(Duration::from_millis(10)).await;
+    }
+    let after = server.resident_bytes();
+
+    let name = flood.name;
+    let wrong = to_f64(answers.wrong.load(Ordering::Relaxed));
+    println!(
+        "{name}: {wrong:.0} guesses verified ({:.1} a second), {} over the budget, {} while too many \
+         waited, {} came to nothing",
+        wrong / seconds,
+        answers.spent.load(Ordering::Relaxed),
+        answers.busy.load(Ordering::Relaxed),
+        answers.other.load(Ordering::Relaxed),
+    );
+    println!(
+        "{name}: {:.1} MiB before, {:.1} at most, {:.1} after",
+        mib(before),
+        mib(peak),
+        mib(after)
+    );
+    // Otherwise it would not be known what they were up against.
+    let refused = match flood.refusals {
+        Refusals::OverBudget => ("over the budget", &answers.spent),
+        Refusals::TooManyWait => ("while too many waited", &answers.busy),
+    };
+    report.at_least(
+        &format!("{name}: guesses refused {}", refused.0),
+        to_f64(refused.1.load(Ordering::Relaxed)),
+        REFUSED,
+    );
+    let waits = honest.waits();
+    println!(
+        "{name}: {} echoes, at worst one took {:.1} ms",
+        waits.len(),
+        percentile(waits, 100)
+    );
+    report.at_most(
+        &format!("{name}: ms for an echo, 99th percentile"),
+        percentile(waits, 99),
+        ECHO_LIMIT,
+    );
+    report.at_most(
+        &format!("{name}: MiB more than before"),
+        mib(peak.saturating_sub(before)),
+        f64::from(WORKERS) * MIB_OF_A_WORKER + SLACK,
+    );
+    if let Some(budget) = flood.budget {
+        let of_each = f64::from(budget) + seconds / FORGIVEN_AFTER;
+        // Each worker may be at a guess that was allowed before the last failure was counted.
+        report.at_most(
+            &format!("{name}: guesses verified"),
+            wrong,
+            of_each * to_f64(flood.addresses as u64) + f64::from(WORKERS),
+        );
+    }
+}
+
+impl Flood {
+    /// The guessers that one address may have are not what is tried here.
+    fn configuration(&self) -> String {
+        let budget = match self.budget {
+            Some(budget) => budget.to_string(),
+            None => "\"off\"".to_owned(),
+        };
+        format!(
+            "[login]\n\
+             max_failures_per_address = {budget}\n\
+             failure_forgiven_after = \"{FORGIVEN_AFTER}s\"\n\
+             hash_workers = {WORKERS}\n\
+             [limits]\n\
+             max_unauthenticated_per_address = \"off\"\n"
+        )
+    }
+}
+
+/// Two accounts, with hashes of the default cost.
+fn accounts() -> String {
+    let (honest, password) = HONEST.split_once(':').expect("it is a credentials line");
+    let users = [(honest, password), ("admin", "nobody guesses this")];
+    let users = users.map(|(name, password)| {
+        let hash = PasswordHash::new(&Secret::new(password), [7; 16]);
+        format!("[[user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\n")
+    });
+    users.concat()
+}
+
+fn mib(bytes: u64) -> f64 {
+    to_f64(bytes) / (1024.0 * 1024.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
