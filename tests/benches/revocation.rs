@@ -1,0 +1,297 @@
+//! A thousand sessions of ten users, half of them busy and half idle, and one of the users who is
+//! not to be there any longer: how long it takes until the last session of that one is told so, and
+//! whether anybody else notices. The user is removed, gets another password, or expires.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{
+    fs,
+    path::Path,
+    pin::pin,
+    process::ExitCode,
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures::future::{Either, join, join_all, select};
+use integration_tests::{Contender, PATIENCE, Processors, Report, Server, replace};
+use proto::{close::CloseReason, message::is_congratulation};
+use raw_peer::{
+    RawPeer,
+    frame::{self, Frame},
+};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+const USERS: usize = 10;
+const SESSIONS_OF_EACH: usize = 100;
+
+/// The user who is not to be there any longer.
+const UNWANTED: usize = 7;
+
+/// How long everybody talks before the change, and how long it is waited after it for what may
+/// reach others.
+const BEFORE: Duration = Duration::from_millis(500);
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// How far ahead of the change of the file the account expires.
+const AHEAD: Duration = Duration::from_secs(3);
+
+/// How long the last session may go on, in milliseconds, and after how long it is not waited for
+/// any more.
+const LIMIT: f64 = 1000.0;
+const TOO_LATE: Duration = Duration::from_secs(10);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let processors = Processors::two();
+    let mut report = Report::default();
+    for change in [Change::Removed, Change::Password, Change::Expiry] {
+        revoke(change, processors, &mut report).await;
+    }
+    report.exit_code()
+}
+
+async fn revoke(change: Change, processors: Processors, report: &mut Report) {
+    let directory = Server::directory("");
+    let credentials = directory.path().join("credentials.toml");
+    let account = |user| account(user, &password(user), "");
+    fs::write(&credentials, (0..USERS).map(account).collect::<String>()).expect("it is written");
+    let configuration = directory.path().join("server.toml");
+    let contender = Contender::configured(&configuration, processors).await;
+    let mut members = Vec::new();
+    for number in 0..USERS * SESSIONS_OF_EACH {
+        members.push(Member::new(&contender.server, number).await);
+    }
+
+    let (told, mut all_told) = watch::channel(0);
+    let (over, is_over) = watch::channel(false);
+    let changed = async {
+        sleep(BEFORE).await;
+        let since = change.make(&credentials);
+        // Whether all were told is seen by what they tell.
+        let _ = timeout(
+            TOO_LATE,
+            all_told.wait_for(|&told| told == SESSIONS_OF_EACH),
+        )
+        .await;
+        sleep(AFTERMATH).await;
+        over.send_replace(true);
+        since
+    };
+    let stay = members.iter_mut().map(async |member| {
+        let saw = member.stay(change, is_over.clone()).await;
+        if let Saw::Revocation(_) = saw {
+            told.send_modify(|told| *told += 1);
+        }
+        saw
+    });
+    let (since, saw) = join(changed, join_all(stay)).await;
+    conclude(change, since, &members, &saw, report);
+}
+
+/// What becomes of the unwanted user.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Removed,
+    Password,
+    Expiry,
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Removed => "user removed",
+            Self::Password => "password changed",
+            Self::Expiry => "account expired",
+        }
+    }
+
+    /// What the sessions are told.
+    fn reason(self) -> CloseReason {
+        match self {
+            Self::Removed => CloseReason::UserRemoved,
+            Self::Password => CloseReason::PasswordChanged,
+            Self::Expiry => CloseReason::AccountExpired,
+        }
+    }
+
+    /// Puts a changed file in the place of the accounts. Returns since when it is to be so.
+    fn make(self, credentials: &Path) -> Instant {
+        let moment = SystemTime::now() + AHEAD;
+        let accounts = (0..USERS).map(|user| match self {
+            _ if user != UNWANTED => account(user, &password(user), ""),
+            Self::Removed => String::new(),
+            Self::Password => account(user, "another one", ""),
+            Self::Expiry => {
+                let moment = humantime::format_rfc3339_nanos(moment);
+                account(user, &password(user), &format!("expires = {moment}\n"))
+            }
+        });
+        replace(credentials, &accounts.collect::<String>());
+        match self {
+            Self::Removed | Self::Password => Instant::now(),
+            Self::Expiry => {
+                let ahead = moment.duration_since(SystemTime::now());
+                Instant::now() + ahead.expect("the file was written long before")
+            }
+        }
+    }
+}
+
+/// One session of a user.
+struct Member {
+    number: usize,
+    peer: RawPeer<TcpStream>,
+    echoes: u64,
+}
+
+/// What a session saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saw {
+    /// The answers to what it sent, and nothing else.
+    Echoes,
+    /// That it was ended at this moment, for the reason of the change.
+    Revocation(Instant),
+    /// Something else.
+    Otherwise,
+}
+
+impl Member {
+    /// Logs in as one of the users.
+    async fn new(server: &Server, number: usize) -> Self {
+        let mut peer = server.connect().await.with_patience(PATIENCE);
+        peer.upgrade().await;
+        let user = number % USERS;
+        let credentials = format!("{}:{}", name(user), password(user));
+        peer.send(frame::text(&credentials)).await;
+        let welcome = peer.text().await;
+        assert!(is_congratulation(&welcome), "{welcome}");
+        Self {
+            number,
+            peer,
+            echoes: 0,
+        }
+    }
+
+    fn is_unwanted(&self) -> bool {
+        self.number % USERS == UNWANTED
+    }
+
+    /// Half of the sessions of each user are busy.
+    fn is_busy(&self) -> bool {
+        (self.number / USERS).is_multiple_of(2)
+    }
+
+    /// Stays until it is over, talking all the time or with a single message at the end.
+    async fn stay(&mut self, change: Change, mut over: watch::Receiver<bool>) -> Saw {
+        if self.is_busy() {
+            while !*over.borrow() {
+                let saw = self.echo(change).await;
+                if saw != Saw::Echoes {
+                    return saw;
+                }
+            }
+        } else {
+            let over = pin!(over.wait_for(|&over| over));
+            if let Either::Right((unasked, _)) = select(over, pin!(self.peer.next())).await {
+                return ended(change, unasked.as_ref());
+            }
+        }
+        self.echo(change).await
+    }
+
+    async fn echo(&mut self, change: Change) -> Saw {
+        let text = format!("{} of {}", self.echoes, self.number);
+        self.peer.try_send(frame::text(&text)).await;
+        let expected = format!("your submit context: {text}").into_bytes();
+        match self.peer.next().await {
+            Some(Frame {
+                first: 0x81,
+                payload,
+            }) if payload == expected => {
+                self.echoes += 1;
+                Saw::Echoes
+            }
+            other => ended(change, other.as_ref()),
+        }
+    }
+}
+
+/// What a session saw by something that is no answer.
+fn ended(change: Change, frame: Option<&Frame>) -> Saw {
+    let reason = change.reason();
+    match frame {
+        Some(frame)
+            if frame.first == 0x88
+                && frame.close() == (reason.code().0, reason.text().to_owned()) =>
+        {
+            Saw::Revocation(Instant::now())
+        }
+        Some(_) | None => Saw::Otherwise,
+    }
+}
+
+fn conclude(change: Change, since: Instant, members: &[Member], saw: &[Saw], report: &mut Report) {
+    let (mut revoked, mut served, mut disturbed) = (Vec::new(), 0, 0);
+    for (member, saw) in members.iter().zip(saw) {
+        match (*saw, member.is_unwanted()) {
+            (Saw::Revocation(at), true) => revoked.push(milliseconds(since, at)),
+            (Saw::Echoes, false) => served += 1,
+            (Saw::Revocation(_) | Saw::Otherwise, false) => disturbed += 1,
+            (Saw::Echoes | Saw::Otherwise, true) => {}
+        }
+    }
+    let name = change.name();
+    let echoes: u64 = members.iter().map(|member| member.echoes).sum();
+    println!("{name}: {echoes} echoes in all");
+    let of_one = to_f64(SESSIONS_OF_EACH);
+    report.at_least(
+        &format!("{name}: sessions of the user that were ended with 3000"),
+        to_f64(revoked.len()),
+        of_one,
+    );
+    let first = revoked.iter().copied().fold(f64::INFINITY, f64::min);
+    report.at_least(&format!("{name}: ms to the first of them"), first, 0.0);
+    let last = revoked.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    report.at_most(&format!("{name}: ms to the last of them"), last, LIMIT);
+    report.at_least(
+        &format!("{name}: other sessions that still echo"),
+        to_f64(served),
+        to_f64(USERS - 1) * of_one,
+    );
+    report.at_most(
+        &format!("{name}: other sessions that noticed"),
+        to_f64(disturbed),
+        0.0,
+    );
+}
+
+fn name(user: usize) -> String {
+    format!("user {user}")
+}
+
+fn password(user: usize) -> String {
+    format!("password of {user}")
+}
+
+fn account(user: usize, password: &str, more: &str) -> String {
+    let name = name(user);
+    format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\"\n{more}")
+}
+
+/// From one moment to another, which may be the earlier one.
+fn milliseconds(since: Instant, at: Instant) -> f64 {
+    let (late, early) = (
+        at.saturating_duration_since(since),
+        since.saturating_duration_since(at),
+    );
+    1e3 * (late.as_secs_f64() - early.as_secs_f64())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn to_f64(count: usize) -> f64 {
+    count as f64
+}
