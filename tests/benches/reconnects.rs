@@ -1,0 +1,225 @@
+//! A thousand users whose connections are lost at the same moment and who all log in again, right
+//! and with hashed passwords: how long it takes until the last of them is in, how often they are
+//! refused on the way, and how long those who are still there wait for their echoes. They come
+//! again and again after a short pause, or back off as they are told to; from one address, or from
+//! one for each of them. An argument says how many there are, in place of a thousand.
+//!
+//! It measures what hashing costs, and has no limit. So there is a place for each connection; the
+//! budget of failures is as shipped, and nobody fails.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures::future::join_all;
+use integration_tests::{
+    Aside, Contender, Honest, PATIENCE, Processors, Server, connect_from, own_address, percentile,
+};
+use proto::{
+    close::{CloseCode, Retry},
+    message::is_congratulation,
+    password::PasswordHash,
+    secret::Secret,
+};
+use raw_peer::{HANDSHAKE, RawPeer, frame};
+use tokio::{net::TcpStream, task::spawn_local, time::sleep};
+
+const USERS: usize = 1000;
+
+/// How many of them are still there.
+const HONEST: usize = 20;
+
+/// How long those who do not back off wait.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The first pause of those who back off, and the longest one; each is twice as long as the one
+/// before. They wait between a half and all of it, as chance has it.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+
+/// What all of them have. A hash is one of each user, and costs the same for each.
+const PASSWORD: &str = "the same for all";
+
+/// How somebody who was refused comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Naive,
+    BackOff,
+}
+
+/// What became of a try.
+enum Try {
+    In(RawPeer<TcpStream>),
+    /// It was refused, and the next one may be made after this time, if that was said.
+    Refused(Option<Duration>),
+}
+
+/// How somebody came in again.
+#[derive(Debug, Clone, Copy)]
+struct Return {
+    after: Duration,
+    refusals: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let number = std::env::args().find_map(|argument| argument.parse().ok());
+    let users: usize = number.unwrap_or(USERS);
+    let processors = Processors::two();
+    for manner in [Manner::Naive, Manner::BackOff] {
+        for addresses in [1, users] {
+            storm(manner, users, addresses, processors).await;
+        }
+    }
+}
+
+async fn storm(manner: Manner, users: usize, addresses: usize, processors: Processors) {
+    let directory = Server::directory(&format!(
+        "[limits]\n\
+         max_unauthenticated = {all}\n\
+         max_unauthenticated_per_address = \"off\"\n",
+        // Those who were refused may be there for a moment longer.
+        all = 2 * users,
+    ));
+    fs::write(directory.path().join("credentials.toml"), accounts(users)).expect("it is written");
+    let configuration = directory.path().join("server.toml");
+    let contender = Contender::configured(&configuration, processors).await;
+    let mut honest = Vec::new();
+    for user in 0..HONEST {
+        honest.push(Honest::new(&contender.server, &credentials(user)).await);
+    }
+
+    let server = contender.server.address;
+    let returning = Aside::begin(move || come_back(server, users, addresses, manner));
+    join_all(honest.iter_mut().map(async |honest| {
+        while !returning.is_done() {
+            honest.echo().await;
+        }
+    }))
+    .await;
+    let returns = returning.end().expect("it was waited for");
+    conclude(manner, addresses, &returns, &honest);
+}
+
+/// Has all users log in, and waits until the last of them is in.
+async fn come_back(
+    server: SocketAddr,
+    users: usize,
+    addresses: usize,
+    manner: Manner,
+) -> Vec<Return> {
+    let start = Instant::now();
+    let returning = (0..users).map(|user| {
+        spawn_local(async move {
+            let address = own_address(1 + user % addresses);
+            let (mut pause, mut refusals) = (FIRST_PAUSE, 0);
+            loop {
+                let stream = connect_from(address, server).await;
+                let stream = stream.expect("the backlog has room");
+                let told = match log_in(stream, user).await {
+                    Try::In(peer) => {
+                        let after = start.elapsed();
+                        return (peer, Return { after, refusals });
+                    }
+                    Try::Refused(told) => told.unwrap_or_default(),
+                };
+                refusals += 1;
+                match manner {
+                    Manner::Naive => sleep(SHORT_PAUSE).await,
+                    Manner::BackOff => {
+                        sleep(told + pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+                        pause = LONGEST_PAUSE.min(2 * pause);
+                    }
+                }
+            }
+        })
+    });
+    // Whoever is in stays.
+    let returned = join_all(returning.collect::<Vec<_>>()).await;
+    let returned = returned.into_iter();
+    let returned = returned.map(|returned| returned.expect("nobody fails").1);
+    returned.collect()
+}
+
+/// Tries to log in, by Basic or by a message: every other user does it so, the rest otherwise.
+async fn log_in(stream: TcpStream, user: usize) -> Try {
+    let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+    let credentials = credentials(user);
+    let is_basic = user.is_multiple_of(2);
+    let request = if is_basic {
+        let field = format!(
+            "Authorization: Basic {}",
+            BASE64_STANDARD.encode(credentials)
+        );
+        let head = HANDSHAKE.trim_end();
+        format!("{head}\r\n{field}\r\n\r\n").into_bytes()
+    } else {
+        [HANDSHAKE.as_bytes(), &frame::text(&credentials)].concat()
+    };
+    peer.try_send(request).await;
+    let head = peer.head().await;
+    match head.get(9..12) {
+        Some("101") if is_basic => return Try::In(peer),
+        Some("101") => {}
+        Some("503") => {
+            let told = head
+                .lines()
+                .find_map(|line| line.strip_prefix("Retry-After: "));
+            let told = told.map(|told| told.parse().expect("it is told in seconds"));
+            return Try::Refused(told.map(Duration::from_secs));
+        }
+        Some(_) | None => panic!("{head}"),
+    }
+    let answer = peer.frame().await;
+    if answer.first == 0x81 {
+        let welcome = String::from_utf8(answer.payload).expect("a text message is UTF-8");
+        assert!(is_congratulation(&welcome), "{welcome}");
+        return Try::In(peer);
+    }
+    let (code, reason) = answer.close();
+    assert_eq!(CloseCode(code).retry(), Retry::BackOff, "{code}, {reason}");
+    Try::Refused(None)
+}
+
+fn conclude(manner: Manner, addresses: usize, returns: &[Return], honest: &[Honest]) {
+    let manner = match manner {
+        Manner::Naive => "after a short pause",
+        Manner::BackOff => "with back-off",
+    };
+    let after: Vec<_> = returns.iter().map(|it| it.after).collect();
+    let refusals: usize = returns.iter().map(|it| it.refusals).sum();
+    let worst = returns.iter().map(|it| it.refusals).max();
+    println!(
+        "{} users of {addresses} addresses, {manner}: half are in after {:.1} s, the last after \
+         {:.1} s, with {refusals} refusals, at most {} of one user",
+        returns.len(),
+        percentile(&after, 50) / 1e3,
+        percentile(&after, 100) / 1e3,
+        worst.unwrap_or_default(),
+    );
+    let waits: Vec<_> = honest.iter().flat_map(Honest::waits).copied().collect();
+    println!(
+        "  {} echoes of {HONEST} honest sessions meanwhile: {:.1} ms at the 99th percentile, \
+         {:.1} ms at worst",
+        waits.len(),
+        percentile(&waits, 99),
+        percentile(&waits, 100)
+    );
+}
+
+fn credentials(user: usize) -> String {
+    format!("user {user}:{PASSWORD}")
+}
+
+/// The accounts of all users.
+fn accounts(users: usize) -> String {
+    let hash = PasswordHash::new(&Secret::new(PASSWORD), [7; 16]);
+    let users = 0..users.max(HONEST);
+    let account = |user| format!("[[user]]\nname = \"user {user}\"\npassword_hash = \"{hash}\"\n");
+    users.map(account).collect()
+}
