@@ -172,8 +172,8 @@ impl Accounts {
     /// Checks a name and a password, and whether the account still stands at this time.
     ///
     /// Every call takes the same time, whoever it is about: it does the work of one hash for each
-    /// cost that there is in the file, in the memory that is given. Without a hash in the file it takes no time to speak of; see
-    /// [`Accounts::costs`].
+    /// cost that there is in the file, in the memory that is given. Without a hash in the file it takes
+    /// no time to speak of; see [`Accounts::costs`].
     pub fn verify(
         &self,
         credentials: &Credentials,

@@ -73,7 +73,9 @@ mod tests {
     use std::{sync::Arc, time::SystemTime};
 
     use bytes::Bytes;
-    use proto::{close::CloseReason, credentials::Accounts, message::Credentials};
+    use proto::{
+        close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
+    };
     use tokio::io::duplex;
 
     use super::{NotAuthenticated, admit};
@@ -92,8 +94,9 @@ mod tests {
     fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
         let shared = Shared::new(Config::default(), accounts("admin"));
         let credentials = Credentials::parse("admin:123456").unwrap();
-        let identity = accounts("admin").verify(&credentials, SystemTime::now());
-        let identity = identity.unwrap();
+        let identity = accounts("admin")
+            .verify(&credentials, SystemTime::now(), &mut HashMemory::default())
+            .unwrap();
         let admitted = || {
             let registration = shared.live.register(shared.live.next_id());
             let limits = Arc::clone(&shared.current.load().limits);
