@@ -202,10 +202,14 @@ async fn a_session_that_streams_ends() {
                 assert_eq!(String::from_utf8_lossy(&frame.payload), echo_of_it);
             }
         };
-        let (close, took) = tokio::select! {
-            never = write => match never {},
-            closed = read => closed,
+        let both = async {
+            tokio::select! {
+                never = write => match never {},
+                closed = read => closed,
+            }
         };
+        let ended = timeout(PATIENCE, both).await;
+        let (close, took) = ended.expect("it does not go on");
         assert_eq!(close, (3000, REMOVED.to_owned()));
         assert!(took <= AT_MOST, "{took:?}");
         echo(&mut joe, "still here").await;
