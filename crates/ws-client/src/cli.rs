@@ -48,6 +48,12 @@ const AFTER_HELP: &str = "\
 Streams:
   stdout gets the messages that come after the login, each followed by a newline, and nothing else.
   stderr gets everything else: prompts, the server's words about the login, errors.
+  What a room tells its members, as JSON, is put in words where stdout is a terminal, with the time
+  of day here, and the date of another day:
+    16:40:05 jane: hello
+    16:40:06 jane left
+    12 messages were lost
+  Further lines of a text are indented. In a pipe, all messages come as they are.
 
 Login:
   --auth message sends username:password as the first message. The server answers whether that was

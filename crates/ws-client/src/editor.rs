@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::Local;
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
     time::timeout,
@@ -199,7 +200,7 @@ impl<H: Echo> Console for Editor<H> {
     }
 
     fn message(&mut self, payload: Payload<'_>) {
-        let bytes = render::message(payload, Reader::Terminal);
+        let bytes = render::message_at(payload, Reader::Terminal, Local::now);
         self.outbox.push(Channel::Messages, &bytes);
     }
 

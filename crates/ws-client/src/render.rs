@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, TimeZone};
 use proto::escape::{is_unsafe, write_escaped};
+
+use crate::room_message::RoomMessage;
 
 /// How much of a binary message a person is shown.
 const SHOWN_BYTES: usize = 256;
@@ -28,7 +31,28 @@ pub enum Reader {
     Program,
 }
 
-/// A message as it is written, with the newline that ends it.
+/// A message as it is written at this moment, with the newline that ends it. What a room tells is
+/// put in words at a terminal; any other message is written as [`message`] has it.
+pub(crate) fn message_at<Z: TimeZone>(
+    payload: Payload<'_>,
+    reader: Reader,
+    now: impl FnOnce() -> DateTime<Z>,
+) -> Vec<u8> {
+    let told = match (payload, reader) {
+        (Payload::Text(text), Reader::Terminal) => RoomMessage::parse(text),
+        (Payload::Binary(_), Reader::Terminal) | (_, Reader::Program) => None,
+    };
+    match told {
+        Some(told) => {
+            let mut line = told.in_words(&now());
+            line.push('\n');
+            line.into_bytes()
+        }
+        None => message(payload, reader),
+    }
+}
+
+/// A message as it is written wherever it comes from, with the newline that ends it.
 pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
     let mut written = match (payload, reader) {
         (Payload::Text(text), Reader::Terminal) => safe_lines(text).into_bytes(),
@@ -79,10 +103,11 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
     use proptest::prelude::*;
     use proto::escape::is_unsafe;
 
-    use super::{Payload, Reader, message, safe_lines};
+    use super::{Payload, Reader, message, message_at, safe_lines};
 
     fn shown(payload: Payload<'_>, reader: Reader) -> String {
         String::from_utf8(message(payload, reader)).unwrap()
@@ -140,6 +165,34 @@ mod tests {
         let long = shown(Payload::Binary(&[0; 1000]), Reader::Terminal);
         assert_eq!(long.lines().count(), 1 + 16 + 1);
         assert!(long.ends_with("00\n[744 more not shown]\n"), "{long}");
+    }
+
+    #[test]
+    fn what_a_room_tells_is_put_in_words_for_people_only() {
+        let now = || DateTime::<Utc>::from_timestamp(0, 0).unwrap();
+        let text = r#"{"joined":"jane","at":"1970-01-01T00:00:07.123Z"}"#;
+        for (payload, reader, written) in [
+            (
+                Payload::Text(text),
+                Reader::Terminal,
+                "00:00:07 jane joined\n",
+            ),
+            (Payload::Text("{}\x1b"), Reader::Terminal, "{}\\u{1b}\n"),
+            (
+                Payload::Binary(b"{"),
+                Reader::Terminal,
+                "[binary, 1 byte]\n7b\n",
+            ),
+        ] {
+            let bytes = message_at(payload, reader, now);
+            assert_eq!(String::from_utf8(bytes).unwrap(), written);
+        }
+        for payload in [Payload::Text(text), Payload::Binary(text.as_bytes())] {
+            assert_eq!(
+                message_at(payload, Reader::Program, now),
+                format!("{text}\n").into_bytes()
+            );
+        }
     }
 
     proptest! {

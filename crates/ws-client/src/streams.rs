@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::Local;
 use futures::future::poll_fn;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -207,7 +208,7 @@ where
 
     fn message(&mut self, payload: Payload<'_>) {
         self.leave_prompt();
-        let bytes = render::message(payload, self.reader);
+        let bytes = render::message_at(payload, self.reader, Local::now);
         self.outbox.push(Channel::Messages, &bytes);
     }
 

@@ -17,6 +17,7 @@ fn help_documents_exit_codes_and_streams() {
     for line in [
         "  stdout gets the messages that come after the login, each followed by a newline, and \
          nothing else.",
+        "    16:40:05 jane: hello",
         "  --auth basic sends it with the handshake, by the Basic scheme of HTTP. The connection \
          that opens",
         "use it with servers that take Basic.",
