@@ -42,7 +42,8 @@ At a terminal it asks for what it needs, and prints messages as they come, above
 being typed. Enter exit, or press Ctrl-D, to leave.
 
 In a pipe, the lines of the input are credentials (username:password) until the login succeeds, and \
-messages from then on; with --auth basic, the first one is the credentials.";
+messages from then on; with --auth basic, the first one is the credentials, and with --auth none, \
+all of them are messages.";
 
 const AFTER_HELP: &str = "\
 Streams:
@@ -65,6 +66,9 @@ Login:
   not empty is the credentials; if they are refused, nothing else is sent. A server may greet of
   its own accord, so the end of the input waits for --linger even if as many messages came as were
   sent.
+  --auth none sends no credentials, to a server that lets in whoever comes: all lines are messages,
+  and the end of the input waits as with basic. A server that wants a login by messages takes each
+  of them for a wrong one.
 
 Configuration:
   --config names a file; without it, config/client.toml is read if it exists. What the command line
@@ -88,6 +92,7 @@ Examples:
   printf 'admin:123456\\nhello\\n' | ws-client
   ws-client --user admin --password-file secret < messages.txt > answers.txt
   ws-client --auth basic --user admin --password-file secret ws://127.0.0.1:8080/live
+  ws-client --auth none ws://127.0.0.1:5678/room/lobby
   ws-client handshake ws://127.0.0.1:5678";
 
 /// A client for WebSocket servers that want a login.

@@ -88,6 +88,8 @@ pub enum Auth {
     Message,
     /// With the handshake, by HTTP Basic; the connection that opens is the login.
     Basic,
+    /// Not at all: the server lets in whoever comes.
+    None,
 }
 
 /// Who types the lines.
@@ -119,7 +121,7 @@ pub struct Config {
     pub max_message_bytes: NonZeroUsize,
     /// How the credentials are sent.
     pub auth: Auth,
-    /// Where the credentials come from.
+    /// Where the credentials come from, if any are sent.
     pub login: LoginSource,
     /// What the user should know about how this came about.
     pub notices: Vec<String>,
@@ -217,7 +219,11 @@ impl Config {
             (Some(login), Some(file)) => auth_by_file(file, login)?.filter(|_| here),
             (_, _) => None,
         };
+        let auth = flags.auth.or(auth_of_file).unwrap_or_default();
         let login = match (flags.user, raw.login, &file) {
+            (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserForNothing),
+            // Whoever logs in somewhere else does not do so here.
+            (None, _, _) if auth == Auth::None => LoginSource::Ask,
             (Some(user), _, _) => login_by_flags(&user, flags.password_file)?,
             (None, Some(login), Some(file)) if here => login_by_file(file, login)?,
             (None, Some(_), Some(file)) => {
@@ -234,7 +240,8 @@ impl Config {
         if let (LoginSource::AskPassword(name), Audience::Script) = (&login, audience) {
             return Err(ConfigError::NobodyToAsk(name.clone()));
         }
-        if flags.cleartext == Cleartext::Refused && !endpoint.is_loopback() {
+        let sends_password = auth != Auth::None;
+        if sends_password && flags.cleartext == Cleartext::Refused && !endpoint.is_loopback() {
             return Err(ConfigError::Cleartext(endpoint.authority()));
         }
         let span = |flag: Option<TimeSpan>, raw: Option<TimeSpan>, default| {
@@ -255,7 +262,7 @@ impl Config {
                 .max_message_bytes
                 .or(raw.max_message_bytes)
                 .map_or(MAX_MESSAGE_BYTES, |size| size.0),
-            auth: flags.auth.or(auth_of_file).unwrap_or_default(),
+            auth,
             login,
             notices,
         })
@@ -275,8 +282,12 @@ fn auth_by_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigErr
         return Ok(None);
     };
     match Auth::from_str(auth, false) {
+        Ok(Auth::None) if login.user.is_some() => Err(file.problem_at(
+            "login.user",
+            &"nobody logs in with auth = \"none\"; take one of the two out",
+        )),
         Ok(auth) => Ok(Some(auth)),
-        Err(_) => Err(file.problem_at("login.auth", &"write \"message\" or \"basic\"")),
+        Err(_) => Err(file.problem_at("login.auth", &"write \"message\", \"basic\" or \"none\"")),
     }
 }
 
@@ -342,6 +353,9 @@ pub enum ConfigError {
     /// The name after `--user` is none.
     #[error("--user: {0}")]
     User(UserNameError),
+    /// There is a user after `--user`, and no login.
+    #[error("--user: nobody logs in with auth \"none\"; choose another way with --auth")]
+    UserForNothing,
     /// The password file cannot be read.
     #[error("the password file {} cannot be read", path.display())]
     PasswordRead {

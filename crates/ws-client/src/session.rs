@@ -1,4 +1,4 @@
-//! One session on an open WebSocket: log in, unless the handshake did, talk, part.
+//! One session on an open WebSocket: log in, unless that is done or not wanted, talk, part.
 //!
 //! One task does all of it. It waits for the server, the console and the clock at once, so that a
 //! server which stops reading until it has been read is read, and a slow reader of stdout slows the
@@ -48,8 +48,8 @@ pub(crate) struct Times {
 pub(crate) enum Login {
     /// The first messages do, with credentials from here.
     Messages(LoginSource),
-    /// The handshake did.
-    Handshake,
+    /// Nothing does: it was done with the handshake, or nobody wants it.
+    Before,
 }
 
 /// A WebSocket and a console.
@@ -121,7 +121,7 @@ where
         login: Login,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit {
-        if let Login::Handshake = login {
+        if let Login::Before = login {
             self.stage = Stage::Talking;
             self.may_be_greeted = true;
         }

@@ -79,7 +79,11 @@ impl<C: Console> Visit<C> {
             }
             Auth::Basic => {
                 let opened = self.log_in(source, dial).await?;
-                Ok((opened, Login::Handshake))
+                Ok((opened, Login::Before))
+            }
+            Auth::None => {
+                let opened = self.connect(dial(None)).await?;
+                Ok((opened, Login::Before))
             }
         }
     }

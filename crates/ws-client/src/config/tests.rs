@@ -140,6 +140,45 @@ fn the_way_of_the_login_on_the_command_line_comes_first() {
 }
 
 #[test]
+fn no_login_needs_no_credentials_and_no_safe_network() {
+    let none = |flags| Flags {
+        auth: Some(Auth::None),
+        ..flags
+    };
+    let file = [("config/client.toml", "[login]\nauth = \"none\"\n")];
+    let gone = "[login]\nuser = \"jane\"\npassword_file = \"gone\"\n";
+    let gone = [("config/client.toml", gone)];
+    for (files, flags) in [
+        (&file[..], Flags::default()),
+        (&[], none(Flags::default())),
+        // The login of another place, or another time, is left alone.
+        (&gone, none(Flags::default())),
+        (WITH_LOGIN, none(url("ws://127.0.0.1:98"))),
+        (&[], none(url("ws://192.0.2.1/room/lobby"))),
+    ] {
+        let config = load(files, flags).unwrap();
+        assert_eq!(config.auth, Auth::None);
+        assert!(matches!(config.login, LoginSource::Ask));
+        assert!(config.notices.is_empty(), "{:?}", config.notices);
+    }
+}
+
+#[test]
+fn a_user_who_would_not_log_in_is_a_mistake() {
+    let jane = |auth| Flags {
+        auth,
+        user: Some("jane".into()),
+        ..Flags::default()
+    };
+    let file = [("config/client.toml", "[login]\nauth = \"none\"\n")];
+    let message = "--user: nobody logs in with auth \"none\"; choose another way with --auth";
+    assert_eq!(load(&[], jane(Some(Auth::None))).unwrap_err(), message);
+    assert_eq!(load(&file, jane(None)).unwrap_err(), message);
+    let config = load(&file, jane(Some(Auth::Basic))).unwrap();
+    assert_eq!(config.auth, Auth::Basic);
+}
+
+#[test]
 fn flags_come_before_the_file() {
     let file = "url = \"ws://127.0.0.1:1\"\nlinger = \"2s\"\nmax_message_bytes = \"1KiB\"\n\
                 reply_deadline = \"3s\"\nclose_deadline = \"4s\"\n";
@@ -259,7 +298,13 @@ fn errors_say_file_line_key_and_what_to_write() {
         ),
         (
             "[login]\nauth = \"hunter2\"",
-            "config/client.toml: line 2: `login.auth`: write \"message\" or \"basic\"",
+            "config/client.toml: line 2: `login.auth`: write \"message\", \"basic\" \
+             or \"none\"",
+        ),
+        (
+            "[login]\nauth = \"none\"\nuser = \"jane\"",
+            "config/client.toml: line 3: `login.user`: nobody logs in with auth = \"none\"; take \
+             one of the two out",
         ),
         (
             "[login]\npassword_file = \"empty\"",

@@ -1,4 +1,4 @@
-//! Visits in which the handshake brings the login, or does not.
+//! Visits in which the handshake brings the login, or does not, or none is wanted.
 
 use proto::{key::Key, username::UserName};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -382,6 +382,61 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
             "ws-client: the server did not complete its answer within 10s\n\
              ws-client: 1 line was not sent\n"
         )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_login_the_first_line_is_a_message() {
+    let found = visit(Auth::None, script(b"\nadmin:123456\n"), async |door| {
+        let (stream, asked) = door.knock().await;
+        assert!(asked.is_empty(), "{asked:?}");
+        let mut server = open_to(stream).await;
+        server.echo(2).await;
+        server.closed().await;
+    })
+    .await;
+    let messages = "your submit context: \nyour submit context: admin:123456\n";
+    assert_eq!(found, outcome(Exit::Ok, messages, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_login_a_person_is_asked_for_messages_only() {
+    let echo = FakeEcho::default();
+    let client = Client {
+        asking: Asking::Person(echo.clone()),
+        ..person(b"hi\nexit\n")
+    };
+    let found = visit(Auth::None, client, async |door| {
+        let (stream, _) = door.knock().await;
+        let mut server = open_to(stream).await;
+        server.echo(1).await;
+        server.closed().await;
+    })
+    .await;
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Ok,
+            "your submit context: hi\n",
+            "please enter your context: please enter your context: \
+             you have enter \"exit\", goodbye\n"
+        )
+    );
+    assert!(!echo.0.lock().unwrap().contains(&Typing::Hidden));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_wants_a_login_refuses_whoever_brings_none() {
+    let found = visit(Auth::None, script(b"hello\n"), async |door| {
+        let (mut stream, _) = door.knock().await;
+        stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();
+    })
+    .await;
+    assert_eq!(found.exit, Exit::HandshakeRefused);
+    assert!(
+        found.stderr.contains("ws-client --auth basic sends them"),
+        "{}",
+        found.stderr
     );
 }
 
