@@ -70,6 +70,13 @@ Login:
   and the end of the input waits as with basic. A server that wants a login by messages takes each
   of them for a wrong one.
 
+End of a piped input:
+  The connection is closed when as many messages came as were sent, or when nothing came for
+  --linger. In a room that speaks JSON, what others say is no answer: one's own messages are waited
+  for, the last one included, and --linger is the longest time without one of them, however much
+  others say. A guest is not told its name there, and waits for the text that it sent last. In any
+  case, all that comes until the server closes its side is printed.
+
 Configuration:
   --config names a file; without it, config/client.toml is read if it exists. What the command line
   says comes first, then the file, then the defaults. A login in the file is used for the url in
@@ -134,8 +141,8 @@ struct SessionArguments {
     /// for at the terminal.
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
-    /// At the end of a piped input: how long nothing may come before the connection is closed
-    /// [default: 1s].
+    /// At the end of a piped input: how long nothing may come (in a room: nothing of one's own)
+    /// before the connection is closed [default: 1s].
     #[arg(long, value_name = "TIME")]
     linger: Option<TimeSpan>,
     /// Time for connecting and for the answer to the handshake [default: 10s].

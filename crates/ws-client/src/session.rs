@@ -4,6 +4,7 @@
 //! server which stops reading until it has been read is read, and a slow reader of stdout slows the
 //! server down instead of filling the memory.
 
+mod answers;
 mod parting;
 #[cfg(test)]
 mod tests;
@@ -11,17 +12,22 @@ mod tests;
 use std::{future::pending, io, task::Poll, time::Duration};
 
 use futures::{Stream, StreamExt as _, future::poll_fn};
-use proto::login::{ClientAction, ClientLogin, WhenRefused};
+use proto::{
+    login::{ClientAction, ClientLogin, WhenRefused},
+    message::Credentials,
+    username::UserName,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until},
 };
 
+use self::answers::{Answers, Standing};
 use crate::{
     config::{Audience, LoginSource},
     console::{Console, ConsoleTurn},
     dialogue::{GOODBYE, Prompt},
-    ending::{Ending, Stage, Tally},
+    ending::{Ending, Stage},
     exit::Exit,
     input::{Command, Offer},
     link::{Link, LinkTurn, Message, Reading},
@@ -48,8 +54,8 @@ pub(crate) struct Times {
 pub(crate) enum Login {
     /// The first messages do, with credentials from here.
     Messages(LoginSource),
-    /// Nothing does: it was done with the handshake, or nobody wants it.
-    Before,
+    /// Nothing does: this user logged in with the handshake, or nobody did who has a name.
+    Before(Option<UserName>),
 }
 
 /// A WebSocket and a console.
@@ -59,10 +65,7 @@ pub(crate) struct Session<S, C> {
     console: C,
     times: Times,
     stage: Stage,
-    tally: Tally,
-    /// Whether what came may include a greeting. It looks like an answer if it comes after the
-    /// first message was sent, and then as many messages as were sent do not mean as many answers.
-    may_be_greeted: bool,
+    answers: Answers,
     /// When something last moved: how long the server takes in nothing is counted from here.
     moved: Instant,
     /// How many bytes had moved on the link by then.
@@ -107,8 +110,7 @@ where
             console,
             times,
             stage: Stage::LoggingIn,
-            tally: Tally::default(),
-            may_be_greeted: false,
+            answers: Answers::default(),
             moved: Instant::now(),
             bytes: 0,
             unwritten: None,
@@ -121,10 +123,6 @@ where
         login: Login,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit {
-        if let Login::Before = login {
-            self.stage = Stage::Talking;
-            self.may_be_greeted = true;
-        }
         let ending = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Ending::Interrupted,
@@ -141,12 +139,15 @@ where
     }
 
     async fn converse(&mut self, login: Login) -> Ending {
-        if let Login::Messages(source) = login {
-            if let Err(ending) = self.log_in(source).await {
-                return ending;
+        match login {
+            Login::Messages(source) => {
+                if let Err(ending) = self.log_in(source).await {
+                    return ending;
+                }
             }
-            self.stage = Stage::Talking;
+            Login::Before(name) => self.answers = Answers::to(name).with_greeting(),
         }
+        self.stage = Stage::Talking;
         self.talk().await
     }
 
@@ -165,10 +166,13 @@ where
             ),
         };
         let began = Instant::now();
+        let mut queued = None;
+        let mut tried = None;
         loop {
             let turn = match login.next(began.elapsed()) {
                 ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
                 ClientAction::Send(line) => {
+                    queued = Credentials::parse(line.expose()).ok();
                     self.link.queue(Message::Text(line.expose().into()));
                     continue;
                 }
@@ -181,6 +185,7 @@ where
                     self.console.notice(&safe_lines(&text));
                     // A server that congratulates unasked needs no credentials.
                     self.link.withdraw();
+                    self.answers = Answers::to(tried);
                     return Ok(());
                 }
                 ClientAction::Refused => return Err(Ending::Refused),
@@ -199,7 +204,10 @@ where
                 Turn::Received(Message::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
                 }
-                Turn::Sent => login.sent(began.elapsed()),
+                Turn::Sent => {
+                    tried = queued.take().map(|credentials| credentials.name);
+                    login.sent(began.elapsed());
+                }
                 Turn::Moved | Turn::Late => {}
                 Turn::Ended(ending) => return Err(ending),
             }
@@ -210,15 +218,13 @@ where
         let audience = self.console.audience();
         let mut over: Option<Ending> = None;
         let mut hold: Option<Instant> = None;
+        let mut patience: Option<Instant> = None;
         loop {
             let (wanted, until) = match over.take() {
                 Some(ending) if self.is_done(audience) => return ending,
                 Some(ending) => {
                     over = Some(ending);
-                    // What is not read because nobody takes what came before is no silence.
-                    let listening = self.link.is_flushed() && self.console.has_room();
-                    let quiet = Until::Quiet(self.times.linger);
-                    (None, if listening { quiet } else { Until::Ever })
+                    (None, self.until_answered(&mut patience))
                 }
                 None => match hold {
                     Some(moment) => (None, Until::Moment(moment)),
@@ -233,7 +239,9 @@ where
                         over = Some(Ending::Exit);
                     }
                     Command::Send(text) => {
-                        self.link.queue(Message::Text(text.into()));
+                        let message = Message::Text(text.into());
+                        self.answers.note_queued(&message);
+                        self.link.queue(message);
                         if audience == Audience::Person {
                             hold = Some(Instant::now() + ANSWER_PATIENCE);
                         }
@@ -241,10 +249,12 @@ where
                 },
                 Turn::Received(message) => {
                     self.console.message(message.payload());
-                    self.tally.note_received();
-                    hold = None;
+                    match self.answers.note_received(message.payload()) {
+                        Standing::Answer => (hold, patience) = (None, None),
+                        Standing::Unasked => {}
+                    }
                 }
-                Turn::Sent => self.tally.sent += 1,
+                Turn::Sent => self.answers.note_sent(),
                 Turn::Moved => {}
                 Turn::Late => match over.take() {
                     Some(ending) => return ending,
@@ -263,8 +273,24 @@ where
     fn is_done(&self, audience: Audience) -> bool {
         match audience {
             Audience::Person => true,
-            Audience::Script if self.may_be_greeted && self.tally.sent > 0 => false,
-            Audience::Script => self.link.is_flushed() && self.tally.unanswered() == 0,
+            Audience::Script => self.link.is_flushed() && self.answers.are_complete(),
+        }
+    }
+
+    /// How long answers are waited for, once there are no more lines. Among others, who need never
+    /// be quiet, that is until a moment, which each answer puts off.
+    fn until_answered(&self, patience: &mut Option<Instant>) -> Until {
+        if !self.link.is_flushed() {
+            *patience = None;
+            Until::Ever
+        } else if !self.console.has_room() {
+            // What is not read because nobody takes what came before is no silence.
+            Until::Ever
+        } else if self.answers.are_among_others() {
+            let fresh = || Instant::now() + self.times.linger;
+            Until::Moment(*patience.get_or_insert_with(fresh))
+        } else {
+            Until::Quiet(self.times.linger)
         }
     }
 

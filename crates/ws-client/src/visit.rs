@@ -4,7 +4,7 @@
 use std::{future::Future, pin::pin, task::Poll};
 
 use futures::{Stream, StreamExt as _, future::poll_fn};
-use proto::message::Credentials;
+use proto::{message::Credentials, username::UserName};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
@@ -78,12 +78,12 @@ impl<C: Console> Visit<C> {
                 Ok((opened, Login::Messages(source)))
             }
             Auth::Basic => {
-                let opened = self.log_in(source, dial).await?;
-                Ok((opened, Login::Before))
+                let (opened, name) = self.log_in(source, dial).await?;
+                Ok((opened, Login::Before(Some(name))))
             }
             Auth::None => {
                 let opened = self.connect(dial(None)).await?;
-                Ok((opened, Login::Before))
+                Ok((opened, Login::Before(None)))
             }
         }
     }
@@ -96,7 +96,7 @@ impl<C: Console> Visit<C> {
         &mut self,
         source: LoginSource,
         dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
-    ) -> Result<Opened<S>, Ending> {
+    ) -> Result<(Opened<S>, UserName), Ending> {
         let (mut configured, prompt) = match source {
             LoginSource::Ask => (None, Prompt::Credentials),
             LoginSource::AskPassword(name) => (None, Prompt::Password(name)),
@@ -116,7 +116,7 @@ impl<C: Console> Visit<C> {
                 {
                     self.console.say(&error.to_string());
                 }
-                (result, _) => return result,
+                (result, _) => return result.map(|opened| (opened, credentials.name)),
             }
         }
     }

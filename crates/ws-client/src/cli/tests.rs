@@ -21,6 +21,8 @@ fn help_documents_exit_codes_and_streams() {
         "  --auth basic sends it with the handshake, by the Basic scheme of HTTP. The connection \
          that opens",
         "use it with servers that take Basic.",
+        "  --linger. In a room that speaks JSON, what others say is no answer: one's own messages \
+         are waited",
         "  --auth none sends no credentials, to a server that lets in whoever comes: all lines are \
          messages,",
         "    8  the connection was lost, or closed for an error",

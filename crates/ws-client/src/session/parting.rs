@@ -40,7 +40,7 @@ where
         let circumstances = Circumstances {
             audience: self.console.audience(),
             stage: self.stage,
-            tally: self.tally,
+            tally: self.answers.tally(),
         };
         let parting = match &theirs {
             None => Parting::Unneeded,
@@ -92,7 +92,7 @@ where
         match (self.stage, message.payload()) {
             (Stage::Talking, payload) => {
                 self.console.message(payload);
-                self.tally.note_received();
+                self.answers.note_received(payload);
             }
             (Stage::LoggingIn, Payload::Text(text)) => self.console.notice(&safe_lines(text)),
             (Stage::LoggingIn, Payload::Binary(bytes)) => self.console.notice(&hexadecimal(bytes)),

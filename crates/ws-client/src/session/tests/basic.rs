@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What `admin:123456` is in an `Authorization` field.
-const ADMIN: &str = "Basic YWRtaW46MTIzNDU2";
+pub(super) const ADMIN: &str = "Basic YWRtaW46MTIzNDU2";
 
 /// What `bad:1` is in one.
 const BAD: &str = "Basic YmFkOjE=";
@@ -25,11 +25,11 @@ const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized:
                        credentials; it says: who? \\u{1b}.\n";
 
 /// Where the connections of a visit arrive.
-struct Door(Receiver<DuplexStream>);
+pub(super) struct Door(Receiver<DuplexStream>);
 
 impl Door {
     /// Takes the next connection, and returns what its `Authorization` fields say.
-    async fn knock(&mut self) -> (DuplexStream, Vec<String>) {
+    pub(super) async fn knock(&mut self) -> (DuplexStream, Vec<String>) {
         let mut stream = self.0.recv().await.expect("a client comes");
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -45,7 +45,7 @@ impl Door {
     }
 
     /// Lets the next client in, which presents these credentials.
-    async fn welcome(&mut self, authorization: &str) -> Server {
+    pub(super) async fn welcome(&mut self, authorization: &str) -> Server {
         let (stream, asked) = self.knock().await;
         assert_eq!(asked, [authorization]);
         open_to(stream).await
@@ -64,7 +64,7 @@ impl Door {
     }
 }
 
-async fn open_to(mut stream: DuplexStream) -> Server {
+pub(super) async fn open_to(mut stream: DuplexStream) -> Server {
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     stream.write_all(answer.as_bytes()).await.unwrap();
@@ -72,7 +72,11 @@ async fn open_to(mut stream: DuplexStream) -> Server {
 }
 
 /// Runs a visit to its end, and a server's part in it.
-async fn visit<I, N>(auth: Auth, client: Client<I, N>, play: impl AsyncFnOnce(&mut Door)) -> Outcome
+pub(super) async fn visit<I, N>(
+    auth: Auth,
+    client: Client<I, N>,
+    play: impl AsyncFnOnce(&mut Door),
+) -> Outcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,

@@ -5,6 +5,7 @@ mod dialogue;
 mod faults;
 mod flow;
 mod patience;
+mod room;
 mod unasked;
 
 use std::{

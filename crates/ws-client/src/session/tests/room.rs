@@ -1,0 +1,129 @@
+//! A room, in which others speak as well, and the end of a piped input.
+
+use super::{
+    basic::{ADMIN, open_to, visit},
+    *,
+};
+use crate::config::Auth;
+
+fn said(from: &str, text: &str) -> String {
+    format!(r#"{{"from":"{from}","text":"{text}","at":"2026-11-25T16:40:05.123Z"}}"#)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_input_waits_for_ones_own_messages() {
+    let (link, mut server) = connected().await;
+    let told = [
+        r#"{"joined":"admin","at":"2026-11-25T16:40:05.123Z"}"#.to_owned(),
+        said("admin", "yesterday"),
+        said("admin", "before that"),
+        said("bob", "b"),
+        said("admin", "a"),
+        said("admin", "b"),
+    ];
+    let play = async {
+        server.welcome().await;
+        let _ = (server.text().await, server.text().await);
+        for text in &told[..4] {
+            server.say(text).await;
+        }
+        for text in &told[4..] {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            server.say(text).await;
+        }
+        let all = Instant::now();
+        server.closed().await;
+        assert_eq!(all.elapsed(), Duration::ZERO);
+    };
+    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\nb\n")), play);
+    let raw = format!("{}\n", told.join("\n"));
+    assert_eq!(found, outcome(Exit::Ok, &raw, "{welcome}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_say_does_not_hold_the_end_up() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server.welcome().await;
+        let _ = server.text().await;
+        let sent = Instant::now();
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        let closed = loop {
+            tokio::select! {
+                closed = server.0.next() => break closed,
+                _ = ticks.tick() => server.0.feed(Message::text(said("bob", "hi"))).await.unwrap(),
+            }
+            server.0.flush().await.unwrap();
+        };
+        assert!(closed.unwrap().unwrap().is_close());
+        assert_eq!(sent.elapsed(), TIMES.linger);
+        assert!(server.0.next().await.is_none());
+    };
+    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    assert_eq!(found.exit, Exit::Ok);
+    assert!(
+        found
+            .stderr
+            .ends_with("ws-client: 1 message got no answer\n"),
+        "{}",
+        found.stderr
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ones_own_message_counts_while_closing() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server.welcome().await;
+        let text = server.text().await;
+        server.say(&said("bob", "hi")).await;
+        tokio::time::sleep(TIMES.linger * 2).await;
+        server.say(&said("admin", &text)).await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let raw = format!("{}\n{}\n", said("bob", "hi"), said("admin", "a"));
+    assert_eq!(found, outcome(Exit::Ok, &raw, "{welcome}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name() {
+    let client = Client {
+        login: configured("admin:123456"),
+        ..script(b"a\n")
+    };
+    let found = visit(Auth::Basic, client, async |door| {
+        let mut server = door.welcome(ADMIN).await;
+        let text = server.text().await;
+        server.say(&said("bob", &text)).await;
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        server.say(&said("admin", &text)).await;
+        let all = Instant::now();
+        server.closed().await;
+        assert_eq!(all.elapsed(), Duration::ZERO);
+    })
+    .await;
+    let raw = format!("{}\n{}\n", said("bob", "a"), said("admin", "a"));
+    assert_eq!(found, outcome(Exit::Ok, &raw, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_leaves_when_the_last_text_has_come_back() {
+    let found = visit(Auth::None, script(b"a\nb\n"), async |door| {
+        let (stream, _) = door.knock().await;
+        let mut server = open_to(stream).await;
+        let _ = (server.text().await, server.text().await);
+        for text in ["news", "a", "more news"] {
+            server.say(&said("guest:17", text)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        server.say(&said("guest:17", "b")).await;
+        let all = Instant::now();
+        server.closed().await;
+        assert_eq!(all.elapsed(), Duration::ZERO);
+    })
+    .await;
+    assert_eq!(found.exit, Exit::Ok);
+    assert_eq!(found.stdout.lines().count(), 4);
+    assert_eq!(found.stderr, "");
+}
