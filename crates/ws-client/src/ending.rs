@@ -36,12 +36,21 @@ pub(crate) enum Ending {
     NoConnection(ConnectError),
     /// The configured credentials were refused.
     Refused,
+    /// A room speaks where a login was to come: it lets in whoever comes, and hands on what is sent.
+    NoLogin(Exposed),
     /// No answer to credentials came in time.
     Silent(Duration),
     /// The server took nothing for too long.
     Stalled(Duration),
     /// The server ended it.
     Server(End),
+}
+
+/// What others may have seen that was not meant for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposed {
+    Nothing,
+    Credentials,
 }
 
 impl ConsoleTurn {
@@ -121,6 +130,7 @@ impl Ending {
             | Self::NoCredentials(_)
             | Self::NoConnection(_)
             | Self::Refused
+            | Self::NoLogin(_)
             | Self::Silent(_)
             | Self::Stalled(_)
             | Self::Server(_) => true,
@@ -179,6 +189,17 @@ pub(crate) fn conclude(
         Ending::Refused => {
             said.push("the configured credentials were refused".to_owned());
             Exit::LoginRefused
+        }
+        Ending::NoLogin(exposed) => {
+            said.push("the room lets in whoever comes; to talk there, say --auth none".to_owned());
+            if *exposed == Exposed::Credentials {
+                said.push(
+                    "what was sent as credentials may have been shown to others: choose a new \
+                     password"
+                        .to_owned(),
+                );
+            }
+            Exit::Usage
         }
         Ending::Silent(span) => {
             said.push(format!(

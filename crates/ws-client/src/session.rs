@@ -27,11 +27,12 @@ use crate::{
     config::{Audience, LoginSource},
     console::{Console, ConsoleTurn},
     dialogue::{GOODBYE, Prompt},
-    ending::{Ending, Stage},
+    ending::{Ending, Exposed, Stage},
     exit::Exit,
     input::{Command, Offer},
     link::{Link, LinkTurn, Message, Reading},
     render::{hexadecimal, safe_lines},
+    room_message::RoomMessage,
 };
 
 /// How long a person is not asked for the next message after one was sent: an answer usually comes
@@ -168,6 +169,7 @@ where
         let began = Instant::now();
         let mut queued = None;
         let mut tried = None;
+        let mut exposed = Exposed::Nothing;
         loop {
             let turn = match login.next(began.elapsed()) {
                 ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
@@ -200,11 +202,16 @@ where
                         return Err(Ending::Exit);
                     }
                 },
+                // No room tells anything to somebody who has not logged in, if it wants that.
+                Turn::Received(Message::Text(text)) if RoomMessage::parse(&text).is_some() => {
+                    return Err(Ending::NoLogin(exposed));
+                }
                 Turn::Received(Message::Text(text)) => login.received(text.to_string()),
                 Turn::Received(Message::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
                 }
                 Turn::Sent => {
+                    exposed = Exposed::Credentials;
                     tried = queued.take().map(|credentials| credentials.name);
                     login.sent(began.elapsed());
                 }

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::config::Auth;
 
+const NO_LOGIN: &str =
+    "ws-client: the room lets in whoever comes; to talk there, say --auth none\n";
+
 fn said(from: &str, text: &str) -> String {
     format!(r#"{{"from":"{from}","text":"{text}","at":"2026-11-25T16:40:05.123Z"}}"#)
 }
@@ -38,6 +41,46 @@ async fn the_end_of_the_input_waits_for_ones_own_messages() {
     let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\nb\n")), play);
     let raw = format!("{}\n", told.join("\n"));
     assert_eq!(found, outcome(Exit::Ok, &raw, "{welcome}"));
+}
+
+/// It would show the credentials to everybody.
+#[tokio::test(start_paused = true)]
+async fn a_room_without_a_login_gets_no_credentials() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        server
+            .say(r#"{"joined":"guest:17","at":"2026-11-25T16:40:05.123Z"}"#)
+            .await;
+        server.closed().await
+    };
+    let (input, _typed) = tokio::io::duplex(TINY);
+    let client = Client {
+        input,
+        login: LoginSource::Ask,
+        asking: Asking::Person(FakeEcho::default()),
+        interrupts: stream::pending(),
+    };
+    let (found, closed) = tokio::join!(run(link, client), play);
+    assert_eq!(closed.0, 1000);
+    let prompt = "please enter your username and password: \n";
+    let expected = format!("{prompt}{NO_LOGIN}");
+    assert_eq!(found, outcome(Exit::Usage, "", &expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_a_room_has_handed_on_are_said_to_be_seen() {
+    let (link, mut server) = connected().await;
+    let play = async {
+        let text = server.text().await;
+        server.say(&said("guest:17", &text)).await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let expected = format!(
+        "{NO_LOGIN}ws-client: what was sent as credentials may have been shown to others: choose \
+         a new password\nws-client: 1 line was not sent\n"
+    );
+    assert_eq!(found, outcome(Exit::Usage, "", &expected));
 }
 
 #[tokio::test(start_paused = true)]
