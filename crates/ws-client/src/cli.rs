@@ -54,7 +54,7 @@ Streams:
     16:40:05 jane: hello
     16:40:06 jane left
     12 messages were lost
-  Further lines of a text are indented. In a pipe, all messages come as they are.
+  Further rows of a text are indented. In a pipe, all messages come as they are.
 
 Login:
   --auth message sends username:password as the first message. The server answers whether that was

@@ -17,7 +17,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::Local;
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
     time::timeout,
@@ -31,6 +30,7 @@ use crate::{
     input::InputError,
     outbox::{Channel, Outbox},
     render::{self, Payload, Reader},
+    screen::Screen,
     streams::{Echo, Typing},
 };
 
@@ -200,7 +200,7 @@ impl<H: Echo> Console for Editor<H> {
     }
 
     fn message(&mut self, payload: Payload<'_>) {
-        let bytes = render::message_at(payload, Reader::Terminal, Local::now);
+        let bytes = render::message_on(payload, Reader::Terminal, Screen::here);
         self.outbox.push(Channel::Messages, &bytes);
     }
 

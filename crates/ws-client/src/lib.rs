@@ -20,7 +20,7 @@
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
 //! | `editor`, `terminal` | the console of a person, and the terminal that is given back |
 //! | `dialogue`, `input`, [`render`] | the exact texts; what a line means; how a message is shown |
-//! | `room_message` | what a room tells its members, read and put in words |
+//! | `room_message`, `screen` | what a room tells its members, read and put in words; for where |
 //! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
 //!
 //! Only [`link`] and [`connect`] know tungstenite and sockets. A session is generic over both its ends,
@@ -46,6 +46,7 @@ mod last_words;
 mod meter;
 mod outbox;
 mod room_message;
+mod screen;
 mod session;
 mod streams;
 mod terminal;

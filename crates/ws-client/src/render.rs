@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, TimeZone};
+use chrono::TimeZone;
 use proto::escape::{is_unsafe, write_escaped};
 
-use crate::room_message::RoomMessage;
+use crate::{room_message::RoomMessage, screen::Screen};
 
 /// How much of a binary message a person is shown.
 const SHOWN_BYTES: usize = 256;
@@ -31,12 +31,12 @@ pub enum Reader {
     Program,
 }
 
-/// A message as it is written at this moment, with the newline that ends it. What a room tells is
+/// A message as it is written for this screen, with the newline that ends it. What a room tells is
 /// put in words at a terminal; any other message is written as [`message`] has it.
-pub(crate) fn message_at<Z: TimeZone>(
+pub(crate) fn message_on<Z: TimeZone>(
     payload: Payload<'_>,
     reader: Reader,
-    now: impl FnOnce() -> DateTime<Z>,
+    screen: impl FnOnce() -> Screen<Z>,
 ) -> Vec<u8> {
     let told = match (payload, reader) {
         (Payload::Text(text), Reader::Terminal) => RoomMessage::parse(text),
@@ -44,7 +44,7 @@ pub(crate) fn message_at<Z: TimeZone>(
     };
     match told {
         Some(told) => {
-            let mut line = told.in_words(&now());
+            let mut line = told.in_words(&screen());
             line.push('\n');
             line.into_bytes()
         }
@@ -107,7 +107,8 @@ mod tests {
     use proptest::prelude::*;
     use proto::escape::is_unsafe;
 
-    use super::{Payload, Reader, message, message_at, safe_lines};
+    use super::{Payload, Reader, message, message_on, safe_lines};
+    use crate::screen::Screen;
 
     fn shown(payload: Payload<'_>, reader: Reader) -> String {
         String::from_utf8(message(payload, reader)).unwrap()
@@ -169,7 +170,10 @@ mod tests {
 
     #[test]
     fn what_a_room_tells_is_put_in_words_for_people_only() {
-        let now = || DateTime::<Utc>::from_timestamp(0, 0).unwrap();
+        let screen = || Screen {
+            now: DateTime::<Utc>::from_timestamp(0, 0).unwrap(),
+            columns: 80,
+        };
         let text = r#"{"joined":"jane","at":"1970-01-01T00:00:07.123Z"}"#;
         for (payload, reader, written) in [
             (
@@ -184,12 +188,12 @@ mod tests {
                 "[binary, 1 byte]\n7b\n",
             ),
         ] {
-            let bytes = message_at(payload, reader, now);
+            let bytes = message_on(payload, reader, screen);
             assert_eq!(String::from_utf8(bytes).unwrap(), written);
         }
         for payload in [Payload::Text(text), Payload::Binary(text.as_bytes())] {
             assert_eq!(
-                message_at(payload, Reader::Program, now),
+                message_on(payload, Reader::Program, screen),
                 format!("{text}\n").into_bytes()
             );
         }

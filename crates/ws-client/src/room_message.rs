@@ -8,12 +8,19 @@ use std::fmt::Write as _;
 use chrono::{DateTime, FixedOffset, TimeZone};
 use proto::escape::Escaped;
 use serde::{Deserialize, Deserializer};
+use unicode_width::UnicodeWidthChar as _;
 
-use crate::render::safe_lines;
+use crate::{render::safe_lines, screen::Screen};
 
-/// What stands before the second line of a text, and before each further one: the room that the
-/// time takes. No line that somebody sends can begin where a message begins.
+/// What stands before each further row of a message: the room that the time takes. Nothing that
+/// somebody sends can begin where a message begins.
 const INDENT: &str = "         ";
+
+/// The narrowest screen on which rows are folded: below, next to nothing would stand on one.
+const MIN_COLUMNS: usize = 2 * INDENT.len();
+
+/// Has no width, and makes the character before it twice as wide.
+const EMOJI_PRESENTATION: char = '\u{fe0f}';
 
 /// Something that a room tells its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,20 +128,48 @@ impl RoomMessage {
         }
     }
 
-    /// The message in words, for a person for whom it is this moment: times are told in its zone,
-    /// and with the date unless that is the same. Whatever a member had a hand in is escaped.
-    pub(crate) fn in_words<Z: TimeZone>(&self, now: &DateTime<Z>) -> String {
-        match self {
+    /// The message in words, for a person at this screen: times are told in the zone there, and
+    /// with the date unless that is the same. Whatever a member had a hand in is escaped.
+    pub(crate) fn in_words<Z: TimeZone>(&self, screen: &Screen<Z>) -> String {
+        let now = &screen.now;
+        let words = match self {
             Self::Said { from, text, at } => {
-                let text = safe_lines(text).replace('\n', &format!("\n{INDENT}"));
-                format!("{} {}: {text}", time(at, now), Escaped(from))
+                format!("{} {}: {}", time(at, now), Escaped(from), safe_lines(text))
             }
             Self::Joined { who, at } => format!("{} {} joined", time(at, now), Escaped(who)),
             Self::Left { who, at } => format!("{} {} left", time(at, now), Escaped(who)),
             Self::Lost(1) => "1 message was lost".to_owned(),
             Self::Lost(count) => format!("{count} messages were lost"),
+        };
+        folded(&words, usize::from(screen.columns))
+    }
+}
+
+/// The words in rows of so many columns, all but the first one indented. If it were left to the
+/// terminal to go on in its next row, a text of the right length could begin there.
+///
+/// The width is summed up by characters, which may be more than the terminal needs, and so never
+/// leaves it a reason to break a row by itself.
+fn folded(words: &str, columns: usize) -> String {
+    let mut rows = String::with_capacity(words.len());
+    let mut column = 0;
+    for c in words.chars() {
+        let width = match c {
+            EMOJI_PRESENTATION => 1,
+            _ => c.width().unwrap_or(0),
+        };
+        let is_full = columns >= MIN_COLUMNS && column + width > columns;
+        if c == '\n' || is_full {
+            rows.push('\n');
+            rows.push_str(INDENT);
+            column = INDENT.len();
+        }
+        if c != '\n' {
+            rows.push(c);
+            column += width;
         }
     }
+    rows
 }
 
 /// The time of day of a moment, and its date if it is of another day than now.
@@ -150,20 +185,25 @@ fn time<Z: TimeZone>(at: &DateTime<FixedOffset>, now: &DateTime<Z>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, FixedOffset, Local, Utc};
+    use chrono::{DateTime, FixedOffset, Utc};
     use proptest::prelude::*;
     use proto::escape::is_unsafe;
     use serde_json::json;
+    use unicode_width::UnicodeWidthStr as _;
 
     use super::{INDENT, RoomMessage, time};
+    use crate::screen::Screen;
 
-    /// The moment at which the messages of these tests are shown, an hour east of Greenwich.
-    fn now() -> DateTime<FixedOffset> {
-        DateTime::parse_from_rfc3339("2026-11-25T17:45:00+01:00").unwrap()
+    /// A screen an hour east of Greenwich.
+    fn screen(columns: u16) -> Screen<FixedOffset> {
+        Screen {
+            now: DateTime::parse_from_rfc3339("2026-11-25T17:45:00+01:00").unwrap(),
+            columns,
+        }
     }
 
     fn shown(text: &str) -> Option<String> {
-        RoomMessage::parse(text).map(|message| message.in_words(&now()))
+        RoomMessage::parse(text).map(|message| message.in_words(&screen(80)))
     }
 
     #[test]
@@ -290,6 +330,41 @@ mod tests {
         );
     }
 
+    #[test]
+    fn is_folded_before_the_terminal_does_it() {
+        for (text, columns, words) in [
+            ("ab", 18, "17:40:05 jane: ab"),
+            ("abc", 18, "17:40:05 jane: abc"),
+            ("abcd", 18, "17:40:05 jane: abc\n         d"),
+            (
+                "---17:40:06 bob",
+                18,
+                "17:40:05 jane: ---\n         17:40:06 \n         bob",
+            ),
+            ("ab\nc", 18, "17:40:05 jane: ab\n         c"),
+            ("abc\nd", 18, "17:40:05 jane: abc\n         d"),
+            // Two columns are not there any more, and a mark needs none.
+            ("ab你", 18, "17:40:05 jane: ab\n         你"),
+            ("abe\u{301}", 18, "17:40:05 jane: abe\u{301}"),
+            // Some terminals draw them one by one.
+            (
+                "\u{1f469}\u{200d}\u{1f469}",
+                18,
+                "17:40:05 jane: \u{1f469}\u{200d}\n         \u{1f469}",
+            ),
+            (
+                "a\u{2764}\u{fe0f}b",
+                18,
+                "17:40:05 jane: a\u{2764}\u{fe0f}\n         b",
+            ),
+            ("a\nb c", 5, "17:40:05 jane: a\n         b c"),
+        ] {
+            let message = json!({ "from": "jane", "text": text, "at": "2026-11-25T16:40:05Z" });
+            let message = RoomMessage::parse(&message.to_string()).unwrap();
+            assert_eq!(message.in_words(&screen(columns)), words);
+        }
+    }
+
     /// Text that is full of what might begin a line.
     fn tricky() -> impl Strategy<Value = String> {
         let part = prop_oneof![
@@ -307,6 +382,7 @@ mod tests {
             who in tricky(),
             text in tricky(),
             seconds in -70_000_000_000_i64..260_000_000_000,
+            columns in 18_u16..60,
         ) {
             let moment = DateTime::<Utc>::from_timestamp(seconds, 0).unwrap();
             let at = moment.to_rfc3339();
@@ -319,14 +395,16 @@ mod tests {
                     prop_assert!(at.starts_with(['-', '+']), "{at}");
                     continue;
                 };
-                let words = message.in_words(&now());
+                let words = message.in_words(&screen(columns));
                 prop_assert!(!words.chars().any(|c| c != '\n' && is_unsafe(c)), "{words:?}");
-                let mut lines = words.split('\n');
-                let time = format!("{} ", time(&moment.fixed_offset(), &now()));
-                prop_assert!(lines.next().unwrap().starts_with(&time), "{words:?}");
-                prop_assert!(lines.all(|line| line.starts_with(INDENT)), "{words:?}");
+                let too_wide = |row: &str| row.width() > usize::from(columns);
+                prop_assert!(!words.split('\n').any(too_wide), "{words:?}");
+                let mut rows = words.split('\n');
+                let time = time(&moment.fixed_offset(), &screen(columns).now);
+                prop_assert!(rows.next().unwrap().starts_with(&time[..time.len().min(18)]));
+                prop_assert!(rows.all(|row| row.starts_with(INDENT)), "{words:?}");
                 // Whatever zone this machine is in.
-                message.in_words(&Local::now());
+                message.in_words(&Screen::here());
             }
         }
 

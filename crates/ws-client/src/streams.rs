@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::Local;
 use futures::future::poll_fn;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -23,6 +22,7 @@ use crate::{
     input::{InputError, LineSplitter},
     outbox::{Channel, Outbox, Writer},
     render::{self, Payload, Reader},
+    screen::Screen,
 };
 
 /// How much is read of the input at once.
@@ -208,7 +208,7 @@ where
 
     fn message(&mut self, payload: Payload<'_>) {
         self.leave_prompt();
-        let bytes = render::message_at(payload, self.reader, Local::now);
+        let bytes = render::message_on(payload, self.reader, Screen::here);
         self.outbox.push(Channel::Messages, &bytes);
     }
 

@@ -14,13 +14,13 @@ use reedline::{
     KeyModifiers, PromptEditMode, PromptHistorySearch, Reedline, Signal, StyledText,
     default_emacs_keybindings,
 };
-use rustix::{stdio::stderr, termios::tcgetwinsize};
 use tokio::sync::mpsc::{Receiver, Sender, error::TryRecvError};
 
 use super::layout;
 use crate::{
     dialogue::{Mask, Prompt},
     outbox::{Channel, Segment},
+    screen::columns,
 };
 
 /// How soon a line that is being typed makes room for a message.
@@ -28,9 +28,6 @@ const BREAK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How many lines can be called back with the arrow keys.
 const HISTORY_LINES: usize = 100;
-
-/// The width that is assumed of a terminal that does not know its own.
-const USUAL_COLUMNS: u16 = 80;
 
 /// What the thread is told to do.
 #[derive(Debug)]
@@ -258,10 +255,7 @@ fn write_all(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Takes prompt and text off the screen.
 fn erase(prompt: &Prompt, draft: &Draft) {
-    let columns = match tcgetwinsize(stderr()) {
-        Ok(size) if size.ws_col > 0 => size.ws_col,
-        Ok(_) | Err(_) => USUAL_COLUMNS,
-    };
+    let columns = columns(io::stderr());
     let shown = prompt.mask().apply(&draft.text);
     let before_cursor = shown.get(..draft.cursor).unwrap_or(&shown);
     let row = layout::cursor_row(&prompt.text(), before_cursor, columns);
