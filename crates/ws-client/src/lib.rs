@@ -1,8 +1,9 @@
 //! A terminal for people and a pipe for scripts, in front of a WebSocket server that wants a login.
 //!
 //! The crate is the whole of the `ws-client` program. It deliberately is no library for other
-//! clients: what is public serves the program and its tests. It does not reconnect, and it knows no
-//! service but lines of text that are sent and messages that come.
+//! clients: what is public serves the program and its tests. It does not reconnect, and lines of
+//! text that are sent and messages that come are all that it knows of services, but for how a room
+//! speaks.
 //!
 //! Start reading with `session`, which is what happens on an open connection. The way there and
 //! around it:
@@ -20,7 +21,7 @@
 //! | `streams`, `outbox` | the console of scripts, and of terminals without an editor |
 //! | `editor`, `terminal` | the console of a person, and the terminal that is given back |
 //! | `dialogue`, `input`, [`render`] | the exact texts; what a line means; how a message is shown |
-//! | `room_message`, `screen` | what a room tells its members, read and put in words; for where |
+//! | `room_message`, `screen` | what a room tells its members, put in words; where it is shown |
 //! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
 //!
 //! Only [`link`] and [`connect`] know tungstenite and sockets. A session is generic over both its ends,
