@@ -214,5 +214,9 @@ fn the_configuration_table_is_true() {
     );
     let (_, configuration) = readme.split_once("## Configuration").unwrap();
     let (configuration, _) = configuration.split_once("\n## ").unwrap();
-    assert_eq!(configuration.matches("\n| `").count(), keys + 2);
+    assert_eq!(
+        configuration.matches("\n| `").count(),
+        keys + 3,
+        "and the routes"
+    );
 }

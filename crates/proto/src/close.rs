@@ -105,6 +105,8 @@ pub enum CloseReason {
     ProtocolError,
     /// A text message was not UTF-8.
     InvalidUtf8,
+    /// The peer sent a binary message where only text is taken.
+    TextOnly,
     /// The peer sent control frames faster than is allowed.
     TooManyControlFrames,
     /// A message was longer than is allowed.
@@ -129,18 +131,23 @@ pub enum CloseReason {
     PasswordChanged,
     /// The account that had logged in was limited in time, and the time is over.
     AccountExpired,
+    /// The user has no right to what is at this path.
+    NoRight,
+    /// The right to what is at this path was taken away.
+    RightTaken,
     /// The login came too late.
     LoginTimeout,
 }
 
 impl CloseReason {
     /// All reasons, for tests and tables.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::UserExit,
         Self::ShuttingDown,
         Self::Idle,
         Self::ProtocolError,
         Self::InvalidUtf8,
+        Self::TextOnly,
         Self::TooManyControlFrames,
         Self::MessageTooBig,
         Self::LoginTooBig,
@@ -153,6 +160,8 @@ impl CloseReason {
         Self::UserRemoved,
         Self::PasswordChanged,
         Self::AccountExpired,
+        Self::NoRight,
+        Self::RightTaken,
         Self::LoginTimeout,
     ];
 
@@ -162,6 +171,7 @@ impl CloseReason {
             Self::UserExit => 1000,
             Self::ShuttingDown | Self::Idle => 1001,
             Self::ProtocolError => 1002,
+            Self::TextOnly => 1003,
             Self::InvalidUtf8 => 1007,
             Self::TooManyControlFrames => 1008,
             Self::MessageTooBig | Self::LoginTooBig => 1009,
@@ -171,6 +181,7 @@ impl CloseReason {
             | Self::UserRemoved
             | Self::PasswordChanged
             | Self::AccountExpired => 3000,
+            Self::NoRight | Self::RightTaken => 3003,
             Self::LoginTimeout => 3008,
         })
     }
@@ -183,6 +194,7 @@ impl CloseReason {
             Self::Idle => "idle",
             Self::ProtocolError => "protocol error",
             Self::InvalidUtf8 => "text is not UTF-8",
+            Self::TextOnly => "this service takes text messages",
             Self::TooManyControlFrames => "too many control frames",
             Self::MessageTooBig => "message too big",
             Self::LoginTooBig => "too many bytes before the login",
@@ -195,6 +207,8 @@ impl CloseReason {
             Self::UserRemoved => "login revoked: the user was removed",
             Self::PasswordChanged => "login revoked: the password was changed",
             Self::AccountExpired => "login revoked: the account has expired",
+            Self::NoRight => "this user has no right to be here",
+            Self::RightTaken => "the right to this route was taken away",
             Self::LoginTimeout => "login timeout",
         }
     }

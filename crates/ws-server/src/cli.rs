@@ -149,7 +149,10 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Loaded)> {
         listen: arguments.listen,
     };
     let loaded = source.load()?;
-    Ok((source, loaded))
+    match config::stranger(&loaded.config, &loaded.accounts) {
+        Some(stranger) => Err(anyhow::Error::from(stranger).context(path.display().to_string())),
+        None => Ok((source, loaded)),
+    }
 }
 
 /// Says why the server does not start.

@@ -5,19 +5,20 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use proto::close::CloseReason;
+use proto::{close::CloseReason, escape::Escaped};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, error, info};
 
 use crate::{
     admission::Permit,
-    auth::{NotAuthenticated, admit, log_in},
+    auth::{Login, NotAuthenticated, admit, log_in},
     handshake::Refusal,
     http::{Door, Exchange, exchange},
     peer::Peer,
+    route::{Access, Route},
     server::Shared,
-    service::Service,
-    session::{ConnectionId, Ended, Session, Socket},
+    service::Hub,
+    session::{ConnectionId, Ended, Principal, Session, Socket},
 };
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is
@@ -31,6 +32,7 @@ where
     let door = Door {
         settings: &settings,
         verifier: &shared.verifier,
+        hub: &shared.hub,
         permit: &permit,
         peer,
         drain: &shared.drain,
@@ -40,12 +42,22 @@ where
     let wrong_try = |number| {
         info!(event = %"login_failed", peer = %address, connection = %id, number, "login failed");
     };
-    let (io, leftovers, identity) = match exchange {
+    let (io, leftovers, place, identity) = match exchange {
         Exchange::Upgraded {
             io,
             leftovers,
+            place,
             identity,
-        } => (io, leftovers, identity),
+        } => (io, leftovers, place, identity),
+        Exchange::Published {
+            path,
+            identity,
+            bytes,
+        } => {
+            let (user, path) = (identity.user(), Escaped(&path));
+            info!(connection = %id, %peer, %user, %path, bytes, "published");
+            return;
+        }
         Exchange::Refused(refusal) => {
             let status = refusal.status().as_u16();
             debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
@@ -68,20 +80,41 @@ where
         }
     };
     let registration = shared.live.register(id);
-    let socket = Socket::new(io, leftovers, Arc::clone(&settings.limits), registration);
-    let verifier = &shared.verifier;
+    let route = Arc::clone(&place.route);
+    let socket = Socket::new(
+        io,
+        leftovers,
+        Arc::clone(&settings.limits),
+        settings.max_message_bytes(&route),
+        registration,
+    );
     let authenticated = match identity {
-        Some(identity) => admit(socket, identity, verifier),
-        None => log_in(socket, address, verifier, settings.login, wrong_try).await,
+        Some(identity) => {
+            let principal = Principal::User(identity);
+            admit(socket, principal, place, &shared.current)
+        }
+        None if route.access == Access::Public => {
+            let principal = Principal::Guest(id);
+            admit(socket, principal, place, &shared.current)
+        }
+        None => {
+            let login = Login {
+                address,
+                place,
+                policy: settings.login,
+                verifier: &shared.verifier,
+            };
+            log_in(socket, login, wrong_try).await
+        }
     };
     match authenticated {
         Ok(authenticated) => {
             permit.logged_in();
             let session = Session::new(authenticated);
-            let service = Arc::clone(&settings.service);
+            let hub = Arc::clone(&shared.hub);
             shared
                 .tasks
-                .spawn(serve_session(session, id, peer, permit, service));
+                .spawn(serve_session(session, id, peer, permit, route, hub));
         }
         Err(NotAuthenticated { socket, ended }) => {
             debug!(connection = %id, %peer, cause = %ended, "not logged in");
@@ -98,7 +131,8 @@ fn serve_session<S>(
     id: ConnectionId,
     peer: Peer,
     permit: Permit,
-    service: Arc<Service>,
+    route: Arc<Route>,
+    hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -106,13 +140,14 @@ where
     async move {
         let _permit = permit;
         let opened_at = Instant::now();
-        info!(connection = %id, %peer, user = %session.identity().user(), "session opened");
-        let ended = until_ended(service.run(&mut session), id).await;
+        let path = Escaped(session.path());
+        info!(connection = %id, %peer, user = %session.principal(), %path, "session opened");
+        let ended = until_ended(route.service.run(&mut session, &hub), id).await;
         let counts = session.counts();
         info!(
             connection = %id,
             %peer,
-            user = %session.identity().user(),
+            user = %session.principal(),
             cause = %ended,
             code = ended.code().map(|code| code.0),
             seconds = opened_at.elapsed().as_secs_f64(),

@@ -9,7 +9,7 @@ use std::{
     future::poll_fn,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
@@ -19,9 +19,13 @@ use http::{
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request::Parts,
 };
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use proto::{credentials::Identity, login::Verdict};
+use proto::{
+    credentials::Identity,
+    login::{Attempt, Verdict},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     task::yield_now,
@@ -33,8 +37,11 @@ use crate::{
     admission::Permit,
     auth::Verifier,
     config::MAX_DISCARDED_BYTES,
-    handshake::{Decision, Refusal, Standing, Upgrade, decide},
+    handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
     peer::Peer,
+    route::Access,
+    service::Hub,
+    session::Principal,
     settings::Settings,
 };
 
@@ -51,6 +58,8 @@ pub(crate) struct Door<'a> {
     pub(crate) settings: &'a Settings,
     /// Checks the credentials that come with a request.
     pub(crate) verifier: &'a Verifier,
+    /// Where the body of a request is published.
+    pub(crate) hub: &'a Hub,
     /// The connection's place.
     pub(crate) permit: &'a Permit,
     /// The other end of the stream.
@@ -68,8 +77,19 @@ pub(crate) enum Exchange<S> {
         io: S,
         /// What came behind the head.
         leftovers: Bytes,
+        /// What the connection is for.
+        place: Place,
         /// Who the peer has proved to be by the request.
         identity: Option<Identity>,
+    },
+    /// The body of the request was published, and the connection is over.
+    Published {
+        /// Where.
+        path: Arc<str>,
+        /// Whose it was.
+        identity: Identity,
+        /// How long it was.
+        bytes: usize,
     },
     /// The request was refused, and the connection is over.
     Refused(Refusal),
@@ -84,7 +104,15 @@ pub(crate) enum Exchange<S> {
 /// What was decided about a request.
 #[derive(Debug)]
 enum Outcome {
-    Upgraded(Option<Identity>),
+    Upgraded {
+        place: Place,
+        identity: Option<Identity>,
+    },
+    Published {
+        path: Arc<str>,
+        identity: Identity,
+        bytes: usize,
+    },
     Refused(Refusal),
 }
 
@@ -94,12 +122,12 @@ pub(crate) async fn exchange<S>(io: S, door: Door<'_>) -> (Exchange<S>, Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let answerer = Answerer {
+    let mut answerer = Answerer {
         door: &door,
         client: OnceLock::new(),
         outcome: OnceLock::new(),
     };
-    let exchange = serve(io, &answerer).await;
+    let exchange = serve(io, &mut answerer).await;
     let peer = match answerer.client.into_inner() {
         Some(client) if client != door.peer.ip().to_canonical() => Peer::Forwarded(client),
         Some(_) | None => Peer::Direct(door.peer),
@@ -107,7 +135,7 @@ where
     (exchange, peer)
 }
 
-async fn serve<S>(io: S, answerer: &Answerer<'_>) -> Exchange<S>
+async fn serve<S>(io: S, answerer: &mut Answerer<'_>) -> Exchange<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -141,34 +169,52 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
-    let refusal = match (served, answerer.outcome.get()) {
-        (Err(_), _) => return Exchange::Late,
-        (Ok(Some(Ok(()))), Some(Outcome::Upgraded(identity))) => {
-            return Exchange::Upgraded {
-                io,
-                // A copy, because the original keeps all of hyper's buffer even when nothing is in
-                // it.
-                leftovers: Bytes::copy_from_slice(&read_buf),
-                identity: identity.clone(),
-            };
+    let let_it_be_read = |mut io: S| async move {
+        let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
+    };
+    match (served, answerer.outcome.take()) {
+        (Err(_), _) => Exchange::Late,
+        (Ok(Some(Ok(()))), None) => Exchange::Gone,
+        (Ok(Some(Ok(()))), Some(Outcome::Upgraded { place, identity })) => Exchange::Upgraded {
+            io,
+            // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
+            leftovers: Bytes::copy_from_slice(&read_buf),
+            place,
+            identity,
+        },
+        (
+            Ok(Some(Ok(()))),
+            Some(Outcome::Published {
+                path,
+                identity,
+                bytes,
+            }),
+        ) => {
+            let_it_be_read(io).await;
+            Exchange::Published {
+                path,
+                identity,
+                bytes,
+            }
         }
-        (Ok(Some(Ok(()))), None) => return Exchange::Gone,
-        (Ok(Some(Ok(()))), Some(Outcome::Refused(refusal))) => *refusal,
+        (Ok(Some(Ok(()))), Some(Outcome::Refused(refusal))) => {
+            let_it_be_read(io).await;
+            Exchange::Refused(refusal)
+        }
         (Ok(Some(Err(error))), _) => {
             // hyper has answered what it could make sense of.
-            let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
-            return Exchange::Malformed(error);
+            let_it_be_read(io).await;
+            Exchange::Malformed(error)
         }
-        (Ok(None), _) => Refusal::Draining,
-    };
-    let _ = timeout(limits.close_deadline, async {
-        if answerer.outcome.get().is_none() {
-            io.write_all(&refusal.bytes()).await?;
+        (Ok(None), _) => {
+            let _ = timeout(limits.close_deadline, async {
+                io.write_all(&Refusal::Draining.bytes()).await?;
+                self::let_it_be_read(&mut io).await
+            })
+            .await;
+            Exchange::Refused(Refusal::Draining)
         }
-        let_it_be_read(&mut io).await
-    })
-    .await;
-    Exchange::Refused(refusal)
+    }
 }
 
 /// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the
@@ -197,23 +243,32 @@ struct Answerer<'a> {
 
 impl Answerer<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, Infallible> {
-        let (head, _) = request.into_parts();
-        let (outcome, mut response) = self.decide(&head).await;
+        let (head, body) = request.into_parts();
+        let version = head.version;
+        let (outcome, mut response) = match self.decide(head, body).await {
+            Ok(decided) => decided,
+            Err(refusal) => (Outcome::Refused(refusal), refusal.response()),
+        };
         // hyper answers in the client's version. Were ours another one, it would add to
         // `Connection: close` that a client of HTTP/1.0 may stay, where that has asked to.
-        *response.version_mut() = head.version;
+        *response.version_mut() = version;
         // There is no second request that could have been decided about.
         let _ = self.outcome.set(outcome);
         Ok(response)
     }
 
-    async fn decide(&self, head: &Parts) -> (Outcome, Response<String>) {
+    async fn decide(
+        &self,
+        head: Parts,
+        body: Incoming,
+    ) -> Result<(Outcome, Response<String>), Refusal> {
         let Door {
             settings,
             verifier,
             permit,
             peer,
             drain,
+            ..
         } = self.door;
         let client = settings.proxies.client(peer.ip(), &head.headers);
         let _ = self.client.set(client);
@@ -222,23 +277,77 @@ impl Answerer<'_> {
             standing => standing,
         };
         let budget = verifier.look(client);
-        let refusal = match decide(head, &settings.rules, standing, budget) {
-            Decision::Upgrade(upgrade) => {
-                return (Outcome::Upgraded(None), switching_protocols(&upgrade));
+        match decide(&head, &settings.rules, standing, budget) {
+            Decision::Refuse(refusal) => Err(refusal),
+            Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
+            Decision::Verify(upgrade, attempt) => {
+                let access = &upgrade.place.route.access;
+                let identity = self.identity(attempt, client, access).await?;
+                Ok(upgraded(upgrade, Some(identity)))
             }
-            Decision::Verify(upgrade, attempt) => match verifier.verify(attempt, client).await {
-                Verdict::Right(identity) => {
-                    let response = switching_protocols(&upgrade);
-                    return (Outcome::Upgraded(Some(identity)), response);
-                }
-                Verdict::Wrong => Refusal::WrongCredentials,
-                Verdict::BudgetSpent { retry_after } => Refusal::TooManyFailures { retry_after },
-                Verdict::Busy => Refusal::TooManyLogins,
-            },
-            Decision::Refuse(refusal) => refusal,
-        };
-        (Outcome::Refused(refusal), refusal.response())
+            Decision::Publish(place, attempt) => {
+                let identity = self.identity(attempt, client, &place.route.access).await?;
+                self.publish(place, identity, body).await
+            }
+        }
     }
+
+    async fn identity(
+        &self,
+        attempt: Attempt,
+        client: IpAddr,
+        access: &Access,
+    ) -> Result<Identity, Refusal> {
+        match self.door.verifier.verify(attempt, client, access).await {
+            Verdict::Right(identity) => Ok(identity),
+            Verdict::Wrong => Err(Refusal::WrongCredentials),
+            Verdict::Forbidden => Err(Refusal::NoRight),
+            Verdict::BudgetSpent { retry_after } => Err(Refusal::TooManyFailures { retry_after }),
+            Verdict::Busy => Err(Refusal::TooManyLogins),
+        }
+    }
+
+    async fn publish(
+        &self,
+        Place { route, path }: Place,
+        identity: Identity,
+        body: Incoming,
+    ) -> Result<(Outcome, Response<String>), Refusal> {
+        let limit = self.door.settings.max_message_bytes(&route);
+        let text = read_text(body, limit).await?;
+        let from = Principal::User(identity.clone());
+        route.service.publish(self.door.hub, &path, &from, &text);
+        let mut response = Response::new(String::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+        let outcome = Outcome::Published {
+            path,
+            identity,
+            bytes: text.len(),
+        };
+        Ok((outcome, response))
+    }
+}
+
+/// Reads a body that is a text of so many bytes at most.
+async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::BodyTooLong),
+        // It broke off, and nobody will read this.
+        Err(_) => return Err(Refusal::BodyNotText),
+    };
+    match String::from_utf8(body.into()) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        Ok(_) | Err(_) => Err(Refusal::BodyNotText),
+    }
+}
+
+fn upgraded(upgrade: Upgrade, identity: Option<Identity>) -> (Outcome, Response<String>) {
+    let response = switching_protocols(&upgrade);
+    let place = upgrade.place;
+    (Outcome::Upgraded { place, identity }, response)
 }
 
 fn switching_protocols(upgrade: &Upgrade) -> Response<String> {
@@ -279,6 +388,7 @@ mod tests {
         let door = Door {
             settings: &shared.current.load(),
             verifier: &shared.verifier,
+            hub: &shared.hub,
             permit: &shared.admission.enter(Some(peer.ip())).unwrap(),
             peer,
             drain: &drain,
@@ -311,6 +421,7 @@ mod tests {
             mut io,
             leftovers: mut behind,
             identity: None,
+            ..
         } = serve(io, CancellationToken::new()).await
         else {
             panic!("not upgraded")

@@ -1,8 +1,9 @@
 //! A login in front of live WebSocket connections.
 //!
-//! The server takes HTTP handshakes, logs each connection in by its first messages, and hands it to
-//! a service. It deliberately knows nothing of TLS, of other HTTP than the handshake, or
-//! of users beyond one credentials file.
+//! The server takes HTTP handshakes, logs each connection in by the handshake or by its first messages,
+//! and hands it to the service of its path, until the login is taken back or either side ends. It
+//! deliberately knows nothing of TLS, of much other HTTP than the handshake, or of users beyond one
+//! credentials file.
 //!
 //! A connection walks through the modules from top to bottom, and types carry the stage it is in:
 //!
@@ -10,16 +11,17 @@
 //! |---|---|---|
 //! | `listener` | TCP is accepted | a stream |
 //! | `server`, `admission`, `address` | the caps are looked at | a permit, held to the end |
-//! | `http`, `handshake` | one request head is read and decided about | an upgraded stream |
+//! | `http`, `handshake`, `route` | one request head is read and decided about | an upgraded stream |
 //! | `session` (`socket`) | the WebSocket begins | a `Socket` |
-//! | `auth` | the peer logs in | an `Authenticated`, which nothing else makes |
+//! | `auth` | the peer logs in, or need not | an `Authenticated`, which nothing else makes |
 //! | `session` | messages flow | a `Session` |
 //! | `service` | something is done with them | why the session ended |
 //!
 //! `connection` is that walk, written down in one function. Around it: `cli` and `config` are
-//! complete before anything is bound, `log` is how the server speaks, `shutdown` how it is told
-//! to stop, and `descriptors` how many connections the system lets it have. `hash_password` is a
-//! command of its own, which serves nobody.
+//! complete before anything is bound, `settings` is what they say at the moment and `reload` keeps
+//! that up to date, `peer` and `forwarded` tell who is at the other end, `log` is how the server
+//! speaks, `shutdown` how it is told to stop, and `descriptors` how many connections the system lets
+//! it have. `hash_password` is a command of its own, which serves nobody.
 //!
 //! Start reading with `connection`, then `session`.
 
@@ -38,6 +40,7 @@ mod listener;
 mod log;
 mod peer;
 mod reload;
+pub mod route;
 pub mod server;
 pub mod service;
 pub mod session;

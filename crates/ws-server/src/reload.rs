@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{Config, Files, Loaded, Snapshot, Source},
+    config::{Config, Files, Loaded, Snapshot, Source, stranger},
     log::Log,
     server::Control,
 };
@@ -124,8 +124,12 @@ impl<'a> Follower<'a> {
     }
 
     fn apply(&mut self, config: Config, accounts: Accounts, cause: &str) {
+        if let Some(stranger) = stranger(&config, &accounts) {
+            warn!("{stranger}; the server would not start with this");
+        }
         let next = Snapshot::of(&config);
-        let changed = self.running.changed_live(&next).join(", ");
+        let changed = self.running.changed_live(&next);
+        let changed = (!changed.is_empty()).then(|| changed.join(", "));
         let at_start = self.started.changed_at_start(&next).join(", ");
         self.running = next;
         let (level, users) = (config.log_level, accounts.users().len());

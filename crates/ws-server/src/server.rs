@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     connection, descriptors,
     listener::Listener,
+    service::Hub,
     session::LiveConnections,
     settings::{Current, Settings},
 };
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     /// Checks every login.
     pub(crate) verifier: Verifier,
+    /// Brings what is published to those who listen.
+    pub(crate) hub: Arc<Hub>,
     /// Who is connected.
     pub(crate) live: Arc<LiveConnections>,
     /// Cancelled when the server shuts down.
@@ -158,6 +161,7 @@ impl Shared {
             admission: Arc::new(admission),
             verifier: Verifier::new(Arc::clone(&current), budget, hashing),
             current,
+            hub: Arc::default(),
             live: Arc::default(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -206,9 +210,8 @@ impl Shared {
     }
 
     fn end_revoked(&self, _changing: &MutexGuard<'_, ()>, now: SystemTime) -> usize {
-        let accounts = &self.current.load().accounts;
-        self.live
-            .end_revoked(|identity| accounts.check(identity, now))
+        let settings = self.current.load();
+        self.live.end_revoked(|member| settings.check(member, now))
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {

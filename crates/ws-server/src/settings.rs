@@ -1,14 +1,18 @@
 //! What the files say at the moment, as the connections see it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
 
-use proto::{credentials::Accounts, login::LoginPolicy};
+use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy};
 
 use crate::{
     config::{Config, Limits},
     forwarded::TrustedProxies,
     handshake::Rules,
-    service::Service,
+    route::Route,
+    session::{Member, Principal},
 };
 
 /// Everything that a new connection runs on. A reload makes a new one of it: a connection that was
@@ -23,8 +27,6 @@ pub(crate) struct Settings {
     pub(crate) login: LoginPolicy,
     /// What bounds each connection.
     pub(crate) limits: Arc<Limits>,
-    /// What runs after the login.
-    pub(crate) service: Arc<Service>,
     /// Who may log in.
     pub(crate) accounts: Arc<Accounts>,
 }
@@ -37,8 +39,28 @@ impl Settings {
             proxies: config.proxies,
             login: config.login,
             limits: Arc::new(config.limits),
-            service: Arc::new(config.service),
             accounts: Arc::new(accounts),
+        }
+    }
+
+    /// The longest message that is taken on a route.
+    pub(crate) fn max_message_bytes(&self, route: &Route) -> usize {
+        route
+            .max_message_bytes
+            .unwrap_or(self.limits.max_message_bytes)
+    }
+
+    /// Whether somebody who was let in may still be there.
+    pub(crate) fn check(&self, member: &Member, now: SystemTime) -> Result<(), CloseReason> {
+        let Member { principal, route } = member;
+        if let Principal::User(identity) = principal {
+            self.accounts.check(identity, now)?;
+        }
+        let route = self.rules.routes.get(&route.pattern);
+        if route.is_some_and(|route| route.access.admits(principal)) {
+            Ok(())
+        } else {
+            Err(CloseReason::RightTaken)
         }
     }
 }

@@ -6,8 +6,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, request::Parts};
 use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
-use ws_server::handshake::{
-    AllowedOrigin, Basic, Decision, Origin, Refusal, Rules, Spent, Standing, Upgrade, decide,
+use ws_server::{
+    handshake::{
+        AllowedOrigin, Basic, Decision, Origin, Refusal, Rules, Spent, Standing, Upgrade, decide,
+    },
+    route::Routes,
 };
 
 use super::field::{Field, accept, field, lists, values};
@@ -26,6 +29,7 @@ static LISTED: LazyLock<Rules> = LazyLock::new(|| {
         allowed_origins: vec![AllowedOrigin::Of(origin)],
         subprotocols: SUBPROTOCOLS.map(str::to_owned).to_vec(),
         basic: Basic::Optional,
+        routes: Routes::echo(""),
     }
 });
 
@@ -84,7 +88,9 @@ pub fn check(data: &[u8]) {
 fn refusal(decision: &Decision, raw: &Raw) -> Refusal {
     match decision {
         Decision::Refuse(refusal) => *refusal,
-        Decision::Upgrade(_) | Decision::Verify(..) => panic!("let in: {raw:?}"),
+        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) => {
+            panic!("let in: {raw:?}")
+        }
     }
 }
 

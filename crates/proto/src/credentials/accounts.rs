@@ -226,6 +226,11 @@ impl Accounts {
         expiries.filter(|expiry| *expiry > now).min()
     }
 
+    /// Whether there is a user of this name.
+    pub fn has(&self, user: &UserName) -> bool {
+        self.by_name.contains_key(user)
+    }
+
     /// The names of all users, in no order.
     pub fn users(&self) -> impl ExactSizeIterator<Item = &UserName> {
         self.by_name.keys()

@@ -34,6 +34,8 @@ pub enum Verdict {
     },
     /// They were not looked at: too many tries are being checked already.
     Busy,
+    /// They are right, but this user has no right to what the login is for.
+    Forbidden,
 }
 
 /// A message that a client sent before it was logged in.

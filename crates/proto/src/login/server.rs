@@ -132,6 +132,7 @@ impl ServerLogin {
             Verdict::Wrong => self.refuse(now, chance),
             Verdict::BudgetSpent { .. } => State::Refusing(now, Some(CloseReason::TooManyFailures)),
             Verdict::Busy => State::Closing(CloseReason::TooManyLogins),
+            Verdict::Forbidden => State::Closing(CloseReason::NoRight),
         };
     }
 

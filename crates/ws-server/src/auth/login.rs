@@ -13,17 +13,37 @@ use tokio::{
 };
 
 use super::{Authenticated, NotAuthenticated, Verifier, admit};
-use crate::session::{Ended, Incoming, Live, Message, Socket};
+use crate::{
+    handshake::Place,
+    session::{Ended, Incoming, Live, Message, Principal, Socket},
+};
+
+/// What a login by the first messages is for.
+#[derive(Debug)]
+pub(crate) struct Login<'a> {
+    /// Where the peer comes from.
+    pub(crate) address: IpAddr,
+    /// Where it wants to go.
+    pub(crate) place: Place,
+    /// What is demanded of it.
+    pub(crate) policy: LoginPolicy,
+    /// Checks what it says.
+    pub(crate) verifier: &'a Verifier,
+}
 
 /// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
 /// against the budget of its address, and is told as it happens, with its number.
 pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: Socket<S>,
-    who: IpAddr,
-    verifier: &Verifier,
-    policy: LoginPolicy,
+    login: Login<'_>,
     mut wrong_try: impl FnMut(usize),
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
+    let Login {
+        address,
+        place,
+        policy,
+        verifier,
+    } = login;
     let live = Arc::clone(socket.live());
     let start = Instant::now();
     let mut login = ServerLogin::new(policy);
@@ -46,7 +66,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(attempt, who);
+                let verdict = verifier.verify(attempt, address, &place.route.access);
                 match wait(&live, start + policy.deadline, verdict).await {
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());
@@ -70,7 +90,8 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::LoggedIn(identity) => {
-                return admit(socket, identity, verifier);
+                let principal = Principal::User(identity);
+                return admit(socket, principal, place, verifier.current());
             }
             ServerAction::Close(reason) => break Ended::ByUs(reason),
         }

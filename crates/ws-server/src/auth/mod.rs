@@ -5,28 +5,37 @@ mod hashing;
 mod login;
 mod verifier;
 
-use proto::credentials::Identity;
+use std::{sync::Arc, time::SystemTime};
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::{
     budget::{BudgetPolicy, Spent},
     hashing::HashingPolicy,
 };
-pub(crate) use self::{login::log_in, verifier::Verifier};
-use crate::session::{Ended, Socket};
+pub(crate) use self::{
+    login::{Login, log_in},
+    verifier::Verifier,
+};
+use crate::{
+    handshake::Place,
+    session::{Ended, Member, Principal, Socket},
+    settings::Current,
+};
 
-/// A connection whose peer has proved who it is. Only [`log_in`] and [`admit`] make one, and a
+/// A connection whose peer was let in. Only [`admit`] makes one, and a
 /// [`Session`](crate::session::Session) is made of nothing else.
 #[derive(Debug)]
 pub(crate) struct Authenticated<S> {
     socket: Socket<S>,
-    identity: Identity,
+    principal: Principal,
+    path: Arc<str>,
 }
 
 impl<S> Authenticated<S> {
     /// What a session is made of.
-    pub(crate) fn into_parts(self) -> (Socket<S>, Identity) {
-        (self.socket, self.identity)
+    pub(crate) fn into_parts(self) -> (Socket<S>, Principal, Arc<str>) {
+        (self.socket, self.principal, self.path)
     }
 }
 
@@ -39,33 +48,43 @@ pub(crate) struct NotAuthenticated<S> {
     pub(crate) ended: Ended,
 }
 
-/// Lets a peer in that has proved who it is.
+/// Lets a peer in that has proved who it is, or need not.
 ///
-/// The accounts may have changed since. So the connection is entered as the user's first, and looked
-/// at afterwards: either this sees the new accounts, or whoever changes them sees the connection.
+/// What gives it the right to that may have changed since. So the connection is entered as the
+/// principal's first, and looked at afterwards: either this sees the new settings, or whoever changes
+/// them sees the connection.
 #[expect(
     clippy::result_large_err,
     reason = "the connection is in either, and has to be moved in any case"
 )]
 pub(crate) fn admit<S>(
     mut socket: Socket<S>,
-    identity: Identity,
-    verifier: &Verifier,
+    principal: Principal,
+    place: Place,
+    current: &Current,
 ) -> Result<Authenticated<S>, NotAuthenticated<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let live = socket.live();
-    live.logged_in(identity.clone());
-    if let Err(revoked) = verifier.check(&identity) {
-        live.end(revoked.into());
+    let member = Member {
+        principal: principal.clone(),
+        route: place.route,
+    };
+    let right = |member| current.load().check(member, SystemTime::now());
+    if let Err(reason) = right(live.let_in(member)) {
+        live.end(reason);
     }
     if let Some(reason) = live.ended() {
         let ended = Ended::ByUs(reason);
         return Err(NotAuthenticated { socket, ended });
     }
     socket.lift_login_bound();
-    Ok(Authenticated { socket, identity })
+    Ok(Authenticated {
+        socket,
+        principal,
+        path: place.path,
+    })
 }
 
 #[cfg(test)]
@@ -81,8 +100,10 @@ mod tests {
     use super::{NotAuthenticated, admit};
     use crate::{
         config::Config,
+        handshake::Place,
+        route::Routes,
         server::Shared,
-        session::{Ended, Socket},
+        session::{Ended, Principal, Socket},
     };
 
     fn accounts(name: &str) -> Accounts {
@@ -100,8 +121,13 @@ mod tests {
         let admitted = || {
             let registration = shared.live.register(shared.live.next_id());
             let limits = Arc::clone(&shared.current.load().limits);
-            let socket = Socket::new(duplex(1).0, Bytes::new(), limits, registration);
-            match admit(socket, identity.clone(), &shared.verifier) {
+            let socket = Socket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
+            let place = Place {
+                route: Arc::clone(Routes::echo("").find("/").unwrap()),
+                path: "/".into(),
+            };
+            let principal = Principal::User(identity.clone());
+            match admit(socket, principal, place, &shared.current) {
                 Ok(_) => None,
                 Err(NotAuthenticated { ended, .. }) => Some(ended),
             }

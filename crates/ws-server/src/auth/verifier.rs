@@ -7,7 +7,7 @@ use std::{
 };
 
 use proto::{
-    credentials::{Accounts, Identity, Revoked},
+    credentials::{Accounts, Identity},
     login::{Attempt, Verdict},
     password::HashMemory,
 };
@@ -16,7 +16,7 @@ use super::{
     budget::{BudgetPolicy, FailureBudget, Spent},
     hashing::{HashingPolicy, HashingPool},
 };
-use crate::{address::AddressGroup, settings::Current};
+use crate::{address::AddressGroup, route::Access, settings::Current};
 
 /// Checks credentials, a few at a time, for as long as an address has not failed too often.
 #[derive(Debug)]
@@ -61,11 +61,19 @@ impl Verifier {
         self.failures.look(AddressGroup::of(who))
     }
 
-    /// Whether a try is right. It takes the same time for every name and password, and a wrong one
-    /// counts against the budget of the address that it came from.
+    /// Whether a try is right, and its user has the right to go where this access is demanded. It
+    /// takes the same time for every name and password, and a wrong try counts against the budget of
+    /// the address that it came from.
     ///
     /// Cancel safe: a wrong try that was begun to be hashed is counted nevertheless.
-    pub(crate) async fn verify(&self, attempt: Attempt, who: IpAddr) -> Verdict {
+    pub(crate) async fn verify(&self, attempt: Attempt, who: IpAddr, access: &Access) -> Verdict {
+        match self.verify_identity(attempt, who).await {
+            Verdict::Right(identity) if !access.admits_user(identity.user()) => Verdict::Forbidden,
+            verdict => verdict,
+        }
+    }
+
+    async fn verify_identity(&self, attempt: Attempt, who: IpAddr) -> Verdict {
         let who = AddressGroup::of(who);
         if let Err(Spent { retry_after }) = self.failures.look(who) {
             return Verdict::BudgetSpent { retry_after };
@@ -99,9 +107,9 @@ impl Verifier {
         verdict.await.unwrap_or(Verdict::Busy)
     }
 
-    /// Whether an identity that was proved still holds.
-    pub(crate) fn check(&self, identity: &Identity) -> Result<(), Revoked> {
-        self.accounts().check(identity, SystemTime::now())
+    /// The settings that it verifies by.
+    pub(crate) fn current(&self) -> &Current {
+        &self.current
     }
 
     /// Keeps a worker busy for as long as this is held.

@@ -10,6 +10,9 @@ use proto::{
 use super::raw::RawLimits;
 use crate::admission::Caps;
 
+/// The longest message where nothing else is configured.
+const DEFAULT_MESSAGE_BYTES: usize = 1 << 20;
+
 /// The longest message that can be configured: a connection may hold several of that length.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
@@ -38,8 +41,6 @@ pub struct Limits {
     pub drain_deadline: Duration,
     /// The longest message, and the longest frame, that is taken.
     pub max_message_bytes: usize,
-    /// The longest message that is sent in answer to one.
-    pub max_reply_bytes: usize,
     /// How many control frames a session may send in a second, on average; twice as many at once.
     pub control_frames_per_second: Option<NonZeroUsize>,
     /// How many connections there may be.
@@ -48,31 +49,16 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self::resolve(&RawLimits::default(), "", 0).expect("the defaults fit each other")
+        Self::resolve(&RawLimits::default(), "").expect("the defaults fit each other")
     }
 }
 
 impl Limits {
     /// Checks the limits that a file sets, whose text is given for the sake of errors, and fills
-    /// in the others. `reply_overhead` is what an answer has more than its message.
-    pub(super) fn resolve(
-        raw: &RawLimits,
-        source: &str,
-        reply_overhead: usize,
-    ) -> Result<Self, TomlError> {
-        let max_message_bytes = raw.max_message_bytes.map_or(1 << 20, |size| size.0.get());
-        let problem = match max_message_bytes {
-            ..MAX_CREDENTIALS_BYTES => Some("write at least \"1KiB\", which a login may need"),
-            MAX_CREDENTIALS_BYTES..=MAX_MESSAGE_BYTES => None,
-            _ => Some("write at most \"1GiB\": a connection may hold several messages"),
-        };
-        if let Some(problem) = problem {
-            return Err(TomlError::at_key(
-                source,
-                "limits.max_message_bytes",
-                problem,
-            ));
-        }
+    /// in the others.
+    pub(super) fn resolve(raw: &RawLimits, source: &str) -> Result<Self, TomlError> {
+        let max_message_bytes = max_message_bytes(raw.max_message_bytes, DEFAULT_MESSAGE_BYTES)
+            .map_err(|problem| TomlError::at_key(source, "limits.max_message_bytes", problem))?;
         let connections = raw.max_connections.map_or(10_000, |count| count.0.get());
         let unauthenticated = match raw.max_unauthenticated {
             Some(count) if count.0.get() > connections => {
@@ -95,7 +81,6 @@ impl Limits {
             close_deadline: span(raw.close_deadline, 5),
             drain_deadline: span(raw.drain_deadline, 10),
             max_message_bytes,
-            max_reply_bytes: max_message_bytes + reply_overhead,
             control_frames_per_second: match raw.max_control_frames_per_second {
                 Some(limit) => limit.value().map(|count| count.0),
                 None => NonZeroUsize::new(100),
@@ -147,6 +132,16 @@ impl fmt::Display for Limits {
         writeln!(f, "max_unauthenticated_per_address = {per_address}")?;
         let per_address = optional_count(caps.connections_per_address);
         writeln!(f, "max_connections_per_address = {per_address}")
+    }
+}
+
+/// The longest message that is configured somewhere, or what holds where nothing is; or what is
+/// wrong with it.
+pub(super) fn max_message_bytes(raw: Option<Size>, default: usize) -> Result<usize, &'static str> {
+    match raw.map_or(default, |size| size.0.get()) {
+        ..MAX_CREDENTIALS_BYTES => Err("write at least \"1KiB\", which a login may need"),
+        bytes @ MAX_CREDENTIALS_BYTES..=MAX_MESSAGE_BYTES => Ok(bytes),
+        _ => Err("write at most \"1GiB\": a connection may hold several messages"),
     }
 }
 

@@ -6,6 +6,7 @@
 mod error;
 mod limits;
 mod raw;
+mod route;
 mod snapshot;
 mod source;
 
@@ -31,12 +32,14 @@ pub use self::{
     limits::Limits,
     source::{Loaded, Source},
 };
-pub(crate) use self::{snapshot::Snapshot, source::Files};
+pub(crate) use self::{
+    snapshot::Snapshot,
+    source::{Files, stranger},
+};
 pub use crate::auth::{BudgetPolicy, HashingPolicy};
 use crate::{
     forwarded::{ForwardedField, ForwardedFieldError, TrustedProxies},
     handshake::{AllowedOrigin, Basic, Origin, Rules},
-    service::{Echo, Service},
 };
 
 /// Where the configuration is looked for when no other place is named.
@@ -90,8 +93,8 @@ pub struct Config {
     pub max_waiting_logins: NonZeroUsize,
     /// What bounds each connection, and all of them together.
     pub limits: Limits,
-    /// What runs after the login.
-    pub service: Service,
+    /// What an echo puts before its answers, where its route does not say it.
+    pub echo_prefix: String,
 }
 
 impl Config {
@@ -107,7 +110,7 @@ impl Config {
     }
 
     /// Checks what a file says, and fills in the rest. Relative paths start from its directory.
-    fn resolve(source: &str, directory: &Path) -> Result<Self, TomlError> {
+    pub(crate) fn resolve(source: &str, directory: &Path) -> Result<Self, TomlError> {
         let raw: RawConfig = from_toml(source)?;
         let listen = raw.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listen = listen.parse().map_err(|_| {
@@ -116,10 +119,8 @@ impl Config {
             TomlError::at_key(source, "listen", problem)
         })?;
         let prefix = raw.echo.prefix.as_deref().unwrap_or(DEFAULT_PREFIX);
-        if prefix.len() > MAX_PREFIX_BYTES {
-            let problem = format!("write at most {MAX_PREFIX_BYTES} bytes");
-            return Err(TomlError::at_key(source, "echo.prefix", problem));
-        }
+        let prefix = self::prefix(prefix)
+            .map_err(|problem| TomlError::at_key(source, "echo.prefix", problem))?;
         let threads = |key, count: Option<Count>| match count {
             Some(Count(threads)) if threads.get() > MAX_THREADS => {
                 let problem = format!("write at most {MAX_THREADS}");
@@ -134,7 +135,7 @@ impl Config {
                     .as_deref()
                     .unwrap_or(Path::new(DEFAULT_CREDENTIALS)),
             ),
-            rules: rules(source, &raw)?,
+            rules: rules(source, &raw, prefix)?,
             proxies: proxies(source, &raw)?,
             log_level: log_level(source, &raw)?,
             worker_threads: threads("worker_threads", raw.worker_threads)?,
@@ -142,8 +143,8 @@ impl Config {
             budget: budget(&raw.login),
             hash_workers: threads("login.hash_workers", raw.login.hash_workers)?,
             max_waiting_logins: max_waiting_logins(source, &raw.login)?,
-            limits: Limits::resolve(&raw.limits, source, prefix.len())?,
-            service: Service::Echo(Echo::new(prefix)),
+            limits: Limits::resolve(&raw.limits, source)?,
+            echo_prefix: prefix.to_owned(),
         })
     }
 }
@@ -258,22 +259,7 @@ fn log_level(source: &str, raw: &RawConfig) -> Result<LevelFilter, TomlError> {
     }
 }
 
-fn rules(source: &str, raw: &RawConfig) -> Result<Rules, TomlError> {
-    let allowed_origins = raw.allowed_origins.iter().map(|origin| {
-        if origin == "null" {
-            return Ok(AllowedOrigin::Null);
-        }
-        Origin::parse(origin)
-            .map(AllowedOrigin::Of)
-            .map_err(|error| TomlError::at_key(source, "allowed_origins", error.to_string()))
-    });
-    let subprotocols = raw.subprotocols.iter().map(|name| {
-        if is_token(name) {
-            return Ok(name.clone());
-        }
-        let problem = "a subprotocol is a token of letters, digits and !#$%&'*+-.^_`|~";
-        Err(TomlError::at_key(source, "subprotocols", problem))
-    });
+fn rules(source: &str, raw: &RawConfig, prefix: &str) -> Result<Rules, TomlError> {
     let basic = match raw.login.basic.as_deref() {
         None | Some("optional") => Basic::Optional,
         Some("required") => Basic::Required,
@@ -285,9 +271,42 @@ fn rules(source: &str, raw: &RawConfig) -> Result<Rules, TomlError> {
     };
     Ok(Rules {
         basic,
-        allowed_origins: allowed_origins.collect::<Result<_, _>>()?,
-        subprotocols: subprotocols.collect::<Result<_, _>>()?,
+        allowed_origins: allowed_origins(source, &raw.allowed_origins)?,
+        subprotocols: subprotocols(source, &raw.subprotocols)?,
+        routes: route::routes(source, &raw.route, prefix)?,
     })
+}
+
+fn allowed_origins(source: &str, origins: &[String]) -> Result<Vec<AllowedOrigin>, TomlError> {
+    let origins = origins.iter().map(|origin| {
+        if origin == "null" {
+            return Ok(AllowedOrigin::Null);
+        }
+        Origin::parse(origin)
+            .map(AllowedOrigin::Of)
+            .map_err(|error| TomlError::at_key(source, "allowed_origins", error.to_string()))
+    });
+    origins.collect()
+}
+
+fn subprotocols(source: &str, names: &[String]) -> Result<Vec<String>, TomlError> {
+    let names = names.iter().map(|name| {
+        if is_token(name) {
+            return Ok(name.clone());
+        }
+        let problem = "a subprotocol is a token of letters, digits and !#$%&'*+-.^_`|~";
+        Err(TomlError::at_key(source, "subprotocols", problem))
+    });
+    names.collect()
+}
+
+/// What an echo puts before its answers, unless it is too long.
+fn prefix(prefix: &str) -> Result<&str, String> {
+    if prefix.len() > MAX_PREFIX_BYTES {
+        Err(format!("write at most {MAX_PREFIX_BYTES} bytes"))
+    } else {
+        Ok(prefix)
+    }
 }
 
 /// A token of RFC 9110 section 5.6.2.
@@ -334,9 +353,12 @@ impl fmt::Display for Config {
         let max_waiting = Count(self.max_waiting_logins);
         writeln!(f, "max_waiting_logins = {max_waiting}")?;
         write!(f, "\n[limits]\n{}", self.limits)?;
-        match &self.service {
-            Service::Echo(echo) => write!(f, "\n[echo]\nprefix = {}\n", quoted(echo.prefix())),
+        write!(f, "\n[echo]\nprefix = {}\n", quoted(&self.echo_prefix))?;
+        let mut routes = self.rules.routes.iter();
+        if self.rules.routes.are_only_the_echo(&self.echo_prefix) {
+            return Ok(());
         }
+        routes.try_for_each(|route| route::write(route, f))
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use proto::config::{Count, Limit, Size, TimeSpan};
 use serde::Deserialize;
 
+use super::route::RawRoute;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
@@ -19,6 +21,7 @@ pub(super) struct RawConfig {
     pub(super) login: RawLogin,
     pub(super) limits: RawLimits,
     pub(super) echo: RawEcho,
+    pub(super) route: Vec<RawRoute>,
 }
 
 #[derive(Debug, Default, Deserialize)]

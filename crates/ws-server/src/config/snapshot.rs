@@ -1,6 +1,6 @@
 //! What a configuration says, key by key, so that two of them can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Config;
 
@@ -25,10 +25,13 @@ impl Snapshot {
     /// What a configuration says. Whatever it prints is looked at, so no key can be forgotten here.
     pub(crate) fn of(config: &Config) -> Self {
         let printed = config.to_string();
-        let mut section = String::new();
+        let (mut section, mut routes) = (String::new(), 0);
         let mut values = BTreeMap::new();
         for line in printed.lines() {
-            if let Some(name) = line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            if line == "[[route]]" {
+                routes += 1;
+                section = format!("route {routes}.");
+            } else if let Some(name) = line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
                 section = format!("{name}.");
             }
             // A value that cannot be written in TOML is printed as a comment.
@@ -58,10 +61,11 @@ impl Snapshot {
 }
 
 fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
-    let changed = after
-        .iter()
-        .filter(|(key, value)| before.get(*key) != Some(value));
-    changed.map(|(key, _)| key.clone()).collect()
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let changed = keys
+        .into_iter()
+        .filter(|key| before.get(*key) != after.get(*key));
+    changed.cloned().collect()
 }
 
 #[cfg(test)]
@@ -106,6 +110,16 @@ mod tests {
             before.changed_at_start(&next),
             ["listen", "login.hash_workers", "worker_threads"]
         );
+    }
+
+    #[test]
+    fn routes_are_told_apart_and_missed_when_they_are_gone() {
+        let route = |path: &str| format!("[[route]]\npath = \"{path}\"\nservice = \"room\"\n");
+        let two = snapshot(&(route("/a") + &route("/b")));
+        let other = snapshot(&(route("/a") + &route("/c")));
+        assert_eq!(two.changed_live(&other), ["route 2.path"]);
+        let one = snapshot(&route("/a"));
+        assert!(two.changed_live(&one).contains(&"route 2.path".to_owned()));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proto::credentials::Accounts;
+use proto::{credentials::Accounts, username::UserName};
 
 use super::{Config, ConfigError, load_accounts};
+use crate::route::Pattern;
 
 /// The configuration's file, and what goes before what it says.
 #[derive(Debug, Clone)]
@@ -29,6 +30,31 @@ pub struct Loaded {
     pub accounts: Accounts,
     /// The files as they were just before they were read.
     pub(crate) files: Files,
+}
+
+/// A route names a user who has no account.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the route `{route}` names the user `{user}`, who has no account in {}", credentials.display())]
+pub(crate) struct StrangerError {
+    route: Pattern,
+    user: UserName,
+    credentials: PathBuf,
+}
+
+/// The first user of a route who has no account, if there is one.
+///
+/// At the start that is a mistake. Later it is not: whoever takes an account away wants its sessions
+/// to end now, and not when the routes are tidied up.
+pub(crate) fn stranger(config: &Config, accounts: &Accounts) -> Option<StrangerError> {
+    let mut routes = config.rules.routes.iter();
+    routes.find_map(|route| {
+        let user = route.access.users().find(|user| !accounts.has(user))?;
+        Some(StrangerError {
+            route: route.pattern.clone(),
+            user: user.clone(),
+            credentials: config.credentials.clone(),
+        })
+    })
 }
 
 /// Both files, by what a change is known without reading them.

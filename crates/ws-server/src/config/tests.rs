@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Config, ConfigError, Limits, MAX_FILE_BYTES, load_accounts};
+use super::{Config, ConfigError, MAX_FILE_BYTES, Source, load_accounts, stranger};
 
 fn resolve(source: &str) -> Result<Config, String> {
     Config::resolve(source, Path::new("config")).map_err(|error| error.to_string())
@@ -75,10 +75,122 @@ fn relative_paths_start_from_the_file() {
 }
 
 #[test]
-fn the_write_buffer_has_room_for_the_longest_answer() {
-    let config = resolve("[limits]\nmax_message_bytes = 1024\n[echo]\nprefix = \"12345\"").unwrap();
-    assert_eq!(config.limits.max_reply_bytes, 1029);
-    assert_eq!(Limits::default().max_reply_bytes, 1 << 20);
+fn routes_are_printed_as_they_can_be_read_again() {
+    let source = "[[route]]\npath = \"/\"\nservice = \"echo\"\nusers = [\"b\", \"a\"]\n\
+                  [[route]]\npath = \"/room/*\"\nservice = \"room\"\npublic = true\n\
+                  format = \"plain\"\npresence = true\nhistory = \"off\"\nmax_queued = 7\n\
+                  max_queued_bytes = \"2KiB\"\nwhen_full = \"drop-oldest\"\n\
+                  [[route]]\npath = \"/news\"\nservice = \"room\"\nhistory = 3\n\
+                  history_bytes = \"1KiB\"\nallowed_origins = [\"null\"]\n\
+                  subprotocols = [\"v1\"]\nmax_message_bytes = \"4KiB\"";
+    let printed = resolve(source).unwrap().to_string();
+    let (_, routes) = printed.split_once("[[route]]").unwrap();
+    assert_eq!(
+        routes,
+        "\npath = \"/\"\nusers = [\"a\", \"b\"]\nservice = \"echo\"\n\
+         prefix = \"your submit context: \"\n\n\
+         [[route]]\npath = \"/room/*\"\npublic = true\nservice = \"room\"\n\
+         format = \"plain\"\npresence = true\nhistory = \"off\"\nhistory_bytes = \"16KiB\"\n\
+         max_queued = 7\nmax_queued_bytes = \"2KiB\"\nwhen_full = \"drop-oldest\"\n\n\
+         [[route]]\npath = \"/news\"\nallowed_origins = [\"null\"]\nsubprotocols = [\"v1\"]\n\
+         max_message_bytes = \"4KiB\"\nservice = \"room\"\nformat = \"json\"\n\
+         presence = false\nhistory = 3\nhistory_bytes = \"1KiB\"\nmax_queued = 256\n\
+         max_queued_bytes = \"1MiB\"\nwhen_full = \"evict\"\n"
+    );
+    let again = Config::resolve(&printed, Path::new("")).unwrap();
+    assert_eq!(again.to_string(), printed);
+}
+
+#[test]
+fn each_mistake_in_a_route_has_a_message_that_says_what_to_write() {
+    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\n";
+    let room = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
+    for (source, message) in [
+        (
+            "[[route]]\nservice = \"echo\"".to_owned(),
+            "line 1: missing field `path`",
+        ),
+        (
+            "[[route]]\npath = \"room\"\nservice = \"room\"".to_owned(),
+            "line 2: `route.path`: write a path such as \"/chat\", or \"/room/*\" for all paths \
+             of one more segment",
+        ),
+        (
+            "[[route]]\npath = \"/\"\nservice = \"ecco\"".to_owned(),
+            "line 3: `route.service`: write \"echo\" or \"room\"",
+        ),
+        (
+            format!("{echo}{room}"),
+            "line 5: `route.path`: this route has a path in common with `/`; each path has one \
+             route",
+        ),
+        (
+            format!("{echo}users = []"),
+            "line 4: `route.users`: name at least one user, or leave the key out",
+        ),
+        (
+            format!("{echo}users = [\"a:b\"]"),
+            "line 4: `route.users`: a name holds no `:`, which separates it from the password",
+        ),
+        (
+            format!("{echo}public = true\nusers = [\"a\"]"),
+            "line 5: `route.users`: a public route asks nobody who they are",
+        ),
+        (
+            format!("{echo}max_message_bytes = 1000"),
+            "line 4: `route.max_message_bytes`: write at least \"1KiB\", which a login may need",
+        ),
+        (
+            format!("{echo}histori = 3"),
+            "line 4: `route.histori`: unknown key `histori`; did you mean `history`?",
+        ),
+        (
+            format!("{echo}history = 3"),
+            "line 4: `route.history`: this is a key of the service room",
+        ),
+        (
+            format!("{room}prefix = \"\""),
+            "line 4: `route.prefix`: this is a key of the service echo",
+        ),
+        (
+            format!("{room}format = \"xml\""),
+            "line 4: `route.format`: write \"json\" or \"plain\"",
+        ),
+        (
+            format!("{room}when_full = \"wait\""),
+            "line 4: `route.when_full`: write \"evict\" or \"drop-oldest\"",
+        ),
+        (
+            format!("{room}max_queued = 0"),
+            "line 4: `route.max_queued`: write a whole number above zero",
+        ),
+    ] {
+        assert_eq!(resolve(&source).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn a_route_may_name_nobody_without_an_account_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\nusers = [\"admin\", \"bob\"]";
+    fs::write(path("server.toml"), route).unwrap();
+    fs::copy(shipped("credentials.toml"), path("credentials.toml")).unwrap();
+    let source = Source {
+        path: path("server.toml"),
+        listen: None,
+    };
+    let named = || {
+        let loaded = source.load().unwrap();
+        stranger(&loaded.config, &loaded.accounts).map(|it| it.to_string())
+    };
+    let expected = format!(
+        "the route `/` names the user `bob`, who has no account in {}",
+        path("credentials.toml").display()
+    );
+    assert_eq!(named(), Some(expected));
+    fs::write(path("server.toml"), route.replace(", \"bob\"", "")).unwrap();
+    assert_eq!(named(), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 mod origin;
 mod refusal;
 
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, Method, Version,
@@ -25,15 +25,13 @@ pub use self::{
     refusal::Refusal,
 };
 pub use crate::auth::Spent;
+use crate::route::{Access, Route, Routes};
 
 /// The only version of the protocol that there is.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
-/// The path that is served.
-const PATH: &str = "/";
-
 /// What the configuration says about handshakes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// Whose pages may connect, besides our own host's.
     pub allowed_origins: Vec<AllowedOrigin>,
@@ -41,6 +39,8 @@ pub struct Rules {
     pub subprotocols: Vec<String>,
     /// Whether credentials may, or must, come with the handshake.
     pub basic: Basic,
+    /// What is to be had where.
+    pub routes: Routes,
 }
 
 /// An entry of the list of allowed origins.
@@ -101,13 +101,26 @@ pub enum Decision {
     Upgrade(Upgrade),
     /// The connection becomes a WebSocket that is logged in, if this try is right.
     Verify(Upgrade, Attempt),
+    /// The body of the request is published at this place, if this try is right.
+    Publish(Place, Attempt),
     /// The request is refused.
     Refuse(Refusal),
 }
 
-/// What the answer to a good handshake says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request is for.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The route.
+    pub route: Arc<Route>,
+    /// The path, which is one of those of the route.
+    pub path: Arc<str>,
+}
+
+/// What the answer to a good handshake says, and what it leads to.
+#[derive(Debug, Clone)]
 pub struct Upgrade {
+    /// What the connection is for.
+    pub place: Place,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
     /// The subprotocol that both sides speak.
@@ -122,11 +135,7 @@ pub fn decide(
     standing: Standing,
     budget: Result<(), Spent>,
 ) -> Decision {
-    match check(head, rules, standing, budget) {
-        Ok((upgrade, None)) => Decision::Upgrade(upgrade),
-        Ok((upgrade, Some(attempt))) => Decision::Verify(upgrade, attempt),
-        Err(refusal) => Decision::Refuse(refusal),
-    }
+    check(head, rules, standing, budget).unwrap_or_else(Decision::Refuse)
 }
 
 fn check(
@@ -134,51 +143,76 @@ fn check(
     rules: &Rules,
     standing: Standing,
     budget: Result<(), Spent>,
-) -> Result<(Upgrade, Option<Attempt>), Refusal> {
+) -> Result<Decision, Refusal> {
+    let path = head.uri.path();
+    let route = rules.routes.find(path);
+    let takes_posts = route.is_some_and(|route| route.service.takes_posts());
+    let is_post = takes_posts && head.method == Method::POST;
     let host = check_form(head)?;
+    if announces_body(&head.headers) && !is_post {
+        return Err(Refusal::Body);
+    }
     match standing {
         Standing::Open => {}
         Standing::Full => return Err(Refusal::Full),
         Standing::Draining => return Err(Refusal::Draining),
     }
-    if head.uri.path() != PATH {
-        return Err(Refusal::UnknownPath);
+    let route = route.ok_or(Refusal::UnknownPath)?;
+    if head.method != Method::GET && !is_post {
+        return Err(if takes_posts {
+            Refusal::NeitherGetNorPost
+        } else {
+            Refusal::Method
+        });
     }
-    if head.method != Method::GET {
-        return Err(Refusal::Method);
-    }
-    check_upgrade(&head.headers)?;
-    let key = head.headers.get(SEC_WEBSOCKET_KEY).ok_or(Refusal::NoKey)?;
-    let key = key
-        .to_str()
-        .ok()
-        .and_then(|key| Key::parse(key).ok())
-        .ok_or(Refusal::BadKey)?;
+    let key = if is_post {
+        None
+    } else {
+        Some(check_upgrade(&head.headers)?)
+    };
     if let Some(origin) = head.headers.get(ORIGIN) {
-        check_origin(origin.to_str().ok(), &host, &rules.allowed_origins)?;
+        let allowed = route.allowed_origins.as_ref();
+        let allowed = allowed.unwrap_or(&rules.allowed_origins);
+        check_origin(origin.to_str().ok(), &host, allowed)?;
     }
     if let Err(Spent { retry_after }) = budget {
         return Err(Refusal::TooManyFailures { retry_after });
     }
-    let attempt = attempt(&head.headers, rules.basic)?;
-    let upgrade = Upgrade {
-        accept: key.accept(),
-        subprotocol: subprotocol(&head.headers, rules),
+    let place = Place {
+        route: Arc::clone(route),
+        path: route.pattern.own(path),
     };
-    Ok((upgrade, attempt))
+    let Some(key) = key else {
+        let attempt = attempt(&head.headers).ok_or(Refusal::NoCredentials)?;
+        return Ok(Decision::Publish(place, attempt));
+    };
+    let attempt = match (rules.basic, attempt(&head.headers)) {
+        (Basic::Off, _) => None,
+        (Basic::Required, None) if route.access != Access::Public => {
+            return Err(Refusal::NoCredentials);
+        }
+        (Basic::Optional | Basic::Required, attempt) => attempt,
+    };
+    let subprotocols = route.subprotocols.as_ref();
+    let upgrade = Upgrade {
+        place,
+        accept: key.accept(),
+        subprotocol: subprotocol(&head.headers, subprotocols.unwrap_or(&rules.subprotocols)),
+    };
+    Ok(match attempt {
+        None => Decision::Upgrade(upgrade),
+        Some(attempt) => Decision::Verify(upgrade, attempt),
+    })
 }
 
 /// The try to log in that comes with a request. Whatever is no credentials, or more than one, is a
 /// wrong try.
-fn attempt(headers: &HeaderMap, basic: Basic) -> Result<Option<Attempt>, Refusal> {
+fn attempt(headers: &HeaderMap) -> Option<Attempt> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    match (basic, values.next(), values.next()) {
-        (Basic::Off, _, _) | (Basic::Optional, None, _) => Ok(None),
-        (Basic::Required, None, _) => Err(Refusal::NoCredentials),
-        (Basic::Optional | Basic::Required, Some(value), None) => {
-            Ok(Some(parse_authorization(value.as_bytes()).into()))
-        }
-        (Basic::Optional | Basic::Required, Some(_), Some(_)) => Ok(Some(Attempt::Malformed)),
+    match (values.next(), values.next()) {
+        (None, _) => None,
+        (Some(value), None) => Some(parse_authorization(value.as_bytes()).into()),
+        (Some(_), Some(_)) => Some(Attempt::Malformed),
     }
 }
 
@@ -197,17 +231,12 @@ fn check_form(head: &Parts) -> Result<Authority, Refusal> {
     for name in [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, ORIGIN] {
         single(&head.headers, &name)?;
     }
-    let announces_body = head.headers.contains_key(TRANSFER_ENCODING)
-        || head
-            .headers
-            .get_all(CONTENT_LENGTH)
-            .iter()
-            .any(|length| length != "0");
-    if announces_body {
-        Err(Refusal::Body)
-    } else {
-        Ok(host)
-    }
+    Ok(host)
+}
+
+fn announces_body(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    headers.contains_key(TRANSFER_ENCODING) || lengths.any(|length| length != "0")
 }
 
 /// The value of a field that may stand in a request once at most.
@@ -269,7 +298,8 @@ fn check_target(head: &Parts, host: &Authority) -> Result<(), Refusal> {
     }
 }
 
-fn check_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Checks that a WebSocket is asked for, and yields the key.
+fn check_upgrade(headers: &HeaderMap) -> Result<Key, Refusal> {
     if !has_token(headers, &UPGRADE, "websocket") {
         Err(Refusal::NoUpgrade)
     } else if !has_token(headers, &CONNECTION, "upgrade") {
@@ -280,7 +310,9 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
     {
         Err(Refusal::WebSocketVersion)
     } else {
-        Ok(())
+        let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(Refusal::NoKey)?;
+        let key = key.to_str().map_err(|_| Refusal::BadKey)?;
+        Key::parse(key).map_err(|_| Refusal::BadKey)
     }
 }
 
@@ -304,8 +336,8 @@ fn check_origin(
 }
 
 /// The first of our subprotocols that the client offers.
-fn subprotocol(headers: &HeaderMap, rules: &Rules) -> Option<String> {
-    let mut ours = rules.subprotocols.iter();
+fn subprotocol(headers: &HeaderMap, ours: &[String]) -> Option<String> {
+    let mut ours = ours.iter();
     let offered = |name: &str| tokens(headers, &SEC_WEBSOCKET_PROTOCOL).any(|token| token == name);
     ours.find(|name| offered(name)).cloned()
 }

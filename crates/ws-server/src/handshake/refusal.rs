@@ -35,14 +35,20 @@ pub enum Refusal {
     Repeated,
     /// A body is announced.
     Body,
+    /// The body is longer than a message may be.
+    BodyTooLong,
+    /// The body is no text, or an empty one.
+    BodyNotText,
     /// There is no place left.
     Full,
     /// The server is shutting down.
     Draining,
     /// There is nothing at this path.
     UnknownPath,
-    /// The path does not take this method.
+    /// The path does not take this method, but only GET.
     Method,
+    /// The path does not take this method, but only GET and POST.
+    NeitherGetNorPost,
     /// There is no `Upgrade: websocket`.
     NoUpgrade,
     /// There is no `Connection: upgrade`.
@@ -64,6 +70,8 @@ pub enum Refusal {
     NoCredentials,
     /// The credentials are wrong.
     WrongCredentials,
+    /// The credentials are right, but their user has no right to be here.
+    NoRight,
     /// Too many logins are being checked already.
     TooManyLogins,
 }
@@ -78,15 +86,17 @@ impl Refusal {
             | Self::Target
             | Self::Repeated
             | Self::Body
+            | Self::BodyNotText
             | Self::NoKey
             | Self::BadKey => StatusCode::BAD_REQUEST,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Full | Self::Draining | Self::TooManyLogins => StatusCode::SERVICE_UNAVAILABLE,
             Self::UnknownPath => StatusCode::NOT_FOUND,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method | Self::NeitherGetNorPost => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoUpgrade | Self::NoConnectionUpgrade | Self::WebSocketVersion => {
                 StatusCode::UPGRADE_REQUIRED
             }
-            Self::Origin => StatusCode::FORBIDDEN,
+            Self::Origin | Self::NoRight => StatusCode::FORBIDDEN,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NoCredentials | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
         }
@@ -101,10 +111,13 @@ impl Refusal {
             Self::Target => "the request target is neither a path nor a URI of the Host",
             Self::Repeated => "a field that may be given once is given twice",
             Self::Body => "a handshake has no body",
+            Self::BodyTooLong => "the message is too long",
+            Self::BodyNotText => "the body is the message: a text of UTF-8 that is not empty",
             Self::Full => "the server is full, try again later",
             Self::Draining => "the server is shutting down, try again later",
             Self::UnknownPath => "there is nothing at this path",
             Self::Method => "a WebSocket handshake is a GET request",
+            Self::NeitherGetNorPost => "here are GET, with a WebSocket handshake, and POST",
             Self::NoUpgrade => "this is a WebSocket server: the Upgrade field must name websocket",
             Self::NoConnectionUpgrade => "the Connection field must name upgrade",
             Self::WebSocketVersion => "the Sec-WebSocket-Version must be 13",
@@ -116,6 +129,7 @@ impl Refusal {
             }
             Self::NoCredentials => "a username and a password are wanted here",
             Self::WrongCredentials => "the username or password is wrong",
+            Self::NoRight => "this user has no right to be here",
             Self::TooManyLogins => "too many logins at once, try again later",
         }
     }
@@ -146,6 +160,9 @@ impl Refusal {
             Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET"));
             }
+            Self::NeitherGetNorPost => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            }
             Self::NoUpgrade | Self::NoConnectionUpgrade | Self::WebSocketVersion => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(CONNECTION, HeaderValue::from_static("Upgrade, close"));
@@ -161,7 +178,10 @@ impl Refusal {
             | Self::UnknownPath
             | Self::NoKey
             | Self::BadKey
-            | Self::Origin => {}
+            | Self::Origin
+            | Self::NoRight
+            | Self::BodyTooLong
+            | Self::BodyNotText => {}
         }
         response
     }

@@ -6,7 +6,9 @@ use http::{Request, request::Parts};
 use proptest::prelude::*;
 use proto::login::Attempt;
 
-use super::{AllowedOrigin, Basic, Decision, Origin, Refusal, Rules, Spent, Standing, decide};
+use super::{
+    AllowedOrigin, Basic, Decision, Origin, Refusal, Routes, Rules, Spent, Standing, decide,
+};
 
 /// A good request, changed as each case likes.
 struct Head {
@@ -81,6 +83,7 @@ fn rules() -> Rules {
         )],
         subprotocols: vec!["chat.v2".to_owned(), "chat".to_owned()],
         basic: Basic::Optional,
+        routes: Routes::echo(""),
     }
 }
 
@@ -96,7 +99,7 @@ fn assert_upgrades(head: &Head) {
 fn refusal(decision: &Decision) -> Option<Refusal> {
     match decision {
         Decision::Refuse(refusal) => Some(*refusal),
-        Decision::Upgrade(_) | Decision::Verify(..) => None,
+        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) => None,
     }
 }
 

@@ -11,10 +11,10 @@ use std::{
 };
 
 use futures::task::AtomicWaker;
-use proto::{
-    close::CloseReason,
-    credentials::{Identity, Revoked},
-};
+use proto::close::CloseReason;
+
+use super::{outbox::Queue, principal::Principal};
+use crate::route::Route;
 
 /// Names a connection in the log, from its first line to its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,27 +26,57 @@ impl fmt::Display for ConnectionId {
     }
 }
 
+/// Who is served, and where: what the right to be there depends on.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Who is served, and by which credential.
+    pub(crate) principal: Principal,
+    /// Where. It may be a route of yesterday.
+    pub(crate) route: Arc<Route>,
+}
+
 /// The way to reach one open connection from outside its task.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     /// Why the connection is to end; set once, the first reason stands.
     end: OnceLock<CloseReason>,
-    /// Who is connected, and by which credential; set once, when the peer has logged in.
-    identity: OnceLock<Identity>,
+    /// Who is served, and where; set once, when the peer is let in.
+    member: OnceLock<Member>,
+    /// What others push into the session.
+    queue: Queue,
     waker: AtomicWaker,
 }
 
 impl Live {
-    /// The peer has proved who it is. From now on the connection ends when that holds no longer.
-    pub(crate) fn logged_in(&self, identity: Identity) {
-        // A connection logs in once.
-        let _ = self.identity.set(identity);
+    /// The peer is let in. From now on the connection ends when it may be there no longer.
+    pub(crate) fn let_in(&self, member: Member) -> &Member {
+        // A connection is let in once.
+        self.member.get_or_init(|| member)
     }
 
     /// Tells the connection to end. It does so when it next waits.
     pub(crate) fn end(&self, reason: CloseReason) {
         // A reason that was set before stands: the connection is ending already.
         let _ = self.end.set(reason);
+        self.waker.wake();
+    }
+
+    /// What others push into the session.
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Takes a text out of the queue, as a session does.
+    #[cfg(test)]
+    pub(crate) fn pushed(&self) -> Option<String> {
+        match self.queue.pop()? {
+            super::outbox::Pushed::Text(text) => Some(text.to_string()),
+            super::outbox::Pushed::Lost(texts) => Some(format!("{texts} lost")),
+        }
+    }
+
+    /// Has the session look once more at what there is to do.
+    pub(super) fn wake(&self) {
         self.waker.wake();
     }
 
@@ -108,13 +138,13 @@ impl LiveConnections {
         entries.by_id.len()
     }
 
-    /// Tells those connections to end whose identity no longer holds. Returns how many these are.
-    pub(crate) fn end_revoked(&self, check: impl Fn(&Identity) -> Result<(), Revoked>) -> usize {
+    /// Tells those connections to end that may be there no longer. Returns how many these are.
+    pub(crate) fn end_revoked(&self, check: impl Fn(&Member) -> Result<(), CloseReason>) -> usize {
         let entries = self.entries();
         let revoked = entries.by_id.values().filter_map(|live| {
-            let revoked = check(live.identity.get()?).err()?;
+            let reason = check(live.member.get()?).err()?;
             let is_open = live.ended().is_none();
-            live.end(revoked.into());
+            live.end(reason);
             is_open.then_some(())
         });
         revoked.count()
@@ -160,13 +190,11 @@ mod tests {
 
     use futures::task::{ArcWake, waker};
     use proto::{
-        close::CloseReason,
-        credentials::{Accounts, Identity, Revoked},
-        message::Credentials,
-        password::HashMemory,
+        close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
     };
 
-    use super::LiveConnections;
+    use super::{LiveConnections, Member};
+    use crate::{route::Routes, session::Principal};
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -193,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn only_connections_of_a_revoked_identity_end() {
+    fn only_connections_that_may_be_there_no_longer_end() {
         let source = "[[user]]\nname = \"admin\"\npassword = \"1\"\n\
                       [[user]]\nname = \"jane\"\npassword = \"2\"";
         let accounts = Accounts::from_toml(source).unwrap();
@@ -206,13 +234,17 @@ mod tests {
                 let identity = accounts
                     .verify(&credentials, UNIX_EPOCH, &mut HashMemory::default())
                     .unwrap();
-                registration.live().logged_in(identity);
+                let routes = Routes::echo("");
+                registration.live().let_in(Member {
+                    principal: Principal::User(identity),
+                    route: Arc::clone(routes.find("/").unwrap()),
+                });
                 registration
             })
             .collect();
         let not_logged_in = connections.register(connections.next_id());
-        let check = |identity: &Identity| match identity.user().as_str() {
-            "jane" => Err(Revoked::Removed),
+        let check = |member: &Member| match member.principal.to_string().as_str() {
+            "jane" => Err(CloseReason::UserRemoved),
             _ => Ok(()),
         };
         assert_eq!(connections.end_revoked(check), 2);

@@ -85,6 +85,18 @@ impl From<Message> for tungstenite::Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(pub(super) Utf8Bytes);
 
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Text> for Message {
+    fn from(text: Text) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl Deref for Text {
     type Target = str;
 

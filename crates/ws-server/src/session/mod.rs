@@ -8,6 +8,8 @@ mod ended;
 mod frames;
 mod live;
 mod message;
+mod outbox;
+mod principal;
 mod pulse;
 mod rate;
 mod socket;
@@ -17,10 +19,11 @@ mod unread;
 use std::{
     future::{Future as _, poll_fn},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use proto::{close::CloseReason, credentials::Identity};
+use proto::close::CloseReason;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until},
@@ -30,13 +33,16 @@ pub use self::{
     ended::Ended,
     live::ConnectionId,
     message::{Message, Text},
+    outbox::{Outbox, OutboxPolicy, WhenFull},
+    principal::Principal,
 };
 pub(crate) use self::{
-    live::{Live, LiveConnections},
+    live::{Live, LiveConnections, Member},
     socket::{Incoming, Socket},
 };
 use self::{
     message::LONG_BYTES,
+    outbox::Pushed,
     pulse::{Due, Pulse},
     rate::RateLimit,
 };
@@ -45,18 +51,44 @@ use crate::{auth::Authenticated, config::Limits};
 /// Messages, and queued answers, above this leave buffers behind that are worth giving back.
 const LARGE_BYTES: usize = 4096;
 
-/// A connection whose peer has proved who it is.
+/// How many texts of the outbox are taken before it is the peer's turn.
+const PUSHED_IN_A_ROW: u16 = 256;
+
+/// A connection whose peer was let in.
 #[derive(Debug)]
 pub struct Session<S> {
     socket: Socket<S>,
-    identity: Identity,
+    principal: Principal,
+    path: Arc<str>,
     pulse: Pulse,
     /// The one timer of the session. It is boxed because it is pinned, and small because of it.
     timer: Pin<Box<Sleep>>,
     control_frames: Option<RateLimit>,
+    /// How many texts were taken from the outbox since the peer had its turn.
+    pushed_in_a_row: u16,
     /// How many bytes were queued since the last flush.
     queued: usize,
     counts: Counts,
+}
+
+/// What a service has to do with next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The peer sent this.
+    Message(Message),
+    /// Somebody pushed this into the session's outbox: it is to be sent.
+    Pushed(Text),
+    /// So many texts that were pushed are lost, because the peer reads too slowly.
+    Lost(u64),
+}
+
+impl From<Pushed> for Event {
+    fn from(pushed: Pushed) -> Self {
+        match pushed {
+            Pushed::Text(text) => Self::Pushed(text),
+            Pushed::Lost(texts) => Self::Lost(texts),
+        }
+    }
 }
 
 /// What went through a session.
@@ -75,7 +107,7 @@ pub struct Counts {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Begins the session of a connection that is logged in.
     pub(crate) fn new(authenticated: Authenticated<S>) -> Self {
-        let (mut socket, identity) = authenticated.into_parts();
+        let (mut socket, principal, path) = authenticated.into_parts();
         let now = Instant::now();
         let pulse = Pulse::new(now, socket.received());
         let timer = Box::pin(sleep_until(pulse.next_tick(now, socket.limits())));
@@ -85,18 +117,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .map(RateLimit::new);
         Self {
             socket,
-            identity,
+            principal,
+            path,
             pulse,
             timer,
             control_frames,
+            pushed_in_a_row: 0,
             queued: 0,
             counts: Counts::default(),
         }
     }
 
-    /// Who the peer is.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// Who is at the other end.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The path that the peer has asked for.
+    pub fn path(&self) -> &Arc<str> {
+        &self.path
     }
 
     /// What went through the session so far.
@@ -116,6 +155,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Cancel safe: no message is lost.
     pub async fn recv(&mut self) -> Result<Message, Ended> {
         poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next text of the session's outbox, or the next message of the peer, which gets its turn
+    /// however much is pushed. Otherwise it is like [`Session::recv`].
+    ///
+    /// # Errors
+    ///
+    /// The session is over: the service returns with what it was given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is lost.
+    pub async fn next(&mut self) -> Result<Event, Ended> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The way for others to push texts into the session, which [`Session::next`] yields then.
+    pub fn outbox(&self, policy: OutboxPolicy) -> Outbox {
+        Outbox::new(Arc::clone(self.socket.live()), policy)
     }
 
     /// Queues a message to go out. It waits only while more is queued than the high-water mark
@@ -152,7 +210,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.socket.close(ended).await;
     }
 
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
+        // What was pushed goes first: it is an answer to what the peer sent, or older than what it
+        // sends next, and after its Close frame nothing can be sent. But it gets its turn.
+        if self.pushed_in_a_row < PUSHED_IN_A_ROW
+            && let Some(event) = self.take_pushed()
+        {
+            return Poll::Ready(event);
+        }
+        self.pushed_in_a_row = 0;
+        if let Poll::Ready(message) = self.poll_message(cx) {
+            return Poll::Ready(message.map(Event::Message));
+        }
+        if let Some(event) = self.take_pushed() {
+            return Poll::Ready(event);
+        }
+        if let Poll::Ready(ended) = self.poll_wait(cx) {
+            return Poll::Ready(Err(ended));
+        }
+        // Asked for once more now that the waker is known: something may have been pushed meanwhile.
+        self.take_pushed().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes something out of the outbox, unless the session is to end.
+    fn take_pushed(&mut self) -> Option<Result<Event, Ended>> {
+        let live = self.socket.live();
+        if let Some(reason) = live.ended() {
+            return Some(Err(Ended::ByUs(reason)));
+        }
+        let pushed = live.queue().pop()?;
+        self.pushed_in_a_row += 1;
+        Some(Ok(pushed.into()))
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+        if let Poll::Ready(message) = self.poll_message(cx) {
+            return Poll::Ready(message);
+        }
+        self.poll_wait(cx).map(Err)
+    }
+
+    /// The next message that is at hand.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
         if let Some(reason) = self.socket.live().ended() {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
@@ -180,17 +279,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
             }
         }
-        self.poll_wait(cx)
+        Poll::Pending
     }
 
     /// Does what is to be done before the task waits, or lets others have their turn.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
-        self.poll_flush(cx)?;
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if let Err(ended) = self.poll_flush(cx) {
+            return Poll::Ready(ended);
+        }
         // Asked for once more after the waker is known: the reason may have come meanwhile.
         if let Some(reason) = self.socket.live().poll_ended(cx.waker()) {
-            return Poll::Ready(Err(Ended::ByUs(reason)));
+            return Poll::Ready(Ended::ByUs(reason));
         }
-        self.poll_timer(cx).map(Err)
+        self.poll_timer(cx)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Ended>> {

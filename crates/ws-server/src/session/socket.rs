@@ -63,6 +63,8 @@ pub(crate) struct Socket<S> {
     /// Present but for the moment in which it is rebuilt.
     websocket: Option<WebSocketStream<Transport<S>>>,
     limits: Arc<Limits>,
+    /// The longest message, which depends on the route.
+    max_message_bytes: usize,
     registration: Registration,
     /// A Close frame came from the peer.
     peer_closed: bool,
@@ -74,13 +76,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         io: S,
         leftovers: Bytes,
         limits: Arc<Limits>,
+        max_message_bytes: usize,
         registration: Registration,
     ) -> Self {
         let transport = Transport::new(io, leftovers, LOGIN_BYTES);
-        let websocket = websocket(transport, &limits);
+        let websocket = websocket(transport, max_message_bytes);
         Self {
             websocket: Some(websocket),
             limits,
+            max_message_bytes,
             registration,
             peer_closed: false,
         }
@@ -193,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return false;
         }
         if let Some(old) = self.websocket.take() {
-            self.websocket = Some(websocket(old.into_inner(), &self.limits));
+            self.websocket = Some(websocket(old.into_inner(), self.max_message_bytes));
         }
         true
     }
@@ -286,14 +290,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
 fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     transport: Transport<S>,
-    limits: &Limits,
+    max_message_bytes: usize,
 ) -> WebSocketStream<Transport<S>> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + limits.max_reply_bytes + WRITE_BUFFER_SLACK)
-        .max_message_size(Some(limits.max_message_bytes))
-        .max_frame_size(Some(limits.max_message_bytes));
+        // What is longer goes past it.
+        .max_write_buffer_size(WRITE_BUFFER_BYTES + LONG_BYTES + WRITE_BUFFER_SLACK)
+        .max_message_size(Some(max_message_bytes))
+        .max_frame_size(Some(max_message_bytes));
     // The function is async only to learn the waker, which each poll tells anew.
     WebSocketStream::from_raw_socket(transport, Role::Server, Some(config))
         .now_or_never()

@@ -1,6 +1,7 @@
 //! Messages that arrive together, and floods.
 
 use super::*;
+use crate::service::Keep;
 
 const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
 
@@ -101,6 +102,29 @@ async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
     }
     let writes = writes.load(Ordering::Relaxed);
     assert!((1..=2).contains(&writes), "{writes} writes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn texts_that_are_pushed_together_are_written_together() {
+    let server = Server::with(routes::config(
+        "[[route]]\npath = \"/\"\nservice = \"room\"",
+    ));
+    let Stage {
+        mut peer, writes, ..
+    } = Stage::set(&server).await;
+    // The session has come to rest when it has answered this.
+    peer.send(frame::ping(b"")).await;
+    assert_eq!(peer.frame().await.first, 0x8A);
+    writes.store(0, Ordering::Relaxed);
+    let keep = Keep { texts: 0, bytes: 0 };
+    for number in 0..64 {
+        let text = format!("{number}").into();
+        server.0.hub.publish(&"/".into(), &text, keep);
+    }
+    for number in 0..64 {
+        assert_eq!(peer.text().await, format!("{number}"));
+    }
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
 }
 
 /// Empty fragments of one message yield no message for as long as they come. On one thread,

@@ -9,6 +9,7 @@ mod hashing;
 mod login;
 mod reload;
 mod revocation;
+mod routes;
 mod time;
 
 use std::{

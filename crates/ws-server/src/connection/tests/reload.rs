@@ -1,7 +1,6 @@
 //! What a reload changes for whoever comes next, and leaves to whoever is there.
 
 use super::*;
-use crate::service::{Echo, Service};
 
 fn reload(server: &Server, config: Config) {
     let accounts = Accounts::from_toml(ADMIN).unwrap();
@@ -12,14 +11,7 @@ fn reload(server: &Server, config: Config) {
 async fn sessions_keep_their_service_and_new_ones_have_the_new_one() {
     let server = Server::new();
     let mut before = server.session().await;
-    let service = Service::Echo(Echo::new("> "));
-    reload(
-        &server,
-        Config {
-            service,
-            ..Config::default()
-        },
-    );
+    reload(&server, routes::config("[echo]\nprefix = \"> \""));
     let mut after = server.session().await;
     for (peer, answer) in [
         (&mut before, "your submit context: hello"),

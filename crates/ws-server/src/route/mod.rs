@@ -1,0 +1,216 @@
+//! What is to be had at which path, and for whom.
+
+mod pattern;
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use proto::username::UserName;
+
+pub use self::pattern::{Pattern, PatternError};
+use crate::{
+    handshake::AllowedOrigin,
+    service::{Echo, Service},
+    session::Principal,
+};
+
+/// One row of the configuration: a path, what runs there, and who may come.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Which paths it is for.
+    pub pattern: Pattern,
+    /// Who may come.
+    pub access: Access,
+    /// Whose pages may connect, besides our own host's; where it is not given, those that may
+    /// connect anywhere.
+    pub allowed_origins: Option<Vec<AllowedOrigin>>,
+    /// The subprotocols that are spoken here, the best first; where it is not given, those that are
+    /// spoken everywhere.
+    pub subprotocols: Option<Vec<String>>,
+    /// The longest message, where it is another one than everywhere.
+    pub max_message_bytes: Option<usize>,
+    /// What runs here.
+    pub service: Service,
+}
+
+/// Who may come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody who has logged in.
+    Users,
+    /// These users only.
+    Only(BTreeSet<UserName>),
+    /// Everybody, without a login.
+    Public,
+}
+
+impl Access {
+    /// The users who are named.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &UserName> {
+        match self {
+            Self::Only(users) => Some(users),
+            Self::Users | Self::Public => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// Whether this user may come.
+    pub(crate) fn admits_user(&self, user: &UserName) -> bool {
+        match self {
+            Self::Public | Self::Users => true,
+            Self::Only(users) => users.contains(user),
+        }
+    }
+
+    /// Whether it is somebody who may come.
+    pub(crate) fn admits(&self, principal: &Principal) -> bool {
+        match principal {
+            Principal::User(identity) => self.admits_user(identity.user()),
+            Principal::Guest(_) => *self == Self::Public,
+        }
+    }
+}
+
+/// All routes, no two of which are for the same path.
+#[derive(Debug, Clone)]
+pub struct Routes(Vec<Arc<Route>>);
+
+/// Two routes are for the same path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this route has a path in common with `{0}`; each path has one route")]
+pub struct OverlapError(Pattern);
+
+impl Routes {
+    /// Takes routes together. An error comes with the index of the route that is too much.
+    pub fn new(routes: Vec<Route>) -> Result<Self, (usize, OverlapError)> {
+        for (index, route) in routes.iter().enumerate() {
+            let earlier = &routes[..index];
+            if let Some(other) = earlier
+                .iter()
+                .find(|it| it.pattern.overlaps(&route.pattern))
+            {
+                return Err((index, OverlapError(other.pattern.clone())));
+            }
+        }
+        Ok(Self(routes.into_iter().map(Arc::new).collect()))
+    }
+
+    /// The echo of the tutorial, at `/`, for everybody who has logged in.
+    pub fn echo(prefix: &str) -> Self {
+        Self(vec![Arc::new(Route {
+            pattern: Pattern::root(),
+            access: Access::Users,
+            allowed_origins: None,
+            subprotocols: None,
+            max_message_bytes: None,
+            service: Service::Echo(Echo::new(prefix)),
+        })])
+    }
+
+    /// Whether they are what [`Routes::echo`] makes with this prefix.
+    pub(crate) fn are_only_the_echo(&self, prefix: &str) -> bool {
+        match self.0.as_slice() {
+            [route] => {
+                route.pattern == Pattern::root()
+                    && route.access == Access::Users
+                    && route.allowed_origins.is_none()
+                    && route.subprotocols.is_none()
+                    && route.max_message_bytes.is_none()
+                    && matches!(&route.service, Service::Echo(echo) if echo.prefix() == prefix)
+            }
+            _ => false,
+        }
+    }
+
+    /// The route that a path belongs to.
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        self.0.iter().find(|route| route.pattern.matches(path))
+    }
+
+    /// The route that has this very pattern.
+    pub(crate) fn get(&self, pattern: &Pattern) -> Option<&Arc<Route>> {
+        self.0.iter().find(|route| route.pattern == *pattern)
+    }
+
+    /// All of them, in the order of the configuration.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::echo("")
+    }
+}
+
+impl fmt::Display for Access {
+    /// Writes the keys of a configuration file, as far as they are not what holds without them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Users => Ok(()),
+            Self::Only(users) => {
+                let users: Vec<_> = users
+                    .iter()
+                    .map(|user| proto::config::quoted(user.as_str()))
+                    .collect();
+                writeln!(f, "users = [{}]", users.join(", "))
+            }
+            Self::Public => writeln!(f, "public = true"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, OverlapError, Pattern, Route, Routes};
+    use crate::service::{Echo, Service};
+
+    fn route(pattern: &str) -> Route {
+        Route {
+            pattern: Pattern::parse(pattern).unwrap(),
+            access: Access::Users,
+            allowed_origins: None,
+            subprotocols: None,
+            max_message_bytes: None,
+            service: Service::Echo(Echo::new("")),
+        }
+    }
+
+    fn routes(patterns: &[&str]) -> Result<Routes, (usize, OverlapError)> {
+        Routes::new(patterns.iter().map(|pattern| route(pattern)).collect())
+    }
+
+    #[test]
+    fn each_path_has_one_route_or_none() {
+        let routes = routes(&["/", "/room/*", "/room", "/echo"]).unwrap();
+        for (path, found) in [
+            ("/", Some("/")),
+            ("/room", Some("/room")),
+            ("/room/lobby", Some("/room/*")),
+            ("/echo", Some("/echo")),
+            ("/room/", None),
+            ("/room/a/b", None),
+            ("/other", None),
+            ("//", None),
+        ] {
+            let route = routes.find(path).map(|route| route.pattern.to_string());
+            assert_eq!(route.as_deref(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_are_for_the_same_path() {
+        for patterns in [
+            &["/", "/"][..],
+            &["/room/*", "/x", "/room/*"],
+            &["/room/lobby", "/room/*"],
+            &["/*", "/room"],
+        ] {
+            let (index, OverlapError(other)) = routes(patterns).unwrap_err();
+            assert_eq!(index, patterns.len() - 1);
+            assert_eq!(other.to_string(), patterns[0], "{patterns:?}");
+        }
+        assert!(routes(&["/*", "/"]).is_ok());
+    }
+}

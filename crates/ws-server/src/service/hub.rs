@@ -1,0 +1,340 @@
+//! Brings what is published on a topic to all who have subscribed to it.
+//!
+//! It knows texts, and nothing of what is in them. [`Hub::subscribe`] and publishing are all that
+//! rooms use of it, so that a message broker can stand here without a change in them.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::session::{Outbox, Text};
+
+/// How many topics that nobody has subscribed to are kept for what was said there. The one that has
+/// been quiet for longest goes first.
+const MAX_QUIET_TOPICS: usize = 1024;
+
+/// How much of what was published is kept for those who come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// How many texts.
+    pub texts: usize,
+    /// How many bytes they may have together.
+    pub bytes: usize,
+}
+
+/// All topics.
+#[derive(Debug, Default)]
+pub struct Hub(Mutex<Topics>);
+
+#[derive(Debug, Default)]
+struct Topics {
+    by_path: HashMap<Arc<str>, Entry>,
+    /// Those without subscribers, by when the last one left.
+    quiet: BTreeMap<u64, Arc<str>>,
+    last_quiet: u64,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    topic: Arc<Topic>,
+    /// Its key among the quiet ones.
+    quiet_since: Option<u64>,
+}
+
+/// One topic. Whoever holds its lock waits for nothing.
+#[derive(Debug, Default)]
+struct Topic(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    subscribers: HashMap<u64, Subscriber>,
+    last_id: u64,
+    kept: VecDeque<Text>,
+    kept_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    name: Arc<str>,
+    outbox: Outbox,
+}
+
+/// A subscription to a topic, which ends when it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Hub>,
+    path: Arc<str>,
+    topic: Arc<Topic>,
+    id: u64,
+    name: Arc<str>,
+}
+
+/// What a new subscriber finds.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its subscription.
+    pub subscription: Subscription,
+    /// What was kept, the oldest first. Everything else comes by the outbox: nothing is missing in
+    /// between, and nothing is there twice.
+    pub kept: Vec<Text>,
+    /// Whether nobody of this name was there before.
+    pub is_first: bool,
+}
+
+impl Hub {
+    /// Subscribes to a topic under a name, which need not be the only one of its kind.
+    pub fn subscribe(self: &Arc<Self>, path: &Arc<str>, name: Arc<str>, outbox: Outbox) -> Arrival {
+        let mut topics = self.topics();
+        let topic = topics.take_up(path);
+        // Entered while all topics are held: nobody takes this one away in between.
+        let mut state = topic.state();
+        let is_first = !state.has(&name);
+        state.last_id += 1;
+        let id = state.last_id;
+        let subscriber = Subscriber {
+            name: Arc::clone(&name),
+            outbox,
+        };
+        state.subscribers.insert(id, subscriber);
+        let kept = state.kept.iter().cloned().collect();
+        drop(state);
+        Arrival {
+            subscription: Subscription {
+                hub: Arc::clone(self),
+                path: Arc::clone(path),
+                topic,
+                id,
+                name,
+            },
+            kept,
+            is_first,
+        }
+    }
+
+    /// Publishes a text on a topic, from outside.
+    pub fn publish(&self, path: &Arc<str>, text: &Text, keep: Keep) {
+        let mut topics = self.topics();
+        let topic = topics.take_up(path);
+        // Nobody takes the topic away before this has been kept, because that needs its lock.
+        let mut state = topic.state();
+        drop(topics);
+        state.publish(text, keep);
+        drop(state);
+        self.topics().lay_down(path);
+    }
+
+    fn topics(&self) -> MutexGuard<'_, Topics> {
+        // A panic while the lock was held can have left a topic too many, which is found again.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Topics {
+    /// The topic of this path, which is not quiet from now on.
+    fn take_up(&mut self, path: &Arc<str>) -> Arc<Topic> {
+        let entry = self.by_path.entry(Arc::clone(path)).or_default();
+        if let Some(quiet_since) = entry.quiet_since.take() {
+            self.quiet.remove(&quiet_since);
+        }
+        Arc::clone(&entry.topic)
+    }
+
+    /// Lets a topic rest if nobody is there any more, or forgets it if there is nothing to keep.
+    fn lay_down(&mut self, path: &Arc<str>) {
+        let Some(entry) = self.by_path.get_mut(path) else {
+            return;
+        };
+        let state = entry.topic.state();
+        if !state.subscribers.is_empty() {
+            return;
+        }
+        let is_worth_keeping = !state.kept.is_empty();
+        drop(state);
+        if !is_worth_keeping {
+            self.by_path.remove(path);
+            return;
+        }
+        self.last_quiet += 1;
+        entry.quiet_since = Some(self.last_quiet);
+        self.quiet.insert(self.last_quiet, Arc::clone(path));
+        if self.quiet.len() > MAX_QUIET_TOPICS
+            && let Some((_, forgotten)) = self.quiet.pop_first()
+        {
+            self.by_path.remove(&forgotten);
+        }
+    }
+}
+
+impl Topic {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock was held cannot have left a subscriber half there.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has(&self, name: &str) -> bool {
+        self.subscribers.values().any(|it| *it.name == *name)
+    }
+
+    fn publish(&mut self, text: &Text, keep: Keep) {
+        for subscriber in self.subscribers.values() {
+            subscriber.outbox.push(text.clone());
+        }
+        self.kept_bytes += text.len();
+        self.kept.push_back(text.clone());
+        while self.kept.len() > keep.texts || self.kept_bytes > keep.bytes {
+            let Some(oldest) = self.kept.pop_front() else {
+                break;
+            };
+            self.kept_bytes -= oldest.len();
+        }
+    }
+}
+
+impl Subscription {
+    /// Publishes a text to all subscribers, this one included.
+    pub fn publish(&self, text: &Text, keep: Keep) {
+        self.topic.state().publish(text, keep);
+    }
+
+    /// Brings a text to all subscribers, and keeps it for nobody else.
+    pub fn announce(&self, text: &Text) {
+        let state = self.topic.state();
+        for subscriber in state.subscribers.values() {
+            subscriber.outbox.push(text.clone());
+        }
+    }
+
+    /// Ends the subscription. Returns whether nobody of its name is left.
+    pub fn end(&mut self) -> bool {
+        let mut topics = self.hub.topics();
+        let mut state = self.topic.state();
+        state.subscribers.remove(&self.id);
+        let is_last = !state.has(&self.name);
+        drop(state);
+        topics.lay_down(&self.path);
+        is_last
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroUsize, sync::Arc};
+
+    use super::{Arrival, Hub, Keep, MAX_QUIET_TOPICS};
+    use crate::session::{Live, Outbox, OutboxPolicy, Text, WhenFull};
+
+    const KEEP: Keep = Keep {
+        texts: 2,
+        bytes: 100,
+    };
+
+    fn text(text: &str) -> Text {
+        Text::from(text.to_owned())
+    }
+
+    fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<Live>) {
+        let live = Arc::new(Live::default());
+        let policy = OutboxPolicy {
+            max_texts: NonZeroUsize::new(3).unwrap(),
+            max_bytes: NonZeroUsize::new(1000).unwrap(),
+            when_full: WhenFull::Evict,
+        };
+        let outbox = Outbox::new(Arc::clone(&live), policy);
+        (hub.subscribe(&path.into(), name.into(), outbox), live)
+    }
+
+    fn received(live: &Live) -> Vec<String> {
+        std::iter::from_fn(|| live.pushed()).collect()
+    }
+
+    fn kept(arrival: &Arrival) -> Vec<&str> {
+        arrival.kept.iter().map(|text| &**text).collect()
+    }
+
+    #[test]
+    fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
+        let hub = Arc::new(Hub::default());
+        let (jane, jane_live) = subscribe(&hub, "/a", "jane");
+        let (_joe, joe_live) = subscribe(&hub, "/a", "joe");
+        let (_other, other_live) = subscribe(&hub, "/b", "jane");
+        jane.subscription.publish(&text("1"), KEEP);
+        hub.publish(&"/a".into(), &text("2"), KEEP);
+        jane.subscription.announce(&text("3"));
+        assert_eq!(received(&jane_live), ["1", "2", "3"]);
+        assert_eq!(received(&joe_live), ["1", "2", "3"]);
+        assert_eq!(received(&other_live), [""; 0]);
+    }
+
+    #[test]
+    fn whoever_comes_later_finds_the_last_ones() {
+        let hub = Arc::new(Hub::default());
+        let (jane, _live) = subscribe(&hub, "/a", "jane");
+        assert_eq!(kept(&jane), [""; 0]);
+        for said in ["1", "2", "3"] {
+            jane.subscription.publish(&text(said), KEEP);
+        }
+        jane.subscription.announce(&text("not kept"));
+        let (joe, _live) = subscribe(&hub, "/a", "joe");
+        assert_eq!(kept(&joe), ["2", "3"]);
+        let few_bytes = Keep { texts: 9, bytes: 7 };
+        jane.subscription.publish(&text("4567"), few_bytes);
+        jane.subscription.publish(&text("890"), few_bytes);
+        jane.subscription.publish(&text("x"), few_bytes);
+        let (late, _live) = subscribe(&hub, "/a", "joe");
+        assert_eq!(kept(&late), ["890", "x"]);
+    }
+
+    #[test]
+    fn the_first_and_the_last_of_a_name_are_known() {
+        let hub = Arc::new(Hub::default());
+        let (mut first, _live) = subscribe(&hub, "/a", "jane");
+        let (mut second, _live) = subscribe(&hub, "/a", "jane");
+        let (mut joe, _live) = subscribe(&hub, "/a", "joe");
+        assert_eq!(
+            [first.is_first, second.is_first, joe.is_first],
+            [true, false, true]
+        );
+        assert!(!first.subscription.end());
+        assert!(second.subscription.end());
+        assert!(joe.subscription.end());
+    }
+
+    #[test]
+    fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
+        let hub = Arc::new(Hub::default());
+        let (jane, live) = subscribe(&hub, "/silent", "jane");
+        drop(jane);
+        assert!(hub.topics().by_path.is_empty());
+        hub.publish(&"/said".into(), &text("1"), KEEP);
+        let nothing = Keep { texts: 0, bytes: 0 };
+        hub.publish(&"/forgotten".into(), &text("1"), nothing);
+        assert_eq!(hub.topics().by_path.len(), 1);
+        let (joe, _live) = subscribe(&hub, "/said", "joe");
+        assert_eq!(kept(&joe), ["1"]);
+        assert_eq!(hub.topics().quiet.len(), 0);
+        drop(joe);
+        assert_eq!(hub.topics().quiet.len(), 1);
+        assert_eq!(received(&live), [""; 0]);
+    }
+
+    #[test]
+    fn of_quiet_topics_the_one_that_was_left_first_is_forgotten() {
+        let hub = Arc::new(Hub::default());
+        for index in 0..=MAX_QUIET_TOPICS {
+            hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
+        }
+        let topics = hub.topics();
+        assert_eq!(topics.by_path.len(), MAX_QUIET_TOPICS);
+        assert_eq!(topics.quiet.len(), MAX_QUIET_TOPICS);
+        assert!(!topics.by_path.contains_key("/0"));
+    }
+}

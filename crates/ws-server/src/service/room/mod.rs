@@ -1,0 +1,190 @@
+//! Everybody on a path hears what one of them says.
+
+use std::{convert::Infallible, sync::Arc, time::SystemTime};
+
+use humantime::format_rfc3339_millis;
+use proto::{close::CloseReason, escape::Escaped};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::hub::{Arrival, Hub, Keep, Subscription};
+use crate::session::{Ended, Event, Message, OutboxPolicy, Principal, Session, Text};
+
+/// The room service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// How texts are written.
+    pub format: Format,
+    /// Whether those who are there are told who comes and goes.
+    pub presence: Presence,
+    /// How much of what was said those who come later are told.
+    pub keep: Keep,
+    /// How much may wait for a member that reads slowly.
+    pub outbox: OutboxPolicy,
+}
+
+/// How a room writes its texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As an object of JSON, with the name of the speaker and the time.
+    #[default]
+    Json,
+    /// As a line, with the name before it.
+    Plain,
+}
+
+/// Whether comings and goings are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// They are not.
+    #[default]
+    Silent,
+    /// They are.
+    Told,
+}
+
+/// What a room tells its members.
+#[derive(Debug, Clone, Copy)]
+enum News<'a> {
+    Said { from: &'a str, text: &'a str },
+    Joined(&'a str),
+    Left(&'a str),
+    Lost(u64),
+}
+
+/// A message of a room as an object of JSON, with its keys in this order.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase", untagged)]
+enum Object<'a> {
+    Said {
+        from: &'a str,
+        text: &'a str,
+        at: String,
+    },
+    Joined {
+        joined: &'a str,
+        at: String,
+    },
+    Left {
+        left: &'a str,
+        at: String,
+    },
+    Lost {
+        lost: u64,
+    },
+}
+
+impl Room {
+    /// Lets a session take part until it is over.
+    pub async fn run<S>(
+        &self,
+        session: &mut Session<S>,
+        hub: &Arc<Hub>,
+    ) -> Result<Infallible, Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (membership, kept) = Membership::begin(self, session, hub);
+        for text in kept {
+            session.send(text).await?;
+        }
+        loop {
+            match session.next().await? {
+                Event::Message(Message::Text(text)) => membership.say(&text),
+                Event::Message(Message::Binary(_)) => {
+                    return Err(Ended::ByUs(CloseReason::TextOnly));
+                }
+                Event::Pushed(text) => session.send(text).await?,
+                Event::Lost(texts) => session.send(self.write(News::Lost(texts))).await?,
+            }
+        }
+    }
+
+    /// Says something in a room without being there.
+    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &Principal, text: &str) {
+        let from = from.to_string();
+        let said = self.write(News::Said { from: &from, text });
+        hub.publish(path, &said, self.keep);
+    }
+
+    /// Writes news once, for all who are told.
+    fn write(&self, news: News<'_>) -> Text {
+        let at = || format_rfc3339_millis(SystemTime::now()).to_string();
+        let written = match self.format {
+            Format::Json => {
+                let object = match news {
+                    News::Said { from, text } => Object::Said {
+                        from,
+                        text,
+                        at: at(),
+                    },
+                    News::Joined(joined) => Object::Joined { joined, at: at() },
+                    News::Left(left) => Object::Left { left, at: at() },
+                    News::Lost(lost) => Object::Lost { lost },
+                };
+                serde_json::to_string(&object).expect("texts and numbers are JSON")
+            }
+            Format::Plain => match news {
+                // Were a line break left in it, what follows could look like another's words.
+                News::Said { from, text } => format!("{from}: {}", Escaped(text)),
+                News::Joined(name) => format!("* {name} joined"),
+                News::Left(name) => format!("* {name} left"),
+                News::Lost(1) => "* 1 message was lost".to_owned(),
+                News::Lost(texts) => format!("* {texts} messages were lost"),
+            },
+        };
+        written.into()
+    }
+}
+
+/// A member's place in a room, which it leaves whatever ends it.
+#[derive(Debug)]
+struct Membership<'a> {
+    room: &'a Room,
+    name: Arc<str>,
+    subscription: Subscription,
+}
+
+impl<'a> Membership<'a> {
+    /// Enters the room, and yields what was said there before.
+    fn begin<S>(room: &'a Room, session: &Session<S>, hub: &Arc<Hub>) -> (Self, Vec<Text>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name: Arc<str> = session.principal().to_string().into();
+        let outbox = session.outbox(room.outbox);
+        let Arrival {
+            subscription,
+            kept,
+            is_first,
+        } = hub.subscribe(session.path(), Arc::clone(&name), outbox);
+        let membership = Self {
+            room,
+            name,
+            subscription,
+        };
+        if is_first && room.presence == Presence::Told {
+            let joined = room.write(News::Joined(&membership.name));
+            membership.subscription.announce(&joined);
+        }
+        (membership, kept)
+    }
+
+    fn say(&self, text: &str) {
+        let from = &self.name;
+        let said = self.room.write(News::Said { from, text });
+        self.subscription.publish(&said, self.room.keep);
+    }
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        if self.subscription.end() && self.room.presence == Presence::Told {
+            let left = self.room.write(News::Left(&self.name));
+            self.subscription.announce(&left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

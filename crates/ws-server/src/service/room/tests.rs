@@ -1,0 +1,249 @@
+//! A room without sockets: one member at the end of a pipe, the others as outboxes.
+
+use std::{num::NonZeroUsize, sync::Arc, time::UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use humantime::parse_rfc3339;
+use proto::{
+    close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
+};
+use raw_peer::{RawPeer, frame};
+use tokio::io::{DuplexStream, duplex};
+
+use super::{Format, Presence, Room};
+use crate::{
+    auth::admit,
+    config::{Config, Limits},
+    handshake::Place,
+    route::Routes,
+    service::{Hub, Keep},
+    session::{
+        Ended, Live, LiveConnections, Outbox, OutboxPolicy, Principal, Session, Socket, Text,
+        WhenFull,
+    },
+    settings::{Current, Settings},
+};
+
+const PATH: &str = "/room/lobby";
+
+fn room() -> Room {
+    Room {
+        format: Format::Json,
+        presence: Presence::Silent,
+        keep: Keep {
+            texts: 2,
+            bytes: 1000,
+        },
+        outbox: OutboxPolicy {
+            max_texts: NonZeroUsize::new(4).unwrap(),
+            max_bytes: NonZeroUsize::new(1000).unwrap(),
+            when_full: WhenFull::Evict,
+        },
+    }
+}
+
+/// A session of `jane`, and the other end of it.
+fn session(pipe_bytes: usize) -> (Session<DuplexStream>, RawPeer<DuplexStream>) {
+    let (ours, theirs) = duplex(pipe_bytes);
+    let connections = Arc::new(LiveConnections::default());
+    let registration = connections.register(connections.next_id());
+    let limits = Arc::new(Limits::default());
+    let socket = Socket::new(theirs, Bytes::new(), limits, 1 << 20, registration);
+    let accounts = Accounts::from_toml("[[user]]\nname = \"jane\"\npassword = \"x\"").unwrap();
+    let jane = Credentials::parse("jane:x").unwrap();
+    let identity = accounts
+        .verify(&jane, UNIX_EPOCH, &mut HashMemory::default())
+        .unwrap();
+    let place = Place {
+        route: Arc::clone(Routes::echo("").find("/").unwrap()),
+        path: PATH.into(),
+    };
+    let current = Current::new(Settings::new(Config::default(), accounts));
+    let jane = admit(socket, Principal::User(identity), place, &current);
+    (Session::new(jane.unwrap()), RawPeer::new(ours))
+}
+
+/// Another member, who never reads.
+fn other(
+    hub: &Arc<Hub>,
+    room: &Room,
+    name: &str,
+) -> (crate::service::hub::Subscription, Arc<Live>) {
+    let live = Arc::new(Live::default());
+    let outbox = Outbox::new(Arc::clone(&live), room.outbox);
+    let arrival = hub.subscribe(&PATH.into(), name.into(), outbox);
+    (arrival.subscription, live)
+}
+
+fn received(live: &Live) -> Vec<String> {
+    std::iter::from_fn(|| live.pushed()).collect()
+}
+
+/// A message of JSON without its time, which is asserted to be one.
+fn timeless(text: &str) -> String {
+    let (before, at) = text.rsplit_once(",\"at\":\"").unwrap();
+    let at = at.strip_suffix("\"}").unwrap();
+    assert!(parse_rfc3339(at).is_ok() && at.len() == 24, "{at}");
+    format!("{before}}}")
+}
+
+fn text(text: &str) -> Text {
+    Text::from(text.to_owned())
+}
+
+/// Runs a room for one session until the script has gone through.
+async fn play(
+    room: &Room,
+    hub: &Arc<Hub>,
+    pipe_bytes: usize,
+    script: impl AsyncFnOnce(&mut RawPeer<DuplexStream>),
+) -> Ended {
+    let (mut session, mut peer) = session(pipe_bytes);
+    let script = async {
+        script(&mut peer).await;
+        drop(peer);
+    };
+    let (ended, ()) = tokio::join!(room.run(&mut session, hub), script);
+    ended.unwrap_err()
+}
+
+#[tokio::test]
+async fn what_one_says_all_hear_with_the_name_and_the_time() {
+    let (room, hub) = (room(), Arc::new(Hub::default()));
+    let (_joe, joe) = other(&hub, &room, "joe");
+    play(&room, &hub, 4096, async |peer| {
+        peer.send(frame::text("hello \"you\"")).await;
+        let said = peer.text().await;
+        assert_eq!(timeless(&said), r#"{"from":"jane","text":"hello \"you\""}"#);
+        assert_eq!(received(&joe), [said]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plain_room_writes_lines_in_which_nobody_speaks_for_another() {
+    let room = Room {
+        format: Format::Plain,
+        presence: Presence::Told,
+        ..room()
+    };
+    let hub = Arc::new(Hub::default());
+    let (_joe, joe) = other(&hub, &room, "joe");
+    play(&room, &hub, 4096, async |peer| {
+        assert_eq!(peer.text().await, "* jane joined");
+        peer.send(frame::text("hello\njoe: I am a fool")).await;
+        assert_eq!(peer.text().await, "jane: hello\\njoe: I am a fool");
+    })
+    .await;
+    assert_eq!(
+        received(&joe),
+        [
+            "* jane joined",
+            "jane: hello\\njoe: I am a fool",
+            "* jane left"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn comings_and_goings_of_people_are_told_and_not_of_each_connection() {
+    let room = Room {
+        presence: Presence::Told,
+        ..room()
+    };
+    let hub = Arc::new(Hub::default());
+    let (_joe, joe) = other(&hub, &room, "joe");
+    let (jane, _live) = other(&hub, &room, "jane");
+    play(&room, &hub, 4096, async |_| {}).await;
+    assert_eq!(received(&joe), [""; 0]);
+    drop(jane);
+    play(&room, &hub, 4096, async |peer| {
+        assert_eq!(timeless(&peer.text().await), r#"{"joined":"jane"}"#);
+    })
+    .await;
+    let told: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
+    assert_eq!(told, [r#"{"joined":"jane"}"#, r#"{"left":"jane"}"#]);
+    // Nobody is told of them later.
+    let (_late, late) = other(&hub, &room, "late");
+    assert_eq!(received(&late), [""; 0]);
+}
+
+#[tokio::test]
+async fn whoever_joins_is_told_the_last_messages_first() {
+    let (room, hub) = (room(), Arc::new(Hub::default()));
+    let path = PATH.into();
+    for said in ["1", "2", "3"] {
+        hub.publish(&path, &text(said), room.keep);
+    }
+    play(&room, &hub, 4096, async |peer| {
+        assert_eq!(peer.text().await, "2");
+        assert_eq!(peer.text().await, "3");
+        hub.publish(&path, &text("4"), room.keep);
+        assert_eq!(peer.text().await, "4");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_by_request_is_said_like_everything_else() {
+    let (room, hub) = (room(), Arc::new(Hub::default()));
+    let (_joe, joe) = other(&hub, &room, "joe");
+    let accounts = Accounts::from_toml("[[user]]\nname = \"bot\"\npassword = \"x\"").unwrap();
+    let bot = Credentials::parse("bot:x").unwrap();
+    let bot = accounts
+        .verify(&bot, UNIX_EPOCH, &mut HashMemory::default())
+        .map(Principal::User)
+        .unwrap();
+    room.publish(&hub, &PATH.into(), &bot, "deployed");
+    let told: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
+    assert_eq!(told, [r#"{"from":"bot","text":"deployed"}"#]);
+}
+
+#[tokio::test]
+async fn binary_is_refused() {
+    let (room, hub) = (room(), Arc::new(Hub::default()));
+    let ended = play(&room, &hub, 4096, async |peer| {
+        peer.send(frame::binary(b"x")).await;
+    })
+    .await;
+    assert_eq!(ended, Ended::ByUs(CloseReason::TextOnly));
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_read_is_evicted_and_nobody_waits_for_it() {
+    let (room, hub) = (room(), Arc::new(Hub::default()));
+    let (_stalled, stalled) = other(&hub, &room, "stalled");
+    play(&room, &hub, 4096, async |peer| {
+        for number in 0..5 {
+            assert_eq!(stalled.ended(), None);
+            peer.send(frame::text(&number.to_string())).await;
+            let expected = format!(r#"{{"from":"jane","text":"{number}"}}"#);
+            assert_eq!(timeless(&peer.text().await), expected);
+        }
+    })
+    .await;
+    assert_eq!(stalled.ended(), Some(CloseReason::SlowReader));
+    assert_eq!(received(&stalled).len(), 4);
+}
+
+#[tokio::test]
+async fn or_a_member_is_told_how_much_it_has_lost() {
+    let mut room = room();
+    room.outbox.when_full = WhenFull::DropOldest;
+    let hub = Arc::new(Hub::default());
+    let (mut session, mut peer) = session(4096);
+    {
+        let mut run = Box::pin(room.run(&mut session, &hub));
+        assert!((&mut run).now_or_never().is_none(), "it waits for somebody");
+        for number in 0..6 {
+            hub.publish(&PATH.into(), &text(&number.to_string()), room.keep);
+        }
+        assert!((&mut run).now_or_never().is_none());
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            seen.push(peer.text().await);
+        }
+        assert_eq!(seen, [r#"{"lost":2}"#, "2", "3", "4", "5"]);
+    }
+}
