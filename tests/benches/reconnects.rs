@@ -21,7 +21,7 @@ use integration_tests::{
     Aside, Contender, Honest, PATIENCE, Processors, Server, connect_from, own_address, percentile,
 };
 use proto::{
-    close::{CloseCode, Retry},
+    close::{CloseCode, CloseReason, Retry},
     message::is_congratulation,
     password::PasswordHash,
     secret::Secret,
@@ -57,6 +57,8 @@ enum Try {
     In(RawPeer<TcpStream>),
     /// It was refused, and the next one may be made after this time, if that was said.
     Refused(Option<Duration>),
+    /// The connection ended before a verdict: it waited for one up to its deadline.
+    Late,
 }
 
 /// How somebody came in again.
@@ -64,6 +66,7 @@ enum Try {
 struct Return {
     after: Duration,
     refusals: usize,
+    too_late: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -117,18 +120,29 @@ async fn come_back(
     let returning = (0..users).map(|user| {
         spawn_local(async move {
             let address = own_address(1 + user % addresses);
-            let (mut pause, mut refusals) = (FIRST_PAUSE, 0);
+            let (mut pause, mut refusals, mut too_late) = (FIRST_PAUSE, 0, 0);
             loop {
                 let stream = connect_from(address, server).await;
                 let stream = stream.expect("the backlog has room");
                 let told = match log_in(stream, user).await {
                     Try::In(peer) => {
                         let after = start.elapsed();
-                        return (peer, Return { after, refusals });
+                        let user = Return {
+                            after,
+                            refusals,
+                            too_late,
+                        };
+                        return (peer, user);
                     }
-                    Try::Refused(told) => told.unwrap_or_default(),
+                    Try::Refused(told) => {
+                        refusals += 1;
+                        told.unwrap_or_default()
+                    }
+                    Try::Late => {
+                        too_late += 1;
+                        Duration::ZERO
+                    }
                 };
-                refusals += 1;
                 match manner {
                     Manner::Naive => sleep(SHORT_PAUSE).await,
                     Manner::BackOff => {
@@ -162,7 +176,9 @@ async fn log_in(stream: TcpStream, user: usize) -> Try {
         [HANDSHAKE.as_bytes(), &frame::text(&credentials)].concat()
     };
     peer.try_send(request).await;
-    let head = peer.head().await;
+    let Some(head) = peer.try_head().await else {
+        return Try::Late;
+    };
     match head.get(9..12) {
         Some("101") if is_basic => return Try::In(peer),
         Some("101") => {}
@@ -175,13 +191,18 @@ async fn log_in(stream: TcpStream, user: usize) -> Try {
         }
         Some(_) | None => panic!("{head}"),
     }
-    let answer = peer.frame().await;
+    let Some(answer) = peer.next().await else {
+        return Try::Late;
+    };
     if answer.first == 0x81 {
         let welcome = String::from_utf8(answer.payload).expect("a text message is UTF-8");
         assert!(is_congratulation(&welcome), "{welcome}");
         return Try::In(peer);
     }
     let (code, reason) = answer.close();
+    if code == CloseReason::LoginTimeout.code().0 {
+        return Try::Late;
+    }
     assert_eq!(CloseCode(code).retry(), Retry::BackOff, "{code}, {reason}");
     Try::Refused(None)
 }
@@ -193,10 +214,12 @@ fn conclude(manner: Manner, addresses: usize, returns: &[Return], honest: &[Hone
     };
     let after: Vec<_> = returns.iter().map(|it| it.after).collect();
     let refusals: usize = returns.iter().map(|it| it.refusals).sum();
+    let too_late: usize = returns.iter().map(|it| it.too_late).sum();
     let worst = returns.iter().map(|it| it.refusals).max();
     println!(
         "{} users of {addresses} addresses, {manner}: half are in after {:.1} s, the last after \
-         {:.1} s, with {refusals} refusals, at most {} of one user",
+         {:.1} s, with {refusals} refusals, at most {} of one user, \
+         and {too_late} tries that waited up to their deadline",
         returns.len(),
         percentile(&after, 50) / 1e3,
         percentile(&after, 100) / 1e3,
