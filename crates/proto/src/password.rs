@@ -176,6 +176,8 @@ impl HashCost {
     }
 
     fn hash(self, guess: &Secret, salt: &[u8], output: &mut [u8], memory: &mut HashMemory) {
+        #[cfg(test)]
+        SPENT.with_borrow_mut(|spent| spent.push(self));
         let argon2 = self.argon2();
         let blocks = memory.blocks(argon2.params().block_count());
         argon2
@@ -233,6 +235,20 @@ impl fmt::Debug for HashMemory {
         // What is in it follows from a password.
         write!(f, "HashMemory({} blocks)", self.0.len())
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What was hashed by this thread, so that tests can see work whose result is forgotten.
+    static SPENT: std::cell::RefCell<Vec<HashCost>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// What something costs, in the order of the hashes that it does.
+#[cfg(test)]
+pub(crate) fn spent_by(work: impl FnOnce()) -> Vec<HashCost> {
+    SPENT.take();
+    work();
+    SPENT.take()
 }
 
 /// Why a text is not a hash that guesses can be checked against. It repeats nothing of the text.
@@ -328,6 +344,11 @@ mod tests {
             (CHEAP.to_owned(), PasswordHashError::Form),
             (format!("{CHEAP}AAAAAAAAAAAAAAAA"), PasswordHashError::Form),
             (format!("{CHEAP}{output}$x"), PasswordHashError::Form),
+            // A salt of seven bytes, which could not be hashed with.
+            (
+                format!("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbA${output}"),
+                PasswordHashError::Form,
+            ),
             (
                 format!("$argon2id$v=19$m=1,t=1,p=1$c29tZXNhbHQ${output}"),
                 PasswordHashError::Form,

@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::{Accounts, Identity, Revoked};
-use crate::{message::Credentials, password::HashMemory};
+use crate::{
+    message::Credentials,
+    password::{HashMemory, spent_by},
+};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -77,12 +80,41 @@ fn verifies_plain_and_hashed_accounts_of_any_cost_in_one_file() {
     }
 }
 
+/// Time is what it costs: whoever gets another answer sooner learns something from it.
+#[test]
+fn every_verification_costs_one_hash_of_each_cost_that_is_in_the_file() {
+    let source = user("jane", &format!("password_hash = \"{SESAME}\""))
+        + &user("admin", &format!("password_hash = \"{DIGITS}\""))
+        + &user("plain", "password = \"plain one\"")
+        + &user(
+            "late",
+            &format!("password_hash = \"{SESAME}\"\nexpires = 1970-01-01T00:00:00Z"),
+        );
+    let accounts = Accounts::from_toml(&source).unwrap();
+    let costs: Vec<_> = accounts.costs().collect();
+    assert_eq!(costs.len(), 2);
+    for line in [
+        "jane:open sesame",
+        "jane:wrong",
+        "admin:123456",
+        "admin:wrong",
+        "plain:plain one",
+        "plain:wrong",
+        "late:open sesame",
+        "nobody:wrong",
+    ] {
+        let spent = spent_by(|| drop(verify(&accounts, line)));
+        assert_eq!(spent, costs, "{line}");
+    }
+}
+
 #[test]
 fn an_account_ends_when_it_expires() {
     let source = user(
         "jane",
         "password = \"x\"\nexpires = 1970-01-02T02:00:00+02:00",
     );
+    let west = source.replace("02T02:00:00+02:00", "01T22:30:00-01:30");
     let accounts = Accounts::from_toml(&source).unwrap();
     let end = NOW + Duration::from_hours(24);
     let before = end - Duration::from_nanos(1);
@@ -92,6 +124,8 @@ fn an_account_ends_when_it_expires() {
     assert_eq!(accounts.check(&identity, before), Ok(()));
     assert_eq!(accounts.check(&identity, end), Err(Revoked::Expired));
     assert_eq!(accounts.next_expiry(before), Some(end));
+    let west = Accounts::from_toml(&west).unwrap();
+    assert_eq!(west.next_expiry(before), Some(end));
     assert_eq!(accounts.next_expiry(end), None);
 }
 
