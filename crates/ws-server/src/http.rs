@@ -169,47 +169,49 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
-    let let_it_be_read = |mut io: S| async move {
-        let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
+    // What was refused or published is, whether or not the client stayed for the answer.
+    let (upgraded, told) = match answerer.outcome.take() {
+        Some(Outcome::Upgraded { place, identity }) => (Some((place, identity)), None),
+        Some(Outcome::Published {
+            path,
+            identity,
+            bytes,
+        }) => {
+            let published = Exchange::Published {
+                path,
+                identity,
+                bytes,
+            };
+            (None, Some(published))
+        }
+        Some(Outcome::Refused(refusal)) => (None, Some(Exchange::Refused(refusal))),
+        None => (None, None),
     };
-    match (served, answerer.outcome.take()) {
-        (Err(_), _) => Exchange::Late,
-        (Ok(Some(Ok(()))), None) => Exchange::Gone,
-        (Ok(Some(Ok(()))), Some(Outcome::Upgraded { place, identity })) => Exchange::Upgraded {
+    match (served, upgraded) {
+        (Err(_), _) => told.unwrap_or(Exchange::Late),
+        (Ok(Some(Ok(()))), Some((place, identity))) => Exchange::Upgraded {
             io,
             // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
             leftovers: Bytes::copy_from_slice(&read_buf),
             place,
             identity,
         },
-        (
-            Ok(Some(Ok(()))),
-            Some(Outcome::Published {
-                path,
-                identity,
-                bytes,
-            }),
-        ) => {
-            let_it_be_read(io).await;
-            Exchange::Published {
-                path,
-                identity,
-                bytes,
-            }
-        }
-        (Ok(Some(Ok(()))), Some(Outcome::Refused(refusal))) => {
-            let_it_be_read(io).await;
-            Exchange::Refused(refusal)
+        (Ok(Some(Ok(()))), None) => {
+            let Some(told) = told else {
+                return Exchange::Gone;
+            };
+            let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
+            told
         }
         (Ok(Some(Err(error))), _) => {
             // hyper has answered what it could make sense of.
-            let_it_be_read(io).await;
-            Exchange::Malformed(error)
+            let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
+            told.unwrap_or(Exchange::Malformed(error))
         }
         (Ok(None), _) => {
             let _ = timeout(limits.close_deadline, async {
                 io.write_all(&Refusal::Draining.bytes()).await?;
-                self::let_it_be_read(&mut io).await
+                let_it_be_read(&mut io).await
             })
             .await;
             Exchange::Refused(Refusal::Draining)
@@ -467,6 +469,21 @@ mod tests {
         assert!(
             answer.ends_with("\r\n\r\nthere is nothing at this path\n"),
             "{answer}"
+        );
+    }
+
+    /// Whoever counts wrong logins must hear of this one as well.
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_one_though_its_client_has_not_stayed_to_read_it() {
+        let wrong = "\r\nAuthorization: Basic YWRtaW46d3Jvbmc=\r\n\r\n";
+        let request = GOOD.replace("\r\n\r\n", wrong);
+        let (mut client, io) = duplex(4096);
+        client.write_all(request.as_bytes()).await.unwrap();
+        drop(client);
+        let exchange = serve(io, CancellationToken::new()).await;
+        assert!(
+            matches!(exchange, Exchange::Refused(Refusal::WrongCredentials)),
+            "{exchange:?}"
         );
     }
 
