@@ -58,6 +58,10 @@ where
             info!(connection = %id, %peer, %user, %path, bytes, "published");
             return;
         }
+        Exchange::Page => {
+            debug!(connection = %id, %peer, "page sent");
+            return;
+        }
         Exchange::Refused(refusal) => {
             let status = refusal.status().as_u16();
             debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");

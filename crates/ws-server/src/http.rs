@@ -19,7 +19,7 @@ use http::{
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request::Parts,
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use proto::{
@@ -38,6 +38,7 @@ use crate::{
     auth::Verifier,
     config::MAX_DISCARDED_BYTES,
     handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
+    page,
     peer::Peer,
     route::Access,
     service::Hub,
@@ -91,6 +92,8 @@ pub(crate) enum Exchange<S> {
         /// How long it was.
         bytes: usize,
     },
+    /// The page was sent, and the connection is over.
+    Page,
     /// The request was refused, and the connection is over.
     Refused(Refusal),
     /// What came was not a request, and the connection is over.
@@ -113,6 +116,7 @@ enum Outcome {
         identity: Identity,
         bytes: usize,
     },
+    Page,
     Refused(Refusal),
 }
 
@@ -184,6 +188,7 @@ where
             };
             (None, Some(published))
         }
+        Some(Outcome::Page) => (None, Some(Exchange::Page)),
         Some(Outcome::Refused(refusal)) => (None, Some(Exchange::Refused(refusal))),
         None => (None, None),
     };
@@ -244,12 +249,18 @@ struct Answerer<'a> {
 }
 
 impl Answerer<'_> {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
         let version = head.version;
         let (outcome, mut response) = match self.decide(head, body).await {
             Ok(decided) => decided,
-            Err(refusal) => (Outcome::Refused(refusal), refusal.response()),
+            Err(refusal) => {
+                let response = refusal.response().map(Full::from);
+                (Outcome::Refused(refusal), response)
+            }
         };
         // hyper answers in the client's version. Were ours another one, it would add to
         // `Connection: close` that a client of HTTP/1.0 may stay, where that has asked to.
@@ -263,7 +274,7 @@ impl Answerer<'_> {
         &self,
         head: Parts,
         body: Incoming,
-    ) -> Result<(Outcome, Response<String>), Refusal> {
+    ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
         let Door {
             settings,
             verifier,
@@ -291,6 +302,7 @@ impl Answerer<'_> {
                 let identity = self.identity(attempt, client, &place.route.access).await?;
                 self.publish(place, identity, body).await
             }
+            Decision::Page => Ok((Outcome::Page, page::response().map(Full::new))),
         }
     }
 
@@ -314,12 +326,12 @@ impl Answerer<'_> {
         Place { route, path }: Place,
         identity: Identity,
         body: Incoming,
-    ) -> Result<(Outcome, Response<String>), Refusal> {
+    ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
         let limit = self.door.settings.max_message_bytes(&route);
         let text = read_text(body, limit).await?;
         let from = Principal::User(identity.clone());
         route.service.publish(self.door.hub, &path, &from, &text);
-        let mut response = Response::new(String::new());
+        let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -346,14 +358,14 @@ async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
     }
 }
 
-fn upgraded(upgrade: Upgrade, identity: Option<Identity>) -> (Outcome, Response<String>) {
+fn upgraded(upgrade: Upgrade, identity: Option<Identity>) -> (Outcome, Response<Full<Bytes>>) {
     let response = switching_protocols(&upgrade);
     let place = upgrade.place;
     (Outcome::Upgraded { place, identity }, response)
 }
 
-fn switching_protocols(upgrade: &Upgrade) -> Response<String> {
-    let mut response = Response::new(String::new());
+fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -377,7 +389,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::{Door, Exchange, exchange};
-    use crate::{config::Config, handshake::Refusal, peer::Peer, server::Shared};
+    use crate::{config::Config, handshake::Refusal, page, peer::Peer, server::Shared};
 
     const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
                         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -485,6 +497,26 @@ mod tests {
             matches!(exchange, Exchange::Refused(Refusal::WrongCredentials)),
             "{exchange:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_gets_the_page_whole_and_the_connection_ends() {
+        let (answer, exchange) =
+            ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await;
+        assert!(matches!(exchange, Exchange::Page), "{exchange:?}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let page = page::response();
+        for (name, value) in page.headers() {
+            let field = format!("\r\n{name}: {}", value.to_str().unwrap());
+            assert!(
+                head.to_lowercase().contains(&field.to_lowercase()),
+                "{field}"
+            );
+        }
+        let length = format!("\r\nContent-Length: {}", page.body().len());
+        assert!(head.contains(&length), "{head}");
+        assert_eq!(body.as_bytes(), page.body());
     }
 
     #[tokio::test(start_paused = true)]

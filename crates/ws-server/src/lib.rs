@@ -2,8 +2,8 @@
 //!
 //! The server takes HTTP handshakes, logs each connection in by the handshake or by its first messages,
 //! and hands it to the service of its path, until the login is taken back or either side ends. It
-//! deliberately knows nothing of TLS, of much other HTTP than the handshake, or of users beyond one
-//! credentials file.
+//! deliberately knows nothing of TLS, of much other HTTP than the handshake and one page, or of users
+//! beyond one credentials file.
 //!
 //! A connection walks through the modules from top to bottom, and types carry the stage it is in:
 //!
@@ -19,9 +19,9 @@
 //!
 //! `connection` is that walk, written down in one function. Around it: `cli` and `config` are
 //! complete before anything is bound, `settings` is what they say at the moment and `reload` keeps
-//! that up to date, `peer` and `forwarded` tell who is at the other end, `log` is how the server
-//! speaks, `shutdown` how it is told to stop, and `descriptors` how many connections the system lets
-//! it have. `hash_password` is a command of its own, which serves nobody.
+//! that up to date, `peer` and `forwarded` tell who is at the other end, `page` is what a browser
+//! gets, `log` is how the server speaks, `shutdown` how it is told to stop, and `descriptors` how many
+//! connections the system lets it have. `hash_password` is a command of its own, which serves nobody.
 //!
 //! Start reading with `connection`, then `session`.
 
@@ -38,6 +38,7 @@ mod hash_password;
 mod http;
 mod listener;
 mod log;
+mod page;
 mod peer;
 mod reload;
 pub mod route;

@@ -30,6 +30,7 @@ static LISTED: LazyLock<Rules> = LazyLock::new(|| {
         subprotocols: SUBPROTOCOLS.map(str::to_owned).to_vec(),
         basic: Basic::Optional,
         routes: Routes::echo(""),
+        page: true,
     }
 });
 
@@ -66,7 +67,11 @@ pub fn check(data: &[u8]) {
             assert_is_presented(&raw, &attempt);
             assert_is_right(&raw, &upgrade);
         }
-        (Decision::Refuse(refusal), Err(status)) => assert_is_told(&raw, refusal, status),
+        (Decision::Page, Err(426)) => assert!(is_of_a_window(&raw), "{raw:?}"),
+        (Decision::Refuse(refusal), Err(status)) => {
+            assert!(status != 426 || !is_of_a_window(&raw), "{raw:?}");
+            assert_is_told(&raw, refusal, status);
+        }
         (decision, answer) => panic!("{decision:?}, and not {answer:?}: {raw:?}"),
     }
     for standing in [Standing::Full, Standing::Draining] {
@@ -76,8 +81,11 @@ pub fn check(data: &[u8]) {
     let spent = Err(Spent {
         retry_after: Duration::from_secs(1),
     });
-    let refusal = refusal(&decide(&head, &LISTED, Standing::Open, spent), &raw);
-    assert_is_told(&raw, refusal, answer.err().unwrap_or(429));
+    let decision = decide(&head, &LISTED, Standing::Open, spent);
+    if !matches!(decision, Decision::Page) {
+        let refusal = refusal(&decision, &raw);
+        assert_is_told(&raw, refusal, answer.err().unwrap_or(429));
+    }
     // Fewer rules let nobody in.
     if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Standing::Open, Ok(())) {
         assert_eq!(answer, Ok(()), "{raw:?}");
@@ -88,10 +96,30 @@ pub fn check(data: &[u8]) {
 fn refusal(decision: &Decision, raw: &Raw) -> Refusal {
     match decision {
         Decision::Refuse(refusal) => *refusal,
-        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) => {
+        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) | Decision::Page => {
             panic!("let in: {raw:?}")
         }
     }
+}
+
+/// Whether a browser asks for the page: there is no `Upgrade`, and one of what it takes is HTML with
+/// a weight above zero.
+fn is_of_a_window(raw: &Raw) -> bool {
+    let accepted = values(&raw.fields, "accept");
+    let mut elements = accepted
+        .iter()
+        .filter(|list| list.is_ascii())
+        .flat_map(|list| list.split(|byte| *byte == b','))
+        .map(|element| String::from_utf8_lossy(element).to_ascii_lowercase());
+    values(&raw.fields, "upgrade").is_empty()
+        && elements.any(|element| {
+            let parts: Vec<&str> = element.split(';').map(str::trim).collect();
+            let is_zero = |part: &&str| {
+                part.strip_prefix("q=")
+                    .is_some_and(|weight| weight.bytes().all(|byte| matches!(byte, b'0' | b'.')))
+            };
+            parts[0] == "text/html" && !parts.iter().any(is_zero)
+        })
 }
 
 fn authorizations(raw: &Raw) -> Vec<&[u8]> {
@@ -126,6 +154,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
             with("Basic YWRtaW46MTIzNDU2"),
         ),
         ("with_a_token".to_owned(), with("Bearer YWRtaW46MTIzNDU2")),
+        ("of_a_window".to_owned(), of_a_window()),
         (
             "of_an_absolute_uri".to_owned(),
             HANDSHAKE
@@ -157,6 +186,10 @@ fn of_a_browser() -> Vec<u8> {
         .replace(": Upgrade\r\n", ": keep-alive, Upgrade\r\n")
         .replace("\r\n\r\n", &format!("\r\n{more}"))
         .into()
+}
+
+fn of_a_window() -> Vec<u8> {
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html, */*; q=0.8\r\n\r\n".into()
 }
 
 /// Reads a request as the HTTP library does, and as it stands there; none if that library refuses

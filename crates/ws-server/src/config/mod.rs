@@ -271,6 +271,7 @@ fn rules(source: &str, raw: &RawConfig, prefix: &str) -> Result<Rules, TomlError
     };
     Ok(Rules {
         basic,
+        page: raw.page.unwrap_or(true),
         allowed_origins: allowed_origins(source, &raw.allowed_origins)?,
         subprotocols: subprotocols(source, &raw.subprotocols)?,
         routes: route::routes(source, &raw.route, prefix)?,
@@ -335,6 +336,7 @@ impl fmt::Display for Config {
         )?;
         writeln!(f, "trusted_proxies = {}", self.proxies)?;
         writeln!(f, "forwarded_field = \"{}\"", self.proxies.field())?;
+        writeln!(f, "page = {}", self.rules.page)?;
         writeln!(f, "log_level = \"{}\"", self.log_level)?;
         write_threads(f, "worker_threads", self.worker_threads)?;
         writeln!(f, "\n[login]")?;

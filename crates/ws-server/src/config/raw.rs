@@ -16,6 +16,7 @@ pub(super) struct RawConfig {
     pub(super) subprotocols: Vec<String>,
     pub(super) trusted_proxies: Vec<String>,
     pub(super) forwarded_field: Option<String>,
+    pub(super) page: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) worker_threads: Option<Count>,
     pub(super) login: RawLogin,

@@ -50,7 +50,7 @@ fn the_shipped_account_is_the_tutorials() {
 #[test]
 fn what_is_printed_can_be_read_again() {
     let source = "listen = \"[::1]:0\"\ncredentials = \"a \\\"b\\\"\"\nworker_threads = 3\n\
-                  allowed_origins = [\"null\", \"HTTPS://Example.org\"]\nsubprotocols = [\"chat\"]\n\
+                  page = false\nallowed_origins = [\"null\", \"HTTPS://Example.org\"]\nsubprotocols = [\"chat\"]\n\
                   [limits]\nping_interval = \"off\"\nidle_timeout = \"1h\"\nmax_connections = 7\n\
                   max_message_bytes = 2000\nmax_control_frames_per_second = \"off\"\n\
                   [echo]\nprefix = \"\"";
@@ -58,6 +58,7 @@ fn what_is_printed_can_be_read_again() {
     let again = Config::resolve(&printed, Path::new("")).unwrap();
     assert_eq!(again.to_string(), printed);
     assert_eq!(again.limits.caps.unauthenticated, 7);
+    assert!(!again.rules.page);
     assert!(
         printed.contains("allowed_origins = [\"null\", \"https://example.org\"]"),
         "{printed}"

@@ -12,7 +12,7 @@ use std::{fmt, net::Ipv6Addr, sync::Arc};
 use http::{
     HeaderMap, HeaderName, Method, Version,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SEC_WEBSOCKET_KEY,
+        ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SEC_WEBSOCKET_KEY,
         SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
     },
     request::Parts,
@@ -30,6 +30,9 @@ use crate::route::{Access, Route, Routes};
 /// The only version of the protocol that there is.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
+/// The path of the page for browsers.
+const PAGE_PATH: &str = "/";
+
 /// What the configuration says about handshakes.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
@@ -41,6 +44,8 @@ pub struct Rules {
     pub basic: Basic,
     /// What is to be had where.
     pub routes: Routes,
+    /// Whether a browser that does not ask for an upgrade gets the page.
+    pub page: bool,
 }
 
 /// An entry of the list of allowed origins.
@@ -103,6 +108,8 @@ pub enum Decision {
     Verify(Upgrade, Attempt),
     /// The body of the request is published at this place, if this try is right.
     Publish(Place, Attempt),
+    /// A browser that does not ask for an upgrade gets the page.
+    Page,
     /// The request is refused.
     Refuse(Refusal),
 }
@@ -135,7 +142,13 @@ pub fn decide(
     standing: Standing,
     budget: Result<(), Spent>,
 ) -> Decision {
-    check(head, rules, standing, budget).unwrap_or_else(Decision::Refuse)
+    match check(head, rules, standing, budget) {
+        Ok(decision) => decision,
+        Err(Refusal::NoUpgrade | Refusal::UnknownPath) if rules.page && wants_page(head) => {
+            Decision::Page
+        }
+        Err(refusal) => Decision::Refuse(refusal),
+    }
 }
 
 fn check(
@@ -203,6 +216,29 @@ fn check(
         None => Decision::Upgrade(upgrade),
         Some(attempt) => Decision::Verify(upgrade, attempt),
     })
+}
+
+/// Whether a request is a browser's for its window: it says that it takes HTML, and has no `Upgrade`
+/// at all. Others learn what this server speaks.
+fn wants_page(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.uri.path() == PAGE_PATH
+        && !head.headers.contains_key(UPGRADE)
+        && tokens(&head.headers, &ACCEPT).any(takes_html)
+}
+
+/// Whether an element of `Accept` names HTML, and not as what is not taken (RFC 9110 section 12.5.1).
+fn takes_html(element: &str) -> bool {
+    let mut parts = element.split(';').map(str::trim);
+    let is_html = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+    let is_zero = |weight: &str| weight.trim_end_matches(['0', '.']).is_empty();
+    is_html
+        && !parts.any(|part| {
+            let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+            weight.is_some_and(is_zero)
+        })
 }
 
 /// The try to log in that comes with a request. Whatever is no credentials, or more than one, is a

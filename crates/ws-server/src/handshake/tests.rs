@@ -84,6 +84,7 @@ fn rules() -> Rules {
         subprotocols: vec!["chat.v2".to_owned(), "chat".to_owned()],
         basic: Basic::Optional,
         routes: Routes::echo(""),
+        page: true,
     }
 }
 
@@ -99,7 +100,9 @@ fn assert_upgrades(head: &Head) {
 fn refusal(decision: &Decision) -> Option<Refusal> {
     match decision {
         Decision::Refuse(refusal) => Some(*refusal),
-        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) => None,
+        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) | Decision::Page => {
+            None
+        }
     }
 }
 
@@ -245,6 +248,87 @@ fn refuses_what_is_not_a_handshake() {
             Refusal::BadKey,
         ),
     ]);
+}
+
+const BROWSER: (&str, &str) = (
+    "Accept",
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+);
+
+/// What a browser sends that asks for a page.
+fn of_a_browser() -> Head {
+    Head::good()
+        .without("Upgrade")
+        .set("Connection", "keep-alive")
+        .without("Sec-WebSocket-Key")
+        .without("Sec-WebSocket-Version")
+        .with(BROWSER.0, BROWSER.1)
+}
+
+#[test]
+fn a_browser_that_asks_for_no_upgrade_gets_the_page() {
+    let page = |head: Head| matches!(head.decide(), Decision::Page);
+    assert!(page(of_a_browser()));
+    assert!(page(of_a_browser().target("/?from=mail")));
+    assert!(page(
+        of_a_browser().with("Origin", "https://evil.example.org")
+    ));
+    for accept in ["TEXT/HTML", "*/*, text/html;level=1", "text/html ; q=0.001"] {
+        assert!(page(of_a_browser().set("Accept", accept)), "{accept}");
+    }
+    for accept in [
+        "*/*",
+        "text/*",
+        "text/html;q=0",
+        "text/html; Q=0.000",
+        "text/htmlx",
+        "",
+    ] {
+        assert!(!page(of_a_browser().set("Accept", accept)), "{accept}");
+    }
+    assert!(page(
+        of_a_browser()
+            .set("Accept", "application/json")
+            .with("Accept", "text/html")
+    ));
+    let spent = Err(Spent {
+        retry_after: Duration::from_secs(1),
+    });
+    assert!(matches!(
+        decide(&of_a_browser().parts(), &rules(), Standing::Open, spent),
+        Decision::Page
+    ));
+}
+
+#[test]
+fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
+    assert_refused(vec![
+        (of_a_browser().without("Accept"), Refusal::NoUpgrade),
+        (of_a_browser().with("Upgrade", "h2c"), Refusal::NoUpgrade),
+        (
+            of_a_browser().with("Upgrade", "websocket"),
+            Refusal::NoConnectionUpgrade,
+        ),
+        (of_a_browser().target("/favicon.ico"), Refusal::UnknownPath),
+        (of_a_browser().method("HEAD"), Refusal::Method),
+        (of_a_browser().method("POST"), Refusal::Method),
+        (of_a_browser().without("Host"), Refusal::NoHost),
+        (of_a_browser().with("Content-Length", "1"), Refusal::Body),
+    ]);
+    assert_upgrades(&Head::good().with(BROWSER.0, BROWSER.1));
+    let full = decide(&of_a_browser().parts(), &rules(), Standing::Full, Ok(()));
+    assert_eq!(refusal(&full), Some(Refusal::Full));
+    let without_page = Rules {
+        page: false,
+        ..rules()
+    };
+    let switched_off = decide(
+        &of_a_browser().parts(),
+        &without_page,
+        Standing::Open,
+        Ok(()),
+    );
+    assert_eq!(refusal(&switched_off), Some(Refusal::NoUpgrade));
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! The page for browsers: one answer, made once, with all of the page in it.
+//!
+//! Its parts stand in `page/` as they are served; there is nothing to build, and the page loads
+//! nothing else. Only the very script and style that stand in it run: the answer names their
+//! hashes, so that nothing a peer says can become one of them.
+
+use std::sync::LazyLock;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response,
+    header::{
+        CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use sha2::{Digest as _, Sha256};
+
+const DOCUMENT: &str = include_str!("page/index.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
+
+/// Where the style and the script belong in the document.
+const STYLE_PLACE: &str = "{style}";
+const SCRIPT_PLACE: &str = "{script}";
+
+/// What goes with the page, besides the policy that depends on it.
+const FIELDS: [(HeaderName, &str); 6] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    // A page of an older server may speak otherwise than this one.
+    (CACHE_CONTROL, "no-cache"),
+    (VARY, "Accept, Upgrade"),
+    (CONNECTION, "close"),
+];
+
+/// The answer to a browser. All of them share its bytes.
+pub(crate) fn response() -> Response<Bytes> {
+    static RESPONSE: LazyLock<Response<Bytes>> = LazyLock::new(build);
+    RESPONSE.clone()
+}
+
+fn build() -> Response<Bytes> {
+    let page = DOCUMENT
+        .replace(STYLE_PLACE, STYLE)
+        .replace(SCRIPT_PLACE, SCRIPT);
+    let mut response = Response::new(page.into());
+    let headers = response.headers_mut();
+    for (name, value) in FIELDS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let policy = HeaderValue::try_from(policy()).expect("sources and hashes are a field value");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// What the page may do: run its own script, have its own style, show the icon that stands in it,
+/// and connect to where it came from. Trusted types have the browser refuse a script of ours that
+/// would make markup of a text.
+fn policy() -> String {
+    format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
+        source(SCRIPT),
+        source(STYLE)
+    )
+}
+
+/// How a policy names a script or a style: by its hash.
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DOCUMENT, SCRIPT, SCRIPT_PLACE, STYLE, STYLE_PLACE, response, source};
+
+    fn body() -> String {
+        String::from_utf8(response().into_body().to_vec()).unwrap()
+    }
+
+    /// What stands between two texts, each of which is there once.
+    fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
+        assert_eq!(text.matches(start).count(), 1, "{start}");
+        assert_eq!(text.matches(end).count(), 1, "{end}");
+        let (_, rest) = text.split_once(start).unwrap();
+        rest.split_once(end).unwrap().0
+    }
+
+    #[test]
+    fn the_policy_names_the_style_and_the_script_that_a_browser_finds() {
+        assert_eq!(DOCUMENT.matches(STYLE_PLACE).count(), 1);
+        assert_eq!(DOCUMENT.matches(SCRIPT_PLACE).count(), 1);
+        let body = body();
+        let (style, script) = (
+            between(&body, "<style>", "</style>"),
+            between(&body, "<script>", "</script>"),
+        );
+        assert_eq!((style, script), (STYLE, SCRIPT));
+        let response = response();
+        let policy = response.headers()["content-security-policy"]
+            .to_str()
+            .unwrap();
+        assert_eq!(
+            policy,
+            format!(
+                "default-src 'none'; script-src {}; style-src {}; img-src data:; \
+                 connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                 frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+                source(script),
+                source(style)
+            )
+        );
+    }
+
+    #[test]
+    fn a_hash_is_written_as_policies_have_it() {
+        // The example of CSP 3, section 6.7.2.
+        assert_eq!(
+            source("alert('Hello, world.');"),
+            "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"
+        );
+    }
+
+    #[test]
+    fn the_fields_that_keep_a_browser_in_bounds_are_there() {
+        let response = response();
+        assert_eq!(response.status(), 200);
+        for (name, value) in [
+            ("content-type", "text/html; charset=utf-8"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-cache"),
+            ("vary", "Accept, Upgrade"),
+            ("connection", "close"),
+        ] {
+            assert_eq!(response.headers()[name], value);
+        }
+    }
+
+    #[test]
+    fn it_loads_nothing_and_keeps_nothing() {
+        for absent in [
+            "src=",
+            "@import",
+            "url(",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "localStorage",
+            "sessionStorage",
+            "indexedDB",
+            "cookie",
+        ] {
+            assert!(!body().contains(absent), "{absent}");
+        }
+    }
+}
