@@ -246,6 +246,8 @@ struct Introduction {
     plain_passwords: usize,
     has_weak_hashes: bool,
     has_development_account: bool,
+    /// Where browsers find the page, if that is known before the server listens.
+    page: Option<SocketAddr>,
 }
 
 impl Introduction {
@@ -264,6 +266,7 @@ impl Introduction {
             has_weak_hashes: accounts.costs().any(HashCost::is_weak),
             has_development_account: development
                 .is_ok_and(|credentials| accounts.has_plain(&credentials)),
+            page: Some(config.listen).filter(|listen| config.rules.page && listen.port() != 0),
         }
     }
 
@@ -280,6 +283,9 @@ impl Introduction {
                  replace it before anyone else can reach this server"
             );
             info!("to try it, run `cargo run -p ws-client` in another terminal");
+            if let Some(address) = self.page {
+                info!("or open http://{address}/ in a browser");
+            }
         }
         if self.plain_passwords > 0 {
             warn!(

@@ -19,7 +19,13 @@ use sha2::{Digest as _, Sha256};
 
 const DOCUMENT: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const SCRIPT: &str = concat!(
+    include_str!("page/values.js"),
+    include_str!("page/conversation.js"),
+    include_str!("page/wire.js"),
+    include_str!("page/session.js"),
+    include_str!("page/page.js"),
+);
 
 /// Where the style and the script belong in the document.
 const STYLE_PLACE: &str = "{style}";
@@ -76,6 +82,8 @@ fn source(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proto::close::{CloseCode, Retry};
+
     use super::{DOCUMENT, SCRIPT, SCRIPT_PLACE, STYLE, STYLE_PLACE, response, source};
 
     fn body() -> String {
@@ -142,21 +150,54 @@ mod tests {
     }
 
     #[test]
-    fn it_loads_nothing_and_keeps_nothing() {
-        for absent in [
-            "src=",
-            "@import",
-            "url(",
-            "innerHTML",
-            "outerHTML",
-            "insertAdjacentHTML",
-            "document.write",
-            "localStorage",
-            "sessionStorage",
-            "indexedDB",
-            "cookie",
+    fn it_loads_nothing_stores_nothing_and_makes_no_markup() {
+        for (part, absent) in [
+            (
+                DOCUMENT,
+                &[" src=", "<link rel=\"stylesheet", " style=", " onclick="][..],
+            ),
+            (STYLE, &["@import", "url("]),
+            (
+                SCRIPT,
+                &[
+                    "innerHTML",
+                    "outerHTML",
+                    "insertAdjacentHTML",
+                    "document.write",
+                    "eval(",
+                    "Storage",
+                    "indexedDB",
+                    "cookie",
+                    "import(",
+                ],
+            ),
         ] {
-            assert!(!body().contains(absent), "{absent}");
+            for text in absent {
+                assert!(!part.contains(text), "{text}");
+            }
+        }
+    }
+
+    /// The page has to know by itself what a code means, and says the same as our client.
+    #[test]
+    fn its_table_of_close_codes_is_that_of_the_protocol() {
+        let table = between(SCRIPT, "const CLOSES = [\n", "\n];");
+        let unknown = CloseCode(0).words();
+        let known = (1000..3000).chain([3000, 3003, 3008]).map(CloseCode);
+        let known = known.filter(|code| code.words() != unknown);
+        let rows = known.map(|code| {
+            let retry = match code.retry() {
+                Retry::No => "no",
+                Retry::Now => "now",
+                Retry::Jitter => "jitter",
+                Retry::BackOff => "back-off",
+            };
+            format!("  [{code}, \"{}\", \"{retry}\"],", code.words())
+        });
+        assert_eq!(table.lines().collect::<Vec<_>>(), rows.collect::<Vec<_>>());
+        for code in [17, 3500, 4242] {
+            let words = format!("words: \"{}\", retry: \"no\"", CloseCode(code).words());
+            assert!(SCRIPT.contains(&words), "{words}");
         }
     }
 }

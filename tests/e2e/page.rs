@@ -1,0 +1,61 @@
+//! What a GET of the server's address gets, when no WebSocket is asked for. The page itself is tried
+//! in a browser, by the tests of `page`.
+
+use integration_tests::{PATIENCE, Server};
+use tokio::time::timeout;
+
+const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+const CURL: &str = "Accept: */*\r\n";
+
+/// The whole answer to a request for `/` with this field.
+async fn answer(server: &Server, field: &str) -> String {
+    let mut peer = server.connect().await;
+    peer.send(format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\n{field}\r\n",
+        server.address
+    ))
+    .await;
+    // It says where it ends by ending.
+    let answer = timeout(PATIENCE, peer.rest()).await;
+    String::from_utf8(answer.expect("it ends in time")).unwrap()
+}
+
+#[tokio::test]
+async fn a_browser_gets_the_page_and_a_tool_is_told_to_upgrade() {
+    let server = Server::start().await;
+    let page = answer(&server, BROWSER).await;
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.ends_with("</html>\n"), "{page}");
+    let refusal = answer(&server, CURL).await;
+    assert!(
+        refusal.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_is_switched_off_is_not_there() {
+    let server = Server::with("page = false").await;
+    let refusal = answer(&server, BROWSER).await;
+    assert!(
+        refusal.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn a_browser_that_reads_nothing_holds_nobody_up() {
+    let server = Server::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        let mut peer = server.connect().await;
+        peer.send(format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\n{BROWSER}\r\n",
+            server.address
+        ))
+        .await;
+        silent.push(peer);
+    }
+    let page = answer(&server, BROWSER).await;
+    assert!(page.ends_with("</html>\n"), "{page}");
+}
