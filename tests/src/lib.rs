@@ -16,6 +16,7 @@ pub mod properties;
 
 mod answer;
 mod aside;
+mod browser;
 mod client;
 mod contender;
 mod files;
@@ -39,6 +40,7 @@ use tokio::{process::Child, time::timeout};
 pub use self::{
     answer::Answer,
     aside::{Aside, connect_from, own_address},
+    browser::{Browser, Colours},
     client::{Finished, client, run, spawn, talking},
     contender::Contender,
     files::{ACCOUNTS, CONFIGURATION, Files, account, accounts, replace},

@@ -1,0 +1,325 @@
+//! Log in, talk, leave.
+
+use integration_tests::{Browser, Server};
+use proto::{
+    key::Key,
+    message::{CONGRATULATION, SORRY},
+};
+use serde_json::json;
+
+use crate::visit::{be_logged_in, drawn, log_in, notes, say, shown, visit, wait_for_answer};
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
+    let mut server = Server::start().await;
+    let mut browser = visit(&server).await;
+    log_in(&mut browser, "admin", "1").await;
+    browser.wait_for_text("#refused", SORRY).await;
+    assert_eq!(browser.text("#state").await, "not logged in");
+    assert_eq!(
+        browser.value("document.activeElement.id").await,
+        "password",
+        "it is what a person would type again"
+    );
+    be_logged_in(&mut browser).await;
+    assert_eq!(
+        browser.text("title").await,
+        "connected as admin · ws-server"
+    );
+    assert_eq!(
+        shown(&mut browser, "sent").await,
+        ["admin:••••••", "admin:••••••"]
+    );
+    assert_eq!(
+        shown(&mut browser, "received").await,
+        [SORRY, CONGRATULATION]
+    );
+    assert_eq!(notes(&mut browser).await, ["connected to /"]);
+    let opened = server.log_line("session opened").await;
+    assert!(opened.contains("user=admin"), "{opened}");
+    assert_eq!(browser.problems().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    let kind = "document.getElementById('password').type";
+    assert_eq!(browser.value(kind).await, "password");
+    be_logged_in(&mut browser).await;
+    let everything = "document.documentElement.outerHTML
+        + [...document.querySelectorAll('input, textarea')].map((field) => field.value)";
+    let everything = browser.value(everything).await;
+    assert!(!everything.as_str().unwrap().contains("123456"));
+    let stored = browser.value("localStorage.length + sessionStorage.length + document.cookie");
+    assert_eq!(stored.await, "0");
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+
+    say(&mut browser, "grüße").await;
+    wait_for_answer(&mut browser, "your submit context: grüße").await;
+
+    // A number that no number of JavaScript is, and what looks like an end in a text.
+    say(
+        &mut browser,
+        r#"{"a":[1,{}],"b":"}\"","c":12345678901234567890}"#,
+    )
+    .await;
+    let json = "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"}\\\"\",\n  \
+                \"c\": 12345678901234567890\n}";
+    wait_for_answer(&mut browser, &format!("your submit context: {json}")).await;
+
+    browser
+        .value("document.getElementById('kind').value = 'hex'")
+        .await;
+    say(&mut browser, "48 69 0").await;
+    browser.wait_for_text("#hint", "two hex digits").await;
+    browser.type_text("0").await;
+    browser.press("Enter", 0).await;
+    let bytes = format!("0000  {:48} Hi·", "48 69 00");
+    wait_for_answer(&mut browser, &bytes).await;
+
+    let sent = shown(&mut browser, "sent").await;
+    assert_eq!(sent[1..], ["grüße", json, &bytes]);
+    let meta = "Array.from(document.querySelectorAll('#log .meta'),
+        (meta) => [2, 3].map((part) => meta.children[part].textContent).join(' '))";
+    assert_eq!(
+        browser.value(meta).await,
+        json!([
+            "12 B login",
+            "76 B text",
+            "7 B text",
+            "28 B text",
+            "47 B JSON",
+            "68 B JSON",
+            "3 B binary",
+            "3 B binary"
+        ])
+    );
+    assert_eq!(browser.problems().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn beside_it_stands_what_went_over_the_wire() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    for _ in 0..2 {
+        browser
+            .wait_for("document.querySelector('[data-fill=accept]').textContent")
+            .await;
+        let key = browser.text("[data-fill=key]").await;
+        let accept = browser.text("[data-fill=accept]").await;
+        assert_eq!(Key::parse(&key).unwrap().accept(), accept);
+        browser.click("#redraw").await;
+        let other = json!(key);
+        browser
+            .wait_for(&format!(
+                "document.querySelector('[data-fill=key]').textContent !== {other}"
+            ))
+            .await;
+    }
+    be_logged_in(&mut browser).await;
+    let request = text_of(&mut browser, "[data-fill=request]").await;
+    assert!(
+        request.starts_with(&format!("GET / HTTP/1.1\nHost: {}\n", server.address)),
+        "{request}"
+    );
+    assert_eq!(
+        text_of(&mut browser, "[data-fill=login-frame]").await,
+        "81FIN, text8cMASK, length 12·· ·· ·· ··masking keyadmin:••••••12 bytes, masked"
+    );
+    assert!(
+        text_of(&mut browser, "[data-of=verdict]:not([hidden])")
+            .await
+            .starts_with("It was right.")
+    );
+
+    let long = "x".repeat(200);
+    say(&mut browser, &long).await;
+    wait_for_answer(&mut browser, &format!("your submit context: {long}")).await;
+    browser
+        .wait_for("document.getElementById('step-received').open")
+        .await;
+    assert_eq!(
+        text_of(&mut browser, "[data-fill=sent]").await,
+        "8 bytes of header around 200 bytes of text: 208 bytes on the wire."
+    );
+    assert_eq!(
+        text_of(&mut browser, "[data-fill=received]").await,
+        "4 bytes of header around 221 bytes of text: 225 bytes on the wire."
+    );
+    let frame = text_of(&mut browser, "[data-fill=sent-frame]").await;
+    let header = "81FIN, textfeMASK, length follows00 c8length 200·· ·· ·· ··masking key";
+    assert!(frame.starts_with(header), "{frame}");
+
+    // Who wants to read a step is left to it.
+    browser.click("#step-handshake summary").await;
+    browser
+        .value("document.getElementById('text').focus()")
+        .await;
+    say(&mut browser, "hello").await;
+    wait_for_answer(&mut browser, "your submit context: hello").await;
+    browser
+        .wait_for_text("#step-handshake", "GET / HTTP/1.1")
+        .await;
+    assert_eq!(
+        browser
+            .value("document.getElementById('step-push').className")
+            .await,
+        "",
+        "nothing was pushed"
+    );
+    browser.click("#fold").await;
+    browser
+        .wait_for("document.getElementById('wire').hidden")
+        .await;
+    assert_eq!(browser.problems().await, [""; 0]);
+}
+
+/// The text of an element, whether it is seen or not.
+async fn text_of(browser: &mut Browser, selector: &str) -> String {
+    let text = format!("document.querySelector({}).textContent", json!(selector));
+    browser.value(&text).await.as_str().unwrap().to_owned()
+}
+
+/// What a room sends, as if it had come over the wire.
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn what_a_room_says_is_shown_as_what_people_say() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+    for message in [
+        json!({"joined": "jane", "at": "2026-11-25T16:40:00.123Z"}),
+        json!({"from": "jane", "text": "<b>hello</b>", "at": "2026-11-25T16:40:01.123Z"}),
+        json!({"lost": 12}),
+        json!({"left": "jane", "at": "2026-11-25T16:40:02.123Z"}),
+    ] {
+        browser
+            .value(&format!("received({})", json!(message.to_string())))
+            .await;
+    }
+    assert_eq!(
+        shown(&mut browser, "received").await[1..],
+        ["jane: <b>hello</b>"]
+    );
+    assert_eq!(
+        notes(&mut browser).await,
+        [
+            "connected to /",
+            "jane joined",
+            "too slow for the room: 12 messages lost",
+            "jane left"
+        ]
+    );
+    let time = "document.querySelector('#log > .received:nth-of-type(5) time').dateTime";
+    assert_eq!(browser.value(time).await, "2026-11-25T16:40:01.123Z");
+    // Nobody had asked for it.
+    browser
+        .wait_for("document.getElementById('step-push').open")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn the_keyboard_is_enough() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    let mut walked = Vec::new();
+    for _ in 0..5 {
+        walked.push(
+            browser
+                .value("document.activeElement.id || document.activeElement.type")
+                .await,
+        );
+        browser.press("Tab", 0).await;
+    }
+    assert_eq!(walked, ["name", "password", "path", "public", "submit"]);
+    browser
+        .value("document.getElementById('name').focus()")
+        .await;
+    be_logged_in(&mut browser).await;
+    assert_eq!(browser.value("document.activeElement.id").await, "text");
+    browser.type_text("one").await;
+    browser.press("Enter", SHIFT).await;
+    browser.type_text("two").await;
+    browser.press("Enter", 0).await;
+    wait_for_answer(&mut browser, "your submit context: one\ntwo").await;
+    let unlabelled = "[...document.querySelectorAll('input, textarea, select')]
+        .filter((field) => field.labels.length === 0).map((field) => field.id)";
+    assert_eq!(browser.value(unlabelled).await, json!([]));
+}
+
+/// The Shift key, as the protocol of the browser has it.
+const SHIFT: u8 = 8;
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_long_conversation_keeps_its_last_thousand_rows() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+    browser
+        .value("for (let number = 0; number < 600; number += 1) send(`${number}`)")
+        .await;
+    wait_for_answer(&mut browser, "your submit context: 599").await;
+    let log = "document.getElementById('log')";
+    assert_eq!(
+        browser.value(&format!("{log}.childElementCount")).await,
+        1000
+    );
+    drawn(&mut browser).await;
+    let below = format!("{log}.scrollHeight - {log}.scrollTop - {log}.clientHeight");
+    assert_eq!(browser.value(&below).await, 0);
+    assert_eq!(browser.problems().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
+    let mut server = Server::start().await;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+    browser.click("#disconnect").await;
+    browser.wait_for_text("#state", "not connected").await;
+    assert_eq!(
+        notes(&mut browser).await,
+        ["connected to /", "closed: 1000 \"user exit\", normal end"]
+    );
+    assert_eq!(browser.value("session.credentials").await, json!(null));
+    let ended = server.log_line("session ended").await;
+    assert!(
+        ended.contains("cause=closed by the peer: user exit code=1000"),
+        "{ended}"
+    );
+    assert_eq!(browser.problems().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn whoever_reads_further_up_is_left_there() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+    browser
+        .value("for (let number = 0; number < 30; number += 1) send(`${number}`)")
+        .await;
+    wait_for_answer(&mut browser, "your submit context: 29").await;
+    drawn(&mut browser).await;
+    let top = "document.getElementById('log').scrollTop";
+    browser.value(&format!("{top} = 100")).await;
+    drawn(&mut browser).await;
+    say(&mut browser, "hello").await;
+    wait_for_answer(&mut browser, "your submit context: hello").await;
+    drawn(&mut browser).await;
+    assert_eq!(browser.value(top).await, 100);
+}

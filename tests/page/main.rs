@@ -1,0 +1,14 @@
+//! The page for browsers, in Chromium.
+//!
+//! Each test has a server and a browser of its own. `.ci/browser` installs Chromium.
+
+#[cfg(test)]
+mod dialogue;
+#[cfg(test)]
+mod looks;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod safety;
+#[cfg(test)]
+mod visit;

@@ -1,0 +1,161 @@
+//! The end of a connection that nobody at the page has asked for, and what follows.
+
+use std::{fs, net::SocketAddr};
+
+use integration_tests::{Browser, Server, server_binary, shipped};
+use proto::{close::CloseReason, message::SORRY};
+use rustix::process::Signal;
+use tokio::process::Command;
+
+use crate::visit::{be_logged_in, log_in, notes, say, shown, visit, wait_for_answer};
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
+    let directory = Server::directory("");
+    let command = Server::command(&directory.path().join("server.toml"));
+    let server = Server::spawn(command, None).await;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+    let accounts = "[[user]]\nname = \"admin\"\npassword = \"another\"\n";
+    fs::write(directory.path().join("credentials.toml"), accounts).unwrap();
+    browser.wait_for_text("#refused", "3000").await;
+    let told = format!(
+        "Closed with 3000 \"{}\": not authorized, or no longer.",
+        CloseReason::PasswordChanged
+    );
+    assert_eq!(browser.text("#refused").await, told);
+    assert_eq!(browser.text("#state").await, "closed");
+    let does_not_return = "[data-of=return][data-when=no]";
+    assert!(
+        browser
+            .text(does_not_return)
+            .await
+            .contains("does not come back")
+    );
+    assert_eq!(
+        browser.value("[session.stage, session.socket]").await,
+        serde_json::json!(["idle", null])
+    );
+    log_in(&mut browser, "admin", "another").await;
+    browser.wait_for_text("#state", "connected as admin").await;
+    assert_eq!(browser.problems().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_server_that_restarts_is_found_again() {
+    let told = "closed: 1001 \"server is shutting down\", it is going away";
+    comes_back_after(Signal::TERM, told).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_server_that_crashed_is_found_again() {
+    comes_back_after(Signal::KILL, "closed: 1006, lost without a close frame").await;
+}
+
+/// Ends a server by a signal, and starts one at the same place: the page is told and comes back, logs
+/// in and goes on, and nobody does anything about it.
+async fn comes_back_after(signal: Signal, told: &str) {
+    let server = Server::start().await;
+    let address = server.address;
+    let mut browser = visit(&server).await;
+    be_logged_in(&mut browser).await;
+    browser.type_text("half a mess").await;
+    server.signal(signal);
+    server.finish().await;
+    browser.wait_for_text("#log", told).await;
+    browser.wait_for_text("#state", "coming back").await;
+    let mut server = start_at(address).await;
+    browser.wait_for_text("#state", "connected as admin").await;
+    let opened = server.log_line("session opened").await;
+    assert!(opened.contains("user=admin"), "{opened}");
+    assert_eq!(shown(&mut browser, "sent").await, ["admin:••••••"; 2]);
+    say(&mut browser, "age").await;
+    wait_for_answer(&mut browser, "your submit context: half a message").await;
+    assert_eq!(others(browser.problems().await), [""; 0]);
+}
+
+/// A server with the shipped configuration at an address where one was before.
+async fn start_at(address: SocketAddr) -> Server {
+    let mut command = Command::new(server_binary());
+    command
+        .arg("--config")
+        .arg(shipped("server.toml"))
+        .args(["--listen", &address.to_string()]);
+    Server::spawn(command, None).await
+}
+
+/// What is no consequence of a server that stops or cannot be reached. The browser itself tells of
+/// those.
+fn others(mut problems: Vec<String>) -> Vec<String> {
+    let of_those = ["ERR_CONNECTION_REFUSED", "503 (Service Unavailable)"];
+    problems.retain(|problem| !of_those.iter().any(|it| problem.contains(it)));
+    problems
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn after_too_many_wrong_logins_it_does_not_try_again() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    for number in 1..=6 {
+        log_in(&mut browser, "admin", "wrong").await;
+        wait_for_sorry(&mut browser, number).await;
+    }
+    browser.wait_for_text("#refused", "3000").await;
+    assert_eq!(
+        notes(&mut browser).await,
+        [
+            "connected to /",
+            "closed: 3000 \"too many wrong logins\", not authorized, or no longer"
+        ]
+    );
+    assert_eq!(browser.value("session.stage").await, "idle");
+}
+
+async fn wait_for_sorry(browser: &mut Browser, number: usize) {
+    let count = format!("document.querySelectorAll('#log > .received').length === {number}");
+    browser.wait_for(&count).await;
+    assert_eq!(shown(browser, "received").await.last().unwrap(), SORRY);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    browser
+        .value("document.getElementById('path').value = '/nowhere'")
+        .await;
+    log_in(&mut browser, "admin", "123456").await;
+    browser
+        .wait_for_text("#refused", "404, there is nothing at this path")
+        .await;
+    assert_eq!(browser.value("session.stage").await, "idle");
+    // It can be chosen again, as all that was typed in this tab.
+    let paths = "Array.from(document.getElementById('paths').options, (path) => path.value)";
+    assert_eq!(
+        browser.value(paths).await,
+        serde_json::json!(["/", "/nowhere"])
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn a_connection_without_a_login_is_told_that_it_wants_one() {
+    let server = Server::with("[login]\ndeadline = \"1s\"").await;
+    let mut browser = visit(&server).await;
+    browser.click("#public").await;
+    browser.click("#login button").await;
+    browser
+        .wait_for_text("#state", "connected, without a login")
+        .await;
+    browser.wait_for_text("#refused", "3008").await;
+    assert_eq!(
+        browser.text("#refused").await,
+        "Closed with 3008 \"login timeout\": this path wants a login."
+    );
+    assert_eq!(browser.value("session.stage").await, "idle");
+}

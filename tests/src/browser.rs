@@ -1,0 +1,355 @@
+//! A browser without a window, driven over its own protocol.
+//!
+//! Chromium is driven by JSON on a WebSocket, and a client for WebSockets is here anyway. So nothing
+//! stands between a test and the browser, and what a driver has no words for can be asked: what is on the console, in which colours to draw, what goes over the page's own WebSocket.
+
+use std::{future::pending, process::Stdio, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, protocol::WebSocketConfig},
+};
+
+use crate::PATIENCE;
+
+/// The program, as Debian names it.
+const PROGRAM: &str = "chromium";
+
+/// What it says on stderr once it can be driven.
+const READY: &str = "DevTools listening on ws://";
+
+/// How long the browser may take to start, besides [`PATIENCE`]: on two busy cores that can be long.
+const START: Duration = Duration::from_mins(2);
+
+/// In which colours a page is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+/// A browser with one tab. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Browser {
+    devtools: WebSocketStream<TcpStream>,
+    /// The tab, as the protocol names it.
+    tab: Option<String>,
+    calls: u64,
+    problems: Vec<String>,
+    /// What it says on stderr. It would stop if nobody read that.
+    log: Option<Lines<BufReader<ChildStderr>>>,
+    _child: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts a browser whose tab is empty.
+    pub async fn start() -> Self {
+        let profile = TempDir::new().expect("a directory can be made");
+        let mut child = Command::new(PROGRAM)
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args([
+                "--headless=new",
+                "--remote-debugging-port=0",
+                // It cannot have its sandbox as root, nor in most containers; what it opens is ours.
+                "--no-sandbox",
+                "--disable-gpu",
+                // Containers have little shared memory.
+                "--disable-dev-shm-usage",
+                // It is to reach for nothing but the page.
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-default-browser-check",
+                "--no-first-run",
+                "--hide-scrollbars",
+                "--lang=en-GB",
+                "about:blank",
+            ])
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{PROGRAM}: {error}: run .ci/browser first"));
+        let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let ready = async {
+            loop {
+                let line = log.next_line().await.expect("its log can be read");
+                let line = line.expect("it says where it can be driven before it ends");
+                if let Some(place) = line.strip_prefix(READY) {
+                    return place.to_owned();
+                }
+            }
+        };
+        let place = timeout(START, ready).await.expect("it starts in time");
+        let (address, _) = place.split_once('/').expect("it is a URL with a path");
+        let stream = TcpStream::connect(address).await.expect("it accepts");
+        let limits = WebSocketConfig::default()
+            .max_message_size(None)
+            .max_frame_size(None);
+        let (devtools, _) = client_async_with_config(format!("ws://{place}"), stream, Some(limits))
+            .await
+            .expect("it can be driven");
+        let mut browser = Self {
+            devtools,
+            tab: None,
+            calls: 0,
+            problems: Vec::new(),
+            log: Some(log),
+            _child: child,
+            _profile: profile,
+        };
+        let target = browser
+            .call("Target.createTarget", json!({"url": "about:blank"}))
+            .await;
+        let attached = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = browser.call("Target.attachToTarget", attached).await;
+        browser.tab = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page", "Runtime", "Log"] {
+            browser.call(&format!("{domain}.enable"), json!({})).await;
+        }
+        browser
+    }
+
+    /// Goes to a URL, and waits until all of the page is there.
+    pub async fn open(&mut self, url: &str) {
+        let went = self.call("Page.navigate", json!({"url": url})).await;
+        assert_eq!(went["errorText"], Value::Null, "{url}");
+        // The answer may come before the document does.
+        self.wait_for(&format!(
+            "location.href === {} && document.readyState === 'complete'",
+            json!(url)
+        ))
+        .await;
+    }
+
+    /// What an expression of JavaScript is in the page; of a promise, what it comes to.
+    pub async fn value(&mut self, expression: &str) -> Value {
+        let asked = json!({
+            "expression": expression,
+            "awaitPromise": true,
+            "returnByValue": true,
+            // What the page may not do, a test may not either.
+            "allowUnsafeEvalBlockedByCSP": false,
+        });
+        let mut answer = self.call("Runtime.evaluate", asked).await;
+        let thrown = &answer["exceptionDetails"];
+        assert!(thrown.is_null(), "{expression}: {thrown}");
+        answer["result"]["value"].take()
+    }
+
+    /// The text of the first element that a selector finds, as it is seen.
+    pub async fn text(&mut self, selector: &str) -> String {
+        let found = format!("document.querySelector({}).innerText", json!(selector));
+        let text = self.value(&found).await;
+        text.as_str().expect("an element has a text").to_owned()
+    }
+
+    /// Waits until an expression of JavaScript is true in the page.
+    pub async fn wait_for(&mut self, condition: &str) {
+        // Looked at whenever the page changes; a new document begins without the observer.
+        let wait = format!(
+            "new Promise((resolve) => {{
+                const look = () => {{ if ({condition}) {{ observer.disconnect(); resolve(); }} }};
+                const observer = new MutationObserver(look);
+                const changes = {{ subtree: true, childList: true, attributes: true,
+                    characterData: true }};
+                observer.observe(document, changes);
+                document.addEventListener('readystatechange', look);
+                look();
+            }})"
+        );
+        let asked = json!({"expression": wait, "awaitPromise": true, "returnByValue": true});
+        let waited = async {
+            loop {
+                let answer = self.try_call("Runtime.evaluate", asked.clone()).await;
+                match answer {
+                    Ok(answer) => {
+                        let thrown = &answer["exceptionDetails"];
+                        assert!(thrown.is_null(), "{condition}: {thrown}");
+                        return;
+                    }
+                    // The document that it was asked in has gone; it is asked in the next one.
+                    Err(error) => assert!(error.contains("context"), "{condition}: {error}"),
+                }
+            }
+        };
+        if timeout(PATIENCE, waited).await.is_err() {
+            let page = self.text("body").await;
+            panic!("{condition} does not become true: {page}");
+        }
+    }
+
+    /// Waits until the page shows a text.
+    pub async fn wait_for_text(&mut self, selector: &str, text: &str) {
+        let (selector, text) = (json!(selector), json!(text));
+        self.wait_for(&format!(
+            "document.querySelector({selector})?.innerText.includes({text})"
+        ))
+        .await;
+    }
+
+    /// Types a text where the focus is.
+    pub async fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({"text": text})).await;
+    }
+
+    /// Presses a key, with these modifiers held (1 Alt, 2 Control, 4 Meta, 8 Shift).
+    pub async fn press(&mut self, key: &str, modifiers: u8) {
+        let (code, text) = match key {
+            "Enter" => (13, "\r"),
+            "Tab" => (9, ""),
+            " " => (32, " "),
+            _ => panic!("{key} has no code here"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({
+                "type": kind,
+                "key": key,
+                "code": if key == " " { "Space" } else { key },
+                "windowsVirtualKeyCode": code,
+                "text": if kind == "keyDown" { text } else { "" },
+                "modifiers": modifiers,
+            });
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Clicks in the middle of an element.
+    pub async fn click(&mut self, selector: &str) {
+        let middle = format!(
+            "(() => {{
+                const found = document.querySelector({});
+                found.scrollIntoView({{ block: 'nearest' }});
+                const {{ x, y, width, height }} = found.getBoundingClientRect();
+                return [x + width / 2, y + height / 2];
+            }})()",
+            json!(selector)
+        );
+        let middle = self.value(&middle).await;
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({
+                "type": kind, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1,
+            });
+            self.call("Input.dispatchMouseEvent", event).await;
+        }
+    }
+
+    /// Makes the page as large as this, and draws it in these colours.
+    pub async fn look(&mut self, [width, height]: [u32; 2], colours: Colours) {
+        let is_phone = width < height;
+        let metrics = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone,
+        });
+        self.call("Emulation.setDeviceMetricsOverride", metrics)
+            .await;
+        let scheme = match colours {
+            Colours::Light => "light",
+            Colours::Dark => "dark",
+        };
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.call("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// A picture of what is seen, as a PNG.
+    pub async fn picture(&mut self) -> Vec<u8> {
+        let taken = self
+            .call("Page.captureScreenshot", json!({"format": "png"}))
+            .await;
+        let data = taken["data"].as_str().expect("a picture is base64");
+        STANDARD.decode(data).expect("a picture is base64")
+    }
+
+    /// What went wrong in the page since this was asked last: exceptions, errors and warnings on the
+    /// console, and what a policy forbade.
+    pub async fn problems(&mut self) -> Vec<String> {
+        // What happened before this was answered was told before it.
+        self.value("0").await;
+        std::mem::take(&mut self.problems)
+    }
+
+    async fn call(&mut self, method: &str, parameters: Value) -> Value {
+        let answer = timeout(PATIENCE, self.try_call(method, parameters)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{method} is answered in time"));
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, String> {
+        self.calls += 1;
+        let id = self.calls;
+        let mut call = json!({"id": id, "method": method, "params": parameters});
+        if let Some(tab) = &self.tab {
+            call["sessionId"] = json!(tab);
+        }
+        let sent = self.devtools.send(Message::text(call.to_string())).await;
+        sent.expect("the browser runs");
+        loop {
+            let message = self.next().await;
+            let text = message.to_text().expect("the protocol is text");
+            let mut message: Value = serde_json::from_str(text).expect("the protocol is JSON");
+            if message["id"] == id {
+                return match message["error"]["message"].as_str() {
+                    Some(error) => Err(error.to_owned()),
+                    None => Ok(message["result"].take()),
+                };
+            }
+            self.problems.extend(problem(&message));
+        }
+    }
+
+    /// What the browser says next to whoever drives it.
+    async fn next(&mut self) -> Message {
+        loop {
+            let line = async {
+                match &mut self.log {
+                    Some(log) => log.next_line().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                message = self.devtools.next() => {
+                    let message = message.expect("the browser runs");
+                    return message.expect("the browser runs");
+                }
+                line = line => if !matches!(line, Ok(Some(_))) {
+                    self.log = None;
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong, if that is what an event says.
+fn problem(event: &Value) -> Option<String> {
+    let parameters = &event["params"];
+    match event["method"].as_str()? {
+        "Runtime.exceptionThrown" => Some(parameters["exceptionDetails"].to_string()),
+        "Runtime.consoleAPICalled" => {
+            let kind = parameters["type"].as_str()?;
+            matches!(kind, "error" | "warning" | "assert").then(|| parameters["args"].to_string())
+        }
+        "Log.entryAdded" => {
+            let entry = &parameters["entry"];
+            let level = entry["level"].as_str()?;
+            matches!(level, "error" | "warning").then(|| {
+                let text = entry["text"].as_str().unwrap_or_default();
+                format!("{}: {text}", entry["source"].as_str().unwrap_or_default())
+            })
+        }
+        _ => None,
+    }
+}
