@@ -159,3 +159,18 @@ async fn a_connection_without_a_login_is_told_that_it_wants_one() {
     );
     assert_eq!(browser.value("session.stage").await, "idle");
 }
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn who_is_typing_when_the_time_for_the_login_is_over_types_on() {
+    let server = Server::with("[login]\ndeadline = \"2s\"").await;
+    let mut browser = visit(&server).await;
+    log_in(&mut browser, "admin", "wrong").await;
+    browser.wait_for_text("#refused", SORRY).await;
+    browser.type_text("123").await;
+    browser.wait_for_text("#refused", "3008").await;
+    browser.type_text("456").await;
+    browser.press("Enter", 0).await;
+    browser.wait_for_text("#state", "connected as admin").await;
+    assert_eq!(browser.problems().await, [""; 0]);
+}

@@ -22,8 +22,9 @@ const isGuest = () => session.credentials === null;
 function enter(stage) {
   session.stage = stage;
   const isBusy = stage === "connecting" || stage === "login";
-  const isComingBack = stage === "waiting" || (isBusy && session.wasOpen);
-  const isAtForm = stage === "idle" || stage === "refused" || (isBusy && !session.wasOpen);
+  const isAgain = session.wasOpen || session.failures > 0;
+  const isComingBack = stage === "waiting" || (isBusy && isAgain);
+  const isAtForm = stage === "idle" || stage === "refused" || (isBusy && !isAgain);
   $("login").hidden = !isAtForm;
   $("fields").disabled = isBusy;
   $("composer").hidden = stage !== "open";
@@ -110,19 +111,19 @@ function talk(words) {
   session.wasOpen = true;
   session.failures = 0;
   $("refused").hidden = true;
-  $("password").value = "";
   enter("open");
   showState("open", words);
-  $("text").focus();
+  // It may be open again while somebody reads about the wire.
+  if (!$("wire").contains(document.activeElement)) $("text").focus();
 }
 
-// Has a person try again, with something else.
+// Has a person try again, with something else. Whoever is at that already is left alone.
 function refuse(stage, state, words) {
   enter(stage);
   showState("closed", state);
   $("refused").textContent = words;
   $("refused").hidden = false;
-  $("password").value = "";
+  if ($("login").contains(document.activeElement)) return;
   ($("public").checked ? $("public") : $("password")).focus();
 }
 
@@ -131,8 +132,9 @@ function received(data) {
   if (session.stage === "login") {
     const isRight = typeof data === "string" && data.includes("congratulation");
     explainVerdict(isRight ? "right" : "wrong");
+    $("password").value = "";
     if (isRight) talk(`connected as ${session.credentials.name}`);
-    else refuse("refused", "not logged in", typeof data === "string" ? cut(data, 200) : hex(data));
+    else refuse("refused", "not logged in", typeof data === "string" ? cut(data, 200) : "no text");
     return;
   }
   explainMessage("received", "server", data);
