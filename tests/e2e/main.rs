@@ -33,6 +33,8 @@ mod reload;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rooms;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod signals;

@@ -9,6 +9,8 @@ mod looks;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod room;
+#[cfg(test)]
 mod safety;
 #[cfg(test)]
 mod visit;

@@ -1,0 +1,127 @@
+//! Routes and rooms, as people and scripts meet them.
+
+use integration_tests::{
+    ACCOUNTS, Files, Server, Way, accounts, ask, authorization, client, run, spawn,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    time::timeout,
+};
+
+const ROUTES: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\nprefix = \">\"\n\
+                      [[route]]\npath = \"/room/*\"\nservice = \"room\"\n\
+                      [[route]]\npath = \"/only\"\nservice = \"echo\"\nusers = [\"jane\"]\n\
+                      [[route]]\npath = \"/public\"\nservice = \"room\"\nformat = \"plain\"\n\
+                      public = true\n";
+
+fn files() -> Files {
+    Files::new(ROUTES, &accounts(&[("admin", "123456"), ("jane", "x")]))
+}
+
+fn url(server: &Server, path: &str) -> String {
+    server.url().trim_end_matches('/').to_owned() + path
+}
+
+/// The status line of the answer to a text that is published by request.
+async fn post(server: &Server, path: &str, line: &str, text: &str) -> String {
+    let (authorization, length) = (authorization(line), text.len());
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\
+         Content-Length: {length}\r\n\r\n{text}"
+    );
+    ask(server.connect().await, &request).await.status_line
+}
+
+#[tokio::test]
+async fn a_client_hears_others_and_scripts() {
+    let mut server = files().serve().await;
+    let mut jane = spawn(client([url(&server, "/room/lobby")]));
+    let mut stdin = jane.stdin.take().unwrap();
+    stdin.write_all(b"jane:x\n").await.unwrap();
+    let opened = server.log_line("session opened").await;
+    assert!(opened.contains("user=jane path=/room/lobby"), "{opened}");
+    // It is in the room when it has heard itself.
+    stdin.write_all(b"I am here\n").await.unwrap();
+    let mut heard = BufReader::new(jane.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = timeout(integration_tests::PATIENCE, heard.next_line()).await;
+        line.expect("it comes in time").unwrap().unwrap()
+    };
+    assert!(
+        next()
+            .await
+            .starts_with(r#"{"from":"jane","text":"I am here","at":""#)
+    );
+    let status = post(&server, "/room/lobby", "admin:123456", "the build is done").await;
+    assert_eq!(status, "HTTP/1.1 204 No Content");
+    let published = server.log_line("published").await;
+    assert!(
+        published.contains("user=admin path=/room/lobby bytes=17"),
+        "{published}"
+    );
+    let line = next().await;
+    assert!(
+        line.starts_with(r#"{"from":"admin","text":"the build is done","at":""#),
+        "{line}"
+    );
+    assert_eq!(
+        post(&server, "/room/lobby", "admin:wrong", "x").await,
+        "HTTP/1.1 401 Unauthorized"
+    );
+    server.log_line("event=login_failed").await;
+}
+
+#[tokio::test]
+async fn a_script_in_a_room_hears_itself_to_the_end() {
+    let server = files().serve().await;
+    let said = run(client([url(&server, "/room/a")]), "jane:x\none\ntwo\n").await;
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let heard: Vec<_> = said.stdout().lines().collect();
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard[0].starts_with(r#"{"from":"jane","text":"one","at":""#));
+    assert!(heard[1].starts_with(r#"{"from":"jane","text":"two","at":""#));
+}
+
+#[tokio::test]
+async fn a_public_room_takes_whoever_comes() {
+    let server = files().serve().await;
+    let guest = client([&url(&server, "/public"), "--auth", "none"]);
+    let said = run(guest, "hello\n").await;
+    assert_eq!((said.code, said.stdout()), (Some(0), "guest:1: hello\n"));
+}
+
+#[tokio::test]
+async fn a_route_of_others_lets_nobody_in() {
+    let server = files().serve().await;
+    let only = url(&server, "/only");
+    let said = run(client([&only]), "admin:123456\nhello\n").await;
+    assert_eq!((said.code, said.stdout()), (Some(3), ""));
+    let reason = "saying \"this user has no right to be here\"";
+    assert!(said.stderr.contains(reason), "{}", said.stderr);
+    let said = run(client([&only, "--auth", "basic"]), "admin:123456\nhello\n").await;
+    assert_eq!((said.code, said.stdout()), (Some(6), ""));
+    assert!(said.stderr.contains("403"), "{}", said.stderr);
+    let said = run(client([&only]), "jane:x\nhello\n").await;
+    assert_eq!(
+        (said.code, said.stdout()),
+        (Some(0), "your submit context: hello\n")
+    );
+}
+
+/// Whoever takes an account away wants its sessions to end, whatever the routes still say.
+#[tokio::test]
+async fn a_route_names_users_who_are_there_at_the_start_and_maybe_not_later() {
+    let files = files();
+    let mut server = files.serve().await;
+    let mut jane = Way::Message.log_in(&server, "jane:x").await;
+    server.log_line("session opened").await;
+    files.replace(ACCOUNTS, &accounts(&[("admin", "123456")]));
+    let warning = server.log_line("WARN").await;
+    let stranger = "the route `/only` names the user `jane`, who has no account in ";
+    assert!(warning.contains(stranger), "{warning}");
+    assert_eq!(jane.close().await.0, 3000);
+
+    let started = run(files.command(), "").await;
+    assert_eq!(started.code, Some(2));
+    assert!(started.stderr.contains(stranger), "{}", started.stderr);
+}

@@ -1,0 +1,68 @@
+//! The page in a room, with a second member.
+
+use integration_tests::{Browser, Files, accounts};
+use raw_peer::{HANDSHAKE, frame};
+use serde_json::json;
+
+use crate::visit::{address, log_in, notes, say, shown};
+
+const PATH: &str = "/room/lobby";
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn the_page_and_another_member_hear_each_other() {
+    let configuration = "[[route]]\npath = \"/room/*\"\nservice = \"room\"\npresence = true\n";
+    let accounts = accounts(&[("admin", "123456"), ("jane", "x")]);
+    let server = Files::new(configuration, &accounts).serve().await;
+    let mut browser = Browser::start().await;
+    browser.open(&address(&server)).await;
+    browser
+        .value(&format!(
+            "document.getElementById('path').value = {}",
+            json!(PATH)
+        ))
+        .await;
+    log_in(&mut browser, "admin", "123456").await;
+    browser.wait_for_text("#state", "connected as admin").await;
+
+    let mut other = server.connect().await;
+    other
+        .send(HANDSHAKE.replace("GET / ", &format!("GET {PATH} ")))
+        .await;
+    assert!(other.head().await.starts_with("HTTP/1.1 101 "));
+    other.send(frame::text("jane:x")).await;
+    assert!(other.text().await.contains("congratulation"));
+    browser
+        .wait_for("document.querySelectorAll('#log > .note').length >= 2")
+        .await;
+    assert!(
+        notes(&mut browser)
+            .await
+            .contains(&"jane joined".to_owned())
+    );
+
+    // Nobody had asked for it, so the page calls it a push: it had sent nothing.
+    other.send(frame::text("<b>hello</b>")).await;
+    browser.wait_for_text("#log", "jane: <b>hello</b>").await;
+    browser
+        .wait_for("document.getElementById('step-push').open")
+        .await;
+
+    say(&mut browser, "hello yourself").await;
+    browser.wait_for_text("#log", "admin: hello yourself").await;
+    loop {
+        let text = other.text().await;
+        if text.contains("hello yourself") {
+            assert!(
+                text.starts_with("{\"from\":\"admin\",\"text\":\"hello yourself\""),
+                "{text}"
+            );
+            break;
+        }
+    }
+    drop(other);
+    browser.wait_for_text("#log", "jane left").await;
+    let heard = shown(&mut browser, "received").await;
+    assert_eq!(heard[1..], ["jane: <b>hello</b>", "admin: hello yourself"]);
+    assert_eq!(browser.problems().await, [""; 0]);
+}
