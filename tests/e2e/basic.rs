@@ -46,7 +46,7 @@ async fn the_101_is_the_login_and_no_greeting_follows() {
     );
     assert_eq!(peer.text().await, "your submit context: hello");
     let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin"), "{opened}");
+    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     // What looks like credentials is a message like any other.
     echo(&mut peer, RIGHT).await;
     peer.send(frame::close(1000, "")).await;

@@ -17,7 +17,7 @@ async fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
     let opened = server.log_line("session opened").await;
     assert!(opened.contains(" INFO "), "{opened}");
     assert!(opened.contains("connection=1 peer=127.0.0.1:"), "{opened}");
-    assert!(opened.ends_with(" user=admin"), "{opened}");
+    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     peer.send(frame::text("hello")).await;
     peer.text().await;
     peer.send(frame::close(1000, "bye\x1b[2J")).await;
