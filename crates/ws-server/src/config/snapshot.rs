@@ -93,7 +93,7 @@ mod tests {
             snapshot(""),
             snapshot(
                 "listen = \"127.0.0.1:1\"\nworker_threads = 3\nallowed_origins = [\"null\"]\n\
-                 [login]\nhash_workers = 1\nbasic = \"off\"\n\
+                 [login]\nhash_workers = 1\nmax_waiting_logins = 1\nbasic = \"off\"\n\
                  [limits]\nping_interval = \"off\"\n[echo]\nprefix = \"\"",
             ),
         );
@@ -108,7 +108,12 @@ mod tests {
         );
         assert_eq!(
             before.changed_at_start(&next),
-            ["listen", "login.hash_workers", "worker_threads"]
+            [
+                "listen",
+                "login.hash_workers",
+                "login.max_waiting_logins",
+                "worker_threads"
+            ]
         );
     }
 

@@ -209,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn where_to_listen_may_be_said_before_the_file_says_it() {
+        let (_directory, source, accounts) = directory("users.toml");
+        fs::write(&accounts, ADMIN).unwrap();
+        let listen = ([127, 0, 0, 1], 1).into();
+        let source = Source {
+            listen: Some(listen),
+            ..source
+        };
+        assert_eq!(source.load().unwrap().config.listen, listen);
+    }
+
+    #[test]
     fn a_configuration_that_cannot_be_read_names_no_other_file_of_accounts() {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();

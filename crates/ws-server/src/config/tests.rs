@@ -246,6 +246,32 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
             "line 2: `login.deadline`: a time span is never zero",
         ),
         (
+            "[login]\nhash_workers = 1025",
+            "line 2: `login.hash_workers`: write at most 1024",
+        ),
+        (
+            "[login]\nmax_waiting_logins = 10001",
+            "line 2: `login.max_waiting_logins`: write at most 10000",
+        ),
+        (
+            "[login]\nbasic = \"on\"",
+            "line 2: `login.basic`: write \"optional\", \"required\" or \"off\"",
+        ),
+        (
+            "log_level = \"verbose\"",
+            "line 1: `log_level`: write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \
+             \"trace\"",
+        ),
+        (
+            "trusted_proxies = [\"localhost\"]",
+            "line 1: `trusted_proxies`: write an address or a network, such as \"::1\", \
+             \"10.0.0.0/8\" or \"2001:db8::/32\"",
+        ),
+        (
+            "forwarded_field = \"Via\"",
+            "line 1: `forwarded_field`: write \"X-Forwarded-For\" or \"Forwarded\"",
+        ),
+        (
             "allowed_origins = [\"example.org\"]",
             "line 1: `allowed_origins`: an origin is written as scheme://host or \
              scheme://host:port, with nothing behind it",
