@@ -1,5 +1,8 @@
 //! Failed logins of one address, over all its connections and both ways to log in.
 
+use futures::FutureExt as _;
+use proto::login::Attempt;
+
 use super::*;
 use crate::{
     config::BudgetPolicy,
@@ -101,6 +104,21 @@ async fn whoever_waited_while_it_was_spent_is_not_hashed() {
     assert_eq!(open.text().await, SORRY);
     assert_eq!(open.close().await.0, 1013);
     assert!(basic.head().await.starts_with("HTTP/1.1 429 "));
+}
+
+#[tokio::test]
+async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
+    let server = Server::of(config(1), hashing::HASHED);
+    let verifier = &server.0.verifier;
+    let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
+    let given_up = verifier.verify(wrong, HERE.into()).now_or_never();
+    assert!(given_up.is_none(), "it is being hashed");
+    let counted = async {
+        while verifier.look(HERE.into()).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(seconds(30), counted).await.expect("it is counted");
 }
 
 #[tokio::test(start_paused = true)]
