@@ -6,7 +6,6 @@ use std::{
 };
 
 use proto::password::HashMemory;
-use rustix::process::{getpid, getpriority_process, setpriority_process};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
@@ -27,12 +26,6 @@ impl HashingPolicy {
     /// waits two seconds for a single worker.
     pub const MAX_WAITING: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 }
-
-/// How much nicer a thread that hashes is than those that serve connections. When there is more to
-/// do than there are processors for, it gets a third of what one of those gets: so they wait less
-/// for each other, and a full queue of logins is still checked within the deadline of a handshake.
-/// With 10, which is a tenth, it would not be.
-const NICER: i32 = 5;
 
 /// The workers, and the queue before them.
 #[derive(Debug)]
@@ -115,7 +108,6 @@ impl Worker {
         work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
     ) -> Option<T> {
         let computed = spawn_blocking(move || {
-            give_way();
             let mut memory = self.workers.memories().pop().unwrap_or_default();
             let result = work(&mut memory);
             // Before the worker is free: the next one takes it instead of another one.
@@ -124,17 +116,6 @@ impl Worker {
             result
         });
         computed.await.ok()
-    }
-}
-
-/// Has this thread give way to those that serve connections, where that is about a thread: elsewhere
-/// it would be about the whole process.
-fn give_way() {
-    if cfg!(target_os = "linux") {
-        // The first thread is as nice as the process was started. A thread that hashed before is
-        // made as nice as it is; one that may not be made nicer hashes nevertheless.
-        let _ = getpriority_process(Some(getpid()))
-            .and_then(|niceness| setpriority_process(None, niceness.saturating_add(NICER)));
     }
 }
 
