@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     config::BudgetPolicy,
     forwarded::{ForwardedField, TrustedProxies},
+    route::Access,
 };
 
 /// Where the peers of the harness come from.
@@ -111,7 +112,9 @@ async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
     let server = Server::of(config(1), hashing::HASHED);
     let verifier = &server.0.verifier;
     let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
-    let given_up = verifier.verify(wrong, HERE.into()).now_or_never();
+    let given_up = verifier
+        .verify(wrong, HERE.into(), &Access::Users)
+        .now_or_never();
     assert!(given_up.is_none(), "it is being hashed");
     let counted = async {
         while verifier.look(HERE.into()).is_ok() {
