@@ -65,7 +65,8 @@ impl Service {
     {
         match self {
             Self::Echo(echo) => echo.run(session).await,
-            Self::Room(room) => room.run(session, hub).await,
+            // Boxed, so that the sessions of other services do not carry the room for it.
+            Self::Room(room) => Box::pin(room.run(session, hub)).await,
         }
     }
 }
