@@ -82,6 +82,12 @@ impl Admission {
         self.counts().caps = caps;
     }
 
+    /// The caps that hold.
+    #[cfg(test)]
+    pub(crate) fn caps(&self) -> Caps {
+        self.counts().caps
+    }
+
     /// Counts a new connection in, which is not logged in. There is no place at all, not even to be
     /// told so, if there are more than enough who are being told.
     ///

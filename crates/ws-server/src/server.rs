@@ -234,3 +234,52 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        hint,
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use proto::credentials::Accounts;
+
+    use super::Shared;
+    use crate::config::Config;
+
+    fn settings(connections: usize) -> (Config, Accounts) {
+        let mut config = Config::default();
+        config.limits.caps.connections = connections;
+        let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
+        (config, accounts.expect("they are accounts"))
+    }
+
+    #[test]
+    fn two_reloads_at_once_leave_what_one_of_them_says() {
+        let (config, accounts) = settings(1);
+        let shared = Shared::new(config, accounts);
+        for _ in 0..2000 {
+            let ready = AtomicUsize::new(0);
+            thread::scope(|scope| {
+                for connections in [100, 200] {
+                    let (shared, ready) = (&shared, &ready);
+                    scope.spawn(move || {
+                        let (config, accounts) = settings(connections);
+                        // To be woken would take longer than a reload does.
+                        ready.fetch_add(1, Ordering::SeqCst);
+                        while ready.load(Ordering::SeqCst) < 2 {
+                            hint::spin_loop();
+                        }
+                        shared.reload(config, accounts);
+                    });
+                }
+            });
+            let settings = shared.current.load();
+            assert_eq!(
+                shared.admission.caps().connections,
+                settings.limits.caps.connections
+            );
+        }
+    }
+}
