@@ -122,7 +122,7 @@ pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
     assert_eq!(peer.event().await, closed(1000, ""));
     peer.finish().await;
     let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin"), "{opened}");
+    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
 }
 
 pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library) {

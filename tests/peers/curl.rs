@@ -37,7 +37,7 @@ async fn finish(curl: Child) -> Output {
 /// end of the session: no greeting.
 async fn was_logged_in(mut server: Server, curl: Child) -> Vec<u8> {
     let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin"), "{opened}");
+    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     server.signal(Signal::TERM);
     let printed = finish(curl).await.stdout;
     let close = b"\x88\x19\x03\xe9server is shutting down";

@@ -97,7 +97,7 @@ async fn logs_in_with_the_handshake() {
     websocat.prints("your submit context: hello").await;
     websocat.finish().await;
     let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin"), "{opened}");
+    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
 }
 
 #[tokio::test]

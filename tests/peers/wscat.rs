@@ -87,7 +87,7 @@ async fn logs_in_with_the_handshake() {
     let mut terminal = Terminal::spawn(&node, &arguments);
     terminal.expect("Connected").await;
     let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin"), "{opened}");
+    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     terminal.type_text("hello\r").await;
     terminal.expect("< your submit context: hello").await;
     let screen = terminal.contents();
