@@ -5,7 +5,10 @@ use std::path::Path;
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
 
-use crate::{Processors, Server, bare_server_binary, plain_server_binary, server_binary, shipped};
+use crate::{
+    Processors, Server, bare_server_binary, plain_room_binary, plain_server_binary, root,
+    server_binary, shipped,
+};
 
 /// A server that is measured, and its name.
 #[derive(Debug)]
@@ -45,6 +48,24 @@ impl Contender {
     /// The same work, and nothing else, on the processor for servers.
     pub async fn bare(processors: Processors) -> Self {
         Self::start("bare", silent(bare_server_binary()), processors).await
+    }
+
+    /// A room by tokio's broadcast channel, on the processor for servers.
+    pub async fn plain_room(processors: Processors) -> Self {
+        Self::start("plain", silent(plain_room_binary()), processors).await
+    }
+
+    /// A room by Bun's `publish`, on the processor for servers; none where there is no `bun`.
+    pub async fn bun_room(processors: Processors) -> Option<Self> {
+        let version = Command::new("bun").arg("--version").output().await;
+        if !version.is_ok_and(|version| version.status.success()) {
+            return None;
+        }
+        let mut command = silent("bun".to_owned());
+        command
+            .arg("run")
+            .arg(root().join("tests/benches/bun_room.js"));
+        Some(Self::start("bun", command, processors).await)
     }
 
     /// A connection to it that is logged in.

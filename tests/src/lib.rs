@@ -75,6 +75,11 @@ pub fn plain_server_binary() -> String {
     binary("plain-server")
 }
 
+/// The path of the room that the benchmarks compare ours with.
+pub fn plain_room_binary() -> String {
+    binary("plain-room")
+}
+
 /// The path of the server that does the least.
 pub fn bare_server_binary() -> String {
     binary("bare-server")

@@ -1,0 +1,225 @@
+//! A thousand members of a room hear what one of them says: how long it takes until the last has, and
+//! whether a member that does not read makes others wait; and what a delivery costs, beside the same
+//! room by tokio's broadcast channel, and by Bun's `publish` where there is a `bun`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{
+    cell::{Cell, RefCell},
+    process::ExitCode,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use integration_tests::{Contender, PATIENCE, Processors, Report, Server, median, percentile};
+use raw_peer::{RawPeer, frame};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Notify,
+    task::{LocalSet, spawn_local},
+    time::timeout,
+};
+
+const MEMBERS: usize = 1000;
+
+const ROOM: &str = "[[route]]\npath = \"/\"\nservice = \"room\"\nhistory = \"off\"\n";
+
+/// How often something is said in each round.
+const SAID: usize = 1000;
+
+/// How long it is where somebody does not read: all of it is more than may wait anywhere, in the
+/// buffers of the system and in the queue.
+const LONG_BYTES: usize = 4096;
+
+/// How long it is where the cost of a delivery is measured.
+const SHORT_BYTES: usize = 64;
+
+/// How many deliveries that makes, all together.
+const DELIVERIES: f64 = 1e6;
+
+/// How many rounds there are with nobody and with somebody stalled, one after the other.
+const ROUNDS: usize = 3;
+
+/// How much later others may hear when one does not read.
+const LIMIT: f64 = 1.5;
+
+/// How much more memory the server may take meanwhile, in MiB: the queue of the one, and buffers.
+const MEMORY_LIMIT: f64 = 16.0;
+
+/// What a delivery may cost, of what it costs the ordinary room.
+const COST_LIMIT: f64 = 1.0;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let processors = Processors::two();
+    let mut report = Report::default();
+    LocalSet::new()
+        .run_until(async {
+            stalled(processors, &mut report).await;
+            cost(processors, &mut report).await;
+        })
+        .await;
+    report.exit_code()
+}
+
+/// Whether a member that does not read makes others wait.
+async fn stalled(processors: Processors, report: &mut Report) {
+    let directory = Server::directory(ROOM);
+    let configuration = directory.path().join("server.toml");
+    let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let contender = Contender::configured(&configuration, processors).await;
+        let mut room = Room::of(&contender, MEMBERS).await;
+        without.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
+        drop(room);
+
+        let contender = Contender::configured(&configuration, processors).await;
+        let mut room = Room::of(&contender, MEMBERS - 1).await;
+        let stalled = join(&contender, Some(4096)).await;
+        let before = contender.server.resident_bytes();
+        with.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
+        let after = contender.server.peak_resident_bytes();
+        growth.push(mebibytes(after.saturating_sub(before)));
+        assert_eq!(ending(stalled).await, 1013, "the one that did not read");
+    }
+    println!("ms until 99 % of {MEMBERS} have heard, nobody stalled: {without:.2?}");
+    println!("ms until 99 % of {MEMBERS} have heard, one stalled: {with:.2?}");
+    // Of the rounds that were disturbed least: a member that makes others wait does so in each.
+    let ratio = least(&with) / least(&without);
+    report.at_most("one stalled, times nobody stalled", ratio, LIMIT);
+    report.at_most("MiB more than before", median(&growth), MEMORY_LIMIT);
+}
+
+/// What a delivery costs.
+async fn cost(processors: Processors, report: &mut Report) {
+    let directory = Server::directory(ROOM);
+    let configuration = directory.path().join("server.toml");
+    let mut costs: [Vec<f64>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        let contenders = [
+            Some(Contender::configured(&configuration, processors).await),
+            Some(Contender::plain_room(processors).await),
+            Contender::bun_room(processors).await,
+        ];
+        for (contender, costs) in contenders.iter().zip(&mut costs) {
+            let Some(contender) = contender else { continue };
+            let mut room = Room::of(contender, MEMBERS).await;
+            room.say(SAID / 10, SHORT_BYTES).await;
+            let before = contender.server.processor_time();
+            room.say(SAID, SHORT_BYTES).await;
+            let spent = contender.server.processor_time().saturating_sub(before);
+            costs.push(spent.as_secs_f64() * 1e6 / DELIVERIES);
+        }
+    }
+    let [ours, plain, bun] = costs;
+    println!(
+        "us of processor time for a delivery: ours {ours:.2?}, plain {plain:.2?}, Bun {bun:.2?}"
+    );
+    let share = median(&ours) / median(&plain);
+    report.at_most("a delivery, of the plain room's", share, COST_LIMIT);
+    if bun.is_empty() {
+        println!("there is no bun: `npm install bun`, and have it in the PATH");
+    } else {
+        println!("a delivery, of Bun's: {:.3}", median(&ours) / median(&bun));
+    }
+}
+
+/// A room whose members all read, and one of them speaks.
+struct Room {
+    speaker: RawPeer<TcpStream>,
+    round: Rc<Round>,
+}
+
+/// What is being said, and who has heard it.
+struct Round {
+    members: usize,
+    said_at: Cell<Instant>,
+    heard: RefCell<Vec<Duration>>,
+    all_have: Notify,
+}
+
+impl Round {
+    fn hear(&self) {
+        let mut heard = self.heard.borrow_mut();
+        heard.push(self.said_at.get().elapsed());
+        if heard.len().is_multiple_of(self.members) {
+            self.all_have.notify_one();
+        }
+    }
+}
+
+impl Room {
+    async fn of(contender: &Contender, members: usize) -> Self {
+        let round = Rc::new(Round {
+            members,
+            said_at: Cell::new(Instant::now()),
+            heard: RefCell::default(),
+            all_have: Notify::new(),
+        });
+        for _ in 1..members {
+            let mut member = join(contender, None).await;
+            let round = Rc::clone(&round);
+            spawn_local(async move {
+                while let Some(heard) = member.next().await {
+                    if heard.first == 0x81 {
+                        round.hear();
+                    }
+                }
+            });
+        }
+        Self {
+            speaker: join(contender, None).await,
+            round,
+        }
+    }
+
+    /// Says something of this length so often, each time when all have heard the last. Returns how long it took
+    /// until each has heard each.
+    async fn say(&mut self, times: usize, bytes: usize) -> Vec<Duration> {
+        let text = frame::text(&"x".repeat(bytes));
+        for _ in 0..times {
+            self.round.said_at.set(Instant::now());
+            self.speaker.send(&text).await;
+            self.speaker.text().await;
+            self.round.hear();
+            timeout(PATIENCE, self.round.all_have.notified())
+                .await
+                .expect("all members hear it");
+        }
+        self.round.heard.take()
+    }
+}
+
+/// Joins the room, with so many bytes of room for what it does not read.
+async fn join(contender: &Contender, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes).expect("it can be small");
+    }
+    let stream = socket.connect(contender.server.address).await;
+    let mut peer = RawPeer::new(stream.expect("the server accepts"));
+    peer.log_in().await;
+    peer
+}
+
+/// The code that a connection ends with, after whatever was sent before.
+async fn ending(mut peer: RawPeer<TcpStream>) -> u16 {
+    loop {
+        let frame = peer.frame().await;
+        if frame.first == 0x88 {
+            return frame.close().0;
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nobody counts bytes in the exabytes"
+)]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0 / 1024.0
+}
+
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
