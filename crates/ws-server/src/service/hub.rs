@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -38,7 +39,10 @@ struct Topics {
 #[derive(Debug, Default)]
 struct Entry {
     topic: Arc<Topic>,
-    /// Its key among the quiet ones.
+    /// How many have subscribed to it, or publish on it from outside at this moment. It is taken
+    /// away from none of them.
+    users: usize,
+    /// Its key among the quiet ones, while nobody uses it.
     quiet_since: Option<u64>,
 }
 
@@ -68,6 +72,7 @@ pub struct Subscription {
     topic: Arc<Topic>,
     id: u64,
     name: Arc<str>,
+    is_over: bool,
 }
 
 /// What a new subscriber finds.
@@ -85,9 +90,7 @@ pub struct Arrival {
 impl Hub {
     /// Subscribes to a topic under a name, which need not be the only one of its kind.
     pub fn subscribe(self: &Arc<Self>, path: &Arc<str>, name: Arc<str>, outbox: Outbox) -> Arrival {
-        let mut topics = self.topics();
-        let topic = topics.take_up(path);
-        // Entered while all topics are held: nobody takes this one away in between.
+        let topic = self.topics().take_up(path);
         let mut state = topic.state();
         let is_first = !state.has(&name);
         state.last_id += 1;
@@ -106,6 +109,7 @@ impl Hub {
                 topic,
                 id,
                 name,
+                is_over: false,
             },
             kept,
             is_first,
@@ -114,44 +118,40 @@ impl Hub {
 
     /// Publishes a text on a topic, from outside.
     pub fn publish(&self, path: &Arc<str>, text: &Text, keep: Keep) {
-        let mut topics = self.topics();
-        let topic = topics.take_up(path);
-        // Nobody takes the topic away before this has been kept, because that needs its lock.
-        let mut state = topic.state();
-        drop(topics);
-        state.publish(text, keep);
-        drop(state);
+        let topic = self.topics().take_up(path);
+        topic.state().publish(text, keep);
         self.topics().lay_down(path);
     }
 
     fn topics(&self) -> MutexGuard<'_, Topics> {
-        // A panic while the lock was held can have left a topic too many, which is found again.
+        // A panic while the lock was held cannot have left a topic half there.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Topics {
-    /// The topic of this path, which is not quiet from now on.
+    /// The topic of this path, which has one more user until it is laid down.
     fn take_up(&mut self, path: &Arc<str>) -> Arc<Topic> {
         let entry = self.by_path.entry(Arc::clone(path)).or_default();
+        entry.users += 1;
         if let Some(quiet_since) = entry.quiet_since.take() {
             self.quiet.remove(&quiet_since);
         }
         Arc::clone(&entry.topic)
     }
 
-    /// Lets a topic rest if nobody is there any more, or forgets it if there is nothing to keep.
+    /// One user of a topic is done with it. The last one lets it rest, or has it forgotten if there
+    /// is nothing to keep.
     fn lay_down(&mut self, path: &Arc<str>) {
         let Some(entry) = self.by_path.get_mut(path) else {
             return;
         };
-        let state = entry.topic.state();
-        if !state.subscribers.is_empty() {
+        entry.users -= 1;
+        if entry.users > 0 {
             return;
         }
-        let is_worth_keeping = !state.kept.is_empty();
-        drop(state);
-        if !is_worth_keeping {
+        // Nobody else can hold its lock.
+        if entry.topic.state().kept.is_empty() {
             self.by_path.remove(path);
             return;
         }
@@ -207,14 +207,17 @@ impl Subscription {
         }
     }
 
-    /// Ends the subscription. Returns whether nobody of its name is left.
+    /// Ends the subscription, if it has not ended before. Returns whether this has left nobody of
+    /// its name.
     pub fn end(&mut self) -> bool {
-        let mut topics = self.hub.topics();
+        if mem::replace(&mut self.is_over, true) {
+            return false;
+        }
         let mut state = self.topic.state();
         state.subscribers.remove(&self.id);
         let is_last = !state.has(&self.name);
         drop(state);
-        topics.lay_down(&self.path);
+        self.hub.topics().lay_down(&self.path);
         is_last
     }
 }
@@ -227,7 +230,12 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroUsize, sync::Arc};
+    use std::{
+        num::NonZeroUsize,
+        sync::{Arc, mpsc},
+        thread,
+        time::Duration,
+    };
 
     use super::{Arrival, Hub, Keep, MAX_QUIET_TOPICS};
     use crate::session::{Live, Outbox, OutboxPolicy, Text, WhenFull};
@@ -336,5 +344,69 @@ mod tests {
         assert_eq!(topics.by_path.len(), MAX_QUIET_TOPICS);
         assert_eq!(topics.quiet.len(), MAX_QUIET_TOPICS);
         assert!(!topics.by_path.contains_key("/0"));
+    }
+
+    #[test]
+    fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
+        let hub = Arc::new(Hub::default());
+        hub.publish(&"/lobby".into(), &text("1"), KEEP);
+        for _ in 0..2 {
+            let (mut jane, _live) = subscribe(&hub, "/lobby", "jane");
+            // As a room does it: it ends the subscription, and then drops it.
+            assert!(jane.subscription.end());
+            assert!(!jane.subscription.end());
+        }
+        assert_eq!(hub.topics().quiet.len(), 1);
+        let (jane, live) = subscribe(&hub, "/lobby", "jane");
+        assert_eq!(hub.topics().quiet.len(), 0);
+        for index in 0..=MAX_QUIET_TOPICS {
+            hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
+        }
+        let (joe, _live) = subscribe(&hub, "/lobby", "joe");
+        joe.subscription.publish(&text("hello"), KEEP);
+        assert_eq!(received(&live), ["hello"]);
+        drop(jane);
+    }
+
+    #[test]
+    fn a_topic_that_two_publish_on_at_once_is_quiet_once() {
+        let hub = Arc::new(Hub::default());
+        let path = "/lobby".into();
+        hub.publish(&path, &text("1"), KEEP);
+        let mut topics = hub.topics();
+        topics.take_up(&path);
+        topics.take_up(&path);
+        topics.lay_down(&path);
+        assert_eq!(topics.quiet.len(), 0);
+        topics.lay_down(&path);
+        assert_eq!(topics.quiet.len(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_another_topic() {
+        let hub = Arc::new(Hub::default());
+        let (mut jane, _live) = subscribe(&hub, "/busy", "jane");
+        let topic = Arc::clone(&jane.subscription.topic);
+        let busy = topic.state();
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            let hub = &hub;
+            scope.spawn(move || {
+                // These wait for the busy topic, and for nothing that others need.
+                jane.subscription.end();
+            });
+            scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), KEEP));
+            scope.spawn(move || {
+                while hub.topics().by_path["/busy"].users < 2 {
+                    thread::yield_now();
+                }
+                let (joe, _live) = subscribe(hub, "/other", "joe");
+                hub.publish(&"/other".into(), &text("1"), KEEP);
+                drop(joe);
+                done.send(()).unwrap();
+            });
+            assert_eq!(is_done.recv_timeout(Duration::from_secs(30)), Ok(()));
+            drop(busy);
+        });
     }
 }
