@@ -52,16 +52,12 @@ struct Topic(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    subscribers: HashMap<u64, Subscriber>,
+    subscribers: HashMap<u64, Outbox>,
+    /// How many subscribers there are of each name.
+    names: HashMap<Arc<str>, usize>,
     last_id: u64,
     kept: VecDeque<Text>,
     kept_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Subscriber {
-    name: Arc<str>,
-    outbox: Outbox,
 }
 
 /// A subscription to a topic, which ends when it is dropped.
@@ -83,23 +79,31 @@ pub struct Arrival {
     /// What was kept, the oldest first. Everything else comes by the outbox: nothing is missing in
     /// between, and nothing is there twice.
     pub kept: Vec<Text>,
-    /// Whether nobody of this name was there before.
-    pub is_first: bool,
 }
 
 impl Hub {
-    /// Subscribes to a topic under a name, which need not be the only one of its kind.
-    pub fn subscribe(self: &Arc<Self>, path: &Arc<str>, name: Arc<str>, outbox: Outbox) -> Arrival {
+    /// Subscribes to a topic under a name, which need not be the only one of its kind. If it is,
+    /// all subscribers get the greeting, this one included, and nobody later.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        path: &Arc<str>,
+        name: Arc<str>,
+        outbox: Outbox,
+        greeting: impl FnOnce() -> Option<Text>,
+    ) -> Arrival {
         let topic = self.topics().take_up(path);
         let mut state = topic.state();
-        let is_first = !state.has(&name);
         state.last_id += 1;
         let id = state.last_id;
-        let subscriber = Subscriber {
-            name: Arc::clone(&name),
-            outbox,
-        };
-        state.subscribers.insert(id, subscriber);
+        state.subscribers.insert(id, outbox);
+        let of_this_name = state.names.entry(Arc::clone(&name)).or_default();
+        *of_this_name += 1;
+        // Told before anybody else can come or go: the news are in the order of what happened.
+        if *of_this_name == 1
+            && let Some(greeting) = greeting()
+        {
+            state.tell(&greeting);
+        }
         let kept = state.kept.iter().cloned().collect();
         drop(state);
         Arrival {
@@ -112,7 +116,6 @@ impl Hub {
                 is_over: false,
             },
             kept,
-            is_first,
         }
     }
 
@@ -174,14 +177,28 @@ impl Topic {
 }
 
 impl State {
-    fn has(&self, name: &str) -> bool {
-        self.subscribers.values().any(|it| *it.name == *name)
+    fn tell(&self, text: &Text) {
+        for outbox in self.subscribers.values() {
+            outbox.push(text.clone());
+        }
+    }
+
+    /// Takes a subscriber out. Returns whether nobody of its name is left.
+    fn remove(&mut self, id: u64, name: &str) -> bool {
+        self.subscribers.remove(&id);
+        let Some(of_this_name) = self.names.get_mut(name) else {
+            return false;
+        };
+        *of_this_name -= 1;
+        let is_last = *of_this_name == 0;
+        if is_last {
+            self.names.remove(name);
+        }
+        is_last
     }
 
     fn publish(&mut self, text: &Text, keep: Keep) {
-        for subscriber in self.subscribers.values() {
-            subscriber.outbox.push(text.clone());
-        }
+        self.tell(text);
         self.kept_bytes += text.len();
         self.kept.push_back(text.clone());
         while self.kept.len() > keep.texts || self.kept_bytes > keep.bytes {
@@ -199,32 +216,26 @@ impl Subscription {
         self.topic.state().publish(text, keep);
     }
 
-    /// Brings a text to all subscribers, and keeps it for nobody else.
-    pub fn announce(&self, text: &Text) {
-        let state = self.topic.state();
-        for subscriber in state.subscribers.values() {
-            subscriber.outbox.push(text.clone());
-        }
-    }
-
-    /// Ends the subscription, if it has not ended before. Returns whether this has left nobody of
-    /// its name.
-    pub fn end(&mut self) -> bool {
+    /// Ends the subscription, if it has not ended before. If nobody of its name is left, all
+    /// others get the farewell.
+    pub fn end(&mut self, farewell: impl FnOnce() -> Option<Text>) {
         if mem::replace(&mut self.is_over, true) {
-            return false;
+            return;
         }
         let mut state = self.topic.state();
-        state.subscribers.remove(&self.id);
-        let is_last = !state.has(&self.name);
+        if state.remove(self.id, &self.name)
+            && let Some(farewell) = farewell()
+        {
+            state.tell(&farewell);
+        }
         drop(state);
         self.hub.topics().lay_down(&self.path);
-        is_last
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.end();
+        self.end(|| None);
     }
 }
 
@@ -252,15 +263,30 @@ mod tests {
     fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<Live>) {
         let live = Arc::new(Live::default());
         let policy = OutboxPolicy {
-            max_texts: NonZeroUsize::new(3).unwrap(),
+            max_texts: NonZeroUsize::new(9).unwrap(),
             max_bytes: NonZeroUsize::new(1000).unwrap(),
             when_full: WhenFull::Evict,
         };
         let outbox = Outbox::new(Arc::clone(&live), policy);
-        (hub.subscribe(&path.into(), name.into(), outbox), live)
+        let greeting = || Some(text(&format!("{name} came")));
+        let arrival = hub.subscribe(&path.into(), name.into(), outbox, greeting);
+        (arrival, live)
     }
 
+    fn end(arrival: &mut Arrival, name: &str) {
+        arrival
+            .subscription
+            .end(|| Some(text(&format!("{name} went"))));
+    }
+
+    /// What came, but for who came and went.
     fn received(live: &Live) -> Vec<String> {
+        let mut all = all(live);
+        all.retain(|text| !text.ends_with(" came") && !text.ends_with(" went"));
+        all
+    }
+
+    fn all(live: &Live) -> Vec<String> {
         std::iter::from_fn(|| live.pushed()).collect()
     }
 
@@ -276,9 +302,8 @@ mod tests {
         let (_other, other_live) = subscribe(&hub, "/b", "jane");
         jane.subscription.publish(&text("1"), KEEP);
         hub.publish(&"/a".into(), &text("2"), KEEP);
-        jane.subscription.announce(&text("3"));
-        assert_eq!(received(&jane_live), ["1", "2", "3"]);
-        assert_eq!(received(&joe_live), ["1", "2", "3"]);
+        assert_eq!(received(&jane_live), ["1", "2"]);
+        assert_eq!(received(&joe_live), ["1", "2"]);
         assert_eq!(received(&other_live), [""; 0]);
     }
 
@@ -290,7 +315,6 @@ mod tests {
         for said in ["1", "2", "3"] {
             jane.subscription.publish(&text(said), KEEP);
         }
-        jane.subscription.announce(&text("not kept"));
         let (joe, _live) = subscribe(&hub, "/a", "joe");
         assert_eq!(kept(&joe), ["2", "3"]);
         let few_bytes = Keep { texts: 9, bytes: 7 };
@@ -302,18 +326,47 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_of_a_name_are_known() {
+    fn the_first_and_the_last_of_a_name_are_told_and_not_kept() {
         let hub = Arc::new(Hub::default());
-        let (mut first, _live) = subscribe(&hub, "/a", "jane");
+        let (_joe, joe) = subscribe(&hub, "/a", "joe");
+        let (mut first, jane) = subscribe(&hub, "/a", "jane");
         let (mut second, _live) = subscribe(&hub, "/a", "jane");
-        let (mut joe, _live) = subscribe(&hub, "/a", "joe");
-        assert_eq!(
-            [first.is_first, second.is_first, joe.is_first],
-            [true, false, true]
-        );
-        assert!(!first.subscription.end());
-        assert!(second.subscription.end());
-        assert!(joe.subscription.end());
+        end(&mut first, "jane");
+        assert_eq!(all(&joe), ["joe came", "jane came"]);
+        end(&mut second, "jane");
+        end(&mut second, "jane");
+        drop(second);
+        assert_eq!(all(&joe), ["jane went"]);
+        assert_eq!(all(&jane), ["jane came"]);
+        let (late, _live) = subscribe(&hub, "/a", "jane");
+        assert_eq!(kept(&late), [""; 0]);
+        assert_eq!(all(&joe), ["jane came"]);
+    }
+
+    /// Somebody who comes back while an older connection goes must not look as if she were gone.
+    #[test]
+    fn whoever_comes_and_goes_at_once_is_told_in_that_order() {
+        let hub = Arc::new(Hub::default());
+        let (_joe, joe) = subscribe(&hub, "/a", "joe");
+        all(&joe);
+        let (mut jane, _live) = subscribe(&hub, "/a", "jane");
+        let (is_going, goes) = mpsc::channel();
+        let _back = thread::scope(|scope| {
+            let hub = &hub;
+            let comes_back = scope.spawn(move || {
+                goes.recv().unwrap();
+                subscribe(hub, "/a", "jane")
+            });
+            jane.subscription.end(|| {
+                is_going.send(()).unwrap();
+                // Time enough to overtake, were nothing in the way.
+                (0..1000).for_each(|_| thread::yield_now());
+                assert!(!comes_back.is_finished());
+                Some(text("jane went"))
+            });
+            comes_back.join().unwrap()
+        });
+        assert_eq!(all(&joe), ["jane came", "jane went", "jane came"]);
     }
 
     #[test]
@@ -353,8 +406,8 @@ mod tests {
         for _ in 0..2 {
             let (mut jane, _live) = subscribe(&hub, "/lobby", "jane");
             // As a room does it: it ends the subscription, and then drops it.
-            assert!(jane.subscription.end());
-            assert!(!jane.subscription.end());
+            end(&mut jane, "jane");
+            end(&mut jane, "jane");
         }
         assert_eq!(hub.topics().quiet.len(), 1);
         let (jane, live) = subscribe(&hub, "/lobby", "jane");
@@ -393,7 +446,7 @@ mod tests {
             let hub = &hub;
             scope.spawn(move || {
                 // These wait for the busy topic, and for nothing that others need.
-                jane.subscription.end();
+                jane.subscription.end(|| None);
             });
             scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), KEEP));
             scope.spawn(move || {

@@ -107,6 +107,14 @@ impl Room {
         hub.publish(path, &said, self.keep);
     }
 
+    /// Writes who comes or goes, if that is told here.
+    fn told(&self, news: News<'_>) -> Option<Text> {
+        match self.presence {
+            Presence::Told => Some(self.write(news)),
+            Presence::Silent => None,
+        }
+    }
+
     /// Writes news once, for all who are told.
     fn write(&self, news: News<'_>) -> Text {
         let at = || format_rfc3339_millis(SystemTime::now()).to_string();
@@ -153,20 +161,14 @@ impl<'a> Membership<'a> {
     {
         let name: Arc<str> = session.principal().to_string().into();
         let outbox = session.outbox(room.outbox);
-        let Arrival {
-            subscription,
-            kept,
-            is_first,
-        } = hub.subscribe(session.path(), Arc::clone(&name), outbox);
+        let greeting = || room.told(News::Joined(&name));
+        let Arrival { subscription, kept } =
+            hub.subscribe(session.path(), Arc::clone(&name), outbox, greeting);
         let membership = Self {
             room,
             name,
             subscription,
         };
-        if is_first && room.presence == Presence::Told {
-            let joined = room.write(News::Joined(&membership.name));
-            membership.subscription.announce(&joined);
-        }
         (membership, kept)
     }
 
@@ -179,10 +181,8 @@ impl<'a> Membership<'a> {
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
-        if self.subscription.end() && self.room.presence == Presence::Told {
-            let left = self.room.write(News::Left(&self.name));
-            self.subscription.announce(&left);
-        }
+        let (room, name) = (self.room, &self.name);
+        self.subscription.end(|| room.told(News::Left(name)));
     }
 }
 

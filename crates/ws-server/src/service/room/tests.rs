@@ -72,7 +72,7 @@ fn other(
 ) -> (crate::service::hub::Subscription, Arc<Live>) {
     let live = Arc::new(Live::default());
     let outbox = Outbox::new(Arc::clone(&live), room.outbox);
-    let arrival = hub.subscribe(&PATH.into(), name.into(), outbox);
+    let arrival = hub.subscribe(&PATH.into(), name.into(), outbox, || None);
     (arrival.subscription, live)
 }
 
