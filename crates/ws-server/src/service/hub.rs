@@ -83,12 +83,14 @@ pub struct Arrival {
 
 impl Hub {
     /// Subscribes to a topic under a name, which need not be the only one of its kind. If it is,
-    /// all subscribers get the greeting, this one included, and nobody later.
+    /// all subscribers get the greeting, this one included, and nobody later. Of what was published
+    /// before, it finds what is to be kept as it sees it: that may be less than others kept.
     pub fn subscribe(
         self: &Arc<Self>,
         path: &Arc<str>,
         name: Arc<str>,
         outbox: Outbox,
+        keep: Keep,
         greeting: impl FnOnce() -> Option<Text>,
     ) -> Arrival {
         let topic = self.topics().take_up(path);
@@ -104,6 +106,7 @@ impl Hub {
         {
             state.tell(&greeting);
         }
+        state.forget_beyond(keep);
         let kept = state.kept.iter().cloned().collect();
         drop(state);
         Arrival {
@@ -201,6 +204,10 @@ impl State {
         self.tell(text);
         self.kept_bytes += text.len();
         self.kept.push_back(text.clone());
+        self.forget_beyond(keep);
+    }
+
+    fn forget_beyond(&mut self, keep: Keep) {
         while self.kept.len() > keep.texts || self.kept_bytes > keep.bytes {
             let Some(oldest) = self.kept.pop_front() else {
                 break;
@@ -269,7 +276,7 @@ mod tests {
         };
         let outbox = Outbox::new(Arc::clone(&live), policy);
         let greeting = || Some(text(&format!("{name} came")));
-        let arrival = hub.subscribe(&path.into(), name.into(), outbox, greeting);
+        let arrival = hub.subscribe(&path.into(), name.into(), outbox, KEEP, greeting);
         (arrival, live)
     }
 
@@ -320,9 +327,9 @@ mod tests {
         let few_bytes = Keep { texts: 9, bytes: 7 };
         jane.subscription.publish(&text("4567"), few_bytes);
         jane.subscription.publish(&text("890"), few_bytes);
-        jane.subscription.publish(&text("x"), few_bytes);
+        jane.subscription.publish(&text("abcde"), few_bytes);
         let (late, _live) = subscribe(&hub, "/a", "joe");
-        assert_eq!(kept(&late), ["890", "x"]);
+        assert_eq!(kept(&late), ["abcde"]);
     }
 
     #[test]
@@ -367,6 +374,20 @@ mod tests {
             comes_back.join().unwrap()
         });
         assert_eq!(all(&joe), ["jane came", "jane went", "jane came"]);
+    }
+
+    #[test]
+    fn whoever_comes_finds_no_more_than_is_to_be_kept_by_now() {
+        let hub = Arc::new(Hub::default());
+        let before = Keep {
+            texts: 9,
+            bytes: 100,
+        };
+        for said in ["1", "2", "3"] {
+            hub.publish(&"/a".into(), &text(said), before);
+        }
+        let (jane, _live) = subscribe(&hub, "/a", "jane");
+        assert_eq!(kept(&jane), ["2", "3"]);
     }
 
     #[test]

@@ -162,8 +162,13 @@ impl<'a> Membership<'a> {
         let name: Arc<str> = session.principal().to_string().into();
         let outbox = session.outbox(room.outbox);
         let greeting = || room.told(News::Joined(&name));
-        let Arrival { subscription, kept } =
-            hub.subscribe(session.path(), Arc::clone(&name), outbox, greeting);
+        let Arrival { subscription, kept } = hub.subscribe(
+            session.path(),
+            Arc::clone(&name),
+            outbox,
+            room.keep,
+            greeting,
+        );
         let membership = Self {
             room,
             name,

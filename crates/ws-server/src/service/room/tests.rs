@@ -72,7 +72,7 @@ fn other(
 ) -> (crate::service::hub::Subscription, Arc<Live>) {
     let live = Arc::new(Live::default());
     let outbox = Outbox::new(Arc::clone(&live), room.outbox);
-    let arrival = hub.subscribe(&PATH.into(), name.into(), outbox, || None);
+    let arrival = hub.subscribe(&PATH.into(), name.into(), outbox, room.keep, || None);
     (arrival.subscription, live)
 }
 
