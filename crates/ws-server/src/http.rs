@@ -20,7 +20,11 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use proto::{
     credentials::Identity,
@@ -346,6 +350,10 @@ impl Answerer<'_> {
 
 /// Reads a body that is a text of so many bytes at most.
 async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
+    // One that says it itself need not be sent: a client that waits to be asked for it is not asked.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::BodyTooLong);
+    }
     let body = match Limited::new(body, limit).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::BodyTooLong),
