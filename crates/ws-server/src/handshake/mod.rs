@@ -85,7 +85,8 @@ pub enum Basic {
     Optional,
     /// There is no handshake without them.
     Required,
-    /// They are not looked at, and the peer logs in by its first messages.
+    /// They are not looked at, and the peer logs in by its first messages. Nothing is published by
+    /// a request.
     Off,
 }
 
@@ -159,7 +160,9 @@ fn check(
 ) -> Result<Decision, Refusal> {
     let path = head.uri.path();
     let route = rules.routes.find(path);
-    let takes_posts = route.is_some_and(|route| route.service.takes_posts());
+    // Where no request logs anybody in, none can say who speaks.
+    let takes_posts =
+        rules.basic != Basic::Off && route.is_some_and(|route| route.service.takes_posts());
     let is_post = takes_posts && head.method == Method::POST;
     let host = check_form(head)?;
     if announces_body(&head.headers) && !is_post {
