@@ -10,6 +10,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{Arc, OnceLock},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -46,7 +47,7 @@ use crate::{
     peer::Peer,
     route::Access,
     service::Hub,
-    session::Principal,
+    session::{Member, Principal},
     settings::Settings,
 };
 
@@ -333,8 +334,18 @@ impl Answerer<'_> {
     ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
         let limit = self.door.settings.max_message_bytes(&route);
         let text = read_text(body, limit).await?;
-        let from = Principal::User(identity.clone());
-        route.service.publish(self.door.hub, &path, &from, &text);
+        let member = Member {
+            principal: Principal::User(identity.clone()),
+            route,
+        };
+        // The right to be here may have been taken away while the body came.
+        let current = self.door.verifier.current().load();
+        let right = current.check(&member, SystemTime::now());
+        right.map_err(|_| Refusal::NoRight)?;
+        let Member { principal, route } = member;
+        route
+            .service
+            .publish(self.door.hub, &path, &principal, &text);
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");

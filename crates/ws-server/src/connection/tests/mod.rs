@@ -7,6 +7,7 @@ mod end;
 mod frames;
 mod hashing;
 mod login;
+mod publish;
 mod reload;
 mod revocation;
 mod routes;

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::*;
 use crate::service::Keep;
 
-const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
+pub(super) const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
                    [[user]]\nname = \"jane\"\npassword = \"x\"";
 
 /// `admin:123456` and `jane:x`, as the handshake has them.
-const AS_ADMIN: &str = "Authorization: Basic YWRtaW46MTIzNDU2\r\n";
-const AS_JANE: &str = "Authorization: Basic amFuZTp4\r\n";
+pub(super) const AS_ADMIN: &str = "Authorization: Basic YWRtaW46MTIzNDU2\r\n";
+pub(super) const AS_JANE: &str = "Authorization: Basic amFuZTp4\r\n";
 
-const ROUTES: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\nprefix = \">\"\n\
+pub(super) const ROUTES: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\nprefix = \">\"\n\
                       [[route]]\npath = \"/room/*\"\nservice = \"room\"\n\
                       [[route]]\npath = \"/only\"\nservice = \"echo\"\nusers = [\"jane\"]\n\
                       [[route]]\npath = \"/public\"\nservice = \"room\"\npublic = true\n\
@@ -24,11 +24,11 @@ pub(super) fn config(source: &str) -> Config {
     Config::resolve(source, Path::new("config")).unwrap()
 }
 
-fn accounts(source: &str) -> Accounts {
+pub(super) fn accounts(source: &str) -> Accounts {
     Accounts::from_toml(source).unwrap()
 }
 
-fn server() -> Server {
+pub(super) fn server() -> Server {
     Server(Arc::new(Shared::new(config(ROUTES), accounts(TWO))))
 }
 
@@ -42,7 +42,7 @@ async fn upgrade(peer: &mut RawPeer<DuplexStream>, path: &str, fields: &str) -> 
 }
 
 /// A connection to a path that is logged in by its handshake.
-async fn session(server: &Server, path: &str, fields: &str) -> RawPeer<DuplexStream> {
+pub(super) async fn session(server: &Server, path: &str, fields: &str) -> RawPeer<DuplexStream> {
     let mut peer = server.connect();
     let status = upgrade(&mut peer, path, fields).await;
     assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
@@ -136,13 +136,13 @@ async fn a_route_has_limits_and_rules_of_its_own() {
 }
 
 /// Sends a request and reads all of the answer.
-async fn ask(server: &Server, request: &str) -> String {
+pub(super) async fn ask(server: &Server, request: &str) -> String {
     let mut peer = server.connect();
     peer.send(request).await;
     String::from_utf8(peer.rest().await).unwrap()
 }
 
-fn post(path: &str, fields: &str, body: &str) -> String {
+pub(super) fn post(path: &str, fields: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
