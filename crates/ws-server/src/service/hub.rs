@@ -218,9 +218,11 @@ impl State {
 }
 
 impl Subscription {
-    /// Publishes a text to all subscribers, this one included.
-    pub fn publish(&self, text: &Text, keep: Keep) {
-        self.topic.state().publish(text, keep);
+    /// Publishes a text to all subscribers, this one included. Returns how many these are.
+    pub fn publish(&self, text: &Text, keep: Keep) -> usize {
+        let mut state = self.topic.state();
+        state.publish(text, keep);
+        state.subscribers.len()
     }
 
     /// Ends the subscription, if it has not ended before. If nobody of its name is left, all

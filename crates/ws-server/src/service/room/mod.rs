@@ -5,10 +5,16 @@ use std::{convert::Infallible, sync::Arc, time::SystemTime};
 use humantime::format_rfc3339_millis;
 use proto::{close::CloseReason, escape::Escaped};
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::yield_now,
+};
 
 use super::hub::{Arrival, Hub, Keep, Subscription};
 use crate::session::{Ended, Event, Message, OutboxPolicy, Principal, Session, Text};
+
+/// How often a member may be heard before others have their turn: a fraction of a millisecond.
+const TOLD_IN_A_ROW: usize = 2048;
 
 /// The room service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +94,16 @@ impl Room {
         for text in kept {
             session.send(text).await?;
         }
+        let mut turn = Turn::default();
         loop {
             match session.next().await? {
-                Event::Message(Message::Text(text)) => membership.say(&text),
+                Event::Message(Message::Text(text)) => {
+                    turn.add(membership.say(&text));
+                    if turn.is_over(&self.outbox) {
+                        turn = Turn::default();
+                        yield_now().await;
+                    }
+                }
                 Event::Message(Message::Binary(_)) => {
                     return Err(Ended::ByUs(CloseReason::TextOnly));
                 }
@@ -145,6 +158,31 @@ impl Room {
     }
 }
 
+/// What a member has said since others had their turn.
+#[derive(Debug, Default, Clone, Copy)]
+struct Turn {
+    texts: usize,
+    bytes: usize,
+    /// How many were told, each text counted for each of them.
+    told: usize,
+}
+
+impl Turn {
+    fn add(&mut self, said: Turn) {
+        self.texts += said.texts;
+        self.bytes += said.bytes;
+        self.told += said.told;
+    }
+
+    /// Whether others are to have theirs now. Messages that arrive together would otherwise fill the
+    /// queues of all who had no chance to read in between, and these would pass for slow readers.
+    fn is_over(&self, outbox: &OutboxPolicy) -> bool {
+        self.texts > outbox.max_texts.get() / 4
+            || self.bytes > outbox.max_bytes.get() / 4
+            || self.told > TOLD_IN_A_ROW
+    }
+}
+
 /// A member's place in a room, which it leaves whatever ends it.
 #[derive(Debug)]
 struct Membership<'a> {
@@ -177,10 +215,14 @@ impl<'a> Membership<'a> {
         (membership, kept)
     }
 
-    fn say(&self, text: &str) {
+    fn say(&self, text: &str) -> Turn {
         let from = &self.name;
         let said = self.room.write(News::Said { from, text });
-        self.subscription.publish(&said, self.room.keep);
+        Turn {
+            texts: 1,
+            bytes: said.len(),
+            told: self.subscription.publish(&said, self.room.keep),
+        }
     }
 }
 

@@ -227,6 +227,45 @@ async fn a_member_that_does_not_read_is_evicted_and_nobody_waits_for_it() {
     assert_eq!(received(&stalled).len(), 4);
 }
 
+/// What arrives together is handed on in one go, but for what would fill the queues of the others.
+#[tokio::test]
+async fn nobody_is_evicted_for_what_another_says_in_one_breath() {
+    let mut room = room();
+    for (max_texts, max_bytes, texts) in [(4, 1000, 100), (1000, 400, 40)] {
+        room.outbox.max_texts = NonZeroUsize::new(max_texts).unwrap();
+        room.outbox.max_bytes = NonZeroUsize::new(max_bytes).unwrap();
+        let hub = Arc::new(Hub::default());
+        let (mut speaking, mut speaker) = session(1 << 16);
+        let (mut listening, mut listener) = session(1 << 16);
+        let script = async {
+            speaker.send(frame::text("hello").repeat(texts)).await;
+            for _ in 0..texts {
+                listener.text().await;
+            }
+            drop((speaker, listener));
+        };
+        tokio::join!(
+            room.run(&mut speaking, &hub).map(drop),
+            room.run(&mut listening, &hub).map(drop),
+            script
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_speaks_to_many_lets_others_have_their_turn() {
+    let (mut room, hub) = (room(), Arc::new(Hub::default()));
+    room.outbox.max_texts = NonZeroUsize::new(100_000).unwrap();
+    room.outbox.max_bytes = NonZeroUsize::new(100_000_000).unwrap();
+    let crowd: Vec<_> = (0..1000).map(|_| other(&hub, &room, "joe")).collect();
+    let (mut session, mut peer) = session(1 << 16);
+    peer.send(frame::text("hello").repeat(100)).await;
+    let mut run = Box::pin(room.run(&mut session, &hub));
+    assert!((&mut run).now_or_never().is_none());
+    let (_joe, joe) = &crowd[0];
+    assert_eq!(received(joe).len(), 3);
+}
+
 #[tokio::test]
 async fn or_a_member_is_told_how_much_it_has_lost() {
     let mut room = room();
