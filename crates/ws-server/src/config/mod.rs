@@ -269,36 +269,35 @@ fn rules(source: &str, raw: &RawConfig, prefix: &str) -> Result<Rules, TomlError
             return Err(TomlError::at_key(source, "login.basic", problem));
         }
     };
+    let at_key = |key| move |problem: String| TomlError::at_key(source, key, problem);
     Ok(Rules {
         basic,
         page: raw.page.unwrap_or(true),
-        allowed_origins: allowed_origins(source, &raw.allowed_origins)?,
-        subprotocols: subprotocols(source, &raw.subprotocols)?,
+        allowed_origins: allowed_origins(&raw.allowed_origins)
+            .map_err(at_key("allowed_origins"))?,
+        subprotocols: subprotocols(&raw.subprotocols).map_err(at_key("subprotocols"))?,
         routes: route::routes(source, &raw.route, prefix)?,
     })
 }
 
-fn allowed_origins(source: &str, origins: &[String]) -> Result<Vec<AllowedOrigin>, TomlError> {
+fn allowed_origins(origins: &[String]) -> Result<Vec<AllowedOrigin>, String> {
     let origins = origins.iter().map(|origin| {
         if origin == "null" {
             return Ok(AllowedOrigin::Null);
         }
         Origin::parse(origin)
             .map(AllowedOrigin::Of)
-            .map_err(|error| TomlError::at_key(source, "allowed_origins", error.to_string()))
+            .map_err(|error| error.to_string())
     });
     origins.collect()
 }
 
-fn subprotocols(source: &str, names: &[String]) -> Result<Vec<String>, TomlError> {
-    let names = names.iter().map(|name| {
-        if is_token(name) {
-            return Ok(name.clone());
-        }
-        let problem = "a subprotocol is a token of letters, digits and !#$%&'*+-.^_`|~";
-        Err(TomlError::at_key(source, "subprotocols", problem))
-    });
-    names.collect()
+fn subprotocols(names: &[String]) -> Result<Vec<String>, String> {
+    if names.iter().all(|name| is_token(name)) {
+        Ok(names.to_vec())
+    } else {
+        Err("a subprotocol is a token of letters, digits and !#$%&'*+-.^_`|~".to_owned())
+    }
 }
 
 /// What an echo puts before its answers, unless it is too long.

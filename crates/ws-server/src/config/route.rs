@@ -32,8 +32,8 @@ pub(super) struct RawRoute {
     service: Spanned<String>,
     users: Option<Spanned<Vec<String>>>,
     public: Option<Spanned<bool>>,
-    allowed_origins: Option<Vec<String>>,
-    subprotocols: Option<Vec<String>>,
+    allowed_origins: Option<Spanned<Vec<String>>>,
+    subprotocols: Option<Spanned<Vec<String>>>,
     max_message_bytes: Option<Spanned<Size>>,
     prefix: Option<Spanned<String>>,
     format: Option<Spanned<String>>,
@@ -50,6 +50,18 @@ pub(super) struct RawRoute {
 struct Document<'a>(&'a str);
 
 impl Document<'_> {
+    /// What is read of a key, if it is there and right.
+    fn read<T, R, E: ToString>(
+        self,
+        key: Option<&Spanned<T>>,
+        read: impl FnOnce(&T) -> Result<R, E>,
+    ) -> Result<Option<R>, TomlError> {
+        let read = |key: &Spanned<T>| {
+            read(key.get_ref()).map_err(|problem| self.error(key, problem.to_string()))
+        };
+        key.map(read).transpose()
+    }
+
     fn error<T>(self, at: &Spanned<T>, problem: impl Into<String>) -> TomlError {
         TomlError::at_byte(self.0, at.span().start, problem)
     }
@@ -71,22 +83,16 @@ impl RawRoute {
     fn resolve(&self, document: Document<'_>, prefix: &str) -> Result<Route, TomlError> {
         let pattern = Pattern::parse(self.path.get_ref())
             .map_err(|error| document.error(&self.path, error.to_string()))?;
-        let origins = self.allowed_origins.as_deref();
-        let names = self.subprotocols.as_deref();
-        let max_message_bytes = self.max_message_bytes.as_ref().map(|size| {
-            max_message_bytes(Some(*size.get_ref()), 0)
-                .map_err(|problem| document.error(size, problem))
-        });
         Ok(Route {
             pattern,
             access: self.access(document)?,
-            allowed_origins: origins
-                .map(|origins| allowed_origins(document.0, origins))
-                .transpose()?,
-            subprotocols: names
-                .map(|names| subprotocols(document.0, names))
-                .transpose()?,
-            max_message_bytes: max_message_bytes.transpose()?,
+            allowed_origins: document.read(self.allowed_origins.as_ref(), |origins| {
+                allowed_origins(origins)
+            })?,
+            subprotocols: document.read(self.subprotocols.as_ref(), |names| subprotocols(names))?,
+            max_message_bytes: document.read(self.max_message_bytes.as_ref(), |size| {
+                max_message_bytes(Some(*size), 0)
+            })?,
             service: self.service(document, prefix)?,
         })
     }
@@ -103,10 +109,15 @@ impl RawRoute {
                 Err(document.error(users, "name at least one user, or leave the key out"))
             }
             Some(users) => {
-                let names = users.get_ref().iter().map(|name| UserName::parse(name));
-                let names = names
-                    .collect::<Result<BTreeSet<_>, _>>()
-                    .map_err(|error| document.error(users, error.to_string()))?;
+                let mut names = BTreeSet::new();
+                for name in users.get_ref() {
+                    let name = UserName::parse(name)
+                        .map_err(|error| document.error(users, error.to_string()))?;
+                    if let Some(twice) = names.replace(name) {
+                        let problem = format!("`{twice}` is named twice");
+                        return Err(document.error(users, problem));
+                    }
+                }
                 Ok(Access::Only(names))
             }
         }

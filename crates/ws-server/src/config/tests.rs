@@ -134,6 +134,20 @@ fn each_mistake_in_a_route_has_a_message_that_says_what_to_write() {
             "line 4: `route.users`: a name holds no `:`, which separates it from the password",
         ),
         (
+            format!("{echo}users = [\"a\", \"b\", \"a\"]"),
+            "line 4: `route.users`: `a` is named twice",
+        ),
+        (
+            format!("allowed_origins = []\n{echo}allowed_origins = [\"example.org\"]"),
+            "line 5: `route.allowed_origins`: an origin is written as scheme://host or \
+             scheme://host:port, with nothing behind it",
+        ),
+        (
+            format!("subprotocols = []\n{echo}subprotocols = [\"a b\"]"),
+            "line 5: `route.subprotocols`: a subprotocol is a token of letters, digits and \
+             !#$%&'*+-.^_`|~",
+        ),
+        (
             format!("{echo}public = true\nusers = [\"a\"]"),
             "line 5: `route.users`: a public route asks nobody who they are",
         ),
