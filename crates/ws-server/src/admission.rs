@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::{address::AddressGroup, handshake::Standing};
+use crate::{address::AddressGroup, handshake::Standing, session::Principal};
 
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;
@@ -165,6 +165,7 @@ pub(crate) struct Permit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Unauthenticated,
+    Guest,
     Authenticated,
     /// Only to be told that there is no place.
     Polite,
@@ -174,7 +175,7 @@ impl Permit {
     /// Whether there was a place for the connection.
     pub(crate) fn standing(&self) -> Standing {
         match self.place {
-            Place::Unauthenticated | Place::Authenticated => Standing::Open,
+            Place::Unauthenticated | Place::Guest | Place::Authenticated => Standing::Open,
             Place::Polite => Standing::Full,
         }
     }
@@ -196,8 +197,26 @@ impl Permit {
         Standing::Open
     }
 
+    /// The connection is served from now on.
+    pub(crate) fn let_in(&mut self, principal: &Principal) {
+        match principal {
+            Principal::User(_) => self.logged_in(),
+            Principal::Guest(_) => self.is_guest(),
+        }
+    }
+
+    /// The connection is served without a login. It no longer holds the place of somebody who is
+    /// about to log in, but goes on to count against what its address may have without a login:
+    /// nobody else keeps a stranger from taking all places.
+    fn is_guest(&mut self) {
+        if self.place == Place::Unauthenticated {
+            self.place = Place::Guest;
+            self.admission.counts().all.unauthenticated -= 1;
+        }
+    }
+
     /// The connection is logged in: its place among those that are not is free.
-    pub(crate) fn logged_in(&mut self) {
+    fn logged_in(&mut self) {
         if self.place == Place::Unauthenticated {
             self.place = Place::Authenticated;
             let mut counts = self.admission.counts();
@@ -211,26 +230,27 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        let unauthenticated = match self.place {
+        let (of_all, of_address) = match self.place {
             Place::Polite => {
                 counts.polite -= 1;
                 return;
             }
-            Place::Unauthenticated => 1,
-            Place::Authenticated => 0,
+            Place::Unauthenticated => (1, 1),
+            Place::Guest => (0, 1),
+            Place::Authenticated => (0, 0),
         };
-        let group = self.group.get();
-        for share in counts.shares(group) {
-            share.connections -= 1;
-            share.unauthenticated -= unauthenticated;
-        }
+        counts.all.connections -= 1;
+        counts.all.unauthenticated -= of_all;
+        let Some(group) = self.group.get() else {
+            return;
+        };
+        let Some(share) = counts.by_address.get_mut(group) else {
+            return;
+        };
+        share.connections -= 1;
+        share.unauthenticated -= of_address;
         // An address that nobody is connected from costs nothing.
-        if let Some(group) = group
-            && counts
-                .by_address
-                .get(group)
-                .is_some_and(|share| share.connections == 0)
-        {
+        if share.connections == 0 {
             counts.by_address.remove(group);
         }
     }

@@ -113,8 +113,8 @@ where
     };
     match authenticated {
         Ok(authenticated) => {
-            permit.logged_in();
             let session = Session::new(authenticated);
+            permit.let_in(session.principal());
             let hub = Arc::clone(&shared.hub);
             shared
                 .tasks

@@ -116,6 +116,31 @@ async fn a_public_route_asks_nobody_who_they_are() {
     assert_eq!(status, "HTTP/1.1 401 Unauthorized");
 }
 
+/// Whoever need not log in could otherwise take all places, from one address.
+#[tokio::test(start_paused = true)]
+async fn guests_count_for_their_address_as_long_as_they_are_there() {
+    let mut config = config(ROUTES);
+    config.limits.caps.unauthenticated = 2;
+    config.limits.caps.unauthenticated_per_address = Some(2);
+    let server = Server::of(config, TWO);
+    let _first = session(&server, "/public", "").await;
+    let mut second = session(&server, "/public", "").await;
+    let mut third = server.connect();
+    let full = "HTTP/1.1 503 Service Unavailable";
+    assert_eq!(upgrade(&mut third, "/public", "").await, full);
+    let mut user = server.connect();
+    assert_eq!(upgrade(&mut user, "/", AS_JANE).await, full);
+    // They hold no place of those who log in from elsewhere.
+    let mut user = server.connect_from([192, 0, 2, 2]);
+    let status = upgrade(&mut user, "/", AS_JANE).await;
+    assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
+
+    second.send(frame::close(1000, "")).await;
+    second.close().await;
+    second.end().await;
+    session(&server, "/public", "").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_route_has_limits_and_rules_of_its_own() {
     let server = server();
