@@ -8,6 +8,7 @@ mod frames;
 mod hashing;
 mod login;
 mod publish;
+mod pushes;
 mod reload;
 mod revocation;
 mod routes;

@@ -97,6 +97,35 @@ async fn who_has_no_right_is_told_so_by_either_way() {
     assert_eq!(messages.text().await, CONGRATULATION);
 }
 
+/// However a path is written, it leads to where its right is asked for, or nowhere.
+#[tokio::test(start_paused = true)]
+async fn no_way_of_writing_a_path_leads_around_its_right() {
+    let server = server();
+    for (target, status) in [
+        ("/only?public", "403 Forbidden"),
+        ("http://localhost/only", "403 Forbidden"),
+        ("HTTP://LOCALHOST/only?/public", "403 Forbidden"),
+        ("/only/", "404 Not Found"),
+        ("//only", "404 Not Found"),
+        ("/ONLY", "404 Not Found"),
+        ("/%6Fnly", "404 Not Found"),
+        ("/public/../only", "404 Not Found"),
+        ("/./only", "404 Not Found"),
+        ("/room/../only", "404 Not Found"),
+        ("/only%00", "404 Not Found"),
+        ("http://localhost//only", "404 Not Found"),
+        ("http://elsewhere/only", "400 Bad Request"),
+        ("only", "400 Bad Request"),
+        ("*", "400 Bad Request"),
+    ] {
+        let mut admin = server.connect();
+        let answer = upgrade(&mut admin, target, AS_ADMIN).await;
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{target}");
+        let answer = ask(&server, &post(target, AS_ADMIN, "x")).await;
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{target}: {answer}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_public_route_asks_nobody_who_they_are() {
     let server = server();
@@ -114,6 +143,31 @@ async fn a_public_route_asks_nobody_who_they_are() {
     let mut wrong = server.connect();
     let status = upgrade(&mut wrong, "/public", "Authorization: Basic eDp5\r\n").await;
     assert_eq!(status, "HTTP/1.1 401 Unauthorized");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_public_route_demands_no_credentials_where_others_do() {
+    let required = format!("[login]\nbasic = \"required\"\n{ROUTES}");
+    let server = Server::of(config(&required), TWO);
+    session(&server, "/public", "").await;
+    let mut other = server.connect();
+    let status = upgrade(&mut other, "/room/a", "").await;
+    assert_eq!(status, "HTTP/1.1 401 Unauthorized");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_speaks_subprotocols_of_its_own() {
+    let config = config(&format!("subprotocols = [\"v0\"]\n{ROUTES}"));
+    let server = Server::of(config, TWO);
+    for (path, spoken) in [("/small", "v1"), ("/", "v0")] {
+        let mut peer = server.connect();
+        let offer = "Sec-WebSocket-Protocol: v0, v1";
+        peer.send(handshake_with(offer).replace("GET / ", &format!("GET {path} ")))
+            .await;
+        let head = peer.head().await.to_lowercase();
+        let field = format!("\r\nsec-websocket-protocol: {spoken}\r\n");
+        assert!(head.contains(&field), "{path}: {head}");
+    }
 }
 
 /// Whoever need not log in could otherwise take all places, from one address.

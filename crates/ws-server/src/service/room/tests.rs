@@ -1,6 +1,14 @@
 //! A room without sockets: one member at the end of a pipe, the others as outboxes.
 
-use std::{num::NonZeroUsize, sync::Arc, time::UNIX_EPOCH};
+use std::{
+    fmt::Debug,
+    io,
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::UNIX_EPOCH,
+};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -9,7 +17,7 @@ use proto::{
     close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
 };
 use raw_peer::{RawPeer, frame};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use super::{Format, Presence, Room};
 use crate::{
@@ -19,8 +27,8 @@ use crate::{
     route::Routes,
     service::{Hub, Keep},
     session::{
-        Ended, Live, LiveConnections, Outbox, OutboxPolicy, Principal, Session, Socket, Text,
-        WhenFull,
+        Ended, Event, Live, LiveConnections, Outbox, OutboxPolicy, Principal, Session, Socket,
+        Text, WhenFull,
     },
     settings::{Current, Settings},
 };
@@ -46,10 +54,15 @@ fn room() -> Room {
 /// A session of `jane`, and the other end of it.
 fn session(pipe_bytes: usize) -> (Session<DuplexStream>, RawPeer<DuplexStream>) {
     let (ours, theirs) = duplex(pipe_bytes);
+    (session_on(theirs), RawPeer::new(ours))
+}
+
+/// A session of `jane` on this stream.
+fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     let connections = Arc::new(LiveConnections::default());
     let registration = connections.register(connections.next_id());
     let limits = Arc::new(Limits::default());
-    let socket = Socket::new(theirs, Bytes::new(), limits, 1 << 20, registration);
+    let socket = Socket::new(io, Bytes::new(), limits, 1 << 20, registration);
     let accounts = Accounts::from_toml("[[user]]\nname = \"jane\"\npassword = \"x\"").unwrap();
     let jane = Credentials::parse("jane:x").unwrap();
     let identity = accounts
@@ -61,7 +74,7 @@ fn session(pipe_bytes: usize) -> (Session<DuplexStream>, RawPeer<DuplexStream>) 
     };
     let current = Current::new(Settings::new(Config::default(), accounts));
     let jane = admit(socket, Principal::User(identity), place, &current);
-    (Session::new(jane.unwrap()), RawPeer::new(ours))
+    Session::new(jane.unwrap())
 }
 
 /// Another member, who never reads.
@@ -225,6 +238,76 @@ async fn a_member_that_does_not_read_is_evicted_and_nobody_waits_for_it() {
     .await;
     assert_eq!(stalled.ended(), Some(CloseReason::SlowReader));
     assert_eq!(received(&stalled).len(), 4);
+}
+
+/// A stream on which somebody else pushes a text when it is flushed.
+#[derive(Debug)]
+struct Overtaken {
+    io: DuplexStream,
+    push: Arc<Mutex<Option<Outbox>>>,
+}
+
+impl AsyncRead for Overtaken {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Overtaken {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(outbox) = self.push.lock().unwrap().take() {
+            outbox.push(text("just in time"));
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Nobody is known yet who could be woken: the session is on its way to sleep.
+#[tokio::test]
+async fn no_text_is_slept_through() {
+    let (_peer, io) = duplex(4096);
+    let push = Arc::default();
+    let mut session = session_on(Overtaken {
+        io,
+        push: Arc::clone(&push),
+    });
+    *push.lock().unwrap() = Some(session.outbox(room().outbox));
+    let event = session.next().now_or_never();
+    assert_eq!(event, Some(Ok(Event::Pushed(text("just in time")))));
+    assert!(push.lock().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_a_member_is_told_counts_as_sent() {
+    let (room, hub) = (room(), Arc::new(Hub::default()));
+    let (mut session, mut peer) = session(4096);
+    {
+        let mut run = Box::pin(room.run(&mut session, &hub));
+        assert!((&mut run).now_or_never().is_none());
+        hub.publish(&PATH.into(), &text("12345"), room.keep);
+        hub.publish(&PATH.into(), &text("678"), room.keep);
+        assert!((&mut run).now_or_never().is_none());
+    }
+    assert_eq!(peer.text().await, "12345");
+    let counts = session.counts();
+    assert_eq!((counts.messages_in, counts.bytes_in), (0, 0));
+    assert_eq!((counts.messages_out, counts.bytes_out), (2, 8));
 }
 
 /// What arrives together is handed on in one go, but for what would fill the queues of the others.
