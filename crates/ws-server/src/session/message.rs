@@ -86,7 +86,10 @@ impl From<Message> for tungstenite::Message {
 pub struct Text(pub(super) Utf8Bytes);
 
 impl From<String> for Text {
-    fn from(text: String) -> Self {
+    fn from(mut text: String) -> Self {
+        // Whoever keeps or queues it counts its length, and what was written piece by piece may hold
+        // twice that.
+        text.shrink_to_fit();
         Self(text.into())
     }
 }
@@ -110,7 +113,7 @@ mod tests {
     use bytes::{Buf as _, Bytes};
     use raw_peer::frame::Frame;
 
-    use super::Message;
+    use super::{Message, Text};
 
     #[test]
     fn a_frame_holds_the_whole_message() {
@@ -131,5 +134,13 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_text_that_is_shared_takes_no_more_memory_than_its_length() {
+        let mut written = String::with_capacity(1000);
+        written.push_str("hello");
+        let bytes = Bytes::from(Text::from(written).0);
+        assert_eq!(Vec::from(bytes).capacity(), 5);
     }
 }
