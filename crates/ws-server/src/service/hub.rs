@@ -15,6 +15,10 @@ use crate::session::{Outbox, Text};
 /// been quiet for longest goes first.
 const MAX_QUIET_TOPICS: usize = 1024;
 
+/// How much is kept in them together, whatever each of them may keep: one member can leave something
+/// in a thousand rooms. A single topic may always be kept.
+const MAX_QUIET_BYTES: usize = 64 * 1024 * 1024;
+
 /// How much of what was published is kept for those who come later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -34,6 +38,8 @@ struct Topics {
     /// Those without subscribers, by when the last one left.
     quiet: BTreeMap<u64, Arc<str>>,
     last_quiet: u64,
+    /// How much is kept in those together.
+    quiet_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +148,8 @@ impl Topics {
         entry.users += 1;
         if let Some(quiet_since) = entry.quiet_since.take() {
             self.quiet.remove(&quiet_since);
+            // Nobody uses it yet, and nobody holds its lock.
+            self.quiet_bytes -= entry.topic.state().kept_bytes;
         }
         Arc::clone(&entry.topic)
     }
@@ -157,17 +165,30 @@ impl Topics {
             return;
         }
         // Nobody else can hold its lock.
-        if entry.topic.state().kept.is_empty() {
+        let state = entry.topic.state();
+        let (is_worth_keeping, bytes) = (!state.kept.is_empty(), state.kept_bytes);
+        drop(state);
+        if !is_worth_keeping {
             self.by_path.remove(path);
             return;
         }
         self.last_quiet += 1;
         entry.quiet_since = Some(self.last_quiet);
         self.quiet.insert(self.last_quiet, Arc::clone(path));
-        if self.quiet.len() > MAX_QUIET_TOPICS
-            && let Some((_, forgotten)) = self.quiet.pop_first()
+        self.quiet_bytes += bytes;
+        while (self.quiet.len() > MAX_QUIET_TOPICS || self.quiet_bytes > MAX_QUIET_BYTES)
+            && self.quiet.len() > 1
         {
-            self.by_path.remove(&forgotten);
+            self.forget_one();
+        }
+    }
+
+    /// Forgets the topic that has been quiet for longest.
+    fn forget_one(&mut self) {
+        if let Some((_, path)) = self.quiet.pop_first()
+            && let Some(entry) = self.by_path.remove(&path)
+        {
+            self.quiet_bytes -= entry.topic.state().kept_bytes;
         }
     }
 }
@@ -257,7 +278,7 @@ mod tests {
         time::Duration,
     };
 
-    use super::{Arrival, Hub, Keep, MAX_QUIET_TOPICS};
+    use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
     use crate::session::{Live, Outbox, OutboxPolicy, Text, WhenFull};
 
     const KEEP: Keep = Keep {
@@ -270,6 +291,15 @@ mod tests {
     }
 
     fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<Live>) {
+        subscribe_to_more(hub, path, name, KEEP)
+    }
+
+    fn subscribe_to_more(
+        hub: &Arc<Hub>,
+        path: &str,
+        name: &str,
+        keep: Keep,
+    ) -> (Arrival, Arc<Live>) {
         let live = Arc::new(Live::default());
         let policy = OutboxPolicy {
             max_texts: NonZeroUsize::new(9).unwrap(),
@@ -278,7 +308,7 @@ mod tests {
         };
         let outbox = Outbox::new(Arc::clone(&live), policy);
         let greeting = || Some(text(&format!("{name} came")));
-        let arrival = hub.subscribe(&path.into(), name.into(), outbox, KEEP, greeting);
+        let arrival = hub.subscribe(&path.into(), name.into(), outbox, keep, greeting);
         (arrival, live)
     }
 
@@ -420,6 +450,43 @@ mod tests {
         assert_eq!(topics.by_path.len(), MAX_QUIET_TOPICS);
         assert_eq!(topics.quiet.len(), MAX_QUIET_TOPICS);
         assert!(!topics.by_path.contains_key("/0"));
+    }
+
+    #[test]
+    fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
+        let hub = Arc::new(Hub::default());
+        let keep = Keep {
+            texts: 9,
+            bytes: usize::MAX,
+        };
+        let half = text(&"x".repeat(MAX_QUIET_BYTES / 2));
+        for path in ["/1", "/2"] {
+            hub.publish(&path.into(), &half, keep);
+        }
+        let paths = || {
+            let topics = hub.topics();
+            let mut paths: Vec<_> = topics.by_path.keys().map(ToString::to_string).collect();
+            paths.sort_unstable();
+            paths
+        };
+        assert_eq!(paths(), ["/1", "/2"]);
+        hub.publish(&"/3".into(), &text("x"), keep);
+        assert_eq!(paths(), ["/2", "/3"]);
+        // What is in use does not count, whatever it keeps, and is forgotten no sooner.
+        let (jane, _live) = subscribe_to_more(&hub, "/2", "jane", keep);
+        for _ in 0..2 {
+            hub.publish(&"/4".into(), &half, keep);
+        }
+        assert_eq!(paths(), ["/2", "/4"]);
+        drop(jane);
+        assert_eq!(paths(), ["/2"]);
+        let (_jane, _live) = subscribe_to_more(&hub, "/2", "jane", keep);
+        assert_eq!(hub.topics().quiet_bytes, 0);
+        // One that is too much by itself is kept alone.
+        for _ in 0..3 {
+            hub.publish(&"/5".into(), &half, keep);
+        }
+        assert_eq!(paths(), ["/2", "/5"]);
     }
 
     #[test]
