@@ -234,6 +234,10 @@ async fn what_a_room_says_is_shown_as_what_people_say() {
 async fn the_keyboard_is_enough() {
     let server = Server::start().await;
     let mut browser = visit(&server).await;
+    // The page has it from the start, but not before it is there.
+    browser
+        .wait_for("document.activeElement.id === 'name'")
+        .await;
     let mut walked = Vec::new();
     for _ in 0..5 {
         walked.push(
