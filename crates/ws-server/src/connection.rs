@@ -13,7 +13,7 @@ use crate::{
     admission::Permit,
     auth::{Login, NotAuthenticated, admit, log_in},
     handshake::Refusal,
-    http::{Door, Exchange, exchange},
+    http::{Answer, Door, Exchange, exchange},
     peer::Peer,
     route::{Access, Route},
     server::Shared,
@@ -49,20 +49,20 @@ where
             place,
             identity,
         } => (io, leftovers, place, identity),
-        Exchange::Published {
+        Exchange::Answered(Answer::Published {
             path,
             identity,
             bytes,
-        } => {
+        }) => {
             let (user, path) = (identity.user(), Escaped(&path));
             info!(connection = %id, %peer, %user, %path, bytes, "published");
             return;
         }
-        Exchange::Page => {
+        Exchange::Answered(Answer::Page) => {
             debug!(connection = %id, %peer, "page sent");
             return;
         }
-        Exchange::Refused(refusal) => {
+        Exchange::Answered(Answer::Refused(refusal)) => {
             let status = refusal.status().as_u16();
             debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
             if refusal == Refusal::WrongCredentials {

@@ -88,7 +88,20 @@ pub(crate) enum Exchange<S> {
         /// Who the peer has proved to be by the request.
         identity: Option<Identity>,
     },
-    /// The body of the request was published, and the connection is over.
+    /// The request was answered, and the connection is over.
+    Answered(Answer),
+    /// What came was not a request, and the connection is over.
+    Malformed(hyper::Error),
+    /// No whole request came in time, or no answer was found in time, and the connection is over.
+    Late,
+    /// The peer went before it had asked for anything.
+    Gone,
+}
+
+/// An answer that ends the connection.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The body of the request was published.
     Published {
         /// Where.
         path: Arc<str>,
@@ -97,16 +110,10 @@ pub(crate) enum Exchange<S> {
         /// How long it was.
         bytes: usize,
     },
-    /// The page was sent, and the connection is over.
+    /// The page.
     Page,
-    /// The request was refused, and the connection is over.
+    /// The request was refused.
     Refused(Refusal),
-    /// What came was not a request, and the connection is over.
-    Malformed(hyper::Error),
-    /// No whole request came in time, or no answer was found in time, and the connection is over.
-    Late,
-    /// The peer went before it had asked for anything.
-    Gone,
 }
 
 /// What was decided about a request.
@@ -116,13 +123,7 @@ enum Outcome {
         place: Place,
         identity: Option<Identity>,
     },
-    Published {
-        path: Arc<str>,
-        identity: Identity,
-        bytes: usize,
-    },
-    Page,
-    Refused(Refusal),
+    Answered(Answer),
 }
 
 /// Reads one request and answers it, within the handshake deadline. Who is at the other end may only
@@ -178,27 +179,14 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
-    // What was refused or published is, whether or not the client stayed for the answer.
-    let (upgraded, told) = match answerer.outcome.take() {
+    // An answer is one whether or not the client stayed for it.
+    let (upgraded, answer) = match answerer.outcome.take() {
         Some(Outcome::Upgraded { place, identity }) => (Some((place, identity)), None),
-        Some(Outcome::Published {
-            path,
-            identity,
-            bytes,
-        }) => {
-            let published = Exchange::Published {
-                path,
-                identity,
-                bytes,
-            };
-            (None, Some(published))
-        }
-        Some(Outcome::Page) => (None, Some(Exchange::Page)),
-        Some(Outcome::Refused(refusal)) => (None, Some(Exchange::Refused(refusal))),
+        Some(Outcome::Answered(answer)) => (None, Some(Exchange::Answered(answer))),
         None => (None, None),
     };
     match (served, upgraded) {
-        (Err(_), _) => told.unwrap_or(Exchange::Late),
+        (Err(_), _) => answer.unwrap_or(Exchange::Late),
         (Ok(Some(Ok(()))), Some((place, identity))) => Exchange::Upgraded {
             io,
             // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
@@ -207,16 +195,16 @@ where
             identity,
         },
         (Ok(Some(Ok(()))), None) => {
-            let Some(told) = told else {
+            let Some(answer) = answer else {
                 return Exchange::Gone;
             };
             let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
-            told
+            answer
         }
         (Ok(Some(Err(error))), _) => {
             // hyper has answered what it could make sense of.
             let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
-            told.unwrap_or(Exchange::Malformed(error))
+            answer.unwrap_or(Exchange::Malformed(error))
         }
         (Ok(None), _) => {
             let _ = timeout(limits.close_deadline, async {
@@ -224,7 +212,7 @@ where
                 let_it_be_read(&mut io).await
             })
             .await;
-            Exchange::Refused(Refusal::Draining)
+            Exchange::Answered(Answer::Refused(Refusal::Draining))
         }
     }
 }
@@ -264,7 +252,7 @@ impl Answerer<'_> {
             Ok(decided) => decided,
             Err(refusal) => {
                 let response = refusal.response().map(Full::from);
-                (Outcome::Refused(refusal), response)
+                (Outcome::Answered(Answer::Refused(refusal)), response)
             }
         };
         // hyper answers in the client's version. Were ours another one, it would add to
@@ -307,7 +295,10 @@ impl Answerer<'_> {
                 let identity = self.identity(attempt, client, &place.route.access).await?;
                 self.publish(place, identity, body).await
             }
-            Decision::Page => Ok((Outcome::Page, page::response().map(Full::new))),
+            Decision::Page => Ok((
+                Outcome::Answered(Answer::Page),
+                page::response().map(Full::new),
+            )),
         }
     }
 
@@ -350,12 +341,12 @@ impl Answerer<'_> {
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
-        let outcome = Outcome::Published {
+        let answer = Answer::Published {
             path,
             identity,
             bytes: text.len(),
         };
-        Ok((outcome, response))
+        Ok((Outcome::Answered(answer), response))
     }
 }
 
@@ -407,7 +398,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
 
-    use super::{Door, Exchange, exchange};
+    use super::{Answer, Door, Exchange, exchange};
     use crate::{config::Config, handshake::Refusal, page, peer::Peer, server::Shared};
 
     const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -490,7 +481,10 @@ mod tests {
     async fn a_refusal_is_written_whole_and_ends_the_connection() {
         let (answer, exchange) = ask(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         assert!(
-            matches!(exchange, Exchange::Refused(Refusal::UnknownPath)),
+            matches!(
+                exchange,
+                Exchange::Answered(Answer::Refused(Refusal::UnknownPath))
+            ),
             "{exchange:?}"
         );
         assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
@@ -513,7 +507,10 @@ mod tests {
         drop(client);
         let exchange = serve(io, CancellationToken::new()).await;
         assert!(
-            matches!(exchange, Exchange::Refused(Refusal::WrongCredentials)),
+            matches!(
+                exchange,
+                Exchange::Answered(Answer::Refused(Refusal::WrongCredentials))
+            ),
             "{exchange:?}"
         );
     }
@@ -522,7 +519,10 @@ mod tests {
     async fn a_browser_gets_the_page_whole_and_the_connection_ends() {
         let (answer, exchange) =
             ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await;
-        assert!(matches!(exchange, Exchange::Page), "{exchange:?}");
+        assert!(
+            matches!(exchange, Exchange::Answered(Answer::Page)),
+            "{exchange:?}"
+        );
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         let page = page::response();
@@ -543,7 +543,10 @@ mod tests {
         let request = "GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
         let (answer, exchange) = ask(request.repeat(2).as_bytes()).await;
         assert!(
-            matches!(exchange, Exchange::Refused(Refusal::HttpVersion)),
+            matches!(
+                exchange,
+                Exchange::Answered(Answer::Refused(Refusal::HttpVersion))
+            ),
             "{exchange:?}"
         );
         assert!(
@@ -570,7 +573,7 @@ mod tests {
         let start = tokio::time::Instant::now();
         let (exchange, ()) = tokio::join!(serve(io, CancellationToken::new()), flood);
         assert!(
-            matches!(exchange, Exchange::Refused(Refusal::Body)),
+            matches!(exchange, Exchange::Answered(Answer::Refused(Refusal::Body))),
             "{exchange:?}"
         );
         assert_eq!(start.elapsed(), Duration::ZERO);
@@ -648,7 +651,10 @@ mod tests {
         };
         let (answer, exchange) = tokio::join!(answer, serve(io, drain));
         assert!(
-            matches!(exchange, Exchange::Refused(Refusal::Draining)),
+            matches!(
+                exchange,
+                Exchange::Answered(Answer::Refused(Refusal::Draining))
+            ),
             "{exchange:?}"
         );
         assert!(
