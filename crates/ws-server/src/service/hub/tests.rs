@@ -1,0 +1,278 @@
+//! Topics and their subscribers, who are outboxes.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
+use crate::session::{Live, Outbox, OutboxPolicy, Text, WhenFull};
+
+const KEEP: Keep = Keep {
+    texts: 2,
+    bytes: 100,
+};
+
+fn text(text: &str) -> Text {
+    Text::from(text.to_owned())
+}
+
+fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<Live>) {
+    subscribe_to_more(hub, path, name, KEEP)
+}
+
+fn subscribe_to_more(hub: &Arc<Hub>, path: &str, name: &str, keep: Keep) -> (Arrival, Arc<Live>) {
+    let live = Arc::new(Live::default());
+    let policy = OutboxPolicy {
+        max_texts: NonZeroUsize::new(9).unwrap(),
+        max_bytes: NonZeroUsize::new(1000).unwrap(),
+        when_full: WhenFull::Evict,
+    };
+    let outbox = Outbox::new(Arc::clone(&live), policy);
+    let greeting = || Some(text(&format!("{name} came")));
+    let arrival = hub.subscribe(&path.into(), name.into(), outbox, keep, greeting);
+    (arrival, live)
+}
+
+fn end(arrival: &mut Arrival, name: &str) {
+    arrival
+        .subscription
+        .end(|| Some(text(&format!("{name} went"))));
+}
+
+/// What came, but for who came and went.
+fn received(live: &Live) -> Vec<String> {
+    let mut all = all(live);
+    all.retain(|text| !text.ends_with(" came") && !text.ends_with(" went"));
+    all
+}
+
+fn all(live: &Live) -> Vec<String> {
+    std::iter::from_fn(|| live.pushed()).collect()
+}
+
+fn kept(arrival: &Arrival) -> Vec<&str> {
+    arrival.kept.iter().map(|text| &**text).collect()
+}
+
+#[test]
+fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
+    let hub = Arc::new(Hub::default());
+    let (jane, jane_live) = subscribe(&hub, "/a", "jane");
+    let (_joe, joe_live) = subscribe(&hub, "/a", "joe");
+    let (_other, other_live) = subscribe(&hub, "/b", "jane");
+    jane.subscription.publish(&text("1"), KEEP);
+    hub.publish(&"/a".into(), &text("2"), KEEP);
+    assert_eq!(received(&jane_live), ["1", "2"]);
+    assert_eq!(received(&joe_live), ["1", "2"]);
+    assert_eq!(received(&other_live), [""; 0]);
+}
+
+#[test]
+fn whoever_comes_later_finds_the_last_ones() {
+    let hub = Arc::new(Hub::default());
+    let (jane, _live) = subscribe(&hub, "/a", "jane");
+    assert_eq!(kept(&jane), [""; 0]);
+    for said in ["1", "2", "3"] {
+        jane.subscription.publish(&text(said), KEEP);
+    }
+    let (joe, _live) = subscribe(&hub, "/a", "joe");
+    assert_eq!(kept(&joe), ["2", "3"]);
+    let few_bytes = Keep { texts: 9, bytes: 7 };
+    jane.subscription.publish(&text("4567"), few_bytes);
+    jane.subscription.publish(&text("890"), few_bytes);
+    jane.subscription.publish(&text("abcde"), few_bytes);
+    let (late, _live) = subscribe(&hub, "/a", "joe");
+    assert_eq!(kept(&late), ["abcde"]);
+}
+
+#[test]
+fn the_first_and_the_last_of_a_name_are_told_and_not_kept() {
+    let hub = Arc::new(Hub::default());
+    let (_joe, joe) = subscribe(&hub, "/a", "joe");
+    let (mut first, jane) = subscribe(&hub, "/a", "jane");
+    let (mut second, _live) = subscribe(&hub, "/a", "jane");
+    end(&mut first, "jane");
+    assert_eq!(all(&joe), ["joe came", "jane came"]);
+    end(&mut second, "jane");
+    end(&mut second, "jane");
+    drop(second);
+    assert_eq!(all(&joe), ["jane went"]);
+    assert_eq!(all(&jane), ["jane came"]);
+    let (late, _live) = subscribe(&hub, "/a", "jane");
+    assert_eq!(kept(&late), [""; 0]);
+    assert_eq!(all(&joe), ["jane came"]);
+}
+
+/// Somebody who comes back while an older connection goes must not look as if she were gone.
+#[test]
+fn whoever_comes_and_goes_at_once_is_told_in_that_order() {
+    let hub = Arc::new(Hub::default());
+    let (_joe, joe) = subscribe(&hub, "/a", "joe");
+    all(&joe);
+    let (mut jane, _live) = subscribe(&hub, "/a", "jane");
+    let (is_going, goes) = mpsc::channel();
+    let _back = thread::scope(|scope| {
+        let hub = &hub;
+        let comes_back = scope.spawn(move || {
+            goes.recv().unwrap();
+            subscribe(hub, "/a", "jane")
+        });
+        jane.subscription.end(|| {
+            is_going.send(()).unwrap();
+            // Time enough to overtake, were nothing in the way.
+            (0..1000).for_each(|_| thread::yield_now());
+            assert!(!comes_back.is_finished());
+            Some(text("jane went"))
+        });
+        comes_back.join().unwrap()
+    });
+    assert_eq!(all(&joe), ["jane came", "jane went", "jane came"]);
+}
+
+#[test]
+fn whoever_comes_finds_no_more_than_is_to_be_kept_by_now() {
+    let hub = Arc::new(Hub::default());
+    let before = Keep {
+        texts: 9,
+        bytes: 100,
+    };
+    for said in ["1", "2", "3"] {
+        hub.publish(&"/a".into(), &text(said), before);
+    }
+    let (jane, _live) = subscribe(&hub, "/a", "jane");
+    assert_eq!(kept(&jane), ["2", "3"]);
+}
+
+#[test]
+fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
+    let hub = Arc::new(Hub::default());
+    let (jane, live) = subscribe(&hub, "/silent", "jane");
+    drop(jane);
+    assert!(hub.topics().by_path.is_empty());
+    hub.publish(&"/said".into(), &text("1"), KEEP);
+    let nothing = Keep { texts: 0, bytes: 0 };
+    hub.publish(&"/forgotten".into(), &text("1"), nothing);
+    assert_eq!(hub.topics().by_path.len(), 1);
+    let (joe, _live) = subscribe(&hub, "/said", "joe");
+    assert_eq!(kept(&joe), ["1"]);
+    assert_eq!(hub.topics().quiet.len(), 0);
+    drop(joe);
+    assert_eq!(hub.topics().quiet.len(), 1);
+    assert_eq!(received(&live), [""; 0]);
+}
+
+#[test]
+fn of_quiet_topics_the_one_that_was_left_first_is_forgotten() {
+    let hub = Arc::new(Hub::default());
+    for index in 0..=MAX_QUIET_TOPICS {
+        hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
+    }
+    let topics = hub.topics();
+    assert_eq!(topics.by_path.len(), MAX_QUIET_TOPICS);
+    assert_eq!(topics.quiet.len(), MAX_QUIET_TOPICS);
+    assert!(!topics.by_path.contains_key("/0"));
+}
+
+#[test]
+fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
+    let hub = Arc::new(Hub::default());
+    let keep = Keep {
+        texts: 9,
+        bytes: usize::MAX,
+    };
+    let half = text(&"x".repeat(MAX_QUIET_BYTES / 2));
+    for path in ["/1", "/2"] {
+        hub.publish(&path.into(), &half, keep);
+    }
+    let paths = || {
+        let topics = hub.topics();
+        let mut paths: Vec<_> = topics.by_path.keys().map(ToString::to_string).collect();
+        paths.sort_unstable();
+        paths
+    };
+    assert_eq!(paths(), ["/1", "/2"]);
+    hub.publish(&"/3".into(), &text("x"), keep);
+    assert_eq!(paths(), ["/2", "/3"]);
+    // What is in use does not count, whatever it keeps, and is forgotten no sooner.
+    let (jane, _live) = subscribe_to_more(&hub, "/2", "jane", keep);
+    for _ in 0..2 {
+        hub.publish(&"/4".into(), &half, keep);
+    }
+    assert_eq!(paths(), ["/2", "/4"]);
+    drop(jane);
+    assert_eq!(paths(), ["/2"]);
+    let (_jane, _live) = subscribe_to_more(&hub, "/2", "jane", keep);
+    assert_eq!(hub.topics().quiet_bytes, 0);
+    // One that is too much by itself is kept alone.
+    for _ in 0..3 {
+        hub.publish(&"/5".into(), &half, keep);
+    }
+    assert_eq!(paths(), ["/2", "/5"]);
+}
+
+#[test]
+fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
+    let hub = Arc::new(Hub::default());
+    hub.publish(&"/lobby".into(), &text("1"), KEEP);
+    for _ in 0..2 {
+        let (mut jane, _live) = subscribe(&hub, "/lobby", "jane");
+        // As a room does it: it ends the subscription, and then drops it.
+        end(&mut jane, "jane");
+        end(&mut jane, "jane");
+    }
+    assert_eq!(hub.topics().quiet.len(), 1);
+    let (jane, live) = subscribe(&hub, "/lobby", "jane");
+    assert_eq!(hub.topics().quiet.len(), 0);
+    for index in 0..=MAX_QUIET_TOPICS {
+        hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
+    }
+    let (joe, _live) = subscribe(&hub, "/lobby", "joe");
+    joe.subscription.publish(&text("hello"), KEEP);
+    assert_eq!(received(&live), ["hello"]);
+    drop(jane);
+}
+
+#[test]
+fn a_topic_that_two_publish_on_at_once_is_quiet_once() {
+    let hub = Arc::new(Hub::default());
+    let path = "/lobby".into();
+    hub.publish(&path, &text("1"), KEEP);
+    let mut topics = hub.topics();
+    topics.take_up(&path);
+    topics.take_up(&path);
+    topics.lay_down(&path);
+    assert_eq!(topics.quiet.len(), 0);
+    topics.lay_down(&path);
+    assert_eq!(topics.quiet.len(), 1);
+}
+
+#[test]
+fn nobody_waits_for_another_topic() {
+    let hub = Arc::new(Hub::default());
+    let (mut jane, _live) = subscribe(&hub, "/busy", "jane");
+    let topic = Arc::clone(&jane.subscription.topic);
+    let busy = topic.state();
+    let (done, is_done) = mpsc::channel();
+    thread::scope(|scope| {
+        let hub = &hub;
+        scope.spawn(move || {
+            // These wait for the busy topic, and for nothing that others need.
+            jane.subscription.end(|| None);
+        });
+        scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), KEEP));
+        scope.spawn(move || {
+            while hub.topics().by_path["/busy"].users < 2 {
+                thread::yield_now();
+            }
+            let (joe, _live) = subscribe(hub, "/other", "joe");
+            hub.publish(&"/other".into(), &text("1"), KEEP);
+            drop(joe);
+            done.send(()).unwrap();
+        });
+        assert_eq!(is_done.recv_timeout(Duration::from_secs(30)), Ok(()));
+        drop(busy);
+    });
+}
