@@ -17,6 +17,7 @@ pub mod properties;
 mod answer;
 mod aside;
 mod browser;
+mod certificates;
 mod client;
 mod contender;
 mod files;
@@ -41,6 +42,7 @@ pub use self::{
     answer::Answer,
     aside::{Aside, connect_from, own_address},
     browser::{Browser, Colours},
+    certificates::{Authority, Issued, self_signed},
     client::{Finished, client, run, spawn, talking},
     contender::Contender,
     files::{ACCOUNTS, CONFIGURATION, Files, account, accounts, replace},

@@ -1,0 +1,4 @@
+//! What those use who run the server for others, pointed at it: `openssl`, `sslscan`, `promtool`,
+//! `fail2ban-regex`, `systemd-analyze`, and nginx with TLS.
+//!
+//! `.ci/operator` installs them.
