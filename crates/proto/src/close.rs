@@ -65,6 +65,11 @@ impl CloseCode {
     /// Stands for a Close frame that had no code. It is never sent.
     pub const ABSENT: Self = Self(1005);
 
+    /// Whether it is one of those that have a meaning of their own here.
+    pub fn is_in_table(self) -> bool {
+        self.meaning().is_some()
+    }
+
     fn meaning(self) -> Option<&'static Meaning> {
         MEANINGS.iter().find(|meaning| meaning.code == self)
     }
@@ -109,6 +114,8 @@ pub enum CloseReason {
     TextOnly,
     /// The peer sent control frames faster than is allowed.
     TooManyControlFrames,
+    /// An operator of the server ended the session. The login may be used again.
+    Kicked,
     /// A message was longer than is allowed.
     MessageTooBig,
     /// More bytes came before the login than a login needs.
@@ -131,6 +138,8 @@ pub enum CloseReason {
     PasswordChanged,
     /// The account that had logged in was limited in time, and the time is over.
     AccountExpired,
+    /// An operator of the server took the login back.
+    LoginRevoked,
     /// The user has no right to what is at this path.
     NoRight,
     /// The right to what is at this path was taken away.
@@ -141,7 +150,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for tests and tables.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::UserExit,
         Self::ShuttingDown,
         Self::Idle,
@@ -149,6 +158,7 @@ impl CloseReason {
         Self::InvalidUtf8,
         Self::TextOnly,
         Self::TooManyControlFrames,
+        Self::Kicked,
         Self::MessageTooBig,
         Self::LoginTooBig,
         Self::Internal,
@@ -160,6 +170,7 @@ impl CloseReason {
         Self::UserRemoved,
         Self::PasswordChanged,
         Self::AccountExpired,
+        Self::LoginRevoked,
         Self::NoRight,
         Self::RightTaken,
         Self::LoginTimeout,
@@ -173,14 +184,15 @@ impl CloseReason {
             Self::ProtocolError => 1002,
             Self::TextOnly => 1003,
             Self::InvalidUtf8 => 1007,
-            Self::TooManyControlFrames => 1008,
+            Self::TooManyControlFrames | Self::Kicked => 1008,
             Self::MessageTooBig | Self::LoginTooBig => 1009,
             Self::Internal | Self::KeepaliveTimeout => 1011,
             Self::SlowReader | Self::TooManyFailures | Self::TooManyLogins => 1013,
             Self::TooManyAttempts
             | Self::UserRemoved
             | Self::PasswordChanged
-            | Self::AccountExpired => 3000,
+            | Self::AccountExpired
+            | Self::LoginRevoked => 3000,
             Self::NoRight | Self::RightTaken => 3003,
             Self::LoginTimeout => 3008,
         })
@@ -196,6 +208,7 @@ impl CloseReason {
             Self::InvalidUtf8 => "text is not UTF-8",
             Self::TextOnly => "this service takes text messages",
             Self::TooManyControlFrames => "too many control frames",
+            Self::Kicked => "disconnected by an operator",
             Self::MessageTooBig => "message too big",
             Self::LoginTooBig => "too many bytes before the login",
             Self::Internal => "internal error",
@@ -207,6 +220,7 @@ impl CloseReason {
             Self::UserRemoved => "login revoked: the user was removed",
             Self::PasswordChanged => "login revoked: the password was changed",
             Self::AccountExpired => "login revoked: the account has expired",
+            Self::LoginRevoked => "login revoked: by an operator",
             Self::NoRight => "this user has no right to be here",
             Self::RightTaken => "the right to this route was taken away",
             Self::LoginTimeout => "login timeout",

@@ -55,9 +55,24 @@ pub(crate) struct Admission(Mutex<Counts>);
 struct Counts {
     caps: Caps,
     all: Share,
+    /// Connections that are served without a login.
+    guests: usize,
     /// Connections that are there only to be told that there is no place for them.
     polite: usize,
     by_address: HashMap<AddressGroup, Share>,
+}
+
+/// How many connections there are of each kind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Those that have not logged in yet.
+    pub(crate) unauthenticated: usize,
+    /// Those that are served without a login.
+    pub(crate) guests: usize,
+    /// Those that are served after a login.
+    pub(crate) users: usize,
+    /// Those that are told that there is no place for them.
+    pub(crate) turned_away: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -72,6 +87,7 @@ impl Admission {
         Self(Mutex::new(Counts {
             caps,
             all: Share::default(),
+            guests: 0,
             polite: 0,
             by_address: HashMap::new(),
         }))
@@ -80,6 +96,21 @@ impl Admission {
     /// Changes the caps. Whoever is in stays in.
     pub(crate) fn set_caps(&self, caps: Caps) {
         self.counts().caps = caps;
+    }
+
+    /// How many connections there are, by what they are.
+    pub(crate) fn census(&self) -> Census {
+        let counts = self.counts();
+        let Share {
+            connections,
+            unauthenticated,
+        } = counts.all;
+        Census {
+            unauthenticated,
+            guests: counts.guests,
+            users: connections - unauthenticated - counts.guests,
+            turned_away: counts.polite,
+        }
     }
 
     /// The caps that hold.
@@ -211,7 +242,9 @@ impl Permit {
     fn is_guest(&mut self) {
         if self.place == Place::Unauthenticated {
             self.place = Place::Guest;
-            self.admission.counts().all.unauthenticated -= 1;
+            let mut counts = self.admission.counts();
+            counts.all.unauthenticated -= 1;
+            counts.guests += 1;
         }
     }
 
@@ -236,7 +269,10 @@ impl Drop for Permit {
                 return;
             }
             Place::Unauthenticated => (1, 1),
-            Place::Guest => (0, 1),
+            Place::Guest => {
+                counts.guests -= 1;
+                (0, 1)
+            }
             Place::Authenticated => (0, 0),
         };
         counts.all.connections -= 1;

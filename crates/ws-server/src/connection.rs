@@ -1,8 +1,6 @@
 //! The walk of one connection, from its first byte to its last.
 
-use std::{
-    convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant,
-};
+use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 use proto::{close::CloseReason, escape::Escaped};
@@ -14,10 +12,8 @@ use crate::{
     auth::{Login, NotAuthenticated, admit, log_in},
     handshake::Refusal,
     http::{Answer, Door, Exchange, exchange},
-    peer::Peer,
     route::{Access, Route},
     server::Shared,
-    service::Hub,
     session::{ConnectionId, Ended, Principal, Session, Socket},
 };
 
@@ -38,6 +34,7 @@ where
         drain: &shared.drain,
     };
     let (exchange, peer) = exchange(io, door).await;
+    shared.metrics.handshake(exchange.end());
     let address = peer.address();
     let wrong_try = |number| {
         info!(event = %"login_failed", peer = %address, connection = %id, number, "login failed");
@@ -83,7 +80,7 @@ where
             return;
         }
     };
-    let registration = shared.live.register(id);
+    let registration = shared.live.register(id, peer);
     let route = Arc::clone(&place.route);
     let socket = Socket::new(
         io,
@@ -115,13 +112,12 @@ where
         Ok(authenticated) => {
             let session = Session::new(authenticated);
             permit.let_in(session.principal());
-            let hub = Arc::clone(&shared.hub);
-            shared
-                .tasks
-                .spawn(serve_session(session, id, peer, permit, route, hub));
+            let serve = serve_session(session, id, permit, route, Arc::clone(&shared));
+            shared.tasks.spawn(serve);
         }
         Err(NotAuthenticated { socket, ended }) => {
             debug!(connection = %id, %peer, cause = %ended, "not logged in");
+            shared.metrics.closed(&ended);
             socket.close(&ended).await;
         }
     }
@@ -133,28 +129,27 @@ where
 fn serve_session<S>(
     mut session: Session<S>,
     id: ConnectionId,
-    peer: Peer,
     permit: Permit,
     route: Arc<Route>,
-    hub: Arc<Hub>,
+    shared: Arc<Shared>,
 ) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     async move {
         let _permit = permit;
-        let opened_at = Instant::now();
         let path = Escaped(session.path());
-        info!(connection = %id, %peer, user = %session.principal(), %path, "session opened");
-        let ended = until_ended(route.service.run(&mut session, &hub), id).await;
+        info!(connection = %id, peer = %session.peer(), user = %session.principal(), %path, "session opened");
+        let ended = until_ended(route.service.run(&mut session, &shared.hub), id).await;
+        shared.metrics.closed(&ended);
         let counts = session.counts();
         info!(
             connection = %id,
-            %peer,
+            peer = %session.peer(),
             user = %session.principal(),
             cause = %ended,
             code = ended.code().map(|code| code.0),
-            seconds = opened_at.elapsed().as_secs_f64(),
+            seconds = session.since().elapsed().as_secs_f64(),
             messages_in = counts.messages_in,
             bytes_in = counts.bytes_in,
             messages_out = counts.messages_out,

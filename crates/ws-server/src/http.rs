@@ -43,6 +43,7 @@ use crate::{
     auth::Verifier,
     config::MAX_DISCARDED_BYTES,
     handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
+    metrics::HandshakeEnd,
     page,
     peer::Peer,
     route::Access,
@@ -96,6 +97,24 @@ pub(crate) enum Exchange<S> {
     Late,
     /// The peer went before it had asked for anything.
     Gone,
+}
+
+impl<S> Exchange<S> {
+    /// How the handshake came to its end.
+    pub(crate) fn end(&self) -> HandshakeEnd {
+        HandshakeEnd::Answered(match self {
+            Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
+            Self::Answered(Answer::Published { .. }) => StatusCode::NO_CONTENT,
+            Self::Answered(Answer::Page) => StatusCode::OK,
+            Self::Answered(Answer::Refused(refusal)) => refusal.status(),
+            // What hyper answers by itself.
+            Self::Malformed(error) if error.is_parse_too_large() => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::Malformed(error) if error.is_parse() => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Late | Self::Gone => return HandshakeEnd::Unanswered,
+        })
+    }
 }
 
 /// An answer that ends the connection.
@@ -334,9 +353,8 @@ impl Answerer<'_> {
         let right = current.check(&member, SystemTime::now());
         right.map_err(|_| Refusal::NoRight)?;
         let Member { principal, route } = member;
-        route
-            .service
-            .publish(self.door.hub, &path, &principal, &text);
+        let from = principal.to_string();
+        route.service.publish(self.door.hub, &path, &from, &text);
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");

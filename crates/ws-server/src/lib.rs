@@ -38,6 +38,7 @@ mod hash_password;
 mod http;
 mod listener;
 mod log;
+mod metrics;
 mod page;
 mod peer;
 mod reload;

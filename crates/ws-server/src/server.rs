@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use proto::{close::CloseReason, credentials::Accounts};
+use proto::{close::CloseReason, credentials::Accounts, username::UserName};
 use tokio::{
     net::TcpStream,
     time::{MissedTickBehavior, interval, timeout},
@@ -23,8 +23,9 @@ use crate::{
     config::Config,
     connection, descriptors,
     listener::Listener,
+    metrics::{Metrics, Reading, ReloadResult},
     service::Hub,
-    session::LiveConnections,
+    session::{ConnectionId, Live, LiveConnections},
     settings::{Current, Settings},
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     /// Who is connected.
     pub(crate) live: Arc<LiveConnections>,
+    /// What an operator counts.
+    pub(crate) metrics: Metrics,
     /// Cancelled when the server shuts down.
     pub(crate) drain: CancellationToken,
     /// Every task of every connection, so that shutting down can wait for them.
@@ -72,8 +75,79 @@ impl Control {
     /// Of the configuration, the address, the threads and the hashing stay as they were at the
     /// start. Limits and service of the connections that are there stay the same.
     pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
-        self.0.reload(config, accounts)
+        let ended = self.0.reload(config, accounts);
+        self.0.metrics.reloaded(ReloadResult::Ok);
+        ended
     }
+
+    /// Notes that the files were read again and could not be used.
+    pub(crate) fn note_failed_reload(&self) {
+        self.0.metrics.reloaded(ReloadResult::Failed);
+    }
+
+    /// Everything that is counted and watched, as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        let shared = &self.0;
+        shared.metrics.encode(Reading {
+            census: shared.admission.census(),
+            traffic: shared.live.traffic(),
+            workload: shared.verifier.workload(),
+            attendance: shared.hub.attendance(),
+        })
+    }
+
+    /// Whether the server takes new connections.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.0.drain.is_cancelled()
+    }
+
+    /// Every session that is open.
+    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
+        self.0.live.sessions()
+    }
+
+    /// Ends one connection. Returns what is known of it, unless it is not there or is ending
+    /// already.
+    pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<Live>> {
+        let live = self.0.live.get(id)?;
+        live.end(CloseReason::Kicked).then_some(live)
+    }
+
+    /// Takes the login of a user back until the accounts next change: all sessions of that user
+    /// end, and there is no new one. Returns how many sessions these are; none if there is no such
+    /// user.
+    pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
+        self.0.revoke(user)
+    }
+
+    /// Publishes a text in a room, if there is one at this path.
+    pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
+        let settings = self.0.current.load();
+        let route = settings.rules.routes.find(path);
+        let route = route.filter(|route| route.service.takes_posts());
+        let route = route.ok_or(PublishError::NoRoom)?;
+        if text.is_empty() || text.len() > settings.max_message_bytes(route) {
+            return Err(PublishError::Length {
+                most: settings.max_message_bytes(route),
+            });
+        }
+        route.service.publish(&self.0.hub, &path.into(), from, text);
+        Ok(())
+    }
+}
+
+/// Why a text was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// No route with a room has this path.
+    #[error("there is no room at this path")]
+    NoRoom,
+    /// The text is empty, or longer than a message may be there.
+    #[error("a text has 1 to {most} bytes here")]
+    Length {
+        /// How long it may be.
+        most: usize,
+    },
 }
 
 impl Server {
@@ -163,6 +237,7 @@ impl Shared {
             current,
             hub: Arc::default(),
             live: Arc::default(),
+            metrics: Metrics::new(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             changing: Mutex::new(()),
@@ -181,8 +256,21 @@ impl Shared {
         let changing = self.changing();
         self.admission.set_caps(possible(config.limits.caps));
         self.verifier.set_budget(config.budget);
-        self.current.replace(Settings::new(config, accounts));
+        let mut settings = Settings::new(config, accounts);
+        settings.keep_revoked(&self.current.load());
+        self.current.replace(settings);
         self.end_revoked(&changing, SystemTime::now())
+    }
+
+    /// See [`Control::revoke`].
+    fn revoke(&self, user: &UserName) -> Option<usize> {
+        let changing = self.changing();
+        let settings = self.current.load();
+        if !settings.accounts.has(user) {
+            return None;
+        }
+        self.current.replace(settings.without(user.clone()));
+        Some(self.end_revoked(&changing, SystemTime::now()))
     }
 
     /// Ends the sessions of expired accounts when their time comes. It never ends itself.

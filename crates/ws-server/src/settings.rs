@@ -1,11 +1,12 @@
 //! What the files say at the moment, as the connections see it.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
     time::SystemTime,
 };
 
-use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy};
+use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
     config::{Config, Limits},
@@ -17,7 +18,7 @@ use crate::{
 
 /// Everything that a new connection runs on. A reload makes a new one of it: a connection that was
 /// there before keeps its limits and its service, but not its right to be there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Which handshakes are taken.
     pub(crate) rules: Rules,
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Arc<Limits>,
     /// Who may log in.
     pub(crate) accounts: Arc<Accounts>,
+    /// Whose login an operator has taken back, until the accounts change.
+    revoked: Arc<HashSet<UserName>>,
 }
 
 impl Settings {
@@ -40,7 +43,30 @@ impl Settings {
             login: config.login,
             limits: Arc::new(config.limits),
             accounts: Arc::new(accounts),
+            revoked: Arc::default(),
         }
+    }
+
+    /// The same, but the login of this user is taken back.
+    pub(crate) fn without(&self, user: UserName) -> Self {
+        let mut revoked = HashSet::clone(&self.revoked);
+        revoked.insert(user);
+        Self {
+            revoked: Arc::new(revoked),
+            ..self.clone()
+        }
+    }
+
+    /// Lets what was taken back before stay so, unless the accounts have changed since.
+    pub(crate) fn keep_revoked(&mut self, before: &Self) {
+        if self.accounts.are_same(&before.accounts) {
+            self.revoked = Arc::clone(&before.revoked);
+        }
+    }
+
+    /// Whether an operator has taken the login of this user back.
+    pub(crate) fn is_revoked(&self, user: &UserName) -> bool {
+        self.revoked.contains(user)
     }
 
     /// The longest message that is taken on a route.
@@ -55,6 +81,9 @@ impl Settings {
         let Member { principal, route } = member;
         if let Principal::User(identity) = principal {
             self.accounts.check(identity, now)?;
+            if self.is_revoked(identity.user()) {
+                return Err(CloseReason::LoginRevoked);
+            }
         }
         let route = self.rules.routes.get(&route.pattern);
         if route.is_some_and(|route| route.access.admits(principal)) {

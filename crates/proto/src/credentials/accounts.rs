@@ -214,6 +214,17 @@ impl Accounts {
         }
     }
 
+    /// Whether others are the same: the same users, with the same passwords, for as long.
+    pub fn are_same(&self, others: &Self) -> bool {
+        self.by_name.len() == others.by_name.len()
+            && self.by_name.iter().all(|(name, account)| {
+                others.by_name.get(name).is_some_and(|other| {
+                    account.expires == other.expires
+                        && (account.credential.password).is_same(&other.credential.password)
+                })
+            })
+    }
+
     /// What each verification costs: one hash of each of these. There is none in a file of plain
     /// passwords.
     pub fn costs(&self) -> impl ExactSizeIterator<Item = HashCost> {

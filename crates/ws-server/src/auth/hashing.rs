@@ -33,6 +33,18 @@ pub(crate) struct HashingPool {
     workers: Arc<Workers>,
     /// A place for each login that waits or is worked on.
     places: Arc<Semaphore>,
+    policy: HashingPolicy,
+}
+
+/// What the workers do at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Workload {
+    /// How many workers there are.
+    pub(crate) workers: usize,
+    /// How many of them hash.
+    pub(crate) busy: usize,
+    /// How many logins wait for one of them.
+    pub(crate) waiting: usize,
 }
 
 /// Those who hash.
@@ -69,6 +81,21 @@ impl HashingPool {
                 memories: Mutex::default(),
             }),
             places: Arc::new(Semaphore::new(workers.saturating_add(waiting))),
+            policy,
+        }
+    }
+
+    /// What the workers do at this moment.
+    pub(crate) fn workload(&self) -> Workload {
+        let workers = self.policy.workers.get();
+        let places = workers.saturating_add(self.policy.max_waiting.get());
+        let busy = workers.saturating_sub(self.workers.free.available_permits());
+        let taken = places.saturating_sub(self.places.available_permits());
+        Workload {
+            workers,
+            busy,
+            // The two were not read at one moment.
+            waiting: taken.saturating_sub(busy),
         }
     }
 

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::hashing::Workload;
 pub use self::{
     budget::{BudgetPolicy, Spent},
     hashing::HashingPolicy,
@@ -72,7 +73,7 @@ where
         route: place.route,
     };
     let right = |member| current.load().check(member, SystemTime::now());
-    if let Err(reason) = right(live.let_in(member)) {
+    if let Err(reason) = right(live.let_in(member, Arc::clone(&place.path))) {
         live.end(reason);
     }
     if let Some(reason) = live.ended() {
@@ -101,6 +102,7 @@ mod tests {
     use crate::{
         config::Config,
         handshake::Place,
+        peer::Peer,
         route::Routes,
         server::Shared,
         session::{Ended, Principal, Socket},
@@ -118,8 +120,9 @@ mod tests {
         let identity = accounts("admin")
             .verify(&credentials, SystemTime::now(), &mut HashMemory::default())
             .unwrap();
+        let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
         let admitted = || {
-            let registration = shared.live.register(shared.live.next_id());
+            let registration = shared.live.register(shared.live.next_id(), peer);
             let limits = Arc::clone(&shared.current.load().limits);
             let socket = Socket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
             let place = Place {

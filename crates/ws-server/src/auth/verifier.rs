@@ -14,7 +14,7 @@ use proto::{
 
 use super::{
     budget::{BudgetPolicy, FailureBudget, Spent},
-    hashing::{HashingPolicy, HashingPool},
+    hashing::{HashingPolicy, HashingPool, Workload},
 };
 use crate::{address::AddressGroup, route::Access, settings::Current};
 
@@ -105,6 +105,11 @@ impl Verifier {
             failures.judge(who, identity)
         });
         verdict.await.unwrap_or(Verdict::Busy)
+    }
+
+    /// What those do who hash.
+    pub(crate) fn workload(&self) -> Workload {
+        self.pool.workload()
     }
 
     /// The settings that it verifies by.

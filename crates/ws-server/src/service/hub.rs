@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::session::{Outbox, Text};
+use crate::session::{Losses, Outbox, Text};
 
 /// How many topics that nobody has subscribed to are kept for what was said there. The one that has
 /// been quiet for longest goes first.
@@ -30,7 +30,22 @@ pub struct Keep {
 
 /// All topics.
 #[derive(Debug, Default)]
-pub struct Hub(Mutex<Topics>);
+pub struct Hub {
+    topics: Mutex<Topics>,
+    /// What its pushes have cost those who read slowly.
+    losses: Mutex<Losses>,
+}
+
+/// How many take part in what, at a moment.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Attendance {
+    /// Topics that somebody has subscribed to.
+    pub topics: usize,
+    /// Subscriptions to them.
+    pub subscriptions: usize,
+    /// What pushes have cost those who read slowly, so far.
+    pub losses: Losses,
+}
 
 #[derive(Debug, Default)]
 struct Topics {
@@ -110,7 +125,7 @@ impl Hub {
         if *of_this_name == 1
             && let Some(greeting) = greeting()
         {
-            state.tell(&greeting);
+            self.note(state.tell(&greeting));
         }
         state.forget_beyond(keep);
         let kept = state.kept.iter().cloned().collect();
@@ -131,13 +146,42 @@ impl Hub {
     /// Publishes a text on a topic, from outside.
     pub fn publish(&self, path: &Arc<str>, text: &Text, keep: Keep) {
         let topic = self.topics().take_up(path);
-        topic.state().publish(text, keep);
+        let losses = topic.state().publish(text, keep);
+        self.note(losses);
         self.topics().lay_down(path);
+    }
+
+    /// How many take part in what.
+    pub fn attendance(&self) -> Attendance {
+        let topics = self.topics();
+        let subscribers = topics
+            .by_path
+            .values()
+            .map(|entry| entry.topic.state().subscribers.len());
+        let mut attendance = Attendance::default();
+        for subscriptions in subscribers.filter(|subscribers| *subscribers > 0) {
+            attendance.topics += 1;
+            attendance.subscriptions += subscriptions;
+        }
+        drop(topics);
+        attendance.losses = *self.losses();
+        attendance
+    }
+
+    fn note(&self, losses: Losses) {
+        if losses != Losses::default() {
+            *self.losses() += losses;
+        }
+    }
+
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        // A panic while the lock was held cannot have left a number half added.
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn topics(&self) -> MutexGuard<'_, Topics> {
         // A panic while the lock was held cannot have left a topic half there.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,10 +245,12 @@ impl Topic {
 }
 
 impl State {
-    fn tell(&self, text: &Text) {
+    fn tell(&self, text: &Text) -> Losses {
+        let mut losses = Losses::default();
         for outbox in self.subscribers.values() {
-            outbox.push(text.clone());
+            losses += outbox.push(text.clone());
         }
+        losses
     }
 
     /// Takes a subscriber out. Returns whether nobody of its name is left.
@@ -221,11 +267,12 @@ impl State {
         is_last
     }
 
-    fn publish(&mut self, text: &Text, keep: Keep) {
-        self.tell(text);
+    fn publish(&mut self, text: &Text, keep: Keep) -> Losses {
+        let losses = self.tell(text);
         self.kept_bytes += text.len();
         self.kept.push_back(text.clone());
         self.forget_beyond(keep);
+        losses
     }
 
     fn forget_beyond(&mut self, keep: Keep) {
@@ -242,7 +289,7 @@ impl Subscription {
     /// Publishes a text to all subscribers, this one included. Returns how many these are.
     pub fn publish(&self, text: &Text, keep: Keep) -> usize {
         let mut state = self.topic.state();
-        state.publish(text, keep);
+        self.hub.note(state.publish(text, keep));
         state.subscribers.len()
     }
 
@@ -256,7 +303,7 @@ impl Subscription {
         if state.remove(self.id, &self.name)
             && let Some(farewell) = farewell()
         {
-            state.tell(&farewell);
+            self.hub.note(state.tell(&farewell));
         }
         drop(state);
         self.hub.topics().lay_down(&self.path);

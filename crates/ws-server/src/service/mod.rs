@@ -22,10 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::{
     echo::Echo,
-    hub::{Hub, Keep},
+    hub::{Attendance, Hub, Keep},
     room::{Format, Presence, Room},
 };
-use crate::session::{Ended, Principal, Session};
+use crate::session::{Ended, Session};
 
 /// Every service there is.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl Service {
     }
 
     /// Takes a message that came as the body of a request.
-    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &Principal, text: &str) {
+    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
         match self {
             // It says that it takes none.
             Self::Echo(_) => {}

@@ -8,17 +8,35 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::Waker,
+    time::Instant,
 };
 
 use futures::task::AtomicWaker;
 use proto::close::CloseReason;
 
-use super::{outbox::Queue, principal::Principal};
-use crate::route::Route;
+use super::{
+    outbox::Queue,
+    principal::Principal,
+    traffic::{Counts, Traffic},
+};
+use crate::{peer::Peer, route::Route};
 
 /// Names a connection in the log, from its first line to its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// The number that stands in the log.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for ConnectionId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,30 +53,78 @@ pub(crate) struct Member {
     pub(crate) route: Arc<Route>,
 }
 
+/// A peer that was let in.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// Who it is, and what its right to be there depends on.
+    pub(crate) member: Member,
+    /// The path that it has asked for.
+    pub(crate) path: Arc<str>,
+    /// When it was let in.
+    pub(crate) since: Instant,
+}
+
 /// The way to reach one open connection from outside its task.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Live {
+    /// The other end.
+    peer: Peer,
     /// Why the connection is to end; set once, the first reason stands.
     end: OnceLock<CloseReason>,
-    /// Who is served, and where; set once, when the peer is let in.
-    member: OnceLock<Member>,
+    /// Set once, when the peer is let in.
+    visit: OnceLock<Visit>,
+    /// What goes through the session.
+    traffic: Traffic,
     /// What others push into the session.
     queue: Queue,
     waker: AtomicWaker,
 }
 
 impl Live {
-    /// The peer is let in. From now on the connection ends when it may be there no longer.
-    pub(crate) fn let_in(&self, member: Member) -> &Member {
-        // A connection is let in once.
-        self.member.get_or_init(|| member)
+    /// An entry of a connection with this peer.
+    pub(crate) fn new(peer: Peer) -> Self {
+        Self {
+            peer,
+            end: OnceLock::new(),
+            visit: OnceLock::new(),
+            traffic: Traffic::default(),
+            queue: Queue::default(),
+            waker: AtomicWaker::new(),
+        }
     }
 
-    /// Tells the connection to end. It does so when it next waits.
-    pub(crate) fn end(&self, reason: CloseReason) {
-        // A reason that was set before stands: the connection is ending already.
-        let _ = self.end.set(reason);
+    /// The other end.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The peer is let in. From now on the connection ends when it may be there no longer.
+    pub(crate) fn let_in(&self, member: Member, path: Arc<str>) -> &Member {
+        // A connection is let in once.
+        let visit = self.visit.get_or_init(|| Visit {
+            member,
+            path,
+            since: Instant::now(),
+        });
+        &visit.member
+    }
+
+    /// Who was let in, if anybody was.
+    pub(crate) fn visit(&self) -> Option<&Visit> {
+        self.visit.get()
+    }
+
+    /// What goes through the session.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Tells the connection to end. It does so when it next waits. Returns whether it is told for
+    /// the first time: a reason that was given before stands.
+    pub(crate) fn end(&self, reason: CloseReason) -> bool {
+        let is_first = self.end.set(reason).is_ok();
         self.waker.wake();
+        is_first
     }
 
     /// What others push into the session.
@@ -103,6 +169,8 @@ pub(crate) struct LiveConnections {
 #[derive(Debug, Default)]
 struct Entries {
     by_id: HashMap<u64, Arc<Live>>,
+    /// What went through the sessions that are over.
+    past: Counts,
     /// Once set, whoever comes is told to end at once. This closes the race between an upgrade and
     /// the end of all connections.
     ended: Option<CloseReason>,
@@ -115,8 +183,8 @@ impl LiveConnections {
     }
 
     /// Enters a connection, which is taken out again when the registration is dropped.
-    pub(crate) fn register(self: &Arc<Self>, id: ConnectionId) -> Registration {
-        let live = Arc::new(Live::default());
+    pub(crate) fn register(self: &Arc<Self>, id: ConnectionId, peer: Peer) -> Registration {
+        let live = Arc::new(Live::new(peer));
         let mut entries = self.entries();
         entries.by_id.insert(id.0, Arc::clone(&live));
         if let Some(reason) = entries.ended {
@@ -134,7 +202,9 @@ impl LiveConnections {
     pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
         let mut entries = self.entries();
         entries.ended = Some(reason);
-        entries.by_id.values().for_each(|live| live.end(reason));
+        for live in entries.by_id.values() {
+            live.end(reason);
+        }
         entries.by_id.len()
     }
 
@@ -142,12 +212,37 @@ impl LiveConnections {
     pub(crate) fn end_revoked(&self, check: impl Fn(&Member) -> Result<(), CloseReason>) -> usize {
         let entries = self.entries();
         let revoked = entries.by_id.values().filter_map(|live| {
-            let reason = check(live.member.get()?).err()?;
-            let is_open = live.ended().is_none();
-            live.end(reason);
-            is_open.then_some(())
+            let reason = check(&live.visit()?.member).err()?;
+            live.end(reason).then_some(())
         });
         revoked.count()
+    }
+
+    /// One connection, if it is open.
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<Live>> {
+        self.entries().by_id.get(&id.0).cloned()
+    }
+
+    /// Every connection whose peer was let in, in the order in which they came.
+    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
+        let entries = self.entries();
+        let let_in = entries
+            .by_id
+            .iter()
+            .filter(|(_, live)| live.visit().is_some());
+        let mut sessions: Vec<_> = let_in
+            .map(|(id, live)| (ConnectionId(*id), Arc::clone(live)))
+            .collect();
+        drop(entries);
+        sessions.sort_unstable_by_key(|(id, _)| id.0);
+        sessions
+    }
+
+    /// What went through all sessions that there ever were. It never becomes less.
+    pub(crate) fn traffic(&self) -> Counts {
+        let entries = self.entries();
+        let open = entries.by_id.values().map(|live| live.traffic.counts());
+        entries.past + open.sum()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -173,13 +268,25 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.connections.entries().by_id.remove(&self.id.0);
+        let mut entries = self.connections.entries();
+        entries.by_id.remove(&self.id.0);
+        // Under the same lock, so that nobody finds it in neither place, or in both.
+        entries.past = entries.past + self.live.traffic.counts();
+    }
+}
+
+#[cfg(test)]
+impl Default for Live {
+    /// The entry of a connection that nobody asks where it comes from.
+    fn default() -> Self {
+        Self::new(Peer::Forwarded(std::net::Ipv4Addr::LOCALHOST.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
+        net::{IpAddr, Ipv4Addr},
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
@@ -193,8 +300,10 @@ mod tests {
         close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
     };
 
-    use super::{LiveConnections, Member};
-    use crate::{route::Routes, session::Principal};
+    use super::{Counts, LiveConnections, Member};
+    use crate::{peer::Peer, route::Routes, session::Principal};
+
+    const PEER: Peer = Peer::Forwarded(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -208,7 +317,7 @@ mod tests {
     #[test]
     fn ending_all_wakes_each_and_the_first_reason_stands() {
         let connections = Arc::new(LiveConnections::default());
-        let registration = connections.register(connections.next_id());
+        let registration = connections.register(connections.next_id(), PEER);
         let wakes = Arc::new(Wakes::default());
         assert_eq!(
             registration.live().poll_ended(&waker(Arc::clone(&wakes))),
@@ -229,20 +338,21 @@ mod tests {
         let connected: Vec<_> = ["admin:1", "jane:2", "jane:2"]
             .into_iter()
             .map(|line| {
-                let registration = connections.register(connections.next_id());
+                let registration = connections.register(connections.next_id(), PEER);
                 let credentials = Credentials::parse(line).unwrap();
                 let identity = accounts
                     .verify(&credentials, UNIX_EPOCH, &mut HashMemory::default())
                     .unwrap();
                 let routes = Routes::echo("");
-                registration.live().let_in(Member {
+                let member = Member {
                     principal: Principal::User(identity),
                     route: Arc::clone(routes.find("/").unwrap()),
-                });
+                };
+                registration.live().let_in(member, "/".into());
                 registration
             })
             .collect();
-        let not_logged_in = connections.register(connections.next_id());
+        let not_logged_in = connections.register(connections.next_id(), PEER);
         let check = |member: &Member| match member.principal.to_string().as_str() {
             "jane" => Err(CloseReason::UserRemoved),
             _ => Ok(()),
@@ -259,7 +369,7 @@ mod tests {
     fn whoever_comes_after_the_end_is_told_at_once() {
         let connections = Arc::new(LiveConnections::default());
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
-        let late = connections.register(connections.next_id());
+        let late = connections.register(connections.next_id(), PEER);
         assert_eq!(
             late.live().poll_ended(Waker::noop()),
             Some(CloseReason::ShuttingDown)
@@ -269,7 +379,26 @@ mod tests {
     #[test]
     fn a_dropped_registration_leaves_nothing_behind() {
         let connections = Arc::new(LiveConnections::default());
-        drop(connections.register(connections.next_id()));
+        drop(connections.register(connections.next_id(), PEER));
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
+    }
+
+    #[test]
+    fn what_went_through_is_counted_in_an_open_session_and_after_its_end() {
+        let connections = Arc::new(LiveConnections::default());
+        let [first, second] = [(); 2].map(|()| connections.register(connections.next_id(), PEER));
+        first.live().traffic().received(5);
+        second.live().traffic().sent(26);
+        let counted = Counts {
+            messages_in: 1,
+            bytes_in: 5,
+            messages_out: 1,
+            bytes_out: 26,
+        };
+        assert_eq!(connections.traffic(), counted);
+        drop(first);
+        assert_eq!(connections.traffic(), counted);
+        drop(second);
+        assert_eq!(connections.traffic(), counted);
     }
 }

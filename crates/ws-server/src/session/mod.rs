@@ -13,6 +13,7 @@ mod principal;
 mod pulse;
 mod rate;
 mod socket;
+mod traffic;
 mod transport;
 mod unread;
 
@@ -33,8 +34,9 @@ pub use self::{
     ended::Ended,
     live::ConnectionId,
     message::{Message, Text},
-    outbox::{Outbox, OutboxPolicy, WhenFull},
+    outbox::{Losses, Outbox, OutboxPolicy, WhenFull},
     principal::Principal,
+    traffic::Counts,
 };
 pub(crate) use self::{
     live::{Live, LiveConnections, Member},
@@ -46,7 +48,7 @@ use self::{
     pulse::{Due, Pulse},
     rate::RateLimit,
 };
-use crate::{auth::Authenticated, config::Limits};
+use crate::{auth::Authenticated, config::Limits, peer::Peer};
 
 /// Messages, and queued answers, above this leave buffers behind that are worth giving back.
 const LARGE_BYTES: usize = 4096;
@@ -68,7 +70,6 @@ pub struct Session<S> {
     pushed_in_a_row: u16,
     /// How many bytes were queued since the last flush.
     queued: usize,
-    counts: Counts,
 }
 
 /// What a service has to do with next.
@@ -91,19 +92,6 @@ impl From<Pushed> for Event {
     }
 }
 
-/// What went through a session.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// Messages that came.
-    pub messages_in: u64,
-    /// Bytes of payload that came.
-    pub bytes_in: u64,
-    /// Messages that were queued to go.
-    pub messages_out: u64,
-    /// Bytes of payload that were queued to go.
-    pub bytes_out: u64,
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Begins the session of a connection that is logged in.
     pub(crate) fn new(authenticated: Authenticated<S>) -> Self {
@@ -124,7 +112,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             control_frames,
             pushed_in_a_row: 0,
             queued: 0,
-            counts: Counts::default(),
         }
     }
 
@@ -138,9 +125,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         &self.path
     }
 
+    /// When the peer was let in.
+    pub(crate) fn since(&self) -> std::time::Instant {
+        let visit = self.socket.live().visit();
+        visit.expect("a session is of a peer that was let in").since
+    }
+
+    /// The other end.
+    pub(crate) fn peer(&self) -> Peer {
+        self.socket.live().peer()
+    }
+
     /// What went through the session so far.
     pub fn counts(&self) -> Counts {
-        self.counts
+        self.socket.live().traffic().counts()
     }
 
     /// The next message. Queued answers are written only when there is no message at hand, so that
@@ -192,8 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_ready(cx, len)).await?;
         self.socket.queue(message)?;
         self.pulse.talked();
-        self.counts.messages_out += 1;
-        self.counts.bytes_out += len as u64;
+        self.socket.live().traffic().sent(len);
         self.queued += len;
         if self.queued > LARGE_BYTES {
             self.note_growth();
@@ -266,8 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             match incoming? {
                 Incoming::Message(message) => {
                     self.pulse.talked();
-                    self.counts.messages_in += 1;
-                    self.counts.bytes_in += message.len() as u64;
+                    self.socket.live().traffic().received(message.len());
                     if message.len() > LARGE_BYTES {
                         self.note_growth();
                     }

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     mem,
     num::NonZeroUsize,
+    ops::AddAssign,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -42,6 +43,22 @@ pub struct Outbox {
     policy: OutboxPolicy,
 }
 
+/// What a push cost the reader, besides a place in its queue.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Losses {
+    /// How many readers were evicted.
+    pub evicted: u64,
+    /// How many texts were dropped.
+    pub dropped: u64,
+}
+
+impl AddAssign for Losses {
+    fn add_assign(&mut self, other: Self) {
+        self.evicted += other.evicted;
+        self.dropped += other.dropped;
+    }
+}
+
 /// What was taken out of a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
@@ -68,8 +85,9 @@ impl Outbox {
     }
 
     /// Has a text sent when the session comes to it. It never waits: a full queue costs the slow
-    /// reader something, and nobody else.
-    pub fn push(&self, text: Text) {
+    /// reader something, and nobody else. What it costs is returned.
+    pub fn push(&self, text: Text) -> Losses {
+        let mut losses = Losses::default();
         let mut waiting = self.live.queue().get_or_make();
         let policy = self.policy;
         let len = text.len();
@@ -81,14 +99,15 @@ impl Outbox {
         };
         if is_full(&waiting) && policy.when_full == WhenFull::Evict {
             drop(waiting);
-            self.live.end(CloseReason::SlowReader);
-            return;
+            losses.evicted += u64::from(self.live.end(CloseReason::SlowReader));
+            return losses;
         }
         while is_full(&waiting)
             && let Some(oldest) = waiting.texts.pop_front()
         {
             waiting.bytes -= oldest.len();
             waiting.lost += 1;
+            losses.dropped += 1;
         }
         let was_empty = waiting.texts.is_empty();
         waiting.bytes += len;
@@ -98,6 +117,7 @@ impl Outbox {
         if was_empty {
             self.live.wake();
         }
+        losses
     }
 }
 

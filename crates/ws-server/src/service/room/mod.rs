@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::hub::{Arrival, Hub, Keep, Subscription};
-use crate::session::{Ended, Event, Message, OutboxPolicy, Principal, Session, Text};
+use crate::session::{Ended, Event, Message, OutboxPolicy, Session, Text};
 
 /// How often a member may be heard before others have their turn: a fraction of a millisecond.
 const TOLD_IN_A_ROW: usize = 2048;
@@ -114,9 +114,8 @@ impl Room {
     }
 
     /// Says something in a room without being there.
-    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &Principal, text: &str) {
-        let from = from.to_string();
-        let said = self.write(News::Said { from: &from, text });
+    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
+        let said = self.write(News::Said { from, text });
         hub.publish(path, &said, self.keep);
     }
 

@@ -60,7 +60,7 @@ fn session(pipe_bytes: usize) -> (Session<DuplexStream>, RawPeer<DuplexStream>) 
 /// A session of `jane` on this stream.
 fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     let connections = Arc::new(LiveConnections::default());
-    let registration = connections.register(connections.next_id());
+    let registration = connections.register(connections.next_id(), Live::default().peer());
     let limits = Arc::new(Limits::default());
     let socket = Socket::new(io, Bytes::new(), limits, 1 << 20, registration);
     let accounts = Accounts::from_toml("[[user]]\nname = \"jane\"\npassword = \"x\"").unwrap();
@@ -202,13 +202,7 @@ async fn whoever_joins_is_told_the_last_messages_first() {
 async fn what_comes_by_request_is_said_like_everything_else() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (_joe, joe) = other(&hub, &room, "joe");
-    let accounts = Accounts::from_toml("[[user]]\nname = \"bot\"\npassword = \"x\"").unwrap();
-    let bot = Credentials::parse("bot:x").unwrap();
-    let bot = accounts
-        .verify(&bot, UNIX_EPOCH, &mut HashMemory::default())
-        .map(Principal::User)
-        .unwrap();
-    room.publish(&hub, &PATH.into(), &bot, "deployed");
+    room.publish(&hub, &PATH.into(), "bot", "deployed");
     let told: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
     assert_eq!(told, [r#"{"from":"bot","text":"deployed"}"#]);
 }
