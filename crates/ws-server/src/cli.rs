@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, Loaded, Source},
+    admin::{Admin, AdminAddress, Desk},
+    config::{self, Config, Loaded, Source},
+    ctl::{self, Action, CtlError, Form},
     descriptors,
     hash_password::{self, HashPasswordError},
     log::Log,
@@ -30,6 +32,9 @@ const FAILURE: u8 = 1;
 
 /// The server was not started: its arguments, its configuration or its address cannot be used.
 const CONFIGURATION: u8 = 2;
+
+/// No server listens where `ctl` was to ask one.
+const UNREACHABLE: u8 = 4;
 
 /// A signal ended the questions of `hash-password`.
 const INTERRUPTED: u8 = 130;
@@ -68,6 +73,30 @@ enum Command {
                       entry of the credentials file."
     )]
     HashPassword,
+
+    /// See who is connected to a running server, and change that
+    #[command(
+        after_help = "It speaks over the Unix socket that `[admin] listen` names in the \
+                      configuration.\n\n\
+                      Exit codes: 0 done, 1 the server refused or broke off, 2 arguments or \
+                      configuration cannot be used, 4 no server listens there."
+    )]
+    Ctl {
+        #[command(subcommand)]
+        action: Action,
+
+        /// The configuration that names the socket [default: config/server.toml]
+        #[arg(long, value_name = "FILE", global = true)]
+        config: Option<PathBuf>,
+
+        /// The socket itself
+        #[arg(long, value_name = "FILE", global = true, conflicts_with = "config")]
+        socket: Option<PathBuf>,
+
+        /// Print the answer as JSON
+        #[arg(long, global = true)]
+        json: bool,
+    },
 }
 
 /// How to serve.
@@ -91,6 +120,15 @@ pub fn main() -> ExitCode {
     let CommandLine { command, arguments } = CommandLine::parse();
     match command {
         Some(Command::HashPassword) => print_password_line(),
+        Some(Command::Ctl {
+            action,
+            config,
+            socket,
+            json,
+        }) => {
+            let form = if json { Form::Json } else { Form::Words };
+            control(&action, config.as_deref(), socket, form)
+        }
         None => run(&arguments),
     }
 }
@@ -112,6 +150,55 @@ fn print_password_line() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(FAILURE),
     }
+}
+
+/// Asks a running server, and prints what it answers.
+fn control(
+    action: &Action,
+    config: Option<&Path>,
+    socket: Option<PathBuf>,
+    form: Form,
+) -> ExitCode {
+    let socket = match socket.map_or_else(|| admin_socket(config), Ok) {
+        Ok(socket) => socket,
+        Err(error) => return refuse(&error),
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime.context("failed to start the runtime") {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    match runtime.block_on(ctl::ask(&socket, action, form)) {
+        Ok(answer) => match writeln!(std::io::stdout(), "{answer}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(FAILURE),
+        },
+        Err(error) => {
+            let code = match error {
+                CtlError::Unreachable { .. } => UNREACHABLE,
+                CtlError::BrokeOff(_)
+                | CtlError::Late
+                | CtlError::Refused(_)
+                | CtlError::Strange(_) => FAILURE,
+            };
+            say(&error.into());
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// The socket that the configuration names for the operator.
+fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = config.unwrap_or(Path::new(config::DEFAULT_PATH));
+    let config = Config::load(path)?;
+    let socket = config.admin.iter().find_map(AdminAddress::socket);
+    socket.map(Path::to_owned).with_context(|| {
+        format!(
+            "{} names no socket: write listen = \"unix:admin.sock\" into its [admin], start the \
+             server again, or name the socket with --socket",
+            path.display()
+        )
+    })
 }
 
 fn run(arguments: &Arguments) -> ExitCode {
@@ -157,9 +244,13 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Loaded)> {
 
 /// Says why the server does not start.
 fn refuse(error: &anyhow::Error) -> ExitCode {
+    say(error);
+    ExitCode::from(CONFIGURATION)
+}
+
+fn say(error: &anyhow::Error) {
     // There is nobody to tell if stderr is closed.
     let _ = writeln!(std::io::stderr(), "ws-server: {error:#}");
-    ExitCode::from(CONFIGURATION)
 }
 
 fn print_config(
@@ -203,27 +294,32 @@ async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<Exit
     let introduction = Introduction::new(&source, &loaded);
     let beginning = Beginning::of(&loaded);
     let listen = loaded.config.listen;
+    let loaded_admin = loaded.config.admin.clone();
     let server = Server::bind(loaded.config, loaded.accounts)
         .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
+    let admin = Admin::bind(&loaded_admin)?;
     let address = server
         .local_addr()
         .context("failed to learn the address that was bound")?;
-    let follower = Follower::new(source, beginning, server.control(), log)
+    let (follower, reloads) = Follower::new(source, beginning, server.control(), log)
         .context("failed to listen for SIGHUP")?;
     introduction.give();
+    for address in admin.addresses() {
+        let address = address.context("failed to learn the address that was bound")?;
+        info!(%address, "listening for the operator");
+    }
     // The server serves whether or not anybody reads this.
     let _ = writeln!(std::io::stdout(), "listening on ws://{address}");
 
     let stop = CancellationToken::new();
+    let desk = Desk::new(server.control(), reloads, stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
     let mut follow = pin!(follower.follow());
     let mut report_losses = pin!(log.report_losses());
+    let mut answer = pin!(admin.serve(desk));
     loop {
         tokio::select! {
-            () = &mut run => {
-                info!("stopped");
-                return Ok(ExitCode::SUCCESS);
-            }
+            () = &mut run => break,
             signal = signals.recv() => {
                 if stop.is_cancelled() {
                     warn!(signal, "stopping at once");
@@ -234,8 +330,12 @@ async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<Exit
             }
             never = &mut follow => match never {},
             () = &mut report_losses => {}
+            never = &mut answer => match never {},
         }
     }
+    admin.finish().await;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a newcomer needs to know when the server starts.

@@ -26,11 +26,14 @@
 //! Start reading with `connection`, then `session`.
 
 mod address;
+pub mod admin;
 mod admission;
+mod audit;
 mod auth;
 pub mod cli;
 pub mod config;
 mod connection;
+mod ctl;
 mod descriptors;
 pub mod forwarded;
 pub mod handshake;

@@ -8,12 +8,17 @@ use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 use proto::{credentials::Accounts, escape::Escaped};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::{
+        mpsc::{Receiver, Sender, channel},
+        oneshot,
+    },
     task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
 
 use crate::{
+    admin::api::Reloaded,
     config::{Config, Files, Loaded, Snapshot, Source, stranger},
     log::Log,
     server::Control,
@@ -37,6 +42,30 @@ pub(crate) struct Follower<'a> {
     stillness: Stillness<Files>,
     looks: Looks,
     hangups: Signal,
+    requests: Receiver<Request>,
+}
+
+/// The way to have the files read again, from wherever.
+#[derive(Debug, Clone)]
+pub(crate) struct Reloads(Sender<Request>);
+
+/// Somebody asks for a reload, and waits for what comes of it.
+#[derive(Debug)]
+struct Request {
+    by: String,
+    answer: oneshot::Sender<Result<Reloaded, String>>,
+}
+
+impl Reloads {
+    /// Has the files read again, as somebody has asked for. Returns what came of it, or why nothing
+    /// did.
+    pub(crate) async fn reload(&self, by: String) -> Result<Reloaded, String> {
+        let (answer, answered) = oneshot::channel();
+        // It is dropped unanswered if the server ends before.
+        let _ = self.0.send(Request { by, answer }).await;
+        let ending = || Err("the server is ending".to_owned());
+        answered.await.unwrap_or_else(|_| ending())
+    }
 }
 
 /// What a server was started with.
@@ -57,14 +86,15 @@ impl Beginning {
 }
 
 impl<'a> Follower<'a> {
-    /// Follows the files from what the server was started with.
+    /// Follows the files from what the server was started with, and takes requests to read them again.
     pub(crate) fn new(
         source: Source,
         beginning: Beginning,
         control: Control,
         log: &'a Log,
-    ) -> io::Result<Self> {
-        Ok(Self {
+    ) -> io::Result<(Self, Reloads)> {
+        let (sender, requests) = channel(1);
+        let follower = Self {
             source: Arc::new(source),
             control,
             log,
@@ -74,7 +104,9 @@ impl<'a> Follower<'a> {
             stillness: Stillness::new(beginning.files),
             looks: Looks::new(),
             hangups: signal(SignalKind::hangup())?,
-        })
+            requests,
+        };
+        Ok((follower, Reloads(sender)))
     }
 
     /// Follows them for good.
@@ -85,10 +117,18 @@ impl<'a> Follower<'a> {
                 // A look that is given up for a signal is made again.
                 files = self.looks.next(look) => {
                     if self.stillness.changed(files) {
-                        self.reload("the files have changed").await;
+                        // What came of it stands in the log.
+                        let _ = self.reload("the files have changed").await;
                     }
                 }
-                _ = self.hangups.recv() => self.reload("SIGHUP").await,
+                _ = self.hangups.recv() => {
+                    let _ = self.reload("SIGHUP").await;
+                }
+                Some(Request { by, answer }) = self.requests.recv() => {
+                    let reloaded = self.reload(&by).await;
+                    // Whoever asked may be gone.
+                    let _ = answer.send(reloaded);
+                }
             }
         }
     }
@@ -102,7 +142,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn reload(&mut self, cause: &str) {
+    async fn reload(&mut self, cause: &str) -> Result<Reloaded, String> {
         let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
         let reading = spawn_blocking(move || source.reload(&credentials));
         let (files, read) = reading.await.expect("to read files does not panic");
@@ -110,35 +150,40 @@ impl<'a> Follower<'a> {
         self.credentials.clone_from(&files.credentials);
         self.stillness.act_on(files);
         match read {
-            Ok((config, accounts)) => self.apply(config, accounts, cause),
+            Ok((config, accounts)) => Ok(self.apply(config, accounts, cause)),
             Err(problem) => {
                 // With all its causes, as at the start.
-                let error = anyhow::Error::from(problem);
-                error!(
-                    cause,
-                    "nothing was reloaded: {}",
-                    Escaped(&format!("{error:#}"))
-                );
+                let error = format!("{:#}", anyhow::Error::from(problem));
+                self.control.note_failed_reload();
+                error!(cause, "nothing was reloaded: {}", Escaped(&error));
+                Err(error)
             }
         }
     }
 
-    fn apply(&mut self, config: Config, accounts: Accounts, cause: &str) {
+    fn apply(&mut self, config: Config, accounts: Accounts, cause: &str) -> Reloaded {
         if let Some(stranger) = stranger(&config, &accounts) {
             warn!("{stranger}; the server would not start with this");
         }
         let next = Snapshot::of(&config);
         let changed = self.running.changed_live(&next);
-        let changed = (!changed.is_empty()).then(|| changed.join(", "));
-        let at_start = self.started.changed_at_start(&next).join(", ");
+        let at_next_start = self.started.changed_at_start(&next);
         self.running = next;
         let (level, users) = (config.log_level, accounts.users().len());
-        let ended = self.control.reload(config, accounts);
-        info!(cause, users, changed, sessions_ended = ended, "reloaded");
-        if !at_start.is_empty() {
-            warn!(keys = at_start, "these keys hold from the next start on");
+        let sessions_ended = self.control.reload(config, accounts);
+        let keys = (!changed.is_empty()).then(|| changed.join(", "));
+        info!(cause, users, changed = keys, sessions_ended, "reloaded");
+        if !at_next_start.is_empty() {
+            let keys = at_next_start.join(", ");
+            warn!(keys, "these keys hold from the next start on");
         }
         self.log.set_level(level);
+        Reloaded {
+            users,
+            changed,
+            at_next_start,
+            sessions_ended,
+        }
     }
 }
 

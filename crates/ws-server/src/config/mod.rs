@@ -26,7 +26,7 @@ use proto::{
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::limits::MAX_DISCARDED_BYTES;
-use self::raw::{RawConfig, RawLogin};
+use self::raw::{OneOrMany, RawConfig, RawLogin};
 pub use self::{
     error::ConfigError,
     limits::Limits,
@@ -38,6 +38,7 @@ pub(crate) use self::{
 };
 pub use crate::auth::{BudgetPolicy, HashingPolicy};
 use crate::{
+    admin::AdminAddress,
     forwarded::{ForwardedField, ForwardedFieldError, TrustedProxies},
     handshake::{AllowedOrigin, Basic, Origin, Rules},
 };
@@ -79,6 +80,8 @@ pub struct Config {
     pub rules: Rules,
     /// Which proxies are believed about whom they speak for.
     pub proxies: TrustedProxies,
+    /// Where the operator is listened to; nowhere, if there is no address.
+    pub admin: Vec<AdminAddress>,
     /// How detailed the log is.
     pub log_level: LevelFilter,
     /// How many threads serve connections; as many as there are cores, if it is not given.
@@ -137,6 +140,7 @@ impl Config {
             ),
             rules: rules(source, &raw, prefix)?,
             proxies: proxies(source, &raw)?,
+            admin: admin(source, &raw, directory)?,
             log_level: log_level(source, &raw)?,
             worker_threads: threads("worker_threads", raw.worker_threads)?,
             login: login(&raw.login),
@@ -244,6 +248,15 @@ fn proxies(source: &str, raw: &RawConfig) -> Result<TrustedProxies, TomlError> {
     Ok(TrustedProxies::new(networks, field))
 }
 
+fn admin(source: &str, raw: &RawConfig, directory: &Path) -> Result<Vec<AdminAddress>, TomlError> {
+    let addresses = raw.admin.listen.iter().flat_map(OneOrMany::as_slice);
+    let addresses = addresses.map(|address| {
+        AdminAddress::parse(address, directory)
+            .map_err(|error| TomlError::at_key(source, "admin.listen", error.to_string()))
+    });
+    addresses.collect()
+}
+
 fn log_level(source: &str, raw: &RawConfig) -> Result<LevelFilter, TomlError> {
     match raw.log_level.as_deref() {
         None | Some("info") => Ok(LevelFilter::INFO),
@@ -338,6 +351,9 @@ impl fmt::Display for Config {
         writeln!(f, "page = {}", self.rules.page)?;
         writeln!(f, "log_level = \"{}\"", self.log_level)?;
         write_threads(f, "worker_threads", self.worker_threads)?;
+        writeln!(f, "\n[admin]")?;
+        let addresses = self.admin.iter().map(ToString::to_string);
+        writeln!(f, "listen = [{}]", list(addresses))?;
         writeln!(f, "\n[login]")?;
         writeln!(f, "deadline = {}", TimeSpan(self.login.deadline))?;
         writeln!(f, "max_attempts = {}", Count(self.login.max_attempts))?;

@@ -19,10 +19,35 @@ pub(super) struct RawConfig {
     pub(super) page: Option<bool>,
     pub(super) log_level: Option<String>,
     pub(super) worker_threads: Option<Count>,
+    pub(super) admin: RawAdmin,
     pub(super) login: RawLogin,
     pub(super) limits: RawLimits,
     pub(super) echo: RawEcho,
     pub(super) route: Vec<RawRoute>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAdmin {
+    pub(super) listen: Option<OneOrMany>,
+}
+
+/// A text, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// All of them.
+    pub(super) fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Config;
 
 /// The keys that hold as they were when the server started, whatever the file says later.
-const AT_START: [&str; 4] = [
+const AT_START: [&str; 5] = [
     "listen",
+    "admin.listen",
     "worker_threads",
     "login.hash_workers",
     "login.max_waiting_logins",

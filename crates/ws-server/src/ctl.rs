@@ -1,0 +1,353 @@
+//! `ws-server ctl`: what an operator types to see who is connected to a running server, and to change
+//! that.
+//!
+//! It speaks to the server over the Unix socket of [`admin`](crate::admin), and prints what comes
+//! back: as a table or a sentence for a person, or as JSON for a script.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use comfy_table::{CellAlignment, Table, presets};
+use http::{HeaderValue, Method, Request, StatusCode, header::HOST};
+use http_body_util::{BodyExt as _, Full};
+use humantime::format_duration;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use proto::escape::Escaped;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{net::UnixStream, time::timeout};
+
+use crate::admin::api::{
+    Draining, Kick, Kicked, Problem, Publish, Reloaded, Revoke, Revoked, Session, Sessions,
+};
+
+/// How long the server may take to answer. A reload reads files, which may lie far away.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is asked of a server.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+pub(crate) enum Action {
+    /// List the sessions that are open
+    Sessions,
+    /// End one connection; its user may come back
+    Kick {
+        /// Its number, as `sessions` and the log tell it
+        id: u64,
+    },
+    /// End all sessions of a user, and let nobody in by that name until the accounts change
+    Revoke {
+        /// The name
+        user: String,
+    },
+    /// Read the configuration and the accounts again
+    Reload,
+    /// End all connections in order, then the server
+    Drain,
+    /// Say something in a room
+    Publish {
+        /// Its path, such as /room/lobby
+        room: String,
+        /// What is said
+        text: String,
+    },
+}
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// For a person.
+    Words,
+    /// For a script: the object of JSON that the server has sent.
+    Json,
+}
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CtlError {
+    /// Nobody listens.
+    #[error("cannot reach a server at {}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection broke off.
+    #[error("the server broke off")]
+    BrokeOff(#[from] hyper::Error),
+    /// The answer takes too long.
+    #[error("the server did not answer within {}", format_duration(PATIENCE))]
+    Late,
+    /// The server refuses.
+    #[error("{}", Escaped(.0))]
+    Refused(String),
+    /// The answer is not one of ours.
+    #[error("this is not the socket of a ws-server: it answers with {0}")]
+    Strange(StatusCode),
+}
+
+/// Asks a server, and returns what is to be printed.
+pub(crate) async fn ask(socket: &Path, action: &Action, form: Form) -> Result<String, CtlError> {
+    let client = Client { socket, form };
+    match action {
+        Action::Sessions => client.get("/sessions", table).await,
+        Action::Kick { id } => client.post("/kick", &Kick { id: *id }, kicked).await,
+        Action::Revoke { user } => {
+            let user = user.clone();
+            client.post("/revoke", &Revoke { user }, revoked).await
+        }
+        Action::Reload => client.post("/reload", &(), reloaded).await,
+        Action::Drain => client.post("/drain", &(), draining).await,
+        Action::Publish { room, text } => {
+            let publish = Publish {
+                room: room.clone(),
+                text: text.clone(),
+            };
+            client.post("/publish", &publish, published).await
+        }
+    }
+}
+
+/// Asks one server.
+struct Client<'a> {
+    socket: &'a Path,
+    form: Form,
+}
+
+impl Client<'_> {
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<String, CtlError> {
+        self.ask(Method::GET, path, Bytes::new(), words).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<String, CtlError> {
+        let body = serde_json::to_vec(body).expect("texts and numbers are JSON");
+        self.ask(Method::POST, path, body.into(), words).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<String, CtlError> {
+        let exchange = self.exchange(method, path, body);
+        let (status, body) = timeout(PATIENCE, exchange)
+            .await
+            .map_err(|_| CtlError::Late)??;
+        if status != StatusCode::OK {
+            return Err(match serde_json::from_slice(&body) {
+                Ok(Problem { error }) => CtlError::Refused(error),
+                Err(_) => CtlError::Strange(status),
+            });
+        }
+        let answer = serde_json::from_slice(&body).map_err(|_| CtlError::Strange(status))?;
+        Ok(match self.form {
+            Form::Words => words(&answer),
+            Form::Json => String::from_utf8_lossy(&body).trim_end().to_owned(),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), CtlError> {
+        let stream = UnixStream::connect(self.socket).await;
+        let stream = stream.map_err(|source| CtlError::Unreachable {
+            path: self.socket.to_owned(),
+            source,
+        })?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("our paths are URIs");
+        let host = HeaderValue::from_static("localhost");
+        request.headers_mut().insert(HOST, host);
+        let answer = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            Ok::<_, hyper::Error>((status, body))
+        };
+        tokio::pin!(answer, connection);
+        tokio::select! {
+            answered = &mut answer => Ok(answered?),
+            // It may end with the answer.
+            ended = &mut connection => {
+                ended?;
+                Ok(answer.await?)
+            }
+        }
+    }
+}
+
+/// Lists sessions, a line for each.
+fn table(Sessions { sessions }: &Sessions) -> String {
+    if sessions.is_empty() {
+        return "no sessions".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "ID",
+        "USER",
+        "PEER",
+        "PATH",
+        "SINCE",
+        "IN",
+        "BYTES IN",
+        "OUT",
+        "BYTES OUT",
+    ]);
+    for session in sessions {
+        table.add_row(row(session));
+    }
+    for numbers in [0, 4, 5, 6, 7, 8] {
+        if let Some(column) = table.column_mut(numbers) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+fn row(session: &Session) -> [String; 9] {
+    [
+        session.id.to_string(),
+        session.user.clone().unwrap_or_else(|| "-".to_owned()),
+        session.peer.clone(),
+        Escaped(&session.path).to_string(),
+        Age(session.seconds).to_string(),
+        session.messages_in.to_string(),
+        session.bytes_in.to_string(),
+        session.messages_out.to_string(),
+        session.bytes_out.to_string(),
+    ]
+}
+
+/// A time span in its two greatest units, such as `2h 5m`.
+struct Age(f64);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = Duration::try_from_secs_f64(self.0).unwrap_or_default();
+        let whole = format_duration(Duration::from_secs(seconds.as_secs())).to_string();
+        let mut parts = whole.split(' ');
+        f.write_str(parts.next().unwrap_or_default())?;
+        parts.next().map_or(Ok(()), |part| write!(f, " {part}"))
+    }
+}
+
+fn kicked(Kicked { id, user, peer }: &Kicked) -> String {
+    let user = user.as_deref().unwrap_or("nobody who has logged in");
+    format!("connection {id} ends: {user}, from {peer}")
+}
+
+fn revoked(
+    Revoked {
+        user,
+        sessions_ended,
+    }: &Revoked,
+) -> String {
+    let sessions = sessions(*sessions_ended);
+    format!("nobody gets in as {user} until the accounts change; {sessions} ended")
+}
+
+fn reloaded(reloaded: &Reloaded) -> String {
+    let users = match reloaded.users {
+        1 => "1 user".to_owned(),
+        users => format!("{users} users"),
+    };
+    let mut lines = vec![format!(
+        "reloaded: {users}, {} ended",
+        sessions(reloaded.sessions_ended)
+    )];
+    for (keys, what) in [
+        (&reloaded.changed, "changed"),
+        (&reloaded.at_next_start, "from the next start on"),
+    ] {
+        if !keys.is_empty() {
+            lines.push(format!("{what}: {}", keys.join(", ")));
+        }
+    }
+    lines.join("\n")
+}
+
+fn draining(Draining { sessions: count }: &Draining) -> String {
+    format!("the server ends, and {} before it", sessions(*count))
+}
+
+fn published(Publish { room, text }: &Publish) -> String {
+    format!("said in {}: {}", Escaped(room), Escaped(text))
+}
+
+fn sessions(count: usize) -> String {
+    match count {
+        1 => "1 session".to_owned(),
+        count => format!("{count} sessions"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Age, table};
+    use crate::admin::api::{Session, Sessions};
+
+    fn session(id: u64, user: Option<&str>, seconds: f64) -> Session {
+        Session {
+            id,
+            user: user.map(ToOwned::to_owned),
+            peer: "127.0.0.1:40000".to_owned(),
+            path: "/room/a\u{1b}".to_owned(),
+            seconds,
+            messages_in: 1,
+            bytes_in: 5,
+            messages_out: 10,
+            bytes_out: 260,
+        }
+    }
+
+    #[test]
+    fn sessions_are_a_table_whose_columns_stand_below_each_other() {
+        let sessions = vec![
+            session(7, Some("jane"), 59.9),
+            session(1000, None, 86_400.0 + 3600.0 * 2.0 + 61.0),
+        ];
+        let table = table(&Sessions { sessions });
+        let expected = [
+            "  ID  USER  PEER             PATH             SINCE  IN  BYTES IN  OUT  BYTES OUT",
+            "   7  jane  127.0.0.1:40000  /room/a\\u{1b}      59s   1         5   10        260",
+            "1000  -     127.0.0.1:40000  /room/a\\u{1b}  1day 2h   1         5   10        260",
+        ];
+        assert_eq!(table.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_age_has_its_two_greatest_units() {
+        for (seconds, age) in [
+            (0.4, "0s"),
+            (61.0, "1m 1s"),
+            (7_505.0, "2h 5m"),
+            (90_061.0, "1day 1h"),
+        ] {
+            assert_eq!(Age(seconds).to_string(), age);
+        }
+    }
+}
