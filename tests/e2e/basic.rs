@@ -80,7 +80,6 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
     let wrong = authorization("admin:1");
     let tries = [
         &[wrong.as_str()][..],
-        &[&authorization("nobody:123456")],
         // Not even twice the same, and not the right one beside another.
         &[&right, &right],
         &[&right, &wrong],
@@ -102,10 +101,21 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
         assert_eq!(answer, wrong_credentials(), "{fields:?}");
         let line = server.log_line("login failed").await;
         let connection = index + 1;
+        // The first and the last are a name and a password.
+        let why = if index == 0 || connection == tries.len() {
+            "user=\"admin\" reason=wrong_password"
+        } else {
+            "reason=malformed"
+        };
         let expected =
-            format!("event=login_failed peer=127.0.0.1 connection={connection} number=1");
+            format!("event=login_failed peer=127.0.0.1 connection={connection} way=basic {why}");
         assert!(line.ends_with(&expected), "{line}");
     }
+    let nobody = authorization("nobody:123456");
+    let answer = ask(server.connect().await, &handshake_with(&[&nobody])).await;
+    assert_eq!(answer, wrong_credentials());
+    let line = server.log_line("login failed").await;
+    assert!(line.ends_with(" reason=unknown_user"), "{line}");
     Way::Basic.log_in(&server, RIGHT).await;
 }
 

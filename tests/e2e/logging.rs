@@ -54,8 +54,15 @@ async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
     peer.send(frame::text("hunter2\x1b[31m:hunter3")).await;
     peer.text().await;
     let line = server.log_line("login failed").await;
-    let expected = "event=login_failed peer=127.0.0.1 connection=1 number=1";
+    let expected = "event=login_failed peer=127.0.0.1 connection=1 way=message reason=malformed";
     assert!(line.ends_with(expected), "{line}");
+    peer.send(frame::text("hunter2:hunter3")).await;
+    peer.text().await;
+    let line = server.log_line("login failed").await;
+    let (_, name) = line.split_once(" user=\"unknown:").expect("it has a name");
+    let (hash, rest) = name.split_at(8);
+    assert!(hash.chars().all(|c| c.is_ascii_hexdigit()), "{line}");
+    assert_eq!(rest, "\" reason=unknown_user");
 }
 
 /// The WebSocket library offers whole messages to the log at its most detailed level.

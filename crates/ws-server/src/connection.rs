@@ -9,8 +9,7 @@ use tracing::{debug, error, info};
 
 use crate::{
     admission::Permit,
-    auth::{Login, NotAuthenticated, admit, log_in},
-    handshake::Refusal,
+    auth::{Login, NotAuthenticated, Visitor, Way, admit, log_in},
     http::{Answer, Door, Exchange, exchange},
     route::{Access, Route},
     server::Shared,
@@ -30,15 +29,12 @@ where
         verifier: &shared.verifier,
         hub: &shared.hub,
         permit: &permit,
+        connection: id,
         peer,
         drain: &shared.drain,
     };
     let (exchange, peer) = exchange(io, door).await;
     shared.metrics.handshake(exchange.end());
-    let address = peer.address();
-    let wrong_try = |number| {
-        info!(event = %"login_failed", peer = %address, connection = %id, number, "login failed");
-    };
     let (io, leftovers, place, identity) = match exchange {
         Exchange::Upgraded {
             io,
@@ -62,9 +58,6 @@ where
         Exchange::Answered(Answer::Refused(refusal)) => {
             let status = refusal.status().as_u16();
             debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
-            if refusal == Refusal::WrongCredentials {
-                wrong_try(1);
-            }
             return;
         }
         Exchange::Malformed(error) => {
@@ -99,13 +92,18 @@ where
             admit(socket, principal, place, &shared.current)
         }
         None => {
+            let visitor = Visitor {
+                address: peer.address(),
+                connection: id,
+                way: Way::Message,
+            };
             let login = Login {
-                address,
+                visitor,
                 place,
                 policy: settings.login,
                 verifier: &shared.verifier,
             };
-            log_in(socket, login, wrong_try).await
+            log_in(socket, login).await
         }
     };
     match authenticated {

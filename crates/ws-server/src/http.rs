@@ -40,15 +40,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Permit,
-    auth::Verifier,
+    auth::{Verifier, Visitor, Way},
     config::MAX_DISCARDED_BYTES,
     handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
     metrics::HandshakeEnd,
     page,
     peer::Peer,
-    route::Access,
+    route::Route,
     service::Hub,
-    session::{Member, Principal},
+    session::{ConnectionId, Member, Principal},
     settings::Settings,
 };
 
@@ -69,6 +69,8 @@ pub(crate) struct Door<'a> {
     pub(crate) hub: &'a Hub,
     /// The connection's place.
     pub(crate) permit: &'a Permit,
+    /// The connection's name.
+    pub(crate) connection: ConnectionId,
     /// The other end of the stream.
     pub(crate) peer: SocketAddr,
     /// Cancelled when the server shuts down.
@@ -306,12 +308,12 @@ impl Answerer<'_> {
             Decision::Refuse(refusal) => Err(refusal),
             Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
             Decision::Verify(upgrade, attempt) => {
-                let access = &upgrade.place.route.access;
-                let identity = self.identity(attempt, client, access).await?;
+                let route = &upgrade.place.route;
+                let identity = self.identity(attempt, client, route).await?;
                 Ok(upgraded(upgrade, Some(identity)))
             }
             Decision::Publish(place, attempt) => {
-                let identity = self.identity(attempt, client, &place.route.access).await?;
+                let identity = self.identity(attempt, client, &place.route).await?;
                 self.publish(place, identity, body).await
             }
             Decision::Page => Ok((
@@ -325,9 +327,14 @@ impl Answerer<'_> {
         &self,
         attempt: Attempt,
         client: IpAddr,
-        access: &Access,
+        route: &Arc<Route>,
     ) -> Result<Identity, Refusal> {
-        match self.door.verifier.verify(attempt, client, access).await {
+        let visitor = Visitor {
+            address: client,
+            connection: self.door.connection,
+            way: Way::Basic,
+        };
+        match self.door.verifier.verify(attempt, visitor, route).await {
             Verdict::Right(identity) => Ok(identity),
             Verdict::Wrong => Err(Refusal::WrongCredentials),
             Verdict::Forbidden => Err(Refusal::NoRight),

@@ -256,7 +256,9 @@ impl Server {
                     Attempt::Credentials(credentials) => {
                         let line = self.line.as_deref();
                         assert_eq!(Some(credentials.line().expose()), line);
-                        ACCOUNTS.verify(&credentials, UNIX_EPOCH, &mut HashMemory::default())
+                        let verified =
+                            ACCOUNTS.verify(&credentials, UNIX_EPOCH, &mut HashMemory::default());
+                        verified.ok()
                     }
                     Attempt::Malformed => None,
                 };

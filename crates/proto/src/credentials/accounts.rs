@@ -59,6 +59,18 @@ impl Identity {
     }
 }
 
+/// Why a name and a password prove nothing. It is for those who keep the server: whoever tried is not
+/// told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unproved {
+    /// There is no such user.
+    UnknownUser,
+    /// There is, and this is not the password.
+    WrongPassword,
+    /// It is the password, and the account was limited in time, and the time is over.
+    Expired,
+}
+
 /// Why an identity that was proved holds no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Revoked {
@@ -179,7 +191,7 @@ impl Accounts {
         credentials: &Credentials,
         now: SystemTime,
         memory: &mut HashMemory,
-    ) -> Option<Identity> {
+    ) -> Result<Identity, Unproved> {
         let account = self.by_name.get(&credentials.name);
         let password = account.map(|account| &account.credential.password);
         let plain = match password {
@@ -198,8 +210,12 @@ impl Accounts {
                 }
             }
         }
-        let account = account.filter(|account| matches && account.stands(now))?;
-        Some(Identity(Arc::clone(&account.credential)))
+        match account {
+            None => Err(Unproved::UnknownUser),
+            Some(_) if !matches => Err(Unproved::WrongPassword),
+            Some(account) if !account.stands(now) => Err(Unproved::Expired),
+            Some(account) => Ok(Identity(Arc::clone(&account.credential))),
+        }
     }
 
     /// Whether an identity that was proved, by these accounts or by others before them, holds.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Accounts, Identity, Revoked};
+use super::{Accounts, Identity, Revoked, Unproved};
 use crate::{
     message::Credentials,
     password::{HashMemory, spent_by},
@@ -18,16 +18,20 @@ const DIGITS: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrr
 const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\n\
                    [[user]]\nname = \"jane\"\npassword = \"with:colon\"\n";
 
-fn verify_at(accounts: &Accounts, credentials: &Credentials, now: SystemTime) -> Option<Identity> {
+fn verify_at(
+    accounts: &Accounts,
+    credentials: &Credentials,
+    now: SystemTime,
+) -> Result<Identity, Unproved> {
     accounts.verify(credentials, now, &mut HashMemory::default())
 }
 
-fn identity(accounts: &Accounts, line: &str) -> Option<Identity> {
+fn identity(accounts: &Accounts, line: &str) -> Result<Identity, Unproved> {
     verify_at(accounts, &Credentials::parse(line).unwrap(), NOW)
 }
 
-fn verify(accounts: &Accounts, line: &str) -> Option<String> {
-    Some(identity(accounts, line)?.user().to_string())
+fn verify(accounts: &Accounts, line: &str) -> Result<String, Unproved> {
+    Ok(identity(accounts, line)?.user().to_string())
 }
 
 fn user(name: &str, rest: &str) -> String {
@@ -37,20 +41,18 @@ fn user(name: &str, rest: &str) -> String {
 #[test]
 fn verifies_each_user_by_its_own_password() {
     let accounts = Accounts::from_toml(TWO).unwrap();
-    assert_eq!(verify(&accounts, "admin:123456").as_deref(), Some("admin"));
-    assert_eq!(
-        verify(&accounts, "jane:with:colon").as_deref(),
-        Some("jane")
-    );
-    for line in [
-        "admin:with:colon",
-        "admin:123456:x",
-        "Admin:123456",
-        "admin: 123456",
-        "nobody:123456",
-        "nobody:nobody has this one",
+    for (line, name) in [("admin:123456", "admin"), ("jane:with:colon", "jane")] {
+        assert_eq!(verify(&accounts, line).as_deref(), Ok(name));
+    }
+    for (line, why) in [
+        ("admin:with:colon", Unproved::WrongPassword),
+        ("admin:123456:x", Unproved::WrongPassword),
+        ("Admin:123456", Unproved::UnknownUser),
+        ("admin: 123456", Unproved::WrongPassword),
+        ("nobody:123456", Unproved::UnknownUser),
+        ("nobody:nobody has this one", Unproved::UnknownUser),
     ] {
-        assert_eq!(verify(&accounts, line), None, "{line}");
+        assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
 }
 
@@ -64,19 +66,19 @@ fn verifies_plain_and_hashed_accounts_of_any_cost_in_one_file() {
     assert_eq!(costs, ["m=8,t=1,p=1", "m=16,t=2,p=1"]);
     assert_eq!(accounts.plain_passwords(), 1);
     for line in ["jane:open sesame", "admin:123456", "plain:plain one"] {
-        let name = line.split_once(':').map(|(name, _)| name);
-        assert_eq!(verify(&accounts, line).as_deref(), name, "{line}");
+        let (name, _) = line.split_once(':').unwrap();
+        assert_eq!(verify(&accounts, line).as_deref(), Ok(name), "{line}");
     }
-    for line in [
-        "jane:123456",
-        "admin:open sesame",
-        "plain:open sesame",
-        "plain:nobody has this one",
-        "nobody:open sesame",
-        "nobody:plain one",
-        "jane:nobody has this one",
+    for (line, why) in [
+        ("jane:123456", Unproved::WrongPassword),
+        ("admin:open sesame", Unproved::WrongPassword),
+        ("plain:open sesame", Unproved::WrongPassword),
+        ("plain:nobody has this one", Unproved::WrongPassword),
+        ("nobody:open sesame", Unproved::UnknownUser),
+        ("nobody:plain one", Unproved::UnknownUser),
+        ("jane:nobody has this one", Unproved::WrongPassword),
     ] {
-        assert_eq!(verify(&accounts, line), None, "{line}");
+        assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
 }
 
@@ -101,6 +103,7 @@ fn every_verification_costs_one_hash_of_each_cost_that_is_in_the_file() {
         "plain:plain one",
         "plain:wrong",
         "late:open sesame",
+        "late:wrong",
         "nobody:wrong",
     ] {
         let spent = spent_by(|| drop(verify(&accounts, line)));
@@ -120,7 +123,12 @@ fn an_account_ends_when_it_expires() {
     let before = end - Duration::from_nanos(1);
     let credentials = Credentials::parse("jane:x").unwrap();
     let identity = verify_at(&accounts, &credentials, before).unwrap();
-    assert!(verify_at(&accounts, &credentials, end).is_none());
+    let late = verify_at(&accounts, &credentials, end).unwrap_err();
+    assert_eq!(late, Unproved::Expired);
+    // A wrong password is wrong, however late it is.
+    let wrong = Credentials::parse("jane:y").unwrap();
+    let late = verify_at(&accounts, &wrong, end).unwrap_err();
+    assert_eq!(late, Unproved::WrongPassword);
     assert_eq!(accounts.check(&identity, before), Ok(()));
     assert_eq!(accounts.check(&identity, end), Err(Revoked::Expired));
     assert_eq!(accounts.next_expiry(before), Some(end));

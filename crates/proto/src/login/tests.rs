@@ -34,9 +34,9 @@ fn accounts() -> Accounts {
 /// What a verifier says that has no budget and no other work.
 fn verdict(attempt: &Attempt) -> Verdict {
     let identity = match attempt {
-        Attempt::Credentials(credentials) => {
-            accounts().verify(credentials, UNIX_EPOCH, &mut HashMemory::default())
-        }
+        Attempt::Credentials(credentials) => accounts()
+            .verify(credentials, UNIX_EPOCH, &mut HashMemory::default())
+            .ok(),
         Attempt::Malformed => None,
     };
     identity.map_or(Verdict::Wrong, Verdict::Right)

@@ -1,6 +1,6 @@
 //! The login over an open WebSocket: drives [`ServerLogin`] and decides nothing itself.
 
-use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use futures::future::{Either, select};
 use proto::{
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Authenticated, NotAuthenticated, Verifier, admit};
+use super::{Authenticated, NotAuthenticated, Verifier, Visitor, admit};
 use crate::{
     handshake::Place,
     session::{Ended, Incoming, Live, Message, Principal, Socket},
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Login<'a> {
     /// Where the peer comes from.
-    pub(crate) address: IpAddr,
+    pub(crate) visitor: Visitor,
     /// Where it wants to go.
     pub(crate) place: Place,
     /// What is demanded of it.
@@ -32,14 +32,13 @@ pub(crate) struct Login<'a> {
 }
 
 /// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
-/// against the budget of its address, and is told as it happens, with its number.
+/// against the budget of its address.
 pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: Socket<S>,
     login: Login<'_>,
-    mut wrong_try: impl FnMut(usize),
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
     let Login {
-        address,
+        visitor,
         place,
         policy,
         verifier,
@@ -47,12 +46,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     let live = Arc::clone(socket.live());
     let start = Instant::now();
     let mut login = ServerLogin::new(policy);
-    let mut told = 0;
     let ended = loop {
-        if login.wrong_tries() > told {
-            told = login.wrong_tries();
-            wrong_try(told);
-        }
         match login.next(start.elapsed()) {
             ServerAction::Read(until) => {
                 match wait(&live, start + until, receive(&mut socket)).await {
@@ -66,7 +60,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(attempt, address, &place.route.access);
+                let verdict = verifier.verify(attempt, visitor, &place.route);
                 match wait(&live, start + policy.deadline, verdict).await {
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());

@@ -1,9 +1,11 @@
 //! Who is at the other end: the only place where a connection becomes a logged-in one.
 
 mod budget;
+mod failure;
 mod hashing;
 mod login;
 mod verifier;
+mod visitor;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -15,8 +17,10 @@ pub use self::{
     hashing::HashingPolicy,
 };
 pub(crate) use self::{
+    failure::Failure,
     login::{Login, log_in},
     verifier::Verifier,
+    visitor::{Visitor, Way},
 };
 use crate::{
     handshake::Place,

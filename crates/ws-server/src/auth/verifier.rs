@@ -9,28 +9,45 @@ use std::{
 use proto::{
     credentials::{Accounts, Identity},
     login::{Attempt, Verdict},
+    message::Credentials,
     password::HashMemory,
+    username::UserName,
 };
 
 use super::{
     budget::{BudgetPolicy, FailureBudget, Spent},
+    failure::Failure,
     hashing::{HashingPolicy, HashingPool, Workload},
+    visitor::Visitor,
 };
-use crate::{address::AddressGroup, route::Access, settings::Current};
+use crate::{address::AddressGroup, audit, route::Route, settings::Current};
 
 /// Checks credentials, a few at a time, for as long as an address has not failed too often.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    current: Arc<Current>,
-    failures: Arc<Failures>,
+    judge: Arc<Judge>,
     pool: HashingPool,
 }
 
-/// The failures of all addresses, on the clock.
+/// Decides, and remembers who has failed. It is there for as long as there is something to decide,
+/// whether or not anybody still waits for it.
 #[derive(Debug)]
-struct Failures {
-    budget: Mutex<FailureBudget>,
+struct Judge {
+    current: Arc<Current>,
+    failures: Mutex<FailureBudget>,
+    /// What the moments of the failures are counted from.
     since: Instant,
+    unverified: audit::Unverified,
+}
+
+/// A try to log in that is being decided about.
+#[derive(Debug)]
+struct Case {
+    visitor: Visitor,
+    /// Who the visitor says to be, if that is a name at all.
+    name: Option<UserName>,
+    /// Where the visitor wants to go.
+    route: Arc<Route>,
 }
 
 impl Verifier {
@@ -41,10 +58,11 @@ impl Verifier {
         hashing: HashingPolicy,
     ) -> Self {
         Self {
-            current,
-            failures: Arc::new(Failures {
-                budget: Mutex::new(FailureBudget::new(budget)),
+            judge: Arc::new(Judge {
+                current,
+                failures: Mutex::new(FailureBudget::new(budget)),
                 since: Instant::now(),
+                unverified: audit::Unverified::default(),
             }),
             pool: HashingPool::new(hashing),
         }
@@ -52,59 +70,66 @@ impl Verifier {
 
     /// Changes the budget. What was counted stays counted.
     pub(crate) fn set_budget(&self, budget: Option<BudgetPolicy>) {
-        self.failures
-            .with(|failures, _| failures.set_policy(budget));
+        self.judge
+            .with_failures(|failures, _| failures.set_policy(budget));
     }
 
     /// Whether this address may try to log in.
     pub(crate) fn look(&self, who: IpAddr) -> Result<(), Spent> {
-        self.failures.look(AddressGroup::of(who))
+        self.judge.look(who)
     }
 
-    /// Whether a try is right, and its user has the right to go where this access is demanded. It
-    /// takes the same time for every name and password, and a wrong try counts against the budget of
-    /// the address that it came from.
+    /// Whether a try is right, and its user has the right to go to this route. It takes the same
+    /// time for every name and password, and a wrong try counts against the budget of the address
+    /// that it came from.
     ///
-    /// Cancel safe: a wrong try that was begun to be hashed is counted nevertheless.
-    pub(crate) async fn verify(&self, attempt: Attempt, who: IpAddr, access: &Access) -> Verdict {
-        match self.verify_identity(attempt, who).await {
-            Verdict::Right(identity) if !access.admits_user(identity.user()) => Verdict::Forbidden,
-            verdict => verdict,
-        }
-    }
-
-    async fn verify_identity(&self, attempt: Attempt, who: IpAddr) -> Verdict {
-        let who = AddressGroup::of(who);
-        if let Err(Spent { retry_after }) = self.failures.look(who) {
-            return Verdict::BudgetSpent { retry_after };
-        }
-        let credentials = match attempt {
-            Attempt::Credentials(credentials) => credentials,
-            Attempt::Malformed => return self.failures.judge(who, None),
+    /// Cancel safe: a try that was begun to be hashed is decided about, counted and told to the
+    /// audit nevertheless. One that still waited for it was none.
+    pub(crate) async fn verify(
+        &self,
+        attempt: Attempt,
+        visitor: Visitor,
+        route: &Arc<Route>,
+    ) -> Verdict {
+        let (name, credentials) = match attempt {
+            Attempt::Credentials(credentials) => {
+                (Some(credentials.name.clone()), Some(credentials))
+            }
+            Attempt::Malformed => (None, None),
         };
-        let accounts = self.accounts();
-        if accounts.costs().len() == 0 {
+        let case = Case {
+            visitor,
+            name,
+            route: Arc::clone(route),
+        };
+        let judge = &self.judge;
+        if let Err(failure) = judge.admit(&case) {
+            return judge.conclude(&case, Err(failure));
+        }
+        let Some(credentials) = credentials else {
+            return judge.conclude(&case, Err(Failure::Malformed));
+        };
+        if judge.accounts().costs().len() == 0 {
             // Nothing is hashed, and no memory taken.
-            let mut memory = HashMemory::default();
-            let identity = accounts.verify(&credentials, SystemTime::now(), &mut memory);
-            return self.failures.judge(who, identity);
+            return judge.decide(&case, &credentials, &mut HashMemory::default());
         }
         let Some(place) = self.pool.enter() else {
-            return Verdict::Busy;
+            return judge.conclude(&case, Err(Failure::QueueFull));
         };
         let worker = place.worker().await;
-        // While this one waited, others from this address may have failed, and the accounts may have
-        // changed.
-        if let Err(Spent { retry_after }) = self.failures.look(who) {
-            return Verdict::BudgetSpent { retry_after };
+        // While this one waited, others from this address may have failed.
+        if let Err(failure) = judge.admit(&case) {
+            return judge.conclude(&case, Err(failure));
         }
-        let accounts = self.accounts();
-        let failures = Arc::clone(&self.failures);
-        let verdict = worker.compute(move |memory| {
-            let identity = accounts.verify(&credentials, SystemTime::now(), memory);
-            failures.judge(who, identity)
-        });
-        verdict.await.unwrap_or(Verdict::Busy)
+        let case = Arc::new(case);
+        let verdict = {
+            let (judge, case) = (Arc::clone(judge), Arc::clone(&case));
+            worker.compute(move |memory| judge.decide(&case, &credentials, memory))
+        };
+        match verdict.await {
+            Some(verdict) => verdict,
+            None => judge.conclude(&case, Err(Failure::Internal)),
+        }
     }
 
     /// What those do who hash.
@@ -114,7 +139,7 @@ impl Verifier {
 
     /// The settings that it verifies by.
     pub(crate) fn current(&self) -> &Current {
-        &self.current
+        &self.judge.current
     }
 
     /// Keeps a worker busy for as long as this is held.
@@ -123,30 +148,66 @@ impl Verifier {
         let place = self.pool.enter().expect("there is a place in the queue");
         place.worker().await
     }
+}
+
+impl Judge {
+    /// Whether there is a try at all.
+    fn admit(&self, case: &Case) -> Result<(), Failure> {
+        let looked = self.look(case.visitor.address);
+        looked.map_err(|Spent { retry_after }| Failure::BudgetSpent { retry_after })
+    }
+
+    /// Looks at the credentials, by the accounts that there are now.
+    fn decide(&self, case: &Case, credentials: &Credentials, memory: &mut HashMemory) -> Verdict {
+        let verified = self
+            .accounts()
+            .verify(credentials, SystemTime::now(), memory);
+        let outcome = match verified {
+            Ok(identity) if !case.route.access.admits_user(identity.user()) => {
+                Err(Failure::NoRight)
+            }
+            Ok(identity) => Ok(identity),
+            Err(unproved) => Err(unproved.into()),
+        };
+        self.conclude(case, outcome)
+    }
+
+    /// What a try came to is final here, once for each of them: it is counted, it is told to the
+    /// audit, and it becomes what the visitor is told.
+    fn conclude(&self, case: &Case, outcome: Result<Identity, Failure>) -> Verdict {
+        let Case { visitor, name, .. } = case;
+        match outcome {
+            Ok(identity) => {
+                audit::login_ok(visitor, identity.user());
+                Verdict::Right(identity)
+            }
+            Err(failure) => {
+                let verdict = failure.verdict();
+                if matches!(verdict, Verdict::Wrong) {
+                    let who = AddressGroup::of(visitor.address);
+                    self.with_failures(|failures, now| failures.fail(who, now));
+                }
+                let name = name
+                    .as_ref()
+                    .map(|name| audit::Name::of(name, &self.accounts()));
+                audit::login_failed(visitor, name.as_ref(), failure, &self.unverified);
+                verdict
+            }
+        }
+    }
+
+    fn look(&self, who: IpAddr) -> Result<(), Spent> {
+        let who = AddressGroup::of(who);
+        self.with_failures(|failures, now| failures.look(who, now))
+    }
+
+    fn with_failures<T>(&self, use_it: impl FnOnce(&mut FailureBudget, Duration) -> T) -> T {
+        // A panic while the lock was held cannot have left a bucket half filled.
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(&mut failures, self.since.elapsed())
+    }
 
     fn accounts(&self) -> Arc<Accounts> {
         Arc::clone(&self.current.load().accounts)
-    }
-}
-
-impl Failures {
-    fn with<T>(&self, use_it: impl FnOnce(&mut FailureBudget, Duration) -> T) -> T {
-        // A panic while the lock was held cannot have left a bucket half filled.
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        use_it(&mut budget, self.since.elapsed())
-    }
-
-    fn look(&self, who: AddressGroup) -> Result<(), Spent> {
-        self.with(|budget, now| budget.look(who, now))
-    }
-
-    /// Turns what became of a try into its verdict, and counts it if it failed.
-    fn judge(&self, who: AddressGroup, identity: Option<Identity>) -> Verdict {
-        if let Some(identity) = identity {
-            Verdict::Right(identity)
-        } else {
-            self.with(|budget, now| budget.fail(who, now));
-            Verdict::Wrong
-        }
     }
 }

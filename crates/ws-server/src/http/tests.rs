@@ -22,6 +22,7 @@ async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStr
         verifier: &shared.verifier,
         hub: &shared.hub,
         permit: &shared.admission.enter(Some(peer.ip())).unwrap(),
+        connection: shared.live.next_id(),
         peer,
         drain: &drain,
     };

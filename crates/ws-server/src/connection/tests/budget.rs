@@ -5,9 +5,10 @@ use proto::login::Attempt;
 
 use super::*;
 use crate::{
+    auth::{Visitor, Way},
     config::BudgetPolicy,
     forwarded::{ForwardedField, TrustedProxies},
-    route::Access,
+    route::Routes,
 };
 
 /// Where the peers of the harness come from.
@@ -112,9 +113,14 @@ async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
     let server = Server::of(config(1), hashing::HASHED);
     let verifier = &server.0.verifier;
     let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
-    let given_up = verifier
-        .verify(wrong, HERE.into(), &Access::Users)
-        .now_or_never();
+    let visitor = Visitor {
+        address: HERE.into(),
+        connection: server.0.live.next_id(),
+        way: Way::Message,
+    };
+    let routes = Routes::echo("");
+    let route = routes.find("/").unwrap();
+    let given_up = verifier.verify(wrong, visitor, route).now_or_never();
     assert!(given_up.is_none(), "it is being hashed");
     let counted = async {
         while verifier.look(HERE.into()).is_ok() {

@@ -1,0 +1,73 @@
+//! Why a try to log in failed.
+
+use std::{fmt, time::Duration};
+
+use proto::{credentials::Unproved, login::Verdict};
+
+/// Why a try to log in failed. It is for those who keep the server: whoever tried is told less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// What was sent holds no name and password.
+    Malformed,
+    /// There is no such user.
+    UnknownUser,
+    /// There is, and the password is another one.
+    WrongPassword,
+    /// The account was limited in time, and the time is over.
+    Expired,
+    /// The credentials are right, and do not open this route.
+    NoRight,
+    /// Nothing was verified: the address has failed too often.
+    BudgetSpent {
+        /// How long it takes until something would be.
+        retry_after: Duration,
+    },
+    /// Nothing was verified: too many tries wait for that already.
+    QueueFull,
+    /// It was not verified to the end, by a fault of ours.
+    Internal,
+}
+
+impl Failure {
+    /// Its name, for logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownUser => "unknown_user",
+            Self::WrongPassword => "wrong_password",
+            Self::Expired => "expired",
+            Self::NoRight => "no_right",
+            Self::BudgetSpent { .. } => "budget_spent",
+            Self::QueueFull => "queue_full",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What whoever tried is told.
+    pub(crate) const fn verdict(self) -> Verdict {
+        match self {
+            Self::Malformed | Self::UnknownUser | Self::WrongPassword | Self::Expired => {
+                Verdict::Wrong
+            }
+            Self::NoRight => Verdict::Forbidden,
+            Self::BudgetSpent { retry_after } => Verdict::BudgetSpent { retry_after },
+            Self::QueueFull | Self::Internal => Verdict::Busy,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<Unproved> for Failure {
+    fn from(unproved: Unproved) -> Self {
+        match unproved {
+            Unproved::UnknownUser => Self::UnknownUser,
+            Unproved::WrongPassword => Self::WrongPassword,
+            Unproved::Expired => Self::Expired,
+        }
+    }
+}

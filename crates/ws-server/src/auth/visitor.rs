@@ -1,0 +1,41 @@
+//! Whoever tries to log in, before it is known who that is.
+
+use std::{fmt, net::IpAddr};
+
+use crate::session::ConnectionId;
+
+/// Where a try to log in comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visitor {
+    /// The address that the try counts against.
+    pub(crate) address: IpAddr,
+    /// The connection that it came by.
+    pub(crate) connection: ConnectionId,
+    /// How it came.
+    pub(crate) way: Way,
+}
+
+/// The ways to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    /// By a first message.
+    Message,
+    /// With an HTTP request, by Basic.
+    Basic,
+}
+
+impl Way {
+    /// Its name, for logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Basic => "basic",
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
