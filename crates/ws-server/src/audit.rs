@@ -110,6 +110,7 @@ impl Unverified {
             | Failure::UnknownUser
             | Failure::WrongPassword
             | Failure::Expired
+            | Failure::Revoked
             | Failure::NoRight
             | Failure::Internal => return Some(0),
         };

@@ -21,7 +21,7 @@ use proto::close::{CloseCode, CloseReason};
 
 use crate::{
     admission::Census,
-    auth::Workload,
+    auth::{Failure, Way, Workload},
     service::Attendance,
     session::{Counts, Ended},
 };
@@ -39,6 +39,7 @@ type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 pub(crate) struct Metrics {
     registry: Registry,
     handshakes: Family<Labels<1>, Counter>,
+    logins: Family<Labels<2>, Counter>,
     budget_refusals: Counter,
     revocations: Family<Labels<1>, Counter>,
     closes: Family<Labels<2>, Counter>,
@@ -95,6 +96,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             handshakes: Family::default(),
+            logins: Family::default(),
             budget_refusals: Counter::default(),
             revocations: Family::default(),
             closes: Family::default(),
@@ -119,6 +121,11 @@ impl Metrics {
             "handshakes",
             "Connections, by the status that answered their request; none without a whole request",
             metrics.handshakes.clone(),
+        );
+        ours.register(
+            "logins",
+            "Tries to log in, by the way they came and by what they came to",
+            metrics.logins.clone(),
         );
         ours.register(
             "budget_refusals",
@@ -147,6 +154,11 @@ impl Metrics {
             metrics.last_reload.clone(),
         );
         // Series that are there from the start can be seen to begin to rise.
+        for way in Way::ALL {
+            for failure in Failure::ALL.map(Some).into_iter().chain([None]) {
+                drop(metrics.logins.get_or_create(&login_labels(way, failure)));
+            }
+        }
         for result in ReloadResult::ALL {
             drop(metrics.reloads.get_or_create(&result.labels()));
         }
@@ -170,6 +182,11 @@ impl Metrics {
             HandshakeEnd::Unanswered => Cow::Borrowed("none"),
         };
         self.handshakes.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// Somebody has tried to log in, and failed by this if it was not right.
+    pub(crate) fn login(&self, way: Way, failure: Option<Failure>) {
+        self.logins.get_or_create(&login_labels(way, failure)).inc();
     }
 
     /// A WebSocket has come to its end.
@@ -222,6 +239,11 @@ impl Metrics {
         }
         text
     }
+}
+
+fn login_labels(way: Way, failure: Option<Failure>) -> Labels<2> {
+    let result = failure.map_or("ok", Failure::name);
+    [("way", way.name().into()), ("result", result.into())]
 }
 
 /// What a reason is called as the cause of a revocation, if it is one.

@@ -53,7 +53,7 @@ pub(crate) struct Shared {
     /// Who is connected.
     pub(crate) live: Arc<LiveConnections>,
     /// What an operator counts.
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down.
     pub(crate) drain: CancellationToken,
     /// Every task of every connection, so that shutting down can wait for them.
@@ -231,13 +231,14 @@ impl Shared {
         let admission = Admission::new(possible(config.limits.caps));
         let (budget, hashing) = (config.budget, config.hashing());
         let current = Arc::new(Current::new(Settings::new(config, accounts)));
+        let metrics = Arc::new(Metrics::new());
         Self {
             admission: Arc::new(admission),
-            verifier: Verifier::new(Arc::clone(&current), budget, hashing),
+            verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
             current,
             hub: Arc::default(),
             live: Arc::default(),
-            metrics: Metrics::new(),
+            metrics,
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             changing: Mutex::new(()),

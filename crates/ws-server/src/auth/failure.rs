@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     WrongPassword,
     /// The account was limited in time, and the time is over.
     Expired,
+    /// The credentials are right, and an operator has taken the login back.
+    Revoked,
     /// The credentials are right, and do not open this route.
     NoRight,
     /// Nothing was verified: the address has failed too often.
@@ -29,6 +31,21 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// All failures, for tables.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::UnknownUser,
+        Self::WrongPassword,
+        Self::Expired,
+        Self::Revoked,
+        Self::NoRight,
+        Self::BudgetSpent {
+            retry_after: Duration::ZERO,
+        },
+        Self::QueueFull,
+        Self::Internal,
+    ];
+
     /// Its name, for logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -36,6 +53,7 @@ impl Failure {
             Self::UnknownUser => "unknown_user",
             Self::WrongPassword => "wrong_password",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
             Self::NoRight => "no_right",
             Self::BudgetSpent { .. } => "budget_spent",
             Self::QueueFull => "queue_full",
@@ -46,9 +64,11 @@ impl Failure {
     /// What whoever tried is told.
     pub(crate) const fn verdict(self) -> Verdict {
         match self {
-            Self::Malformed | Self::UnknownUser | Self::WrongPassword | Self::Expired => {
-                Verdict::Wrong
-            }
+            Self::Malformed
+            | Self::UnknownUser
+            | Self::WrongPassword
+            | Self::Expired
+            | Self::Revoked => Verdict::Wrong,
             Self::NoRight => Verdict::Forbidden,
             Self::BudgetSpent { retry_after } => Verdict::BudgetSpent { retry_after },
             Self::QueueFull | Self::Internal => Verdict::Busy,

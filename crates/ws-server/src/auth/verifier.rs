@@ -20,7 +20,7 @@ use super::{
     hashing::{HashingPolicy, HashingPool, Workload},
     visitor::Visitor,
 };
-use crate::{address::AddressGroup, audit, route::Route, settings::Current};
+use crate::{address::AddressGroup, audit, metrics::Metrics, route::Route, settings::Current};
 
 /// Checks credentials, a few at a time, for as long as an address has not failed too often.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ struct Judge {
     /// What the moments of the failures are counted from.
     since: Instant,
     unverified: audit::Unverified,
+    metrics: Arc<Metrics>,
 }
 
 /// A try to log in that is being decided about.
@@ -56,6 +57,7 @@ impl Verifier {
         current: Arc<Current>,
         budget: Option<BudgetPolicy>,
         hashing: HashingPolicy,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             judge: Arc::new(Judge {
@@ -63,6 +65,7 @@ impl Verifier {
                 failures: Mutex::new(FailureBudget::new(budget)),
                 since: Instant::now(),
                 unverified: audit::Unverified::default(),
+                metrics,
             }),
             pool: HashingPool::new(hashing),
         }
@@ -159,10 +162,12 @@ impl Judge {
 
     /// Looks at the credentials, by the accounts that there are now.
     fn decide(&self, case: &Case, credentials: &Credentials, memory: &mut HashMemory) -> Verdict {
-        let verified = self
-            .accounts()
+        let settings = self.current.load();
+        let verified = settings
+            .accounts
             .verify(credentials, SystemTime::now(), memory);
         let outcome = match verified {
+            Ok(identity) if settings.is_revoked(identity.user()) => Err(Failure::Revoked),
             Ok(identity) if !case.route.access.admits_user(identity.user()) => {
                 Err(Failure::NoRight)
             }
@@ -176,6 +181,8 @@ impl Judge {
     /// audit, and it becomes what the visitor is told.
     fn conclude(&self, case: &Case, outcome: Result<Identity, Failure>) -> Verdict {
         let Case { visitor, name, .. } = case;
+        self.metrics
+            .login(visitor.way, outcome.as_ref().err().copied());
         match outcome {
             Ok(identity) => {
                 audit::login_ok(visitor, identity.user());

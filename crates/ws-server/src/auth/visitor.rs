@@ -25,6 +25,9 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    /// All ways, for tables.
+    pub(crate) const ALL: [Self; 2] = [Self::Message, Self::Basic];
+
     /// Its name, for logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
