@@ -21,6 +21,8 @@ mod hashing;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod pipe;

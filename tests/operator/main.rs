@@ -2,3 +2,6 @@
 //! `fail2ban-regex`, `systemd-analyze`, and nginx with TLS.
 //!
 //! `.ci/operator` installs them.
+
+#[cfg(test)]
+mod prometheus;

@@ -24,6 +24,7 @@ mod files;
 mod honest;
 mod load;
 mod login;
+mod operator;
 mod peers;
 mod processors;
 mod report;
@@ -52,6 +53,7 @@ pub use self::{
         CHALLENGE, CONGRATULATION, SORRY, Way, ask, authorization, echo, handshake_with,
         wrong_credentials,
     },
+    operator::{ADMIN, Scraped, ctl, ctl_ok},
     peers::peer,
     processors::Processors,
     report::{Report, median, percentile, wanted_row},

@@ -68,6 +68,12 @@ pub(crate) struct Shared {
 pub struct Control(Arc<Shared>);
 
 impl Control {
+    /// A hold on a server that has no listener.
+    #[cfg(test)]
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
     /// Has the server go on with another configuration and other accounts, and ends the sessions
     /// of those whose credentials are no longer what they logged in with. Returns how many these
     /// are.

@@ -7,6 +7,7 @@ mod end;
 mod frames;
 mod hashing;
 mod login;
+mod operator;
 mod publish;
 mod pushes;
 mod reload;

@@ -1,0 +1,411 @@
+//! What an operator sees and does: `ws-server ctl`, health and metrics.
+
+use std::{collections::HashSet, os::unix::fs::PermissionsExt as _};
+
+use integration_tests::{
+    ACCOUNTS, ADMIN, CONFIGURATION, Files, SORRY, Scraped, Server, Way, account, accounts, ask,
+    ctl, ctl_ok, echo, replace,
+};
+use raw_peer::{RawPeer, frame};
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+const ROOM: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\n\
+                    [[route]]\npath = \"/room/*\"\nservice = \"room\"\n";
+
+fn files() -> Files {
+    let configuration = format!("{ADMIN}{ROOM}");
+    let users = accounts(&[("admin", "123456"), ("jane", "x"), ("joe", "x")]);
+    Files::new(&configuration, &users)
+}
+
+/// Every session, as a script sees them.
+async fn sessions(files: &Files) -> Vec<Value> {
+    let printed = ctl_ok(files, &["sessions", "--json"]).await;
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    printed["sessions"].as_array().unwrap().clone()
+}
+
+/// The ids of the sessions of one user.
+async fn ids_of(files: &Files, user: &str) -> Vec<u64> {
+    let sessions = sessions(files).await;
+    let of_user = sessions.iter().filter(|session| session["user"] == user);
+    of_user.map(|it| it["id"].as_u64().unwrap()).collect()
+}
+
+async fn log_in(server: &Server, line: &str) -> RawPeer<TcpStream> {
+    Way::Basic.log_in(server, line).await
+}
+
+#[tokio::test]
+async fn sessions_are_a_table_for_people_and_json_for_scripts() {
+    let files = files();
+    let server = files.serve().await;
+    assert_eq!(ctl_ok(&files, &["sessions"]).await, "no sessions\n");
+    assert_eq!(
+        ctl_ok(&files, &["sessions", "--json"]).await,
+        "{\"sessions\":[]}\n"
+    );
+    let mut jane = log_in(&server, "jane:x").await;
+    echo(&mut jane, "hello").await;
+    let table = ctl_ok(&files, &["sessions"]).await;
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let [header, row] = rows.as_slice() else {
+        panic!("{table}")
+    };
+    assert_eq!(header[..5], ["ID", "USER", "PEER", "PATH", "SINCE"]);
+    assert_eq!((row[0], row[1], row[3]), ("1", "jane", "/"));
+    assert!(row[2].starts_with("127.0.0.1:"), "{table}");
+    assert_eq!(row[5..], ["1", "5", "1", "26"]);
+    let listed = sessions(&files).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["peer"], row[2]);
+    let keys: Vec<_> = listed[0].as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "bytes_in",
+            "bytes_out",
+            "id",
+            "messages_in",
+            "messages_out",
+            "path",
+            "peer",
+            "seconds",
+            "user"
+        ]
+    );
+}
+
+/// Every tenth of them belongs to jane, every tenth to joe.
+#[tokio::test]
+async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
+    const SESSIONS: usize = 1000;
+    let files = files();
+    let limits = "[limits]\nmax_unauthenticated_per_address = \"off\"\n";
+    files.overwrite(CONFIGURATION, &format!("{ADMIN}{limits}"));
+    let mut server = files.serve().await;
+    let scraped = Scraped::of(&mut server).await;
+    let mut peers = Vec::new();
+    for number in 0..SESSIONS {
+        let user = match number % 10 {
+            0 => "jane:x",
+            1 => "joe:x",
+            _ => "admin:123456",
+        };
+        peers.push((user, log_in(&server, user).await));
+    }
+    let listed = sessions(&files).await;
+    let ids: Vec<_> = listed.iter().map(|it| it["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), SESSIONS);
+    assert!(ids.is_sorted());
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), SESSIONS);
+    let table = ctl_ok(&files, &["sessions"]).await;
+    assert_eq!(table.lines().count(), SESSIONS + 1);
+
+    // Of joe, every second one.
+    let joes = ids_of(&files, "joe").await;
+    assert_eq!(joes.len(), SESSIONS / 10);
+    for id in joes.iter().step_by(2) {
+        let said = ctl_ok(&files, &["kick", &id.to_string()]).await;
+        assert!(
+            said.starts_with(&format!("connection {id} ends: joe, from 127.0.0.1:")),
+            "{said}"
+        );
+    }
+    let said = ctl_ok(&files, &["revoke", "jane"]).await;
+    assert_eq!(
+        said,
+        "nobody gets in as jane until the accounts change; 100 sessions ended\n"
+    );
+    let mut joes = 0;
+    for (user, peer) in &mut peers {
+        match *user {
+            "jane:x" => {
+                let expected = (3000, "login revoked: by an operator".to_owned());
+                assert_eq!(peer.close().await, expected);
+            }
+            "joe:x" if joes % 2 == 0 => {
+                joes += 1;
+                let expected = (1008, "disconnected by an operator".to_owned());
+                assert_eq!(peer.close().await, expected);
+            }
+            user => {
+                joes += usize::from(user == "joe:x");
+                echo(peer, "still here").await;
+            }
+        }
+    }
+    drop(peers);
+    for (series, value) in [
+        ("ws_server_revocations_total{cause=\"operator\"}", 100),
+        ("ws_server_closes_total{code=\"1008\",side=\"server\"}", 50),
+        ("ws_server_closes_total{code=\"3000\",side=\"server\"}", 100),
+        ("ws_server_logins_total{way=\"basic\",result=\"ok\"}", 1000),
+        ("ws_server_handshakes_total{status=\"101\"}", 1000),
+    ] {
+        assert_eq!(scraped.metric(series).await, value, "{series}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_user_gets_in_again_when_the_credentials_file_changes() {
+    let files = files();
+    let mut server = files.serve().await;
+    ctl_ok(&files, &["revoke", "jane"]).await;
+    Way::Message.is_refused(&server, "jane:x").await;
+    // To read the same file again changes nothing.
+    let said = ctl_ok(&files, &["reload"]).await;
+    assert_eq!(said, "reloaded: 3 users, 0 sessions ended\n");
+    Way::Message.is_refused(&server, "jane:x").await;
+    let changed = accounts(&[("admin", "123456"), ("jane", "x")]);
+    replace(&files.path(ACCOUNTS), &changed);
+    server.log_line("reloaded").await;
+    server.log_line("reloaded").await;
+    let mut jane = Way::Message.log_in(&server, "jane:x").await;
+    echo(&mut jane, "back").await;
+}
+
+#[tokio::test]
+async fn a_reload_tells_what_it_changed_or_why_it_did_not() {
+    let files = files();
+    let server = files.serve().await;
+    let mut joe = log_in(&server, "joe:x").await;
+    files.overwrite(ACCOUNTS, &account("admin", "password = \"123456\""));
+    let configuration = format!("worker_threads = 7\npage = false\n{ADMIN}");
+    files.overwrite(CONFIGURATION, &configuration);
+    let said = ctl_ok(&files, &["reload", "--json"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    // What else has changed may have been seen by the server itself before.
+    assert_eq!(said["users"], 1);
+    assert_eq!(said["at_next_start"], serde_json::json!(["worker_threads"]));
+    let keys: Vec<_> = said.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["at_next_start", "changed", "sessions_ended", "users"]
+    );
+    assert_eq!(joe.close().await.0, 3000);
+    files.overwrite(ACCOUNTS, "[[user]]\nname = \"admin\"\n");
+    let refused = ctl(&files, &["reload", "--json"]).await;
+    assert_eq!((refused.code, refused.stdout()), (Some(1), ""));
+    assert!(
+        refused
+            .stderr
+            .starts_with("ws-server: nothing was reloaded: ")
+            && refused
+                .stderr
+                .contains("line 2: `user.name`: this user has no password"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
+async fn the_operator_speaks_in_rooms() {
+    let files = files();
+    let server = files.serve().await;
+    let mut peer = server.connect().await;
+    peer.send(
+        integration_tests::handshake_with(&[&integration_tests::authorization("jane:x")])
+            .replace("GET / ", "GET /room/lobby "),
+    )
+    .await;
+    assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+    peer.send(frame::text("here")).await;
+    peer.text().await;
+    let said = ctl_ok(&files, &["publish", "/room/lobby", "we restart at noon"]).await;
+    assert_eq!(said, "said in /room/lobby: we restart at noon\n");
+    let heard = peer.text().await;
+    assert!(
+        heard.starts_with(r#"{"from":"server:operator","text":"we restart at noon","#),
+        "{heard}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said_with_its_exit_code() {
+    let files = files();
+    let server = files.serve().await;
+    for (arguments, problem) in [
+        (&["kick", "99"][..], "there is no open connection 99"),
+        (&["revoke", "bob"], "there is no user `bob`"),
+        (&["revoke", "a:b"], "there is no user `a:b`"),
+        (&["publish", "/", "x"], "there is no room at this path"),
+        (
+            &["publish", "/room/a", ""],
+            "a text has 1 to 1048576 bytes here",
+        ),
+    ] {
+        let refused = ctl(&files, arguments).await;
+        assert_eq!(refused.stderr, format!("ws-server: {problem}\n"));
+        assert_eq!((refused.code, refused.stdout()), (Some(1), ""));
+    }
+    for arguments in [&["kick"][..], &["kick", "x"], &["fly"], &[]] {
+        assert_eq!(ctl(&files, arguments).await.code, Some(2), "{arguments:?}");
+    }
+    server.signal(Signal::TERM);
+    server.finish().await;
+    let gone = ctl(&files, &["sessions"]).await;
+    assert_eq!(gone.code, Some(4));
+    assert!(
+        gone.stderr.contains("cannot reach a server at "),
+        "{gone:?}"
+    );
+
+    let silent = Files::new("", "");
+    let refused = ctl(&silent, &["sessions"]).await;
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.stderr.contains(" names no socket: write listen = "),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_drain_ends_the_server_in_order() {
+    let files = files();
+    let mut server = files.serve().await;
+    let scraped = Scraped::of(&mut server).await;
+    let mut jane = log_in(&server, "jane:x").await;
+    for (path, body) in [("/livez", "alive\n"), ("/readyz", "ready\n")] {
+        let answer = scraped.request("GET", path).await;
+        assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
+        assert_eq!(answer.body, body);
+    }
+    let said = ctl_ok(&files, &["drain"]).await;
+    assert_eq!(said, "the server ends, and 1 session before it\n");
+    let expected = (1001, "server is shutting down".to_owned());
+    assert_eq!(jane.close().await, expected);
+    // It waits for the answer to its Close frame, alive and not ready.
+    let answer = scraped.request("GET", "/readyz").await;
+    assert_eq!(answer.status_line, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(answer.body, "draining\n");
+    let answer = scraped.request("GET", "/livez").await;
+    assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
+    jane.send(frame::close(1001, "")).await;
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!files.path("admin.sock").exists());
+}
+
+#[tokio::test]
+async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
+    let files = files();
+    let mut server = files.serve().await;
+    let scraped = Scraped::of(&mut server).await;
+    for (method, path, status) in [
+        ("GET", "/sessions", "403 Forbidden"),
+        ("POST", "/kick", "403 Forbidden"),
+        ("POST", "/revoke", "403 Forbidden"),
+        ("POST", "/reload", "403 Forbidden"),
+        ("POST", "/drain", "403 Forbidden"),
+        ("POST", "/publish", "403 Forbidden"),
+        ("POST", "/metrics", "405 Method Not Allowed"),
+        ("GET", "/", "404 Not Found"),
+    ] {
+        let answer = scraped.request(method, path).await;
+        assert_eq!(answer.status_line, format!("HTTP/1.1 {status}"), "{path}");
+    }
+    let socket = std::fs::metadata(files.path("admin.sock")).unwrap();
+    assert_eq!(socket.permissions().mode() & 0o7777, 0o600);
+    // It still serves.
+    log_in(&server, "jane:x").await;
+}
+
+#[tokio::test]
+async fn nothing_of_it_answers_where_everybody_connects() {
+    let files = files();
+    let server = files.serve().await;
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/sessions",
+        "/kick",
+        "/revoke",
+        "/reload",
+        "/drain",
+        "/publish",
+    ] {
+        for method in ["GET", "POST"] {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let answer = ask(server.connect().await, &request).await;
+            assert_eq!(
+                answer.status_line, "HTTP/1.1 404 Not Found",
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_address_there_is_no_such_interface() {
+    let files = Files::new("", &accounts(&[("admin", "123456")]));
+    let server = files.serve().await;
+    server.signal(Signal::TERM);
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("operator"), "{log}");
+    assert!(!files.path("admin.sock").exists());
+}
+
+#[tokio::test]
+async fn metrics_hold_no_name_and_no_address() {
+    let files = files();
+    let mut server = files.serve().await;
+    let scraped = Scraped::of(&mut server).await;
+    let mut jane = log_in(&server, "jane:x").await;
+    echo(&mut jane, "hello").await;
+    let mut stranger = server.connect().await;
+    stranger.upgrade().await;
+    stranger
+        .send(frame::text("canary-name:canary-password"))
+        .await;
+    assert_eq!(stranger.text().await, SORRY);
+    let metrics = scraped.metrics().await;
+    for secret in ["jane", "canary", "127.0.0.1", "hello", "room/"] {
+        assert!(!metrics.contains(secret), "{secret} is in {metrics}");
+    }
+    let labels: HashSet<&str> = metrics
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.split_once('{')?.1.split_once('}')?.0))
+        .flat_map(|labels| labels.split(',').map(|it| it.split('=').next().unwrap()))
+        .collect();
+    let mut labels: Vec<_> = labels.into_iter().collect();
+    labels.sort_unstable();
+    assert_eq!(
+        labels,
+        [
+            "cause",
+            "direction",
+            "result",
+            "state",
+            "status",
+            "version",
+            "way"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_and_ends_the_start() {
+    let files = files();
+    let server = files.serve().await;
+    let second = integration_tests::run(files.command(), "").await;
+    assert_eq!(second.code, Some(2), "{second:?}");
+    assert!(
+        second
+            .stderr
+            .contains("admin.sock for the operator: another server listens there"),
+        "{}",
+        second.stderr
+    );
+    // The first one is still to be reached.
+    ctl_ok(&files, &["sessions"]).await;
+    drop(server);
+}

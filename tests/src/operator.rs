@@ -1,0 +1,73 @@
+//! The operator of a server that runs.
+
+use std::net::SocketAddr;
+
+use raw_peer::RawPeer;
+use tokio::{net::TcpStream, process::Command};
+
+use crate::{Answer, CONFIGURATION, Files, Finished, Server, ask, run, server_binary};
+
+/// The lines of a configuration that let an operator in, by a socket beside it and on a free port.
+pub const ADMIN: &str = "[admin]\nlisten = [\"unix:admin.sock\", \"127.0.0.1:0\"]\n";
+
+/// Asks the server of these files something, as `ws-server ctl` does.
+pub async fn ctl(files: &Files, arguments: &[&str]) -> Finished {
+    let mut command = Command::new(server_binary());
+    command.arg("ctl").args(arguments);
+    command.arg("--config").arg(files.path(CONFIGURATION));
+    run(command, "").await
+}
+
+/// Asks for something that must be done, and returns what was printed.
+pub async fn ctl_ok(files: &Files, arguments: &[&str]) -> String {
+    let finished = ctl(files, arguments).await;
+    assert_eq!(finished.code, Some(0), "{arguments:?}: {finished:?}");
+    assert_eq!(finished.stderr, "", "{arguments:?}");
+    finished.stdout().to_owned()
+}
+
+/// The part of the operator's interface that anybody on the machine may read.
+#[derive(Debug, Clone, Copy)]
+pub struct Scraped(SocketAddr);
+
+impl Scraped {
+    /// Learns from its log where a server that was configured with [`ADMIN`] listens.
+    pub async fn of(server: &mut Server) -> Self {
+        let line = server
+            .log_line("listening for the operator address=127.0.0.1:")
+            .await;
+        let (_, address) = line.rsplit_once('=').expect("it has an address");
+        Self(address.parse().expect("it is an address"))
+    }
+
+    /// Where it listens.
+    pub fn address(self) -> SocketAddr {
+        self.0
+    }
+
+    /// Sends a request without a body.
+    pub async fn request(self, method: &str, path: &str) -> Answer {
+        let stream = TcpStream::connect(self.0).await;
+        let peer = RawPeer::new(stream.expect("it listens"));
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        ask(peer, &request).await
+    }
+
+    /// What is measured at the moment.
+    pub async fn metrics(self) -> String {
+        self.request("GET", "/metrics").await.body
+    }
+
+    /// One of the values, by its name and labels.
+    pub async fn metric(self, series: &str) -> u64 {
+        let metrics = self.metrics().await;
+        let mut values = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = values.next();
+        let value = value.unwrap_or_else(|| panic!("{series} is not in {metrics}"));
+        assert!(values.next().is_none(), "{series} is there twice");
+        value.parse().expect("it is a number")
+    }
+}
