@@ -40,7 +40,7 @@ async fn changed_accounts_hold_however_they_are_written() {
         let reloaded = server.log_line("reloaded").await;
         assert_says(
             &reloaded,
-            "INFO reloaded cause=\"the files have changed\" users=2 sessions_ended=0",
+            "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=2 sessions_ended=0",
         );
         for way in Way::ALL {
             echo(&mut way.log_in(&server, "joe:2").await, "hello").await;
@@ -57,7 +57,7 @@ async fn a_changed_configuration_holds_however_it_is_written() {
         let reloaded = server.log_line("reloaded").await;
         assert_says(
             &reloaded,
-            "INFO reloaded cause=\"the files have changed\" users=1 changed=\"echo.prefix\" \
+            "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 changed=\"echo.prefix\" \
              sessions_ended=0",
         );
         let mut peer = Way::Message.log_in(&server, "jane:1").await;
@@ -74,7 +74,7 @@ async fn a_signal_has_the_files_read_at_once() {
     let reloaded = server.log_line("reloaded").await;
     assert_says(
         &reloaded,
-        "INFO reloaded cause=\"SIGHUP\" users=1 sessions_ended=0",
+        "INFO audit: reloaded event=reloaded cause=\"SIGHUP\" users=1 sessions_ended=0",
     );
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     server.signal(Signal::HUP);
@@ -130,7 +130,9 @@ async fn is_not_taken(change: impl FnOnce(&Files), message: impl FnOnce(&Files) 
     let message = message(&files);
     assert_says(
         error,
-        &format!("ERROR nothing was reloaded: {message} cause=\"the files have changed\""),
+        &format!(
+            "ERROR audit: nothing was reloaded: {message} event=reload_refused cause=\"the files have changed\""
+        ),
     );
     // Several looks go by at the file that stays as it is.
     let mut clock = Way::Message.log_in(&server, "jane:1").await;
@@ -387,7 +389,12 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
     Way::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert_eq!(log, "");
+    let audit = ["login_ok", "drain_begun", "drain_ended"];
+    let events = log.lines().map(|line| {
+        let (_, event) = line.split_once(" event=").expect("it is one of the audit");
+        event.split(' ').next().expect("it has a name")
+    });
+    assert_eq!(events.collect::<Vec<_>>(), audit, "{log}");
 }
 
 /// Whoever set the variable wants what it says.

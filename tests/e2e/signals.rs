@@ -58,7 +58,7 @@ async fn whoever_does_not_end_in_time_is_cut_off() {
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(
-        log.contains("cut off: they did not end in time connections=1"),
+        log.contains("INFO audit: stopped event=drain_ended cut_off=1"),
         "{log}"
     );
     assert_eq!(session.close().await.0, 1001);

@@ -13,18 +13,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proto::{credentials::Accounts, username::UserName};
+use proto::{close::CloseReason, credentials::Accounts, escape::Escaped, username::UserName};
 use sha2::{Digest as _, Sha256};
-use tracing::info;
+use tracing::{error, info, warn};
 
 use crate::{
     auth::{Failure, Visitor},
     peer::Peer,
-    session::ConnectionId,
+    session::{ConnectionId, Principal},
 };
 
 /// What the lines are told apart by from all others.
-const TARGET: &str = "audit";
+pub(crate) const TARGET: &str = "audit";
 
 /// How often there is a line about tries that were not verified.
 const UNVERIFIED_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub(crate) fn login_ok(visitor: &Visitor, user: &UserName) {
         target: TARGET,
         event = %"login_ok",
         peer = %Address(visitor.address),
-        connection = %visitor.connection,
+        connection = visitor.connection.number(),
         way = %visitor.way,
         user = user.as_str(),
         "logged in"
@@ -56,7 +56,7 @@ pub(crate) fn login_failed(
         target: TARGET,
         event = %"login_failed",
         peer = %Address(visitor.address),
-        connection = %visitor.connection,
+        connection = visitor.connection.number(),
         way = %visitor.way,
         user = name.map(Name::as_str),
         reason = %failure,
@@ -65,25 +65,108 @@ pub(crate) fn login_failed(
     );
 }
 
-// placeholder begin
+/// A session is told to end, because what its user was let in by, or the right to be there, is gone.
+pub(crate) fn session_revoked(connection: ConnectionId, principal: &Principal, why: CloseReason) {
+    info!(
+        target: TARGET,
+        event = %"session_revoked",
+        connection = connection.number(),
+        user = principal.to_string(),
+        cause = why.to_string(),
+        "login taken back"
+    );
+}
+
+/// Another configuration and other accounts hold from now on.
+pub(crate) fn reloaded(cause: &str, users: usize, changed: Option<&str>, sessions_ended: usize) {
+    info!(
+        target: TARGET,
+        event = %"reloaded",
+        cause,
+        users,
+        changed,
+        sessions_ended,
+        "reloaded"
+    );
+}
+
+/// The files cannot be used, and all stays as it was.
+pub(crate) fn reload_refused(cause: &str, problem: &str) {
+    error!(
+        target: TARGET,
+        event = %"reload_refused",
+        cause,
+        "nothing was reloaded: {}",
+        Escaped(problem)
+    );
+}
+
+/// The server takes nobody in any more, and ends all connections in order.
+pub(crate) fn drain_begun(cause: &str) {
+    info!(target: TARGET, event = %"drain_begun", cause, "stopping");
+}
+
+/// The server does not wait for the connections to end any more.
+pub(crate) fn drain_cut(cause: &str) {
+    warn!(target: TARGET, event = %"drain_cut", cause, "stopping at once");
+}
+
+/// All connections have ended, but for those that did not in time.
+pub(crate) fn drain_ended(cut_off: usize) {
+    info!(target: TARGET, event = %"drain_ended", cut_off, "stopped");
+}
+
+/// An operator has ended a connection, and with it a session if somebody was let in.
 pub(crate) fn kicked(
+    by: &str,
     connection: ConnectionId,
     peer: Peer,
-    user: Option<&UserName>,
-    by: impl fmt::Display,
+    principal: Option<&Principal>,
 ) {
-    info!(target: TARGET, event = %"kicked", %connection, %peer, user = user.map(UserName::as_str), %by, "kicked");
+    info!(
+        target: TARGET,
+        event = %"kicked",
+        by,
+        peer = %Address(peer.address()),
+        connection = connection.number(),
+        user = principal.map(ToString::to_string),
+        "connection ended by an operator"
+    );
 }
-pub(crate) fn user_revoked(user: &UserName, sessions_ended: usize, by: impl fmt::Display) {
-    info!(target: TARGET, event = %"user_revoked", user = user.as_str(), sessions_ended, %by, "user revoked");
+
+/// An operator has taken the logins of a user back, and so many sessions end.
+pub(crate) fn user_revoked(by: &str, user: &UserName, sessions_ended: usize) {
+    info!(
+        target: TARGET,
+        event = %"user_revoked",
+        by,
+        user = user.as_str(),
+        sessions_ended,
+        "user revoked by an operator"
+    );
 }
-pub(crate) fn drain_asked_for(sessions: usize, by: impl fmt::Display) {
-    info!(target: TARGET, event = %"drain", sessions, %by, "drain");
+
+/// An operator has said something in a room. What it was is nobody's business here.
+pub(crate) fn published(by: &str, path: &str, bytes: usize) {
+    info!(
+        target: TARGET,
+        event = %"published",
+        by,
+        path = Escaped(path).to_string(),
+        bytes,
+        "published by an operator"
+    );
 }
-pub(crate) fn published(path: &str, bytes: usize, by: impl fmt::Display) {
-    info!(target: TARGET, event = %"published", path, bytes, %by, "published");
+
+/// So many lines of the log are missing here.
+pub(crate) fn lines_lost(lines: u64) {
+    warn!(
+        target: TARGET,
+        event = %"lines_lost",
+        lines,
+        "log lines were lost: nobody read them, or they could not be written"
+    );
 }
-// placeholder end
 
 /// Tries that were not verified cost a peer nothing, and the budget of its address does not bound how
 /// many there are. So there is a line a second at most for each reason, which says how many more there
@@ -186,3 +269,6 @@ impl fmt::Display for Address {
         self.0.to_canonical().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,11 +17,12 @@ use tracing::{info, warn};
 
 use crate::{
     admin::{Admin, AdminAddress, Desk},
+    audit,
     config::{self, Config, Loaded, Source},
     ctl::{self, Action, CtlError, Form},
     descriptors,
     hash_password::{self, HashPasswordError},
-    log::Log,
+    log::{Log, LogFormat},
     reload::{Beginning, Follower},
     server::Server,
     shutdown::StopSignals,
@@ -109,6 +110,10 @@ struct Arguments {
     /// Listen here instead of where the configuration says; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+
+    /// Write the log in this format instead of the one that the configuration says
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 
     /// Print the configuration with all its defaults, without passwords, and exit
     #[arg(long)]
@@ -209,7 +214,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     if arguments.check_config {
         return print_config(&loaded);
     }
-    let log = Log::start(loaded.config.log_level);
+    let log = Log::start(loaded.config.log_level, loaded.config.log_format);
     match start(source, loaded, &log) {
         Ok(exit_code) => exit_code,
         Err(error) => {
@@ -234,6 +239,7 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Loaded)> {
     let source = Source {
         path: path.to_owned(),
         listen: arguments.listen,
+        log_format: arguments.log_format,
     };
     let loaded = source.load()?;
     match config::stranger(&loaded.config, &loaded.accounts) {
@@ -315,26 +321,23 @@ async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<Exit
     let desk = Desk::new(server.control(), reloads, stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
     let mut follow = pin!(follower.follow());
-    let mut report_losses = pin!(log.report_losses());
     let mut answer = pin!(admin.serve(desk));
     loop {
         tokio::select! {
             () = &mut run => break,
             signal = signals.recv() => {
                 if stop.is_cancelled() {
-                    warn!(signal, "stopping at once");
+                    audit::drain_cut(signal);
                     return Ok(ExitCode::from(FAILURE));
                 }
-                info!(signal, "stopping");
+                audit::drain_begun(signal);
                 stop.cancel();
             }
             never = &mut follow => match never {},
-            () = &mut report_losses => {}
             never = &mut answer => match never {},
         }
     }
     admin.finish().await;
-    info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 

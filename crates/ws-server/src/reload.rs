@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 
-use proto::{credentials::Accounts, escape::Escaped};
+use proto::credentials::Accounts;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{
@@ -15,10 +15,11 @@ use tokio::{
     task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval},
 };
-use tracing::{error, info, warn};
+use tracing::warn;
 
 use crate::{
     admin::api::Reloaded,
+    audit,
     config::{Config, Files, Loaded, Snapshot, Source, stranger},
     log::Log,
     server::Control,
@@ -155,7 +156,7 @@ impl<'a> Follower<'a> {
                 // With all its causes, as at the start.
                 let error = format!("{:#}", anyhow::Error::from(problem));
                 self.control.note_failed_reload();
-                error!(cause, "nothing was reloaded: {}", Escaped(&error));
+                audit::reload_refused(cause, &error);
                 Err(error)
             }
         }
@@ -172,7 +173,7 @@ impl<'a> Follower<'a> {
         let (level, users) = (config.log_level, accounts.users().len());
         let sessions_ended = self.control.reload(config, accounts);
         let keys = (!changed.is_empty()).then(|| changed.join(", "));
-        info!(cause, users, changed = keys, sessions_ended, "reloaded");
+        audit::reloaded(cause, users, keys.as_deref(), sessions_ended);
         if !at_next_start.is_empty() {
             let keys = at_next_start.join(", ");
             warn!(keys, "these keys hold from the next start on");

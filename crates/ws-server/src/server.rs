@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     admission::{Admission, Caps, Permit},
+    audit,
     auth::Verifier,
     config::Config,
     connection, descriptors,
@@ -306,7 +307,11 @@ impl Shared {
 
     fn end_revoked(&self, _changing: &MutexGuard<'_, ()>, now: SystemTime) -> usize {
         let settings = self.current.load();
-        self.live.end_revoked(|member| settings.check(member, now))
+        let revoked = self.live.end_revoked(|member| settings.check(member, now));
+        for (connection, principal, why) in &revoked {
+            audit::session_revoked(*connection, principal, *why);
+        }
+        revoked.len()
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
@@ -321,12 +326,9 @@ impl Shared {
         info!(connections = open, "ending all connections");
         self.tasks.close();
         let deadline = self.current.load().limits.drain_deadline;
-        if timeout(deadline, self.tasks.wait()).await.is_err() {
-            warn!(
-                connections = self.tasks.len(),
-                "cut off: they did not end in time"
-            );
-        }
+        // Whoever does not end in time is cut off.
+        let _ = timeout(deadline, self.tasks.wait()).await;
+        audit::drain_ended(self.tasks.len());
     }
 }
 

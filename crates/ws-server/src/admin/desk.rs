@@ -21,7 +21,7 @@ use crate::{
     audit, metrics,
     reload::Reloads,
     server::{Control, PublishError},
-    session::ConnectionId,
+    session::{ConnectionId, Principal},
 };
 
 /// The longest body: a text of the greatest message that can be configured would be longer, but
@@ -204,8 +204,9 @@ impl Desk {
             .control
             .kick(id)
             .ok_or(Refusal::NoConnection(kick.id))?;
-        let user = live.visit().and_then(|visit| visit.member.principal.user());
-        audit::kicked(id, live.peer(), user, caller);
+        let principal = live.visit().map(|visit| &visit.member.principal);
+        audit::kicked(&caller.to_string(), id, live.peer(), principal);
+        let user = principal.and_then(Principal::user);
         Ok(Kicked {
             id: kick.id,
             user: user.map(ToString::to_string),
@@ -219,7 +220,7 @@ impl Desk {
         let (Some(name), Some(sessions_ended)) = (name, ended) else {
             return Err(Refusal::NoUser(user));
         };
-        audit::user_revoked(&name, sessions_ended, caller);
+        audit::user_revoked(&caller.to_string(), &name, sessions_ended);
         Ok(Revoked {
             user,
             sessions_ended,
@@ -228,8 +229,10 @@ impl Desk {
 
     fn drain(&self, caller: Caller) -> Draining {
         let sessions = self.control.sessions().len();
-        audit::drain_asked_for(sessions, caller);
-        self.stop.cancel();
+        if !self.stop.is_cancelled() {
+            audit::drain_begun(&caller.to_string());
+            self.stop.cancel();
+        }
         Draining { sessions }
     }
 
@@ -237,7 +240,7 @@ impl Desk {
         let Publish { room, text } = &publish;
         let published = self.control.publish(room, OPERATOR, text);
         published.map_err(Refusal::Publish)?;
-        audit::published(room, text.len(), caller);
+        audit::published(&caller.to_string(), room, text.len());
         Ok(publish)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) use self::{
     visitor::{Visitor, Way},
 };
 use crate::{
+    audit,
     handshake::Place,
     session::{Ended, Member, Principal, Socket},
     settings::Current,
@@ -77,8 +78,10 @@ where
         route: place.route,
     };
     let right = |member| current.load().check(member, SystemTime::now());
-    if let Err(reason) = right(live.let_in(member, Arc::clone(&place.path))) {
-        live.end(reason);
+    if let Err(reason) = right(live.let_in(member, Arc::clone(&place.path)))
+        && live.end(reason)
+    {
+        audit::session_revoked(socket.id(), &principal, reason);
     }
     if let Some(reason) = live.ended() {
         let ended = Ended::ByUs(reason);

@@ -36,11 +36,14 @@ pub(crate) use self::{
     snapshot::Snapshot,
     source::{Files, stranger},
 };
-pub use crate::auth::{BudgetPolicy, HashingPolicy};
 use crate::{
     admin::AdminAddress,
     forwarded::{ForwardedField, ForwardedFieldError, TrustedProxies},
     handshake::{AllowedOrigin, Basic, Origin, Rules},
+};
+pub use crate::{
+    auth::{BudgetPolicy, HashingPolicy},
+    log::LogFormat,
 };
 
 /// Where the configuration is looked for when no other place is named.
@@ -84,6 +87,8 @@ pub struct Config {
     pub admin: Vec<AdminAddress>,
     /// How detailed the log is.
     pub log_level: LevelFilter,
+    /// What a line of the log looks like.
+    pub log_format: LogFormat,
     /// How many threads serve connections; as many as there are cores, if it is not given.
     pub worker_threads: Option<NonZeroUsize>,
     /// What is demanded of a login.
@@ -142,6 +147,7 @@ impl Config {
             proxies: proxies(source, &raw)?,
             admin: admin(source, &raw, directory)?,
             log_level: log_level(source, &raw)?,
+            log_format: log_format(source, &raw)?,
             worker_threads: threads("worker_threads", raw.worker_threads)?,
             login: login(&raw.login),
             budget: budget(&raw.login),
@@ -272,6 +278,17 @@ fn log_level(source: &str, raw: &RawConfig) -> Result<LevelFilter, TomlError> {
     }
 }
 
+fn log_format(source: &str, raw: &RawConfig) -> Result<LogFormat, TomlError> {
+    match raw.log_format.as_deref() {
+        None | Some("text") => Ok(LogFormat::Text),
+        Some("json") => Ok(LogFormat::Json),
+        Some(_) => {
+            let problem = "write \"text\" or \"json\"";
+            Err(TomlError::at_key(source, "log_format", problem))
+        }
+    }
+}
+
 fn rules(source: &str, raw: &RawConfig, prefix: &str) -> Result<Rules, TomlError> {
     let basic = match raw.login.basic.as_deref() {
         None | Some("optional") => Basic::Optional,
@@ -350,6 +367,7 @@ impl fmt::Display for Config {
         writeln!(f, "forwarded_field = \"{}\"", self.proxies.field())?;
         writeln!(f, "page = {}", self.rules.page)?;
         writeln!(f, "log_level = \"{}\"", self.log_level)?;
+        writeln!(f, "log_format = \"{}\"", self.log_format)?;
         write_threads(f, "worker_threads", self.worker_threads)?;
         writeln!(f, "\n[admin]")?;
         let addresses = self.admin.iter().map(ToString::to_string);

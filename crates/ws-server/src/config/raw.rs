@@ -18,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) forwarded_field: Option<String>,
     pub(super) page: Option<bool>,
     pub(super) log_level: Option<String>,
+    pub(super) log_format: Option<String>,
     pub(super) worker_threads: Option<Count>,
     pub(super) admin: RawAdmin,
     pub(super) login: RawLogin,

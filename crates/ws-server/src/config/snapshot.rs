@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Config;
 
 /// The keys that hold as they were when the server started, whatever the file says later.
-const AT_START: [&str; 5] = [
+const AT_START: [&str; 6] = [
     "listen",
     "admin.listen",
+    "log_format",
     "worker_threads",
     "login.hash_workers",
     "login.max_waiting_logins",
@@ -93,7 +94,7 @@ mod tests {
         let (before, next) = (
             snapshot(""),
             snapshot(
-                "listen = \"127.0.0.1:1\"\nworker_threads = 3\nallowed_origins = [\"null\"]\n\
+                "listen = \"127.0.0.1:1\"\nlog_format = \"json\"\nworker_threads = 3\nallowed_origins = [\"null\"]\n\
                  [login]\nhash_workers = 1\nmax_waiting_logins = 1\nbasic = \"off\"\n\
                  [limits]\nping_interval = \"off\"\n[echo]\nprefix = \"\"",
             ),
@@ -111,6 +112,7 @@ mod tests {
             before.changed_at_start(&next),
             [
                 "listen",
+                "log_format",
                 "login.hash_workers",
                 "login.max_waiting_logins",
                 "worker_threads"

@@ -9,7 +9,7 @@ use std::{
 
 use proto::{credentials::Accounts, username::UserName};
 
-use super::{Config, ConfigError, load_accounts};
+use super::{Config, ConfigError, LogFormat, load_accounts};
 use crate::route::Pattern;
 
 /// The configuration's file, and what goes before what it says.
@@ -19,6 +19,8 @@ pub struct Source {
     pub path: PathBuf,
     /// Where to listen, instead of where the file says.
     pub listen: Option<SocketAddr>,
+    /// What the lines of the log look like, instead of what the file says.
+    pub log_format: Option<LogFormat>,
 }
 
 /// What the files said when they were read.
@@ -118,6 +120,9 @@ impl Source {
         if let Some(listen) = self.listen {
             config.listen = listen;
         }
+        if let Some(log_format) = self.log_format {
+            config.log_format = log_format;
+        }
         files.credentials.clone_from(&config.credentials);
         files.accounts = Stamp::of(&config.credentials);
         let accounts = load_accounts(&config.credentials)?;
@@ -161,7 +166,11 @@ mod tests {
         let path = directory.path().join("server.toml");
         fs::write(&path, format!("credentials = \"{credentials}\"")).unwrap();
         let accounts = directory.path().join(credentials);
-        let source = Source { path, listen: None };
+        let source = Source {
+            path,
+            listen: None,
+            log_format: None,
+        };
         (directory, source, accounts)
     }
 

@@ -194,6 +194,7 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
     let source = Source {
         path: path("server.toml"),
         listen: None,
+        log_format: None,
     };
     let named = || {
         let loaded = source.load().unwrap();

@@ -119,12 +119,12 @@ impl Live {
         &self.traffic
     }
 
-    /// Tells the connection to end. It does so when it next waits. Returns whether it is told for
-    /// the first time: a reason that was given before stands.
+    /// Tells the connection to end. It does so when it next waits. Returns whether this is why: a
+    /// reason that was set before stands.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
-        let is_first = self.end.set(reason).is_ok();
+        let is_why = self.end.set(reason).is_ok();
         self.waker.wake();
-        is_first
+        is_why
     }
 
     /// What others push into the session.
@@ -208,14 +208,20 @@ impl LiveConnections {
         entries.by_id.len()
     }
 
-    /// Tells those connections to end that may be there no longer. Returns how many these are.
-    pub(crate) fn end_revoked(&self, check: impl Fn(&Member) -> Result<(), CloseReason>) -> usize {
+    /// Tells those connections to end that may be there no longer. Returns which these are, whose,
+    /// and why.
+    pub(crate) fn end_revoked(
+        &self,
+        check: impl Fn(&Member) -> Result<(), CloseReason>,
+    ) -> Vec<(ConnectionId, Principal, CloseReason)> {
         let entries = self.entries();
-        let revoked = entries.by_id.values().filter_map(|live| {
-            let reason = check(&live.visit()?.member).err()?;
-            live.end(reason).then_some(())
+        let revoked = entries.by_id.iter().filter_map(|(id, live)| {
+            let member = &live.visit()?.member;
+            let reason = check(member).err()?;
+            let is_why = live.end(reason);
+            is_why.then(|| (ConnectionId(*id), member.principal.clone(), reason))
         });
-        revoked.count()
+        revoked.collect()
     }
 
     /// One connection, if it is open.
@@ -260,6 +266,11 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
+    /// Which connection it is of.
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// The entry that was made.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.live
@@ -357,8 +368,15 @@ mod tests {
             "jane" => Err(CloseReason::UserRemoved),
             _ => Ok(()),
         };
-        assert_eq!(connections.end_revoked(check), 2);
-        assert_eq!(connections.end_revoked(check), 0, "they are ending already");
+        let revoked = connections.end_revoked(check).into_iter();
+        let mut revoked: Vec<_> = revoked
+            .map(|(id, principal, why)| (id.0, principal.to_string(), why))
+            .collect();
+        revoked.sort_unstable_by_key(|(id, ..)| *id);
+        let expected = [2, 3].map(|id| (id, "jane".to_owned(), CloseReason::UserRemoved));
+        assert_eq!(revoked, expected);
+        let again = connections.end_revoked(check);
+        assert!(again.is_empty(), "they are ending already");
         let ended: Vec<_> = connected.iter().map(|it| it.live().ended()).collect();
         let removed = Some(CloseReason::UserRemoved);
         assert_eq!(ended, [None, removed, removed]);

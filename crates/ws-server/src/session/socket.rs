@@ -27,7 +27,7 @@ use tokio_tungstenite::{
 
 use super::{
     ended::Ended,
-    live::{Live, Registration},
+    live::{ConnectionId, Live, Registration},
     message::{LONG_BYTES, Message, Text},
     transport::{Refused, Transport},
 };
@@ -93,6 +93,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// The connection's entry among the live ones.
     pub(crate) fn live(&self) -> &Arc<Live> {
         self.registration.live()
+    }
+
+    /// Which connection it is.
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.registration.id()
     }
 
     /// The limits that hold for the connection.

@@ -1,0 +1,270 @@
+//! What the lines of the audit look like, in either format, and what is in none of them.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+use proto::{
+    close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
+    username::UserName,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    auth::Way,
+    log::{LogFormat, logged},
+    session::LiveConnections,
+};
+
+fn name(text: &str) -> UserName {
+    UserName::parse(text).unwrap()
+}
+
+fn visitor(address: &str, way: Way) -> Visitor {
+    Visitor {
+        address: address.parse::<IpAddr>().unwrap(),
+        connection: Arc::new(LiveConnections::default()).next_id(),
+        way,
+    }
+}
+
+fn accounts() -> Accounts {
+    let source = "[[user]]\nname = \"jane\"\npassword = \"1\"";
+    Accounts::from_toml(source).unwrap()
+}
+
+fn jane() -> Principal {
+    let credentials = Credentials::parse("jane:1").unwrap();
+    let verified = accounts().verify(&credentials, UNIX_EPOCH, &mut HashMemory::default());
+    Principal::User(verified.unwrap())
+}
+
+/// What is logged, as a text without its time.
+fn text(work: impl FnOnce()) -> String {
+    let line = logged(LogFormat::Text, work);
+    let (time, rest) = line.split_once(' ').unwrap();
+    humantime::parse_rfc3339(time).unwrap();
+    rest.trim_start().to_owned()
+}
+
+/// What is logged, as an object without its time.
+fn object(work: impl FnOnce()) -> Value {
+    let line = logged(LogFormat::Json, work);
+    assert_eq!(line.matches('\n').count(), 1, "{line}");
+    let mut object: Value = serde_json::from_str(&line).unwrap();
+    let time = object.as_object_mut().unwrap().remove("timestamp");
+    humantime::parse_rfc3339(time.unwrap().as_str().unwrap()).unwrap();
+    object
+}
+
+#[test]
+fn each_event_has_one_line_in_either_format() {
+    let jane = jane();
+    let connection = visitor("192.0.2.1", Way::Basic).connection;
+    let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
+    let lines: [(&dyn Fn(), &str, Value); 12] = [
+        (
+            &|| login_ok(&visitor("::ffff:192.0.2.1", Way::Basic), &name("jane")),
+            "INFO audit: logged in event=login_ok peer=192.0.2.1 connection=1 way=basic \
+             user=\"jane\"\n",
+            json!({"level": "INFO", "target": "audit", "message": "logged in",
+                "event": "login_ok", "peer": "192.0.2.1", "connection": 1, "way": "basic",
+                "user": "jane"}),
+        ),
+        (
+            &|| session_revoked(connection, &jane, CloseReason::UserRemoved),
+            "INFO audit: login taken back event=session_revoked connection=1 user=\"jane\" \
+             cause=\"login revoked: the user was removed\"\n",
+            json!({"level": "INFO", "target": "audit", "message": "login taken back",
+                "event": "session_revoked", "connection": 1, "user": "jane",
+                "cause": "login revoked: the user was removed"}),
+        ),
+        (
+            &|| reloaded("SIGHUP", 2, Some("page"), 1),
+            "INFO audit: reloaded event=reloaded cause=\"SIGHUP\" users=2 changed=\"page\" \
+             sessions_ended=1\n",
+            json!({"level": "INFO", "target": "audit", "message": "reloaded",
+                "event": "reloaded", "cause": "SIGHUP", "users": 2, "changed": "page",
+                "sessions_ended": 1}),
+        ),
+        (
+            &|| reload_refused("SIGHUP", "a\nb"),
+            "ERROR audit: nothing was reloaded: a\\nb event=reload_refused cause=\"SIGHUP\"\n",
+            json!({"level": "ERROR", "target": "audit", "message": "nothing was reloaded: a\\nb",
+                "event": "reload_refused", "cause": "SIGHUP"}),
+        ),
+        (
+            &|| drain_begun("SIGTERM"),
+            "INFO audit: stopping event=drain_begun cause=\"SIGTERM\"\n",
+            json!({"level": "INFO", "target": "audit", "message": "stopping",
+                "event": "drain_begun", "cause": "SIGTERM"}),
+        ),
+        (
+            &|| drain_cut("SIGTERM"),
+            "WARN audit: stopping at once event=drain_cut cause=\"SIGTERM\"\n",
+            json!({"level": "WARN", "target": "audit", "message": "stopping at once",
+                "event": "drain_cut", "cause": "SIGTERM"}),
+        ),
+        (
+            &|| drain_ended(3),
+            "INFO audit: stopped event=drain_ended cut_off=3\n",
+            json!({"level": "INFO", "target": "audit", "message": "stopped",
+                "event": "drain_ended", "cut_off": 3}),
+        ),
+        (
+            &|| kicked("uid:0", connection, peer, Some(&jane)),
+            "INFO audit: connection ended by an operator event=kicked by=\"uid:0\" \
+             peer=192.0.2.1 connection=1 user=\"jane\"\n",
+            json!({"level": "INFO", "target": "audit", "event": "kicked",
+                "message": "connection ended by an operator", "by": "uid:0",
+                "peer": "192.0.2.1", "connection": 1, "user": "jane"}),
+        ),
+        (
+            &|| kicked("uid:0", connection, peer, None),
+            "INFO audit: connection ended by an operator event=kicked by=\"uid:0\" \
+             peer=192.0.2.1 connection=1\n",
+            json!({"level": "INFO", "target": "audit", "event": "kicked",
+                "message": "connection ended by an operator", "by": "uid:0",
+                "peer": "192.0.2.1", "connection": 1}),
+        ),
+        (
+            &|| user_revoked("uid:0", &name("jane"), 2),
+            "INFO audit: user revoked by an operator event=user_revoked by=\"uid:0\" \
+             user=\"jane\" sessions_ended=2\n",
+            json!({"level": "INFO", "target": "audit", "message": "user revoked by an operator",
+                "event": "user_revoked", "by": "uid:0", "user": "jane", "sessions_ended": 2}),
+        ),
+        (
+            &|| published("uid:0", "/room/a b", 5),
+            "INFO audit: published by an operator event=published by=\"uid:0\" \
+             path=\"/room/a b\" bytes=5\n",
+            json!({"level": "INFO", "target": "audit", "message": "published by an operator",
+                "event": "published", "by": "uid:0", "path": "/room/a b", "bytes": 5}),
+        ),
+        (
+            &|| lines_lost(7),
+            "WARN audit: log lines were lost: nobody read them, or they could not be written \
+             event=lines_lost lines=7\n",
+            json!({"level": "WARN", "target": "audit", "message":
+                "log lines were lost: nobody read them, or they could not be written",
+                "event": "lines_lost", "lines": 7}),
+        ),
+    ];
+    for (line, as_text, as_object) in lines {
+        assert_eq!(text(line), as_text);
+        assert_eq!(object(line), as_object);
+    }
+}
+
+#[test]
+fn a_failed_login_says_why_and_who_if_that_is_known() {
+    let accounts = accounts();
+    let retry_after = Duration::from_secs(1);
+    for (failure, reason) in [
+        (Failure::UnknownUser, "unknown_user"),
+        (Failure::WrongPassword, "wrong_password"),
+        (Failure::Expired, "expired"),
+        (Failure::NoRight, "no_right"),
+        (Failure::BudgetSpent { retry_after }, "budget_spent"),
+        (Failure::QueueFull, "queue_full"),
+        (Failure::Internal, "internal"),
+    ] {
+        let jane = name("jane");
+        let known = Name::of(&jane, &accounts);
+        let fail = || {
+            let visitor = visitor("2001:db8::1", Way::Message);
+            login_failed(&visitor, Some(&known), failure, &Unverified::default());
+        };
+        let expected = format!(
+            "INFO audit: login failed event=login_failed peer=2001:db8::1 connection=1 \
+             way=message user=\"jane\" reason={reason}\n"
+        );
+        assert_eq!(text(fail), expected);
+        let expected = json!({"level": "INFO", "target": "audit", "message": "login failed",
+            "event": "login_failed", "peer": "2001:db8::1", "connection": 1, "way": "message",
+            "user": "jane", "reason": reason});
+        assert_eq!(object(fail), expected);
+    }
+    let malformed = || {
+        let visitor = visitor("192.0.2.1", Way::Basic);
+        login_failed(&visitor, None, Failure::Malformed, &Unverified::default());
+    };
+    let expected = "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 \
+                    way=basic reason=malformed\n";
+    assert_eq!(text(malformed), expected);
+}
+
+/// What an account may be called is up to whoever writes the file, and what somebody tries is up to
+/// anybody.
+#[test]
+fn no_name_looks_like_another_field() {
+    let forged = r#"x" reason=y event=login_failed peer=203.0.113.6 user="z\"#;
+    let source = format!("[[user]]\nname = '{forged}'\npassword = \"1\"");
+    let accounts = Accounts::from_toml(&source).unwrap();
+    let name = name(forged);
+    let known = Name::of(&name, &accounts);
+    let fail = || {
+        let visitor = visitor("192.0.2.1", Way::Basic);
+        login_failed(
+            &visitor,
+            Some(&known),
+            Failure::WrongPassword,
+            &Unverified::default(),
+        );
+    };
+    let escaped = r#"x\" reason=y event=login_failed peer=203.0.113.6 user=\"z\\"#;
+    let expected = format!(
+        "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 way=basic \
+         user=\"{escaped}\" reason=wrong_password\n"
+    );
+    assert_eq!(text(fail), expected);
+    assert_eq!(object(fail)["user"], forged);
+}
+
+#[test]
+fn a_name_without_an_account_is_told_apart_and_not_told() {
+    let accounts = accounts();
+    let told = |text: &str| Name::of(&name(text), &accounts).as_str().to_owned();
+    let hash = told("hunter2");
+    let digits = hash.strip_prefix("unknown:").unwrap();
+    assert_eq!(digits.len(), 8, "{hash}");
+    assert!(digits.chars().all(|c| c.is_ascii_hexdigit()), "{hash}");
+    assert_eq!(told("hunter2"), hash);
+    assert_ne!(told("hunter3"), hash);
+    // Without the key, whoever has a list of passwords could try them.
+    let without_key: [u8; 32] = Sha256::digest("hunter2").into();
+    assert_ne!(digits, format!("{:02x?}", &without_key[..4]));
+    assert_eq!(told("jane"), "jane");
+    assert!(UserName::parse(&hash).is_err(), "no user is called that");
+}
+
+#[test]
+fn tries_that_were_not_verified_have_a_line_a_second_that_counts_the_others() {
+    let unverified = Unverified::default();
+    let spent = Failure::BudgetSpent {
+        retry_after: Duration::ZERO,
+    };
+    let start = Instant::now();
+    let due = |failure, millis| unverified.due(failure, start + Duration::from_millis(millis));
+    assert_eq!(due(spent, 0), Some(0));
+    assert_eq!(due(spent, 1), None);
+    assert_eq!(due(spent, 999), None);
+    assert_eq!(due(Failure::QueueFull, 999), Some(0), "it is another one");
+    assert_eq!(due(spent, 1000), Some(2));
+    assert_eq!(due(spent, 2500), Some(0));
+    for failure in [Failure::Malformed, Failure::WrongPassword] {
+        assert_eq!(due(failure, 2500), Some(0));
+        assert_eq!(due(failure, 2500), Some(0), "its budget bounds it");
+    }
+    let unverified = Unverified::default();
+    let more = || {
+        let visitor = visitor("192.0.2.1", Way::Basic);
+        for _ in 0..3 {
+            login_failed(&visitor, None, spent, &unverified);
+        }
+    };
+    assert_eq!(text(more).matches('\n').count(), 1);
+}

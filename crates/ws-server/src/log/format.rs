@@ -1,0 +1,101 @@
+//! What a line of the log looks like.
+
+use std::{fmt, sync::Arc};
+
+use clap::ValueEnum;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    Layer,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Writer},
+        layer,
+    },
+    registry::LookupSpan,
+};
+
+use super::queue::Queue;
+use crate::audit;
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people: a time, a level, a message and its fields.
+    #[default]
+    Text,
+    /// For programs: a JSON object.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    /// Writes it as it is configured.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+impl LogFormat {
+    /// Puts lines of this format into a queue, coloured if they are for a terminal.
+    pub(super) fn layer<S>(
+        self,
+        is_for_terminal: bool,
+        queue: Arc<Queue>,
+    ) -> Box<dyn Layer<S> + Send + Sync>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let lines = layer().with_writer(queue);
+        match self {
+            Self::Text => lines
+                .with_ansi(is_for_terminal)
+                .event_format(TextLine::default())
+                .boxed(),
+            Self::Json => lines
+                .with_ansi(false)
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .boxed(),
+        }
+    }
+}
+
+/// A line for people. Those of the audit say that they are.
+#[derive(Debug)]
+struct TextLine {
+    plain: Format,
+    audit: Format,
+}
+
+impl Default for TextLine {
+    fn default() -> Self {
+        Self {
+            plain: Format::default().with_target(false),
+            audit: Format::default(),
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for TextLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let format = if event.metadata().target() == audit::TARGET {
+            &self.audit
+        } else {
+            &self.plain
+        };
+        format.format_event(context, writer, event)
+    }
+}
