@@ -1,12 +1,20 @@
 //! What the server says on stderr, and what it never says.
 
-use std::process::Stdio;
+use std::{
+    fs::File,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-use integration_tests::{Server, shipped};
+use integration_tests::{PATIENCE, Server, end, run, shipped};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     net::TcpStream,
+    process::Child,
+    time::timeout,
 };
 
 #[tokio::test]
@@ -93,7 +101,7 @@ async fn no_password_and_no_message_reaches_the_most_detailed_log() {
     peer.text().await;
     peer.send(frame::close(1000, "")).await;
     peer.close().await;
-    server.signal(rustix::process::Signal::TERM);
+    server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
     assert!(log.contains("session ended"), "{log}");
     for secret in ["canary", "123456"] {
@@ -101,28 +109,206 @@ async fn no_password_and_no_message_reaches_the_most_detailed_log() {
     }
 }
 
+/// Each line is an object, whatever is in it that a peer has sent.
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
-    // Two lines each: more than the pipe and the lines that may wait.
-    const SESSIONS: usize = 2000;
+async fn a_log_of_objects_has_one_a_line() {
+    let mut command = Server::command(&shipped("server.toml"));
+    command.args(["--log-format", "json"]);
+    let server = Server::spawn_with_log(command, None, "debug").await;
+    for name in ["x\" \\ event=login_ok", "x\u{1b}\n{}", "admin"] {
+        let mut peer = server.connect().await;
+        peer.upgrade().await;
+        peer.send(frame::text(&format!("{name}:1"))).await;
+        peer.text().await;
+        peer.send(frame::text("admin:123456")).await;
+        peer.text().await;
+        peer.send(frame::close(1000, "\"}\n\u{1b}\u{202e}\u{9b}{"))
+            .await;
+        peer.close().await;
+    }
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.finish().await;
+    let (mut objects, mut of_audit) = (Vec::new(), Vec::new());
+    for line in log.lines() {
+        assert!(!line.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{line}");
+        let object: Value = serde_json::from_str(line).expect("it is an object");
+        for key in ["timestamp", "level", "target", "message"] {
+            assert!(object[key].is_string(), "{key} is not in {line}");
+        }
+        let time = object["timestamp"].as_str().unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{line}");
+        if object["target"] == "audit" {
+            let event = object["event"].as_str().unwrap().to_owned();
+            of_audit.push((event, object["reason"].as_str().map(str::to_owned)));
+        }
+        objects.push(object);
+    }
+    let failed = |reason: &str| ("login_failed".to_owned(), Some(reason.to_owned()));
+    let event = |event: &str| (event.to_owned(), None);
+    let expected = [
+        failed("unknown_user"),
+        event("login_ok"),
+        failed("malformed"),
+        event("login_ok"),
+        failed("wrong_password"),
+        event("login_ok"),
+        event("drain_begun"),
+        event("drain_ended"),
+    ];
+    assert_eq!(of_audit, expected, "{log}");
+    let causes = objects.iter().filter_map(|object| object["cause"].as_str());
+    let escaped = "closed by the peer: \"}\\n\\u{1b}\\u{202e}\\u{9b}{";
+    assert_eq!(causes.filter(|cause| *cause == escaped).count(), 3, "{log}");
+}
+
+#[tokio::test]
+async fn the_flag_goes_before_the_file_and_a_mistake_is_refused_in_plain_text() {
+    for (key, flag, is_json) in [
+        ("json", None, true),
+        ("json", Some("text"), false),
+        ("text", Some("json"), true),
+    ] {
+        let directory = Server::directory(&format!("log_format = \"{key}\"\n"));
+        let mut command = Server::command(&directory.path().join("server.toml"));
+        if let Some(flag) = flag {
+            command.args(["--log-format", flag]);
+        }
+        let mut server = Server::spawn(command, Some(directory)).await;
+        let line = server.log_line("read ").await;
+        assert_eq!(line.starts_with('{'), is_json, "{key} {flag:?}: {line}");
+    }
+    let directory = Server::directory("log_format = \"xml\"\n");
+    let mut command = Server::command(&directory.path().join("server.toml"));
+    command.args(["--log-format", "json"]);
+    let finished = run(command, "").await;
+    assert_eq!(finished.code, Some(2));
+    let expected = "line 1: `log_format`: write \"text\" or \"json\"\n";
+    assert!(finished.stderr.ends_with(expected), "{finished:?}");
+    assert!(finished.stderr.starts_with("ws-server: "), "{finished:?}");
+}
+
+/// Ends a connection so that its line is a long one.
+async fn say_much(address: &str) {
+    let mut peer = RawPeer::new(TcpStream::connect(address).await.unwrap());
+    peer.log_in().await;
+    peer.send(frame::close(1000, &"\u{1b}".repeat(123))).await;
+    peer.close().await;
+}
+
+/// A server whose log goes to this, and where it listens.
+async fn logging_to(stderr: impl Into<Stdio>) -> (Child, String) {
     let mut child = Server::command(&shipped("server.toml"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .env("RUST_LOG", "trace")
+        .stderr(stderr)
+        .env("RUST_LOG", "info")
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut stdout = BufReader::new(child.stdout.as_mut().unwrap()).lines();
     let line = stdout.next_line().await.unwrap().unwrap();
     let address = line.strip_prefix("listening on ws://").unwrap().to_owned();
-    let mut last = None;
-    for _ in 0..SESSIONS {
-        let mut peer = RawPeer::new(TcpStream::connect(&address).await.unwrap());
+    (child, address)
+}
+
+/// Logs in and has an answer: nothing holds the server up.
+async fn is_served(address: &str) {
+    let served = async {
+        let mut peer = RawPeer::new(TcpStream::connect(address).await.unwrap());
         peer.log_in().await;
-        last = Some(peer);
+        let start = Instant::now();
+        peer.send(frame::text("hello")).await;
+        assert_eq!(peer.text().await, "your submit context: hello");
+        start.elapsed()
+    };
+    let took = timeout(PATIENCE, served).await.expect("it is served");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
+/// Stops a server, and returns what it still said on stdout.
+async fn stop(mut child: Child) -> String {
+    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let start = Instant::now();
+    assert_eq!(end(&mut child).await.code(), Some(0));
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "it waits for its log"
+    );
+    let mut said = String::new();
+    stdout.read_to_string(&mut said).await.unwrap();
+    said
+}
+
+/// How many sessions end until the pipe, and all lines that may wait, are full of their lines of
+/// more than 900 bytes, and some are lost.
+const SESSIONS_TO_FILL_THE_LOG: usize = 1500;
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_nothing() {
+    let (child, address) = logging_to(Stdio::piped()).await;
+    for _ in 0..SESSIONS_TO_FILL_THE_LOG {
+        say_much(&address).await;
     }
-    let mut peer = last.unwrap();
-    peer.send(frame::text("hello")).await;
-    assert_eq!(peer.text().await, "your submit context: hello");
+    is_served(&address).await;
+    assert_eq!(stop(child).await, "", "nothing of this is for stdout");
+}
+
+#[tokio::test]
+async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
+    let (mut child, address) = logging_to(Stdio::piped()).await;
+    for _ in 0..SESSIONS_TO_FILL_THE_LOG {
+        say_much(&address).await;
+    }
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    let lost = loop {
+        let line = timeout(PATIENCE, log.next_line())
+            .await
+            .expect("it is told");
+        let line = line.unwrap().unwrap();
+        if let Some((_, lost)) = line.split_once(" event=lines_lost lines=") {
+            assert!(line.contains(" WARN audit: "), "{line}");
+            break lost.parse::<usize>().unwrap();
+        }
+        lines.push(line);
+    };
+    // Each session has three lines, and the start has some of its own.
+    let of_sessions = |lines: &[String]| {
+        let counted = lines.iter().filter(|line| line.contains(" connection="));
+        counted.count()
+    };
+    assert!(lost > 0);
+    assert_eq!(of_sessions(&lines) + lost, 3 * SESSIONS_TO_FILL_THE_LOG);
+
+    // From now on all is there again.
+    is_served(&address).await;
+    assert_eq!(stop(child).await, "");
+    let mut rest = Vec::new();
+    while let Some(line) = log.next_line().await.unwrap() {
+        rest.push(line);
+    }
+    let ended = rest.iter().any(|line| line.contains("event=drain_ended"));
+    assert!(ended, "{rest:#?}");
+    assert!(
+        !rest.iter().any(|line| line.contains("lines_lost")),
+        "{rest:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_holds_up_nothing() {
+    // Nobody will ever read it.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    for stderr in [Stdio::from(writer), full.into()] {
+        let (child, address) = logging_to(stderr).await;
+        for _ in 0..10 {
+            say_much(&address).await;
+        }
+        is_served(&address).await;
+        assert_eq!(stop(child).await, "");
+    }
 }

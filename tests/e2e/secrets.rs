@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Terminal, Way, account, ask, authorization, client,
+    ACCOUNTS, CONFIGURATION, Files, Server, Terminal, Way, account, ask, authorization, client,
     client_binary, echo, handshake_with, run, server_binary,
 };
 use raw_peer::frame;
@@ -89,15 +89,34 @@ async fn hashed(password: &str) -> (String, String) {
     (line, hash)
 }
 
-/// Everything at once: right and wrong logins by both ways, messages, mistakes in both files,
-/// reloads, and a login that is taken back.
 #[tokio::test]
 async fn nothing_secret_is_in_the_most_detailed_log_of_a_whole_life() {
+    nothing_secret_is_logged("trace", "text").await;
+}
+
+#[tokio::test]
+async fn nothing_secret_is_in_the_most_detailed_log_of_objects() {
+    nothing_secret_is_logged("trace", "json").await;
+}
+
+/// The audit is there at every level.
+#[tokio::test]
+async fn nothing_secret_is_in_the_audit() {
+    for format in ["text", "json"] {
+        nothing_secret_is_logged("error", format).await;
+    }
+}
+
+/// Everything at once: right and wrong logins by both ways, messages, mistakes in both files,
+/// reloads, and a login that is taken back.
+async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let (line, hash) = hashed(PASSWORD).await;
     let (next_line, next_hash) = hashed(NEXT_PASSWORD).await;
     let secrets = secrets(&[&hash, &next_hash]);
     let files = Files::new("", &account(USER, &line));
-    let mut server = files.serve_with_log("trace").await;
+    let mut command = files.command();
+    command.args(["--log-format", format]);
+    let mut server = Server::spawn_with_log(command, None, detail).await;
     let mut log = String::new();
 
     let request = handshake_with(&[]).replace("GET / ", &format!("GET /{QUERY}?{QUERY} "));
@@ -169,22 +188,37 @@ async fn nothing_secret_is_in_the_most_detailed_log_of_a_whole_life() {
     assert_eq!((code, stdout.as_str()), (Some(0), ""));
     log += &rest;
     // It was as detailed as can be, and all of it is here.
-    for part in [
+    let of_audit = ["login failed", "login_ok", "session_revoked", "drain_ended"];
+    let of_detail = [
         "DEBUG",
         "handshake refused",
-        "login failed",
         "session opened",
         "session ended",
-    ] {
+    ];
+    for part in of_audit {
         assert!(log.contains(part), "{part:?} is not in {log}");
+    }
+    for part in of_detail {
+        assert_eq!(log.contains(part), detail == "trace", "{part:?}: {log}");
     }
     assert_silent("the server", &log, &secrets);
     // A name stands in the log where it is that of a user.
     let named = log.lines().filter(|line| line.contains(USER));
     for line in named {
-        let is_user = [format!(" user={USER} "), format!(" user=\"{USER}\"")];
+        let is_user = [
+            format!(" user={USER} "),
+            format!(" user=\"{USER}\""),
+            format!("\"user\":\"{USER}\""),
+        ];
         assert!(is_user.iter().any(|user| line.contains(user)), "{line}");
     }
+    // Of the names without an account, it is told which are the same.
+    let unknown = log.split("unknown:").skip(1).map(|rest| &rest[..8]);
+    let mut tries = BTreeMap::new();
+    for hash in unknown {
+        *tries.entry(hash).or_insert(0) += 1;
+    }
+    assert_eq!(tries.into_values().collect::<Vec<_>>(), [2, 2], "{log}");
 }
 
 /// Credentials files that cannot be used, with secrets where the mistake is.
