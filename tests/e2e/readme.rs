@@ -209,7 +209,7 @@ fn the_configuration_table_is_true() {
         }
     }
     assert_eq!(
-        keys, 29,
+        keys, 30,
         "all keys but two numbers of threads, which have no value"
     );
     let (_, configuration) = readme.split_once("## Configuration").unwrap();
