@@ -5,7 +5,7 @@
 
 pub mod frame;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -60,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
     ///
     /// If they cannot be sent.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = timeout(self.patience, self.io.write_all(bytes.as_ref())).await;
+        let sent = timeout(self.patience, self.write(bytes.as_ref())).await;
         sent.expect("the other side reads in time")
             .expect("the other side is there");
     }
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
     ///
     /// If it neither reads nor goes.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = timeout(self.patience, self.io.write_all(bytes.as_ref())).await;
+        let sent = timeout(self.patience, self.write(bytes.as_ref())).await;
         let _ = sent.expect("the other side reads or goes in time");
     }
 
@@ -218,6 +218,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
     /// The stream itself.
     pub fn into_inner(self) -> S {
         self.io
+    }
+
+    /// Writes bytes, through whatever the stream may hold them in.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.io.write_all(bytes).await?;
+        self.io.flush().await
     }
 
     /// Reads what there is. Returns false at the end, be it in order or not.
