@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::{
     admin::{Admin, AdminAddress, Desk},
     audit,
-    config::{self, Config, Loaded, Source},
+    config::{self, Config, Files, Loaded, Source},
     ctl::{self, Action, CtlError, Form},
     descriptors,
     hash_password::{self, HashPasswordError},
@@ -40,16 +40,13 @@ const UNREACHABLE: u8 = 4;
 /// A signal ended the questions of `hash-password`.
 const INTERRUPTED: u8 = 130;
 
-/// The account that is shipped for development, which is spoken of but never shown.
-const DEVELOPMENT_LINE: &str = "admin:123456";
-
 /// A login in front of live WebSocket connections.
 #[derive(Debug, Parser)]
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "stdout has one line, `listening on ws://ADDRESS`; the log is on stderr, as \
-                  detailed as RUST_LOG says.\n\
+    after_help = "stdout has one line, `listening on ws://ADDRESS`, or wss:// where there is a \
+                  certificate; the log is on stderr, as detailed as RUST_LOG says.\n\
                   SIGINT or SIGTERM ends all connections in order, a second one at once. SIGHUP \
                   reads the files again, as a change of one of them does.\n\n\
                   Exit codes: 0 stopped, 1 failed at run time or stopped by a second signal, \
@@ -207,7 +204,7 @@ fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 fn run(arguments: &Arguments) -> ExitCode {
-    let (source, loaded) = match load(arguments) {
+    let (source, files, loaded) = match load(arguments) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
@@ -215,7 +212,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         return print_config(&loaded);
     }
     let log = Log::start(loaded.config.log_level, loaded.config.log_format);
-    match start(source, loaded, &log) {
+    let beginning = Beginning::of(&loaded, files);
+    match start(source, beginning, loaded, &log) {
         Ok(exit_code) => exit_code,
         Err(error) => {
             drop(log);
@@ -224,7 +222,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn load(arguments: &Arguments) -> anyhow::Result<(Source, Loaded)> {
+fn load(arguments: &Arguments) -> anyhow::Result<(Source, Files, Loaded)> {
     let path = arguments
         .config
         .as_deref()
@@ -241,10 +239,11 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Loaded)> {
         listen: arguments.listen,
         log_format: arguments.log_format,
     };
-    let loaded = source.load()?;
+    let (files, loaded) = source.load(&[]);
+    let loaded = loaded?;
     match config::stranger(&loaded.config, &loaded.accounts) {
         Some(stranger) => Err(anyhow::Error::from(stranger).context(path.display().to_string())),
-        None => Ok((source, loaded)),
+        None => Ok((source, files, loaded)),
     }
 }
 
@@ -279,7 +278,12 @@ fn print_config(
     }
 }
 
-fn start(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<ExitCode> {
+fn start(
+    source: Source,
+    beginning: Beginning,
+    loaded: Loaded,
+    log: &Log,
+) -> anyhow::Result<ExitCode> {
     descriptors::raise_limit();
     let mut runtime = runtime::Builder::new_multi_thread();
     if let Some(threads) = loaded.config.worker_threads {
@@ -289,21 +293,29 @@ fn start(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<ExitCode> 
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let exit_code = runtime.block_on(serve(source, loaded, log));
+    let exit_code = runtime.block_on(serve(source, beginning, loaded, log));
     // Whoever did not end in time is cut off here.
     runtime.shutdown_background();
     exit_code
 }
 
-async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<ExitCode> {
+async fn serve(
+    source: Source,
+    beginning: Beginning,
+    loaded: Loaded,
+    log: &Log,
+) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new().context("failed to listen for signals")?;
     let introduction = Introduction::new(&source, &loaded);
-    let beginning = Beginning::of(&loaded);
     let listen = loaded.config.listen;
-    let loaded_admin = loaded.config.admin.clone();
-    let server = Server::bind(loaded.config, loaded.accounts)
+    let admin_addresses = loaded.config.admin.clone();
+    let mut server = Server::bind(loaded.config, loaded.accounts)
         .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
-    let admin = Admin::bind(&loaded_admin)?;
+    let scheme = if loaded.tls.is_some() { "wss" } else { "ws" };
+    if let Some(tls) = loaded.tls {
+        server = server.with_tls(tls);
+    }
+    let admin = Admin::bind(&admin_addresses)?;
     let address = server
         .local_addr()
         .context("failed to learn the address that was bound")?;
@@ -315,7 +327,7 @@ async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<Exit
         info!(%address, "listening for the operator");
     }
     // The server serves whether or not anybody reads this.
-    let _ = writeln!(std::io::stdout(), "listening on ws://{address}");
+    let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}");
 
     let stop = CancellationToken::new();
     let desk = Desk::new(server.control(), reloads, stop.clone());
@@ -341,6 +353,26 @@ async fn serve(source: Source, loaded: Loaded, log: &Log) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether others can read what connections carry.
+enum Encryption {
+    /// They cannot.
+    Tls,
+    /// There is none, and nobody who could.
+    NotNeeded,
+    /// They can.
+    Missing,
+}
+
+impl Encryption {
+    fn of(config: &Config) -> Self {
+        match config.tls {
+            Some(_) => Self::Tls,
+            None if config::is_exposed(config.listen) => Self::Missing,
+            None => Self::NotNeeded,
+        }
+    }
+}
+
 /// What a newcomer needs to know when the server starts.
 struct Introduction {
     config: PathBuf,
@@ -349,6 +381,7 @@ struct Introduction {
     plain_passwords: usize,
     has_weak_hashes: bool,
     has_development_account: bool,
+    encryption: Encryption,
     /// Where browsers find the page, if that is known before the server listens.
     page: Option<SocketAddr>,
 }
@@ -360,15 +393,14 @@ impl Introduction {
             config, accounts, ..
         }: &Loaded,
     ) -> Self {
-        let development = proto::message::Credentials::parse(DEVELOPMENT_LINE);
         Self {
             config: source.path.clone(),
             credentials: config.credentials.clone(),
             users: accounts.users().len(),
             plain_passwords: accounts.plain_passwords(),
             has_weak_hashes: accounts.costs().any(HashCost::is_weak),
-            has_development_account: development
-                .is_ok_and(|credentials| accounts.has_plain(&credentials)),
+            has_development_account: config::have_development_account(accounts),
+            encryption: Encryption::of(config),
             page: Some(config.listen).filter(|listen| config.rules.page && listen.port() != 0),
         }
     }
@@ -385,10 +417,26 @@ impl Introduction {
                 "the account `admin` has its development password, which everybody knows: \
                  replace it before anyone else can reach this server"
             );
-            info!("to try it, run `cargo run -p ws-client` in another terminal");
-            if let Some(address) = self.page {
-                info!("or open http://{address}/ in a browser");
+            match self.encryption {
+                // Whether the client trusts the certificate is not known here.
+                Encryption::Tls => {
+                    if let Some(address) = self.page {
+                        info!("to try it, open https://{address}/ in a browser");
+                    }
+                }
+                Encryption::NotNeeded | Encryption::Missing => {
+                    info!("to try it, run `cargo run -p ws-client` in another terminal");
+                    if let Some(address) = self.page {
+                        info!("or open http://{address}/ in a browser");
+                    }
+                }
             }
+        }
+        if matches!(self.encryption, Encryption::Missing) {
+            warn!(
+                "others can reach this server, and nothing is encrypted, passwords neither: \
+                 allow_insecure is for a server behind something else that encrypts"
+            );
         }
         if self.plain_passwords > 0 {
             warn!(

@@ -1,6 +1,6 @@
 //! The walk of one connection, from its first byte to its last.
 
-use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 use proto::{close::CloseReason, escape::Escaped};
@@ -9,6 +9,7 @@ use tracing::{debug, error, info};
 
 use crate::{
     admission::Permit,
+    arrival::Arrival,
     auth::{Login, NotAuthenticated, Visitor, Way, admit, log_in},
     http::{Answer, Door, Exchange, exchange},
     route::{Access, Route},
@@ -18,23 +19,19 @@ use crate::{
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is
 /// then freed, and a session is small.
-pub(crate) async fn serve<S>(io: S, peer: SocketAddr, mut permit: Permit, shared: Arc<Shared>)
+pub(crate) async fn serve<S>(io: S, arrival: Arrival, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let id = shared.live.next_id();
-    let settings = shared.current.load();
     let door = Door {
-        settings: &settings,
+        arrival: &arrival,
         verifier: &shared.verifier,
         hub: &shared.hub,
-        permit: &permit,
-        connection: id,
-        peer,
         drain: &shared.drain,
     };
     let (exchange, peer) = exchange(io, door).await;
     shared.metrics.handshake(exchange.end());
+    let (id, settings, mut permit) = (arrival.id, arrival.settings, arrival.permit);
     let (io, leftovers, place, identity) = match exchange {
         Exchange::Upgraded {
             io,

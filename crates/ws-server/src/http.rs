@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     pin::pin,
     sync::{Arc, OnceLock},
     time::SystemTime,
@@ -34,12 +34,12 @@ use proto::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     task::yield_now,
-    time::{Instant, timeout, timeout_at},
+    time::{timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::Permit,
+    arrival::Arrival,
     auth::{Verifier, Visitor, Way},
     config::MAX_DISCARDED_BYTES,
     handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
@@ -48,8 +48,7 @@ use crate::{
     peer::Peer,
     route::Route,
     service::Hub,
-    session::{ConnectionId, Member, Principal},
-    settings::Settings,
+    session::{Member, Principal},
 };
 
 /// The greatest length of a request head.
@@ -61,18 +60,12 @@ const HEAD_FIELDS: usize = 100;
 /// What decides about the one request of a connection.
 #[derive(Debug)]
 pub(crate) struct Door<'a> {
-    /// What holds for the connection.
-    pub(crate) settings: &'a Settings,
+    /// The connection, and what holds for it.
+    pub(crate) arrival: &'a Arrival,
     /// Checks the credentials that come with a request.
     pub(crate) verifier: &'a Verifier,
     /// Where the body of a request is published.
     pub(crate) hub: &'a Hub,
-    /// The connection's place.
-    pub(crate) permit: &'a Permit,
-    /// The connection's name.
-    pub(crate) connection: ConnectionId,
-    /// The other end of the stream.
-    pub(crate) peer: SocketAddr,
     /// Cancelled when the server shuts down.
     pub(crate) drain: &'a CancellationToken,
 }
@@ -147,7 +140,7 @@ enum Outcome {
     Answered(Answer),
 }
 
-/// Reads one request and answers it, within the handshake deadline. Who is at the other end may only
+/// Reads one request and answers it, within the deadline. Who is at the other end may only
 /// be known by the request, and is returned as well.
 pub(crate) async fn exchange<S>(io: S, door: Door<'_>) -> (Exchange<S>, Peer)
 where
@@ -160,8 +153,8 @@ where
     };
     let exchange = serve(io, &mut answerer).await;
     let peer = match answerer.client.into_inner() {
-        Some(client) if client != door.peer.ip().to_canonical() => Peer::Forwarded(client),
-        Some(_) | None => Peer::Direct(door.peer),
+        Some(client) if client != door.arrival.peer.ip().to_canonical() => Peer::Forwarded(client),
+        Some(_) | None => Peer::Direct(door.arrival.peer),
     };
     (exchange, peer)
 }
@@ -171,8 +164,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let door = answerer.door;
-    let limits = &door.settings.limits;
-    let deadline = Instant::now() + limits.handshake_deadline;
+    let limits = &door.arrival.settings.limits;
     // Every answer but an upgrade says `Connection: close`, so there is one request. To switch
     // keep-alive off would have hyper say it in an upgrade, too.
     let mut connection = http1::Builder::new()
@@ -196,7 +188,7 @@ where
                 Either::Right(((), _)) => None,
             }
         };
-        timeout_at(deadline, serve).await
+        timeout_at(door.arrival.deadline, serve).await
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
@@ -290,13 +282,17 @@ impl Answerer<'_> {
         body: Incoming,
     ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
         let Door {
-            settings,
+            arrival,
             verifier,
-            permit,
-            peer,
             drain,
             ..
         } = self.door;
+        let Arrival {
+            settings,
+            permit,
+            peer,
+            ..
+        } = arrival;
         let client = settings.proxies.client(peer.ip(), &head.headers);
         let _ = self.client.set(client);
         let standing = match permit.comes_from(client) {
@@ -331,7 +327,7 @@ impl Answerer<'_> {
     ) -> Result<Identity, Refusal> {
         let visitor = Visitor {
             address: client,
-            connection: self.door.connection,
+            connection: self.door.arrival.id,
             way: Way::Basic,
         };
         match self.door.verifier.verify(attempt, visitor, route).await {
@@ -349,7 +345,7 @@ impl Answerer<'_> {
         identity: Identity,
         body: Incoming,
     ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
-        let limit = self.door.settings.max_message_bytes(&route);
+        let limit = self.door.arrival.settings.max_message_bytes(&route);
         let text = read_text(body, limit).await?;
         let member = Member {
             principal: Principal::User(identity.clone()),

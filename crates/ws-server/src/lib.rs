@@ -2,15 +2,16 @@
 //!
 //! The server takes HTTP handshakes, logs each connection in by the handshake or by its first messages,
 //! and hands it to the service of its path, until the login is taken back or either side ends. It
-//! deliberately knows nothing of TLS, of much other HTTP than the handshake and one page, or of users
-//! beyond one credentials file.
+//! deliberately knows nothing of much other HTTP than the handshake and one page, or of users beyond one
+//! credentials file.
 //!
 //! A connection walks through the modules from top to bottom, and types carry the stage it is in:
 //!
 //! | module | what happens there | what comes out |
 //! |---|---|---|
 //! | `listener` | TCP is accepted | a stream |
-//! | `server`, `admission`, `address` | the caps are looked at | a permit, held to the end |
+//! | `server`, `admission`, `address` | the caps are looked at | a permit, in an `Arrival`, held to the end |
+//! | `tls` | where there is a certificate, the stream becomes an encrypted one | a stream |
 //! | `http`, `handshake`, `route` | one request head is read and decided about | an upgraded stream |
 //! | `session` (`socket`) | the WebSocket begins | a `Socket` |
 //! | `auth` | the peer logs in, or need not | an `Authenticated`, which nothing else makes |
@@ -28,6 +29,7 @@
 mod address;
 pub mod admin;
 mod admission;
+mod arrival;
 mod audit;
 mod auth;
 pub mod cli;
@@ -51,3 +53,4 @@ pub mod service;
 pub mod session;
 mod settings;
 mod shutdown;
+pub mod tls;

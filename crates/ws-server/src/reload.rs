@@ -3,9 +3,8 @@
 //! The files are read again on SIGHUP, and when they have changed. All of both is read and checked
 //! before anything is changed: what cannot be used changes nothing, and is spoken of once.
 
-use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use proto::credentials::Accounts;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{
@@ -20,9 +19,10 @@ use tracing::warn;
 use crate::{
     admin::api::Reloaded,
     audit,
-    config::{Config, Files, Loaded, Snapshot, Source, stranger},
+    config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
     log::Log,
     server::Control,
+    tls::Tls,
 };
 
 /// How often the files are looked at. A change is acted on when two looks in a row see the same.
@@ -38,8 +38,13 @@ pub(crate) struct Follower<'a> {
     started: Snapshot,
     /// What the files said when they could be used last.
     running: Snapshot,
-    /// The file of the accounts, as the configuration names it now, whether or not it can be used.
-    credentials: PathBuf,
+    /// What connections are encrypted by, and from which files it is; none if they are not, which is
+    /// so from the start.
+    tls: Option<(TlsFiles, Tls)>,
+    /// Where the server listens.
+    listen: SocketAddr,
+    /// The files that the configuration names now, whether or not they can be used.
+    named: Vec<PathBuf>,
     stillness: Stillness<Files>,
     looks: Looks,
     hangups: Signal,
@@ -73,15 +78,19 @@ impl Reloads {
 #[derive(Debug)]
 pub(crate) struct Beginning {
     snapshot: Snapshot,
+    tls: Option<(TlsFiles, Tls)>,
+    listen: SocketAddr,
     files: Files,
 }
 
 impl Beginning {
-    /// Remembers what was loaded.
-    pub(crate) fn of(loaded: &Loaded) -> Self {
+    /// Remembers what was loaded, and what the files were then.
+    pub(crate) fn of(loaded: &Loaded, files: Files) -> Self {
         Self {
             snapshot: Snapshot::of(&loaded.config),
-            files: loaded.files.clone(),
+            tls: loaded.config.tls.clone().zip(loaded.tls.clone()),
+            listen: loaded.config.listen,
+            files,
         }
     }
 }
@@ -101,7 +110,9 @@ impl<'a> Follower<'a> {
             log,
             started: beginning.snapshot.clone(),
             running: beginning.snapshot,
-            credentials: beginning.files.credentials.clone(),
+            tls: beginning.tls,
+            listen: beginning.listen,
+            named: beginning.files.named(),
             stillness: Stillness::new(beginning.files),
             looks: Looks::new(),
             hangups: signal(SignalKind::hangup())?,
@@ -136,22 +147,26 @@ impl<'a> Follower<'a> {
 
     /// Looks at the files, when it is awaited.
     fn look(&self) -> impl Future<Output = Files> + use<> {
-        let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
+        let (source, named) = (Arc::clone(&self.source), self.named.clone());
         async move {
-            let files = spawn_blocking(move || source.look(&credentials));
+            let files = spawn_blocking(move || source.look(&named));
             files.await.expect("to look at files does not panic")
         }
     }
 
     async fn reload(&mut self, cause: &str) -> Result<Reloaded, String> {
-        let (source, credentials) = (Arc::clone(&self.source), self.credentials.clone());
-        let reading = spawn_blocking(move || source.reload(&credentials));
+        let (source, named) = (Arc::clone(&self.source), self.named.clone());
+        let reading = spawn_blocking(move || source.load(&named));
         let (files, read) = reading.await.expect("to read files does not panic");
         // Whatever comes of it, it is not to be done once more at the next look.
-        self.credentials.clone_from(&files.credentials);
+        self.named = files.named();
         self.stillness.act_on(files);
+        let read = read.and_then(|loaded| {
+            self.source.check_exposure(self.listen, &loaded)?;
+            Ok(loaded)
+        });
         match read {
-            Ok((config, accounts)) => Ok(self.apply(config, accounts, cause)),
+            Ok(loaded) => Ok(self.apply(loaded, cause)),
             Err(problem) => {
                 // With all its causes, as at the start.
                 let error = format!("{:#}", anyhow::Error::from(problem));
@@ -162,12 +177,19 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn apply(&mut self, config: Config, accounts: Accounts, cause: &str) -> Reloaded {
+    fn apply(&mut self, loaded: Loaded, cause: &str) -> Reloaded {
+        let Loaded {
+            config,
+            accounts,
+            tls,
+        } = loaded;
         if let Some(stranger) = stranger(&config, &accounts) {
             warn!("{stranger}; the server would not start with this");
         }
         let next = Snapshot::of(&config);
-        let changed = self.running.changed_live(&next);
+        let mut changed = self.running.changed_live(&next);
+        changed.extend(self.replace_tls(config.tls.clone().zip(tls)));
+        changed.sort();
         let at_next_start = self.started.changed_at_start(&next);
         self.running = next;
         let (level, users) = (config.log_level, accounts.users().len());
@@ -185,6 +207,28 @@ impl<'a> Follower<'a> {
             at_next_start,
             sessions_ended,
         }
+    }
+
+    /// Has new connections speak TLS by what the files say now, if the server speaks TLS and they
+    /// still have it do so. Returns the keys that hold otherwise since then, be it by what stands in
+    /// the files that they name.
+    fn replace_tls(&mut self, next: Option<(TlsFiles, Tls)>) -> Vec<String> {
+        let (Some((files, tls)), Some((next_files, next_tls))) = (&self.tls, next) else {
+            return Vec::new();
+        };
+        let mut changed = Vec::new();
+        if files.certificate != next_files.certificate || !tls.has_certificate_of(&next_tls) {
+            changed.push("tls.certificate".to_owned());
+        }
+        if files.private_key != next_files.private_key || !tls.has_private_key_of(&next_tls) {
+            changed.push("tls.private_key".to_owned());
+        }
+        // Where nothing is new, whoever comes back may go on with what it was given.
+        if !changed.is_empty() {
+            self.control.replace_tls(next_tls.clone());
+            self.tls = Some((next_files, next_tls));
+        }
+        changed
     }
 }
 

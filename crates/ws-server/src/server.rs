@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     admission::{Admission, Caps, Permit},
+    arrival::Arrival,
     audit,
     auth::Verifier,
     config::Config,
@@ -28,6 +29,7 @@ use crate::{
     service::Hub,
     session::{ConnectionId, Live, LiveConnections},
     settings::{Current, Settings},
+    tls::{self, CurrentTls, Tls},
 };
 
 /// How often it is looked whether an account has expired. Its sessions end that much later at most.
@@ -37,6 +39,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
+    /// Present if connections are encrypted.
+    tls: Option<Arc<CurrentTls>>,
     shared: Arc<Shared>,
 }
 
@@ -66,13 +70,16 @@ pub(crate) struct Shared {
 
 /// A hold on a server that runs.
 #[derive(Debug, Clone)]
-pub struct Control(Arc<Shared>);
+pub struct Control {
+    tls: Option<Arc<CurrentTls>>,
+    shared: Arc<Shared>,
+}
 
 impl Control {
     /// A hold on a server that has no listener.
     #[cfg(test)]
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        Self(shared)
+        Self { tls: None, shared }
     }
 
     /// Has the server go on with another configuration and other accounts, and ends the sessions
@@ -82,19 +89,27 @@ impl Control {
     /// Of the configuration, the address, the threads and the hashing stay as they were at the
     /// start. Limits and service of the connections that are there stay the same.
     pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
-        let ended = self.0.reload(config, accounts);
-        self.0.metrics.reloaded(ReloadResult::Ok);
+        let ended = self.shared.reload(config, accounts);
+        self.shared.metrics.reloaded(ReloadResult::Ok);
         ended
+    }
+
+    /// Has new connections speak TLS by another certificate, if the server speaks TLS. Those that
+    /// are there stay as they are.
+    pub fn replace_tls(&self, tls: Tls) {
+        if let Some(current) = &self.tls {
+            current.replace(tls);
+        }
     }
 
     /// Notes that the files were read again and could not be used.
     pub(crate) fn note_failed_reload(&self) {
-        self.0.metrics.reloaded(ReloadResult::Failed);
+        self.shared.metrics.reloaded(ReloadResult::Failed);
     }
 
     /// Everything that is counted and watched, as Prometheus reads it.
     pub(crate) fn metrics(&self) -> String {
-        let shared = &self.0;
+        let shared = &self.shared;
         shared.metrics.encode(Reading {
             census: shared.admission.census(),
             traffic: shared.live.traffic(),
@@ -105,18 +120,18 @@ impl Control {
 
     /// Whether the server takes new connections.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.0.drain.is_cancelled()
+        !self.shared.drain.is_cancelled()
     }
 
     /// Every session that is open.
     pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
-        self.0.live.sessions()
+        self.shared.live.sessions()
     }
 
     /// Ends one connection. Returns what is known of it, unless it is not there or is ending
     /// already.
     pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<Live>> {
-        let live = self.0.live.get(id)?;
+        let live = self.shared.live.get(id)?;
         live.end(CloseReason::Kicked).then_some(live)
     }
 
@@ -124,12 +139,12 @@ impl Control {
     /// end, and there is no new one. Returns how many sessions these are; none if there is no such
     /// user.
     pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
-        self.0.revoke(user)
+        self.shared.revoke(user)
     }
 
     /// Publishes a text in a room, if there is one at this path.
     pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
-        let settings = self.0.current.load();
+        let settings = self.shared.current.load();
         let route = settings.rules.routes.find(path);
         let route = route.filter(|route| route.service.takes_posts());
         let route = route.ok_or(PublishError::NoRoom)?;
@@ -138,7 +153,9 @@ impl Control {
                 most: settings.max_message_bytes(route),
             });
         }
-        route.service.publish(&self.0.hub, &path.into(), from, text);
+        route
+            .service
+            .publish(&self.shared.hub, &path.into(), from, text);
         Ok(())
     }
 }
@@ -165,8 +182,16 @@ impl Server {
         let listener = Listener::bind(config.listen, config.limits.longest_standstill())?;
         Ok(Self {
             listener,
+            tls: None,
             shared: Arc::new(Shared::new(config, accounts)),
         })
+    }
+
+    /// The same server, whose connections speak TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        let tls = Some(Arc::new(CurrentTls::new(tls)));
+        Self { tls, ..self }
     }
 
     /// The address that was bound.
@@ -176,43 +201,65 @@ impl Server {
 
     /// A hold on the server, for as long as it runs.
     pub fn control(&self) -> Control {
-        Control(Arc::clone(&self.shared))
+        Control {
+            tls: self.tls.clone(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Serves until `stop` is ready, then ends all connections within the drain deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self {
             mut listener,
+            tls,
             shared,
         } = self;
+        let tls = tls.as_deref();
         tokio::select! {
             () = stop => {}
-            never = take_all_in(&mut listener, &shared) => match never {},
+            never = take_all_in(&mut listener, tls, &shared) => match never {},
             never = shared.end_expired() => match never {},
         }
         // Those who are connected by now, as they see it, are told as well.
         while let Some(connection) = listener.accept().now_or_never() {
-            take_in(connection, &shared);
+            take_in(connection, tls, &shared);
         }
         drop(listener);
         shared.end_all().await;
     }
 }
 
-async fn take_all_in(listener: &mut Listener, shared: &Arc<Shared>) -> Infallible {
+async fn take_all_in(
+    listener: &mut Listener,
+    tls: Option<&CurrentTls>,
+    shared: &Arc<Shared>,
+) -> Infallible {
     loop {
         let connection = listener.accept().await;
-        take_in(connection, shared);
+        take_in(connection, tls, shared);
         listener.set_user_timeout(shared.current.load().limits.longest_standstill());
     }
 }
 
 /// Takes a connection in, on a task of its own, so that none waits for another.
-fn take_in((stream, peer): (TcpStream, SocketAddr), shared: &Arc<Shared>) {
-    if let Some(permit) = shared.enter(peer.ip()) {
-        let connection = connection::serve(stream, peer, permit, Arc::clone(shared));
-        shared.tasks.spawn(connection);
-    }
+fn take_in(
+    (stream, peer): (TcpStream, SocketAddr),
+    tls: Option<&CurrentTls>,
+    shared: &Arc<Shared>,
+) {
+    let Some(permit) = shared.enter(peer.ip()) else {
+        return;
+    };
+    let arrival = Arrival::new(peer, permit, shared);
+    // Two tasks rather than one that could be either: it would be as large as the larger one.
+    match tls.map(CurrentTls::load) {
+        Some(tls) => shared
+            .tasks
+            .spawn(tls::serve(stream, tls, arrival, Arc::clone(shared))),
+        None => shared
+            .tasks
+            .spawn(connection::serve(stream, arrival, Arc::clone(shared))),
+    };
 }
 
 /// The caps as far as the process may have descriptors for them.

@@ -7,6 +7,9 @@ use std::{
 
 use proto::config::TomlError;
 
+use super::ExposedError;
+use crate::tls::TlsError;
+
 /// What is wrong with which file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -26,6 +29,34 @@ pub enum ConfigError {
         /// What is wrong, where, and what to write.
         problem: TomlError,
     },
+    /// The file of a certificate or a private key does not have what it must.
+    #[error("{}: {problem}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: TlsError,
+    },
+    /// Others than the server and its group may read a private key, or write to it.
+    #[error(
+        "{0}: everybody on this machine may read it or write to it (its mode is {mode:04o}), and \
+         it is a private key: run `chmod o= {0}`",
+        path.display()
+    )]
+    OpenKey {
+        /// The file.
+        path: PathBuf,
+        /// What is allowed to whom.
+        mode: u32,
+    },
+    /// The files are not fit for a server that others can reach.
+    #[error("{}: {problem}", path.display())]
+    Exposed {
+        /// The file that says it.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: ExposedError,
+    },
 }
 
 impl ConfigError {
@@ -38,6 +69,20 @@ impl ConfigError {
 
     pub(super) fn content(path: &Path, problem: TomlError) -> Self {
         Self::Content {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+
+    pub(super) fn tls(path: &Path, problem: TlsError) -> Self {
+        Self::Tls {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+
+    pub(super) fn exposed(path: &Path, problem: ExposedError) -> Self {
+        Self::Exposed {
             path: path.to_owned(),
             problem,
         }

@@ -4,14 +4,18 @@
 //! the other stands in `Config::resolve` alone.
 
 mod error;
+mod exposure;
 mod limits;
 mod raw;
 mod route;
 mod snapshot;
 mod source;
+mod tls;
 
 use std::{
-    fmt, fs, io,
+    fmt,
+    fs::{self, Metadata},
+    io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -29,10 +33,13 @@ pub(crate) use self::limits::MAX_DISCARDED_BYTES;
 use self::raw::{OneOrMany, RawConfig, RawLogin};
 pub use self::{
     error::ConfigError,
+    exposure::ExposedError,
     limits::Limits,
     source::{Loaded, Source},
+    tls::TlsFiles,
 };
 pub(crate) use self::{
+    exposure::{have_development_account, is_exposed},
     snapshot::Snapshot,
     source::{Files, stranger},
 };
@@ -79,6 +86,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The file of the accounts.
     pub credentials: PathBuf,
+    /// The files of certificate and private key; connections are not encrypted, if there are none.
+    pub tls: Option<TlsFiles>,
+    /// Whether others may come where connections are not encrypted.
+    pub allow_insecure: bool,
     /// Which handshakes are taken.
     pub rules: Rules,
     /// Which proxies are believed about whom they speak for.
@@ -143,6 +154,8 @@ impl Config {
                     .as_deref()
                     .unwrap_or(Path::new(DEFAULT_CREDENTIALS)),
             ),
+            tls: TlsFiles::resolve(&raw.tls, source, directory)?,
+            allow_insecure: raw.allow_insecure.unwrap_or(false),
             rules: rules(source, &raw, prefix)?,
             proxies: proxies(source, &raw)?,
             admin: admin(source, &raw, directory)?,
@@ -160,6 +173,15 @@ impl Config {
 }
 
 impl Config {
+    /// The files that it names.
+    fn named_files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.credentials.clone()];
+        if let Some(tls) = &self.tls {
+            files.extend([tls.certificate.clone(), tls.private_key.clone()]);
+        }
+        files
+    }
+
     /// How much is hashed at the same time.
     pub(crate) fn hashing(&self) -> HashingPolicy {
         HashingPolicy {
@@ -189,15 +211,20 @@ pub fn load_accounts(path: &Path) -> Result<Accounts, ConfigError> {
     Accounts::from_toml(&source).map_err(|problem| ConfigError::content(path, problem))
 }
 
-/// Reads a file. A pipe or a device is none: there, a server that runs could wait for ever for the
-/// end of what it reads again.
 fn read_file(path: &Path) -> Result<String, ConfigError> {
-    let text = fs::metadata(path).and_then(|file| match file.len() {
-        _ if !file.is_file() => Err(io::Error::other("it is not a file")),
-        ..=MAX_FILE_BYTES => fs::read_to_string(path),
-        _ => Err(io::Error::other("it has more than 64 MiB")),
-    });
+    let text = examine(path).and_then(|_| fs::read_to_string(path));
     text.map_err(|error| ConfigError::read(path, error))
+}
+
+/// What the system says of a file that is to be read. A pipe or a device is none: there, a server
+/// that runs could wait for ever for the end of what it reads again.
+fn examine(path: &Path) -> io::Result<Metadata> {
+    let file = fs::metadata(path)?;
+    match file.len() {
+        _ if !file.is_file() => Err(io::Error::other("it is not a file")),
+        ..=MAX_FILE_BYTES => Ok(file),
+        _ => Err(io::Error::other("it has more than 64 MiB")),
+    }
 }
 
 fn login(raw: &RawLogin) -> LoginPolicy {
@@ -356,6 +383,7 @@ impl fmt::Display for Config {
             "credentials = {}",
             quoted(&self.credentials.to_string_lossy())
         )?;
+        writeln!(f, "allow_insecure = {}", self.allow_insecure)?;
         let origins = self.rules.allowed_origins.iter().map(ToString::to_string);
         writeln!(f, "allowed_origins = [{}]", list(origins))?;
         writeln!(
@@ -369,6 +397,7 @@ impl fmt::Display for Config {
         writeln!(f, "log_level = \"{}\"", self.log_level)?;
         writeln!(f, "log_format = \"{}\"", self.log_format)?;
         write_threads(f, "worker_threads", self.worker_threads)?;
+        tls::write(self.tls.as_ref(), f)?;
         writeln!(f, "\n[admin]")?;
         let addresses = self.admin.iter().map(ToString::to_string);
         writeln!(f, "listen = [{}]", list(addresses))?;

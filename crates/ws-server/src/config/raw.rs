@@ -12,6 +12,7 @@ use super::route::RawRoute;
 pub(super) struct RawConfig {
     pub(super) listen: Option<String>,
     pub(super) credentials: Option<PathBuf>,
+    pub(super) allow_insecure: Option<bool>,
     pub(super) allowed_origins: Vec<String>,
     pub(super) subprotocols: Vec<String>,
     pub(super) trusted_proxies: Vec<String>,
@@ -20,11 +21,19 @@ pub(super) struct RawConfig {
     pub(super) log_level: Option<String>,
     pub(super) log_format: Option<String>,
     pub(super) worker_threads: Option<Count>,
+    pub(super) tls: RawTls,
     pub(super) admin: RawAdmin,
     pub(super) login: RawLogin,
     pub(super) limits: RawLimits,
     pub(super) echo: RawEcho,
     pub(super) route: Vec<RawRoute>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) private_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Config;
 
 /// The keys that hold as they were when the server started, whatever the file says later.
-const AT_START: [&str; 6] = [
+const AT_START: [&str; 7] = [
     "listen",
+    "tls",
     "admin.listen",
     "log_format",
     "worker_threads",
@@ -24,7 +25,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// What a configuration says. Whatever it prints is looked at, so no key can be forgotten here.
+    /// What a configuration says, but for the files of TLS. Whatever it prints is looked at, so no
+    /// key can be forgotten here.
     pub(crate) fn of(config: &Config) -> Self {
         let printed = config.to_string();
         let (mut section, mut routes) = (String::new(), 0);
@@ -45,6 +47,10 @@ impl Snapshot {
                 values.insert(format!("{section}{key}"), value.to_owned());
             }
         }
+        // What stands in the files of the certificate counts, and that is not known here; but
+        // whether there are any.
+        values.retain(|key, _| !key.starts_with("tls."));
+        values.insert("tls".to_owned(), config.tls.is_some().to_string());
         let (at_start, live) = values
             .into_iter()
             .partition(|(key, _)| AT_START.contains(&key.as_str()));
@@ -94,7 +100,9 @@ mod tests {
         let (before, next) = (
             snapshot(""),
             snapshot(
-                "listen = \"127.0.0.1:1\"\nlog_format = \"json\"\nworker_threads = 3\nallowed_origins = [\"null\"]\n\
+                "listen = \"127.0.0.1:1\"\nlog_format = \"json\"\nworker_threads = 3\n\
+                 allowed_origins = [\"null\"]\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"\n\
+                 [admin]\nlisten = \"unix:a\"\n\
                  [login]\nhash_workers = 1\nmax_waiting_logins = 1\nbasic = \"off\"\n\
                  [limits]\nping_interval = \"off\"\n[echo]\nprefix = \"\"",
             ),
@@ -111,10 +119,12 @@ mod tests {
         assert_eq!(
             before.changed_at_start(&next),
             [
+                "admin.listen",
                 "listen",
                 "log_format",
                 "login.hash_workers",
                 "login.max_waiting_logins",
+                "tls",
                 "worker_threads"
             ]
         );

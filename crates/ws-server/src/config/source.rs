@@ -9,8 +9,8 @@ use std::{
 
 use proto::{credentials::Accounts, username::UserName};
 
-use super::{Config, ConfigError, LogFormat, load_accounts};
-use crate::route::Pattern;
+use super::{Config, ConfigError, LogFormat, TlsFiles, exposure, load_accounts};
+use crate::{route::Pattern, tls::Tls};
 
 /// The configuration's file, and what goes before what it says.
 #[derive(Debug, Clone)]
@@ -30,8 +30,8 @@ pub struct Loaded {
     pub config: Config,
     /// Who may log in.
     pub accounts: Accounts,
-    /// The files as they were just before they were read.
-    pub(crate) files: Files,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<Tls>,
 }
 
 /// A route names a user who has no account.
@@ -59,13 +59,19 @@ pub(crate) fn stranger(config: &Config, accounts: &Accounts) -> Option<StrangerE
     })
 }
 
-/// Both files, by what a change is known without reading them.
+/// All files, by what a change is known without reading them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Files {
     config: Option<Stamp>,
-    /// Which file of accounts the configuration names, as far as that is known.
-    pub(crate) credentials: PathBuf,
-    accounts: Option<Stamp>,
+    /// Those that the configuration names, as far as that is known.
+    named: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+impl Files {
+    /// The paths of those that the configuration names.
+    pub(crate) fn named(&self) -> Vec<PathBuf> {
+        self.named.iter().map(|(path, _)| path.clone()).collect()
+    }
 }
 
 /// What the system says of a file. Whoever writes to it, or puts another in its place, changes it.
@@ -79,43 +85,40 @@ struct Stamp {
 }
 
 impl Source {
-    /// Reads the configuration, and the accounts that it names.
+    /// Reads the configuration and the files that it names, where these were named until now. What
+    /// was read comes with the files as they were just before, whether or not they can be used: what
+    /// has to be mended is one of them, even if it is one that was never used.
     ///
     /// # Errors
     ///
-    /// One message that names the file, the line and the key, and repeats no password.
-    pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let (files, read) = self.reload(Path::new(""));
-        let (config, accounts) = read?;
-        Ok(Loaded {
-            config,
-            accounts,
-            files,
-        })
-    }
-
-    /// Like [`Source::load`], where this was the file of the accounts until now. What was read comes
-    /// with the files as they were just before, whether or not they can be used: what has to be
-    /// mended is one of them, even if it is a file of accounts that was never used.
-    pub(crate) fn reload(
-        &self,
-        credentials: &Path,
-    ) -> (Files, Result<(Config, Accounts), ConfigError>) {
-        let mut files = self.look(credentials);
+    /// One message that names the file, the line and the key, and repeats no secret.
+    pub(crate) fn load(&self, named: &[PathBuf]) -> (Files, Result<Loaded, ConfigError>) {
+        let mut files = self.look(named);
         let read = self.read(&mut files);
         (files, read)
     }
 
-    /// The files as they are now, where this is the one of the accounts.
-    pub(crate) fn look(&self, credentials: &Path) -> Files {
+    /// The files as they are now, where the configuration names these.
+    pub(crate) fn look(&self, named: &[PathBuf]) -> Files {
+        let named = named.iter().map(|path| (path.clone(), Stamp::of(path)));
         Files {
             config: Stamp::of(&self.path),
-            credentials: credentials.to_owned(),
-            accounts: Stamp::of(credentials),
+            named: named.collect(),
         }
     }
 
-    fn read(&self, files: &mut Files) -> Result<(Config, Accounts), ConfigError> {
+    /// Checks that what was loaded is fit for a server that listens here, wherever the next one is to
+    /// listen.
+    pub(crate) fn check_exposure(
+        &self,
+        listen: SocketAddr,
+        loaded: &Loaded,
+    ) -> Result<(), ConfigError> {
+        exposure::check_accounts(listen, &loaded.accounts)
+            .map_err(|problem| ConfigError::exposed(&self.path, problem))
+    }
+
+    fn read(&self, files: &mut Files) -> Result<Loaded, ConfigError> {
         let mut config = Config::load(&self.path)?;
         if let Some(listen) = self.listen {
             config.listen = listen;
@@ -123,10 +126,19 @@ impl Source {
         if let Some(log_format) = self.log_format {
             config.log_format = log_format;
         }
-        files.credentials.clone_from(&config.credentials);
-        files.accounts = Stamp::of(&config.credentials);
+        *files = Files {
+            config: files.config,
+            ..self.look(&config.named_files())
+        };
         let accounts = load_accounts(&config.credentials)?;
-        Ok((config, accounts))
+        let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
+        exposure::check(&config, &accounts)
+            .map_err(|problem| ConfigError::exposed(&self.path, problem))?;
+        Ok(Loaded {
+            config,
+            accounts,
+            tls,
+        })
     }
 }
 
@@ -156,7 +168,7 @@ mod tests {
 
     use tempfile::{TempDir, tempdir};
 
-    use super::{Files, Source};
+    use super::{Files, Loaded, Source};
 
     const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
@@ -176,29 +188,40 @@ mod tests {
 
     /// What has to be looked at after files could not be used.
     fn unusable(source: &Source, credentials: &Path) -> Files {
-        let (files, read) = source.reload(credentials);
+        let (files, read) = source.load(&[credentials.to_owned()]);
         read.unwrap_err();
         files
+    }
+
+    /// What the files are, and say, where they can be used.
+    fn usable(source: &Source) -> (Files, Loaded) {
+        let (files, read) = source.load(&[]);
+        (files, read.unwrap())
+    }
+
+    /// What is seen where this is the file of the accounts.
+    fn look(source: &Source, credentials: &Path) -> Files {
+        source.look(&[credentials.to_owned()])
     }
 
     #[test]
     fn what_was_read_is_what_is_seen_until_a_file_changes() {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();
-        let files = source.load().unwrap().files;
-        assert_eq!(files.credentials, accounts);
-        assert_eq!(source.look(&accounts), files);
+        let (files, _) = usable(&source);
+        assert_eq!(files.named(), [&*accounts]);
+        assert_eq!(look(&source, &accounts), files);
 
         // A file of the same size in its place.
         let other = accounts.with_extension("other");
         fs::write(&other, ADMIN.replace('6', "7")).unwrap();
         fs::rename(&other, &accounts).unwrap();
-        let replaced = source.look(&accounts);
+        let replaced = look(&source, &accounts);
         assert_ne!(replaced, files);
         fs::write(&source.path, "credentials = \"users.toml\" # the same").unwrap();
-        assert_ne!(source.look(&accounts), replaced);
+        assert_ne!(look(&source, &accounts), replaced);
         fs::remove_file(&accounts).unwrap();
-        assert_ne!(source.look(&accounts), replaced);
+        assert_ne!(look(&source, &accounts), replaced);
     }
 
     #[test]
@@ -206,15 +229,15 @@ mod tests {
         let (directory, source, accounts) = directory("new.toml");
         let before = directory.path().join("old.toml");
         let files = unusable(&source, &before);
-        assert_eq!(files.credentials, accounts);
-        assert_eq!(source.look(&accounts), files, "it is said once");
+        assert_eq!(files.named(), [&*accounts]);
+        assert_eq!(look(&source, &accounts), files, "it is said once");
         fs::write(&accounts, "a mistake").unwrap();
-        assert_ne!(source.look(&accounts), files);
+        assert_ne!(look(&source, &accounts), files);
         let files = unusable(&source, &accounts);
-        assert_eq!(source.look(&accounts), files, "it is said once");
+        assert_eq!(look(&source, &accounts), files, "it is said once");
         fs::write(&accounts, ADMIN).unwrap();
-        assert_ne!(source.look(&accounts), files);
-        assert_eq!(source.load().unwrap().accounts.users().len(), 1);
+        assert_ne!(look(&source, &accounts), files);
+        assert_eq!(usable(&source).1.accounts.users().len(), 1);
     }
 
     #[test]
@@ -226,7 +249,7 @@ mod tests {
             listen: Some(listen),
             ..source
         };
-        assert_eq!(source.load().unwrap().config.listen, listen);
+        assert_eq!(usable(&source).1.config.listen, listen);
     }
 
     #[test]
@@ -234,6 +257,6 @@ mod tests {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();
         fs::write(&source.path, "credentials = ").unwrap();
-        assert_eq!(unusable(&source, &accounts), source.look(&accounts));
+        assert_eq!(unusable(&source, &accounts), look(&source, &accounts));
     }
 }

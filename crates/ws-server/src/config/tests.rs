@@ -24,7 +24,8 @@ fn the_shipped_file_says_the_defaults_and_nothing_else() {
 #[test]
 fn the_shipped_file_has_each_key() {
     let source = fs::read_to_string(shipped("server.toml")).unwrap();
-    let printed = resolve("worker_threads = 2").unwrap().to_string();
+    let all = "worker_threads = 2\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"";
+    let printed = resolve(all).unwrap().to_string();
     let keys = printed
         .lines()
         .filter_map(|line| line.split_once(" = "))
@@ -50,15 +51,20 @@ fn the_shipped_account_is_the_tutorials() {
 #[test]
 fn what_is_printed_can_be_read_again() {
     let source = "listen = \"[::1]:0\"\ncredentials = \"a \\\"b\\\"\"\nworker_threads = 3\n\
+                  allow_insecure = true\n\
                   page = false\nallowed_origins = [\"null\", \"HTTPS://Example.org\"]\nsubprotocols = [\"chat\"]\n\
                   [limits]\nping_interval = \"off\"\nidle_timeout = \"1h\"\nmax_connections = 7\n\
                   max_message_bytes = 2000\nmax_control_frames_per_second = \"off\"\n\
+                  [tls]\ncertificate = \"a c\"\nprivate_key = \"/k\"\n\
                   [echo]\nprefix = \"\"";
     let printed = resolve(source).unwrap().to_string();
     let again = Config::resolve(&printed, Path::new("")).unwrap();
     assert_eq!(again.to_string(), printed);
     assert_eq!(again.limits.caps.unauthenticated, 7);
-    assert!(!again.rules.page);
+    assert!(!again.rules.page && again.allow_insecure);
+    let tls = again.tls.expect("it is printed");
+    assert_eq!(tls.certificate, Path::new("config/a c"));
+    assert_eq!(tls.private_key, Path::new("/k"));
     assert!(
         printed.contains("allowed_origins = [\"null\", \"https://example.org\"]"),
         "{printed}"
@@ -197,7 +203,7 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
         log_format: None,
     };
     let named = || {
-        let loaded = source.load().unwrap();
+        let loaded = source.load(&[]).1.unwrap();
         stranger(&loaded.config, &loaded.accounts).map(|it| it.to_string())
     };
     let expected = format!(
@@ -299,6 +305,26 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
         (
             long_prefix.as_str(),
             "line 2: `echo.prefix`: write at most 65536 bytes",
+        ),
+    ] {
+        assert_eq!(resolve(source).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn each_mistake_with_tls_has_a_message_that_says_what_to_write() {
+    for (source, message) in [
+        (
+            "[tls]\ncertificate = \"server.pem\"",
+            "line 2: `tls.certificate`: write private_key as well: there is no TLS without both",
+        ),
+        (
+            "[tls]\n\nprivate_key = \"server.key\"",
+            "line 3: `tls.private_key`: write certificate as well: there is no TLS without both",
+        ),
+        (
+            "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"",
+            "line 3: `tls.key`: unknown key `key`; known here: certificate, private_key",
         ),
     ] {
         assert_eq!(resolve(source).unwrap_err(), message);

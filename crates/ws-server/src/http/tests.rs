@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Door, Exchange, exchange};
-use crate::{config::Config, handshake::Refusal, page, peer::Peer, server::Shared};
+use crate::{
+    arrival::Arrival, config::Config, handshake::Refusal, page, peer::Peer, server::Shared,
+};
 
 const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
                     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -17,13 +19,11 @@ async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStr
     let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
     let shared = Shared::new(Config::default(), accounts.unwrap());
     let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
+    let permit = shared.admission.enter(Some(peer.ip())).unwrap();
     let door = Door {
-        settings: &shared.current.load(),
+        arrival: &Arrival::new(peer, permit, &shared),
         verifier: &shared.verifier,
         hub: &shared.hub,
-        permit: &shared.admission.enter(Some(peer.ip())).unwrap(),
-        connection: shared.live.next_id(),
-        peer,
         drain: &drain,
     };
     let (exchange, found) = exchange(io, door).await;

@@ -41,7 +41,7 @@ use tokio::{
 };
 
 use super::serve;
-use crate::{config::Config, server::Shared};
+use crate::{arrival::Arrival, config::Config, server::Shared};
 
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
@@ -101,9 +101,8 @@ impl Server {
     {
         let peer = SocketAddr::from((address, 1024));
         let permit = self.0.enter(peer.ip()).unwrap();
-        self.0
-            .tasks
-            .spawn(serve(io, peer, permit, Arc::clone(&self.0)));
+        let arrival = Arrival::new(peer, permit, &self.0);
+        self.0.tasks.spawn(serve(io, arrival, Arc::clone(&self.0)));
     }
 
     /// Has the server go on with these accounts. Returns how many sessions are ended by it.

@@ -1,0 +1,226 @@
+//! The TLS under a connection, where the server speaks it.
+//!
+//! What stands in the files of certificate and key is parsed once, when they are loaded, into a
+//! [`Tls`], with which nothing can be wrong any more. Nothing above knows of it: a connection is
+//! served over whatever stream it has.
+
+use std::{
+    fmt, io,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use proto::escape::Escaped;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout_at,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        crypto::ring,
+        pki_types::{
+            CertificateDer, PrivateKeyDer,
+            pem::{self, PemObject as _},
+        },
+        server::NoServerSessionStorage,
+        sign::{CertifiedKey, SigningKey, SingleCertAndKey},
+        version::{TLS12, TLS13},
+    },
+    server::TlsStream,
+};
+use tracing::debug;
+use zeroize::Zeroize as _;
+
+use crate::{arrival::Arrival, connection, server::Shared};
+
+/// The one protocol that is spoken on a connection.
+const HTTP: &[u8] = b"http/1.1";
+
+/// How the server proves who it is, and encrypts.
+#[derive(Clone)]
+pub struct Tls {
+    certified: Arc<CertifiedKey>,
+    config: Arc<ServerConfig>,
+}
+
+/// Why a certificate or a key cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// The file of the certificate has none in it.
+    #[error(
+        "there is no certificate in it: it must hold the server's own as PEM, which begins with \
+         `-----BEGIN CERTIFICATE-----`, and behind it those of the authorities in between"
+    )]
+    NoCertificate,
+    /// A certificate is not what it says.
+    #[error("a certificate in it is broken: fetch the file again from where it came from")]
+    BrokenCertificate,
+    /// The file of the private key has none in it.
+    #[error(
+        "there is no private key in it: it must hold one as PEM, which begins with \
+         `-----BEGIN PRIVATE KEY-----`, or with RSA or EC before PRIVATE"
+    )]
+    NoPrivateKey,
+    /// The private key is encrypted.
+    #[error(
+        "the private key in it has a password, and there is nobody to type that: \
+         `openssl pkey -in FILE -out NEW` writes one without it"
+    )]
+    EncryptedPrivateKey,
+    /// The private key is not what it says, or of a kind that nobody uses.
+    #[error(
+        "the private key in it cannot be used: it must be one of RSA with 2048 to 8192 bits, of \
+         the curves P-256 or P-384, or of Ed25519"
+    )]
+    UnusablePrivateKey,
+    /// Certificate and private key are each one, but no pair.
+    #[error(
+        "the private key in it is not that of the certificate: `tls.certificate` and \
+         `tls.private_key` must be a pair, and the server's own certificate the first in its file"
+    )]
+    NotAPair,
+}
+
+impl Tls {
+    /// The TLS of a server with this certificate, its own first, and this private key.
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: Arc<dyn SigningKey>,
+    ) -> Result<Self, TlsError> {
+        let certified = Arc::new(CertifiedKey::new(chain, key));
+        certified.keys_match().map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => TlsError::NotAPair,
+            _ => TlsError::BrokenCertificate,
+        })?;
+        let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
+        let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .expect("the provider has cipher suites for both versions")
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![HTTP.to_vec()];
+        // Whoever comes back brings what it needs, so nothing is kept for it. The keys of the
+        // tickets are new with each certificate: what was proved by an old one is not passed on.
+        config.ticketer = ring::Ticketer::new().expect("there is randomness");
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Self {
+            certified,
+            config: Arc::new(config),
+        })
+    }
+
+    /// Whether another one has the same certificate, with those of the authorities in between.
+    pub(crate) fn has_certificate_of(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+
+    /// Whether another one has the same private key, however that is written.
+    pub(crate) fn has_private_key_of(&self, other: &Self) -> bool {
+        self.certified.key.public_key() == other.certified.key.public_key()
+    }
+
+    /// Does the handshake of a connection.
+    async fn accept<S>(&self, io: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        TlsAcceptor::from(Arc::clone(&self.config)).accept(io).await
+    }
+}
+
+impl fmt::Debug for Tls {
+    /// Says nothing of the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+/// Reads certificates, that of the server first.
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|_| TlsError::BrokenCertificate)?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    Ok(chain)
+}
+
+/// Reads a private key, written as PKCS#8, PKCS#1 or SEC1.
+pub(crate) fn private_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsError> {
+    // In the head of the block, or, in older files, in the first line below it.
+    let is_encrypted = pem
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"-----BEGIN ENCRYPTED") || line.starts_with(b"Proc-Type: 4"));
+    if is_encrypted {
+        return Err(TlsError::EncryptedPrivateKey);
+    }
+    let mut key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoPrivateKey,
+        _ => TlsError::UnusablePrivateKey,
+    })?;
+    let usable = ring::sign::any_supported_type(&key);
+    key.zeroize();
+    usable.map_err(|_| TlsError::UnusablePrivateKey)
+}
+
+/// The TLS that new connections speak.
+#[derive(Debug)]
+pub(crate) struct CurrentTls(RwLock<Tls>);
+
+impl CurrentTls {
+    /// This one, until it is replaced.
+    pub(crate) fn new(tls: Tls) -> Self {
+        Self(RwLock::new(tls))
+    }
+
+    /// The one that holds at this moment.
+    pub(crate) fn load(&self) -> Tls {
+        let tls = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        tls.clone()
+    }
+
+    /// Has connections speak this one from now on. Those that are there stay as they are.
+    pub(crate) fn replace(&self, tls: Tls) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
+    }
+}
+
+/// Why there is no TLS under a connection.
+#[derive(Debug, thiserror::Error)]
+enum NoHandshake {
+    #[error("{0}")]
+    Failed(io::Error),
+    #[error("not in time")]
+    Late,
+    #[error("the server is shutting down")]
+    Draining,
+}
+
+/// Serves a connection over TLS, whose handshake is the first part of what has one deadline.
+pub(crate) async fn serve<S>(io: S, tls: Tls, arrival: Arrival, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let accepted = tokio::select! {
+        accepted = timeout_at(arrival.deadline, tls.accept(io)) => match accepted {
+            Ok(accepted) => accepted.map_err(NoHandshake::Failed),
+            Err(_) => Err(NoHandshake::Late),
+        },
+        // There is nothing that could be said to somebody who does not understand us yet.
+        () = shared.drain.cancelled() => Err(NoHandshake::Draining),
+    };
+    // Its key is of no use any more, and may have been replaced long before the connection ends.
+    drop(tls);
+    match accepted {
+        Ok(io) => connection::serve(io, arrival, shared).await,
+        Err(reason) => {
+            let (id, peer) = (arrival.id, arrival.peer);
+            let reason = reason.to_string();
+            debug!(connection = %id, %peer, reason = %Escaped(&reason), "no TLS handshake");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Certificates and keys, good and bad, and handshakes on a pair of pipes.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use proto::credentials::Accounts;
+use raw_peer::{RawPeer, frame};
+use rcgen::{CertificateParams, KeyPair};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        self, ClientConfig, ProtocolVersion, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+        version::{TLS12, TLS13},
+    },
+};
+
+use super::{Tls, TlsError, certificates, private_key, serve};
+use crate::{arrival::Arrival, config::Config, server::Shared};
+
+/// More than any deadline that is tested here.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// A certificate that vouches for itself, and its key, as PEM.
+fn issued() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+fn tls(certificate: &str, key: &str) -> Result<Tls, TlsError> {
+    Tls::new(
+        certificates(certificate.as_bytes())?,
+        private_key(key.as_bytes())?,
+    )
+}
+
+/// The lines of PEM between those that say what it is.
+fn body(pem: &str) -> &str {
+    let body = pem.split("-----").nth(2).unwrap();
+    body.trim_matches(['\r', '\n'])
+}
+
+#[test]
+fn what_is_no_certificate_or_no_key_is_told_apart() {
+    let (certificate, key) = issued();
+    assert!(tls(&certificate, &key).is_ok());
+    let block =
+        |name: &str, body: &str| format!("-----BEGIN {name}-----\n{body}\n-----END {name}-----\n");
+    for (certificate, key, problem) in [
+        ("", &*key, TlsError::NoCertificate),
+        ("\0\0\u{1}", &key, TlsError::NoCertificate),
+        (&key, &key, TlsError::NoCertificate),
+        (
+            &block("CERTIFICATE", "AAAA"),
+            &key,
+            TlsError::BrokenCertificate,
+        ),
+        (
+            &block("CERTIFICATE", "!"),
+            &key,
+            TlsError::BrokenCertificate,
+        ),
+        (
+            &certificate[..certificate.len() / 2],
+            &key,
+            TlsError::BrokenCertificate,
+        ),
+        (&certificate, "", TlsError::NoPrivateKey),
+        (&certificate, &certificate, TlsError::NoPrivateKey),
+        (
+            &certificate,
+            &key[..key.len() / 2],
+            TlsError::UnusablePrivateKey,
+        ),
+        (
+            &certificate,
+            &block("PRIVATE KEY", "AAAA"),
+            TlsError::UnusablePrivateKey,
+        ),
+        (
+            &certificate,
+            &block("EC PRIVATE KEY", body(&key)),
+            TlsError::UnusablePrivateKey,
+        ),
+        (
+            &certificate,
+            &block("ENCRYPTED PRIVATE KEY", "AAAA"),
+            TlsError::EncryptedPrivateKey,
+        ),
+        (
+            &certificate,
+            &block(
+                "RSA PRIVATE KEY",
+                "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA",
+            ),
+            TlsError::EncryptedPrivateKey,
+        ),
+        (&certificate, &issued().1, TlsError::NotAPair),
+        (&(issued().0 + &certificate), &key, TlsError::NotAPair),
+    ] {
+        let found = tls(certificate, key).err();
+        assert_eq!(found, Some(problem), "{certificate}{key}");
+    }
+}
+
+#[test]
+fn a_pair_is_told_from_another_and_not_from_itself() {
+    let (certificate, key) = issued();
+    let one = tls(&certificate, &key).unwrap();
+    // With a remark above it, and ends of lines as elsewhere.
+    let same = tls(
+        &format!("a remark\n{certificate}"),
+        &key.replace('\n', "\r\n"),
+    )
+    .unwrap();
+    assert!(one.has_certificate_of(&same) && one.has_private_key_of(&same));
+
+    let key_pair = KeyPair::from_pem(&key).unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let renewed = params.self_signed(&key_pair).unwrap().pem();
+    let renewed = tls(&renewed, &key).unwrap();
+    assert!(!one.has_certificate_of(&renewed) && one.has_private_key_of(&renewed));
+
+    let longer = tls(&format!("{certificate}{}", issued().0), &key).unwrap();
+    assert!(!one.has_certificate_of(&longer));
+
+    let (certificate, key) = issued();
+    let other = tls(&certificate, &key).unwrap();
+    assert!(!one.has_certificate_of(&other) && !one.has_private_key_of(&other));
+}
+
+#[test]
+fn nothing_of_the_key_is_shown() {
+    let (certificate, key) = issued();
+    let tls = tls(&certificate, &key).unwrap();
+    assert_eq!(format!("{tls:?}"), "Tls { .. }");
+    let config = format!("{:?}", tls.config);
+    let secret = KeyPair::from_pem(&key).unwrap().serialize_der();
+    // The first bytes of the secret number, as Debug writes bytes and as it writes digits.
+    let (list, digits) = (
+        format!("{:?}", &secret[36..40]),
+        format!("{:02x?}", &secret[36..40]),
+    );
+    let digits = digits.replace(", ", "");
+    for shown in [&list, &digits] {
+        let shown = shown.trim_matches(['[', ']']);
+        assert!(!config.contains(shown), "{config}");
+    }
+}
+
+/// A server without a listener, that speaks TLS.
+struct Server {
+    shared: Arc<Shared>,
+    tls: Tls,
+    certificate: CertificateDer<'static>,
+}
+
+impl Server {
+    fn new() -> Self {
+        let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
+        let (certificate, key) = issued();
+        Self {
+            shared: Arc::new(Shared::new(Config::default(), accounts.unwrap())),
+            tls: tls(&certificate, &key).unwrap(),
+            certificate: CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap(),
+        }
+    }
+
+    /// A connection on which nothing was said yet.
+    fn connect(&self) -> DuplexStream {
+        // Small, but room for what a server sends before it reads on, as each socket has it.
+        let (ours, theirs) = duplex(1024);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
+        let permit = self.shared.enter(peer.ip()).unwrap();
+        let arrival = Arrival::new(peer, permit, &self.shared);
+        let connection = serve(theirs, self.tls.clone(), arrival, Arc::clone(&self.shared));
+        self.shared.tasks.spawn(connection);
+        ours
+    }
+
+    /// What a client needs that trusts this server.
+    fn client(&self, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+}
+
+async fn shake_hands(
+    client: ClientConfig,
+    io: DuplexStream,
+) -> std::io::Result<TlsStream<DuplexStream>> {
+    let connector = TlsConnector::from(Arc::new(client));
+    let name = ServerName::try_from("localhost").unwrap();
+    connector.connect(name, io).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_runs_over_either_version_and_ends_in_order() {
+    for (version, number) in [
+        (&TLS12, ProtocolVersion::TLSv1_2),
+        (&TLS13, ProtocolVersion::TLSv1_3),
+    ] {
+        let server = Server::new();
+        let stream = shake_hands(server.client(version), server.connect())
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(number));
+        let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+        peer.log_in().await;
+        let long = vec![7; 1 << 20];
+        let (mut reads, mut writes) = tokio::io::split(peer.into_inner());
+        // What is echoed does not fit anywhere: both sides go on at the same time.
+        let sent = async {
+            writes.write_all(&frame::binary(&long)).await.unwrap();
+            writes.flush().await.unwrap();
+        };
+        let mut echo = vec![0; 10 + long.len()];
+        let (read, ()) = tokio::join!(reads.read_exact(&mut echo), sent);
+        read.unwrap();
+        assert!(echo[10..] == long);
+
+        let mut peer = RawPeer::new(reads.unsplit(writes)).with_patience(PATIENCE);
+        peer.send(frame::close(1000, "user exit")).await;
+        assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+        // The end, which is said as such: were it cut off, this would be an error.
+        let mut rest = Vec::new();
+        peer.into_inner().read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
+    let server = Server::new();
+    let stream = shake_hands(server.client(&TLS13), server.connect())
+        .await
+        .unwrap();
+    let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+    peer.log_in().await;
+    let end = async {
+        assert_eq!(peer.close().await.0, 1001);
+        peer.send(frame::close(1001, "")).await;
+        let mut rest = Vec::new();
+        peer.into_inner().read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+    };
+    tokio::join!(server.shared.end_all(), end);
+    assert!(server.shared.tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_1_1_is_what_is_spoken_whether_or_not_it_is_offered() {
+    let offered = |protocols: &[&str]| {
+        let server = Server::new();
+        let mut client = server.client(&TLS13);
+        client.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+        async move {
+            let stream = shake_hands(client, server.connect()).await?;
+            Ok::<_, std::io::Error>(stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
+        }
+    };
+    assert_eq!(offered(&[]).await.unwrap(), None);
+    let http = Some(b"http/1.1".to_vec());
+    assert_eq!(offered(&["h2", "http/1.1"]).await.unwrap(), http);
+    let refused = offered(&["h2"]).await.unwrap_err().to_string();
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_handshakes_have_one_deadline() {
+    let server = Server::new();
+    let start = Instant::now();
+    let mut silent = server.connect();
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+
+    // What the first one takes is taken from the second.
+    let start = Instant::now();
+    let io = server.connect();
+    sleep(Duration::from_secs(9)).await;
+    let mut slow = shake_hands(server.client(&TLS13), io).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let _ = slow.read(&mut [0; 1]).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_a_handshake() {
+    let server = Server::new();
+    let mut slow = server.connect();
+    // The beginning of a handshake.
+    slow.write_all(&[22, 3, 1, 0]).await.unwrap();
+    let ended = timeout(Duration::from_secs(1), server.shared.end_all()).await;
+    ended.expect("nobody is waited for");
+    assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_tls_ends_at_once() {
+    let server = Server::new();
+    let start = Instant::now();
+    let mut plain = server.connect();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    // An alert of TLS, or nothing: no word of ours is sent unencrypted.
+    assert!(
+        matches!(answer[..], [] | [21, 3, _, 0, 2, 2, _]),
+        "{answer:?}"
+    );
+}
+
+/// Whoever comes back after another certificate was put in place must see that one.
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_is_known_until_the_certificate_changes() {
+    let mut server = Server::new();
+    let client = server.client(&TLS13);
+    let kind = async |server: &Server| {
+        let stream = shake_hands(client.clone(), server.connect()).await.unwrap();
+        let kind = stream.get_ref().1.handshake_kind();
+        // What it comes back with is read with the first that is read.
+        let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+        peer.upgrade().await;
+        kind
+    };
+    assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Full));
+    assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Resumed));
+    let certified = Arc::clone(&server.tls.certified);
+    server.tls = Tls::new(certified.cert.clone(), Arc::clone(&certified.key)).unwrap();
+    assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Full));
+}
