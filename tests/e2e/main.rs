@@ -9,11 +9,15 @@ mod basic;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 mod dialogue;
+#[cfg(test)]
+mod exposure;
 #[cfg(test)]
 mod hash_password;
 #[cfg(test)]
@@ -39,6 +43,10 @@ mod rooms;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod secured;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod tls;

@@ -1,20 +1,27 @@
 //! The files that a server is started with, and that a test changes while it runs.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::Server;
+use crate::{Issued, Server};
 
 /// The name of the configuration.
 pub const CONFIGURATION: &str = "server.toml";
 
 /// The name of the accounts, where the configuration names no other.
 pub const ACCOUNTS: &str = "credentials.toml";
+
+/// The name of the server's certificate, where it has one.
+pub const CERTIFICATE: &str = "server.pem";
+
+/// The name of the private key to it.
+pub const PRIVATE_KEY: &str = "server.key";
 
 /// A directory with a configuration and accounts in it. It is gone when this is dropped.
 #[derive(Debug)]
@@ -32,6 +39,21 @@ impl Files {
         files
     }
 
+    /// The same, with the files of a certificate, which the configuration is given a section for.
+    pub fn with_tls(configuration: &str, accounts: &str, issued: &Issued) -> Self {
+        let files = Self::new(&Self::naming_tls(configuration), accounts);
+        files.overwrite(CERTIFICATE, &issued.certificate);
+        files.overwrite(PRIVATE_KEY, &issued.private_key);
+        files
+    }
+
+    /// A configuration with the section that names the files of a certificate.
+    pub fn naming_tls(configuration: &str) -> String {
+        let names = [("certificate", CERTIFICATE), ("private_key", PRIVATE_KEY)];
+        let lines = names.map(|(key, name)| format!("{key} = \"{name}\"\n"));
+        format!("{configuration}\n[tls]\n{}", lines.concat())
+    }
+
     /// Where a file is.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -39,7 +61,13 @@ impl Files {
 
     /// Writes a file where it is. For a moment, it is there in part.
     pub fn overwrite(&self, name: &str, content: &str) {
-        fs::write(self.path(name), content).expect("it can be written");
+        write(&self.path(name), content);
+    }
+
+    /// Sets who may do what with a file.
+    pub fn allow(&self, name: &str, mode: u32) {
+        let allowed = fs::set_permissions(self.path(name), Permissions::from_mode(mode));
+        allowed.expect("it is ours");
     }
 
     /// Puts another file in the place of one. There is no moment without a whole one.
@@ -73,8 +101,16 @@ impl Files {
 /// Puts a new file in the place of one that is there, at once and as a whole.
 pub fn replace(path: &Path, content: &str) {
     let next = path.with_extension("next");
-    fs::write(&next, content).expect("it can be written");
+    write(&next, content);
     fs::rename(next, path).expect("it can be put in place");
+}
+
+/// Writes a file, which is for its owner alone if it is a key.
+fn write(path: &Path, content: &str) {
+    fs::write(path, content).expect("it can be written");
+    if content.contains("PRIVATE KEY") {
+        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("it is ours");
+    }
 }
 
 /// A credentials file of these users and their passwords.

@@ -30,6 +30,7 @@ mod processors;
 mod report;
 mod server;
 mod terminal;
+mod tls_client;
 
 use std::{
     path::{Path, PathBuf},
@@ -46,7 +47,7 @@ pub use self::{
     certificates::{Authority, Issued, self_signed},
     client::{Finished, client, run, spawn, talking},
     contender::Contender,
-    files::{ACCOUNTS, CONFIGURATION, Files, account, accounts, replace},
+    files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     honest::Honest,
     load::{Load, Work},
     login::{
@@ -59,6 +60,7 @@ pub use self::{
     report::{Report, median, percentile, wanted_row},
     server::Server,
     terminal::Terminal,
+    tls_client::{NAME, TlsClient},
 };
 
 /// How long a test waits for what must come. It only bounds tests that fail.

@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use crate::{Answer, Server};
 
@@ -32,7 +35,10 @@ impl Way {
     }
 
     /// Logs in on a connection that has said nothing yet.
-    pub async fn log_in_on(self, mut peer: RawPeer<TcpStream>, line: &str) -> RawPeer<TcpStream> {
+    pub async fn log_in_on<S>(self, mut peer: RawPeer<S>, line: &str) -> RawPeer<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         match self {
             Self::Message => {
                 peer.upgrade().await;
@@ -93,14 +99,20 @@ pub const CHALLENGE: (&str, &str) = (
 );
 
 /// Sends a request that is refused, and reads all of the answer.
-pub async fn ask(mut peer: RawPeer<TcpStream>, request: &str) -> Answer {
+pub async fn ask<S>(mut peer: RawPeer<S>, request: &str) -> Answer
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     peer.send(request).await;
     let answer = peer.rest().await;
     Answer::parse(std::str::from_utf8(&answer).expect("an answer is text"))
 }
 
 /// Sends a message, and reads the echo of it. Pings that came before it are no answer.
-pub async fn echo(peer: &mut RawPeer<TcpStream>, text: &str) {
+pub async fn echo<S>(peer: &mut RawPeer<S>, text: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     peer.send(frame::text(text)).await;
     let answer = loop {
         let frame = peer.frame().await;

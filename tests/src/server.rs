@@ -19,6 +19,8 @@ use crate::{PATIENCE, end, root, server_binary, shipped};
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// How its URL begins.
+    scheme: &'static str,
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     log: Lines<BufReader<ChildStderr>>,
@@ -96,12 +98,15 @@ impl Server {
         let line = line
             .expect("stdout can be read")
             .expect("it says where it listens");
-        let address = line
-            .strip_prefix("listening on ws://")
-            .expect("it says where it listens");
-        let address = address.parse().expect("it says where it listens");
+        let listening = ["ws", "wss"].into_iter().find_map(|scheme| {
+            let url = line.strip_prefix("listening on ")?;
+            let address = url.strip_prefix(scheme)?.strip_prefix("://")?;
+            Some((scheme, address.parse().ok()?))
+        });
+        let (scheme, address) = listening.expect("it says where it listens");
         Self {
             address,
+            scheme,
             child,
             stdout,
             log,
@@ -111,7 +116,7 @@ impl Server {
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// A connection that has said nothing yet.

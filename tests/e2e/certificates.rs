@@ -1,0 +1,262 @@
+//! The files of certificate and private key while the server runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::future::join_all;
+use integration_tests::{
+    CERTIFICATE, CONFIGURATION, Files, Issued, NAME, PRIVATE_KEY, Way, accounts, echo,
+};
+use raw_peer::frame;
+use rustix::process::Signal;
+
+use crate::secured::{LINE, Secured};
+
+/// What a reload says has changed where another pair is in place.
+const BOTH: &str = "tls.certificate, tls.private_key";
+
+/// How many talk while the certificate is replaced, and how often it is.
+const TALKING: usize = 50;
+const REPLACEMENTS: usize = 6;
+
+#[tokio::test]
+async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
+    let mut secured = Secured::new("").await;
+    let mut talking = Vec::new();
+    for _ in 0..TALKING {
+        talking.push(secured.log_in().await);
+    }
+    let is_over = AtomicBool::new(false);
+    let talk = join_all(talking.iter_mut().map(async |peer| {
+        let mut said = 0_usize;
+        while !is_over.load(Ordering::Relaxed) {
+            // Some in flight, each another one.
+            let texts: Vec<_> = (said..said + 8).map(|number| format!("{number}")).collect();
+            for text in &texts {
+                peer.send(frame::text(text)).await;
+            }
+            for text in &texts {
+                assert_eq!(peer.text().await, format!("your submit context: {text}"));
+            }
+            said += texts.len();
+        }
+        said
+    }));
+    let replace = async {
+        for round in 0..REPLACEMENTS {
+            let next = secured.another();
+            // Each way to change a file, in each order.
+            let write = [Files::replace, Files::overwrite][round % 2];
+            let mut names = [CERTIFICATE, PRIVATE_KEY];
+            if round >= REPLACEMENTS / 2 {
+                names.reverse();
+            }
+            for name in names {
+                write(&secured.files, name, part(&next, name));
+            }
+            assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
+            assert!(secured.client.is_shown(&secured.server, &next).await);
+            // And again, for whoever sees it before the next one comes.
+            echo(&mut secured.log_in().await, "hello").await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let (said, ()) = tokio::join!(talk, replace);
+    assert!(said.iter().all(|said| *said > REPLACEMENTS), "{said:?}");
+    for peer in &mut talking {
+        echo(peer, "still here").await;
+        peer.send(frame::close(1000, "")).await;
+        assert_eq!(peer.close().await.0, 1000);
+    }
+}
+
+/// For as long as it takes somebody to copy two files, they are no pair.
+#[tokio::test]
+async fn one_half_of_a_pair_changes_nothing_until_the_other_has_come() {
+    let mut secured = Secured::new("").await;
+    let mut session = secured.log_in().await;
+    let mut before = secured.issued.clone();
+    for order in [[CERTIFICATE, PRIVATE_KEY], [PRIVATE_KEY, CERTIFICATE]] {
+        let next = secured.another();
+        secured.files.replace(order[0], part(&next, order[0]));
+        assert_eq!(
+            secured.error().await,
+            "server.key: the private key in it is not that of the certificate: \
+             `tls.certificate` and `tls.private_key` must be a pair, and the server's own \
+             certificate the first in its file"
+        );
+        assert!(secured.client.is_shown(&secured.server, &before).await);
+        secured.files.replace(order[1], part(&next, order[1]));
+        let changed = secured.changed().await;
+        assert_eq!(changed.as_deref(), Some(BOTH));
+        assert!(secured.client.is_shown(&secured.server, &next).await);
+        before = next;
+    }
+    echo(&mut session, "still here").await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_changes_nothing_and_is_named() {
+    let mut secured = Secured::new("").await;
+    let mut session = secured.log_in().await;
+    let issued = secured.issued.clone();
+    let half = |pem: &str| pem[..pem.len() / 2].to_owned();
+    for (name, content, problem) in [
+        (
+            CERTIFICATE,
+            String::new(),
+            "server.pem: there is no certificate in it: ",
+        ),
+        (
+            CERTIFICATE,
+            half(&issued.certificate),
+            "server.pem: a certificate in it is broken: ",
+        ),
+        (
+            PRIVATE_KEY,
+            String::new(),
+            "server.key: there is no private key in it: ",
+        ),
+        (
+            PRIVATE_KEY,
+            half(&issued.private_key),
+            "server.key: the private key in it cannot be used: ",
+        ),
+    ] {
+        secured.files.overwrite(name, &content);
+        let error = secured.error().await;
+        assert!(error.starts_with(problem), "{error}");
+        assert!(secured.client.is_shown(&secured.server, &issued).await);
+        secured.files.overwrite(name, part(&issued, name));
+        assert_eq!(secured.changed().await, None, "it is what it was");
+    }
+    secured.files.remove(PRIVATE_KEY);
+    let error = secured.error().await;
+    assert_eq!(
+        error,
+        "cannot read server.key: No such file or directory (os error 2)"
+    );
+    secured.files.replace(PRIVATE_KEY, &issued.private_key);
+    assert_eq!(secured.changed().await, None);
+
+    secured.files.allow(PRIVATE_KEY, 0o644);
+    assert_eq!(
+        secured.error().await,
+        "server.key: everybody on this machine may read it or write to it (its mode is 0644), \
+         and it is a private key: run `chmod o= server.key`"
+    );
+    secured.files.allow(PRIVATE_KEY, 0o640);
+    assert_eq!(secured.changed().await, None);
+    assert!(secured.client.is_shown(&secured.server, &issued).await);
+    echo(&mut session, "still here").await;
+}
+
+#[tokio::test]
+async fn a_signal_has_the_certificate_read_at_once() {
+    let mut secured = Secured::new("").await;
+    let next = secured.another();
+    for name in [CERTIFICATE, PRIVATE_KEY] {
+        secured.files.replace(name, part(&next, name));
+    }
+    secured.server.signal(Signal::HUP);
+    let line = secured.server.log_line(" INFO reloaded ").await;
+    let expected = format!(" changed=\"{BOTH}\" ");
+    assert!(line.contains(&expected), "{line}");
+    assert!(secured.client.is_shown(&secured.server, &next).await);
+}
+
+#[tokio::test]
+async fn other_files_of_a_certificate_are_followed_from_then_on() {
+    let mut secured = Secured::new("").await;
+    let next = secured.another();
+    secured.files.replace("next.pem", &next.certificate);
+    secured.files.replace("next.key", &next.private_key);
+    let naming = "[tls]\ncertificate = \"next.pem\"\nprivate_key = \"next.key\"\n";
+    secured.files.replace(CONFIGURATION, naming);
+    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
+    assert!(secured.client.is_shown(&secured.server, &next).await);
+    // Of the same key, as it is where only the time of a certificate is over.
+    let after = secured.authority.issue(&[NAME]);
+    secured.files.replace("next.pem", &after.certificate);
+    let error = secured.error().await;
+    assert!(
+        error.starts_with("next.key: the private key in it is not that of"),
+        "{error}"
+    );
+    secured.files.replace("next.key", &after.private_key);
+    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
+    assert!(secured.client.is_shown(&secured.server, &after).await);
+}
+
+#[tokio::test]
+async fn whether_there_is_tls_waits_for_the_next_start() {
+    let mut secured = Secured::new("").await;
+    secured.files.replace(CONFIGURATION, "");
+    assert_eq!(secured.changed().await, None);
+    let warning = secured.server.log_line("next start").await;
+    assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
+    let mut peer = secured.log_in().await;
+    echo(&mut peer, "still encrypted").await;
+    assert!(
+        secured
+            .client
+            .is_shown(&secured.server, &secured.issued)
+            .await
+    );
+
+    // What has changed meanwhile is taken over as soon as it is named again.
+    let next = secured.another();
+    for name in [CERTIFICATE, PRIVATE_KEY] {
+        secured.files.replace(name, part(&next, name));
+    }
+    secured.files.replace(CONFIGURATION, &Files::naming_tls(""));
+    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
+    assert!(secured.client.is_shown(&secured.server, &next).await);
+
+    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    files.replace(CERTIFICATE, &next.certificate);
+    files.replace(PRIVATE_KEY, &next.private_key);
+    files.replace(CONFIGURATION, &Files::naming_tls(""));
+    let reloaded = server.log_line(" INFO reloaded ").await;
+    assert!(!reloaded.contains("changed="), "{reloaded}");
+    let warning = server.log_line("next start").await;
+    assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
+    echo(&mut Way::Message.log_in(&server, LINE).await, "still plain").await;
+}
+
+/// Not in the most detailed log, whatever is wrong with it.
+#[tokio::test]
+async fn nothing_of_a_key_is_said() {
+    let mut secured = Secured::with_log("", "trace").await;
+    let mut keys = vec![secured.issued.private_key.clone()];
+    let mut said = Vec::new();
+    let mut peer = secured.log_in().await;
+    echo(&mut peer, "hello").await;
+    let next = secured.another();
+    keys.push(next.private_key.clone());
+    let wrong = next.private_key.replace("PRIVATE KEY", "EC PRIVATE KEY");
+    for content in [&next.private_key, &wrong, &next.private_key[..150]] {
+        secured.files.overwrite(PRIVATE_KEY, content);
+        said.extend(secured.server.log_up_to("ERROR").await);
+    }
+    secured.files.overwrite(CERTIFICATE, &next.certificate);
+    secured.files.overwrite(PRIVATE_KEY, &next.private_key);
+    said.extend(secured.server.log_up_to("INFO reloaded").await);
+    secured.server.signal(Signal::TERM);
+    let (_, _, log) = secured.server.finish().await;
+    said.push(log);
+    let said = said.concat();
+    for key in keys {
+        for line in key.lines().filter(|line| !line.starts_with('-')) {
+            assert!(!said.contains(&line[..line.len().min(16)]), "{said}");
+        }
+    }
+}
+
+/// A part of a pair, by the name of its file.
+fn part<'a>(issued: &'a Issued, name: &str) -> &'a str {
+    match name {
+        CERTIFICATE => &issued.certificate,
+        _ => &issued.private_key,
+    }
+}

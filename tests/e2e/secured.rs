@@ -1,0 +1,64 @@
+//! A server that speaks TLS, for tests to talk with.
+
+use integration_tests::{Authority, Files, Issued, NAME, Server, TlsClient, Way, accounts};
+use raw_peer::RawPeer;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// The credentials of its one user.
+pub(crate) const LINE: &str = "jane:1";
+
+/// A server with a certificate, and a client that trusts it.
+pub(crate) struct Secured {
+    pub(crate) authority: Authority,
+    pub(crate) issued: Issued,
+    pub(crate) files: Files,
+    pub(crate) server: Server,
+    pub(crate) client: TlsClient,
+}
+
+impl Secured {
+    pub(crate) async fn new(configuration: &str) -> Self {
+        Self::with_log(configuration, "info").await
+    }
+
+    pub(crate) async fn with_log(configuration: &str, detail: &str) -> Self {
+        let authority = Authority::new();
+        let issued = authority.issue(&[NAME]);
+        let files = Files::with_tls(configuration, &accounts(&[("jane", "1")]), &issued);
+        let server = files.serve_with_log(detail).await;
+        let client = TlsClient::trusting(&authority);
+        Self {
+            authority,
+            issued,
+            files,
+            server,
+            client,
+        }
+    }
+
+    /// Another certificate for the same server, with another key.
+    pub(crate) fn another(&self) -> Issued {
+        self.authority.issue(&[NAME])
+    }
+
+    pub(crate) async fn log_in(&self) -> RawPeer<TlsStream<TcpStream>> {
+        let peer = self.client.connect(&self.server).await;
+        Way::Message.log_in_on(peer, LINE).await
+    }
+
+    /// What the server says of what it cannot use.
+    pub(crate) async fn error(&mut self) -> String {
+        let line = self.server.log_line("ERROR").await;
+        let (_, said) = line.split_once("nothing was reloaded: ").expect(&line);
+        let (said, _) = said.split_once(" cause=").expect(&line);
+        said.replace(&self.files.path("").display().to_string(), "")
+    }
+
+    /// The keys that the next reload says have changed.
+    pub(crate) async fn changed(&mut self) -> Option<String> {
+        let line = self.server.log_line(" INFO reloaded ").await;
+        let (_, keys) = line.split_once(" changed=\"")?;
+        Some(keys.split('"').next().expect("it is closed").to_owned())
+    }
+}

@@ -1,0 +1,186 @@
+//! Connections over TLS.
+
+use std::{
+    fs, net,
+    time::{Duration, Instant},
+};
+
+use integration_tests::{
+    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, Way, ask, echo,
+    server_binary, shipped,
+};
+use raw_peer::{HANDSHAKE, RawPeer, frame};
+use rustix::process::Signal;
+use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+
+use crate::secured::{LINE, Secured};
+
+#[tokio::test]
+async fn a_login_and_an_echo_go_over_either_version() {
+    let secured = Secured::new("").await;
+    assert!(secured.server.url().starts_with("wss://127.0.0.1:"));
+    for version in [&TLS12, &TLS13] {
+        let client = TlsClient::of_version(&secured.authority, version);
+        for way in Way::ALL {
+            let peer = client.connect(&secured.server).await;
+            let mut peer = way.log_in_on(peer, LINE).await;
+            echo(&mut peer, "hello").await;
+            let long = "x".repeat(1 << 20);
+            echo(&mut peer, &long).await;
+            peer.send(frame::close(1000, "user exit")).await;
+            assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+            // Were the end not said over TLS as well, this would fail.
+            let mut rest = Vec::new();
+            let end = peer.into_inner().read_to_end(&mut rest).await;
+            assert_eq!(end.expect("it ends in order"), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_goes_over_it_as_well() {
+    let secured = Secured::new("").await;
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200 OK"),
+        (
+            "GET /no HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "404 Not Found",
+        ),
+    ] {
+        let request = request.replace("\r\n\r\n", "\r\nAccept: text/html\r\n\r\n");
+        let answer = ask(secured.client.connect(&secured.server).await, &request).await;
+        assert_eq!(answer.status_line, format!("HTTP/1.1 {status}"));
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_where_to_go() {
+    let issued = Authority::new().issue(&[NAME]);
+    let files = Files::with_tls("", "", &issued);
+    fs::copy(shipped(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
+    let mut command = Command::new(server_binary());
+    command.arg("--config").arg(files.path(CONFIGURATION));
+    // A free port is free for a moment at least; the hint is given only for one that is known.
+    let port = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    command.args(["--listen", &address.to_string()]);
+    let mut server = Server::spawn(command, None).await;
+    let lines = server.log_up_to("in a browser").await;
+    let hint = lines.last().unwrap();
+    assert!(
+        hint.ends_with(&format!("open https://{address}/ in a browser")),
+        "{hint}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("cargo run")),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_offers_only_other_protocols_is_refused() {
+    let mut secured = Secured::with_log("", "debug").await;
+    let refused = secured.client.clone().offering(&["h2"]);
+    let error = refused.try_connect(&secured.server).await.unwrap_err();
+    assert!(
+        error.to_string().contains("NoApplicationProtocol"),
+        "{error}"
+    );
+    let line = secured.server.log_line("no TLS handshake").await;
+    assert!(line.contains(" DEBUG "), "{line}");
+    assert!(line.contains("connection=1 peer=127.0.0.1:"), "{line}");
+    let both = secured.client.clone().offering(&["h2", "http/1.1"]);
+    let stream = both.try_connect(&secured.server).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    Way::Message.log_in_on(RawPeer::new(stream), LINE).await;
+}
+
+#[tokio::test]
+async fn what_is_no_tls_ends_at_once_with_one_line() {
+    let mut secured = Secured::with_log("", "debug").await;
+    for bytes in [HANDSHAKE, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{1b}[2J\n"] {
+        let mut peer = secured.server.connect().await;
+        peer.send(bytes).await;
+        let rest = peer.rest().await;
+        // At most an alert of TLS.
+        assert!(rest.is_empty() || rest[0] == 21, "{rest:?}");
+    }
+    let mut lines = Vec::new();
+    for id in 1..=3 {
+        let id = format!(" connection={id} ");
+        lines.extend(secured.server.log_up_to(&id).await);
+    }
+    secured.server.signal(Signal::TERM);
+    let (_, _, log) = secured.server.finish().await;
+    let about = lines.iter().map(String::as_str).chain(log.lines());
+    let about: Vec<_> = about.filter(|line| line.contains("connection=")).collect();
+    assert_eq!(about.len(), 3, "{about:#?}");
+    for line in about {
+        assert!(
+            line.contains(" DEBUG ") && line.contains("no TLS handshake"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tls_on_a_plain_port_ends_at_once() {
+    let authority = Authority::new();
+    let server = Server::start().await;
+    let start = Instant::now();
+    let error = TlsClient::trusting(&authority).try_connect(&server).await;
+    error.unwrap_err();
+    // Long before the handshake deadline.
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
+    let configuration = "[limits]\nhandshake_deadline = \"5s\"\nmax_unauthenticated = 3\n";
+    let mut secured = Secured::with_log(configuration, "debug").await;
+    let mut talking = secured.log_in().await;
+    let start = Instant::now();
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut peer = secured.server.connect().await;
+        // The header of a handshake, and the first byte of it.
+        peer.send([22, 3, 1, 2, 0, 1]).await;
+        slow.push(peer);
+    }
+    // Whoever is in stays in, and talks on.
+    echo(&mut talking, "still here").await;
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "a machine that is too busy for this test"
+    );
+    for peer in slow {
+        // What it has sent was not all read: the end may be a reset.
+        let mut stream = peer.into_inner();
+        let end = timeout(PATIENCE, stream.read(&mut [0; 1])).await;
+        assert!(end.expect("it is cut off").map_or(true, |read| read == 0));
+    }
+    assert!(start.elapsed() >= Duration::from_secs(5));
+    for _ in 0..3 {
+        let line = secured.server.log_line("no TLS handshake").await;
+        assert!(line.contains("reason=not in time"), "{line}");
+    }
+    echo(&mut talking, "still here").await;
+    let mut next = secured.log_in().await;
+    echo(&mut next, "hello").await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_waits_for_no_handshake() {
+    let secured = Secured::new("").await;
+    let mut peer = secured.server.connect().await;
+    peer.send([22, 3, 1, 2, 0, 1]).await;
+    let mut talking = secured.log_in().await;
+    secured.server.signal(Signal::TERM);
+    assert_eq!(talking.close().await.0, 1001);
+    talking.send(frame::close(1001, "")).await;
+    let (code, _, log) = secured.server.finish().await;
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("cut off"), "{log}");
+}

@@ -1,0 +1,91 @@
+//! A client of raw bytes over TLS.
+
+use std::{io, sync::Arc};
+
+use raw_peer::RawPeer;
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore, SupportedProtocolVersion,
+        client::Resumption,
+        crypto::{CryptoProvider, ring},
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+        version::{TLS12, TLS13},
+    },
+};
+
+use crate::{Authority, Issued, Server};
+
+/// The name by which a server of the tests is known to its clients.
+pub const NAME: &str = "localhost";
+
+/// What a client needs that trusts one authority. It never goes on with an earlier session, so each of
+/// its connections sees the server's certificate.
+#[derive(Debug, Clone)]
+pub struct TlsClient(ClientConfig);
+
+impl TlsClient {
+    /// One that trusts this authority, and speaks all that is spoken.
+    pub fn trusting(authority: &Authority) -> Self {
+        Self::new(authority, ring::default_provider(), &[&TLS13, &TLS12])
+    }
+
+    /// One that speaks this version only.
+    pub fn of_version(authority: &Authority, version: &'static SupportedProtocolVersion) -> Self {
+        Self::new(authority, ring::default_provider(), &[version])
+    }
+
+    fn new(
+        authority: &Authority,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        let added = roots.add(certificate(&authority.certificate()));
+        added.expect("an authority can be trusted");
+        let mut config = ClientConfig::builder_with_provider(provider.into())
+            .with_protocol_versions(versions)
+            .expect("the provider knows the versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Self(config)
+    }
+
+    /// The same one, and it offers to speak these protocols.
+    #[must_use]
+    pub fn offering(mut self, protocols: &[&str]) -> Self {
+        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
+        self.0.alpn_protocols = protocols.collect();
+        self
+    }
+
+    /// A connection that has said nothing yet over TLS.
+    pub async fn connect(&self, server: &Server) -> RawPeer<TlsStream<TcpStream>> {
+        let stream = self.try_connect(server).await;
+        RawPeer::new(stream.expect("the server is trusted"))
+    }
+
+    /// The same, or why there is none.
+    pub async fn try_connect(&self, server: &Server) -> io::Result<TlsStream<TcpStream>> {
+        let stream = server.connect().await.into_inner();
+        let name = ServerName::try_from(NAME).expect("it is a name");
+        let connector = TlsConnector::from(Arc::new(self.0.clone()));
+        connector.connect(name, stream).await
+    }
+
+    /// Whether a new connection is shown this certificate.
+    pub async fn is_shown(&self, server: &Server, issued: &Issued) -> bool {
+        let stream = self.try_connect(server).await;
+        let stream = stream.expect("the server is trusted");
+        let chain = stream.get_ref().1.peer_certificates();
+        let shown = chain.and_then(<[_]>::first);
+        shown == Some(&certificate(&issued.certificate))
+    }
+}
+
+fn certificate(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is one")
+}
