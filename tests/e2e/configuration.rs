@@ -152,6 +152,35 @@ async fn the_resolved_configuration_is_printed_without_passwords() {
     assert!(!printed.contains("123456"), "{printed}");
 }
 
+/// A service manager hands accounts over in a directory of its own.
+#[tokio::test]
+async fn accounts_that_an_argument_names_go_before_those_that_are_configured() {
+    let configuration = ("s.toml", "credentials = \"configured.toml\"\n");
+    let arguments = ["--config", "s.toml", "--credentials", "named.toml"];
+    assert_eq!(
+        refused(&[configuration, ("configured.toml", ADMIN)], &arguments).await,
+        "ws-server: cannot read named.toml: No such file or directory (os error 2)\n"
+    );
+    assert_eq!(
+        refused(&[configuration, ("named.toml", "")], &arguments).await,
+        "ws-server: named.toml: there is no user: write [[user]] with a name and a password_hash \
+         for each account\n"
+    );
+    let files = [configuration, ("named.toml", ADMIN)];
+    let arguments = [&arguments[..], &["--check-config"]].concat();
+    let (finished, _directory) = server_in(&files, &arguments).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let printed = finished.stdout();
+    assert!(
+        printed.contains("\ncredentials = \"named.toml\"\n"),
+        "{printed}"
+    );
+    assert!(
+        printed.ends_with("\n# named.toml holds 1 user: admin (passwords are not shown)\n"),
+        "{printed}"
+    );
+}
+
 #[tokio::test]
 async fn both_programs_tell_their_version_and_their_use() {
     for program in [server_binary(), client_binary()] {

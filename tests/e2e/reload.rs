@@ -83,6 +83,31 @@ async fn a_signal_has_the_files_read_at_once() {
     Way::Message.log_in(&server, "joe:2").await;
 }
 
+#[tokio::test]
+async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
+    const NAMED: &str = "named.toml";
+    let files = Files::new("", &accounts(&[("configured", "1")]));
+    files.overwrite(NAMED, &accounts(&[("jane", "1")]));
+    let mut command = files.command();
+    command.arg("--credentials").arg(files.path(NAMED));
+    let mut server = Server::spawn(command, None).await;
+    let read = server.log_line("read ").await;
+    let named = format!(" and {} with 1 user", files.path(NAMED).display());
+    assert!(read.ends_with(&named), "{read}");
+    let mut session = Way::Message.log_in(&server, "jane:1").await;
+    Way::Message.is_refused(&server, "configured:1").await;
+    // The configuration may say what it likes.
+    files.replace(CONFIGURATION, "credentials = \"none.toml\"");
+    files.replace(NAMED, &accounts(&[("joe", "2")]));
+    let reloaded = server.log_line("reloaded").await;
+    assert_says(
+        &reloaded,
+        "INFO reloaded cause=\"the files have changed\" users=1 sessions_ended=1",
+    );
+    assert_eq!(session.close().await.0, 3000);
+    Way::Message.log_in(&server, "joe:2").await;
+}
+
 /// Whatever the signals and the looks at the files happen to see, the last file is what holds.
 #[tokio::test]
 async fn many_signals_while_the_files_change_end_with_the_last_file() {

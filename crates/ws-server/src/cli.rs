@@ -108,6 +108,9 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Read the accounts from here instead of where the configuration says
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
     /// Write the log in this format instead of the one that the configuration says
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -237,6 +240,7 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Files, Loaded)> {
     let source = Source {
         path: path.to_owned(),
         listen: arguments.listen,
+        credentials: arguments.credentials.clone(),
         log_format: arguments.log_format,
     };
     let (files, loaded) = source.load(&[]);

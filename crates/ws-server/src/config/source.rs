@@ -21,6 +21,8 @@ pub struct Source {
     pub listen: Option<SocketAddr>,
     /// What the lines of the log look like, instead of what the file says.
     pub log_format: Option<LogFormat>,
+    /// The file of the accounts, instead of the one that the file names.
+    pub credentials: Option<PathBuf>,
 }
 
 /// What the files said when they were read.
@@ -126,6 +128,9 @@ impl Source {
         if let Some(log_format) = self.log_format {
             config.log_format = log_format;
         }
+        if let Some(credentials) = &self.credentials {
+            config.credentials.clone_from(credentials);
+        }
         *files = Files {
             config: files.config,
             ..self.look(&config.named_files())
@@ -182,6 +187,7 @@ mod tests {
             path,
             listen: None,
             log_format: None,
+            credentials: None,
         };
         (directory, source, accounts)
     }
@@ -250,6 +256,24 @@ mod tests {
             ..source
         };
         assert_eq!(usable(&source).1.config.listen, listen);
+    }
+
+    #[test]
+    fn the_file_of_the_accounts_may_be_named_before_the_configuration_names_it() {
+        let (directory, source, configured) = directory("users.toml");
+        let named = directory.path().join("named.toml");
+        fs::write(&named, ADMIN).unwrap();
+        let source = Source {
+            credentials: Some(named.clone()),
+            ..source
+        };
+        let (files, loaded) = usable(&source);
+        assert_eq!(loaded.config.credentials, named);
+        assert_eq!(files, look(&source, &named));
+        // The one that is configured is not looked at.
+        fs::write(&configured, "a mistake").unwrap();
+        assert_eq!(files, look(&source, &named));
+        assert_eq!(usable(&source).0, files);
     }
 
     #[test]

@@ -201,6 +201,7 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
         path: path("server.toml"),
         listen: None,
         log_format: None,
+        credentials: None,
     };
     let named = || {
         let loaded = source.load(&[]).1.unwrap();
