@@ -45,6 +45,8 @@ mod secrets;
 #[cfg(test)]
 mod secured;
 #[cfg(test)]
+mod service_manager;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod terminal;

@@ -25,6 +25,7 @@ use crate::{
     log::{Log, LogFormat},
     reload::{Beginning, Follower},
     server::Server,
+    service_manager,
     shutdown::StopSignals,
 };
 
@@ -323,8 +324,10 @@ async fn serve(
     let address = server
         .local_addr()
         .context("failed to learn the address that was bound")?;
-    let (follower, reloads) = Follower::new(source, beginning, server.control(), log)
+    let (manager, messenger) = service_manager::from_environment(address);
+    let (follower, reloads) = Follower::new(source, beginning, server.control(), log, &manager)
         .context("failed to listen for SIGHUP")?;
+    manager.ready(introduction.users);
     introduction.give();
     for address in admin.addresses() {
         let address = address.context("failed to learn the address that was bound")?;
@@ -338,8 +341,18 @@ async fn serve(
     let mut run = pin!(server.run(stop.cancelled()));
     let mut follow = pin!(follower.follow());
     let mut answer = pin!(admin.serve(desk));
+    let mut deliver = pin!(messenger.deliver());
+    let mut is_stopping = false;
     loop {
         tokio::select! {
+            // So that the service manager has heard that the server stops before it has stopped.
+            biased;
+            never = &mut deliver => match never {},
+            // A signal has asked for it, or an operator.
+            () = stop.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                manager.stopping();
+            }
             () = &mut run => break,
             signal = signals.recv() => {
                 if stop.is_cancelled() {

@@ -21,8 +21,11 @@
 //! `connection` is that walk, written down in one function. Around it: `cli` and `config` are
 //! complete before anything is bound, `settings` is what they say at the moment and `reload` keeps
 //! that up to date, `peer` and `forwarded` tell who is at the other end, `page` is what a browser
-//! gets, `log` is how the server speaks, `audit` what it says of who came and who changed what, `shutdown` how it is told to stop, and `descriptors` how many
-//! connections the system lets it have. `hash_password` is a command of its own, which serves nobody.
+//! gets, `log` is how the server speaks, `audit` what it says of who came and who changed what,
+//! `service_manager` what it tells whoever started it, `shutdown` how it is told to stop, and
+//! `descriptors` how many connections the system lets it have. For those who keep the server, `metrics`
+//! counts, `admin` answers, and `ctl` is the command that asks there. `hash_password` is a command of
+//! its own, which serves nobody.
 //!
 //! Start reading with `connection`, then `session`.
 
@@ -50,6 +53,7 @@ mod reload;
 pub mod route;
 pub mod server;
 pub mod service;
+mod service_manager;
 pub mod session;
 mod settings;
 mod shutdown;

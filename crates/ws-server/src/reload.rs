@@ -5,6 +5,7 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use proto::escape::Escaped;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{
@@ -22,6 +23,7 @@ use crate::{
     config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
     log::Log,
     server::Control,
+    service_manager::ServiceManager,
     tls::Tls,
 };
 
@@ -34,6 +36,7 @@ pub(crate) struct Follower<'a> {
     source: Arc<Source>,
     control: Control,
     log: &'a Log,
+    manager: &'a ServiceManager,
     /// What the server has run on since its start.
     started: Snapshot,
     /// What the files said when they could be used last.
@@ -102,12 +105,14 @@ impl<'a> Follower<'a> {
         beginning: Beginning,
         control: Control,
         log: &'a Log,
+        manager: &'a ServiceManager,
     ) -> io::Result<(Self, Reloads)> {
         let (sender, requests) = channel(1);
         let follower = Self {
             source: Arc::new(source),
             control,
             log,
+            manager,
             started: beginning.snapshot.clone(),
             running: beginning.snapshot,
             tls: beginning.tls,
@@ -155,6 +160,7 @@ impl<'a> Follower<'a> {
     }
 
     async fn reload(&mut self, cause: &str) -> Result<Reloaded, String> {
+        self.manager.reloading();
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
         let reading = spawn_blocking(move || source.load(&named));
         let (files, read) = reading.await.expect("to read files does not panic");
@@ -172,6 +178,7 @@ impl<'a> Follower<'a> {
                 let error = format!("{:#}", anyhow::Error::from(problem));
                 self.control.note_failed_reload();
                 audit::reload_refused(cause, &error);
+                self.manager.not_reloaded(&Escaped(&error));
                 Err(error)
             }
         }
@@ -201,6 +208,7 @@ impl<'a> Follower<'a> {
             warn!(keys, "these keys hold from the next start on");
         }
         self.log.set_level(level);
+        self.manager.ready(users);
         Reloaded {
             users,
             changed,
