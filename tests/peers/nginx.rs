@@ -1,20 +1,14 @@
 //! nginx between a client and `ws-server`.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    os::fd::OwnedFd,
-    process::Stdio,
-};
+use std::net::{SocketAddr, TcpListener};
 
-use integration_tests::{PATIENCE, Server, client, peer, run, spawn};
+use integration_tests::{Nginx, PATIENCE, Server, client, run, spawn};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::AsyncWriteExt as _,
     net::{TcpSocket, TcpStream},
-    process::{Child, ChildStderr, Command},
     time::timeout,
 };
 
@@ -24,11 +18,7 @@ use crate::puppet::{Library, Puppet, SORRY, closed, congratulation, text};
 #[derive(Debug)]
 struct Proxy {
     address: SocketAddr,
-    child: Child,
-    /// What nginx says must have somewhere to go.
-    _log: Lines<BufReader<ChildStderr>>,
-    /// Everything that it writes.
-    _directory: TempDir,
+    _nginx: Nginx,
 }
 
 impl Proxy {
@@ -41,37 +31,14 @@ impl Proxy {
     async fn with_patience(server: SocketAddr, patience: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let directory = TempDir::new().unwrap();
         let configuration = include_str!("nginx.conf")
             .replace("@PROXY@", &address.to_string())
             .replace("@SERVER@", &server.to_string())
             .replace("@PATIENCE@", patience);
-        let file = directory.path().join("nginx.conf");
-        fs::write(&file, configuration).unwrap();
-        let mut child = Command::new(peer("nginx/usr/sbin/nginx"))
-            .args(["-e", "stderr", "-p"])
-            .arg(directory.path())
-            .arg("-c")
-            .arg(file)
-            // nginx cannot say which port it took. So it is handed one that listens already, as
-            // one nginx hands its sockets to the next when it is upgraded.
-            .env("NGINX", "0;")
-            .stdin(OwnedFd::from(listener))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        while !said.contains("start worker process") {
-            let line = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap();
-            said += &line.unwrap_or_else(|| panic!("nginx does not start: {said}"));
-        }
+        let directory = TempDir::new().unwrap();
         Self {
             address,
-            child,
-            _log: log,
-            _directory: directory,
+            _nginx: Nginx::start(directory, &configuration, [listener]).await,
         }
     }
 
@@ -81,16 +48,6 @@ impl Proxy {
 
     async fn connect(&self) -> RawPeer<TcpStream> {
         RawPeer::new(TcpStream::connect(self.address).await.unwrap())
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Killed, it would leave its worker behind. If it is gone already, so is its worker.
-        if let Some(id) = self.child.id() {
-            let pid = Pid::from_raw(id.cast_signed()).expect("a process id is not zero");
-            let _ = kill_process(pid, Signal::TERM);
-        }
     }
 }
 

@@ -24,6 +24,7 @@ mod files;
 mod honest;
 mod load;
 mod login;
+mod nginx;
 mod operator;
 mod peers;
 mod processors;
@@ -54,6 +55,7 @@ pub use self::{
         CHALLENGE, CONGRATULATION, SORRY, Way, ask, authorization, echo, handshake_with,
         wrong_credentials,
     },
+    nginx::Nginx,
     operator::{ADMIN, Scraped, ctl, ctl_ok},
     peers::peer,
     processors::Processors,

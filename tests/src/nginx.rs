@@ -1,0 +1,93 @@
+//! A running nginx.
+
+use std::{fs, net::TcpListener, os::fd::OwnedFd, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+
+use crate::{PATIENCE, peer};
+
+/// What stands before what is to be served.
+const MAIN: &str = "daemon off;
+worker_processes 1;
+pid nginx.pid;
+error_log stderr notice;
+
+events {}
+
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+
+";
+
+/// An nginx, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Nginx {
+    child: Child,
+    /// What nginx says must have somewhere to go.
+    _log: Lines<BufReader<ChildStderr>>,
+    /// Everything that it reads and writes.
+    _directory: TempDir,
+}
+
+impl Nginx {
+    /// Starts one with this inside its `http`, where paths start from this directory, and waits until
+    /// it serves.
+    ///
+    /// nginx cannot say which port it took. So it is handed sockets that listen already, as one nginx
+    /// hands its sockets to the next when it is upgraded.
+    pub async fn start<const N: usize>(
+        directory: TempDir,
+        http: &str,
+        listeners: [TcpListener; N],
+    ) -> Self {
+        let file = directory.path().join("nginx.conf");
+        fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("it can be written");
+        let mut command = Command::new(peer("nginx/usr/sbin/nginx"));
+        let mut listeners = listeners.map(OwnedFd::from).into_iter();
+        command
+            .args(["-e", "stderr", "-p"])
+            .arg(directory.path())
+            .arg("-c")
+            .arg(file)
+            .env("NGINX", ["", "0;", "0;1;"][N])
+            .stdin(listeners.next().map_or_else(Stdio::null, Stdio::from))
+            .stdout(listeners.next().map_or_else(Stdio::null, Stdio::from))
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("nginx can be run");
+        let log = child.stderr.take().expect("it is piped");
+        let mut log = BufReader::new(log).lines();
+        let mut said = String::new();
+        while !said.contains("start worker process") {
+            let line = timeout(PATIENCE, log.next_line()).await;
+            let line = line.expect("nginx starts in time");
+            let line = line.expect("its log can be read");
+            said += &line.unwrap_or_else(|| panic!("nginx does not start: {said}"));
+        }
+        Self {
+            child,
+            _log: log,
+            _directory: directory,
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Killed, it would leave its worker behind. If it is gone already, so is its worker.
+        if let Some(id) = self.child.id() {
+            let pid = Pid::from_raw(id.cast_signed()).expect("a process id is not zero");
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+}
