@@ -4,4 +4,10 @@
 //! `.ci/operator` installs them.
 
 #[cfg(test)]
+mod front;
+#[cfg(test)]
 mod prometheus;
+#[cfg(test)]
+mod proxies;
+#[cfg(test)]
+mod systemd;

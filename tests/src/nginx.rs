@@ -51,15 +51,9 @@ impl Nginx {
         http: &str,
         listeners: [TcpListener; N],
     ) -> Self {
-        let file = directory.path().join("nginx.conf");
-        fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("it can be written");
-        let mut command = Command::new(peer("nginx/usr/sbin/nginx"));
         let mut listeners = listeners.map(OwnedFd::from).into_iter();
+        let mut command = Self::command(&directory, http);
         command
-            .args(["-e", "stderr", "-p"])
-            .arg(directory.path())
-            .arg("-c")
-            .arg(file)
             .env("NGINX", ["", "0;", "0;1;"][N])
             .stdin(listeners.next().map_or_else(Stdio::null, Stdio::from))
             .stdout(listeners.next().map_or_else(Stdio::null, Stdio::from))
@@ -79,6 +73,19 @@ impl Nginx {
             _log: log,
             _directory: directory,
         }
+    }
+
+    /// The command that starts one with this inside its `http`, on sockets of its own.
+    pub fn command(directory: &TempDir, http: &str) -> Command {
+        let file = directory.path().join("nginx.conf");
+        fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("it can be written");
+        let mut command = Command::new(peer("nginx/usr/sbin/nginx"));
+        command
+            .args(["-e", "stderr", "-p"])
+            .arg(directory.path())
+            .arg("-c")
+            .arg(file);
+        command
     }
 }
 

@@ -1,0 +1,225 @@
+//! A proxy with TLS in front of a server, started with the file that is shipped for it.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+};
+
+use integration_tests::{
+    Authority, Issued, Nginx, PATIENCE, Server, connect_from, own_address, peer, shipped,
+};
+use raw_peer::RawPeer;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
+};
+
+/// The host of the shipped files.
+pub(crate) const HOST: &str = "ws.example.org";
+
+/// The shipped files.
+pub(crate) const NGINX: &str = "deploy/nginx/ws-server.conf";
+pub(crate) const CADDY: &str = "deploy/caddy/Caddyfile";
+
+/// Where the server listens in them.
+const SERVER: &str = "127.0.0.1:5678";
+
+/// A proxy, which ends when this is dropped.
+pub(crate) struct Front {
+    /// Where it talks TLS.
+    pub(crate) secure: SocketAddr,
+    /// Where it does not.
+    pub(crate) plain: SocketAddr,
+    connector: TlsConnector,
+    _proxy: Proxy,
+}
+
+/// What runs. It is held, so that it goes on.
+enum Proxy {
+    Nginx(#[expect(dead_code, reason = "it is held")] Nginx),
+    Caddy(#[expect(dead_code, reason = "it is held")] Caddy),
+}
+
+/// A Caddy, which is killed when this is dropped.
+struct Caddy {
+    _child: Child,
+    /// What Caddy says must have somewhere to go.
+    _log: Lines<BufReader<ChildStderr>>,
+    _directory: TempDir,
+}
+
+impl Front {
+    /// An nginx.
+    pub(crate) async fn nginx(server: &Server) -> Self {
+        Self::nginx_with(server, &[]).await
+    }
+
+    /// An nginx, with more changes of its file.
+    pub(crate) async fn nginx_with(server: &Server, changes: &[(&str, &str)]) -> Self {
+        let authority = Authority::new();
+        let directory = directory(&authority);
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [plain, secure] = [0, 1].map(|index: usize| listeners[index].local_addr().unwrap());
+        let [server, plain_listen, secure_listen] =
+            [server.address, plain, secure].map(|address| address.to_string());
+        let configuration = changed(
+            NGINX,
+            &[
+                (SERVER, &server),
+                ("listen 80;", &format!("listen {plain_listen};")),
+                ("listen 443 ssl;", &format!("listen {secure_listen} ssl;")),
+                ("listen [::]:80;", ""),
+                ("listen [::]:443 ssl;", ""),
+                (
+                    "/etc/letsencrypt/live/ws.example.org/fullchain.pem",
+                    "cert.pem",
+                ),
+                (
+                    "/etc/letsencrypt/live/ws.example.org/privkey.pem",
+                    "key.pem",
+                ),
+            ],
+        );
+        let configuration = replace_all(configuration, changes);
+        Self {
+            secure,
+            plain,
+            connector: connector(&authority),
+            _proxy: Proxy::Nginx(Nginx::start(directory, &configuration, listeners).await),
+        }
+    }
+
+    /// A Caddy.
+    pub(crate) async fn caddy(server: &Server) -> Self {
+        let authority = Authority::new();
+        let directory = directory(&authority);
+        // Caddy cannot say which ports it took. Nobody else takes those of an address that is used by
+        // nobody else.
+        let address = own_address(usize::from(server.address.port()));
+        let ports = [(); 2].map(|()| {
+            let listener = TcpListener::bind((address, 0)).unwrap();
+            listener.local_addr().unwrap().port()
+        });
+        let [plain, secure] = ports.map(|port| SocketAddr::from((address, port)));
+        let site = format!(
+            "{HOST} {{\n\tbind {address}\n\ttls {0}/cert.pem {0}/key.pem",
+            directory.path().display()
+        );
+        let server = server.address.to_string();
+        let configuration = changed(CADDY, &[(SERVER, &server), ("ws.example.org {", &site)]);
+        let ports = format!(
+            "{{\n\tadmin off\n\thttp_port {}\n\thttps_port {}\n}}\n",
+            plain.port(),
+            secure.port()
+        );
+        let file = directory.path().join("Caddyfile");
+        fs::write(&file, ports + &configuration).unwrap();
+        Self {
+            secure,
+            plain,
+            connector: connector(&authority),
+            _proxy: Proxy::Caddy(Caddy::start(directory, &file).await),
+        }
+    }
+
+    /// A connection with TLS, from this address, on which nothing has been said yet.
+    pub(crate) async fn connect_from(&self, address: Ipv4Addr) -> RawPeer<TlsStream<TcpStream>> {
+        let stream = connect_from(address, self.secure).await.unwrap();
+        let name = ServerName::try_from(HOST).unwrap();
+        RawPeer::new(self.connector.connect(name, stream).await.unwrap())
+    }
+
+    /// A connection without TLS to one of its ports.
+    pub(crate) async fn connect_without_tls(port: SocketAddr) -> RawPeer<TcpStream> {
+        RawPeer::new(TcpStream::connect(port).await.unwrap())
+    }
+}
+
+impl Caddy {
+    async fn start(directory: TempDir, file: &Path) -> Self {
+        let mut child = Command::new(peer("caddy/usr/bin/caddy"))
+            .args(["run", "--config"])
+            .arg(file)
+            .env("HOME", directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.contains("serving initial configuration") {
+            let line = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap();
+            said += &line.unwrap_or_else(|| panic!("Caddy does not start: {said}"));
+        }
+        Self {
+            _child: child,
+            _log: log,
+            _directory: directory,
+        }
+    }
+}
+
+/// What a shipped file says of the server's configuration, in its first comment.
+pub(crate) fn server_configuration(file: &str) -> String {
+    let file = fs::read_to_string(shipped(file)).unwrap();
+    let lines = file.lines().take_while(|line| line.starts_with('#'));
+    let keys = lines.filter_map(|line| line.strip_prefix("#   "));
+    let keys: Vec<_> = keys.filter(|line| line.contains(" = ")).collect();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    keys.join("\n")
+}
+
+/// A shipped file, with each of these texts, which stand in it once behind its first comment,
+/// changed to another.
+pub(crate) fn changed(file: &str, changes: &[(&str, &str)]) -> String {
+    let file = fs::read_to_string(shipped(file)).unwrap();
+    let (_, file) = file.split_once("\n\n").unwrap();
+    replace_all(file.to_owned(), changes)
+}
+
+fn replace_all(mut text: String, changes: &[(&str, &str)]) -> String {
+    for (from, to) in changes {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+/// A directory with a certificate for the host, and its key.
+pub(crate) fn directory(authority: &Authority) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let Issued {
+        certificate,
+        private_key,
+    } = authority.issue(&[HOST]);
+    fs::write(directory.path().join("cert.pem"), certificate).unwrap();
+    fs::write(directory.path().join("key.pem"), private_key).unwrap();
+    directory
+}
+
+/// What talks TLS, and trusts nobody else.
+fn connector(authority: &Authority) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(authority.certificate().as_bytes());
+    roots.add(certificate.unwrap()).unwrap();
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}

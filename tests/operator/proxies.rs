@@ -1,0 +1,273 @@
+//! nginx and Caddy with TLS in front of `ws-server`, as their shipped files have them.
+
+use std::{net::Ipv4Addr, process::Stdio};
+
+use integration_tests::{
+    Authority, CONGRATULATION, Files, Nginx, Server, Way, accounts, authorization, echo,
+    handshake_with, own_address, peer,
+};
+use raw_peer::{HANDSHAKE, RawPeer, frame};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    process::Command,
+};
+use tokio_rustls::client::TlsStream;
+
+use crate::front::{CADDY, Front, HOST, NGINX, changed, directory, server_configuration};
+
+/// Makes a test of each case, for one proxy. `$start` makes the proxy in front of a server, and
+/// `$file` is what is shipped for it.
+macro_rules! tests_of {
+    ($start:expr, $file:expr; $($case:ident)+) => {
+        $(
+            #[tokio::test]
+            #[ignore = "needs the programs of .ci/operator"]
+            async fn $case() {
+                let (server, files) = super::serve($file, super::$case::CONFIGURATION).await;
+                let front = $start(&server).await;
+                super::$case::case(server, front).await;
+                drop(files);
+            }
+        )+
+    };
+}
+
+mod nginx {
+    use crate::front::{Front, NGINX};
+
+    tests_of! { Front::nginx, NGINX;
+        a_session_is_that_of_whoever_is_behind_it
+        wrong_logins_are_those_of_whoever_is_behind_it
+        pages_of_its_host_may_connect_and_no_others
+        a_browser_gets_the_page
+        nothing_is_served_without_tls
+    }
+}
+
+mod caddy {
+    use crate::front::{CADDY, Front};
+
+    tests_of! { Front::caddy, CADDY;
+        a_session_is_that_of_whoever_is_behind_it
+        wrong_logins_are_those_of_whoever_is_behind_it
+        pages_of_its_host_may_connect_and_no_others
+        a_browser_gets_the_page
+        nothing_is_served_without_tls
+    }
+}
+
+/// A server as the shipped file wants it, with more of a configuration, and with jane.
+async fn serve(file: &str, configuration: &str) -> (Server, Files) {
+    let configuration = format!("{}\n{configuration}", server_configuration(file));
+    let files = Files::new(&configuration, &accounts(&[("jane", "1")]));
+    (files.serve().await, files)
+}
+
+/// Sends a request for the host, and returns the head of the answer.
+async fn head<S: AsyncRead + AsyncWrite + Unpin>(mut peer: RawPeer<S>, request: &str) -> String {
+    ask(&mut peer, request).await
+}
+
+/// The same, on a connection that goes on.
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut RawPeer<S>, request: &str) -> String {
+    peer.send(request.replace("Host: localhost", &format!("Host: {HOST}")))
+        .await;
+    peer.head().await
+}
+
+/// Logs jane in, from this address.
+async fn log_in(front: &Front, address: Ipv4Addr, way: Way) -> RawPeer<TlsStream<TcpStream>> {
+    let mut peer = front.connect_from(address).await;
+    let request = match way {
+        Way::Message => HANDSHAKE.to_owned(),
+        Way::Basic => handshake_with(&[&authorization("jane:1")]),
+    };
+    let head = ask(&mut peer, &request).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    if way == Way::Message {
+        peer.send(frame::text("jane:1")).await;
+        assert_eq!(peer.text().await, CONGRATULATION);
+    }
+    peer
+}
+
+mod a_session_is_that_of_whoever_is_behind_it {
+    use super::*;
+
+    pub(super) const CONFIGURATION: &str = "";
+
+    pub(super) async fn case(mut server: Server, front: Front) {
+        let client = own_address(7);
+        for way in Way::ALL {
+            let mut session = log_in(&front, client, way).await;
+            echo(&mut session, "hello").await;
+            let opened = server.log_line("session opened").await;
+            assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
+        }
+        // Whatever the client says of itself is not believed.
+        for field in [
+            "X-Forwarded-For: 203.0.113.7",
+            "Forwarded: for=203.0.113.7",
+            "X-Forwarded-For: 127.0.0.1",
+        ] {
+            let request = handshake_with(&[&authorization("jane:1"), field]);
+            let head = head(front.connect_from(client).await, &request).await;
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+            let opened = server.log_line("session opened").await;
+            assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
+        }
+    }
+}
+
+mod wrong_logins_are_those_of_whoever_is_behind_it {
+    use super::*;
+
+    pub(super) const CONFIGURATION: &str =
+        "[login]\nmax_failures_per_address = 2\nfailure_forgiven_after = \"1h\"\n";
+
+    pub(super) async fn case(mut server: Server, front: Front) {
+        let [guesser, other] = [own_address(8), own_address(9)];
+        for number in ["1", "2"] {
+            // Another address each time, if it were believed.
+            let forged = format!("X-Forwarded-For: 203.0.113.{number}");
+            let request = handshake_with(&[&authorization("jane:2"), &forged]);
+            let head = head(front.connect_from(guesser).await, &request).await;
+            assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+            let failed = server.log_line("event=login_failed").await;
+            assert!(failed.contains(" peer=127.1.0.8 "), "{failed}");
+        }
+        let right = handshake_with(&[&authorization("jane:1")]);
+        let refused = head(front.connect_from(guesser).await, &right).await;
+        assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+        let taken = head(front.connect_from(other).await, &right).await;
+        assert!(taken.starts_with("HTTP/1.1 101 "), "{taken}");
+    }
+}
+
+mod pages_of_its_host_may_connect_and_no_others {
+    use super::*;
+
+    pub(super) const CONFIGURATION: &str = "";
+
+    pub(super) async fn case(_server: Server, front: Front) {
+        for (origin, answer) in [
+            (format!("https://{HOST}"), "HTTP/1.1 101 "),
+            ("https://example.com".to_owned(), "HTTP/1.1 403 "),
+        ] {
+            let request = handshake_with(&[&format!("Origin: {origin}")]);
+            let head = head(front.connect_from(own_address(1)).await, &request).await;
+            assert!(head.starts_with(answer), "{origin}: {head}");
+        }
+    }
+}
+
+mod a_browser_gets_the_page {
+    use super::*;
+
+    pub(super) const CONFIGURATION: &str = "";
+
+    pub(super) async fn case(_server: Server, front: Front) {
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
+        let head = head(front.connect_from(own_address(1)).await, request).await;
+        let head = head.to_lowercase();
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        for field in [
+            "\r\ncontent-security-policy: ",
+            "\r\nstrict-transport-security: max-age=31536000\r\n",
+        ] {
+            assert!(head.contains(field), "{head}");
+        }
+    }
+}
+
+mod nothing_is_served_without_tls {
+    use super::*;
+
+    pub(super) const CONFIGURATION: &str = "";
+
+    pub(super) async fn case(_server: Server, front: Front) {
+        for request in [HANDSHAKE, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            let sent_away = head(Front::connect_without_tls(front.plain).await, request).await;
+            let moved = ["HTTP/1.1 301 ", "HTTP/1.1 308 "];
+            assert!(
+                moved.iter().any(|status| sent_away.starts_with(status)),
+                "{sent_away}"
+            );
+            let location = format!("\r\nLocation: https://{HOST}");
+            assert!(sent_away.contains(&location), "{sent_away}");
+            let refused = head(Front::connect_without_tls(front.secure).await, request).await;
+            assert!(refused.contains(" 400 Bad Request"), "{refused}");
+        }
+    }
+}
+
+/// nginx gives up what is silent. The server's pings keep that from happening.
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn a_quiet_session_outlives_the_patience_of_nginx() {
+    // Both are shorter than they are shipped, by the same factor.
+    let (server, _files) = serve(NGINX, "[limits]\nping_interval = \"400ms\"").await;
+    let changes = [("proxy_read_timeout 90s;", "proxy_read_timeout 1800ms;")];
+    let front = Front::nginx_with(&server, &changes).await;
+    let mut session = log_in(&front, own_address(1), Way::Message).await;
+    // They are 400 ms apart at least, so this takes longer than that patience.
+    for _ in 0..6 {
+        let ping = session.frame().await;
+        assert_eq!(ping.first, 0x89, "{ping:?}");
+        session.send(frame::pong(&ping.payload)).await;
+    }
+    echo(&mut session, "hello").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn nginx_takes_the_shipped_file() {
+    let directory = directory(&Authority::new());
+    let site = changed(
+        NGINX,
+        &[
+            // None that only root may have. One that is taken is no fault here.
+            ("listen 80;", "listen 20080;"),
+            ("listen [::]:80;", "listen [::]:20080;"),
+            ("listen 443 ssl;", "listen 20443 ssl;"),
+            ("listen [::]:443 ssl;", "listen [::]:20443 ssl;"),
+            (
+                "/etc/letsencrypt/live/ws.example.org/fullchain.pem",
+                "cert.pem",
+            ),
+            (
+                "/etc/letsencrypt/live/ws.example.org/privkey.pem",
+                "key.pem",
+            ),
+        ],
+    );
+    let mut command = Nginx::command(&directory, &site);
+    command.arg("-t");
+    let said = output(command).await;
+    assert!(said.contains("test is successful"), "{said}");
+    assert!(!said.contains("[warn]"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn caddy_takes_the_shipped_file() {
+    let home = TempDir::new().unwrap();
+    let file = integration_tests::shipped(CADDY);
+    let mut command = Command::new(peer("caddy/usr/bin/caddy"));
+    command.arg("validate").arg("--config").arg(&file);
+    command.env("HOME", home.path());
+    let said = output(command).await;
+    assert!(said.contains("Valid configuration"), "{said}");
+    assert!(!said.contains("\"level\":\"warn\""), "{said}");
+}
+
+/// What a program says that succeeds.
+async fn output(mut command: Command) -> String {
+    let output = command.stdin(Stdio::null()).output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}

@@ -1,0 +1,266 @@
+//! The unit for systemd, as far as it can be tried without one that runs: it is well-formed, leaves
+//! little open, forbids nothing that the server does, and gives it what it needs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    process::Stdio,
+};
+
+use integration_tests::{
+    ACCOUNTS, CONFIGURATION, Files, PATIENCE, Server, Way, account, accounts, ask, authorization,
+    echo, peer, server_binary, shipped,
+};
+use raw_peer::{HANDSHAKE, frame};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::{net::UnixDatagram, process::Command, time::timeout};
+
+/// Where the units are.
+const UNITS: &str = "deploy/systemd";
+
+/// The unit, and what may be added to it.
+const UNIT: &str = "ws-server.service";
+const DROP_INS: [&str; 3] = ["live-credentials.conf", "port-443.conf", "tls.conf"];
+
+/// Where the unit looks for the server.
+const INSTALLED: &str = "/usr/local/bin/ws-server";
+
+/// How exposed the unit may be, in tenths. It was 12 when it was written. Some of that is what a
+/// server is for: sockets of the Internet are 3, and the network of the machine is 5.
+const EXPOSURE: &str = "13";
+
+/// The unit with these drop-ins, and the server that is tested in place of the one that is installed.
+fn installed(drop_ins: &[&str]) -> (TempDir, PathBuf) {
+    let directory = TempDir::new().unwrap();
+    let copy = |name: &str, to: PathBuf| {
+        let unit = fs::read_to_string(shipped(UNITS).join(name)).unwrap();
+        fs::write(to, unit.replace(INSTALLED, &server_binary())).unwrap();
+    };
+    let unit = directory.path().join(UNIT);
+    copy(UNIT, unit.clone());
+    let added = directory.path().join(format!("{UNIT}.d"));
+    fs::create_dir(&added).unwrap();
+    for name in drop_ins {
+        copy(name, added.join(name));
+    }
+    (directory, unit)
+}
+
+/// What a program says that succeeds.
+async fn output(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    let output = command.args(arguments).stdin(Stdio::null()).output();
+    let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+async fn systemd_analyze(arguments: &[&str]) -> String {
+    let program = peer("systemd/systemd-analyze");
+    output(program.to_str().unwrap(), arguments).await
+}
+
+/// All that a key of the unit is set to, in order.
+fn values(key: &str) -> Vec<String> {
+    let unit = fs::read_to_string(shipped(UNITS).join(UNIT)).unwrap();
+    let lines = unit.lines().filter_map(|line| line.strip_prefix(key));
+    let values = lines.filter_map(|line| line.strip_prefix('='));
+    values.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn the_unit_is_well_formed_alone_and_with_each_drop_in() {
+    for drop_ins in [
+        &[][..],
+        &DROP_INS[..1],
+        &DROP_INS[1..2],
+        &DROP_INS[2..],
+        &DROP_INS,
+    ] {
+        let (_directory, unit) = installed(drop_ins);
+        let unit = unit.to_str().unwrap();
+        assert_eq!(systemd_analyze(&["verify", unit]).await, "", "{drop_ins:?}");
+    }
+    let shipped = fs::read_dir(shipped(UNITS)).unwrap();
+    assert_eq!(shipped.count(), 1 + DROP_INS.len(), "each is tried");
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn the_unit_leaves_little_open() {
+    // A capability and the user namespace of its own are what the port takes.
+    let with_a_port = "18";
+    for (drop_ins, exposure) in [
+        (&[][..], EXPOSURE),
+        (&["live-credentials.conf", "tls.conf"], EXPOSURE),
+        (&["port-443.conf"], with_a_port),
+    ] {
+        let (_directory, unit) = installed(drop_ins);
+        let (unit, threshold) = (unit.to_str().unwrap(), format!("--threshold={exposure}"));
+        let said = systemd_analyze(&["security", "--offline=true", &threshold, unit]).await;
+        assert!(
+            said.contains("Overall exposure level for ws-server.service: 1."),
+            "{said}"
+        );
+    }
+}
+
+/// The calls in each of the sets that systemd knows.
+async fn sets() -> BTreeMap<String, Vec<String>> {
+    let mut sets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut set = String::new();
+    for line in systemd_analyze(&["syscall-filter"]).await.lines() {
+        match line.trim() {
+            "" => {}
+            comment if comment.starts_with('#') => {}
+            name if line.starts_with('@') => name.clone_into(&mut set),
+            call => sets.entry(set.clone()).or_default().push(call.to_owned()),
+        }
+    }
+    sets
+}
+
+/// The calls that a set stands for, or the one that is named.
+fn calls(sets: &BTreeMap<String, Vec<String>>, name: &str) -> BTreeSet<String> {
+    match sets.get(name) {
+        Some(names) => names.iter().flat_map(|name| calls(sets, name)).collect(),
+        None => BTreeSet::from([name.to_owned()]),
+    }
+}
+
+/// The calls that the unit lets the server make.
+async fn allowed() -> BTreeSet<String> {
+    let sets = sets().await;
+    let mut allowed = BTreeSet::new();
+    for value in values("SystemCallFilter") {
+        let (names, forbids) = match value.strip_prefix('~') {
+            Some(names) => (names, true),
+            None => (value.as_str(), false),
+        };
+        for call in names.split(' ').flat_map(|name| calls(&sets, name)) {
+            if forbids {
+                allowed.remove(&call);
+            } else {
+                allowed.insert(call);
+            }
+        }
+    }
+    allowed
+}
+
+/// The calls in what strace wrote.
+fn made(trace: &str) -> BTreeSet<String> {
+    let calls = trace.lines().filter_map(|line| {
+        // Lines begin with the thread, and tell of signals and ends as well.
+        let (_thread, rest) = line.split_once(' ')?;
+        let (call, _) = rest.trim_start().split_once('(')?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        call.chars().all(is_name).then(|| call.to_owned())
+    });
+    calls.collect()
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn the_server_makes_no_call_that_the_unit_forbids() {
+    // "1", as `ws-server hash-password` has it.
+    let hash = "password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$\
+                c29tZXNhbHRzb21lc2FsdA$vG3tUQ2QoxCxkjAyHBtLxyn9pC8VqzzbHmMyQCU1vXE\"";
+    let users = accounts(&[("jane", "1")]) + &account("joe", hash);
+    let routes = "[[route]]\npath = \"/\"\nservice = \"echo\"\n\
+                  [[route]]\npath = \"/room\"\nservice = \"room\"\n";
+    let files = Files::new(routes, &users);
+    let manager = UnixDatagram::bind(files.path("notify")).unwrap();
+    let trace = files.path("trace");
+    let mut command = Command::new(peer("strace/strace"));
+    command
+        // So that the process that is started is the server.
+        .args([
+            "--daemonize",
+            "--follow-forks",
+            "--quiet=attach,exit",
+            "--output",
+        ])
+        .arg(&trace)
+        .arg(server_binary())
+        .arg("--config")
+        .arg(files.path(CONFIGURATION))
+        .args(["--listen", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", files.path("notify"));
+    let mut server = Server::spawn(command, None).await;
+    manager.recv(&mut [0; 4096]).await.unwrap();
+
+    for way in Way::ALL {
+        let mut session = way.log_in(&server, "jane:1").await;
+        echo(&mut session, "hello").await;
+        session.send(frame::close(1000, "")).await;
+        assert_eq!(session.close().await.0, 1000);
+        session.end().await;
+    }
+    Way::Message.is_refused(&server, "joe:2").await;
+    let publish = format!(
+        "POST /room HTTP/1.1\r\nHost: localhost\r\n{}\r\nContent-Length: 5\r\n\r\nhello",
+        authorization("jane:1")
+    );
+    for request in [
+        "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nConnection: close\r\n\r\n",
+        &publish,
+        &HANDSHAKE.replace("GET / ", "GET /nowhere "),
+    ] {
+        ask(server.connect().await, request).await;
+    }
+    server.signal(Signal::HUP);
+    server.log_line("reloaded").await;
+    files.replace(ACCOUNTS, "a mistake");
+    server.log_line("nothing was reloaded").await;
+    let mut session = Way::Message.log_in(&server, "jane:1").await;
+    server.signal(Signal::TERM);
+    assert_eq!(session.close().await.0, 1001);
+    session.send(frame::close(1001, "")).await;
+    session.end().await;
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+
+    let made = made(&fs::read_to_string(trace).unwrap());
+    for call in ["accept4", "execve", "listen", "sendto"] {
+        assert!(made.contains(call), "{call} is not in {made:?}");
+    }
+    let allowed = allowed().await;
+    assert!(
+        allowed.contains("accept4") && !allowed.contains("chroot"),
+        "{allowed:?}"
+    );
+    let forbidden: Vec<_> = made.difference(&allowed).collect();
+    assert_eq!(forbidden, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn the_unit_gives_as_many_descriptors_as_the_shipped_limits_need() {
+    let limit = values("LimitNOFILE").concat();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\""))
+        .arg(server_binary())
+        .arg("--config")
+        .arg(shipped("server.toml"))
+        .args(["--listen", "127.0.0.1:0"]);
+    let mut server = Server::spawn(command, None).await;
+    let lines = server.log_up_to("read ").await;
+    let fewer = lines.iter().find(|line| line.contains("fewer connections"));
+    assert_eq!(fewer, None);
+}
+
+#[test]
+fn the_unit_waits_until_the_server_has_ended_its_connections() {
+    let seconds = |text: &str| humantime::parse_duration(text).unwrap();
+    let configuration = fs::read_to_string(shipped("server.toml")).unwrap();
+    let (_, drain) = configuration.split_once("\ndrain_deadline = \"").unwrap();
+    let (drain, _) = drain.split_once('"').unwrap();
+    assert!(seconds(&values("TimeoutStopSec").concat()) > seconds(drain));
+}
