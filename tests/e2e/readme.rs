@@ -2,11 +2,17 @@
 
 use std::fs;
 
-use integration_tests::{Server, Terminal, client_binary, root, run, shipped};
+use integration_tests::{
+    Server, Terminal, Way, client_binary, echo, root, run, server_binary, shipped,
+};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Where the README's server listens. Here it listens on a free port instead.
 const README_URL: &str = "ws://127.0.0.1:5678";
+
+/// Where it is said how the server becomes a service.
+const DEPLOYMENT: &str = "config/deploy/README.md";
 
 /// A command that the README shows, and the output below it.
 struct Example {
@@ -100,18 +106,71 @@ fn the_quick_start_comes_early() {
 
 #[test]
 fn every_file_that_it_links_to_is_there() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let targets = readme
-        .split("](")
-        .skip(1)
-        .map(|rest| rest.split(')').next().unwrap());
-    let files: Vec<&str> = targets
-        .filter(|target| !target.starts_with("https://"))
-        .collect();
-    assert!(files.len() > 10, "{files:?}");
-    for file in files {
-        assert!(root().join(file).exists(), "{file} is not there");
+    for (readme, links) in [("README.md", 10), (DEPLOYMENT, 6)] {
+        let readme = root().join(readme);
+        let text = fs::read_to_string(&readme).unwrap();
+        let targets = text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap());
+        let files: Vec<&str> = targets
+            .filter(|target| !target.starts_with("https://"))
+            .collect();
+        assert!(files.len() >= links, "{files:?}");
+        for file in files {
+            assert!(readme.with_file_name(file).exists(), "{file} is not there");
+        }
     }
+}
+
+/// The steps by which the server becomes a service, done below another root, up to those that are
+/// systemd's.
+#[tokio::test]
+async fn the_steps_of_the_deployment_lead_to_a_server_that_lets_jane_in() {
+    let readme = fs::read_to_string(root().join(DEPLOYMENT)).unwrap();
+    let (_, steps) = readme.split_once("```sh\n").unwrap();
+    let (steps, systemd) = steps.split_once("systemctl").unwrap();
+    assert!(systemd.starts_with(" daemon-reload\n"), "{systemd}");
+    let scratch = TempDir::new().unwrap();
+    for directory in ["usr/local/bin", "etc/systemd/system"] {
+        fs::create_dir_all(scratch.path().join(directory)).unwrap();
+    }
+    let programs = scratch.path().join("usr/local/bin");
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let steps = steps
+        .replace("cargo build --release -p ws-server\n", "")
+        .replace("target/release/ws-server", &server_binary())
+        .replace("/usr/", &format!("{}/usr/", scratch.path().display()))
+        .replace("/etc/", &format!("{}/etc/", scratch.path().display()));
+    let mut command = Command::new("sh");
+    command
+        .args(["-e", "-c", &steps])
+        .env("PATH", path)
+        .current_dir(root());
+    let finished = run(command, "secret\n").await;
+    assert_eq!(finished.code, Some(0), "{steps}{finished:?}");
+    let holds = "credentials.toml holds 1 user: jane (passwords are not shown)\n";
+    assert!(finished.stdout().ends_with(holds), "{finished:?}");
+
+    let etc = scratch.path().join("etc");
+    let unit = fs::read_to_string(etc.join("systemd/system/ws-server.service")).unwrap();
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="));
+    let start = start
+        .unwrap()
+        .replace("/usr/", &format!("{}/usr/", scratch.path().display()))
+        .replace("/etc/", &format!("{}/", etc.display()))
+        .replace("%d", &etc.join("ws-server").display().to_string());
+    let mut arguments = start.split(' ');
+    let mut command = Command::new(arguments.next().unwrap());
+    command.args(arguments).args(["--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(command, None).await;
+    echo(
+        &mut Way::Basic.log_in(&server, "jane:secret").await,
+        "hello",
+    )
+    .await;
 }
 
 #[tokio::test]

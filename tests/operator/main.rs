@@ -1,5 +1,5 @@
 //! What those use who run the server for others, pointed at it: `openssl`, `sslscan`, `promtool`,
-//! `fail2ban-regex`, `systemd-analyze`, and nginx with TLS.
+//! `fail2ban-regex`, `systemd-analyze`, and nginx and Caddy with TLS.
 //!
 //! `.ci/operator` installs them.
 
