@@ -93,7 +93,7 @@ async fn the_unit_is_well_formed_alone_and_with_each_drop_in() {
 #[ignore = "needs the programs of .ci/operator"]
 async fn the_unit_leaves_little_open() {
     // A capability and the user namespace of its own are what the port takes.
-    let with_a_port = "18";
+    let with_a_port = "17";
     for (drop_ins, exposure) in [
         (&[][..], EXPOSURE),
         (&["live-credentials.conf", "tls.conf"], EXPOSURE),
