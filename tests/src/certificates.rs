@@ -21,10 +21,13 @@ pub struct Issued {
 impl Authority {
     /// An authority that nobody knows yet.
     pub fn new() -> Self {
+        Self::named("an authority of the tests")
+    }
+
+    /// One with this name. Another one of the same name is not the same.
+    pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "an authority of the tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let authority = CertifiedIssuer::self_signed(params, key());
@@ -46,6 +49,12 @@ impl Authority {
     pub fn issue_expired(&self, names: &[&str]) -> Issued {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now - 2 * Duration::DAY, now - Duration::DAY)
+    }
+
+    /// One whose time has not come.
+    pub fn issue_early(&self, names: &[&str]) -> Issued {
+        let now = OffsetDateTime::now_utc();
+        self.issue_between(names, now + Duration::DAY, now + 2 * Duration::DAY)
     }
 
     fn issue_between(&self, names: &[&str], from: OffsetDateTime, to: OffsetDateTime) -> Issued {

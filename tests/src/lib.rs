@@ -32,6 +32,7 @@ mod report;
 mod server;
 mod terminal;
 mod tls_client;
+mod tls_front;
 
 use std::{
     path::{Path, PathBuf},
@@ -63,6 +64,7 @@ pub use self::{
     server::Server,
     terminal::Terminal,
     tls_client::{NAME, TlsClient},
+    tls_front::{TlsFront, Visit},
 };
 
 /// How long a test waits for what must come. It only bounds tests that fail.

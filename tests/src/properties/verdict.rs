@@ -77,7 +77,7 @@ fn check_received(request: &Request, received: &Received) {
         assert_is_line(&check.found);
         assert_is_line(&check.why);
     }
-    let report = Report::new(request, received);
+    let report = Report::new(None, request, received);
     assert_eq!(report.exit == Exit::Ok, refusal.is_none());
     assert!(
         report.text.len() < MAX_REPORT_BYTES,
