@@ -221,7 +221,7 @@ async fn a_client_without_sense_exits_with_2_and_one_message() {
             vec!["none.toml", "No such file or directory"],
         ),
         (vec!["http://localhost"], vec!["http"]),
-        (vec!["wss://localhost"], vec!["wss"]),
+        (vec!["https://localhost"], vec!["wss"]),
         (vec!["ws://admin:987654@localhost"], vec!["password"]),
         (vec!["--user", "admin"], vec!["--password-file"]),
         (

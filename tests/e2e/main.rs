@@ -52,3 +52,5 @@ mod signals;
 mod terminal;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod wss;

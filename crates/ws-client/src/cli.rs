@@ -16,7 +16,6 @@ use proto::{
     config::{Size, TimeSpan},
     message::Credentials,
 };
-use tokio::net::TcpStream;
 
 use crate::{
     config::{Audience, Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
@@ -29,8 +28,10 @@ use crate::{
     interrupt::interrupts,
     render::Reader,
     session::Times,
+    stream::MaybeTlsStream,
     streams::{Asking, Echo, Streams},
     terminal::{Taken, Terminal, take_over},
+    tls::{Transport, Trust, TrustArguments, TrustError},
     tool,
     visit::Visit,
 };
@@ -77,6 +78,12 @@ End of a piped input:
   others say. A guest is not told its name there, and waits for the text that it sent last. In any
   case, all that comes until the server closes its side is printed.
 
+Certificates:
+  With a wss:// URL, the certificate of the server is checked before anything else is sent: that it
+  comes from an authority that the system trusts (SSL_CERT_FILE and SSL_CERT_DIR name others), is
+  for the host of the URL, a name or an address, and valid now. --cacert names a file with the
+  authorities that are trusted instead; a self-signed certificate can stand there itself.
+
 Configuration:
   --config names a file; without it, config/client.toml is read if it exists. What the command line
   says comes first, then the file, then the defaults. A login in the file is used for the url in
@@ -88,6 +95,7 @@ Exit codes:
     2  the arguments, the configuration or the input cannot be used
     3  the login was refused, or the input ended before it succeeded
     4  no connection came about
+    5  no TLS came about, or the certificate is not right
     6  the server's answer is no WebSocket handshake, or a wrong one
     7  the server kept silent for too long
     8  the connection was lost, or closed for an error
@@ -96,6 +104,8 @@ Exit codes:
 Examples:
   ws-client
   ws-client ws://127.0.0.1:5678
+  ws-client wss://example.org/room/lobby
+  ws-client --cacert authority.pem wss://127.0.0.1:5678
   printf 'admin:123456\\nhello\\n' | ws-client
   ws-client --user admin --password-file secret < messages.txt > answers.txt
   ws-client --auth basic --user admin --password-file secret ws://127.0.0.1:8080/live
@@ -158,9 +168,11 @@ struct SessionArguments {
     /// Sends this Origin, as a browser would.
     #[arg(long)]
     origin: Option<Origin>,
-    /// Lets the password go unencrypted to a host that is not this machine.
+    /// With ws://: lets the password go unencrypted to a host that is not this machine.
     #[arg(long)]
     allow_insecure: bool,
+    #[command(flatten)]
+    tls: TrustArguments,
 }
 
 /// Runs the program.
@@ -227,7 +239,7 @@ fn masked(argument: &OsStr) -> OsString {
 fn exit_for(error: &anyhow::Error) -> Exit {
     if let Some(error) = error.downcast_ref::<ConnectError>() {
         error.exit()
-    } else if error.is::<ConfigError>() || error.is::<EndpointError>() {
+    } else if error.is::<ConfigError>() || error.is::<EndpointError>() || error.is::<TrustError>() {
         Exit::Usage
     } else {
         Exit::Failure
@@ -243,6 +255,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 
 async fn handshake(arguments: tool::Arguments) -> anyhow::Result<Exit> {
     let endpoint = Endpoint::parse(&arguments.url)?;
+    let transport = Transport::new(&endpoint, arguments.tls.trust(), Trust::System)?;
     let key = match arguments.key {
         Some(key) => key,
         None => connect::new_key()?,
@@ -251,7 +264,11 @@ async fn handshake(arguments: tool::Arguments) -> anyhow::Result<Exit> {
     let deadline = arguments
         .connect_deadline
         .map_or(CONNECT_DEADLINE, |span| span.0);
-    let report = tool::run(&request, deadline).await?;
+    if let Some(warning) = transport.warning() {
+        // Nothing is left to be done if stderr is gone.
+        let _ = writeln!(stderr(), "ws-client: {warning}");
+    }
+    let report = tool::run(&request, &transport, deadline).await?;
     let mut stdout = stdout().lock();
     // Whoever closes stdout early has read enough.
     let _ = stdout.write_all(report.text.as_bytes());
@@ -327,9 +344,11 @@ async fn visit(
             reply_deadline: config.reply_deadline,
         },
         max_message_bytes: config.max_message_bytes.get(),
+        warning: config.transport.warning(),
     };
     let target = Target {
         endpoint: config.endpoint,
+        transport: config.transport,
         origin: config.origin,
         deadline: config.connect_deadline,
     };
@@ -340,6 +359,7 @@ async fn visit(
 /// What is connected to, and how.
 struct Target {
     endpoint: Endpoint,
+    transport: Transport,
     origin: Option<Origin>,
     deadline: Duration,
 }
@@ -347,7 +367,7 @@ struct Target {
 async fn dial(
     target: &Target,
     credentials: Option<&Credentials>,
-) -> Result<Opened<TcpStream>, ConnectError> {
+) -> Result<Opened<MaybeTlsStream>, ConnectError> {
     let deadline = Deadline::after(target.deadline);
     let mut request = Request::new(
         target.endpoint.clone(),
@@ -357,7 +377,7 @@ async fn dial(
     if let Some(credentials) = credentials {
         request = request.with_credentials(credentials);
     }
-    let stream = connect::tcp(&target.endpoint, deadline).await?;
+    let stream = connect::stream(&target.endpoint, &target.transport, deadline).await?;
     connect::open(stream, &request, deadline).await
 }
 
@@ -379,6 +399,7 @@ impl From<SessionArguments> for Flags {
             } else {
                 Cleartext::Refused
             },
+            trust: arguments.tls.trust(),
         }
     }
 }

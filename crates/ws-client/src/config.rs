@@ -17,8 +17,9 @@ use proto::{
 use serde::Deserialize;
 
 use crate::{
-    endpoint::{Endpoint, EndpointError},
+    endpoint::{Endpoint, EndpointError, Scheme},
     handshake::request::Origin,
+    tls::{Transport, Trust, TrustError},
 };
 
 /// The file that is read when no other is named, if it exists.
@@ -68,6 +69,8 @@ pub struct Flags {
     pub origin: Option<Origin>,
     /// Whether a password may be sent unencrypted over a network.
     pub cleartext: Cleartext,
+    /// Who is to be trusted to say which certificate is whose.
+    pub trust: Option<Trust>,
 }
 
 /// Whether a password may leave this machine unencrypted.
@@ -106,6 +109,8 @@ pub enum Audience {
 pub struct Config {
     /// Where to connect to.
     pub endpoint: Endpoint,
+    /// What the WebSocket stands on there.
+    pub transport: Transport,
     /// What to send as `Origin`, if anything.
     pub origin: Option<Origin>,
     /// How long nothing may come at the end of the input before the connection is closed.
@@ -143,6 +148,7 @@ pub enum LoginSource {
 #[serde(deny_unknown_fields)]
 struct RawConfig {
     url: Option<String>,
+    cacert: Option<PathBuf>,
     linger: Option<TimeSpan>,
     connect_deadline: Option<TimeSpan>,
     close_deadline: Option<TimeSpan>,
@@ -179,6 +185,12 @@ impl File {
         }
     }
 
+    /// A path that is written in the file: a relative one is meant from there.
+    fn resolve(&self, path: PathBuf) -> PathBuf {
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        directory.join(path)
+    }
+
     fn problem(&self, problem: TomlError) -> ConfigError {
         ConfigError::File {
             path: self.path.clone(),
@@ -197,7 +209,7 @@ impl Config {
     /// # Errors
     ///
     /// A file that cannot be read or understood, a URL that cannot be used, a password that would
-    /// be sent in the clear or that nobody is there to type.
+    /// be sent in the clear or that nobody is there to type, nobody who could be trusted.
     pub fn load(flags: Flags, directory: &Path, audience: Audience) -> Result<Self, ConfigError> {
         let mut notices = Vec::new();
         let file = File::read(flags.config, directory)?;
@@ -230,8 +242,8 @@ impl Config {
                 notices.push(format!(
                     "the login in {} is for {} and is not used for {}",
                     file.path.display(),
-                    configured.authority(),
-                    endpoint.authority()
+                    configured.origin(),
+                    endpoint.origin()
                 ));
                 LoginSource::Ask
             }
@@ -241,14 +253,21 @@ impl Config {
             return Err(ConfigError::NobodyToAsk(name.clone()));
         }
         let sends_password = auth != Auth::None;
-        if sends_password && flags.cleartext == Cleartext::Refused && !endpoint.is_loopback() {
+        let readable = endpoint.scheme() == Scheme::Ws && !endpoint.is_loopback();
+        if sends_password && readable && flags.cleartext == Cleartext::Refused {
             return Err(ConfigError::Cleartext(endpoint.authority()));
         }
+        let trust = match (raw.cacert, &file) {
+            (Some(path), Some(file)) => Trust::File(file.resolve(path)),
+            (_, _) => Trust::System,
+        };
+        let transport = Transport::new(&endpoint, flags.trust, trust)?;
         let span = |flag: Option<TimeSpan>, raw: Option<TimeSpan>, default| {
             flag.or(raw).map_or(default, |span| span.0)
         };
         Ok(Self {
             endpoint,
+            transport,
             origin: flags.origin,
             linger: span(flags.linger, raw.linger, LINGER),
             connect_deadline: span(
@@ -303,11 +322,7 @@ fn login_by_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigErro
     };
     let name = UserName::parse(&user).map_err(|error| file.problem_at("login.user", &error))?;
     match login.password_file {
-        // A relative path is meant from where it is written.
-        Some(path) => {
-            let directory = file.path.parent().unwrap_or(Path::new(""));
-            credentials(name, directory.join(path))
-        }
+        Some(path) => credentials(name, file.resolve(path)),
         None => Ok(LoginSource::AskPassword(name)),
     }
 }
@@ -388,9 +403,12 @@ pub enum ConfigError {
     NobodyToAsk(UserName),
     /// The password would go over the network as it is.
     #[error(
-        "a password sent to {0} could be read on the way, because ws:// is not encrypted; if that network can be trusted, say so with --allow-insecure"
+        "a password sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
     )]
     Cleartext(String),
+    /// Nobody can be trusted, or nothing checked.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 #[cfg(test)]

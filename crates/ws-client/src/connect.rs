@@ -1,4 +1,5 @@
-//! Opens a connection: TCP, then the handshake, both within one deadline.
+//! Opens a connection: TCP, TLS where the URL asks for it, then the handshake, all within one
+//! deadline.
 
 use std::{io, time::Duration};
 
@@ -20,6 +21,8 @@ use crate::{
         response::{Head, MAX_HEAD_BYTES, final_head},
         verdict::Verdict,
     },
+    stream::MaybeTlsStream,
+    tls::{TlsError, TlsFailure, Transport},
 };
 
 /// How long the body of a refusal is waited for. It comes with the head or not much later, and is
@@ -96,15 +99,49 @@ async fn first_address_that_answers(endpoint: &Endpoint) -> io::Result<TcpStream
     Err(failure)
 }
 
+/// Connects to an endpoint by TCP, and by TLS on top of it where that is asked for.
+pub async fn stream(
+    endpoint: &Endpoint,
+    transport: &Transport,
+    deadline: Deadline,
+) -> Result<MaybeTlsStream, ConnectError> {
+    let stream = tcp(endpoint, deadline).await?;
+    let tls = match transport {
+        Transport::Tcp => return Ok(MaybeTlsStream::Tcp(stream)),
+        Transport::Tls(tls) => tls,
+    };
+    match timeout_at(deadline.at, tls.connect(endpoint, stream)).await {
+        Ok(stream) => Ok(MaybeTlsStream::Tls(Box::new(stream?))),
+        Err(_) => Err(ConnectError::Tls(TlsError {
+            authority: endpoint.authority(),
+            failure: TlsFailure::Silent(deadline.span),
+        })),
+    }
+}
+
 /// Sends a request and reads what comes in answer: the heads, and the body if it is a refusal.
-pub async fn exchange<S>(stream: &mut S, request: &Request, deadline: Deadline) -> Received
+///
+/// # Errors
+///
+/// TLS failed under it.
+pub async fn exchange<S>(
+    stream: &mut S,
+    request: &Request,
+    deadline: Deadline,
+) -> Result<Received, TlsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = Vec::new();
     let heads = send_and_read_heads(stream, request, &mut bytes);
     let otherwise = match timeout_at(deadline.at, heads).await {
-        Ok(Err(incomplete)) => incomplete,
+        Ok(Err(Stopped::Incomplete(incomplete))) => incomplete,
+        Ok(Err(Stopped::Tls(failure))) => {
+            return Err(TlsError {
+                authority: request.endpoint().authority(),
+                failure,
+            });
+        }
         Ok(Ok(())) | Err(_) => Incomplete::Silent(deadline.span),
     };
     let mut received = Received::new(bytes, otherwise);
@@ -113,7 +150,13 @@ where
         // What is missing of a body at its deadline is not worth an error.
         let _ = timeout_at(body_deadline, read_body(stream, &mut received)).await;
     }
-    received
+    Ok(received)
+}
+
+/// Why no whole head was read.
+enum Stopped {
+    Incomplete(Incomplete),
+    Tls(TlsFailure),
 }
 
 /// Reads up to and with the final head.
@@ -121,7 +164,7 @@ async fn send_and_read_heads<S>(
     stream: &mut S,
     request: &Request,
     bytes: &mut Vec<u8>,
-) -> Result<(), Incomplete>
+) -> Result<(), Stopped>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -134,11 +177,15 @@ where
             return Ok(());
         }
         if bytes.len() >= MAX_HEAD_BYTES {
-            return Err(Incomplete::TooLong);
+            return Err(Stopped::Incomplete(Incomplete::TooLong));
         }
         match stream.read_buf(bytes).await {
-            Ok(0) | Err(_) => return Err(Incomplete::Closed),
-            Ok(_) => {}
+            Ok(1..) => {}
+            Ok(0) => return Err(Stopped::Incomplete(Incomplete::Closed)),
+            Err(error) => {
+                let otherwise = Stopped::Incomplete(Incomplete::Closed);
+                return Err(TlsFailure::of_stream(&error).map_or(otherwise, Stopped::Tls));
+            }
         }
     }
 }
@@ -169,7 +216,7 @@ pub async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let received = exchange(&mut stream, request, deadline).await;
+    let received = exchange(&mut stream, request, deadline).await?;
     let Some(refusal) = Verdict::judge(&received, request.key()).refusal() else {
         return Ok(Opened {
             stream,
@@ -223,6 +270,9 @@ pub enum ConnectError {
         /// How long it was tried.
         span: Duration,
     },
+    /// TLS failed.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The handshake failed.
     #[error(transparent)]
     Refused(Refusal),
@@ -243,7 +293,7 @@ impl ConnectError {
             Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => {
                 matches!(refusal, Refusal::Credentials(..))
             }
-            Self::Random(_) | Self::Tcp { .. } | Self::TimedOut { .. } => false,
+            Self::Random(_) | Self::Tcp { .. } | Self::TimedOut { .. } | Self::Tls(_) => false,
         }
     }
 
@@ -253,6 +303,7 @@ impl ConnectError {
             Self::Random(_) => Exit::Failure,
             Self::Tcp { .. } => Exit::Unreachable,
             Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Tls(error) => error.failure.exit(),
             Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => refusal.exit(),
         }
     }

@@ -1,4 +1,4 @@
-//! A `ws://` URL, parsed once into what a connection needs.
+//! A `ws://` or `wss://` URL, parsed once into what a connection needs.
 
 use std::{
     fmt,
@@ -7,12 +7,38 @@ use std::{
 
 use url::{Host, Url};
 
-/// The port of a `ws://` URL that names none.
-const DEFAULT_PORT: u16 = 80;
+/// How a URL begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// WebSocket over TCP, which everybody on the way can read.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl Scheme {
+    /// The port of a URL that names none.
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        })
+    }
+}
 
 /// Where to connect to, and what to ask for there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
+    scheme: Scheme,
     host: Host<String>,
     port: u16,
     /// Path and query, as the request line has them.
@@ -24,20 +50,20 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Whatever is not a plain `ws://` URL. The error repeats nothing of the text, because a
+    /// Whatever is not a plain `ws://` or `wss://` URL. The error repeats nothing of the text, because a
     /// password may stand in it.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let url = Url::parse(text).map_err(|error| match error {
             url::ParseError::RelativeUrlWithoutBase => EndpointError::NoScheme,
             error => EndpointError::Malformed(error),
         })?;
-        match url.scheme() {
-            "ws" => {}
-            "wss" => return Err(EndpointError::Tls),
+        let scheme = match url.scheme() {
+            "ws" => Scheme::Ws,
+            "wss" => Scheme::Wss,
             "http" => return Err(EndpointError::Http),
             "https" => return Err(EndpointError::Https),
             _ => return Err(EndpointError::NoScheme),
-        }
+        };
         if url.password().is_some() {
             return Err(EndpointError::Password);
         }
@@ -47,7 +73,7 @@ impl Endpoint {
         if url.fragment().is_some() {
             return Err(EndpointError::Fragment);
         }
-        let port = url.port().unwrap_or(DEFAULT_PORT);
+        let port = url.port().unwrap_or(scheme.default_port());
         if port == 0 {
             return Err(EndpointError::PortZero);
         }
@@ -57,10 +83,21 @@ impl Endpoint {
             target.push_str(query);
         }
         Ok(Self {
+            scheme,
             host: url.host().ok_or(EndpointError::NoScheme)?.to_owned(),
             port,
             target,
         })
+    }
+
+    /// How its URL begins.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host: what a certificate has to be for.
+    pub fn host(&self) -> &Host<String> {
+        &self.host
     }
 
     /// The path and the query.
@@ -70,15 +107,21 @@ impl Endpoint {
 
     /// The value of the `Host` field: a port is named where it is not the scheme's own.
     pub fn host_field(&self) -> String {
-        match self.port {
-            DEFAULT_PORT => self.host.to_string(),
-            port => format!("{}:{port}", self.host),
+        if self.port == self.scheme.default_port() {
+            self.host.to_string()
+        } else {
+            self.authority()
         }
     }
 
     /// Host and port in words, for messages.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// Scheme, host and port in words, for messages.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority())
     }
 
     /// Whether what is sent there stays on this machine.
@@ -102,7 +145,7 @@ impl Endpoint {
     /// Whether both have the same scheme, host and port: whoever is trusted with a password at one
     /// is trusted with it at the other.
     pub fn same_origin(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
     }
 
     /// Host and port as the resolver takes them.
@@ -118,7 +161,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.host_field(), self.target)
+        write!(f, "{}://{}{}", self.scheme, self.host_field(), self.target)
     }
 }
 
@@ -126,23 +169,16 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// It does not begin with a scheme, or with one that has nothing to do with the web.
-    #[error("the URL must begin with ws://, as in ws://127.0.0.1:5678")]
+    #[error("the URL must begin with ws:// or wss://, as in ws://127.0.0.1:5678")]
     NoScheme,
     /// It is broken.
     #[error("the URL cannot be read: {0}")]
     Malformed(url::ParseError),
-    /// It asks for TLS.
-    #[error(
-        "wss:// needs TLS, which this client does not have yet; use ws:// on a trusted network"
-    )]
-    Tls,
     /// It is the URL of a page.
     #[error("the URL must begin with ws:// where it has http://")]
     Http,
     /// It is the URL of a page over TLS.
-    #[error(
-        "the URL begins with https://; its WebSocket counterpart wss:// needs TLS, which this client does not have yet"
-    )]
+    #[error("the URL must begin with wss:// where it has https://")]
     Https,
     /// There is a password in it.
     #[error(
@@ -180,6 +216,10 @@ mod tests {
                 "/a/b?c=d%20e",
             ),
             ("ws://[::1]:9/?", "[::1]:9", "/?"),
+            ("wss://example.org", "example.org", "/"),
+            ("wss://example.org:443/a", "example.org", "/a"),
+            ("wss://example.org:80/a", "example.org:80", "/a"),
+            ("ws://example.org:443/a", "example.org:443", "/a"),
             ("ws://host/a b", "host", "/a%20b"),
             ("ws://host/a\r\nX: y", "host", "/aX:%20y"),
         ] {
@@ -188,7 +228,11 @@ mod tests {
             assert_eq!(endpoint.target(), target, "{text}");
         }
         assert_eq!(endpoint("ws://[::1]:9/x").resolvable(), ("::1".into(), 9));
-        assert_eq!(endpoint("ws://h:9/x").to_string(), "ws://h:9/x");
+        assert_eq!(endpoint("wss://h/x").resolvable(), ("h".into(), 443));
+        for text in ["ws://h:9/x", "wss://h:9/x", "wss://h/?q"] {
+            assert_eq!(endpoint(text).to_string(), text);
+        }
+        assert_eq!(endpoint("wss://h/x").origin(), "wss://h:443");
     }
 
     #[test]
@@ -198,12 +242,12 @@ mod tests {
             ("127.0.0.1:5678", EndpointError::NoScheme),
             ("localhost:5678", EndpointError::NoScheme),
             ("ftp://host", EndpointError::NoScheme),
-            ("wss://host", EndpointError::Tls),
             ("http://host", EndpointError::Http),
             ("https://host", EndpointError::Https),
             ("ws://admin:hunter2@host", EndpointError::Password),
             ("ws://:hunter2@host", EndpointError::Password),
             ("ws://admin@host", EndpointError::User),
+            ("wss://admin:hunter2@host", EndpointError::Password),
             ("ws://host/#part", EndpointError::Fragment),
             ("ws://host:0/", EndpointError::PortZero),
             (
@@ -243,6 +287,7 @@ mod tests {
             "ws://localhost:5678",
             "ws://LOCALHOST.",
             "ws://a.localhost",
+            "wss://127.0.0.1",
         ] {
             assert!(endpoint(text).is_loopback(), "{text}");
         }
@@ -268,11 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_host_and_port() {
+    fn an_origin_is_scheme_host_and_port() {
         let here = endpoint("ws://host:81/a");
         assert!(here.same_origin(&endpoint("ws://HOST:81/b?c")));
         assert!(!here.same_origin(&endpoint("ws://host:82/a")));
         assert!(!here.same_origin(&endpoint("ws://other:81/a")));
         assert!(endpoint("ws://host").same_origin(&endpoint("ws://host:80/")));
+        assert!(endpoint("wss://host").same_origin(&endpoint("wss://host:443/")));
+        assert!(!here.same_origin(&endpoint("wss://host:81/a")));
     }
 }

@@ -16,6 +16,8 @@ pub enum Exit {
     LoginRefused = 3,
     /// No connection came about.
     Unreachable = 4,
+    /// There is no TLS with the server, or its certificate is not right.
+    Tls = 5,
     /// The server's answer is not a WebSocket handshake, or a wrong one.
     HandshakeRefused = 6,
     /// The server kept silent for too long.
@@ -51,12 +53,13 @@ mod tests {
             Exit::Usage,
             Exit::LoginRefused,
             Exit::Unreachable,
+            Exit::Tls,
             Exit::HandshakeRefused,
             Exit::TimedOut,
             Exit::Closed,
             Exit::Interrupted,
         ]
         .map(Exit::code);
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 6, 7, 8, 130]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
     }
 }

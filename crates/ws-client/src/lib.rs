@@ -13,7 +13,8 @@
 //! | [`cli`] | arguments in, exit code out |
 //! | [`config`], [`endpoint`] | flags over file over defaults; a URL that was checked |
 //! | [`handshake`] | the request, and the verdict on the answer, as plain data |
-//! | [`connect`], [`tool`] | TCP and the handshake; the same, shown to a reader |
+//! | [`connect`], [`tool`] | TCP, TLS and the handshake; the same, shown to a reader |
+//! | [`tls`], [`stream`] | who is trusted, and what is wrong; a stream with TLS or without |
 //! | [`link`], `meter` | the WebSocket: one message out at a time, and what comes meanwhile |
 //! | `visit`, `session` | connect, and log in with the handshake; log in by messages, talk, part |
 //! | `ending`, `last_words` | why it ended, what that means, and what is said about it |
@@ -24,7 +25,7 @@
 //! | `room_message`, `screen` | what a room tells its members, put in words; where it is shown |
 //! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
 //!
-//! Only [`link`] and [`connect`] know tungstenite and sockets. A session is generic over both its ends,
+//! Only [`link`] knows tungstenite, only [`connect`], [`tls`] and [`stream`] know sockets. A session is generic over both its ends,
 //! and its tests run it on streams in memory, with the clock paused.
 
 pub mod cli;
@@ -35,6 +36,8 @@ pub mod exit;
 pub mod handshake;
 pub mod link;
 pub mod render;
+pub mod stream;
+pub mod tls;
 pub mod tool;
 
 mod console;

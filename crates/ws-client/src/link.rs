@@ -270,8 +270,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         match end {
             // The answer was queued when the frame came.
             End::Closed(_) => {
-                let flushed = poll_fn(|cx| self.socket.poll_flush_unpin(cx));
-                let _ = timeout(deadline, flushed).await;
+                let leave = async {
+                    let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
+                    // By TLS, the server is told that nothing was cut off.
+                    let _ = self.socket.get_mut().shutdown().await;
+                };
+                let _ = timeout(deadline, leave).await;
             }
             End::Broken { tell, .. } => self.abandon(*tell, deadline).await,
             End::Lost(_) => {}
@@ -309,6 +313,8 @@ fn farewell(frame: Option<CloseFrame>) -> Farewell {
 /// What an error of the WebSocket means for the session.
 fn end(error: Error, failure: Option<io::Error>) -> End {
     match error {
+        // TLS was cut off: nothing that is worth more words than an early end of TCP.
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => End::Lost(failure),
         Error::Io(error) => End::Lost(Some(failure.unwrap_or(error))),
         Error::ConnectionClosed
         | Error::AlreadyClosed

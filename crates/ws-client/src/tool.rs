@@ -7,13 +7,15 @@ use proto::{close::CloseReason, config::TimeSpan, key::Key};
 use tokio::time::timeout;
 
 use crate::{
-    connect::{ConnectError, Deadline, Opened, exchange, tcp},
+    connect::{self, ConnectError, Deadline, Opened, exchange},
     exit::Exit,
     handshake::{
         report::Report,
         request::{Origin, Request},
     },
     link::{Link, LinkTurn, Reading},
+    stream::MaybeTlsStream,
+    tls::{Transport, TrustArguments},
 };
 
 /// How long the tool takes to leave a WebSocket that it opened.
@@ -25,7 +27,7 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// What the tool is told on the command line.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The server, as in `ws://127.0.0.1:5678`.
+    /// The server, as in `ws://127.0.0.1:5678` or `wss://example.org`.
     pub url: String,
     /// Time for connecting and for the answer [default: 10s].
     #[arg(long, value_name = "TIME")]
@@ -37,26 +39,42 @@ pub struct Arguments {
     /// handshake that was seen elsewhere.
     #[arg(long, value_parser = Key::parse)]
     pub key: Option<Key>,
+    /// Who is trusted.
+    #[command(flatten)]
+    pub tls: TrustArguments,
 }
 
 /// Performs the handshake, and reports on it.
-pub async fn run(request: &Request, connect_deadline: Duration) -> Result<Report, ConnectError> {
+pub async fn run(
+    request: &Request,
+    transport: &Transport,
+    connect_deadline: Duration,
+) -> Result<Report, ConnectError> {
     let deadline = Deadline::after(connect_deadline);
-    let mut stream = tcp(request.endpoint(), deadline).await?;
-    let received = exchange(&mut stream, request, deadline).await;
-    let report = Report::new(request, &received);
+    let mut stream = connect::stream(request.endpoint(), transport, deadline).await?;
+    let secured = match (transport, &stream) {
+        (Transport::Tls(tls), MaybeTlsStream::Tls(stream)) => {
+            Some(tls.secured(request.endpoint(), stream))
+        }
+        (Transport::Tls(_) | Transport::Tcp, _) => None,
+    };
+    let received = exchange(&mut stream, request, deadline).await?;
+    let report = Report::new(secured, request, &received);
     if report.exit == Exit::Ok {
         // A server that was polite is left politely.
         let rest = received.rest().to_vec();
         let mut link = Link::new(Opened { stream, rest }, MAX_MESSAGE_BYTES).await;
         link.close(CloseReason::UserExit);
         let end = async {
-            let mut turn = LinkTurn::Sent;
-            while !matches!(turn, LinkTurn::Ended(_)) {
-                turn = poll_fn(|cx| link.poll_turn(cx, Reading::On)).await;
+            loop {
+                if let LinkTurn::Ended(end) = poll_fn(|cx| link.poll_turn(cx, Reading::On)).await {
+                    return end;
+                }
             }
         };
-        let _ = timeout(LEAVE_DEADLINE, end).await;
+        if let Ok(end) = timeout(LEAVE_DEADLINE, end).await {
+            link.leave(&end, LEAVE_DEADLINE).await;
+        }
     }
     Ok(report)
 }

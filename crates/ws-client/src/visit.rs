@@ -27,6 +27,8 @@ pub(crate) struct Visit<C> {
     pub(crate) times: Times,
     /// See [`crate::config::Config::max_message_bytes`].
     pub(crate) max_message_bytes: usize,
+    /// What is said before each connection.
+    pub(crate) warning: Option<&'static str>,
 }
 
 impl<C: Console> Visit<C> {
@@ -150,6 +152,9 @@ impl<C: Console> Visit<C> {
         &mut self,
         dial: impl Future<Output = Result<Opened<S>, ConnectError>>,
     ) -> Result<Opened<S>, Ending> {
+        if let Some(warning) = self.warning {
+            self.console.say(warning);
+        }
         let mut dial = pin!(dial);
         poll_fn(|cx| {
             loop {

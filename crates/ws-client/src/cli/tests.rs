@@ -25,6 +25,9 @@ fn help_documents_exit_codes_and_streams() {
          are waited",
         "  --auth none sends no credentials, to a server that lets in whoever comes: all lines are \
          messages,",
+        "  comes from an authority that the system trusts (SSL_CERT_FILE and SSL_CERT_DIR name \
+         others), is",
+        "    5  no TLS came about, or the certificate is not right",
         "    8  the connection was lost, or closed for an error",
         "  130  interrupted by Ctrl-C or a signal",
     ] {
@@ -47,6 +50,9 @@ fn wrong_arguments_exit_with_2_and_repeat_no_url() {
         &["--auth", "digest"],
         &["--auth"],
         &["--origin", "a b"],
+        &["--cacert"],
+        &["--cacert", "x", "--insecure", "wss://h"],
+        &["handshake", "--cacert", "x", "--insecure", "wss://h"],
         &["handshake"],
         &["handshake", "ws://h", "--key", "short"],
         &["ws://admin:hunter2@h", "ws://b"],

@@ -1,6 +1,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::{Audience, Auth, Cleartext, Config, Flags, LoginSource};
+use crate::tls::{Transport, Trust};
 
 /// A directory with these files in it.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -37,6 +38,21 @@ const WITH_LOGIN: &[(&str, &str)] = &[
     ),
     ("config/secret", "123456\n"),
 ];
+
+/// A certificate whose key is gone.
+const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBnzCCAUWgAwIBAgIUCMfv3VG3ZeRbKXfxwpncgUtWO+owCgYIKoZIzj0EAwIw
+JDEiMCAGA1UEAwwZYW4gYXV0aG9yaXR5IG9mIHRoZSB0ZXN0czAgFw0yNjExMjUx
+OTQwMzRaGA8yMTI2MTEwMTE5NDAzNFowJDEiMCAGA1UEAwwZYW4gYXV0aG9yaXR5
+IG9mIHRoZSB0ZXN0czBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDoSjHqP1DAS
+yCGEcPE83JGqvFFgheMIUVVfvEKWTcLZhl/T9x6uUAOhlyIfhC+QsKLhEA3SMfYa
+1voO8VmEH1WjUzBRMB0GA1UdDgQWBBQoS/osfTzT62SpIQKawJPvCVUjVjAfBgNV
+HSMEGDAWgBQoS/osfTzT62SpIQKawJPvCVUjVjAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0gAMEUCIQDLp4tmKAHVC7+U4AhWYHs8flBRA8Xq3F+SI8YQUooc
+BQIgROk3VbYdWkW3l86YO45ZYO++EgvfE3kRuB0X0gVaj+A=
+-----END CERTIFICATE-----
+";
 
 /// The line that would be sent without asking.
 fn line(config: &Config) -> Option<String> {
@@ -88,6 +104,7 @@ fn the_shipped_file_says_what_holds_without_it() {
     let config = load(&files, Flags::default()).unwrap();
     assert_eq!(line(&config).as_deref(), Some("admin:123456"));
     assert!(source.contains("\n#! auth = \"message\"\n"));
+    assert!(source.contains("\n#! cacert = \"authority.pem\"\n"));
     assert_eq!(config.auth, Auth::Message);
 }
 
@@ -214,8 +231,9 @@ fn configured_credentials_go_nowhere_else() {
     }
     let config = load(WITH_LOGIN, url("ws://127.0.0.1:98")).unwrap();
     assert!(
-        config.notices[0]
-            .ends_with("config/client.toml is for 127.0.0.1:99 and is not used for 127.0.0.1:98"),
+        config.notices[0].ends_with(
+            "config/client.toml is for ws://127.0.0.1:99 and is not used for ws://127.0.0.1:98"
+        ),
         "{}",
         config.notices[0]
     );
@@ -255,7 +273,8 @@ fn a_user_without_a_password_is_asked_for_it() {
 #[test]
 fn no_password_goes_over_a_network_in_the_clear() {
     let message = "a password sent to 192.0.2.1:80 could be read on the way, because ws:// is not \
-                   encrypted; if that network can be trusted, say so with --allow-insecure";
+                   encrypted; use wss://, or say with --allow-insecure that the network can be \
+                   trusted";
     assert_eq!(
         load(&[], url("ws://192.0.2.1")).unwrap_err(),
         message.to_owned()
@@ -265,6 +284,105 @@ fn no_password_goes_over_a_network_in_the_clear() {
         ..url("ws://192.0.2.1")
     };
     assert!(load(&[], allowed).is_ok());
+}
+
+/// Flags that need no roots of the system, which a test may not have.
+fn insecure(flags: Flags) -> Flags {
+    Flags {
+        trust: Some(Trust::Anybody),
+        ..flags
+    }
+}
+
+#[test]
+fn a_password_goes_anywhere_by_tls() {
+    for trusting in [Trust::Anybody, Trust::File("config/ca.pem".into())] {
+        let directory = directory(&[("config/ca.pem", CERTIFICATE)]);
+        let trust = match trusting {
+            Trust::File(path) => Trust::File(directory.path().join(path)),
+            trust => trust,
+        };
+        let flags = Flags {
+            trust: Some(trust),
+            ..url("wss://192.0.2.1")
+        };
+        let config = Config::load(flags, directory.path(), Audience::Person).unwrap();
+        assert_eq!(config.endpoint.authority(), "192.0.2.1:443");
+        assert!(matches!(config.transport, Transport::Tls(_)));
+    }
+}
+
+#[test]
+fn configured_credentials_do_not_leave_tls() {
+    let secure = [
+        (
+            "config/client.toml",
+            "url = \"wss://127.0.0.1:99\"\n[login]\nuser = \"admin\"\npassword_file = \"secret\"\n",
+        ),
+        WITH_LOGIN[1],
+    ];
+    let config = load(&secure, insecure(Flags::default())).unwrap();
+    assert_eq!(line(&config).as_deref(), Some("admin:123456"));
+    let config = load(&secure, insecure(url("wss://127.0.0.1:99/room"))).unwrap();
+    assert_eq!(line(&config).as_deref(), Some("admin:123456"));
+    let config = load(&secure, url("ws://127.0.0.1:99")).unwrap();
+    assert_eq!(line(&config), None);
+    assert!(
+        config.notices[0].ends_with(
+            "config/client.toml is for wss://127.0.0.1:99 and is not used for ws://127.0.0.1:99"
+        ),
+        "{}",
+        config.notices[0]
+    );
+    let config = load(WITH_LOGIN, insecure(url("wss://127.0.0.1:99"))).unwrap();
+    assert_eq!(line(&config), None);
+    assert_eq!(config.notices.len(), 1);
+}
+
+#[test]
+fn the_certificates_of_the_file_stand_beside_it() {
+    let files = [
+        (
+            "config/client.toml",
+            "url = \"wss://h\"\ncacert = \"ca.pem\"\n",
+        ),
+        ("config/ca.pem", CERTIFICATE),
+        ("config/empty", ""),
+    ];
+    // For whatever URL.
+    for flags in [Flags::default(), url("wss://other")] {
+        let config = load(&files, flags).unwrap();
+        let trust = format!("{:?}", config.transport);
+        assert!(trust.contains("config/ca.pem"), "{trust}");
+    }
+    // A URL that needs none does not mind, and a flag comes first.
+    let config = load(&files, url("ws://127.0.0.1")).unwrap();
+    assert!(matches!(config.transport, Transport::Tcp));
+    assert_eq!(config.transport.warning(), None);
+    let config = load(&files, insecure(Flags::default())).unwrap();
+    assert!(config.transport.warning().is_some());
+    let gone = Flags {
+        trust: Some(Trust::File("/nonexistent".into())),
+        ..Flags::default()
+    };
+    assert_eq!(
+        load(&files, gone).unwrap_err(),
+        "the certificate file /nonexistent cannot be read: No such file or directory (os error 2)"
+    );
+    let wrong = "url = \"wss://h\"\ncacert = \"empty\"\n";
+    let files = [("config/client.toml", wrong), files[2]];
+    assert_eq!(
+        load(&files, Flags::default()).unwrap_err(),
+        "the certificate file config/empty: it holds no certificate; it must be PEM, which begins \
+         with -----BEGIN CERTIFICATE-----"
+    );
+}
+
+#[test]
+fn insecure_is_no_key_of_the_file() {
+    let file = [("config/client.toml", "insecure = true\n")];
+    let error = load(&file, Flags::default()).unwrap_err();
+    assert!(error.contains("unknown key `insecure`"), "{error}");
 }
 
 #[test]

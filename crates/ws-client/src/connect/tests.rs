@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{ConnectError, Deadline, open, tcp};
-use crate::{endpoint::Endpoint, exit::Exit, handshake::request::Request, tool};
+use crate::{endpoint::Endpoint, exit::Exit, handshake::request::Request, tls::Transport, tool};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -320,7 +320,7 @@ async fn the_tool_reports_on_a_server_that_forgets_the_status_line() {
     let bytes = b"Upgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: bG9jYWxob3N0\r\n\r\n";
     let (report, _) = tokio::join!(
-        tool::run(&request, LONG),
+        tool::run(&request, &Transport::Tcp, LONG),
         answer(listener, bytes, Then::Stay)
     );
     let report = report.unwrap();
@@ -347,7 +347,7 @@ async fn the_tool_leaves_a_right_server_politely() {
         stream.read_exact(&mut frame).await.unwrap();
         frame
     };
-    let (report, frame) = tokio::join!(tool::run(&request, LONG), serve);
+    let (report, frame) = tokio::join!(tool::run(&request, &Transport::Tcp, LONG), serve);
     assert_eq!(report.unwrap().exit, Exit::Ok);
     // A masked Close frame with a code and `user exit`.
     assert_eq!(frame, [0x88, 0x8b]);

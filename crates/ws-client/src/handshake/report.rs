@@ -13,7 +13,7 @@ use super::{
     request::Request,
     verdict::{Outcome, Part, Verdict},
 };
-use crate::exit::Exit;
+use crate::{exit::Exit, tls::Secured};
 
 /// How many bytes of a body are shown.
 pub const MAX_BODY_BYTES: usize = 512;
@@ -34,10 +34,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reports on a request and what came in answer.
-    pub fn new(request: &Request, received: &Received) -> Self {
+    /// Reports on a request and what came in answer, and on the TLS under both.
+    pub fn new(secured: Option<Secured>, request: &Request, received: &Received) -> Self {
         let verdict = Verdict::judge(received, request.key());
-        let text = Whole(request, received, &verdict).to_string();
+        let tls = secured.map_or(String::new(), |secured| format!("{secured}\n"));
+        let text = format!("{tls}{}", Whole(request, received, &verdict));
         let exit = verdict.refusal().map_or(Exit::Ok, |refusal| refusal.exit());
         Self { text, exit }
     }

@@ -38,7 +38,7 @@ fn request() -> Request {
 }
 
 fn report(bytes: &[u8], otherwise: Incomplete) -> Report {
-    Report::new(&request(), &Received::new(bytes.to_vec(), otherwise))
+    Report::new(None, &request(), &Received::new(bytes.to_vec(), otherwise))
 }
 
 /// Compares the part between the request and the computation of the accept value, and the verdict.
@@ -229,7 +229,7 @@ fn credentials_in_a_request_are_not_shown() {
     let credentials = Credentials::parse("admin:123456").unwrap();
     let request = request().with_credentials(&credentials);
     let received = Received::new(Vec::new(), Incomplete::Closed);
-    let text = Report::new(&request, &received).text;
+    let text = Report::new(None, &request, &received).text;
     assert!(text.contains("\n> Authorization: ***\n>\n"), "{text}");
     assert!(!text.contains("YWRtaW46MTIzNDU2"), "{text}");
 }

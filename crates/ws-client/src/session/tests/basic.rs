@@ -104,6 +104,7 @@ where
         console,
         times: TIMES,
         max_message_bytes: 1 << 20,
+        warning: None,
     };
     let mut door = Door(arrived);
     let running = visit.run(auth, client.login, dial, client.interrupts);
