@@ -1,11 +1,12 @@
 //! The client over TLS: which certificates it takes, what it says about the others, and that nothing
 //! is sent before they were checked.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 
+use futures::{SinkExt as _, StreamExt as _};
 use integration_tests::{
-    Authority, Finished, Issued, PATIENCE, Server, TlsFront, Visit, client, end, run, self_signed,
-    spawn,
+    Authority, CONGRATULATION, Finished, Issued, PATIENCE, Server, Terminal, TlsFront, Visit,
+    client, client_binary, end, run, self_signed, spawn,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -14,6 +15,8 @@ use tokio::{
     net::TcpListener,
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 const LOOPBACK: &[&str] = &["127.0.0.1", "::1", "localhost"];
 
@@ -257,10 +260,11 @@ async fn a_system_that_trusts_nobody_is_told() {
     }
 }
 
+const WARNING: &str = "ws-client: warning: --insecure checks no certificate; others may read and \
+                       change what is sent\n";
+
 #[tokio::test]
 async fn insecure_checks_nothing_and_says_so() {
-    const WARNING: &str = "ws-client: warning: --insecure checks no certificate; whoever is on the \
-                           way can read and change everything, passwords as well\n";
     let server = Server::start().await;
     let authority = Authority::new();
     for issued in [
@@ -287,6 +291,25 @@ async fn insecure_checks_nothing_and_says_so() {
         let line = "\n  certificate  NOT CHECKED, because of --insecure\n";
         assert!(finished.stdout().contains(line), "{finished:?}");
     }
+}
+
+#[tokio::test]
+async fn insecure_warns_at_each_connection() {
+    let server = Server::start().await;
+    let front = TlsFront::before(server.address, &self_signed(LOOPBACK)).await;
+    let arguments = [&front.url(), "--insecure", "--auth", "basic"];
+    let mut terminal = Terminal::spawn(&client_binary(), &arguments);
+    for (shown, typed) in [
+        ("please enter your username and password:", "admin:1\r"),
+        ("it refuses the credentials", "admin:123456\r"),
+        ("please enter your context:", "exit\r"),
+    ] {
+        terminal.expect(shown).await;
+        terminal.type_text(typed).await;
+    }
+    assert_eq!(terminal.finish().await, Some(0));
+    let written = terminal.written();
+    assert_eq!(written.matches(WARNING.trim_end()).count(), 2, "{written}");
 }
 
 #[tokio::test]
@@ -406,6 +429,41 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
         .unwrap();
     let said = "ws-client: the connection was lost: the server ended it without a close frame\n";
     assert!(stderr.ends_with(said), "{stderr}");
+}
+
+/// The end of TLS is not worth a word where both sides have said that all is over.
+#[tokio::test]
+async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
+    let trusted = Trusted::new();
+    let config = trusted.authority.issue(LOOPBACK).server_config();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    let serve = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let stream = acceptor.accept(stream).await.unwrap();
+        let mut socket = accept_async(stream).await.unwrap();
+        let mut said = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Text(text) = &message {
+                said.push(text.to_string());
+                let answer = Message::text(CONGRATULATION);
+                socket.send(answer).await.unwrap();
+            }
+            if message.is_close() {
+                socket.flush().await.unwrap();
+                break;
+            }
+        }
+        // TCP ends, and no close_notify comes before.
+        drop(socket);
+        said
+    };
+    let (finished, said) = tokio::join!(trusted.run(&url, "admin:123456\nhello\n"), serve);
+    assert_eq!(said, ["admin:123456", "hello"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), format!("{CONGRATULATION}\n"));
+    assert!(!finished.stderr.contains("ws-client: "), "{finished:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! `.ci/operator` installs them.
 
 #[cfg(test)]
+mod client_tls;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod prometheus;

@@ -1,6 +1,9 @@
 //! What `ws-client` does in a pipe with somebody else's server.
 
-use integration_tests::{PATIENCE, client, end, run, spawn};
+use std::fs;
+
+use integration_tests::{Authority, PATIENCE, client, end, run, spawn};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     time::timeout,
@@ -197,4 +200,39 @@ pub(crate) async fn credentials_that_are_missing_are_said_to_be_wanted(library: 
     assert_eq!(finished.stdout(), "");
     let hint = "ws-client --auth basic sends them";
     assert!(finished.stderr.contains(hint), "{finished:?}");
+}
+
+pub(crate) async fn a_certificate_that_is_trusted_lets_both_talk(library: Library) {
+    let directory = TempDir::new().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let authority = Authority::new();
+    let issued = authority.issue(&["127.0.0.1"]);
+    let trusted = write("authority.pem", &authority.certificate());
+    let certificate = write("certificate.pem", &issued.certificate);
+    let key = write("key.pem", &issued.private_key);
+    let (mut peer, url) = Puppet::server_with_tls(library, &certificate, &key).await;
+
+    let other = write("other.pem", &Authority::named("other").certificate());
+    let refused = run(client([url.as_str(), "--cacert", &other]), "").await;
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+
+    let line = "0123456789abcdef".repeat(1_048_576 / 16);
+    let client = run(
+        client([url.as_str(), "--cacert", &trusted]),
+        format!("admin:123456\n{line}\n"),
+    );
+    let serve = async {
+        peer.let_in().await;
+        assert!(peer.next_text().await == line);
+        peer.text("thanks").await;
+        assert_eq!(peer.event().await, closed(1000, "user exit"));
+    };
+    let (finished, ()) = tokio::join!(client, serve);
+    peer.finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.stdout(), "thanks\n");
 }

@@ -2,6 +2,7 @@
 
     asyncio_peer.py newest|legacy client URL
     asyncio_peer.py newest|legacy server [NAME PASSWORD]
+    asyncio_peer.py newest|legacy tls-server CERTIFICATE KEY
 
 A server with a name and a password takes nobody else, and nobody without Basic authentication.
 Each line of its input is something to do, each line of its output something that happened, both in
@@ -10,6 +11,7 @@ JSON; see puppet.rs. It ends when the connection does.
 
 import asyncio
 import json
+import ssl
 import sys
 from contextlib import suppress
 
@@ -83,17 +85,27 @@ async def client(url):
 
 
 async def server(*credentials):
+    await serve_one("ws", **wants(*credentials) if credentials else {})
+
+
+async def tls_server(certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    await serve_one("wss", ssl=context)
+
+
+async def serve_one(scheme, **options):
     over = asyncio.get_running_loop().create_future()
 
     async def handle(connection):
         await converse(connection)
         over.set_result(None)
 
-    options = wants(*credentials) if credentials else {}
     async with serve(handle, "127.0.0.1", 0, max_size=LIMIT, **options) as listening:
         host, port = listening.sockets[0].getsockname()
-        tell({"listening": f"ws://{host}:{port}"})
+        tell({"listening": f"{scheme}://{host}:{port}"})
         await over
 
 
-asyncio.run({"client": client, "server": server}[ROLE](*ARGUMENTS))
+ROLES = {"client": client, "server": server, "tls-server": tls_server}
+asyncio.run(ROLES[ROLE](*ARGUMENTS))

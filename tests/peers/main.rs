@@ -68,6 +68,7 @@ macro_rules! as_server {
             answers_in_flight_at_the_end_of_the_input_are_all_printed
             the_end_of_the_input_is_seen_as_a_normal_end
             a_server_that_fails_is_reported_with_its_code_and_reason
+            a_certificate_that_is_trusted_lets_both_talk
         }
     };
 }

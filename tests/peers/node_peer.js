@@ -2,11 +2,14 @@
 //
 //     node_peer.js client URL
 //     node_peer.js server
+//     node_peer.js tls-server CERTIFICATE KEY
 //
 // Each line of its input is something to do, each line of its output something that happened, both
 // in JSON; see puppet.rs. It ends when the connection does.
 'use strict';
 
+const { readFileSync } = require('node:fs');
+const { createServer } = require('node:https');
 const { createInterface } = require('node:readline');
 const { WebSocket, WebSocketServer } = require('ws');
 
@@ -32,14 +35,19 @@ function converse(socket) {
   });
 }
 
-const [role, url] = process.argv.slice(2);
+const [role, ...args] = process.argv.slice(2);
 if (role === 'client') {
-  const socket = new WebSocket(url);
+  const socket = new WebSocket(args[0]);
   socket.on('open', () => converse(socket));
   socket.on('unexpected-response', (request, response) => {
     tell({ refused: response.statusCode });
     process.exit();
   });
+} else if (role === 'tls-server') {
+  const [cert, key] = args.map((path) => readFileSync(path));
+  const https = createServer({ cert, key });
+  new WebSocketServer({ server: https }).on('connection', converse);
+  https.listen(0, '127.0.0.1', () => tell({ listening: `wss://127.0.0.1:${https.address().port}` }));
 } else {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   server.on('listening', () => tell({ listening: `ws://127.0.0.1:${server.address().port}` }));

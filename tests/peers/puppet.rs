@@ -111,7 +111,7 @@ impl Puppet {
 
     /// A server that takes one connection, and its URL.
     pub(crate) async fn server(library: Library) -> (Self, String) {
-        Self::server_for(library, &[]).await
+        Self::server_for(library, &["server"]).await
     }
 
     /// The same, and it takes a request with this name and this password only.
@@ -120,12 +120,21 @@ impl Puppet {
         name: &str,
         password: &str,
     ) -> (Self, String) {
-        Self::server_for(library, &[name, password]).await
+        Self::server_for(library, &["server", name, password]).await
     }
 
-    async fn server_for(library: Library, credentials: &[&str]) -> (Self, String) {
+    /// The same, by TLS, with the certificate and the key in these files.
+    pub(crate) async fn server_with_tls(
+        library: Library,
+        certificate: &str,
+        key: &str,
+    ) -> (Self, String) {
+        Self::server_for(library, &["tls-server", certificate, key]).await
+    }
+
+    async fn server_for(library: Library, role: &[&str]) -> (Self, String) {
         let mut command = library.command();
-        command.arg("server").args(credentials);
+        command.args(role);
         let mut puppet = Self::spawn(command);
         match puppet.event().await {
             Event::Listening(url) => (puppet, url),

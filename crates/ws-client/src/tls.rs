@@ -69,8 +69,7 @@ impl Transport {
                 trust: Trust::Anybody,
                 ..
             }) => Some(
-                "warning: --insecure checks no certificate; whoever is on the way can read and \
-                 change everything, passwords as well",
+                "warning: --insecure checks no certificate; others may read and change what is sent",
             ),
             Self::Tcp | Self::Tls(_) => None,
         }

@@ -47,7 +47,7 @@ pub enum CertificateFailure {
     OtherKey,
     /// It is an authority's, and no server's.
     #[error(
-        "is one for an authority (CA:TRUE), and not for a server; whoever runs the server has to make another one"
+        "is one for an authority (CA:TRUE), and not for a server; whoever runs the server has to make one with basicConstraints=CA:FALSE"
     )]
     OfAuthority,
     /// It is for another purpose.
@@ -210,7 +210,7 @@ mod tests {
             (
                 other(webpki::Error::CaUsedAsEndEntity),
                 "is one for an authority (CA:TRUE), and not for a server; whoever runs the server \
-                 has to make another one",
+                 has to make one with basicConstraints=CA:FALSE",
             ),
             (
                 CertificateError::InvalidPurpose,

@@ -1,0 +1,73 @@
+//! What the client says to servers that `openssl` makes, whose TLS is older than ours would ever be.
+
+use std::process::Stdio;
+
+use integration_tests::{Files, PATIENCE, client, peer, run, self_signed};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// A server that speaks TLS as these flags say, and its host and port.
+async fn openssl(files: &Files, flags: &[&str]) -> (Child, String) {
+    let mut child = Command::new(peer("openssl/openssl"))
+        .args(["s_server", "-accept", "127.0.0.1:0", "-cert"])
+        .arg(files.path("certificate.pem"))
+        .arg("-key")
+        .arg(files.path("key.pem"))
+        .args(flags)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("openssl starts");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let authority = timeout(PATIENCE, async {
+        loop {
+            let line = lines.next_line().await.unwrap();
+            let line = line.expect("openssl says where it listens");
+            if let Some(authority) = line.strip_prefix("ACCEPT ") {
+                return authority.to_owned();
+            }
+        }
+    });
+    let authority = authority.await.expect("it listens in time");
+    (child, authority)
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn tls_that_is_not_safe_is_not_spoken() {
+    let issued = self_signed(&["127.0.0.1"]);
+    let files = Files::new("", "");
+    files.overwrite("certificate.pem", &issued.certificate);
+    files.overwrite("key.pem", &issued.private_key);
+    let trusted = files.path("certificate.pem");
+    let old = "speaks only old versions of TLS, which are not safe; at least TLS 1.2 is needed";
+    let nothing = "found nothing in common for TLS: its versions, ciphers or keys are others than \
+                   those of this client";
+    for (flags, said) in [
+        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"][..], old),
+        (&["-tls1", "-cipher", "ALL:@SECLEVEL=0"], old),
+        (
+            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"],
+            nothing,
+        ),
+    ] {
+        let (_server, authority) = openssl(&files, flags).await;
+        let url = format!("wss://{authority}");
+        for trust in [
+            &["--cacert", trusted.to_str().unwrap()][..],
+            &["--insecure"],
+        ] {
+            let arguments = [trust, &[&url]].concat();
+            let finished = run(client(&arguments), "").await;
+            assert_eq!(finished.code, Some(5), "{flags:?}: {finished:?}");
+            let last = finished.stderr.lines().last();
+            let said = format!("ws-client: {authority} {said}");
+            assert_eq!(last, Some(said.as_str()), "{flags:?}");
+        }
+    }
+}
