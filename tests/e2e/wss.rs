@@ -254,7 +254,8 @@ async fn a_system_that_trusts_nobody_is_told() {
             finished.stderr,
             format!(
                 "ws-client: this system trusts no authority{why}, so no certificate can be \
-                 checked; name a file with those to be trusted with --cacert FILE\n"
+                 checked; install its certificates (often called ca-certificates), or name a file \
+                 with those to be trusted with --cacert FILE\n"
             )
         );
     }
@@ -388,6 +389,29 @@ async fn silence_in_the_tls_handshake_ends_at_the_deadline() {
     }
 }
 
+/// TCP, TLS and the answer have one deadline.
+#[tokio::test]
+async fn silence_behind_tls_ends_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let front = TlsFront::before(listener.local_addr().unwrap(), &issued).await;
+    let cacert = trusted.cacert();
+    let url = front.url();
+    let flags = ["--connect-deadline", "500ms", "--cacert", &cacert, &url];
+    let finished = run(client(flags), "").await;
+    assert_eq!(finished.code, Some(7), "{finished:?}");
+    let late = [
+        "ws-client: the server did not complete its answer within 500ms\n".to_owned(),
+        // On a machine that is busy with something else.
+        format!(
+            "ws-client: {} did not complete the TLS handshake within 500ms\n",
+            front.authority()
+        ),
+    ];
+    assert!(late.contains(&finished.stderr), "{finished:?}");
+}
+
 #[tokio::test]
 async fn an_interrupt_ends_the_tls_handshake() {
     let (listener, url) = silent().await;
@@ -429,6 +453,27 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
         .unwrap();
     let said = "ws-client: the connection was lost: the server ended it without a close frame\n";
     assert!(stderr.ends_with(said), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let mut front = TlsFront::before(server.address, &issued).await;
+    let mut child = spawn(client([&front.url(), "--cacert", &trusted.cacert()]));
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
+    let line = timeout(PATIENCE, stdout.next_line()).await.unwrap();
+    assert_eq!(line.unwrap().as_deref(), Some("your submit context: hello"));
+    server.signal(Signal::TERM);
+    assert_eq!(end(&mut child).await.code(), Some(8));
+    let visit = front.visit().await;
+    assert!(matches!(visit, Visit::Finished(_)), "{visit:?}");
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("cut off"), "{log}");
 }
 
 /// The end of TLS is not worth a word where both sides have said that all is over.

@@ -90,7 +90,7 @@ pub enum TrustError {
     NothingToCheck(&'static str),
     /// The system trusts nobody.
     #[error(
-        "this system trusts no authority{0}, so no certificate can be checked; name a file with those to be trusted with --cacert FILE"
+        "this system trusts no authority{0}, so no certificate can be checked; install its certificates (often called ca-certificates), or name a file with those to be trusted with --cacert FILE"
     )]
     NobodyBySystem(String),
     /// The file cannot be read.
