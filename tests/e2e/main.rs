@@ -5,6 +5,7 @@
 //! beside all others.
 
 #[cfg(test)]
+mod audit;
 mod basic;
 #[cfg(test)]
 mod budget;

@@ -218,3 +218,6 @@ impl Judge {
         Arc::clone(&self.current.load().accounts)
     }
 }
+
+#[cfg(test)]
+mod tests;

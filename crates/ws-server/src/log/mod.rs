@@ -131,13 +131,39 @@ impl Write for BareStderr {
     }
 }
 
+/// What is logged, at any level, by those who have it as their log.
+#[cfg(test)]
+pub(crate) struct Record {
+    queue: Arc<Queue>,
+    log: tracing::Dispatch,
+}
+
+#[cfg(test)]
+impl Record {
+    pub(crate) fn new(format: LogFormat) -> Self {
+        let queue = Arc::new(Queue::new());
+        let lines = format.layer(false, Arc::clone(&queue));
+        let log = registry().with(lines).into();
+        Self { queue, log }
+    }
+
+    /// The log of whoever takes it as its own.
+    pub(crate) fn log(&self) -> tracing::Dispatch {
+        self.log.clone()
+    }
+
+    /// All that was logged so far.
+    pub(crate) fn text(&self) -> String {
+        self.queue.waiting_text()
+    }
+}
+
 /// What is logged while this runs, at any level.
 #[cfg(test)]
 pub(crate) fn logged(format: LogFormat, work: impl FnOnce()) -> String {
-    let queue = Arc::new(Queue::new());
-    let lines = format.layer(false, Arc::clone(&queue));
-    tracing::subscriber::with_default(registry().with(lines), work);
-    queue.waiting_text()
+    let record = Record::new(format);
+    tracing::dispatcher::with_default(&record.log(), work);
+    record.text()
 }
 
 #[cfg(test)]

@@ -1,0 +1,114 @@
+//! What those who keep the server find in its log afterwards: who came in, whose login was taken back,
+//! and who changed what.
+
+use std::time::{Duration, SystemTime};
+
+use integration_tests::{ACCOUNTS, CONFIGURATION, Files, Server, Way, account, accounts, echo};
+use raw_peer::frame;
+use rustix::process::Signal;
+
+/// What the lines of the audit say behind their event, up to one that holds this text.
+async fn audit_up_to(server: &mut Server, text: &str) -> Vec<String> {
+    let lines = server.log_up_to(text).await;
+    let lines = lines.iter().filter(|line| line.contains(" audit: "));
+    lines
+        .map(|line| {
+            let (_, event) = line.split_once(" event=").expect("it has an event");
+            event.to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() {
+    let files = Files::new("", &accounts(&[("jane doe", "1")]));
+    let mut server = files.serve().await;
+    for (connection, way) in [(1, Way::Message), (2, Way::Basic)] {
+        let mut session = way.log_in(&server, "jane doe:1").await;
+        echo(&mut session, "hello").await;
+        let opened = format!("session opened connection={connection} ");
+        let expected = format!(
+            "login_ok peer=127.0.0.1 connection={connection} way={} user=\"jane doe\"",
+            match way {
+                Way::Message => "message",
+                Way::Basic => "basic",
+            }
+        );
+        assert_eq!(audit_up_to(&mut server, &opened).await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
+    let path = |users: &str| format!("[[route]]\npath = \"/\"\nservice = \"echo\"\n{users}");
+    let before = accounts(&[("joe", "1"), ("jane", "1"), ("jim", "1"), ("ann", "1")]);
+    let files = Files::new(&path(""), &before);
+    let mut server = files.serve().await;
+    let mut sessions = Vec::new();
+    for name in ["joe", "jane", "jane", "jim", "ann"] {
+        let mut session = Way::Message.log_in(&server, &format!("{name}:1")).await;
+        echo(&mut session, "hello").await;
+        sessions.push(session);
+    }
+    files.replace(
+        ACCOUNTS,
+        &accounts(&[("joe", "1"), ("jim", "2"), ("ann", "1")]),
+    );
+    files.replace(CONFIGURATION, &path("users = [\"joe\", \"jim\"]"));
+    server.signal(Signal::HUP);
+    let mut told = audit_up_to(&mut server, "event=reloaded").await;
+    told.retain(|event| !event.starts_with("login_ok "));
+    let reloaded = told.pop().unwrap();
+    assert!(reloaded.starts_with("reloaded cause=\"SIGHUP\" users=3 changed=\"route 1."));
+    assert!(reloaded.ends_with(" sessions_ended=4"), "{reloaded}");
+    told.sort_unstable();
+    let expected = [
+        (2, "jane", "login revoked: the user was removed"),
+        (3, "jane", "login revoked: the user was removed"),
+        (4, "jim", "login revoked: the password was changed"),
+        (5, "ann", "the right to this route was taken away"),
+    ]
+    .map(|(connection, user, cause)| {
+        format!("session_revoked connection={connection} user=\"{user}\" cause=\"{cause}\"")
+    });
+    assert_eq!(told, expected);
+    for session in &mut sessions[1..] {
+        session.close().await;
+    }
+    echo(&mut sessions[0], "still here").await;
+}
+
+#[tokio::test]
+async fn the_sessions_of_an_account_that_expires_are_told() {
+    let soon = SystemTime::now() + Duration::from_secs(3);
+    let expires = humantime::format_rfc3339_seconds(soon);
+    let entry = format!("password = \"1\"\nexpires = {expires}");
+    let files = Files::new("", &account("jane", &entry));
+    let mut server = files.serve().await;
+    let mut jane = Way::Message.log_in(&server, "jane:1").await;
+    assert_eq!(jane.close().await.0, 3000);
+    let told = audit_up_to(&mut server, "event=session_revoked").await;
+    let expected = "session_revoked connection=1 user=\"jane\" \
+                    cause=\"login revoked: the account has expired\"";
+    assert_eq!(told.last().map(String::as_str), Some(expected));
+}
+
+#[tokio::test]
+async fn the_end_is_told_with_its_cause_and_with_who_was_cut_off() {
+    let configuration = "[limits]\ndrain_deadline = \"1s\"\nclose_deadline = \"1h\"\n";
+    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
+    let server = files.serve().await;
+    let mut jane = Way::Message.log_in(&server, "jane:1").await;
+    echo(&mut jane, "hello").await;
+    server.signal(Signal::INT);
+    // It is told, and does not go.
+    assert_eq!(jane.frame().await.first, frame::close(1001, "")[0]);
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0));
+    for line in [
+        "INFO audit: stopping event=drain_begun cause=\"SIGINT\"\n",
+        "INFO audit: stopped event=drain_ended cut_off=1\n",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{log}");
+    }
+}
