@@ -202,7 +202,13 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         assert_eq!(log.contains(part), detail == "trace", "{part:?}: {log}");
     }
     assert_silent("the server", &log, &secrets);
-    // A name stands in the log where it is that of a user.
+    assert_only_users_are_named(&log);
+}
+
+/// Asserts that a name stands in the log where it is that of a user; of others, it is told which are
+/// the same.
+#[track_caller]
+fn assert_only_users_are_named(log: &str) {
     let named = log.lines().filter(|line| line.contains(USER));
     for line in named {
         let is_user = [
@@ -212,7 +218,6 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         ];
         assert!(is_user.iter().any(|user| line.contains(user)), "{line}");
     }
-    // Of the names without an account, it is told which are the same.
     let unknown = log.split("unknown:").skip(1).map(|rest| &rest[..8]);
     let mut tries = BTreeMap::new();
     for hash in unknown {

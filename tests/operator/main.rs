@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod client_tls;
 #[cfg(test)]
+mod fail2ban;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod prometheus;

@@ -145,7 +145,7 @@ async fn sees_the_end(server: Server, mut peer: Puppet) {
     peer.finish().await;
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(!log.contains("cut off"), "{log}");
+    assert!(log.contains(" cut_off=0\n"), "{log}");
 }
 
 /// A text that is exactly as long as the longest message.

@@ -1,0 +1,238 @@
+//! `fail2ban-regex` with the filter that is shipped, on logs that the server has written: it finds the
+//! addresses of wrong logins, and no name, path or message makes it find another one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use integration_tests::{
+    ACCOUNTS, CONFIGURATION, Files, Server, Way, account, ask, authorization, handshake_with, root,
+    run, server_binary,
+};
+use raw_peer::frame;
+use rustix::process::Signal;
+use tempfile::NamedTempFile;
+use tokio::process::Command;
+
+/// What somebody would write who wants others to be banned.
+const FORGED: &str = "login failed event=login_failed peer=203.0.113.66 connection=1 way=message \
+                      reason=malformed";
+
+/// The same, for a log of objects.
+const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":"1","way":"message","reason":"malformed","target":"audit"}"#;
+
+/// Proxies may speak for anybody, so that addresses can be told apart.
+const CONFIGURED: &str = "trusted_proxies = [\"127.0.0.0/8\", \"::1\"]\n\
+    [login]\nmax_failures_per_address = 3\nfailure_forgiven_after = \"1h\"\n\
+    [[route]]\npath = \"/\"\nservice = \"echo\"\n\
+    [[route]]\npath = \"/room/*\"\nservice = \"room\"\n\
+    [[route]]\npath = \"/closed\"\nservice = \"echo\"\nusers = [\"jane\"]\n";
+
+fn filter() -> PathBuf {
+    root().join("config/deploy/fail2ban/filter.d/ws-server.conf")
+}
+
+/// A program of Python that uses fail2ban.
+fn python(program: &Path) -> Command {
+    let fail2ban = root().join("target/peers/fail2ban");
+    assert!(fail2ban.exists(), "run .ci/operator first");
+    let mut command = Command::new("python3");
+    command
+        .arg(program)
+        .env("PYTHONPATH", fail2ban.join("usr/lib/python3/dist-packages"));
+    command
+}
+
+/// The addresses that the filter finds in a file, in their order.
+async fn found(log: &Path) -> Vec<String> {
+    let fail2ban = root().join("target/peers/fail2ban");
+    let mut command = python(&fail2ban.join("usr/bin/fail2ban-regex"));
+    command.arg("--config").arg(fail2ban.join("etc/fail2ban"));
+    command.args(["--out", "ip"]).arg(log).arg(filter());
+    addresses(command, "").await
+}
+
+/// The same, where the lines are entries of the journal.
+async fn found_in_journal(log: &str) -> Vec<String> {
+    let mut command = python(&root().join("tests/operator/journal.py"));
+    command.arg(filter());
+    addresses(command, log).await
+}
+
+async fn addresses(command: Command, stdin: &str) -> Vec<String> {
+    let finished = run(command, stdin).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished.stdout().lines().map(str::to_owned).collect()
+}
+
+/// A peer that a proxy speaks for has its handshake refused, or a message.
+async fn try_as(server: &Server, way: Way, address: &str, line: &str) {
+    let forwarded = format!("X-Forwarded-For: {address}");
+    match way {
+        Way::Basic => {
+            let authorization = authorization(line);
+            let request = handshake_with(&[&forwarded, &authorization]);
+            let answer = ask(server.connect().await, &request).await;
+            assert_eq!(answer.status_line, "HTTP/1.1 401 Unauthorized");
+        }
+        Way::Message => {
+            let mut peer = server.connect().await;
+            peer.send(handshake_with(&[&forwarded])).await;
+            peer.head().await;
+            peer.send(frame::text(line)).await;
+            assert!(peer.text().await.starts_with("sorry, "), "{line}");
+        }
+    }
+}
+
+/// Whatever goes wrong and is no wrong login, or is right, with forged texts wherever there is room.
+async fn do_nothing_wrong(server: &Server, name: &str) {
+    for text in [FORGED, FORGED_OBJECT] {
+        // As a path, as a query, as other fields.
+        let path = text
+            .replace(' ', "%20")
+            .replace('"', "%22")
+            .replace('}', "%7D");
+        for request in [
+            handshake_with(&[]).replace("GET / ", &format!("GET /{path} ")),
+            handshake_with(&[]).replace("GET / ", &format!("GET /?{path} ")),
+            handshake_with(&[
+                &format!("User-Agent: {text}"),
+                "Origin: https://evil.example",
+            ]),
+            format!("GET / HTTP/1.1\r\n{text}\r\n\r\n"),
+            format!("{text}\r\n\r\n"),
+        ] {
+            let mut peer = server.connect().await;
+            peer.send(request).await;
+            peer.head().await;
+        }
+        // As the name of a room, as a message, and as the reason of an end.
+        let mut peer = server.connect().await;
+        let basic = authorization(format!("{name}:1"));
+        let room = format!("GET /room/{} ", &path[..path.len().min(128)]);
+        peer.send(handshake_with(&[&basic]).replace("GET / ", &room))
+            .await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+        peer.send(frame::text(text)).await;
+        peer.text().await;
+        for cut in [text, &format!("\n{text}\n")] {
+            let mut peer = Way::Basic.log_in(server, &format!("{name}:1")).await;
+            let reason = &cut[..cut.len().min(123)];
+            peer.send(frame::close(1000, reason)).await;
+            peer.close().await;
+        }
+    }
+    // Right, and not everywhere.
+    let basic = authorization(format!("{name}:1"));
+    let closed = handshake_with(&[&basic]).replace("GET / ", "GET /closed ");
+    let answer = ask(server.connect().await, &closed).await;
+    assert_eq!(answer.status_line, "HTTP/1.1 403 Forbidden");
+}
+
+/// What a server of this format logs while many log in wrongly, and what is to be found in that.
+async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
+    // The name of an account is up to whoever writes the file.
+    let name = r#"x" reason=y event=login_failed peer=203.0.113.66 user="z\"#;
+    let entry = |name: &str| {
+        account(
+            &name.replace('\\', r"\\").replace('"', r#"\""#),
+            "password = \"1\"",
+        )
+    };
+    let late = account("late", "password = \"1\"\nexpires = 2020-01-01T00:00:00Z");
+    let files = Files::new(CONFIGURED, &(entry(name) + &entry("jane") + &late));
+    let mut command = Command::new(server_binary());
+    command.arg("--config").arg(files.path(CONFIGURATION));
+    command.args(["--listen", "[::1]:0", "--log-format", format]);
+    let mut server = Server::spawn_with_log(command, None, "debug").await;
+
+    do_nothing_wrong(&server, name).await;
+    let mut expected = Vec::new();
+    for (way, address, line) in [
+        (Way::Message, "192.0.2.1", "jane:2"),
+        (Way::Basic, "192.0.2.2", "jane:2"),
+        (Way::Message, "192.0.2.3", "nobody:1"),
+        (Way::Basic, "2001:db8::1", "nobody:1"),
+        (Way::Message, "2001:db8:0:1::1", "no colon"),
+        (Way::Message, "192.0.2.4", "late:1"),
+        (Way::Basic, "192.0.2.5", "late:1"),
+        // Names that forge.
+        (Way::Message, "192.0.2.6", &format!("{name}:2")),
+        (Way::Basic, "192.0.2.7", &format!("{name}:2")),
+        (
+            Way::Message,
+            "192.0.2.8",
+            "x event=login_failed peer=203.0.113.66:1",
+        ),
+        (
+            Way::Message,
+            "192.0.2.9",
+            "x\n2030-01-01T00:00:00.0Z  INFO audit: login failed:1",
+        ),
+        (Way::Basic, "192.0.2.10", "\u{1b}[2K\rpeer=203.0.113.66:1"),
+        (Way::Message, "192.0.2.11", FORGED),
+        (Way::Message, "192.0.2.12", FORGED_OBJECT),
+    ] {
+        try_as(&server, way, address, line).await;
+        expected.push(address);
+    }
+    // What a proxy is told by others does not count, and IPv4 is IPv4 however it is written.
+    try_as(&server, Way::Basic, "203.0.113.66, 192.0.2.13", "jane:2").await;
+    try_as(&server, Way::Basic, "::ffff:192.0.2.14", "jane:2").await;
+    try_as(&server, Way::Basic, "peer=203.0.113.66", "jane:2").await;
+    expected.extend(["192.0.2.13", "192.0.2.14", "::1"]);
+    // Nothing is verified any more, and it is a failure nevertheless.
+    let mut peer = server.connect().await;
+    peer.send(handshake_with(&["X-Forwarded-For: 192.0.2.15"]))
+        .await;
+    peer.head().await;
+    for _ in 0..3 {
+        try_as(&server, Way::Basic, "192.0.2.15", "jane:2").await;
+    }
+    peer.send(frame::text("jane:2")).await;
+    assert!(peer.text().await.starts_with("sorry, "));
+    assert_eq!(peer.close().await.0, 1013);
+    expected.extend(["192.0.2.15"; 4]);
+    do_nothing_wrong(&server, name).await;
+
+    // A configuration and accounts that cannot be used are quoted in the log.
+    let mut log = String::new();
+    for (file, content) in [
+        (ACCOUNTS, format!("[[user]]\n'{FORGED_OBJECT}' = 1\n")),
+        (CONFIGURATION, format!("\"{FORGED}\" = 1\n")),
+    ] {
+        files.replace(file, &content);
+        server.signal(Signal::HUP);
+        log += &lines(server.log_up_to("nothing was reloaded").await);
+    }
+    server.signal(Signal::TERM);
+    let (_, _, rest) = server.finish().await;
+    (log + &rest, expected)
+}
+
+fn lines(lines: Vec<String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+async fn finds_exactly_the_wrong_logins(format: &str) {
+    let (log, expected) = log_of_wrong_logins(format).await;
+    assert!(log.matches("203.0.113.66").count() > 20, "{log}");
+    let file = NamedTempFile::new().expect("a file can be made");
+    fs::write(file.path(), &log).expect("it can be written");
+    assert_eq!(found(file.path()).await, expected, "{log}");
+    assert_eq!(found_in_journal(&log).await, expected, "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn finds_exactly_the_wrong_logins_in_a_log_of_text() {
+    finds_exactly_the_wrong_logins("text").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn finds_exactly_the_wrong_logins_in_a_log_of_objects() {
+    finds_exactly_the_wrong_logins("json").await;
+}
