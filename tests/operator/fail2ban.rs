@@ -194,6 +194,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     peer.send(frame::text("jane:2")).await;
     assert!(peer.text().await.starts_with("sorry, "));
     assert_eq!(peer.close().await.0, 1013);
+    drop(peer);
     expected.extend(["192.0.2.15"; 4]);
     do_nothing_wrong(&server, name).await;
 
