@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{PATIENCE, Server, end, run, shipped};
+use integration_tests::{CONFIGURATION, Files, PATIENCE, Server, accounts, end, run, shipped};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     net::TcpStream,
-    process::Child,
+    process::{Child, Command},
     time::timeout,
 };
 
@@ -197,11 +197,16 @@ async fn say_much(address: &str) {
 
 /// A server whose log goes to this, and where it listens.
 async fn logging_to(stderr: impl Into<Stdio>) -> (Child, String) {
-    let mut child = Server::command(&shipped("server.toml"))
+    let mut command = Server::command(&shipped("server.toml"));
+    command.env("RUST_LOG", "info");
+    spawn_logging_to(stderr, command).await
+}
+
+async fn spawn_logging_to(stderr: impl Into<Stdio>, mut command: Command) -> (Child, String) {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(stderr)
-        .env("RUST_LOG", "info")
         .kill_on_drop(true)
         .spawn()
         .unwrap();
@@ -253,6 +258,34 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     }
     is_served(&address).await;
     assert_eq!(stop(child).await, "", "nothing of this is for stdout");
+}
+
+/// What is wrong with `RUST_LOG` is said where it is read, and that is not done again.
+#[tokio::test]
+async fn a_reload_does_not_wait_for_a_log_that_nobody_reads() {
+    let files = Files::new("log_level = \"warn\"\n", &accounts(&[("admin", "123456")]));
+    let mut command = files.command();
+    command.env("RUST_LOG", "info,x=nonsense");
+    let (child, address) = spawn_logging_to(Stdio::piped(), command).await;
+    for _ in 0..SESSIONS_TO_FILL_THE_LOG {
+        say_much(&address).await;
+    }
+    files.replace(
+        CONFIGURATION,
+        "log_level = \"info\"\n[echo]\nprefix = \"> \"\n",
+    );
+    let reloaded = async {
+        loop {
+            let mut peer = RawPeer::new(TcpStream::connect(&address).await.unwrap());
+            peer.log_in().await;
+            peer.send(frame::text("hello")).await;
+            if peer.text().await == "> hello" {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, reloaded).await.expect("it is reloaded");
+    assert_eq!(stop(child).await, "");
 }
 
 #[tokio::test]
