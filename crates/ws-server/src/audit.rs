@@ -3,8 +3,8 @@
 //!
 //! Each line of the target `audit` is written here and nowhere else, and has an `event`. It holds no
 //! text of a peer but the name of an account that there is: people type passwords where names belong.
-//! A name is a string in quotes, and every other field a word or a number, so no name looks like
-//! another field.
+//! Names and other texts are strings in quotes, escaped, and all other fields are words and numbers, so
+//! no text looks like another field.
 
 use std::{
     fmt, mem,
