@@ -15,3 +15,5 @@ mod prometheus;
 mod proxies;
 #[cfg(test)]
 mod systemd;
+#[cfg(test)]
+mod tls;

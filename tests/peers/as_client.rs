@@ -1,6 +1,6 @@
 //! What somebody else's client does with `ws-server`.
 
-use integration_tests::Server;
+use integration_tests::{Authority, Files, Server, accounts};
 use rustix::process::Signal;
 
 use crate::puppet::{Event, Library, Puppet, SORRY, closed, congratulation, text};
@@ -131,6 +131,26 @@ pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library)
     assert_eq!(peer.event().await, Event::Refused(401));
     peer.finish().await;
     server.log_line("event=login_failed").await;
+}
+
+pub(crate) async fn the_dialogue_and_a_mebibyte_go_over_tls(library: Library) {
+    let authority = Authority::new();
+    let issued = authority.issue(&["127.0.0.1"]);
+    let files = Files::with_tls("", &accounts(&[("admin", "123456")]), &issued);
+    files.overwrite("authority.pem", &authority.certificate());
+    let server = files.serve().await;
+    let authority = files.path("authority.pem");
+    let mut peer = Puppet::trusting(library, &server.url(), &authority);
+    assert_eq!(peer.event().await, Event::Opened);
+    peer.text("admin:1").await;
+    assert_eq!(peer.event().await, text(SORRY));
+    peer.text("admin:123456").await;
+    assert_eq!(peer.event().await, congratulation());
+    let sent = mebibyte();
+    peer.text(&sent).await;
+    let received = peer.next_text().await;
+    assert!(received == format!("your submit context: {sent}"));
+    sees_the_end(server, peer).await;
 }
 
 fn url_of(server: &Server, user: &str) -> String {

@@ -52,6 +52,7 @@ macro_rules! as_client {
             a_refused_handshake_is_seen_with_its_status
             a_name_and_a_password_in_the_url_log_in
             a_wrong_password_in_the_url_is_seen_as_401
+            the_dialogue_and_a_mebibyte_go_over_tls
         }
     };
 }

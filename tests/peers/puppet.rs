@@ -1,6 +1,6 @@
 //! A client or server that is made of somebody else's library, and led by a test.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use integration_tests::{PATIENCE, end, peer, root};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,17 @@ impl Puppet {
     pub(crate) fn client(library: Library, url: &str) -> Self {
         let mut command = library.command();
         command.args(["client", url]);
+        Self::spawn(command)
+    }
+
+    /// A client that connects, and trusts the authority in this file.
+    pub(crate) fn trusting(library: Library, url: &str, authority: &Path) -> Self {
+        let mut command = library.command();
+        command
+            .args(["client", url])
+            // The first is for Python, the second for Node.
+            .env("SSL_CERT_FILE", authority)
+            .env("NODE_EXTRA_CA_CERTS", authority);
         Self::spawn(command)
     }
 

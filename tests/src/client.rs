@@ -1,6 +1,6 @@
 //! A client whose standard streams are pipes.
 
-use std::{ffi::OsStr, process::Stdio};
+use std::{ffi::OsStr, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -61,6 +61,11 @@ pub async fn talking(server: &mut Server) -> (Child, ChildStdin) {
 
 /// Runs a process to its end, with this on its stdin.
 pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> Finished {
+    run_within(PATIENCE, command, stdin).await
+}
+
+/// The same, for a process that takes its time.
+pub async fn run_within(patience: Duration, command: Command, stdin: impl AsRef<[u8]>) -> Finished {
     let mut child = spawn(command);
     let mut input = child.stdin.take().expect("it is piped");
     let mut out = child.stdout.take().expect("it is piped");
@@ -82,7 +87,7 @@ pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> Finished {
         err.expect("stderr is text");
         status.expect("the process can be waited for").code()
     };
-    let code = timeout(PATIENCE, all)
+    let code = timeout(patience, all)
         .await
         .expect("the process ends in time");
     Finished {

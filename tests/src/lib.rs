@@ -47,7 +47,7 @@ pub use self::{
     aside::{Aside, connect_from, own_address},
     browser::{Browser, Colours},
     certificates::{Authority, Issued, self_signed},
-    client::{Finished, client, run, spawn, talking},
+    client::{Finished, client, run, run_within, spawn, talking},
     contender::Contender,
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     honest::Honest,

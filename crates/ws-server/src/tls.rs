@@ -100,6 +100,8 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         config.alpn_protocols = vec![HTTP.to_vec()];
+        // The best one that both have, by our order and not by that of whoever comes.
+        config.ignore_client_order = true;
         // Whoever comes back brings what it needs, so nothing is kept for it. The keys of the
         // tickets are new with each certificate: what was proved by an old one is not passed on.
         config.ticketer = ring::Ticketer::new().expect("there is randomness");

@@ -1,0 +1,360 @@
+//! What `openssl`, `sslscan` and `testssl` find out about a server that speaks TLS.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use integration_tests::{
+    Authority, CERTIFICATE, CONFIGURATION, Files, Finished, NAME, PRIVATE_KEY, Server, accounts,
+    peer, run, run_within, server_binary,
+};
+use raw_peer::HANDSHAKE;
+use serde::Deserialize;
+use tokio::process::Command;
+
+/// The certificate of the authority, for those who are to trust it.
+const AUTHORITY: &str = "authority.pem";
+
+/// `testssl` tries hundreds of handshakes, one after the other.
+const LONG: Duration = Duration::from_mins(5);
+
+/// A server whose certificate is from an authority that stands in a file beside it. It gives
+/// up soon on whoever does not log in.
+async fn secured() -> (Files, Server) {
+    let authority = Authority::new();
+    let issued = authority.issue(&[NAME, "127.0.0.1"]);
+    let configuration = "[login]\ndeadline = \"1s\"\n";
+    let files = Files::with_tls(configuration, &accounts(&[("jane", "1")]), &issued);
+    files.overwrite(AUTHORITY, &authority.certificate());
+    let server = files.serve().await;
+    (files, server)
+}
+
+/// `openssl s_client`, which trusts this authority and nobody else.
+fn s_client(server: &Server, authority: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(peer("openssl/openssl"));
+    command
+        .args(["s_client", "-connect", &server.address.to_string()])
+        .args([
+            "-servername",
+            NAME,
+            "-verify_hostname",
+            NAME,
+            "-verify_return_error",
+        ])
+        // It stays for the answer when its input has ended.
+        .arg("-ign_eof")
+        .arg("-CAfile")
+        .arg(authority)
+        .args(arguments);
+    command
+}
+
+/// What it printed, some of which is not text.
+fn printed(finished: &Finished) -> String {
+    String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn s_client_trusts_the_chain_and_is_upgraded_over_either_version() {
+    let (files, server) = secured().await;
+    for (version, line) in [
+        (
+            "-tls1_2",
+            "New, TLSv1.2, Cipher is ECDHE-ECDSA-AES256-GCM-SHA384",
+        ),
+        ("-tls1_3", "New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384"),
+    ] {
+        let command = s_client(
+            &server,
+            &files.path(AUTHORITY),
+            &[version, "-alpn", "http/1.1"],
+        );
+        let printed = printed(&run(command, HANDSHAKE).await);
+        for part in [
+            line,
+            "Verification: OK",
+            "Verified peername: localhost",
+            "ALPN protocol: http/1.1",
+            "HTTP/1.1 101 Switching Protocols",
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+            // The Close frame, and behind it the end of TLS.
+            "login timeout",
+            "closed\n",
+        ] {
+            assert!(printed.contains(part), "{part:?} is not in {printed}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn older_versions_and_other_protocols_are_refused_with_an_alert() {
+    let (files, server) = secured().await;
+    // As it comes, `openssl` itself would not speak these any more.
+    let old = ["-cipher", "DEFAULT@SECLEVEL=0"];
+    for (arguments, alert) in [
+        // Which alert it is depends on what else they say.
+        ([&["-tls1_1"], &old[..]].concat(), "SSL alert number"),
+        ([&["-tls1"], &old[..]].concat(), "SSL alert number"),
+        (vec!["-alpn", "h2"], "alert no application protocol"),
+    ] {
+        let command = s_client(&server, &files.path(AUTHORITY), &arguments);
+        let finished = run(command, HANDSHAKE).await;
+        let printed = printed(&finished);
+        assert_eq!(finished.code, Some(1), "{printed}");
+        assert!(printed.contains(alert), "{printed}");
+        assert!(!printed.contains("HTTP/1.1 101"), "{printed}");
+    }
+}
+
+/// Runs `openssl` for what it writes to a file.
+async fn openssl(arguments: &[&str], directory: &Path) {
+    let mut command = Command::new(peer("openssl/openssl"));
+    command.args(arguments).current_dir(directory);
+    let finished = run(command, "").await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn keys_of_every_kind_and_form_are_taken() {
+    let files = Files::new(&Files::naming_tls(""), &accounts(&[("jane", "1")]));
+    let directory = files.path("");
+    for (arguments, head) in [
+        (&["genrsa", "-traditional"][..], "BEGIN RSA PRIVATE KEY"),
+        (&["genrsa"], "BEGIN PRIVATE KEY"),
+        (
+            &["ecparam", "-name", "prime256v1", "-genkey", "-noout"],
+            "BEGIN EC PRIVATE KEY",
+        ),
+        // With what the curve is before it.
+        (
+            &["ecparam", "-name", "secp384r1", "-genkey"],
+            "BEGIN EC PRIVATE KEY",
+        ),
+        (&["genpkey", "-algorithm", "ed25519"], "BEGIN PRIVATE KEY"),
+    ] {
+        let key = [arguments, &["-out", PRIVATE_KEY]].concat();
+        openssl(&key, &directory).await;
+        files.allow(PRIVATE_KEY, 0o600);
+        let written = fs::read_to_string(files.path(PRIVATE_KEY)).unwrap();
+        assert!(written.contains(head), "{arguments:?}");
+        let certificate = [
+            "req",
+            "-x509",
+            "-key",
+            PRIVATE_KEY,
+            "-out",
+            CERTIFICATE,
+            "-days",
+            "1",
+        ];
+        let names = [
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ];
+        openssl(&[&certificate[..], &names].concat(), &directory).await;
+        let server = files.serve().await;
+        let command = s_client(&server, &files.path(CERTIFICATE), &[]);
+        let printed = printed(&run(command, "GET / HTTP/1.1\r\n\r\n").await);
+        for part in ["Verification: OK", "HTTP/1.1 400 Bad Request"] {
+            assert!(printed.contains(part), "{arguments:?}: {printed}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn a_key_with_a_password_is_refused_and_what_is_said_to_do_helps() {
+    let files = Files::new(&Files::naming_tls(""), &accounts(&[("jane", "1")]));
+    let directory = files.path("");
+    for form in [&["-traditional"][..], &[]] {
+        let key = [
+            "genrsa",
+            "-aes128",
+            "-passout",
+            "pass:word",
+            "-out",
+            PRIVATE_KEY,
+        ];
+        openssl(&[&key[..], form].concat(), &directory).await;
+        files.allow(PRIVATE_KEY, 0o600);
+        let certificate = [
+            "req",
+            "-x509",
+            "-passin",
+            "pass:word",
+            "-subj",
+            "/CN=localhost",
+        ];
+        let names = ["-key", PRIVATE_KEY, "-out", CERTIFICATE];
+        openssl(&[&certificate[..], &names].concat(), &directory).await;
+        let mut command = Command::new(server_binary());
+        command
+            .arg("--config")
+            .arg(files.path(CONFIGURATION))
+            .arg("--check-config");
+        let finished = run(command, "").await;
+        assert_eq!(finished.code, Some(2));
+        assert_eq!(
+            finished.stderr,
+            format!(
+                "ws-server: {}: the private key in it has a password, and there is nobody to type \
+                 that: `openssl pkey -in FILE -out NEW` writes one without it\n",
+                files.path(PRIVATE_KEY).display()
+            )
+        );
+        let without = [
+            "pkey",
+            "-passin",
+            "pass:word",
+            "-in",
+            PRIVATE_KEY,
+            "-out",
+            "new.key",
+        ];
+        openssl(&without, &directory).await;
+        fs::rename(files.path("new.key"), files.path(PRIVATE_KEY)).unwrap();
+        let mut command = Command::new(server_binary());
+        command
+            .arg("--config")
+            .arg(files.path(CONFIGURATION))
+            .arg("--check-config");
+        assert_eq!(run(command, "").await.code, Some(0));
+    }
+}
+
+/// The attributes of each element of this name.
+fn elements<'a>(xml: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
+    let start = format!("<{name} ");
+    let elements = xml.split(&start).skip(1);
+    elements
+        .map(|element| {
+            let (attributes, _) = element.split_once('>').expect("it is closed");
+            let mut parts = attributes.split('"');
+            let mut found = BTreeMap::new();
+            while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                found.insert(name.trim().trim_end_matches('='), value);
+            }
+            found
+        })
+        .collect()
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn sslscan_finds_nothing() {
+    let (_files, server) = secured().await;
+    let mut command = Command::new(peer("sslscan/sslscan"));
+    command.args(["--xml=-", &server.address.to_string()]);
+    let finished = run(command, "").await;
+    let xml = finished.stdout();
+
+    let protocols = elements(xml, "protocol");
+    let protocols: Vec<_> = protocols
+        .iter()
+        .map(|it| (it["type"], it["version"], it["enabled"]))
+        .collect();
+    assert_eq!(
+        protocols,
+        [
+            ("ssl", "2", "0"),
+            ("ssl", "3", "0"),
+            ("tls", "1.0", "0"),
+            ("tls", "1.1", "0"),
+            ("tls", "1.2", "1"),
+            ("tls", "1.3", "1"),
+        ],
+        "{xml}"
+    );
+    let ciphers = elements(xml, "cipher");
+    assert_eq!(ciphers.len(), 6, "{xml}");
+    for cipher in ciphers {
+        assert!(
+            ["strong", "acceptable"].contains(&cipher["strength"]),
+            "{cipher:?}"
+        );
+    }
+    let renegotiation = elements(xml, "renegotiation");
+    assert!(
+        renegotiation
+            .iter()
+            .all(|it| it["supported"] == "0" || it["secure"] == "1"),
+        "{xml}"
+    );
+    // It is not told where the one who asks could not do it itself.
+    let compression = elements(xml, "compression");
+    assert!(compression.iter().all(|it| it["supported"] == "0"), "{xml}");
+    let heartbleed = elements(xml, "heartbleed");
+    assert_eq!(heartbleed.len(), 2, "{xml}");
+    assert!(heartbleed.iter().all(|it| it["vulnerable"] == "0"), "{xml}");
+    let keys = elements(xml, "pk");
+    assert!(
+        !keys.is_empty() && keys.iter().all(|it| it["error"] == "false"),
+        "{xml}"
+    );
+    for part in ["<self-signed>false<", "<expired>false<"] {
+        assert!(xml.contains(part), "{part} is not in {xml}");
+    }
+}
+
+/// A finding of `testssl`, as it writes it.
+#[derive(Debug, Deserialize)]
+struct Finding {
+    id: String,
+    severity: String,
+    finding: String,
+}
+
+/// What it cannot like about any certificate of an authority that is made for a test: its time is
+/// short, and nobody could be asked whether it was revoked. And it misses an engine of `openssl` that
+/// has nothing to do with the server.
+const OF_THE_TEST: [&str; 4] = [
+    "cert_expirationStatus",
+    "cert_notAfter",
+    "cert_revocation",
+    "engine_problem",
+];
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn testssl_finds_nothing() {
+    let (files, server) = secured().await;
+    let findings = files.path("findings.json");
+    let mut command = Command::new(peer("testssl.sh/testssl"));
+    command
+        .args(["--quiet", "--color", "0", "--warnings", "off"])
+        .args(["--protocols", "--std", "--server-preference", "--fs"])
+        .args(["--server-defaults", "--vulnerable"])
+        .arg("--jsonfile")
+        .arg(&findings)
+        .arg("--add-ca")
+        .arg(files.path(AUTHORITY))
+        .args(["--ip", "127.0.0.1"])
+        .arg(format!("https://{NAME}:{}/", server.address.port()));
+    let printed = printed(&run_within(LONG, command, "").await);
+
+    let findings = fs::read_to_string(findings).expect(&printed);
+    let findings: Vec<Finding> = serde_json::from_str(&findings).expect("it writes JSON");
+    let bad: Vec<_> = findings
+        .iter()
+        .filter(|it| !["OK", "INFO", "LOW"].contains(&it.severity.as_str()))
+        .filter(|it| !OF_THE_TEST.contains(&it.id.as_str()))
+        .collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    // It did look.
+    for (id, expected) in [
+        ("TLS1_3", "offered with final"),
+        ("TLS1_1", "not offered"),
+        ("heartbleed", "not vulnerable, no heartbeat extension"),
+        ("ROBOT", "not vulnerable, no RSA key transport cipher"),
+        ("cert_chain_of_trust", "passed."),
+        ("PFS", "offered"),
+    ] {
+        let found = findings.iter().find(|it| it.id == id);
+        let found = found.unwrap_or_else(|| panic!("there is no {id}: {findings:#?}"));
+        assert_eq!(found.finding, expected, "{id}");
+    }
+}
