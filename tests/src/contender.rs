@@ -4,10 +4,11 @@ use std::path::Path;
 
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
+use tokio_rustls::client::TlsStream;
 
 use crate::{
-    Processors, Server, bare_server_binary, plain_room_binary, plain_server_binary, root,
-    server_binary, shipped,
+    Processors, Server, TlsClient, bare_server_binary, peer, plain_room_binary,
+    plain_server_binary, root, server_binary, shipped, wire::Wire,
 };
 
 /// A server that is measured, and its name.
@@ -17,6 +18,8 @@ pub struct Contender {
     pub name: &'static str,
     /// The process.
     pub server: Server,
+    /// Who connects to it, if it speaks TLS.
+    client: Option<TlsClient>,
 }
 
 impl Contender {
@@ -68,6 +71,45 @@ impl Contender {
         Some(Self::start("bun", command, processors).await)
     }
 
+    /// The echo over TLS by Bun, on the processor for servers. `.ci/peers` installs it.
+    pub async fn bun_over_tls(
+        certificate: &Path,
+        private_key: &Path,
+        client: &TlsClient,
+        processors: Processors,
+    ) -> Self {
+        let bun = peer("bun/node_modules/.bin/bun");
+        let mut command = silent(bun.to_str().expect("the path is text").to_owned());
+        command
+            .arg("run")
+            .arg(root().join("tests/benches/bun_echo.js"))
+            .args([certificate, private_key]);
+        let contender = Self::start("bun", command, processors).await;
+        contender.reached_by(client)
+    }
+
+    /// The same contender, which speaks TLS and is trusted by this client.
+    #[must_use]
+    pub fn reached_by(self, client: &TlsClient) -> Self {
+        let client = Some(client.clone());
+        Self { client, ..self }
+    }
+
+    /// A connection to it that is logged in, and carries what is worked with.
+    pub(crate) async fn wire(&self) -> Wire {
+        match &self.client {
+            Some(client) => Wire::from(self.logged_in_over_tls(client).await.into_inner()),
+            None => Wire::Plain(self.logged_in().await),
+        }
+    }
+
+    /// A connection over TLS that is logged in.
+    pub async fn logged_in_over_tls(&self, client: &TlsClient) -> RawPeer<TlsStream<TcpStream>> {
+        let mut peer = client.connect(&self.server).await;
+        peer.log_in().await;
+        peer
+    }
+
     /// A connection to it that is logged in.
     pub async fn logged_in(&self) -> TcpStream {
         let mut peer = self.server.connect().await;
@@ -88,7 +130,11 @@ impl Contender {
         processors.use_that_of_the_server();
         let server = Server::spawn(command, None).await;
         processors.use_that_of_the_load();
-        Self { name, server }
+        Self {
+            name,
+            server,
+            client: None,
+        }
     }
 }
 

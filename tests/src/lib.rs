@@ -33,6 +33,7 @@ mod server;
 mod terminal;
 mod tls_client;
 mod tls_front;
+mod wire;
 
 use std::{
     path::{Path, PathBuf},

@@ -4,13 +4,9 @@ use std::{io, time::Duration};
 
 use futures::future::join_all;
 use raw_peer::frame;
-use tokio::{
-    io::Interest,
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
-use crate::{Contender, PATIENCE};
+use crate::{Contender, PATIENCE, wire::Wire};
 
 /// What stands before each text that is answered, as shipped.
 const PREFIX: &str = "your submit context: ";
@@ -38,8 +34,8 @@ impl Load {
     pub async fn new(contender: &Contender, work: Work) -> Self {
         let mut talkers = Vec::new();
         for index in 0..work.connections {
-            let stream = contender.logged_in().await;
-            talkers.push(Talker::new(stream, index, work));
+            let wire = contender.wire().await;
+            talkers.push(Talker::new(wire, index, work));
         }
         Self(talkers)
     }
@@ -58,7 +54,7 @@ impl Load {
 /// again: so an answer that is lost, doubled, changed or out of order is seen.
 #[derive(Debug)]
 struct Talker {
-    stream: TcpStream,
+    wire: Wire,
     requests: Round,
     answers: Round,
     in_flight: u64,
@@ -75,7 +71,7 @@ struct Round {
 }
 
 impl Talker {
-    fn new(stream: TcpStream, index: usize, work: Work) -> Self {
+    fn new(wire: Wire, index: usize, work: Work) -> Self {
         // Two at least, so that an answer which is doubled is seen.
         let messages = 0..work.in_flight.max(2);
         let texts = messages.map(|message| {
@@ -89,7 +85,7 @@ impl Talker {
             answers.push(answer(&text));
         }
         Self {
-            stream,
+            wire,
             requests: Round::new(&requests),
             answers: Round::new(&answers),
             in_flight: work.in_flight as u64,
@@ -100,12 +96,8 @@ impl Talker {
     async fn talk_until(&mut self, deadline: Instant) -> u64 {
         let answered_before = self.answers.frames();
         while self.talks(deadline) {
-            let interest = if self.requests.position < self.requests_end(deadline) {
-                Interest::READABLE | Interest::WRITABLE
-            } else {
-                Interest::READABLE
-            };
-            let ready = self.stream.ready(interest).await;
+            let writes = self.requests.position < self.requests_end(deadline);
+            let ready = self.wire.ready(writes).await;
             let ready = ready.expect("the connection stands");
             if ready.is_readable() {
                 self.receive();
@@ -137,7 +129,7 @@ impl Talker {
             if next.is_empty() {
                 return;
             }
-            match self.stream.try_write(next) {
+            match self.wire.try_write(next) {
                 Ok(written) => self.requests.position += written as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => panic!("the connection broke: {error}"),
@@ -146,7 +138,7 @@ impl Talker {
     }
 
     fn receive(&mut self) {
-        match self.stream.try_read(&mut self.received) {
+        match self.wire.try_read(&mut self.received) {
             Ok(0) => panic!("the server closed the connection"),
             Ok(read) => self.answers.check(&self.received[..read]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

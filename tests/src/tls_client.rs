@@ -10,7 +10,10 @@ use tokio_rustls::{
     rustls::{
         ClientConfig, RootCertStore, SupportedProtocolVersion,
         client::Resumption,
-        crypto::{CryptoProvider, ring},
+        crypto::{
+            CryptoProvider,
+            ring::{self, cipher_suite::TLS13_AES_128_GCM_SHA256},
+        },
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
         version::{TLS12, TLS13},
     },
@@ -35,6 +38,13 @@ impl TlsClient {
     /// One that speaks this version only.
     pub fn of_version(authority: &Authority, version: &'static SupportedProtocolVersion) -> Self {
         Self::new(authority, ring::default_provider(), &[version])
+    }
+
+    /// One that speaks TLS 1.3 with the cipher that costs least, so that servers can be compared.
+    pub fn comparing(authority: &Authority) -> Self {
+        let mut provider = ring::default_provider();
+        provider.cipher_suites = vec![TLS13_AES_128_GCM_SHA256];
+        Self::new(authority, provider, &[&TLS13])
     }
 
     fn new(

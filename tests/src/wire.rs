@@ -1,0 +1,132 @@
+//! The stream of a connection that loads a server, encrypted or not.
+
+use std::io::{self, Read as _, Write as _};
+
+use tokio::{
+    io::{Interest, Ready},
+    net::TcpStream,
+};
+use tokio_rustls::{client::TlsStream, rustls::ClientConnection};
+
+/// A stream that is never waited for in the middle of something.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// What is sent is what goes out.
+    Plain(TcpStream),
+    /// What is sent is encrypted.
+    Tls(Box<Encrypted>),
+}
+
+/// A stream under TLS.
+#[derive(Debug)]
+pub(crate) struct Encrypted {
+    stream: TcpStream,
+    session: ClientConnection,
+}
+
+impl From<TlsStream<TcpStream>> for Wire {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        let (stream, session) = stream.into_inner();
+        Self::Tls(Box::new(Encrypted { stream, session }))
+    }
+}
+
+impl Wire {
+    /// Waits until it is readable, or writable, where something is to be written.
+    pub(crate) async fn ready(&self, writes: bool) -> io::Result<Ready> {
+        let (stream, writes) = match self {
+            Self::Plain(stream) => (stream, writes),
+            Self::Tls(tls) => (&tls.stream, writes || tls.session.wants_write()),
+        };
+        let interest = if writes {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        stream.ready(interest).await
+    }
+
+    /// Reads what there is.
+    pub(crate) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_read(bytes),
+            Self::Tls(tls) => tls.try_read(bytes),
+        }
+    }
+
+    /// Writes as much as there is room for.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_write(bytes),
+            Self::Tls(tls) => tls.try_write(bytes),
+        }
+    }
+}
+
+impl Encrypted {
+    fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        loop {
+            match self.session.reader().read(&mut bytes[filled..]) {
+                Ok(read) => filled += read,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) => {}
+            }
+            if filled == bytes.len() {
+                return Ok(filled);
+            }
+            match self.session.read_tls(&mut Direct(&self.stream)) {
+                Ok(0) => return Ok(filled),
+                Ok(_) => {
+                    let processed = self.session.process_new_packets();
+                    processed.map_err(io::Error::other)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 => {
+                    return Ok(filled);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush()?;
+        // It takes no more than it has room for.
+        let written = self.session.writer().write(bytes)?;
+        match self.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            // The rest goes out before anything else does.
+            _ => Ok(written),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            self.session.write_tls(&mut Direct(&self.stream))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads from and writes to a stream without waiting.
+struct Direct<'a>(&'a TcpStream);
+
+impl io::Read for Direct<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(bytes)
+    }
+}
+
+impl io::Write for Direct<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
