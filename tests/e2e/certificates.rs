@@ -158,7 +158,7 @@ async fn a_signal_has_the_certificate_read_at_once() {
         secured.files.replace(name, part(&next, name));
     }
     secured.server.signal(Signal::HUP);
-    let line = secured.server.log_line(" INFO reloaded ").await;
+    let line = secured.server.log_line(" INFO audit: reloaded ").await;
     let expected = format!(" changed=\"{BOTH}\" ");
     assert!(line.contains(&expected), "{line}");
     assert!(secured.client.is_shown(&secured.server, &next).await);
@@ -217,7 +217,7 @@ async fn whether_there_is_tls_waits_for_the_next_start() {
     files.replace(CERTIFICATE, &next.certificate);
     files.replace(PRIVATE_KEY, &next.private_key);
     files.replace(CONFIGURATION, &Files::naming_tls(""));
-    let reloaded = server.log_line(" INFO reloaded ").await;
+    let reloaded = server.log_line(" INFO audit: reloaded ").await;
     assert!(!reloaded.contains("changed="), "{reloaded}");
     let warning = server.log_line("next start").await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
@@ -241,7 +241,7 @@ async fn nothing_of_a_key_is_said() {
     }
     secured.files.overwrite(CERTIFICATE, &next.certificate);
     secured.files.overwrite(PRIVATE_KEY, &next.private_key);
-    said.extend(secured.server.log_up_to("INFO reloaded").await);
+    said.extend(secured.server.log_up_to("INFO audit: reloaded").await);
     secured.server.signal(Signal::TERM);
     let (_, _, log) = secured.server.finish().await;
     said.push(log);

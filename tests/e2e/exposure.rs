@@ -137,7 +137,7 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
     .await;
     // The address of the command line goes before the one in the file, here as everywhere.
     files.replace(CONFIGURATION, LISTEN);
-    server.log_line("INFO reloaded").await;
+    server.log_line("INFO audit: reloaded").await;
 
     let exposed = Files::new(INSECURE, &jane());
     let mut server_of_all = Server::spawn(command(&exposed), None).await;
@@ -148,7 +148,7 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
         "{error}"
     );
     exposed.replace(CONFIGURATION, INSECURE);
-    server_of_all.log_line("INFO reloaded").await;
+    server_of_all.log_line("INFO audit: reloaded").await;
     exposed.replace(ACCOUNTS, &development());
     let error = server_of_all.log_line("ERROR").await;
     assert!(error.contains(KNOWN_TO_ALL), "{error}");
@@ -157,7 +157,7 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
     let error = server_of_all.log_line("ERROR").await;
     assert!(error.contains(KNOWN_TO_ALL), "{error}");
     exposed.replace(ACCOUNTS, &jane());
-    server_of_all.log_line("INFO reloaded").await;
+    server_of_all.log_line("INFO audit: reloaded").await;
     Way::Message
         .is_refused(&server_of_all, "admin:123456")
         .await;

@@ -102,7 +102,7 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
     let reloaded = server.log_line("reloaded").await;
     assert_says(
         &reloaded,
-        "INFO reloaded cause=\"the files have changed\" users=1 sessions_ended=1",
+        "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 sessions_ended=1",
     );
     assert_eq!(session.close().await.0, 3000);
     Way::Message.log_in(&server, "joe:2").await;

@@ -51,13 +51,13 @@ impl Secured {
     pub(crate) async fn error(&mut self) -> String {
         let line = self.server.log_line("ERROR").await;
         let (_, said) = line.split_once("nothing was reloaded: ").expect(&line);
-        let (said, _) = said.split_once(" cause=").expect(&line);
+        let (said, _) = said.split_once(" event=").expect(&line);
         said.replace(&self.files.path("").display().to_string(), "")
     }
 
     /// The keys that the next reload says have changed.
     pub(crate) async fn changed(&mut self) -> Option<String> {
-        let line = self.server.log_line(" INFO reloaded ").await;
+        let line = self.server.log_line(" INFO audit: reloaded ").await;
         let (_, keys) = line.split_once(" changed=\"")?;
         Some(keys.split('"').next().expect("it is closed").to_owned())
     }
