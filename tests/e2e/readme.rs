@@ -269,13 +269,13 @@ fn the_configuration_table_is_true() {
     }
     assert_eq!(
         keys, 31,
-        "all keys but two numbers of threads, which have no value"
+        "all keys but two numbers of threads and two files of TLS, which have no value"
     );
     let (_, configuration) = readme.split_once("## Configuration").unwrap();
     let (configuration, _) = configuration.split_once("\n## ").unwrap();
     assert_eq!(
         configuration.matches("\n| `").count(),
         keys + 4,
-        "and the two of TLS in one row, and the routes"
+        "and the routes; both files have one row"
     );
 }
