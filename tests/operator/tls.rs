@@ -305,7 +305,8 @@ async fn sslscan_finds_nothing() {
 struct Finding {
     id: String,
     severity: String,
-    finding: String,
+    #[serde(rename = "finding")]
+    text: String,
 }
 
 /// What it cannot like about any certificate of an authority that is made for a test: its time is
@@ -355,6 +356,6 @@ async fn testssl_finds_nothing() {
     ] {
         let found = findings.iter().find(|it| it.id == id);
         let found = found.unwrap_or_else(|| panic!("there is no {id}: {findings:#?}"));
-        assert_eq!(found.finding, expected, "{id}");
+        assert_eq!(found.text, expected, "{id}");
     }
 }
