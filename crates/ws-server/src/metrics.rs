@@ -38,6 +38,7 @@ type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    tls_failures: Family<Labels<1>, Counter>,
     handshakes: Family<Labels<1>, Counter>,
     logins: Family<Labels<2>, Counter>,
     budget_refusals: Counter,
@@ -58,6 +59,8 @@ pub(crate) struct Reading {
     pub(crate) workload: Workload,
     /// Who takes part in rooms.
     pub(crate) attendance: Attendance,
+    /// How many lines of the log nobody has read.
+    pub(crate) lost_lines: u64,
 }
 
 /// How a handshake came to its end.
@@ -95,6 +98,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
+            tls_failures: Family::default(),
             handshakes: Family::default(),
             logins: Family::default(),
             budget_refusals: Counter::default(),
@@ -117,6 +121,11 @@ impl Metrics {
         let version = [("version", env!("CARGO_PKG_VERSION").into())];
         build.get_or_create(&version).set(1);
         ours.register("build_info", "The version that runs", build);
+        ours.register(
+            "tls_failures",
+            "Connections that ended in the handshake of TLS, by reason",
+            metrics.tls_failures.clone(),
+        );
         ours.register(
             "handshakes",
             "Connections, by the status that answered their request; none without a whole request",
@@ -168,6 +177,12 @@ impl Metrics {
         }
         metrics.last_reload.set(now);
         metrics
+    }
+
+    /// A connection has ended before TLS was there, for this reason.
+    pub(crate) fn tls_failure(&self, reason: &'static str) {
+        let labels = [("reason", reason.into())];
+        self.tls_failures.get_or_create(&labels).inc();
     }
 
     /// A handshake has come to its end.
@@ -288,6 +303,7 @@ impl Collector for Reading {
             traffic,
             workload,
             attendance,
+            lost_lines,
         } = *self;
         let mut gauge = |name, help, values: &[(&'static str, usize)]| {
             let values: Vec<_> = values
@@ -356,6 +372,12 @@ impl Collector for Reading {
             "room_evictions",
             "Members that were sent away because they read too slowly",
             &evicted,
+        )?;
+        let lost = [("", lost_lines)];
+        counter(
+            "log_lines_lost",
+            "Lines of the log that nobody read, or that could not be written",
+            &lost,
         )?;
         let dropped = [("", attendance.losses.dropped)];
         counter(

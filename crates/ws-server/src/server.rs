@@ -107,14 +107,16 @@ impl Control {
         self.shared.metrics.reloaded(ReloadResult::Failed);
     }
 
-    /// Everything that is counted and watched, as Prometheus reads it.
-    pub(crate) fn metrics(&self) -> String {
+    /// Everything that is counted and watched, as Prometheus reads it, and that so many lines of the
+    /// log are lost.
+    pub(crate) fn metrics(&self, lost_lines: u64) -> String {
         let shared = &self.shared;
         shared.metrics.encode(Reading {
             census: shared.admission.census(),
             traffic: shared.live.traffic(),
             workload: shared.verifier.workload(),
             attendance: shared.hub.attendance(),
+            lost_lines,
         })
     }
 

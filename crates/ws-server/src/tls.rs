@@ -199,6 +199,17 @@ enum NoHandshake {
     Draining,
 }
 
+impl NoHandshake {
+    /// What it is called where it is counted.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Late => "late",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// Serves a connection over TLS, whose handshake is the first part of what has one deadline.
 pub(crate) async fn serve<S>(io: S, tls: Tls, arrival: Arrival, shared: Arc<Shared>)
 where
@@ -217,6 +228,7 @@ where
     match accepted {
         Ok(io) => connection::serve(io, arrival, shared).await,
         Err(reason) => {
+            shared.metrics.tls_failure(reason.name());
             let (id, peer) = (arrival.id, arrival.peer);
             let reason = reason.to_string();
             debug!(connection = %id, %peer, reason = %Escaped(&reason), "no TLS handshake");

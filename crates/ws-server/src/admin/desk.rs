@@ -18,7 +18,9 @@ use super::{
     listener::Caller,
 };
 use crate::{
-    audit, metrics,
+    audit,
+    log::LostLines,
+    metrics,
     reload::Reloads,
     server::{Control, PublishError},
     session::{ConnectionId, Principal},
@@ -38,6 +40,7 @@ pub(crate) struct Desk {
     reloads: Reloads,
     /// Cancelled to have the server end in order.
     stop: CancellationToken,
+    lost_lines: LostLines,
 }
 
 /// Why a request was refused.
@@ -123,11 +126,17 @@ impl Resource {
 
 impl Desk {
     /// A desk for this server.
-    pub(crate) fn new(control: Control, reloads: Reloads, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        control: Control,
+        reloads: Reloads,
+        stop: CancellationToken,
+        lost_lines: LostLines,
+    ) -> Self {
         Self {
             control,
             reloads,
             stop,
+            lost_lines,
         }
     }
 
@@ -170,7 +179,8 @@ impl Desk {
             Resource::Ready if self.control.is_ready() => text(StatusCode::OK, "ready\n"),
             Resource::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             Resource::Metrics => {
-                let mut response = Response::new(Full::from(self.control.metrics()));
+                let mut response =
+                    Response::new(Full::from(self.control.metrics(self.lost_lines.count())));
                 let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
                 response.headers_mut().insert(CONTENT_TYPE, kind);
                 response

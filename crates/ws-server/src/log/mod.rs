@@ -79,7 +79,6 @@ impl Log {
     }
 
     /// How many lines were lost so far.
-    #[expect(dead_code, reason = "for the metrics")]
     pub(crate) fn lost_lines(&self) -> LostLines {
         self.queue.lost_lines()
     }

@@ -21,7 +21,11 @@ use tokio_rustls::{
 };
 
 use super::{Tls, TlsError, certificates, private_key, serve};
-use crate::{arrival::Arrival, config::Config, server::Shared};
+use crate::{
+    arrival::Arrival,
+    config::Config,
+    server::{Control, Shared},
+};
 
 /// More than any deadline that is tested here.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -172,6 +176,14 @@ impl Server {
         }
     }
 
+    /// How many connections have ended without TLS, for this reason.
+    fn failures(&self, reason: &str) -> usize {
+        let metrics = Control::of(Arc::clone(&self.shared)).metrics(0);
+        let series = format!("ws_server_tls_failures_total{{reason=\"{reason}\"}} ");
+        let count = metrics.lines().find_map(|it| it.strip_prefix(&series));
+        count.map_or(0, |count| count.parse().unwrap())
+    }
+
     /// A connection on which nothing was said yet.
     fn connect(&self) -> DuplexStream {
         // Small, but room for what a server sends before it reads on, as each socket has it.
@@ -293,6 +305,7 @@ async fn both_handshakes_have_one_deadline() {
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     let _ = slow.read(&mut [0; 1]).await;
     assert_eq!(start.elapsed(), Duration::from_secs(10));
+    assert_eq!(server.failures("late"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,6 +317,7 @@ async fn a_drain_does_not_wait_for_a_handshake() {
     let ended = timeout(Duration::from_secs(1), server.shared.end_all()).await;
     ended.expect("nobody is waited for");
     assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(server.failures("draining"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,6 +334,7 @@ async fn what_is_no_tls_ends_at_once() {
         matches!(answer[..], [] | [21, 3, _, 0, 2, 2, _]),
         "{answer:?}"
     );
+    assert_eq!(server.failures("failed"), 1);
 }
 
 /// Whoever comes back after another certificate was put in place must see that one.

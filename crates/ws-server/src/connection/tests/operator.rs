@@ -40,7 +40,7 @@ impl Server {
 
     /// What a metric is at the moment, by its name and labels.
     fn metric(&self, series: &str) -> u64 {
-        let metrics = self.control().metrics();
+        let metrics = self.control().metrics(0);
         let value = metrics
             .lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
