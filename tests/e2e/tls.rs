@@ -108,9 +108,9 @@ async fn what_is_no_tls_ends_at_once_with_one_line() {
         assert!(rest.is_empty() || rest[0] == 21, "{rest:?}");
     }
     let mut lines = Vec::new();
-    for id in 1..=3 {
-        let id = format!(" connection={id} ");
-        lines.extend(secured.server.log_up_to(&id).await);
+    // Whichever of them ends first.
+    for _ in 0..3 {
+        lines.extend(secured.server.log_up_to("no TLS handshake").await);
     }
     secured.server.signal(Signal::TERM);
     let (_, _, log) = secured.server.finish().await;

@@ -20,7 +20,7 @@ const FORGED: &str = "login failed event=login_failed peer=203.0.113.66 connecti
                       reason=malformed";
 
 /// The same, for a log of objects.
-const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":"1","way":"message","reason":"malformed","target":"audit"}"#;
+const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":1,"way":"message","reason":"malformed","target":"audit"}"#;
 
 /// Proxies may speak for anybody, so that addresses can be told apart.
 const CONFIGURED: &str = "trusted_proxies = [\"127.0.0.0/8\", \"::1\"]\n\

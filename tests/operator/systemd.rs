@@ -9,8 +9,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, PATIENCE, Server, Way, account, accounts, ask, authorization,
-    echo, peer, server_binary, shipped,
+    ACCOUNTS, ADMIN, CONFIGURATION, Files, PATIENCE, Scraped, Server, Way, account, accounts, ask,
+    authorization, ctl_ok, echo, peer, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -173,7 +173,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
     let users = accounts(&[("jane", "1")]) + &account("joe", hash);
     let routes = "[[route]]\npath = \"/\"\nservice = \"echo\"\n\
                   [[route]]\npath = \"/room\"\nservice = \"room\"\n";
-    let files = Files::new(routes, &users);
+    let files = Files::new(&format!("{ADMIN}{routes}"), &users);
     let manager = UnixDatagram::bind(files.path("notify")).unwrap();
     let trace = files.path("trace");
     let mut command = Command::new(peer("strace/strace"));
@@ -212,6 +212,15 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
         &HANDSHAKE.replace("GET / ", "GET /nowhere "),
     ] {
         ask(server.connect().await, request).await;
+    }
+    let scraped = Scraped::of(&mut server).await;
+    scraped.metrics().await;
+    for action in [
+        &["sessions"][..],
+        &["publish", "/room", "hello"],
+        &["revoke", "joe"],
+    ] {
+        ctl_ok(&files, action).await;
     }
     server.signal(Signal::HUP);
     server.log_line("reloaded").await;

@@ -16,8 +16,9 @@ use crate::{address::AddressGroup, handshake::Standing, session::Principal};
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;
 
-/// How many descriptors are for what is not a connection: the listener, the log, the runtime.
-const OTHER_DESCRIPTORS: usize = 16;
+/// How many descriptors are for what is not a connection: the listener, the log, the runtime, the
+/// files that are read again, and the operator's interface with all its connections.
+const OTHER_DESCRIPTORS: usize = 64;
 
 /// The four caps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -441,7 +442,7 @@ mod tests {
     #[test]
     fn the_caps_leave_descriptors_for_the_margin() {
         let caps = ROOMY.within(256);
-        assert_eq!((caps.connections, caps.unauthenticated), (176, 176));
+        assert_eq!((caps.connections, caps.unauthenticated), (128, 128));
         assert_eq!(ROOMY.within(1 << 20), ROOMY);
         assert_eq!(ROOMY.within(10).connections, 1);
     }

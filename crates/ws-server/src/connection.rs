@@ -27,10 +27,10 @@ where
         arrival: &arrival,
         verifier: &shared.verifier,
         hub: &shared.hub,
+        metrics: &shared.metrics,
         drain: &shared.drain,
     };
     let (exchange, peer) = exchange(io, door).await;
-    shared.metrics.handshake(exchange.end());
     let (id, settings, mut permit) = (arrival.id, arrival.settings, arrival.permit);
     let (io, leftovers, place, identity) = match exchange {
         Exchange::Upgraded {
@@ -45,28 +45,28 @@ where
             bytes,
         }) => {
             let (user, path) = (identity.user(), Escaped(&path));
-            info!(connection = %id, %peer, %user, %path, bytes, "published");
+            info!(connection = id.number(), %peer, %user, %path, bytes, "published");
             return;
         }
         Exchange::Answered(Answer::Page) => {
-            debug!(connection = %id, %peer, "page sent");
+            debug!(connection = id.number(), %peer, "page sent");
             return;
         }
         Exchange::Answered(Answer::Refused(refusal)) => {
             let status = refusal.status().as_u16();
-            debug!(connection = %id, %peer, status, reason = refusal.text(), "handshake refused");
+            debug!(connection = id.number(), %peer, status, reason = refusal.text(), "handshake refused");
             return;
         }
         Exchange::Malformed(error) => {
-            debug!(connection = %id, %peer, %error, "not a handshake");
+            debug!(connection = id.number(), %peer, %error, "not a handshake");
             return;
         }
         Exchange::Late => {
-            debug!(connection = %id, %peer, "no handshake in time");
+            debug!(connection = id.number(), %peer, "no handshake in time");
             return;
         }
         Exchange::Gone => {
-            debug!(connection = %id, %peer, "gone before a handshake");
+            debug!(connection = id.number(), %peer, "gone before a handshake");
             return;
         }
     };
@@ -111,7 +111,7 @@ where
             shared.tasks.spawn(serve);
         }
         Err(NotAuthenticated { socket, ended }) => {
-            debug!(connection = %id, %peer, cause = %ended, "not logged in");
+            debug!(connection = id.number(), %peer, cause = %ended, "not logged in");
             shared.metrics.closed(&ended);
             socket.close(&ended).await;
         }
@@ -134,12 +134,12 @@ where
     async move {
         let _permit = permit;
         let path = Escaped(session.path());
-        info!(connection = %id, peer = %session.peer(), user = %session.principal(), %path, "session opened");
+        info!(connection = id.number(), peer = %session.peer(), user = %session.principal(), %path, "session opened");
         let ended = until_ended(route.service.run(&mut session, &shared.hub), id).await;
         shared.metrics.closed(&ended);
         let counts = session.counts();
         info!(
-            connection = %id,
+            connection = id.number(),
             peer = %session.peer(),
             user = %session.principal(),
             cause = %ended,
@@ -165,7 +165,7 @@ async fn until_ended(
         Ok(Err(ended)) => ended,
         Ok(Ok(never)) => match never {},
         Err(_) => {
-            error!(connection = %id, "the service panicked");
+            error!(connection = id.number(), "the service panicked");
             Ended::ByUs(CloseReason::Internal)
         }
     }

@@ -43,7 +43,7 @@ use crate::{
     auth::{Verifier, Visitor, Way},
     config::MAX_DISCARDED_BYTES,
     handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
-    metrics::HandshakeEnd,
+    metrics::{HandshakeEnd, Metrics},
     page,
     peer::Peer,
     route::Route,
@@ -66,6 +66,8 @@ pub(crate) struct Door<'a> {
     pub(crate) verifier: &'a Verifier,
     /// Where the body of a request is published.
     pub(crate) hub: &'a Hub,
+    /// Where the end of the handshake is counted.
+    pub(crate) metrics: &'a Metrics,
     /// Cancelled when the server shuts down.
     pub(crate) drain: &'a CancellationToken,
 }
@@ -96,7 +98,7 @@ pub(crate) enum Exchange<S> {
 
 impl<S> Exchange<S> {
     /// How the handshake came to its end.
-    pub(crate) fn end(&self) -> HandshakeEnd {
+    fn end(&self) -> HandshakeEnd {
         HandshakeEnd::Answered(match self {
             Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
             Self::Answered(Answer::Published { .. }) => StatusCode::NO_CONTENT,
@@ -192,42 +194,43 @@ where
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
-    // An answer is one whether or not the client stayed for it.
-    let (upgraded, answer) = match answerer.outcome.take() {
-        Some(Outcome::Upgraded { place, identity }) => (Some((place, identity)), None),
-        Some(Outcome::Answered(answer)) => (None, Some(Exchange::Answered(answer))),
-        None => (None, None),
-    };
-    match (served, upgraded) {
-        (Err(_), _) => answer.unwrap_or(Exchange::Late),
-        (Ok(Some(Ok(()))), Some((place, identity))) => Exchange::Upgraded {
-            io,
-            // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
-            leftovers: Bytes::copy_from_slice(&read_buf),
-            place,
-            identity,
-        },
-        (Ok(Some(Ok(()))), None) => {
-            let Some(answer) = answer else {
-                return Exchange::Gone;
+    let (exchange, last_words) = match (served, answerer.outcome.take()) {
+        (Ok(Some(Ok(()))), Some(Outcome::Upgraded { place, identity })) => {
+            let exchange = Exchange::Upgraded {
+                io,
+                // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
+                leftovers: Bytes::copy_from_slice(&read_buf),
+                place,
+                identity,
             };
-            let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
-            answer
+            door.metrics.handshake(exchange.end());
+            return exchange;
         }
-        (Ok(Some(Err(error))), _) => {
-            // hyper has answered what it could make sense of.
-            let _ = timeout(limits.close_deadline, let_it_be_read(&mut io)).await;
-            answer.unwrap_or(Exchange::Malformed(error))
+        // An answer is one whether or not the client stayed for it.
+        (Err(_), Some(Outcome::Answered(answer))) => (Exchange::Answered(answer), None),
+        (Err(_), _) => (Exchange::Late, None),
+        // hyper has answered what it could make sense of.
+        (Ok(Some(_)), Some(Outcome::Answered(answer))) => {
+            (Exchange::Answered(answer), Some(Vec::new()))
         }
+        (Ok(Some(Err(error))), _) => (Exchange::Malformed(error), Some(Vec::new())),
+        (Ok(Some(Ok(()))), None) => (Exchange::Gone, None),
         (Ok(None), _) => {
-            let _ = timeout(limits.close_deadline, async {
-                io.write_all(&Refusal::Draining.bytes()).await?;
-                let_it_be_read(&mut io).await
-            })
-            .await;
-            Exchange::Answered(Answer::Refused(Refusal::Draining))
+            let words = Refusal::Draining.bytes();
+            let refused = Answer::Refused(Refusal::Draining);
+            (Exchange::Answered(refused), Some(words))
         }
+    };
+    // Counted before it is waited for whoever has to read the answer.
+    door.metrics.handshake(exchange.end());
+    if let Some(words) = last_words {
+        let _ = timeout(limits.close_deadline, async {
+            io.write_all(&words).await?;
+            let_it_be_read(&mut io).await
+        })
+        .await;
     }
+    exchange
 }
 
 /// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the

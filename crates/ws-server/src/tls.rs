@@ -231,7 +231,7 @@ where
             shared.metrics.tls_failure(reason.name());
             let (id, peer) = (arrival.id, arrival.peer);
             let reason = reason.to_string();
-            debug!(connection = %id, %peer, reason = %Escaped(&reason), "no TLS handshake");
+            debug!(connection = id.number(), %peer, reason = %Escaped(&reason), "no TLS handshake");
         }
     }
 }

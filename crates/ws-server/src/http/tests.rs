@@ -24,6 +24,7 @@ async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStr
         arrival: &Arrival::new(peer, permit, &shared),
         verifier: &shared.verifier,
         hub: &shared.hub,
+        metrics: &shared.metrics,
         drain: &drain,
     };
     let (exchange, found) = exchange(io, door).await;
