@@ -316,6 +316,21 @@ async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
     log_in(&server, "jane:x").await;
 }
 
+/// More connections than are served at once.
+#[tokio::test]
+async fn whoever_holds_the_address_for_anybody_does_not_hold_the_socket() {
+    let files = files();
+    let mut server = files.serve().await;
+    let scraped = Scraped::of(&mut server).await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(scraped.address()).await.unwrap());
+    }
+    assert_eq!(ctl_ok(&files, &["sessions"]).await, "no sessions\n");
+    drop(idle);
+    scraped.metrics().await;
+}
+
 #[tokio::test]
 async fn nothing_of_it_answers_where_everybody_connects() {
     let files = files();

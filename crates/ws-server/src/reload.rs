@@ -66,6 +66,12 @@ struct Request {
 }
 
 impl Reloads {
+    /// The way to a server that is ending.
+    #[cfg(test)]
+    pub(crate) fn to_nobody() -> Self {
+        Self(channel(1).0)
+    }
+
     /// Has the files read again, as somebody has asked for. Returns what came of it, or why nothing
     /// did.
     pub(crate) async fn reload(&self, by: String) -> Result<Reloaded, String> {

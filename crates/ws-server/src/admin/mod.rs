@@ -11,7 +11,7 @@
 //! | `GET /readyz` | 200, or 503 while it is draining |
 //! | `GET /metrics` | what Prometheus scrapes |
 //! | `GET /sessions` | [`api::Sessions`] |
-//! | `POST /kick` | takes [`api::Kick`], answers [`api::Session`] |
+//! | `POST /kick` | takes [`api::Kick`], answers [`api::Kicked`] |
 //! | `POST /revoke` | takes [`api::Revoke`], answers [`api::Revoked`] |
 //! | `POST /reload` | [`api::Reloaded`] |
 //! | `POST /drain` | [`api::Draining`] |
@@ -22,7 +22,9 @@ pub(crate) mod api;
 mod desk;
 mod listener;
 
-use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::Duration,
+};
 
 use futures::future::{Either, join_all, select};
 use hyper::{server::conn::http1, service::service_fn};
@@ -39,12 +41,20 @@ pub use self::address::{AdminAddress, AdminAddressError};
 pub(crate) use self::desk::Desk;
 use self::listener::{Caller, Listener};
 
-/// How many connections there may be at once. Further ones wait to be accepted.
+/// How many connections there may be at once to each address. Further ones wait to be accepted, and
+/// whoever takes all places of the one that anybody may open does not keep the operator from the other.
 const MAX_CONNECTIONS: usize = 32;
 
 /// How long a client may take for the head of a request. A connection that is kept for the next one
 /// ends after that time as well.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a connection is kept for further requests, however soon they follow.
+const LIFE: Duration = Duration::from_mins(1);
+
+/// How long the last answer of a connection may take then. Whoever does not read it does not hold a
+/// place for ever.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long an answer that was begun may take once the server has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -53,7 +63,6 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Admin {
     listeners: Vec<Listener>,
-    places: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Cancelled when the server has ended.
     end: CancellationToken,
@@ -70,7 +79,6 @@ impl Admin {
         });
         Ok(Self {
             listeners: listeners.collect::<Result<_, _>>()?,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             tasks: TaskTracker::new(),
             end: CancellationToken::new(),
         })
@@ -90,8 +98,9 @@ impl Admin {
     }
 
     async fn take_all_in(&self, listener: &Listener, desk: &Arc<Desk>) -> Infallible {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let place = Arc::clone(&self.places).acquire_owned().await;
+            let place = Arc::clone(&places).acquire_owned().await;
             let place = place.expect("the places are never closed");
             let (io, caller) = listener.accept().await;
             let serve = serve(io, caller, Arc::clone(desk), self.end.clone(), place);
@@ -133,14 +142,59 @@ async fn serve<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .serve_connection(TokioIo::new(io), answer);
-    let served = match select(std::pin::pin!(connection), std::pin::pin!(end.cancelled())).await {
-        Either::Left((served, _)) => served,
-        Either::Right(((), mut connection)) => {
+    let mut connection = pin!(connection);
+    // Whichever comes first: the end of the server, or its own.
+    let last = timeout(LIFE, end.cancelled());
+    let served = match select(connection.as_mut(), pin!(last)).await {
+        Either::Left((served, _)) => Ok(served),
+        Either::Right(_) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            timeout(ANSWER_DEADLINE, connection).await
         }
     };
-    if let Err(error) = served {
-        debug!(%error, "a request to the operator's interface broke off");
+    match served {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "a request to the operator's interface broke off"),
+        Err(_) => debug!("an answer of the operator's interface was not read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proto::credentials::Accounts;
+    use tokio::{
+        io::{AsyncWriteExt as _, duplex},
+        sync::Semaphore,
+        time::timeout,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{ANSWER_DEADLINE, Desk, HEAD_DEADLINE, LIFE, listener::Caller, serve};
+    use crate::{
+        config::Config,
+        reload::Reloads,
+        server::{Control, Shared},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_holds_a_place_for_ever() {
+        let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
+        let shared = Shared::new(Config::default(), accounts.unwrap());
+        let control = Control::of(Arc::new(shared));
+        let end = CancellationToken::new();
+        let desk = Arc::new(Desk::new(control, Reloads::to_nobody(), end.clone()));
+        for said in ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            let place = Arc::new(Semaphore::new(1));
+            let taken = Arc::clone(&place).acquire_owned().await.unwrap();
+            let (mut client, io) = duplex(64);
+            client.write_all(said.as_bytes()).await.unwrap();
+            let desk = Arc::clone(&desk);
+            tokio::spawn(serve(io, Caller::Anybody, desk, end.clone(), taken));
+            // It reads nothing.
+            let free = timeout(HEAD_DEADLINE + LIFE + ANSWER_DEADLINE, place.acquire()).await;
+            assert!(free.is_ok(), "{said}");
+        }
     }
 }
