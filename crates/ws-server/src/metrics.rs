@@ -68,7 +68,7 @@ pub(crate) struct Reading {
 pub(crate) enum HandshakeEnd {
     /// It was answered.
     Answered(StatusCode),
-    /// No whole request came, or none in time.
+    /// No whole request came, or none in time, be it for want of TLS.
     Unanswered,
 }
 

@@ -32,7 +32,7 @@ use tokio_rustls::{
 use tracing::debug;
 use zeroize::Zeroize as _;
 
-use crate::{arrival::Arrival, connection, server::Shared};
+use crate::{arrival::Arrival, connection, metrics::HandshakeEnd, server::Shared};
 
 /// The one protocol that is spoken on a connection.
 const HTTP: &[u8] = b"http/1.1";
@@ -229,6 +229,7 @@ where
         Ok(io) => connection::serve(io, arrival, shared).await,
         Err(reason) => {
             shared.metrics.tls_failure(reason.name());
+            shared.metrics.handshake(HandshakeEnd::Unanswered);
             let (id, peer) = (arrival.id, arrival.peer);
             let reason = reason.to_string();
             debug!(connection = id.number(), %peer, reason = %Escaped(&reason), "no TLS handshake");

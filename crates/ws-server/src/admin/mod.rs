@@ -22,9 +22,7 @@ pub(crate) mod api;
 mod desk;
 mod listener;
 
-use std::{
-    convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::Duration};
 
 use futures::future::{Either, join_all, select};
 use hyper::{server::conn::http1, service::service_fn};

@@ -335,6 +335,9 @@ async fn what_is_no_tls_ends_at_once() {
         "{answer:?}"
     );
     assert_eq!(server.failures("failed"), 1);
+    let metrics = Control::of(Arc::clone(&server.shared)).metrics(0);
+    let counted = "ws_server_handshakes_total{status=\"none\"} 1\n";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 /// Whoever comes back after another certificate was put in place must see that one.
