@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
+use http::uri::PathAndQuery;
 use proto::{close::CloseReason, credentials::Accounts, username::UserName};
 use tokio::{
     net::TcpStream,
@@ -147,7 +148,9 @@ impl Control {
     /// Publishes a text in a room, if there is one at this path.
     pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
         let settings = self.shared.current.load();
-        let route = settings.rules.routes.find(path);
+        // A text that no request could name as its path is one at which nobody is.
+        let is_path = PathAndQuery::try_from(path).is_ok_and(|it| it.path() == path);
+        let route = settings.rules.routes.find(path).filter(|_| is_path);
         let route = route.filter(|route| route.service.takes_posts());
         let route = route.ok_or(PublishError::NoRoom)?;
         if text.is_empty() || text.len() > settings.max_message_bytes(route) {

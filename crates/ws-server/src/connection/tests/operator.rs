@@ -174,7 +174,16 @@ async fn only_rooms_can_be_spoken_in() {
     let refused = Err(PublishError::Length { most: 1024 });
     assert_eq!(say("/room/lobby", &"x".repeat(1025)), refused);
     assert_eq!(say("/room/lobby", ""), refused);
-    for path in ["/", "/nowhere", "room/lobby"] {
+    for path in [
+        "/",
+        "/nowhere",
+        "room/lobby",
+        // No request has such a path, so nobody would hear it.
+        "/room/lobby?why",
+        "/room/lobby#why",
+        "/room/the lobby",
+        "/room/lobby\n",
+    ] {
         assert_eq!(say(path, "soon"), Err(PublishError::NoRoom), "{path}");
     }
     for (series, value) in [
