@@ -60,10 +60,12 @@ struct Counts {
     guests: usize,
     /// Connections that are there only to be told that there is no place for them.
     polite: usize,
+    /// Connections that there was no place for at all, so far.
+    dropped: u64,
     by_address: HashMap<AddressGroup, Share>,
 }
 
-/// How many connections there are of each kind.
+/// How many connections there are of each kind, and how many there could not be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Census {
     /// Those that have not logged in yet.
@@ -74,6 +76,8 @@ pub(crate) struct Census {
     pub(crate) users: usize,
     /// Those that are told that there is no place for them.
     pub(crate) turned_away: usize,
+    /// Those that were dropped without a word, so far.
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -90,6 +94,7 @@ impl Admission {
             all: Share::default(),
             guests: 0,
             polite: 0,
+            dropped: 0,
             by_address: HashMap::new(),
         }))
     }
@@ -111,6 +116,7 @@ impl Admission {
             guests: counts.guests,
             users: connections - unauthenticated - counts.guests,
             turned_away: counts.polite,
+            dropped: counts.dropped,
         }
     }
 
@@ -139,6 +145,7 @@ impl Admission {
             counts.polite += 1;
             Place::Polite
         } else {
+            counts.dropped += 1;
             return None;
         };
         drop(counts);
@@ -435,6 +442,8 @@ mod tests {
                 .all(|permit| permit.standing() == Standing::Full)
         );
         assert!(admission.enter(Some(address(2))).is_none());
+        let census = admission.census();
+        assert_eq!((census.turned_away, census.dropped), (POLITE_MARGIN, 1));
         drop(told);
         assert_full(&admission, address(2));
     }

@@ -357,6 +357,12 @@ impl Collector for Reading {
                 values,
             )
         };
+        let dropped = [("", census.dropped)];
+        counter(
+            "connections_dropped",
+            "Connections that were ended unanswered, because too many were being turned away",
+            &dropped,
+        )?;
         counter(
             "messages",
             "Messages of all sessions, by direction",
