@@ -337,7 +337,7 @@ async fn serve(
     let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}");
 
     let stop = CancellationToken::new();
-    let desk = Desk::new(server.control(), reloads, stop.clone(), log.lost_lines());
+    let desk = Desk::new(server.control(), reloads, log.lost_lines(), stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
     let mut follow = pin!(follower.follow());
     let mut answer = pin!(admin.serve(desk));

@@ -59,7 +59,7 @@ pub(crate) struct Reading {
     pub(crate) workload: Workload,
     /// Who takes part in rooms.
     pub(crate) attendance: Attendance,
-    /// How many lines of the log nobody has read.
+    /// Lines of the log that nobody will read.
     pub(crate) lost_lines: u64,
 }
 
@@ -379,17 +379,17 @@ impl Collector for Reading {
             "Members that were sent away because they read too slowly",
             &evicted,
         )?;
-        let lost = [("", lost_lines)];
-        counter(
-            "log_lines_lost",
-            "Lines of the log that nobody read, or that could not be written",
-            &lost,
-        )?;
         let dropped = [("", attendance.losses.dropped)];
         counter(
             "room_texts_dropped",
             "Texts that members have missed because they read too slowly",
             &dropped,
+        )?;
+        let lost = [("", lost_lines)];
+        counter(
+            "log_lines_lost",
+            "Lines of the log that nobody read in time, or that could not be written",
+            &lost,
         )
     }
 }

@@ -108,8 +108,8 @@ impl Control {
         self.shared.metrics.reloaded(ReloadResult::Failed);
     }
 
-    /// Everything that is counted and watched, as Prometheus reads it, and that so many lines of the
-    /// log are lost.
+    /// Everything that is counted and watched, as Prometheus reads it, where so many lines of the log
+    /// were lost.
     pub(crate) fn metrics(&self, lost_lines: u64) -> String {
         let shared = &self.shared;
         shared.metrics.encode(Reading {

@@ -38,9 +38,9 @@ const OPERATOR: &str = "server:operator";
 pub(crate) struct Desk {
     control: Control,
     reloads: Reloads,
+    lost_lines: LostLines,
     /// Cancelled to have the server end in order.
     stop: CancellationToken,
-    lost_lines: LostLines,
 }
 
 /// Why a request was refused.
@@ -129,14 +129,14 @@ impl Desk {
     pub(crate) fn new(
         control: Control,
         reloads: Reloads,
-        stop: CancellationToken,
         lost_lines: LostLines,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             control,
             reloads,
-            stop,
             lost_lines,
+            stop,
         }
     }
 

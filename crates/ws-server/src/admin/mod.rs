@@ -172,6 +172,7 @@ mod tests {
     use super::{ANSWER_DEADLINE, Desk, HEAD_DEADLINE, LIFE, listener::Caller, serve};
     use crate::{
         config::Config,
+        log::LostLines,
         reload::Reloads,
         server::{Control, Shared},
     };
@@ -182,7 +183,12 @@ mod tests {
         let shared = Shared::new(Config::default(), accounts.unwrap());
         let control = Control::of(Arc::new(shared));
         let end = CancellationToken::new();
-        let desk = Arc::new(Desk::new(control, Reloads::to_nobody(), end.clone()));
+        let desk = Arc::new(Desk::new(
+            control,
+            Reloads::to_nobody(),
+            LostLines::default(),
+            end.clone(),
+        ));
         for said in ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
             let place = Arc::new(Semaphore::new(1));
             let taken = Arc::clone(&place).acquire_owned().await.unwrap();
