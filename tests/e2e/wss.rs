@@ -365,6 +365,41 @@ async fn what_speaks_no_tls_is_told() {
     }
 }
 
+#[tokio::test]
+async fn who_forgets_the_s_of_wss_is_told() {
+    let trusted = Trusted::new();
+    let server = Server::start().await;
+    let front = TlsFront::before(server.address, &trusted.authority.issue(LOOPBACK)).await;
+    let url = front.url().replace("wss://", "ws://");
+    let finished = run(client([url.as_str()]), "admin:123456\n").await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        "ws-client: the server's answer is no WebSocket handshake: status line: the answer is one \
+         of TLS; the URL must begin with wss:// here\n"
+    );
+}
+
+/// The name of a self-signed certificate, `localhost` often, may be that of somebody who is trusted.
+#[tokio::test]
+async fn a_self_signed_certificate_is_told_whatever_its_name() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    trusted.write("authority.pem", &self_signed(LOOPBACK).certificate);
+    let file = trusted.cacert();
+    let front = TlsFront::before(server.address, &self_signed(LOOPBACK)).await;
+    let finished = trusted.run(&front.url(), "").await;
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        format!(
+            "ws-client: the certificate of {} is self-signed, and not in {file}; if it is the right \
+             one, put it there\n",
+            front.authority()
+        )
+    );
+}
+
 /// A server that takes a connection and says nothing.
 async fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

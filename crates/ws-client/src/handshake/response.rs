@@ -160,7 +160,11 @@ impl Head {
                 fields: fields_alone(behind_first_line(head)),
             },
             None => Self {
-                status: Err(broken(NO_STATUS_LINE.why)),
+                status: Err(broken(if is_of_tls(head) {
+                    "is one of TLS; the URL must begin with wss:// here"
+                } else {
+                    NO_STATUS_LINE.why
+                })),
                 fields: Err(Broken {
                     why: "is not of HTTP",
                     line: None,
@@ -198,6 +202,11 @@ const NO_STATUS_LINE: Broken = Broken {
     why: "does not begin with a status line; it must be like HTTP/1.1 101 Switching Protocols",
     line: None,
 };
+
+/// Whether it begins as a record of TLS, an alert: what a server that speaks TLS says to HTTP.
+fn is_of_tls(answer: &[u8]) -> bool {
+    answer.starts_with(&[21, 3])
+}
 
 fn fields_alone(lines: &[u8]) -> Result<Vec<Field>, Broken> {
     let mut headers = [EMPTY_HEADER; MAX_FIELDS];

@@ -74,7 +74,10 @@ impl CertificateFailure {
                 names: names(presented),
             },
             CertificateError::UnknownIssuer => Self::UnknownAuthority(trust.clone()),
-            CertificateError::BadSignature => Self::OtherKey,
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                Self::OtherKey
+            }
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::WrongPurpose
             }

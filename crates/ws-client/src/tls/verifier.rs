@@ -56,9 +56,12 @@ impl ServerCertVerifier for Checked {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         verified.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer)
-                if is_self_signed(end_entity) =>
-            {
+            // The last two are what comes of a name that one of those who are trusted has as well.
+            Error::InvalidCertificate(
+                CertificateError::UnknownIssuer
+                | CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+            ) if is_self_signed(end_entity) => {
                 CertificateError::Other(OtherError(Arc::new(SelfSigned))).into()
             }
             error => error,

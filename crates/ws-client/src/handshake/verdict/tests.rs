@@ -281,6 +281,16 @@ fn quotes_a_first_line_that_is_no_status_line() {
 }
 
 #[test]
+fn an_alert_of_tls_is_recognized() {
+    let verdict = judge("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
+    assert_eq!(
+        verdict.refusal().unwrap().to_string(),
+        "the server's answer is no WebSocket handshake: status line: the answer is one of TLS; the \
+         URL must begin with wss:// here"
+    );
+}
+
+#[test]
 fn quotes_a_line_that_is_no_field() {
     let long = "x".repeat(1000);
     let short = format!("\"{}...\"", &long[..120]);
