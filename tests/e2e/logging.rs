@@ -139,6 +139,8 @@ async fn a_log_of_objects_has_one_a_line() {
         }
         let time = object["timestamp"].as_str().unwrap();
         assert!(humantime::parse_rfc3339(time).is_ok(), "{line}");
+        let connection = &object["connection"];
+        assert!(connection.is_null() || connection.is_u64(), "{line}");
         if object["target"] == "audit" {
             let event = object["event"].as_str().unwrap().to_owned();
             of_audit.push((event, object["reason"].as_str().map(str::to_owned)));

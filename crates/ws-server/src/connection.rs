@@ -134,7 +134,13 @@ where
     async move {
         let _permit = permit;
         let path = Escaped(session.path());
-        info!(connection = id.number(), peer = %session.peer(), user = %session.principal(), %path, "session opened");
+        info!(
+            connection = id.number(),
+            peer = %session.peer(),
+            user = %session.principal(),
+            %path,
+            "session opened"
+        );
         let ended = until_ended(route.service.run(&mut session, &shared.hub), id).await;
         shared.metrics.closed(&ended);
         let counts = session.counts();
