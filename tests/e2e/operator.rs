@@ -74,6 +74,7 @@ async fn sessions_are_a_table_for_people_and_json_for_scripts() {
         [
             "bytes_in",
             "bytes_out",
+            "ending",
             "id",
             "messages_in",
             "messages_out",
@@ -238,6 +239,7 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
         (&["kick", "99"][..], "there is no open connection 99"),
         (&["revoke", "bob"], "there is no user `bob`"),
         (&["revoke", "a:b"], "there is no user `a:b`"),
+        (&["revoke", "-x", "--json"], "there is no user `-x`"),
         (&["publish", "/", "x"], "there is no room at this path"),
         (
             &["publish", "/room/a", ""],
@@ -256,9 +258,15 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
     let gone = ctl(&files, &["sessions"]).await;
     assert_eq!(gone.code, Some(4));
     assert!(
-        gone.stderr.contains("cannot reach a server at "),
+        gone.stderr.contains("no server can be reached at "),
         "{gone:?}"
     );
+
+    files.overwrite(CONFIGURATION, "listen = 1\n");
+    let refused = ctl(&files, &["sessions"]).await;
+    assert_eq!(refused.code, Some(2));
+    let start = "ws-server: cannot look up the socket (--socket FILE names it): ";
+    assert!(refused.stderr.starts_with(start), "{refused:?}");
 
     let silent = Files::new("", "");
     let refused = ctl(&silent, &["sessions"]).await;
@@ -425,7 +433,7 @@ async fn an_address_that_is_taken_is_said_and_ends_the_start() {
     assert!(
         second
             .stderr
-            .contains("admin.sock for the operator: another server listens there"),
+            .contains("admin.sock for the operator, as [admin] says: another server listens there"),
         "{}",
         second.stderr
     );

@@ -112,6 +112,7 @@ struct Arguments {
     /// Read the accounts from here instead of where the configuration says
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
+
     /// Write the log in this format instead of the one that the configuration says
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -196,7 +197,16 @@ fn control(
 /// The socket that the configuration names for the operator.
 fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = config.unwrap_or(Path::new(config::DEFAULT_PATH));
-    let config = Config::load(path)?;
+    if config.is_none() && !path.exists() {
+        anyhow::bail!(
+            "there is no {} in this directory: name the configuration of the server with --config \
+             FILE, or its socket with --socket FILE",
+            path.display()
+        );
+    }
+    // A server that runs still does what the file said before its mistake.
+    let config =
+        Config::load(path).context("cannot look up the socket (--socket FILE names it)")?;
     let socket = config.admin.iter().find_map(AdminAddress::socket);
     socket.map(Path::to_owned).with_context(|| {
         format!(

@@ -41,6 +41,7 @@ pub(crate) enum Action {
     /// End all sessions of a user, and let nobody in by that name until the accounts change
     Revoke {
         /// The name
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// Read the configuration and the accounts again
@@ -52,6 +53,7 @@ pub(crate) enum Action {
         /// Its path, such as /room/lobby
         room: String,
         /// What is said
+        #[arg(allow_hyphen_values = true)]
         text: String,
     },
 }
@@ -69,7 +71,7 @@ pub(crate) enum Form {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CtlError {
     /// Nobody listens.
-    #[error("cannot reach a server at {}", path.display())]
+    #[error("no server can be reached at {}{}", path.display(), hint(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -88,6 +90,17 @@ pub(crate) enum CtlError {
     /// The answer is not one of ours.
     #[error("this is not the socket of a ws-server: it answers with {0}")]
     Strange(StatusCode),
+}
+
+/// What may be done about a socket that cannot be used.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            " (start it, or name another socket with --socket)"
+        }
+        io::ErrorKind::PermissionDenied => " (try it as the user that runs the server, or as root)",
+        _ => "",
+    }
 }
 
 /// Asks a server, and returns what is to be printed.
@@ -234,7 +247,10 @@ fn row(session: &Session) -> [String; 9] {
         session.user.clone().unwrap_or_else(|| "-".to_owned()),
         session.peer.clone(),
         Escaped(&session.path).to_string(),
-        Age(session.seconds).to_string(),
+        match session.ending {
+            Some(_) => "ending".to_owned(),
+            None => Age(session.seconds).to_string(),
+        },
         session.messages_in.to_string(),
         session.bytes_in.to_string(),
         session.messages_out.to_string(),
@@ -317,6 +333,7 @@ mod tests {
             peer: "127.0.0.1:40000".to_owned(),
             path: "/room/a\u{1b}".to_owned(),
             seconds,
+            ending: None,
             messages_in: 1,
             bytes_in: 5,
             messages_out: 10,
@@ -337,6 +354,18 @@ mod tests {
             "1000  -     127.0.0.1:40000  /room/a\\u{1b}  1day 2h   1         5   10        260",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_session_that_was_told_to_end_is_marked() {
+        let ending = Session {
+            ending: Some("login revoked: by an operator".to_owned()),
+            ..session(7, Some("jane"), 59.9)
+        };
+        let sessions = vec![ending];
+        let table = table(&Sessions { sessions });
+        let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row[4..], ["ending", "1", "5", "10", "260"]);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) path: String,
     /// For how long it has been there.
     pub(crate) seconds: f64,
+    /// Why it was told to end, if it was: it is no longer served then, and has a while to say goodbye.
+    pub(crate) ending: Option<String>,
     /// Messages that came.
     pub(crate) messages_in: u64,
     /// Bytes of payload that came.
@@ -53,6 +55,7 @@ impl Session {
             peer: live.peer().to_string(),
             path: visit.path.to_string(),
             seconds: now.duration_since(visit.since).as_secs_f64(),
+            ending: live.ended().map(|why| why.to_string()),
             messages_in,
             bytes_in,
             messages_out,

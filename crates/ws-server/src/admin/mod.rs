@@ -117,7 +117,7 @@ impl Admin {
 
 /// An address on which nobody can listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for the operator")]
+#[error("cannot listen on {address} for the operator, as [admin] says")]
 pub(crate) struct AdminBindError {
     address: AdminAddress,
     source: io::Error,
