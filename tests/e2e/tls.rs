@@ -6,8 +6,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, Way, ask, echo,
-    server_binary, shipped,
+    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, Way, ask, client,
+    echo, run, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::Signal;
@@ -183,4 +183,32 @@ async fn a_server_that_stops_waits_for_no_handshake() {
     let (code, _, log) = secured.server.finish().await;
     assert_eq!(code, Some(0));
     assert!(!log.contains("cut off"), "{log}");
+}
+
+/// Both of ours: what one sends, the other understands, and a stranger's certificate ends it.
+#[tokio::test]
+async fn the_client_of_ours_talks_over_it() {
+    let secured = Secured::new("").await;
+    let url = format!("wss://{NAME}:{}", secured.server.address.port());
+    secured
+        .files
+        .replace("authority.pem", &secured.authority.certificate());
+    let authority = secured.files.path("authority.pem");
+    let trusting = ["--cacert", authority.to_str().expect("it is text"), &url];
+    let long = "x".repeat(1 << 20);
+    for way in ["message", "basic"] {
+        let arguments = ["--auth", way].into_iter().chain(trusting);
+        let input = format!("{LINE}\nhello\n{long}\nexit\n");
+        let finished = run(client(arguments), input).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let expected = format!("your submit context: hello\nyour submit context: {long}\n");
+        assert!(finished.stdout() == expected, "{}", finished.stderr);
+    }
+
+    let stranger = Authority::new();
+    secured
+        .files
+        .replace("authority.pem", &stranger.certificate());
+    let refused = run(client(trusting), format!("{LINE}\nhello\n")).await;
+    assert_eq!((refused.code, refused.stdout()), (Some(5), ""));
 }
