@@ -2,15 +2,13 @@
 
 use std::{
     fmt, fs, io,
-    os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _},
-        net::UnixStream as StdUnixStream,
-    },
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rustix::{fs::Mode, process::umask};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::sleep,
@@ -109,15 +107,23 @@ fn make_room(path: &Path) -> io::Result<()> {
             io::ErrorKind::AlreadyExists,
             "there is a file, and it is not a socket",
         )),
-        Ok(_) => match StdUnixStream::connect(path) {
+        Ok(_) => match connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::Error::new(
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            // Or so many wait for it already that there is no room for one more.
+            Ok(()) | Err(_) => Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
                 "another server listens there",
             )),
         },
     }
+}
+
+/// Connects to a socket, without waiting for a server that takes nobody in.
+fn connect(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// The file of a socket, which is removed when it is dropped, unless it is another's by then.
@@ -155,6 +161,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
+    use socket2::{Domain, SockAddr, Socket, Type};
     use tempfile::tempdir;
 
     use super::Listener;
@@ -188,6 +195,27 @@ mod tests {
         let error = Listener::bind(&address).unwrap_err();
         assert_eq!(error.to_string(), "there is a file, and it is not a socket");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_nobody_in_is_not_waited_for() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let stuck = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        stuck.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        stuck.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        while waiting.len() < 10 {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            if socket.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            waiting.push(socket);
+        }
+        let error = Listener::bind(&AdminAddress::Unix(path.clone())).unwrap_err();
+        assert_eq!(error.to_string(), "another server listens there");
+        assert!(path.exists());
     }
 
     #[tokio::test]
