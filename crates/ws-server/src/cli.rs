@@ -358,12 +358,12 @@ async fn serve(
             // So that the service manager has heard that the server stops before it has stopped.
             biased;
             never = &mut deliver => match never {},
-            // A signal has asked for it, or an operator.
+            // A signal has asked for it, or an operator. Both are looked at before the connections,
+            // of which there may be so many to take in that nothing behind them has its turn.
             () = stop.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 manager.stopping();
             }
-            () = &mut run => break,
             signal = signals.recv() => {
                 if stop.is_cancelled() {
                     audit::drain_cut(signal);
@@ -374,6 +374,7 @@ async fn serve(
             }
             never = &mut follow => match never {},
             never = &mut answer => match never {},
+            () = &mut run => break,
         }
     }
     admin.finish().await;
