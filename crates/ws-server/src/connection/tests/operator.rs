@@ -237,3 +237,17 @@ async fn connections_are_counted_by_what_they_are_and_how_they_end() {
         assert_eq!(server.metric(series), value, "{series}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_counted_before_its_reader_has_left() {
+    let server = Server::new();
+    let mut refused = server.connect();
+    refused
+        .send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    refused.rest().await;
+    assert_eq!(
+        server.metric("ws_server_handshakes_total{status=\"404\"}"),
+        1
+    );
+}
