@@ -25,8 +25,8 @@
 //! | `room_message`, `screen` | what a room tells its members, put in words; where it is shown |
 //! | [`exit`], `interrupt` | exit codes; the signals that ask to end |
 //!
-//! Only [`link`] knows tungstenite, only [`connect`], [`tls`] and [`stream`] know sockets. A session is generic over both its ends,
-//! and its tests run it on streams in memory, with the clock paused.
+//! Only [`link`] knows tungstenite, only [`connect`], [`tls`] and [`stream`] know sockets. A session is
+//! generic over both its ends, and its tests run it on streams in memory, with the clock paused.
 
 pub mod cli;
 pub mod config;

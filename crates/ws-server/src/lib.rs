@@ -1,16 +1,16 @@
 //! A login in front of live WebSocket connections.
 //!
-//! The server takes HTTP handshakes, logs each connection in by the handshake or by its first messages,
-//! and hands it to the service of its path, until the login is taken back or either side ends. It
-//! deliberately knows nothing of much other HTTP than the handshake and one page, or of users beyond one
-//! credentials file.
+//! The server takes HTTP handshakes, logs each connection in by the handshake or by its first
+//! messages, and hands it to the service of its path, until the login is taken back or either side
+//! ends. It deliberately knows nothing of much other HTTP than the handshake and one page, or of users
+//! beyond one credentials file.
 //!
 //! A connection walks through the modules from top to bottom, and types carry the stage it is in:
 //!
 //! | module | what happens there | what comes out |
 //! |---|---|---|
 //! | `listener` | TCP is accepted | a stream |
-//! | `server`, `admission`, `address` | the caps are looked at | a permit, in an `Arrival`, held to the end |
+//! | `server`, `admission`, `address` | the caps are looked at | an `Arrival` with a permit, held to the end |
 //! | `tls` | where there is a certificate, the stream becomes an encrypted one | a stream |
 //! | `http`, `handshake`, `route` | one request head is read and decided about | an upgraded stream |
 //! | `session` (`socket`) | the WebSocket begins | a `Socket` |
@@ -23,9 +23,9 @@
 //! that up to date, `peer` and `forwarded` tell who is at the other end, `page` is what a browser
 //! gets, `log` is how the server speaks, `audit` what it says of who came and who changed what,
 //! `service_manager` what it tells whoever started it, `shutdown` how it is told to stop, and
-//! `descriptors` how many connections the system lets it have. For those who keep the server, `metrics`
-//! counts, `admin` answers, and `ctl` is the command that asks there. `hash_password` is a command of
-//! its own, which serves nobody.
+//! `descriptors` how many connections the system lets it have. For those who keep the server,
+//! `metrics` counts, `admin` answers, and `ctl` is the command that asks there. `hash_password` is a
+//! command of its own, which serves nobody.
 //!
 //! Start reading with `connection`, then `session`.
 

@@ -39,8 +39,8 @@ pub use self::address::{AdminAddress, AdminAddressError};
 pub(crate) use self::desk::Desk;
 use self::listener::{Caller, Listener};
 
-/// How many connections there may be at once to each address. Further ones wait to be accepted, and
-/// whoever takes all places of the one that anybody may open does not keep the operator from the other.
+/// How many connections there may be at once to each address; further ones wait to be accepted. So
+/// whoever takes all places of an address that is for anybody does not keep the operator from another.
 const MAX_CONNECTIONS: usize = 32;
 
 /// How long a client may take for the head of a request. A connection that is kept for the next one
