@@ -13,7 +13,10 @@ use integration_tests::{
 use raw_peer::{RawPeer, frame};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixListener},
+};
 
 const ROOM: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\n\
                     [[route]]\npath = \"/room/*\"\nservice = \"room\"\n";
@@ -275,6 +278,61 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
         refused.stderr.contains(" names no socket: write listen = "),
         "{refused:?}"
     );
+}
+
+/// What listens on the socket may be something else.
+#[tokio::test]
+async fn a_strange_answer_is_said_with_its_exit_code() {
+    let files = files();
+    let socket = UnixListener::bind(files.path("admin.sock")).unwrap();
+    for (answer, problem) in [
+        ("", "the server broke off: "),
+        ("hello\r\n\r\n", "the server broke off: "),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+            "the server broke off: ",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "this is not the socket of a ws-server: it answers with 200 OK\n",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
+            "this is not the socket of a ws-server: it answers with 404 Not Found\n",
+        ),
+        (
+            "HTTP/1.1 409 Conflict\r\nContent-Length: 19\r\n\r\n{\"error\":\"a\\u009b\"}",
+            "a\\u{9b}\n",
+        ),
+    ] {
+        let serve = async {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            // The whole request: it would be answered by a reset otherwise.
+            let mut request = [0; 1024];
+            stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (refused, ()) = tokio::join!(ctl(&files, &["sessions"]), serve);
+        let expected = format!("ws-server: {problem}");
+        assert!(
+            refused.stderr.starts_with(&expected),
+            "{answer:?}: {refused:?}"
+        );
+        assert_eq!((refused.code, refused.stdout()), (Some(1), ""));
+    }
+
+    let endless = async {
+        let (mut stream, _) = socket.accept().await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while stream.write_all(&[b' '; 1 << 16]).await.is_ok() {}
+    };
+    let (refused, ()) = tokio::join!(ctl(&files, &["sessions"]), endless);
+    assert_eq!(
+        refused.stderr,
+        "ws-server: this is not the socket of a ws-server: its answer is too long\n"
+    );
+    assert_eq!(refused.code, Some(1));
 }
 
 #[tokio::test]

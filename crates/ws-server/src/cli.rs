@@ -185,6 +185,7 @@ fn control(
                 CtlError::Unreachable { .. } => UNREACHABLE,
                 CtlError::BrokeOff(_)
                 | CtlError::Late
+                | CtlError::Endless
                 | CtlError::Refused(_)
                 | CtlError::Strange(_) => FAILURE,
             };

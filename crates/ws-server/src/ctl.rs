@@ -5,6 +5,7 @@
 //! back: as a table or a sentence for a person, or as JSON for a script.
 
 use std::{
+    error::Error,
     fmt, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use comfy_table::{CellAlignment, Table, presets};
 use http::{HeaderValue, Method, Request, StatusCode, header::HOST};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use humantime::format_duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -27,6 +28,9 @@ use crate::admin::api::{
 
 /// How long the server may take to answer. A reload reads files, which may lie far away.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest answer: room for hundreds of thousands of sessions.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// What is asked of a server.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
@@ -80,13 +84,16 @@ pub(crate) enum CtlError {
     },
     /// The connection broke off.
     #[error("the server broke off")]
-    BrokeOff(#[from] hyper::Error),
+    BrokeOff(#[source] Box<dyn Error + Send + Sync>),
     /// The answer takes too long.
     #[error("the server did not answer within {}", format_duration(PATIENCE))]
     Late,
     /// The server refuses.
     #[error("{}", Escaped(.0))]
     Refused(String),
+    /// The answer has no end.
+    #[error("this is not the socket of a ws-server: its answer is too long")]
+    Endless,
     /// The answer is not one of ours.
     #[error("this is not the socket of a ws-server: it answers with {0}")]
     Strange(StatusCode),
@@ -100,6 +107,22 @@ fn hint(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => " (try it as the user that runs the server, or as root)",
         _ => "",
+    }
+}
+
+impl CtlError {
+    fn of_body(error: Box<dyn Error + Send + Sync>) -> Self {
+        if error.is::<LengthLimitError>() {
+            Self::Endless
+        } else {
+            Self::BrokeOff(error)
+        }
+    }
+}
+
+impl From<hyper::Error> for CtlError {
+    fn from(error: hyper::Error) -> Self {
+        Self::BrokeOff(error.into())
     }
 }
 
@@ -194,16 +217,17 @@ impl Client<'_> {
         let answer = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok::<_, hyper::Error>((status, body))
+            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+            let body = body.collect().await.map_err(CtlError::of_body)?;
+            Ok((status, body.to_bytes()))
         };
         tokio::pin!(answer, connection);
         tokio::select! {
-            answered = &mut answer => Ok(answered?),
+            answered = &mut answer => answered,
             // It may end with the answer.
             ended = &mut connection => {
                 ended?;
-                Ok(answer.await?)
+                answer.await
             }
         }
     }
