@@ -13,4 +13,6 @@ mod room;
 #[cfg(test)]
 mod safety;
 #[cfg(test)]
+mod secured;
+#[cfg(test)]
 mod visit;

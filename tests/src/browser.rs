@@ -68,6 +68,8 @@ impl Browser {
                 "--disable-gpu",
                 // Containers have little shared memory.
                 "--disable-dev-shm-usage",
+                // The certificates of tests come from authorities that nobody trusts.
+                "--ignore-certificate-errors",
                 // It is to reach for nothing but the page.
                 "--disable-background-networking",
                 "--disable-component-update",

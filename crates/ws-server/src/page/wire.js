@@ -2,6 +2,7 @@
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const [TEXT, BINARY, CLOSE] = [1, 2, 8];
+const IS_ENCRYPTED = location.protocol === "https:";
 const OPCODES = { [TEXT]: "text", [BINARY]: "binary", [CLOSE]: "close" };
 
 function fill(name, ...content) {
@@ -57,7 +58,8 @@ function explainMessage(name, side, data) {
     const header = drawFrame(name, side, isText ? TEXT : BINARY, length, preview);
     const content = `${count(length, "byte")} of ${isText ? "text" : "data"}`;
     const total = count(header + length, "byte");
-    fill(name, `${count(header, "byte")} of header around ${content}: ${total} on the wire.`);
+    const where = IS_ENCRYPTED ? "within TLS" : "on the wire";
+    fill(name, `${count(header, "byte")} of header around ${content}: ${total} ${where}.`);
     happened(name);
   });
 }
@@ -88,6 +90,7 @@ function explainHandshake(path, { protocol, extensions }) {
 // Computes the accept value of a new key, as the server does it for the browser's.
 async function drawKey() {
   tell("key", isSecureContext ? "drawn" : "fixed");
+  tell("tls", IS_ENCRYPTED ? "on" : "off");
   let [key, accept] = ["dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="];
   let digest = Uint8Array.from(atob(accept), (byte) => byte.charCodeAt(0));
   if (isSecureContext) {

@@ -1,0 +1,50 @@
+//! The page of a server that speaks TLS.
+
+use integration_tests::{Authority, Browser, Files, Server, accounts};
+use serde_json::json;
+
+use crate::visit::{be_logged_in, say, visit, wait_for_answer};
+
+/// What the page says of the bytes of the last message received, and whether it speaks of TLS.
+async fn explained(browser: &mut Browser) -> (String, bool) {
+    be_logged_in(browser).await;
+    say(browser, "hello").await;
+    wait_for_answer(browser, "your submit context: hello").await;
+    browser
+        .wait_for_text("#step-received", "26 bytes of text")
+        .await;
+    let bytes = browser.text("[data-fill=received]").await;
+    let is_hidden = "document.querySelector('[data-of=tls]').hidden";
+    let is_hidden = browser.value(is_hidden).await;
+    assert_eq!(browser.problems().await, [""; 0]);
+    (bytes, is_hidden == json!(false))
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn over_https_it_talks_by_tls_and_says_so() {
+    let issued = Authority::new().issue(&["127.0.0.1"]);
+    let files = Files::with_tls("", &accounts(&[("admin", "123456")]), &issued);
+    let server = files.serve().await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("https://{}/", server.address)).await;
+    let (bytes, speaks_of_tls) = explained(&mut browser).await;
+    assert_eq!(
+        bytes,
+        "2 bytes of header around 26 bytes of text: 28 bytes within TLS."
+    );
+    assert!(speaks_of_tls);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn over_http_it_does_not_speak_of_tls() {
+    let server = Server::start().await;
+    let mut browser = visit(&server).await;
+    let (bytes, speaks_of_tls) = explained(&mut browser).await;
+    assert_eq!(
+        bytes,
+        "2 bytes of header around 26 bytes of text: 28 bytes on the wire."
+    );
+    assert!(!speaks_of_tls);
+}
