@@ -1,13 +1,18 @@
 //! The files of certificate and private key while the server runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::UNIX_EPOCH,
+};
 
 use futures::future::join_all;
 use integration_tests::{
-    CERTIFICATE, CONFIGURATION, Files, Issued, NAME, PRIVATE_KEY, Way, accounts, echo,
+    ADMIN, CERTIFICATE, CONFIGURATION, Files, Issued, NAME, PATIENCE, PRIVATE_KEY, Scraped, Way,
+    accounts, echo,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
+use tokio::time::timeout;
 
 use crate::secured::{LINE, Secured};
 
@@ -67,6 +72,34 @@ async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
         peer.send(frame::close(1000, "")).await;
         assert_eq!(peer.close().await.0, 1000);
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_clients_refuse_is_warned_of_and_measured() {
+    const EXPIRY: &str = "ws_server_certificate_expiry_timestamp_seconds";
+    let mut secured = Secured::new(ADMIN).await;
+    let scraped = Scraped::of(&mut secured.server).await;
+    let now = || UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(scraped.metric(EXPIRY).await > now());
+    drop(secured.log_in().await);
+    let expired = secured.authority.issue_expired(&[NAME]);
+    for name in [CERTIFICATE, PRIVATE_KEY] {
+        secured.files.replace(name, part(&expired, name));
+    }
+    let line = secured.server.log_line(" WARN ").await;
+    assert!(line.contains(" the certificate expired at 2"), "{line}");
+    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
+    assert!(scraped.metric(EXPIRY).await < now());
+    let refused = secured.client.try_connect(&secured.server).await;
+    refused.unwrap_err();
+    // The server learns of it a moment later.
+    let counted = async {
+        for result in ["ok", "failed"] {
+            let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}}");
+            while scraped.metric(&series).await != 1 {}
+        }
+    };
+    timeout(PATIENCE, counted).await.expect("both are counted");
 }
 
 /// For as long as it takes somebody to copy two files, they are no pair.

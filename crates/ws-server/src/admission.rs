@@ -78,6 +78,8 @@ pub(crate) struct Census {
     pub(crate) turned_away: usize,
     /// Those that were dropped without a word, so far.
     pub(crate) dropped: u64,
+    /// How many there may be, without those.
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -117,6 +119,7 @@ impl Admission {
             users: connections - unauthenticated - counts.guests,
             turned_away: counts.polite,
             dropped: counts.dropped,
+            limit: counts.caps.connections,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::{
     server::Server,
     service_manager,
     shutdown::StopSignals,
+    tls::{CertificateFlaw, Tls},
 };
 
 /// The server failed at run time, or was stopped before all connections had ended.
@@ -411,6 +412,7 @@ struct Introduction {
     has_weak_hashes: bool,
     has_development_account: bool,
     encryption: Encryption,
+    certificate_flaw: Option<CertificateFlaw>,
     /// Where browsers find the page, if that is known before the server listens.
     page: Option<SocketAddr>,
 }
@@ -419,7 +421,9 @@ impl Introduction {
     fn new(
         source: &Source,
         Loaded {
-            config, accounts, ..
+            config,
+            accounts,
+            tls,
         }: &Loaded,
     ) -> Self {
         Self {
@@ -430,6 +434,7 @@ impl Introduction {
             has_weak_hashes: accounts.costs().any(HashCost::is_weak),
             has_development_account: config::have_development_account(accounts),
             encryption: Encryption::of(config),
+            certificate_flaw: tls.as_ref().and_then(Tls::flaw),
             page: Some(config.listen).filter(|listen| config.rules.page && listen.port() != 0),
         }
     }
@@ -466,6 +471,9 @@ impl Introduction {
                 "others can reach this server, and nothing is encrypted, passwords neither: \
                  allow_insecure is for a server behind something else that encrypts"
             );
+        }
+        if let Some(flaw) = self.certificate_flaw {
+            warn!("{flaw}");
         }
         if self.plain_passwords > 0 {
             warn!(

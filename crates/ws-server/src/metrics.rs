@@ -38,7 +38,7 @@ type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    tls_failures: Family<Labels<1>, Counter>,
+    tls_handshakes: Family<Labels<1>, Counter>,
     handshakes: Family<Labels<1>, Counter>,
     logins: Family<Labels<2>, Counter>,
     budget_refusals: Counter,
@@ -61,6 +61,32 @@ pub(crate) struct Reading {
     pub(crate) attendance: Attendance,
     /// Lines of the log that nobody will read.
     pub(crate) lost_lines: u64,
+    /// When the certificate expires, if the server has one.
+    pub(crate) certificate_expiry: Option<SystemTime>,
+}
+
+/// How a handshake of TLS came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsResult {
+    /// The connection is encrypted.
+    Ok,
+    /// The client does not speak TLS as we do, does not take our certificate, or has gone.
+    Failed,
+    /// It took too long.
+    Late,
+}
+
+impl TlsResult {
+    const ALL: [Self; 3] = [Self::Ok, Self::Failed, Self::Late];
+
+    fn labels(self) -> Labels<1> {
+        let result = match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Late => "late",
+        };
+        [("result", result.into())]
+    }
 }
 
 /// How a handshake came to its end.
@@ -98,7 +124,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
-            tls_failures: Family::default(),
+            tls_handshakes: Family::default(),
             handshakes: Family::default(),
             logins: Family::default(),
             budget_refusals: Counter::default(),
@@ -122,9 +148,9 @@ impl Metrics {
         build.get_or_create(&version).set(1);
         ours.register("build_info", "The version that runs", build);
         ours.register(
-            "tls_failures",
-            "Connections that ended in the handshake of TLS, by reason",
-            metrics.tls_failures.clone(),
+            "tls_handshakes",
+            "Handshakes of TLS, by result; a client that does not take the certificate has failed",
+            metrics.tls_handshakes.clone(),
         );
         ours.register(
             "handshakes",
@@ -168,6 +194,9 @@ impl Metrics {
                 drop(metrics.logins.get_or_create(&login_labels(way, failure)));
             }
         }
+        for result in TlsResult::ALL {
+            drop(metrics.tls_handshakes.get_or_create(&result.labels()));
+        }
         for result in ReloadResult::ALL {
             drop(metrics.reloads.get_or_create(&result.labels()));
         }
@@ -179,10 +208,9 @@ impl Metrics {
         metrics
     }
 
-    /// A connection has ended before TLS was there, for this reason.
-    pub(crate) fn tls_failure(&self, reason: &'static str) {
-        let labels = [("reason", reason.into())];
-        self.tls_failures.get_or_create(&labels).inc();
+    /// A handshake of TLS has come to its end.
+    pub(crate) fn tls_handshake(&self, result: TlsResult) {
+        self.tls_handshakes.get_or_create(&result.labels()).inc();
     }
 
     /// A handshake has come to its end.
@@ -304,6 +332,7 @@ impl Collector for Reading {
             workload,
             attendance,
             lost_lines,
+            certificate_expiry,
         } = *self;
         let mut gauge = |name, help, values: &[(&'static str, usize)]| {
             let values: Vec<_> = values
@@ -329,6 +358,20 @@ impl Collector for Reading {
                 ("turned_away", census.turned_away),
             ],
         )?;
+        let limit = [("", census.limit)];
+        gauge(
+            "connections_limit",
+            "How many connections there may be, turned away ones aside",
+            &limit,
+        )?;
+        if let Some(expiry) = certificate_expiry {
+            let expiry = usize::try_from(timestamp(expiry)).unwrap_or(usize::MAX);
+            gauge(
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate expires, since the epoch",
+                &[("", expiry)],
+            )?;
+        }
         gauge(
             "hashing_workers",
             "Those who hash passwords, by state",

@@ -238,6 +238,9 @@ impl<'a> Follower<'a> {
             changed.push("tls.private_key".to_owned());
         }
         // Where nothing is new, whoever comes back may go on with what it was given.
+        if let Some(flaw) = next_tls.flaw() {
+            warn!("{flaw}");
+        }
         if !changed.is_empty() {
             self.control.replace_tls(next_tls.clone());
             self.tls = Some((next_files, next_tls));

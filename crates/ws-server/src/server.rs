@@ -118,6 +118,7 @@ impl Control {
             workload: shared.verifier.workload(),
             attendance: shared.hub.attendance(),
             lost_lines,
+            certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
         })
     }
 

@@ -4,9 +4,12 @@
 //! [`Tls`], with which nothing can be wrong any more. Nothing above knows of it: a connection is
 //! served over whatever stream it has.
 
+mod certificate;
+
 use std::{
     fmt, io,
     sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
 };
 
 use proto::escape::Escaped;
@@ -32,7 +35,13 @@ use tokio_rustls::{
 use tracing::debug;
 use zeroize::Zeroize as _;
 
-use crate::{arrival::Arrival, connection, metrics::HandshakeEnd, server::Shared};
+pub(crate) use self::certificate::CertificateFlaw;
+use crate::{
+    arrival::Arrival,
+    connection,
+    metrics::{HandshakeEnd, TlsResult},
+    server::Shared,
+};
 
 /// The one protocol that is spoken on a connection.
 const HTTP: &[u8] = b"http/1.1";
@@ -122,6 +131,16 @@ impl Tls {
         self.certified.key.public_key() == other.certified.key.public_key()
     }
 
+    /// What all clients find wrong with the certificate now, if they do.
+    pub(crate) fn flaw(&self) -> Option<CertificateFlaw> {
+        CertificateFlaw::of(self.certified.cert.first()?, SystemTime::now())
+    }
+
+    /// When the certificate expires.
+    pub(crate) fn expiry(&self) -> Option<SystemTime> {
+        certificate::expiry(self.certified.cert.first()?)
+    }
+
     /// Does the handshake of a connection.
     async fn accept<S>(&self, io: S) -> io::Result<TlsStream<S>>
     where
@@ -199,17 +218,6 @@ enum NoHandshake {
     Draining,
 }
 
-impl NoHandshake {
-    /// What it is called where it is counted.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Failed(_) => "failed",
-            Self::Late => "late",
-            Self::Draining => "draining",
-        }
-    }
-}
-
 /// Serves a connection over TLS, whose handshake is the first part of what has one deadline.
 pub(crate) async fn serve<S>(io: S, tls: Tls, arrival: Arrival, shared: Arc<Shared>)
 where
@@ -226,11 +234,18 @@ where
     // Its key is of no use any more, and may have been replaced long before the connection ends.
     drop(tls);
     match accepted {
-        Ok(io) => connection::serve(io, arrival, shared).await,
+        Ok(io) => {
+            shared.metrics.tls_handshake(TlsResult::Ok);
+            connection::serve(io, arrival, shared).await;
+        }
         Err(reason) => {
-            shared.metrics.tls_failure(reason.name());
             shared.metrics.handshake(HandshakeEnd::Unanswered);
             let (id, peer) = (arrival.id, arrival.peer);
+            match reason {
+                NoHandshake::Failed(_) => shared.metrics.tls_handshake(TlsResult::Failed),
+                NoHandshake::Late => shared.metrics.tls_handshake(TlsResult::Late),
+                NoHandshake::Draining => {}
+            }
             let reason = reason.to_string();
             debug!(connection = id.number(), %peer, reason = %Escaped(&reason), "no TLS handshake");
         }
