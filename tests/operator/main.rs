@@ -8,6 +8,8 @@ mod client_tls;
 #[cfg(test)]
 mod fail2ban;
 #[cfg(test)]
+mod for_others;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod prometheus;

@@ -1,0 +1,69 @@
+//! The steps by which the README has the server run for others, done below another root, up to those
+//! that are systemd's.
+
+use std::{env, fs};
+
+use integration_tests::{Server, client, root, run, server_binary};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+#[tokio::test]
+#[ignore = "needs the programs of .ci/operator"]
+async fn the_steps_lead_to_a_server_that_is_trusted_by_its_certificate() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## Run it for others\n").unwrap();
+    let (_, steps) = section.split_once("```sh\n").unwrap();
+    let (steps, systemd) = steps.split_once("systemctl").unwrap();
+    assert!(systemd.starts_with(" daemon-reload\n"), "{systemd}");
+    let scratch = TempDir::new().unwrap();
+    let at = |path: &str| scratch.path().join(path).display().to_string();
+    for directory in ["usr/local/bin", "etc/systemd/system", "run/ws-server"] {
+        fs::create_dir_all(at(directory)).unwrap();
+    }
+    let steps = steps
+        .replace("cargo build --release -p ws-server\n", "")
+        .replace("target/release/ws-server", &server_binary())
+        .replace("/usr/", &at("usr/"))
+        .replace("/etc/", &at("etc/"))
+        // Where the unit has copies, and where it makes a directory.
+        .replace("/run/credentials/ws-server.service/", &at("etc/ws-server/"))
+        .replace("/run/ws-server/", &at("run/ws-server/"))
+        .replace("[::]:443", "127.0.0.1:0")
+        .replace("127.0.0.1:9180", "127.0.0.1:0")
+        .replace("ws.example.org", "localhost");
+    let path = format!("{}:{}", at("usr/local/bin"), env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-e", "-c", &steps]);
+    command.env("PATH", path).current_dir(root());
+    let finished = run(command, "secret\n").await;
+    assert_eq!(finished.code, Some(0), "{steps}{finished:?}");
+    for unit in [
+        "ws-server.service",
+        "ws-server.service.d/tls.conf",
+        "ws-server.service.d/port-443.conf",
+    ] {
+        let unit = at(&format!("etc/systemd/system/{unit}"));
+        assert!(fs::exists(&unit).unwrap(), "{unit}");
+    }
+
+    let configuration = at("etc/ws-server/server.toml");
+    let mut command = Command::new(at("usr/local/bin/ws-server"));
+    command.args(["--config", &configuration]);
+    let server = Server::spawn(command, None).await;
+    let url = format!("wss://localhost:{}", server.address.port());
+    let command = client(["--cacert", &at("etc/ws-server/tls.crt"), &url]);
+    let finished = run(command, "jane:secret\nhello\n").await;
+    assert_eq!(
+        finished.stdout(),
+        "your submit context: hello\n",
+        "{finished:?}"
+    );
+    let mut command = Command::new(at("usr/local/bin/ws-server"));
+    command.args(["ctl", "--config", &configuration, "revoke", "jane"]);
+    let finished = run(command, "").await;
+    assert_eq!(
+        finished.stdout(),
+        "nobody gets in as jane until the accounts change; 0 sessions ended\n",
+        "{finished:?}"
+    );
+}
