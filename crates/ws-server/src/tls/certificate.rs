@@ -72,7 +72,7 @@ fn moment(time: UnixTime) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    use std::time::SystemTime;
 
     use rcgen::{
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -81,9 +81,11 @@ mod tests {
 
     use super::{CertificateFlaw, expiry};
 
-    /// 2030-01-01, and the day on which the certificates here expire.
-    const BEGIN: Duration = Duration::from_secs(1_893_456_000);
-    const END: Duration = Duration::from_secs(1_893_456_000 + 31 * 86_400);
+    /// When the certificates here begin to hold, when they expire, and a second before and after.
+    const BEFORE: &str = "2029-12-31T23:59:59Z";
+    const BEGIN: &str = "2030-01-01T00:00:00Z";
+    const END: &str = "2030-02-01T00:00:00Z";
+    const AFTER: &str = "2030-02-01T00:00:01Z";
 
     fn certificate(change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -94,27 +96,26 @@ mod tests {
         params.self_signed(&key).unwrap().der().clone()
     }
 
-    fn at(since_epoch: Duration) -> SystemTime {
-        UNIX_EPOCH + since_epoch
+    fn at(time: &str) -> SystemTime {
+        humantime::parse_rfc3339(time).unwrap()
     }
 
-    fn flaw(change: impl FnOnce(&mut CertificateParams), now: Duration) -> Option<String> {
+    fn flaw(change: impl FnOnce(&mut CertificateParams), now: &str) -> Option<String> {
         let flaw = CertificateFlaw::of(&certificate(change), at(now));
         flaw.map(|flaw| flaw.to_string())
     }
 
     #[test]
     fn what_clients_refuse_is_found_and_nothing_else() {
-        let second = Duration::from_secs(1);
         let good = |_: &mut CertificateParams| ();
         assert_eq!(flaw(good, BEGIN), None);
         assert_eq!(flaw(good, END), None);
         assert_eq!(
-            flaw(good, END + second).unwrap(),
+            flaw(good, AFTER).unwrap(),
             "the certificate expired at 2030-02-01T00:00:00Z: renew it"
         );
         assert_eq!(
-            flaw(good, BEGIN - second).unwrap(),
+            flaw(good, BEFORE).unwrap(),
             "the certificate holds from 2030-01-01T00:00:00Z on: look at the clock"
         );
         let of_authority = |params: &mut CertificateParams| {
