@@ -309,7 +309,7 @@ async fn a_strange_answer_is_said_with_its_exit_code() {
             let (mut stream, _) = socket.accept().await.unwrap();
             // The whole request: it would be answered by a reset otherwise.
             let mut request = [0; 1024];
-            stream.read(&mut request).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
         };
         let (refused, ()) = tokio::join!(ctl(&files, &["sessions"]), serve);
@@ -325,7 +325,8 @@ async fn a_strange_answer_is_said_with_its_exit_code() {
         let (mut stream, _) = socket.accept().await.unwrap();
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
-        while stream.write_all(&[b' '; 1 << 16]).await.is_ok() {}
+        let spaces = vec![b' '; 1 << 16];
+        while stream.write_all(&spaces).await.is_ok() {}
     };
     let (refused, ()) = tokio::join!(ctl(&files, &["sessions"]), endless);
     assert_eq!(
