@@ -167,7 +167,7 @@ mod tests {
         sync::Semaphore,
         time::timeout,
     };
-    use tokio_util::sync::CancellationToken;
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
     use super::{ANSWER_DEADLINE, Desk, HEAD_DEADLINE, LIFE, listener::Caller, serve};
     use crate::{
@@ -182,7 +182,7 @@ mod tests {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
         let shared = Shared::new(Config::default(), accounts.unwrap());
         let control = Control::of(Arc::new(shared));
-        let end = CancellationToken::new();
+        let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         let desk = Arc::new(Desk::new(
             control,
             Reloads::to_nobody(),
@@ -195,7 +195,7 @@ mod tests {
             let (mut client, io) = duplex(64);
             client.write_all(said.as_bytes()).await.unwrap();
             let desk = Arc::clone(&desk);
-            tokio::spawn(serve(io, Caller::Anybody, desk, end.clone(), taken));
+            tasks.spawn(serve(io, Caller::Anybody, desk, end.clone(), taken));
             // It reads nothing.
             let free = timeout(HEAD_DEADLINE + LIFE + ANSWER_DEADLINE, place.acquire()).await;
             assert!(free.is_ok(), "{said}");

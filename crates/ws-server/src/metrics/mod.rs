@@ -4,26 +4,25 @@
 //! anyway, is a [`Reading`], taken when somebody scrapes. No label holds a name or an address, or any
 //! other text of a peer: the number of time series has a bound.
 
+mod reading;
+
 use std::{
     borrow::Cow,
-    fmt,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use http::StatusCode;
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, NoLabelSet, prometheus_text},
-    metrics::{MetricType, counter::Counter, exemplar::Exemplar, family::Family, gauge::Gauge},
+    encoding::prometheus_text,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 use proto::close::{CloseCode, CloseReason};
 
+pub(crate) use self::reading::Reading;
 use crate::{
-    admission::Census,
-    auth::{Failure, Way, Workload},
-    service::Attendance,
-    session::{Counts, Ended},
+    auth::{Failure, Way},
+    session::Ended,
 };
 
 /// The media type of what [`Metrics::encode`] writes.
@@ -46,23 +45,6 @@ pub(crate) struct Metrics {
     closes: Family<Labels<2>, Counter>,
     reloads: Family<Labels<1>, Counter>,
     last_reload: Gauge,
-}
-
-/// What there is at a moment, and what was counted elsewhere.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
-    /// The connections.
-    pub(crate) census: Census,
-    /// What went through all sessions.
-    pub(crate) traffic: Counts,
-    /// What those do who hash passwords.
-    pub(crate) workload: Workload,
-    /// Who takes part in rooms.
-    pub(crate) attendance: Attendance,
-    /// Lines of the log that nobody will read.
-    pub(crate) lost_lines: u64,
-    /// When the certificate expires, if the server has one.
-    pub(crate) certificate_expiry: Option<SystemTime>,
 }
 
 /// How a handshake of TLS came to its end.
@@ -322,145 +304,4 @@ fn timestamp(time: SystemTime) -> i64 {
     // A clock that stands before the epoch is not worth a metric that says so.
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-impl Collector for Reading {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Self {
-            census,
-            traffic,
-            workload,
-            attendance,
-            lost_lines,
-            certificate_expiry,
-        } = *self;
-        let mut gauge = |name, help, values: &[(&'static str, usize)]| {
-            let values: Vec<_> = values
-                .iter()
-                .map(|(state, value)| (*state, *value as u64))
-                .collect();
-            write(
-                &mut encoder,
-                MetricType::Gauge,
-                name,
-                help,
-                "state",
-                &values,
-            )
-        };
-        gauge(
-            "connections",
-            "Connections that are open, by state",
-            &[
-                ("unauthenticated", census.unauthenticated),
-                ("guest", census.guests),
-                ("user", census.users),
-                ("turned_away", census.turned_away),
-            ],
-        )?;
-        let limit = [("", census.limit)];
-        gauge(
-            "connections_limit",
-            "How many connections there may be, turned away ones aside",
-            &limit,
-        )?;
-        if let Some(expiry) = certificate_expiry {
-            let expiry = usize::try_from(timestamp(expiry)).unwrap_or(usize::MAX);
-            gauge(
-                "certificate_expiry_timestamp_seconds",
-                "When the certificate expires, since the epoch",
-                &[("", expiry)],
-            )?;
-        }
-        gauge(
-            "hashing_workers",
-            "Those who hash passwords, by state",
-            &[
-                ("busy", workload.busy),
-                ("free", workload.workers.saturating_sub(workload.busy)),
-            ],
-        )?;
-        let waiting = [("", workload.waiting)];
-        gauge(
-            "hashing_queue",
-            "Logins that wait for a password to be hashed",
-            &waiting,
-        )?;
-        let rooms = [("", attendance.topics)];
-        gauge("rooms", "Rooms that somebody is in", &rooms)?;
-        let members = [("", attendance.subscriptions)];
-        gauge("room_members", "Sessions that are in a room", &members)?;
-        let mut counter = |name, help, values: &[(&'static str, u64)]| {
-            write(
-                &mut encoder,
-                MetricType::Counter,
-                name,
-                help,
-                "direction",
-                values,
-            )
-        };
-        let dropped = [("", census.dropped)];
-        counter(
-            "connections_dropped",
-            "Connections that were ended unanswered, because too many were being turned away",
-            &dropped,
-        )?;
-        counter(
-            "messages",
-            "Messages of all sessions, by direction",
-            &[("in", traffic.messages_in), ("out", traffic.messages_out)],
-        )?;
-        counter(
-            "message_bytes",
-            "Payload of these messages, by direction",
-            &[("in", traffic.bytes_in), ("out", traffic.bytes_out)],
-        )?;
-        let evicted = [("", attendance.losses.evicted)];
-        counter(
-            "room_evictions",
-            "Members that were sent away because they read too slowly",
-            &evicted,
-        )?;
-        let dropped = [("", attendance.losses.dropped)];
-        counter(
-            "room_texts_dropped",
-            "Texts that members have missed because they read too slowly",
-            &dropped,
-        )?;
-        let lost = [("", lost_lines)];
-        counter(
-            "log_lines_lost",
-            "Lines of the log that nobody read in time, or that could not be written",
-            &lost,
-        )
-    }
-}
-
-/// Writes a metric with one value for each state of a label, or with one value and no label where
-/// the state has no name.
-fn write(
-    encoder: &mut DescriptorEncoder<'_>,
-    kind: MetricType,
-    name: &str,
-    help: &str,
-    label: &'static str,
-    values: &[(&'static str, u64)],
-) -> Result<(), fmt::Error> {
-    let mut metric = encoder.encode_descriptor(name, &format!("{help}."), None, kind)?;
-    for (state, value) in values {
-        let labels = [(label, *state)];
-        let labels = if state.is_empty() {
-            &[][..]
-        } else {
-            &labels[..]
-        };
-        let mut metric = metric.encode_family(&labels)?;
-        let (value, no_exemplar) = (*value, None::<&Exemplar<NoLabelSet, u64>>);
-        match kind {
-            MetricType::Counter => metric.encode_counter(&value, no_exemplar)?,
-            _ => metric.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))?,
-        }
-    }
-    Ok(())
 }
