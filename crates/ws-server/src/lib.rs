@@ -22,10 +22,10 @@
 //! complete before anything is bound, `settings` is what they say at the moment and `reload` keeps
 //! that up to date, `peer` and `forwarded` tell who is at the other end, `page` is what a browser
 //! gets, `log` is how the server speaks, `audit` what it says of who came and who changed what,
-//! `service_manager` what it tells whoever started it, `shutdown` how it is told to stop, and
-//! `descriptors` how many connections the system lets it have. For those who keep the server,
-//! `metrics` counts, `admin` answers, and `ctl` is the command that asks there. `hash_password` is a
-//! command of its own, which serves nobody.
+//! `introduction` what it says first, `service_manager` what it tells whoever started it, `shutdown`
+//! how it is told to stop, and `descriptors` how many connections the system lets it have. For those
+//! who keep the server, `control` is a hold on it, `metrics` counts, `admin` answers, and `ctl` is the
+//! command that asks there. `hash_password` is a command of its own, which serves nobody.
 //!
 //! Start reading with `connection`, then `session`.
 
@@ -38,12 +38,14 @@ mod auth;
 pub mod cli;
 pub mod config;
 mod connection;
+pub mod control;
 mod ctl;
 mod descriptors;
 pub mod forwarded;
 pub mod handshake;
 mod hash_password;
 mod http;
+mod introduction;
 mod listener;
 mod log;
 mod metrics;

@@ -21,8 +21,8 @@ use crate::{
     admin::api::Reloaded,
     audit,
     config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
+    control::Control,
     log::Log,
-    server::Control,
     service_manager::ServiceManager,
     tls::Tls,
 };

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     audit,
+    control::{Control, PublishError},
     log::LostLines,
     metrics,
     reload::Reloads,
-    server::{Control, PublishError},
     session::{ConnectionId, Principal},
 };
 

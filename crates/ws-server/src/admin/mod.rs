@@ -171,17 +171,14 @@ mod tests {
 
     use super::{ANSWER_DEADLINE, Desk, HEAD_DEADLINE, LIFE, listener::Caller, serve};
     use crate::{
-        config::Config,
-        log::LostLines,
-        reload::Reloads,
-        server::{Control, Shared},
+        config::Config, control::Control, log::LostLines, reload::Reloads, server::Shared,
     };
 
     #[tokio::test(start_paused = true)]
     async fn nobody_holds_a_place_for_ever() {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
         let shared = Shared::new(Config::default(), accounts.unwrap());
-        let control = Control::of(Arc::new(shared));
+        let control = Control::new(None, Arc::new(shared));
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         let desk = Arc::new(Desk::new(
             control,

@@ -21,11 +21,7 @@ use tokio_rustls::{
 };
 
 use super::{Tls, TlsError, certificates, private_key, serve};
-use crate::{
-    arrival::Arrival,
-    config::Config,
-    server::{Control, Shared},
-};
+use crate::{arrival::Arrival, config::Config, control::Control, server::Shared};
 
 /// More than any deadline that is tested here.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -178,7 +174,7 @@ impl Server {
 
     /// How many handshakes of TLS have come to this.
     fn handshakes(&self, result: &str) -> usize {
-        let metrics = Control::of(Arc::clone(&self.shared)).metrics(0);
+        let metrics = Control::new(None, Arc::clone(&self.shared)).metrics(0);
         let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}} ");
         let count = metrics.lines().find_map(|it| it.strip_prefix(&series));
         count.map_or(0, |count| count.parse().unwrap())
@@ -334,7 +330,7 @@ async fn what_is_no_tls_ends_at_once() {
         "{answer:?}"
     );
     assert_eq!(server.handshakes("failed"), 1);
-    let metrics = Control::of(Arc::clone(&server.shared)).metrics(0);
+    let metrics = Control::new(None, Arc::clone(&server.shared)).metrics(0);
     let counted = "ws_server_handshakes_total{status=\"none\"} 1\n";
     assert!(metrics.contains(counted), "{metrics}");
 }

@@ -4,7 +4,7 @@ use proto::username::UserName;
 
 use super::*;
 use crate::{
-    server::{Control, PublishError},
+    control::{Control, PublishError},
     session::ConnectionId,
 };
 
@@ -16,7 +16,7 @@ fn of_two() -> Server {
 
 impl Server {
     fn control(&self) -> Control {
-        Control::of(Arc::clone(&self.0))
+        Control::new(None, Arc::clone(&self.0))
     }
 
     /// The id of the only session that this user has.

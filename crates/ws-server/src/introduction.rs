@@ -1,0 +1,133 @@
+//! What the server says of itself when it starts.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use proto::{escape::Escaped, password::HashCost};
+use tracing::{info, warn};
+
+use crate::{
+    config::{self, Config, Loaded, Source},
+    tls::{CertificateFlaw, Tls},
+};
+
+/// Whether others can read what connections carry.
+enum Encryption {
+    /// They cannot.
+    Tls,
+    /// There is none, and nobody who could.
+    NotNeeded,
+    /// They can.
+    Missing,
+}
+
+impl Encryption {
+    fn of(config: &Config) -> Self {
+        match config.tls {
+            Some(_) => Self::Tls,
+            None if config::is_exposed(config.listen) => Self::Missing,
+            None => Self::NotNeeded,
+        }
+    }
+}
+
+/// What a newcomer needs to know when the server starts.
+pub(crate) struct Introduction {
+    config: PathBuf,
+    credentials: PathBuf,
+    /// How many users there are.
+    pub(crate) users: usize,
+    plain_passwords: usize,
+    has_weak_hashes: bool,
+    has_development_account: bool,
+    encryption: Encryption,
+    certificate_flaw: Option<CertificateFlaw>,
+    /// Where browsers find the page, if that is known before the server listens.
+    page: Option<SocketAddr>,
+}
+
+impl Introduction {
+    /// What there is to be said of a server that was started with this.
+    pub(crate) fn new(
+        source: &Source,
+        Loaded {
+            config,
+            accounts,
+            tls,
+        }: &Loaded,
+    ) -> Self {
+        Self {
+            config: source.path.clone(),
+            credentials: config.credentials.clone(),
+            users: accounts.users().len(),
+            plain_passwords: accounts.plain_passwords(),
+            has_weak_hashes: accounts.costs().any(HashCost::is_weak),
+            has_development_account: config::have_development_account(accounts),
+            encryption: Encryption::of(config),
+            certificate_flaw: tls.as_ref().and_then(Tls::flaw),
+            page: Some(config.listen).filter(|listen| config.rules.page && listen.port() != 0),
+        }
+    }
+
+    /// Says it.
+    pub(crate) fn give(self) {
+        info!(
+            "read {} and {} with {}",
+            Escaped(&self.config.to_string_lossy()),
+            Escaped(&self.credentials.to_string_lossy()),
+            how_many(self.users)
+        );
+        if self.has_development_account {
+            warn!(
+                "the account `admin` has its development password, which everybody knows: \
+                 replace it before anyone else can reach this server"
+            );
+            match self.encryption {
+                // Whether the client trusts the certificate is not known here.
+                Encryption::Tls => {
+                    if let Some(address) = self.page {
+                        info!("to try it, open https://{address}/ in a browser");
+                    }
+                }
+                Encryption::NotNeeded | Encryption::Missing => {
+                    info!("to try it, run `cargo run -p ws-client` in another terminal");
+                    if let Some(address) = self.page {
+                        info!("or open http://{address}/ in a browser");
+                    }
+                }
+            }
+        }
+        if matches!(self.encryption, Encryption::Missing) {
+            warn!(
+                "others can reach this server, and nothing is encrypted, passwords neither: \
+                 allow_insecure is for a server behind something else that encrypts"
+            );
+        }
+        if let Some(flaw) = self.certificate_flaw {
+            warn!("{flaw}");
+        }
+        if self.plain_passwords > 0 {
+            warn!(
+                "{} a plain password: `ws-server hash-password` makes a password_hash of it",
+                match self.plain_passwords {
+                    1 => "1 user has".to_owned(),
+                    users => format!("{users} users have"),
+                }
+            );
+        }
+        if self.has_weak_hashes {
+            warn!(
+                "a password_hash costs less to guess against than is recommended: \
+                 `ws-server hash-password` makes a better one"
+            );
+        }
+    }
+}
+
+/// So many users, in words.
+pub(crate) fn how_many(users: usize) -> String {
+    if users == 1 {
+        "1 user".to_owned()
+    } else {
+        format!("{users} users")
+    }
+}
