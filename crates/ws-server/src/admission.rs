@@ -307,7 +307,7 @@ impl Drop for Permit {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use super::{Admission, Caps, POLITE_MARGIN, Permit};
+    use super::{Admission, Caps, Census, POLITE_MARGIN, Permit};
     use crate::handshake::Standing;
 
     const ROOMY: Caps = Caps {
@@ -361,6 +361,23 @@ mod tests {
         first.logged_in();
         let _second = open(&admission, address(2));
         assert_full(&admission, address(3));
+    }
+
+    #[test]
+    fn each_connection_is_counted_as_what_it_is() {
+        let admission = Arc::new(Admission::new(ROOMY));
+        let [mut guest, mut user, waiting] = [1, 2, 3].map(|last| open(&admission, address(last)));
+        guest.is_guest();
+        user.logged_in();
+        let one_of_each = Census {
+            unauthenticated: 1,
+            guests: 1,
+            users: 1,
+            ..Census::default()
+        };
+        assert_eq!(admission.census(), one_of_each);
+        drop((guest, user, waiting));
+        assert_eq!(admission.census(), Census::default());
     }
 
     #[test]

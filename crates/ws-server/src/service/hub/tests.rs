@@ -71,6 +71,33 @@ fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
 }
 
 #[test]
+fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
+    let ways: [fn(&Arc<Hub>, &mut Arrival); 4] = [
+        |_, jane| {
+            jane.subscription.publish(&text("too much"), KEEP);
+        },
+        |hub, _| hub.publish(&"/a".into(), &text("too much"), KEEP),
+        |hub, _| drop(subscribe(hub, "/a", "joe")),
+        |_, jane| end(jane, "jane"),
+    ];
+    for speak in ways {
+        let hub = Arc::new(Hub::default());
+        let (_slow, _live) = subscribe(&hub, "/a", "slow");
+        let (mut jane, jane_live) = subscribe(&hub, "/a", "jane");
+        for said in ["1", "2", "3", "4", "5", "6", "7"] {
+            jane.subscription.publish(&text(said), KEEP);
+        }
+        // She reads, and the other one has as many as there is room for.
+        assert_eq!(received(&jane_live).len(), 7);
+        assert_eq!(hub.attendance().losses.evicted, 0);
+        speak(&hub, &mut jane);
+        assert_eq!(hub.attendance().losses.evicted, 1);
+        hub.publish(&"/a".into(), &text("more"), KEEP);
+        assert_eq!(hub.attendance().losses.evicted, 1);
+    }
+}
+
+#[test]
 fn whoever_comes_later_finds_the_last_ones() {
     let hub = Arc::new(Hub::default());
     let (jane, _live) = subscribe(&hub, "/a", "jane");
