@@ -59,6 +59,20 @@ async fn it_is_one_for_all_connections_and_both_ways() {
         assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
         assert!(head.contains("Retry-After: 1000\r\n"), "{head}");
     }
+    // Of these three, one was a try.
+    for (series, value) in [
+        ("ws_server_budget_refusals_total", 3),
+        (
+            "ws_server_logins_total{way=\"message\",result=\"budget_spent\"}",
+            1,
+        ),
+        (
+            "ws_server_logins_total{way=\"basic\",result=\"budget_spent\"}",
+            0,
+        ),
+    ] {
+        assert_eq!(server.metric(series), value, "{series}");
+    }
     server.connect_from(ELSEWHERE).log_in().await;
 }
 

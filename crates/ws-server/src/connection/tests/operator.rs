@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// What a metric is at the moment, by its name and labels.
-    fn metric(&self, series: &str) -> u64 {
+    pub(super) fn metric(&self, series: &str) -> u64 {
         let metrics = self.control().metrics(0);
         let value = metrics
             .lines()
