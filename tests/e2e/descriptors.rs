@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{Server, server_binary, shipped};
+use integration_tests::{
+    ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, server_binary, shipped,
+};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
 
@@ -61,6 +63,33 @@ async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
             break;
         }
     }
+}
+
+/// All places for peers are taken, and all of the address at which anybody may look.
+#[tokio::test]
+async fn a_server_that_is_full_has_descriptors_for_its_operator() {
+    let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
+    let files = Files::new(&configuration, &accounts(&[("jane", "x")]));
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("ulimit -n 160 && exec \"$0\" \"$@\"")
+        .arg(server_binary())
+        .arg("--config")
+        .arg(files.path(CONFIGURATION));
+    let mut server = Server::spawn(command, None).await;
+    let scraped = Scraped::of(&mut server).await;
+    let mut idle = Vec::new();
+    for address in [server.address, scraped.address()] {
+        for _ in 0..160 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+    }
+    let start = Instant::now();
+    let said = ctl_ok(&files, &["reload"]).await;
+    assert_eq!(said, "reloaded: 1 user, 0 sessions ended\n");
+    // Long before those are cut off who do nothing.
+    assert!(start.elapsed() < Duration::from_secs(8));
 }
 
 #[tokio::test]

@@ -11,14 +11,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::{address::AddressGroup, handshake::Standing, session::Principal};
+use crate::{
+    address::AddressGroup, admin::MAX_CONNECTIONS, handshake::Standing, session::Principal,
+};
 
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;
 
-/// How many descriptors are for what is not a connection: the listener, the log, the runtime, the
-/// files that are read again, and the operator's interface with all its connections.
-const OTHER_DESCRIPTORS: usize = 64;
+/// How many descriptors are for what is no connection of a peer: the listener, the log, the runtime,
+/// files that are read again, and the operator by two addresses, who is needed most when all is full.
+const OTHER_DESCRIPTORS: usize = 16 + 2 * MAX_CONNECTIONS;
 
 /// The four caps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -471,7 +473,7 @@ mod tests {
     #[test]
     fn the_caps_leave_descriptors_for_the_margin() {
         let caps = ROOMY.within(256);
-        assert_eq!((caps.connections, caps.unauthenticated), (128, 128));
+        assert_eq!((caps.connections, caps.unauthenticated), (144, 144));
         assert_eq!(ROOMY.within(1 << 20), ROOMY);
         assert_eq!(ROOMY.within(10).connections, 1);
     }

@@ -41,7 +41,7 @@ use self::listener::{Caller, Listener};
 
 /// How many connections there may be at once to each address; further ones wait to be accepted. So
 /// whoever takes all places of an address that is for anybody does not keep the operator from another.
-const MAX_CONNECTIONS: usize = 32;
+pub(crate) const MAX_CONNECTIONS: usize = 16;
 
 /// How long a client may take for the head of a request. A connection that is kept for the next one
 /// ends after that time as well.
