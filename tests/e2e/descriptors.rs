@@ -80,8 +80,8 @@ async fn a_server_that_is_full_has_descriptors_for_its_operator() {
     let mut server = Server::spawn(command, None).await;
     let scraped = Scraped::of(&mut server).await;
     let mut idle = Vec::new();
-    for address in [server.address, scraped.address()] {
-        for _ in 0..160 {
+    for (address, connections) in [(server.address, 160), (scraped.address(), 40)] {
+        for _ in 0..connections {
             idle.push(TcpStream::connect(address).await.unwrap());
         }
     }
