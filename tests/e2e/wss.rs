@@ -15,7 +15,16 @@ use tokio::{
     net::TcpListener,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+        sign::{CertifiedKey, SingleCertAndKey},
+        version::{TLS12, TLS13},
+    },
+};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 const LOOPBACK: &[&str] = &["127.0.0.1", "::1", "localhost"];
@@ -132,6 +141,39 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
         assert!(finished.stderr.starts_with(&start), "{finished:?}");
+        assert_eq!(front.visit().await, Visit::Refused);
+    }
+}
+
+/// A certificate is shown to everybody, so whoever shows it has to have its key as well.
+#[tokio::test]
+async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let other = trusted.authority.issue(LOOPBACK);
+    let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(other.private_key.as_bytes()).unwrap();
+    let key = ring::sign::any_supported_type(&key).unwrap();
+    let pair = Arc::new(CertifiedKey::new(vec![chain], key));
+    for version in [&TLS12, &TLS13] {
+        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&pair))));
+        let mut front = TlsFront::on("127.0.0.1", server.address, config).await;
+        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert_eq!(
+            finished.stderr,
+            format!(
+                "ws-client: the certificate of {} is not its own: it does not have the key; it was \
+                 set up with another one, or somebody else answers in its place\n",
+                front.authority()
+            )
+        );
         assert_eq!(front.visit().await, Visit::Refused);
     }
 }

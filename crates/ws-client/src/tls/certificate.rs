@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use proto::escape::Escaped;
 use tokio_rustls::rustls::{CertificateError, pki_types::UnixTime};
 
-use super::{Trust, verifier::SelfSigned};
+use super::{
+    Trust,
+    verifier::{KeyNotShown, SelfSigned},
+};
 
 /// How many of a certificate's names are shown.
 const SHOWN_NAMES: usize = 5;
@@ -45,6 +48,11 @@ pub enum CertificateFailure {
         "names an authority that is trusted, but is signed by another key; that authority may have been made anew, or somebody uses its name"
     )]
     OtherKey,
+    /// The server has not shown that it has the key of it.
+    #[error(
+        "is not its own: it does not have the key; it was set up with another one, or somebody else answers in its place"
+    )]
+    KeyNotShown,
     /// It is an authority's, and no server's.
     #[error(
         "is one for an authority (CA:TRUE), and not for a server; whoever runs the server has to make one with basicConstraints=CA:FALSE"
@@ -84,6 +92,7 @@ impl CertificateFailure {
             CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
                 Self::SelfSigned(trust.clone())
             }
+            CertificateError::Other(other) if other.0.is::<KeyNotShown>() => Self::KeyNotShown,
             CertificateError::Other(other)
                 if matches!(
                     other.0.downcast_ref(),

@@ -43,6 +43,25 @@ struct Checked(Arc<WebPkiServerVerifier>);
 #[error("the certificate is self-signed")]
 pub(super) struct SelfSigned;
 
+/// Whoever has sent the certificate has not shown to have its key.
+#[derive(Debug, thiserror::Error)]
+#[error("the key of the certificate is another one")]
+pub(super) struct KeyNotShown;
+
+impl Checked {
+    /// Tells a handshake that is signed by another key from a certificate that is.
+    fn signed(
+        verified: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verified.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::BadSignature) => {
+                CertificateError::Other(OtherError(Arc::new(KeyNotShown))).into()
+            }
+            error => error,
+        })
+    }
+}
+
 impl ServerCertVerifier for Checked {
     fn verify_server_cert(
         &self,
@@ -74,7 +93,7 @@ impl ServerCertVerifier for Checked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        Self::signed(self.0.verify_tls12_signature(message, certificate, signed))
     }
 
     fn verify_tls13_signature(
@@ -83,7 +102,7 @@ impl ServerCertVerifier for Checked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        Self::signed(self.0.verify_tls13_signature(message, certificate, signed))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
