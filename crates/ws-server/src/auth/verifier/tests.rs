@@ -166,11 +166,16 @@ fn a_full_queue_is_told() {
 /// The client has gone, and nobody waits for the verdict any more.
 #[test]
 fn a_try_that_is_given_up_while_it_is_hashed_is_told() {
-    let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
-    let given_up = setup
-        .runtime
-        .block_on(async { setup.verify("jane:1").now_or_never() });
-    assert!(given_up.is_none(), "it is being hashed");
+    // On a machine that is busy with other things, the hash may be there before it is asked for.
+    let setup = loop {
+        let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
+        let verdict = setup
+            .runtime
+            .block_on(async { setup.verify("jane:1").now_or_never() });
+        if verdict.is_none() {
+            break setup;
+        }
+    };
     let start = Instant::now();
     while setup.record.text().is_empty() {
         assert!(start.elapsed() < Duration::from_secs(30), "it is not told");
