@@ -335,6 +335,28 @@ async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
 }
 
 #[tokio::test]
+async fn what_was_lost_is_a_metric() {
+    let files = Files::new(ADMIN, &accounts(&[("admin", "123456")]));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let (child, _) = spawn_logging_to(full, files.command()).await;
+    let lost = async {
+        loop {
+            let stream = UnixStream::connect(files.path("admin.sock")).await.unwrap();
+            let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            let metrics = ask(RawPeer::new(stream), request).await.body;
+            let lost = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("ws_server_log_lines_lost_total "));
+            if lost.unwrap().parse::<u64>().unwrap() > 0 {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, lost).await.expect("it is counted");
+    assert_eq!(stop(child).await, "");
+}
+
+#[tokio::test]
 async fn a_log_that_cannot_be_written_holds_up_nothing() {
     // Nobody will ever read it.
     let (reader, writer) = std::io::pipe().unwrap();

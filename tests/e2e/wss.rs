@@ -422,7 +422,7 @@ async fn who_forgets_the_s_of_wss_is_told() {
     );
 }
 
-/// The name of a self-signed certificate, `localhost` often, may be that of somebody who is trusted.
+/// The name of a self-signed certificate, often `localhost`, may be that of one that is trusted.
 #[tokio::test]
 async fn a_self_signed_certificate_is_told_whatever_its_name() {
     let server = Server::start().await;
@@ -435,8 +435,8 @@ async fn a_self_signed_certificate_is_told_whatever_its_name() {
     assert_eq!(
         finished.stderr,
         format!(
-            "ws-client: the certificate of {} is self-signed, and not in {file}; if it is the right \
-             one, put it there\n",
+            "ws-client: the certificate of {} is self-signed, and not in {file}; if it is the \
+             right one, put it there\n",
             front.authority()
         )
     );

@@ -1,5 +1,5 @@
-//! The steps by which the README has the server run for others, done below another root, up to those
-//! that are systemd's.
+//! The steps by which the README has the server run for others, done below another root, up to
+//! those that are systemd's.
 
 use std::{env, fs};
 

@@ -54,7 +54,8 @@ where
         }
         Exchange::Answered(Answer::Refused(refusal)) => {
             let status = refusal.status().as_u16();
-            debug!(connection = id.number(), %peer, status, reason = refusal.text(), "handshake refused");
+            let reason = refusal.text();
+            debug!(connection = id.number(), %peer, status, reason, "handshake refused");
             return;
         }
         Exchange::Malformed(error) => {

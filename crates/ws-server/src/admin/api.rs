@@ -27,7 +27,8 @@ pub(crate) struct Session {
     pub(crate) path: String,
     /// For how long it has been there.
     pub(crate) seconds: f64,
-    /// Why it was told to end, if it was: it is no longer served then, and has a while to say goodbye.
+    /// Why it was told to end, if it was: it is no longer served then, and has a while to say
+    /// goodbye.
     pub(crate) ending: Option<String>,
     /// Messages that came.
     pub(crate) messages_in: u64,

@@ -3,19 +3,19 @@
 //!
 //! On each of its addresses, health and metrics may be read. Who is connected is told, and something
 //! is changed, on a Unix socket only, which belongs to the user that runs the server. What comes
-//! back is described in [`api`]; `ctl` is the client.
+//! back is described in `api`; `ctl` is the client.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /livez` | 200 for as long as the process serves |
 //! | `GET /readyz` | 200, or 503 while it is draining |
 //! | `GET /metrics` | what Prometheus scrapes |
-//! | `GET /sessions` | [`api::Sessions`] |
-//! | `POST /kick` | takes [`api::Kick`], answers [`api::Kicked`] |
-//! | `POST /revoke` | takes [`api::Revoke`], answers [`api::Revoked`] |
-//! | `POST /reload` | [`api::Reloaded`] |
-//! | `POST /drain` | [`api::Draining`] |
-//! | `POST /publish` | takes [`api::Publish`], answers it |
+//! | `GET /sessions` | `api::Sessions` |
+//! | `POST /kick` | takes `api::Kick`, answers `api::Kicked` |
+//! | `POST /revoke` | takes `api::Revoke`, answers `api::Revoked` |
+//! | `POST /reload` | `api::Reloaded` |
+//! | `POST /drain` | `api::Draining` |
+//! | `POST /publish` | takes `api::Publish`, answers it |
 
 mod address;
 pub(crate) mod api;

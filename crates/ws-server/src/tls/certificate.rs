@@ -6,8 +6,8 @@ use humantime::format_rfc3339_seconds;
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
 
-/// Why no client takes a certificate. The server serves with it nevertheless: it may be that only the
-/// clock is wrong.
+/// Why no client takes a certificate. The server serves with it nevertheless: it may be that only
+/// the clock is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateFlaw {
     /// Its time is over.
@@ -51,8 +51,8 @@ pub(super) fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     }
 }
 
-/// What comes of checking a certificate when nobody is trusted. The time is checked first, then what
-/// the certificate is for, and who has signed it last.
+/// What comes of checking a certificate when nobody is trusted. The time is checked first, then
+/// what the certificate is for, and who has signed it last.
 fn problem(certificate: &CertificateDer<'_>, time: Duration) -> Option<Error> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let time = UnixTime::since_unix_epoch(time);
