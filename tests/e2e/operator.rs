@@ -358,6 +358,9 @@ async fn a_drain_ends_the_server_in_order() {
     assert_eq!(answer.body, "draining\n");
     let answer = scraped.request("GET", "/livez").await;
     assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
+    // A service manager that stops it as well does not cut that short.
+    server.signal(Signal::TERM);
+    ctl_ok(&files, &["sessions"]).await;
     jane.send(frame::close(1001, "")).await;
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0), "{log}");

@@ -353,7 +353,7 @@ async fn serve(
     let mut follow = pin!(follower.follow());
     let mut answer = pin!(admin.serve(desk));
     let mut deliver = pin!(messenger.deliver());
-    let mut is_stopping = false;
+    let (mut is_stopping, mut is_signalled) = (false, false);
     loop {
         tokio::select! {
             // So that the service manager has heard that the server stops before it has stopped.
@@ -366,12 +366,16 @@ async fn serve(
                 manager.stopping();
             }
             signal = signals.recv() => {
-                if stop.is_cancelled() {
+                if is_signalled {
                     audit::drain_cut(signal);
                     return Ok(ExitCode::from(FAILURE));
                 }
-                audit::drain_begun(signal);
-                stop.cancel();
+                is_signalled = true;
+                // An operator may have asked for it before.
+                if !stop.is_cancelled() {
+                    audit::drain_begun(signal);
+                    stop.cancel();
+                }
             }
             never = &mut follow => match never {},
             never = &mut answer => match never {},
