@@ -1,7 +1,8 @@
 //! Keeps a running server up to date with its files.
 //!
-//! The files are read again on SIGHUP, and when they have changed. All of both is read and checked
-//! before anything is changed: what cannot be used changes nothing, and is spoken of once.
+//! The files are read again on SIGHUP, when an operator asks for it, and when they have changed. All of
+//! them are read and checked before anything is changed: what cannot be used changes nothing, and is
+//! spoken of once.
 
 use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
