@@ -343,6 +343,8 @@ async fn testssl_finds_nothing() {
         .iter()
         .filter(|it| !["OK", "INFO", "LOW"].contains(&it.severity.as_str()))
         .filter(|it| !OF_THE_TEST.contains(&it.id.as_str()))
+        // On a busy machine its client has gone before the ticket comes, and nothing is found out.
+        .filter(|it| !(it.id == "sessionresumption_ticket" && it.severity == "WARN"))
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
     // It did look.
