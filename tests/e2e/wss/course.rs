@@ -1,0 +1,174 @@
+//! How a connection by TLS goes on and ends, with servers that are silent, gone or in a hurry.
+
+use super::*;
+
+/// A server that takes a connection and says nothing.
+async fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn silence_in_the_tls_handshake_ends_at_the_deadline() {
+    let (_listener, url) = silent().await;
+    let trusted = Trusted::new();
+    let cacert = trusted.cacert();
+    let flags = ["--connect-deadline", "50ms", "--cacert", &cacert];
+    let said = format!(
+        "ws-client: {} did not complete the TLS handshake within 50ms\n",
+        &url["wss://".len()..]
+    );
+    for arguments in [vec![url.as_str()], vec!["handshake", &url]] {
+        let finished = run(client([&arguments[..], &flags].concat()), "").await;
+        assert_eq!(finished.code, Some(7), "{finished:?}");
+        assert_eq!(finished.stderr, said);
+    }
+}
+
+/// TCP, TLS and the answer have one deadline.
+#[tokio::test]
+async fn silence_behind_tls_ends_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let front = TlsFront::before(listener.local_addr().unwrap(), &issued).await;
+    let cacert = trusted.cacert();
+    let url = front.url();
+    let flags = ["--connect-deadline", "500ms", "--cacert", &cacert, &url];
+    let finished = run(client(flags), "").await;
+    assert_eq!(finished.code, Some(7), "{finished:?}");
+    let late = [
+        "ws-client: the server did not complete its answer within 500ms\n".to_owned(),
+        // On a machine that is busy with something else.
+        format!(
+            "ws-client: {} did not complete the TLS handshake within 500ms\n",
+            front.authority()
+        ),
+    ];
+    assert!(late.contains(&finished.stderr), "{finished:?}");
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_tls_handshake() {
+    let (listener, url) = silent().await;
+    let trusted = Trusted::new();
+    let mut child = spawn(client([&url, "--cacert", &trusted.cacert()]));
+    let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let mut hello = [0; 1];
+    stream.read_exact(&mut hello).await.unwrap();
+    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(end(&mut child).await.code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_a_lost_connection() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let front = TlsFront::before(server.address, &issued).await;
+    let mut child = spawn(client([&front.url(), "--cacert", &trusted.cacert()]));
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
+    let line = timeout(PATIENCE, stdout.next_line())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(line.unwrap(), "your submit context: hello");
+    // TCP ends, and TLS says nothing about it.
+    drop(front);
+    assert_eq!(end(&mut child).await.code(), Some(8));
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .await
+        .unwrap();
+    let said = "ws-client: the connection was lost: the server ended it without a close frame\n";
+    assert!(stderr.ends_with(said), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let mut front = TlsFront::before(server.address, &issued).await;
+    let mut child = spawn(client([&front.url(), "--cacert", &trusted.cacert()]));
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
+    let line = timeout(PATIENCE, stdout.next_line()).await.unwrap();
+    assert_eq!(line.unwrap().as_deref(), Some("your submit context: hello"));
+    server.signal(Signal::TERM);
+    assert_eq!(end(&mut child).await.code(), Some(8));
+    let visit = front.visit().await;
+    assert!(matches!(visit, Visit::Finished(_)), "{visit:?}");
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("cut off"), "{log}");
+}
+
+/// The end of TLS is not worth a word where both sides have said that all is over.
+#[tokio::test]
+async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
+    let trusted = Trusted::new();
+    let config = trusted.authority.issue(LOOPBACK).server_config();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    let serve = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let stream = acceptor.accept(stream).await.unwrap();
+        let mut socket = accept_async(stream).await.unwrap();
+        let mut said = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Text(text) = &message {
+                said.push(text.to_string());
+                let answer = Message::text(CONGRATULATION);
+                socket.send(answer).await.unwrap();
+            }
+            if message.is_close() {
+                socket.flush().await.unwrap();
+                break;
+            }
+        }
+        // TCP ends, and no close_notify comes before.
+        drop(socket);
+        said
+    };
+    let (finished, said) = tokio::join!(trusted.run(&url, "admin:123456\nhello\n"), serve);
+    assert_eq!(said, ["admin:123456", "hello"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), format!("{CONGRATULATION}\n"));
+    assert!(!finished.stderr.contains("ws-client: "), "{finished:?}");
+}
+
+#[tokio::test]
+async fn long_messages_and_many_lines_come_back() {
+    let server = Server::with("[limits]\nmax_message_bytes = \"16MiB\"\n").await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let front = TlsFront::before(server.address, &issued).await;
+
+    let prefix = "your submit context: ";
+    let long = "0123456789abcdef".repeat((1 << 20) - 2);
+    let finished = trusted
+        .run(&front.url(), &format!("admin:123456\n{long}\n"))
+        .await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout() == format!("{prefix}{long}\n"));
+
+    let (mut input, mut expected) = ("admin:123456\n".to_owned(), String::new());
+    for index in 0..20_000 {
+        writeln!(input, "line {index}").unwrap();
+        writeln!(expected, "{prefix}line {index}").unwrap();
+    }
+    let finished = trusted.run(&front.url(), &input).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout() == expected);
+}

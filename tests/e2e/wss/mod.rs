@@ -1,0 +1,68 @@
+//! The client over TLS: which certificates it takes, what it says about the others, and that nothing
+//! is sent before they were checked.
+
+mod course;
+mod trust;
+mod words;
+
+use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
+
+use futures::{SinkExt as _, StreamExt as _};
+use integration_tests::{
+    Authority, CONGRATULATION, Finished, Issued, PATIENCE, Server, Terminal, TlsFront, Visit,
+    client, client_binary, end, run, self_signed, spawn,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+        sign::{CertifiedKey, SingleCertAndKey},
+        version::{TLS12, TLS13},
+    },
+};
+use tokio_tungstenite::{accept_async, tungstenite::Message};
+
+const LOOPBACK: &[&str] = &["127.0.0.1", "::1", "localhost"];
+
+/// An authority, and a file with its certificate.
+struct Trusted {
+    authority: Authority,
+    directory: TempDir,
+}
+
+impl Trusted {
+    fn new() -> Self {
+        let trusted = Self {
+            authority: Authority::new(),
+            directory: TempDir::new().unwrap(),
+        };
+        trusted.write("authority.pem", &trusted.authority.certificate());
+        trusted
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The file.
+    fn cacert(&self) -> String {
+        let path = self.directory.path().join("authority.pem");
+        path.into_os_string().into_string().unwrap()
+    }
+
+    /// Runs a client that trusts the authority.
+    async fn run(&self, url: &str, stdin: &str) -> Finished {
+        run(client([url, "--cacert", &self.cacert()]), stdin).await
+    }
+}

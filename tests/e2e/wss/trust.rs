@@ -1,0 +1,382 @@
+//! Which certificates the client takes, and what it says about the others.
+
+use super::*;
+
+#[tokio::test]
+async fn the_dialogue_by_address_and_by_name() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    for host in ["127.0.0.1", "::1", "localhost"] {
+        let bound = if host == "::1" { "::1" } else { "127.0.0.1" };
+        let mut front = TlsFront::on(bound, server.address, issued.server_config()).await;
+        let url = match host {
+            "localhost" => front.url_by(host),
+            _ => front.url(),
+        };
+        let finished = trusted.run(&url, "admin:123456\nhello\nexit\n").await;
+        assert_eq!(finished.code, Some(0), "{url}: {finished:?}");
+        assert_eq!(finished.stdout(), "your submit context: hello\n");
+        assert_eq!(
+            finished.stderr,
+            "congratulation, you have connect with server\nnow, you can do something else\n\
+             you have enter \"exit\", goodbye\n"
+        );
+        let visit = front.visit().await;
+        assert!(matches!(visit, Visit::Finished(100..)), "{visit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let other = Authority::named("somebody else");
+    let same_name = Authority::new();
+    let authority = &trusted.authority;
+    let file = trusted.cacert();
+    for (issued, said) in [
+        (authority.issue_expired(LOOPBACK), "expired on "),
+        (authority.issue_early(LOOPBACK), "is not valid before "),
+        (
+            authority.issue(&["localhost", "*.example.org", "10.1.2.3"]),
+            "is not for 127.0.0.1, but for localhost, *.example.org, 10.1.2.3; use a name that it \
+             is for, if that is the right server\n",
+        ),
+        (
+            authority.issue(&["a.b", "c.d", "e.f", "g.h", "i.j", "k.l", "m.n"]),
+            "is not for 127.0.0.1, but for a.b, c.d, e.f, g.h, i.j and 2 more; use a name that it \
+             is for, if that is the right server\n",
+        ),
+        (
+            authority.issue(&[]),
+            "is not for 127.0.0.1, but for nobody; use a name that it is for, if that is the right \
+             server\n",
+        ),
+        (
+            self_signed(LOOPBACK),
+            &format!("is self-signed, and not in {file}; if it is the right one, put it there\n"),
+        ),
+        (
+            other.issue(LOOPBACK),
+            &format!("comes from no authority in {file}, and no others are trusted\n"),
+        ),
+        (
+            same_name.issue(LOOPBACK),
+            "names an authority that is trusted, but is signed by another key; that authority may \
+             have been made anew, or somebody uses its name\n",
+        ),
+    ] {
+        let mut front = TlsFront::before(server.address, &issued).await;
+        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+        let start = format!("ws-client: the certificate of {} {said}", front.authority());
+        assert!(finished.stderr.starts_with(&start), "{start}{finished:?}");
+        assert_eq!(front.visit().await, Visit::Refused);
+        // The tool judges no better.
+        let tool = ["handshake", &front.url(), "--cacert", &file];
+        let finished = run(client(tool), "").await;
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert!(finished.stderr.starts_with(&start), "{finished:?}");
+        assert_eq!(front.visit().await, Visit::Refused);
+    }
+}
+
+/// A certificate is shown to everybody, so whoever shows it has to have its key as well.
+#[tokio::test]
+async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let other = trusted.authority.issue(LOOPBACK);
+    let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(other.private_key.as_bytes()).unwrap();
+    let key = ring::sign::any_supported_type(&key).unwrap();
+    let pair = Arc::new(CertifiedKey::new(vec![chain], key));
+    for version in [&TLS12, &TLS13] {
+        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&pair))));
+        let mut front = TlsFront::on("127.0.0.1", server.address, config).await;
+        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        assert_eq!(finished.stdout(), "");
+        assert_eq!(
+            finished.stderr,
+            format!(
+                "ws-client: the certificate of {} is not its own: it does not have the key; it was \
+                 set up with another one, or somebody else answers in its place\n",
+                front.authority()
+            )
+        );
+        assert_eq!(front.visit().await, Visit::Refused);
+    }
+}
+
+#[tokio::test]
+async fn the_day_of_an_expired_certificate_is_told() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue_expired(LOOPBACK);
+    let front = TlsFront::before(server.address, &issued).await;
+    let finished = trusted.run(&front.url(), "").await;
+    let yesterday = time::OffsetDateTime::now_utc() - time::Duration::DAY;
+    let (said, rest) = finished.stderr.split_once(" expired on ").unwrap();
+    assert_eq!(
+        said,
+        format!("ws-client: the certificate of {}", front.authority())
+    );
+    // The day may have changed since.
+    let days = [yesterday, yesterday - time::Duration::MINUTE].map(|then| then.date().to_string());
+    assert!(days.contains(&rest[..10].to_owned()), "{rest}");
+    assert_eq!(
+        &rest[19..],
+        " UTC; whoever runs the server has to renew it, unless the clock here is wrong\n"
+    );
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_trusted_by_itself() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = self_signed(LOOPBACK);
+    let both = trusted.authority.certificate() + &issued.certificate;
+    trusted.write("authority.pem", &both);
+    for issued in [issued, trusted.authority.issue(LOOPBACK)] {
+        let front = TlsFront::before(server.address, &issued).await;
+        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+    }
+}
+
+/// What a client says that has these roots from the system, and trusts no other.
+async fn with_system_roots(url: &str, roots: &str) -> Finished {
+    let mut command = client([url]);
+    command
+        .env("SSL_CERT_FILE", roots)
+        .env_remove("SSL_CERT_DIR");
+    run(command, "admin:123456\nhello\n").await
+}
+
+/// What it says first: how much of the input it has not sent is counted as far as it knows.
+fn first_line(finished: &Finished) -> &str {
+    finished.stderr.lines().next().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn without_cacert_the_roots_of_the_system_are_trusted() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let front = TlsFront::before(server.address, &issued).await;
+    let finished = with_system_roots(&front.url(), &trusted.cacert()).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout(), "your submit context: hello\n");
+
+    let other = trusted.write(
+        "other.pem",
+        &Authority::named("somebody else").certificate(),
+    );
+    let finished = with_system_roots(&front.url(), other.to_str().unwrap()).await;
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+    assert_eq!(
+        first_line(&finished),
+        format!(
+            "ws-client: the certificate of {} comes from an authority that this system does not \
+             trust; if it can be trusted, name a file with its certificate with --cacert FILE",
+            front.authority()
+        )
+    );
+    let front = TlsFront::before(server.address, &self_signed(LOOPBACK)).await;
+    let finished = with_system_roots(&front.url(), other.to_str().unwrap()).await;
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+    assert_eq!(
+        first_line(&finished),
+        format!(
+            "ws-client: the certificate of {} is self-signed: nobody else vouches for it; if it is \
+             the right one, name a file that holds it with --cacert FILE",
+            front.authority()
+        )
+    );
+}
+
+/// `--cacert` is instead of them, and not besides.
+#[tokio::test]
+async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
+    let server = Server::start().await;
+    let (trusted, system) = (Trusted::new(), Trusted::new());
+    let issued = system.authority.issue(LOOPBACK);
+    let front = TlsFront::before(server.address, &issued).await;
+    let mut command = client([front.url(), "--cacert".to_owned(), trusted.cacert()]);
+    command.env("SSL_CERT_FILE", system.cacert());
+    let finished = run(command, "").await;
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_system_that_trusts_nobody_is_told() {
+    let trusted = Trusted::new();
+    let empty = trusted.write("empty.pem", "");
+    for (roots, why) in [
+        (empty.to_str().unwrap(), ""),
+        (
+            "/nonexistent",
+            " (failed to read PEM from file: No such file or directory (os error 2) at \
+             '/nonexistent')",
+        ),
+    ] {
+        let finished = with_system_roots("wss://127.0.0.1:1", roots).await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert_eq!(
+            finished.stderr,
+            format!(
+                "ws-client: this system trusts no authority{why}, so no certificate can be \
+                 checked; install its certificates (often called ca-certificates), or name a file \
+                 with those to be trusted with --cacert FILE\n"
+            )
+        );
+    }
+}
+
+const WARNING: &str = "ws-client: warning: --insecure checks no certificate; others may read and \
+                       change what is sent\n";
+
+#[tokio::test]
+async fn insecure_checks_nothing_and_says_so() {
+    let server = Server::start().await;
+    let authority = Authority::new();
+    for issued in [
+        self_signed(&["elsewhere.example"]),
+        authority.issue_expired(LOOPBACK),
+    ] {
+        let front = TlsFront::before(server.address, &issued).await;
+        let finished = run(
+            client([front.url().as_str(), "--insecure"]),
+            "admin:123456\nhello\n",
+        )
+        .await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(finished.stdout(), "your submit context: hello\n");
+        let rest = finished.stderr.strip_prefix(WARNING);
+        assert!(
+            rest.is_some_and(|rest| rest.starts_with("congratulation")),
+            "{finished:?}"
+        );
+        let tool = client(["handshake", "--insecure", &front.url()]);
+        let finished = run(tool, "").await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(finished.stderr, WARNING);
+        let line = "\n  certificate  NOT CHECKED, because of --insecure\n";
+        assert!(finished.stdout().contains(line), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn insecure_warns_at_each_connection() {
+    let server = Server::start().await;
+    let front = TlsFront::before(server.address, &self_signed(LOOPBACK)).await;
+    let arguments = [&front.url(), "--insecure", "--auth", "basic"];
+    let mut terminal = Terminal::spawn(&client_binary(), &arguments);
+    for (shown, typed) in [
+        ("please enter your username and password:", "admin:1\r"),
+        ("it refuses the credentials", "admin:123456\r"),
+        ("please enter your context:", "exit\r"),
+    ] {
+        terminal.expect(shown).await;
+        terminal.type_text(typed).await;
+    }
+    assert_eq!(terminal.finish().await, Some(0));
+    let written = terminal.written();
+    assert_eq!(written.matches(WARNING.trim_end()).count(), 2, "{written}");
+}
+
+#[tokio::test]
+async fn what_speaks_no_tls_is_told() {
+    let server = Server::start().await;
+    let url = server.url().replace("ws://", "wss://");
+    let trusted = Trusted::new();
+    let finished = trusted.run(&url, "admin:123456\n").await;
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    for (answer, said) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+            format!(
+                "{authority} does not speak TLS; look at the port, or use ws:// if the server is \
+                 meant to be without TLS"
+            ),
+        ),
+        (
+            "220 mail.example ESMTP\r\n",
+            format!(
+                "{authority} does not speak TLS; look at the port, or use ws:// if the server is \
+                 meant to be without TLS"
+            ),
+        ),
+        (
+            "",
+            format!(
+                "{authority} ended the connection within the TLS handshake; it may not speak TLS, \
+                 or not to everybody"
+            ),
+        ),
+    ] {
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 5];
+            stream.read_exact(&mut hello).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // All of it is the handshake.
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+            (hello[0], String::from_utf8_lossy(&rest).contains("GET"))
+        };
+        let url = format!("wss://{authority}");
+        let (finished, seen) = tokio::join!(trusted.run(&url, ""), serve);
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        assert_eq!(finished.stderr, format!("ws-client: {said}\n"));
+        assert_eq!(seen, (22, false), "a handshake of TLS, and nothing else");
+    }
+}
+
+#[tokio::test]
+async fn who_forgets_the_s_of_wss_is_told() {
+    let trusted = Trusted::new();
+    let server = Server::start().await;
+    let front = TlsFront::before(server.address, &trusted.authority.issue(LOOPBACK)).await;
+    let url = front.url().replace("wss://", "ws://");
+    let finished = run(client([url.as_str()]), "admin:123456\n").await;
+    assert_eq!(finished.code, Some(6), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        "ws-client: the server's answer is no WebSocket handshake: status line: the answer is one \
+         of TLS; the URL must begin with wss:// here\n"
+    );
+}
+
+/// The name of a self-signed certificate, often `localhost`, may be that of one that is trusted.
+#[tokio::test]
+async fn a_self_signed_certificate_is_told_whatever_its_name() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    trusted.write("authority.pem", &self_signed(LOOPBACK).certificate);
+    let file = trusted.cacert();
+    let front = TlsFront::before(server.address, &self_signed(LOOPBACK)).await;
+    let finished = trusted.run(&front.url(), "").await;
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        format!(
+            "ws-client: the certificate of {} is self-signed, and not in {file}; if it is the \
+             right one, put it there\n",
+            front.authority()
+        )
+    );
+}

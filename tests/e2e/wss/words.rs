@@ -1,0 +1,186 @@
+//! What is said of TLS by the command line and by `ws-client handshake`.
+
+use super::*;
+
+#[tokio::test]
+async fn the_handshake_shows_tls_as_well() {
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let mut with_alpn = issued.server_config();
+    with_alpn.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let old = tls_1_2(&issued);
+    for (config, version, cipher, protocol) in [
+        (
+            issued.server_config(),
+            "TLS 1.3",
+            "TLS13_",
+            "nothing, which is as good",
+        ),
+        (with_alpn, "TLS 1.3", "TLS13_", "http/1.1"),
+        (
+            old,
+            "TLS 1.2",
+            "TLS_ECDHE_ECDSA_",
+            "nothing, which is as good",
+        ),
+    ] {
+        let mut front = TlsFront::on("127.0.0.1", server.address, config).await;
+        let cacert = trusted.cacert();
+        let tool = ["handshake", &front.url(), "--cacert", &cacert];
+        let finished = run(client(tool), "").await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let report = finished.stdout();
+        let authority = front.authority();
+        let lines: Vec<&str> = report.lines().take(8).collect();
+        assert_eq!(lines[0], format!("TLS with {authority}"));
+        assert_eq!(lines[1], format!("  version      {version}"));
+        assert!(
+            lines[2].starts_with(&format!("  cipher       {cipher}")),
+            "{report}"
+        );
+        assert_eq!(lines[3], format!("  ALPN         {protocol}"));
+        assert_eq!(
+            lines[4],
+            format!("  certificate  right: it is for 127.0.0.1, by an authority in {cacert}")
+        );
+        assert_eq!(lines[5..7], ["", &format!("request to {authority}")]);
+        assert_eq!(lines[7], "> GET / HTTP/1.1");
+        let host = format!("\n> Host: {authority}\n");
+        assert!(report.contains(&host), "{report}");
+        assert!(
+            report.ends_with("\nverdict: right, the WebSocket is open\n"),
+            "{report}"
+        );
+        let visit = front.visit().await;
+        assert!(matches!(visit, Visit::Finished(_)), "{visit:?}");
+    }
+}
+
+/// How a server speaks that knows nothing newer.
+fn tls_1_2(issued: &Issued) -> tokio_rustls::rustls::ServerConfig {
+    use tokio_rustls::rustls::{ServerConfig, crypto::ring, version::TLS12};
+    let builder = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(&[&TLS12])
+        .unwrap()
+        .with_no_client_auth();
+    issued.complete(builder)
+}
+
+/// One that wants a certificate of the client. In TLS 1.3, the client thinks by then that all is
+/// well, and has sent its request.
+#[tokio::test]
+async fn a_server_that_wants_more_than_we_have_is_told() {
+    use tokio_rustls::rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, pem::PemObject as _},
+        server::WebPkiClientVerifier,
+        version::{TLS12, TLS13},
+    };
+    let server = Server::start().await;
+    let trusted = Trusted::new();
+    let issued = trusted.authority.issue(LOOPBACK);
+    let mut configs = Vec::new();
+    for version in [&TLS12, &TLS13] {
+        let provider = std::sync::Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        let pem = trusted.authority.certificate();
+        roots
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build();
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(verifier.unwrap());
+        configs.push((
+            issued.complete(builder),
+            "wants a certificate of the client, and ws-client has none",
+        ));
+    }
+    let mut other_protocol = issued.server_config();
+    other_protocol.alpn_protocols = vec![b"h2".to_vec()];
+    configs.push((other_protocol, "does not speak HTTP/1.1 behind TLS"));
+    for (config, said) in configs {
+        let front = TlsFront::on("127.0.0.1", server.address, config).await;
+        let said = format!("ws-client: {} {said}\n", front.authority());
+        let finished = trusted.run(&front.url(), "").await;
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        assert_eq!(finished.stderr, said);
+    }
+}
+
+#[tokio::test]
+async fn a_flag_that_means_nothing_is_a_mistake() {
+    let trusted = Trusted::new();
+    let cacert = trusted.cacert();
+    for (flags, name) in [
+        (&["--insecure"][..], "--insecure"),
+        (&["--cacert", &cacert], "--cacert"),
+    ] {
+        for start in [&[][..], &["handshake"]] {
+            let arguments = [start, &["ws://127.0.0.1:1"], flags].concat();
+            let finished = run(client(&arguments), "").await;
+            assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
+            assert_eq!(
+                finished.stderr,
+                format!(
+                    "ws-client: {name} is about certificates, and a ws:// URL has none; leave it \
+                     out, or use wss://\n"
+                )
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_certificates_is_a_mistake() {
+    let trusted = Trusted::new();
+    let key = trusted.authority.issue(LOOPBACK).private_key;
+    let certificate = trusted.authority.certificate();
+    let broken = certificate.replacen("MII", "MIJ", 1);
+    let unended = &certificate[..certificate.len() - 10];
+    for (name, content, said) in [
+        ("empty.pem", "", EMPTY),
+        ("key.pem", &key, EMPTY),
+        ("der", "\u{0}\u{1}0\u{82}", EMPTY),
+        (
+            "unended.pem",
+            unended,
+            "a certificate in it has no line -----END CERTIFICATE-----",
+        ),
+        (
+            "broken.pem",
+            &(certificate.clone() + &broken),
+            "certificate 2 in it is broken",
+        ),
+    ] {
+        let path = trusted.write(name, content);
+        let path = path.to_str().unwrap();
+        for start in [&[][..], &["handshake"]] {
+            let arguments = [start, &["wss://127.0.0.1:1", "--cacert", path]].concat();
+            let finished = run(client(&arguments), "").await;
+            assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
+            assert_eq!(
+                finished.stderr,
+                format!("ws-client: the certificate file {path}: {said}\n")
+            );
+        }
+    }
+    let finished = run(
+        client(["wss://127.0.0.1:1", "--cacert", "/nonexistent"]),
+        "",
+    )
+    .await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        "ws-client: the certificate file /nonexistent cannot be read: No such file or directory \
+         (os error 2)\n"
+    );
+}
+
+const EMPTY: &str =
+    "it holds no certificate; it must be PEM, which begins with -----BEGIN CERTIFICATE-----";
