@@ -11,9 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::{
-    address::AddressGroup, admin::MAX_CONNECTIONS, handshake::Standing, session::Principal,
-};
+use crate::{admin::MAX_CONNECTIONS, handshake::Standing, peer::AddressGroup, session::Principal};
 
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;

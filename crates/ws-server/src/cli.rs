@@ -19,14 +19,12 @@ use crate::{
     audit,
     config::{self, Config, Files, Loaded, Source},
     ctl::{self, Action, CtlError, Form},
-    descriptors,
     hash_password::{self, HashPasswordError},
     introduction::{Introduction, how_many},
     log::{Log, LogFormat},
+    process::{descriptors, signals::StopSignals, systemd},
     reload::{Beginning, Follower},
     server::Server,
-    service_manager,
-    shutdown::StopSignals,
 };
 
 /// The server failed at run time, or was stopped before all connections had ended.
@@ -335,7 +333,7 @@ async fn serve(
     let address = server
         .local_addr()
         .context("failed to learn the address that was bound")?;
-    let (manager, messenger) = service_manager::from_environment(address);
+    let (manager, messenger) = systemd::from_environment(address);
     let (follower, reloads) = Follower::new(source, beginning, server.control(), log, &manager)
         .context("failed to listen for SIGHUP")?;
     manager.ready(introduction.users);

@@ -19,7 +19,7 @@ use rustix::{
 use tokio::{runtime, task::spawn_blocking};
 use zeroize::Zeroizing;
 
-use crate::shutdown::StopSignals;
+use crate::process::signals::StopSignals;
 
 /// What to do with the line.
 pub(crate) const HINT: &str = "put this line into the [[user]] entry of the credentials file, \

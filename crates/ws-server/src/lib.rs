@@ -29,7 +29,6 @@
 //!
 //! Start reading with `connection`, then `session`.
 
-mod address;
 pub mod admin;
 mod admission;
 mod arrival;
@@ -40,8 +39,6 @@ pub mod config;
 mod connection;
 pub mod control;
 mod ctl;
-mod descriptors;
-pub mod forwarded;
 pub mod handshake;
 mod hash_password;
 mod http;
@@ -50,13 +47,12 @@ mod listener;
 mod log;
 mod metrics;
 mod page;
-mod peer;
+pub mod peer;
+mod process;
 mod reload;
 pub mod route;
 pub mod server;
 pub mod service;
-mod service_manager;
 pub mod session;
 mod settings;
-mod shutdown;
 pub mod tls;

@@ -24,7 +24,7 @@ use crate::{
     config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
     control::Control,
     log::Log,
-    service_manager::ServiceManager,
+    process::systemd::ServiceManager,
     tls::Tls,
 };
 

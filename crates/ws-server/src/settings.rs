@@ -10,8 +10,8 @@ use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, usern
 
 use crate::{
     config::{Config, Limits},
-    forwarded::TrustedProxies,
     handshake::Rules,
+    peer::TrustedProxies,
     route::Route,
     session::{Member, Principal},
 };

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::address::AddressGroup;
+use crate::peer::AddressGroup;
 
 /// How many buckets there are at most. All of them together take less than 12 MiB. Whoever has more
 /// addresses than this to guess from is beyond a budget for each of them.

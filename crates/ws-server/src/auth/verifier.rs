@@ -20,7 +20,7 @@ use super::{
     hashing::{HashingPolicy, HashingPool, Workload},
     visitor::Visitor,
 };
-use crate::{address::AddressGroup, audit, metrics::Metrics, route::Route, settings::Current};
+use crate::{audit, metrics::Metrics, peer::AddressGroup, route::Route, settings::Current};
 
 /// Checks credentials, a few at a time, for as long as an address has not failed too often.
 #[derive(Debug)]

@@ -45,8 +45,8 @@ pub(crate) use self::{
 };
 use crate::{
     admin::AdminAddress,
-    forwarded::{ForwardedField, ForwardedFieldError, TrustedProxies},
     handshake::{AllowedOrigin, Basic, Origin, Rules},
+    peer::{ForwardedField, ForwardedFieldError, TrustedProxies},
 };
 pub use crate::{
     auth::{BudgetPolicy, HashingPolicy},

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use proptest::{collection::vec, prelude::*};
 
 use super::{BudgetPolicy, FailureBudget, MAX_BUCKETS, Spent};
-use crate::address::AddressGroup;
+use crate::peer::AddressGroup;
 
 const START: Duration = Duration::from_hours(1);
 

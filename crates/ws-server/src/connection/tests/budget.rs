@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     auth::{Visitor, Way},
     config::BudgetPolicy,
-    forwarded::{ForwardedField, TrustedProxies},
+    peer::{ForwardedField, TrustedProxies},
     route::Routes,
 };
 

@@ -17,14 +17,14 @@ use http::{
 };
 use sha2::{Digest as _, Sha256};
 
-const DOCUMENT: &str = include_str!("page/index.html");
-const STYLE: &str = include_str!("page/page.css");
+const DOCUMENT: &str = include_str!("index.html");
+const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
-    include_str!("page/values.js"),
-    include_str!("page/conversation.js"),
-    include_str!("page/wire.js"),
-    include_str!("page/session.js"),
-    include_str!("page/page.js"),
+    include_str!("values.js"),
+    include_str!("conversation.js"),
+    include_str!("wire.js"),
+    include_str!("session.js"),
+    include_str!("page.js"),
 );
 
 /// Where the style and the script belong in the document.

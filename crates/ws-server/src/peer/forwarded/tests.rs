@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::{collection::vec, prelude::*};
 
-use super::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
+use crate::peer::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
 use ForwardedField::{Forwarded, XForwardedFor};
 
 /// The proxy next to the server.

@@ -21,7 +21,7 @@ impl AddressGroup {
 
 #[cfg(test)]
 mod tests {
-    use super::AddressGroup;
+    use crate::peer::AddressGroup;
 
     fn group(address: &str) -> AddressGroup {
         AddressGroup::of(address.parse().unwrap())
