@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::{admin::MAX_CONNECTIONS, handshake::Standing, peer::AddressGroup, session::Principal};
+use crate::{access::Principal, admin::MAX_CONNECTIONS, handshake::Standing, peer::AddressGroup};
 
 /// How many connections over the cap are told that the server is full.
 const POLITE_MARGIN: usize = 64;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{admission::Permit, server::Shared, session::ConnectionId, settings::Settings};
+use crate::{admission::Permit, peer::ConnectionId, server::Shared, settings::Settings};
 
 /// A connection that was just accepted, and has a place.
 #[derive(Debug)]

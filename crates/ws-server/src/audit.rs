@@ -18,9 +18,8 @@ use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
 use crate::{
-    auth::{Failure, Visitor},
-    peer::Peer,
-    session::{ConnectionId, Principal},
+    access::{Failure, Principal, Visitor},
+    peer::{ConnectionId, Peer},
 };
 
 /// What the lines are told apart by from all others.

@@ -8,13 +8,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, error, info};
 
 use crate::{
+    access::{Access, Principal, Visitor, Way},
     admission::Permit,
     arrival::Arrival,
-    auth::{Login, NotAuthenticated, Visitor, Way, admit, log_in},
+    auth::{Login, NotAuthenticated, admit, log_in},
     http::{Answer, Door, Exchange, exchange},
-    route::{Access, Route},
+    peer::ConnectionId,
+    route::Route,
     server::Shared,
-    session::{ConnectionId, Ended, Principal, Session, Socket},
+    session::{Ended, Session, Socket},
 };
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is

@@ -8,8 +8,9 @@ use proto::{close::CloseReason, credentials::Accounts, username::UserName};
 use crate::{
     config::Config,
     metrics::{Reading, ReloadResult},
+    peer::ConnectionId,
     server::Shared,
-    session::{ConnectionId, Live},
+    session::Live,
     tls::{CurrentTls, Tls},
 };
 

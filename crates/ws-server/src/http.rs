@@ -39,8 +39,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::{Principal, Visitor, Way},
     arrival::Arrival,
-    auth::{Verifier, Visitor, Way},
+    auth::Verifier,
     config::MAX_DISCARDED_BYTES,
     handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
     metrics::{HandshakeEnd, Metrics},
@@ -48,7 +49,7 @@ use crate::{
     peer::Peer,
     route::Route,
     service::Hub,
-    session::{Member, Principal},
+    session::Member,
 };
 
 /// The greatest length of a request head.

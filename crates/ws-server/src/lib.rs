@@ -29,6 +29,7 @@
 //!
 //! Start reading with `connection`, then `session`.
 
+pub mod access;
 pub mod admin;
 mod admission;
 mod arrival;
@@ -45,6 +46,7 @@ mod http;
 mod introduction;
 mod listener;
 mod log;
+pub mod message;
 mod metrics;
 mod page;
 pub mod peer;

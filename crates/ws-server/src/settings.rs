@@ -9,11 +9,12 @@ use std::{
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
+    access::Principal,
     config::{Config, Limits},
     handshake::Rules,
     peer::TrustedProxies,
     route::Route,
-    session::{Member, Principal},
+    session::Member,
 };
 
 /// Everything that a new connection runs on. A reload makes a new one of it: a connection that was

@@ -7,9 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, re
 use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
 use ws_server::{
-    handshake::{
-        AllowedOrigin, Basic, Decision, Origin, Refusal, Rules, Spent, Standing, Upgrade, decide,
-    },
+    access::{AllowedOrigin, Origin},
+    handshake::{Basic, Decision, Refusal, Rules, Spent, Standing, Upgrade, decide},
     route::Routes,
 };
 

@@ -5,7 +5,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::{ConnectionId, Counts, Live};
+use crate::{
+    peer::ConnectionId,
+    session::{Counts, Live},
+};
 
 /// Every session that is open.
 #[derive(Debug, Serialize, Deserialize)]

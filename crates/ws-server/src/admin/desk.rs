@@ -18,12 +18,13 @@ use super::{
     listener::Caller,
 };
 use crate::{
+    access::Principal,
     audit,
     control::{Control, PublishError},
     log::LostLines,
     metrics,
+    peer::ConnectionId,
     reload::Reloads,
-    session::{ConnectionId, Principal},
 };
 
 /// The longest body: a text of the greatest message that can be configured would be longer, but

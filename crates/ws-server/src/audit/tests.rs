@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    auth::Way,
+    access::Way,
     log::{LogFormat, logged},
     session::LiveConnections,
 };

@@ -12,10 +12,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Authenticated, NotAuthenticated, Verifier, Visitor, admit};
 use crate::{
+    access::{Principal, Visitor},
+    auth::{Authenticated, NotAuthenticated, Verifier, admit},
     handshake::Place,
-    session::{Ended, Incoming, Live, Message, Principal, Socket},
+    message::Message,
+    session::{Ended, Incoming, Live, Socket},
 };
 
 /// What a login by the first messages is for.

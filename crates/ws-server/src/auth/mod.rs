@@ -1,11 +1,9 @@
 //! Who is at the other end: the only place where a connection becomes a logged-in one.
 
 mod budget;
-mod failure;
 mod hashing;
 mod login;
 mod verifier;
-mod visitor;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -17,15 +15,14 @@ pub use self::{
     hashing::HashingPolicy,
 };
 pub(crate) use self::{
-    failure::Failure,
     login::{Login, log_in},
     verifier::Verifier,
-    visitor::{Visitor, Way},
 };
 use crate::{
+    access::Principal,
     audit,
     handshake::Place,
-    session::{Ended, Member, Principal, Socket},
+    session::{Ended, Member, Socket},
     settings::Current,
 };
 
@@ -107,12 +104,13 @@ mod tests {
 
     use super::{NotAuthenticated, admit};
     use crate::{
+        access::Principal,
         config::Config,
         handshake::Place,
         peer::Peer,
         route::Routes,
         server::Shared,
-        session::{Ended, Principal, Socket},
+        session::{Ended, Socket},
     };
 
     fn accounts(name: &str) -> Accounts {

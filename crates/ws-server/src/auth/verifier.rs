@@ -14,13 +14,18 @@ use proto::{
     username::UserName,
 };
 
-use super::{
-    budget::{BudgetPolicy, FailureBudget, Spent},
-    failure::Failure,
-    hashing::{HashingPolicy, HashingPool, Workload},
-    visitor::Visitor,
+use crate::{
+    access::{Failure, Visitor},
+    audit,
+    auth::{
+        budget::{BudgetPolicy, FailureBudget, Spent},
+        hashing::{HashingPolicy, HashingPool, Workload},
+    },
+    metrics::Metrics,
+    peer::AddressGroup,
+    route::Route,
+    settings::Current,
 };
-use crate::{audit, metrics::Metrics, peer::AddressGroup, route::Route, settings::Current};
 
 /// Checks credentials, a few at a time, for as long as an address has not failed too often.
 #[derive(Debug)]

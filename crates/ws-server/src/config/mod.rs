@@ -44,8 +44,9 @@ pub(crate) use self::{
     source::{Files, stranger},
 };
 use crate::{
+    access::{AllowedOrigin, Origin},
     admin::AdminAddress,
-    handshake::{AllowedOrigin, Basic, Origin, Rules},
+    handshake::{Basic, Rules},
     peer::{ForwardedField, ForwardedFieldError, TrustedProxies},
 };
 pub use crate::{

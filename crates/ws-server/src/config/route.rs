@@ -11,7 +11,8 @@ use toml::Spanned;
 
 use super::{allowed_origins, limits::max_message_bytes, list, subprotocols};
 use crate::{
-    route::{Access, Pattern, Route, Routes},
+    access::{Access, Pattern},
+    route::{Route, Routes},
     service::{Echo, Format, Keep, Presence, Room, Service},
     session::{OutboxPolicy, WhenFull},
 };

@@ -10,7 +10,7 @@ use std::{
 use proto::{credentials::Accounts, username::UserName};
 
 use super::{Config, ConfigError, LogFormat, TlsFiles, exposure, load_accounts};
-use crate::{route::Pattern, tls::Tls};
+use crate::{access::Pattern, tls::Tls};
 
 /// The configuration's file, and what goes before what it says.
 #[derive(Debug, Clone)]

@@ -4,10 +4,10 @@
 //! [`decide`] is pure. Nothing of the request is reflected in an answer but a subprotocol that is
 //! configured here.
 
-mod origin;
 mod refusal;
 
-use std::{fmt, net::Ipv6Addr, sync::Arc};
+use crate::access::{AllowedOrigin, parse_host};
+use std::{fmt, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, Method, Version,
@@ -20,12 +20,15 @@ use http::{
 };
 use proto::{basic::parse_authorization, key::Key, login::Attempt};
 
-pub use self::{
-    origin::{Origin, OriginError},
-    refusal::Refusal,
+pub use self::refusal::Refusal;
+use crate::{
+    access::Access,
+    route::{Route, Routes},
 };
-pub use crate::auth::Spent;
-use crate::route::{Access, Route, Routes};
+pub use crate::{
+    access::{Origin, OriginError},
+    auth::Spent,
+};
 
 /// The only version of the protocol that there is.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
@@ -46,24 +49,6 @@ pub struct Rules {
     pub routes: Routes,
     /// Whether a browser that does not ask for an upgrade gets the page.
     pub page: bool,
-}
-
-/// An entry of the list of allowed origins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AllowedOrigin {
-    /// Pages without an origin of their own, which say `null`.
-    Null,
-    /// Pages of this origin.
-    Of(Origin),
-}
-
-impl fmt::Display for AllowedOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Of(origin) => origin.fmt(f),
-        }
-    }
 }
 
 /// Whether the server takes anybody in at the moment.
@@ -290,29 +275,6 @@ fn single<'h>(
     } else {
         Ok(first)
     }
-}
-
-/// A host with an optional port, and nothing else. The type of the HTTP library takes more than
-/// RFC 3986 section 3.2 does: a sign before a port, anything in brackets, and brackets in a name.
-fn parse_host(text: &str) -> Option<Authority> {
-    let authority: Authority = text.parse().ok()?;
-    let host = authority.host();
-    let after_host = authority.as_str().strip_prefix(host)?;
-    let port_is_valid = match after_host.strip_prefix(':') {
-        // A port may be empty.
-        Some("") => true,
-        Some(port) => {
-            port.bytes().all(|byte| byte.is_ascii_digit()) && authority.port_u16().is_some()
-        }
-        None => after_host.is_empty(),
-    };
-    let host_is_valid = match host.strip_prefix('[') {
-        Some(literal) => literal
-            .strip_suffix(']')
-            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && !host.contains(['[', ']']),
-    };
-    (host_is_valid && port_is_valid).then_some(authority)
 }
 
 /// A target is a path, or an absolute URI of the very host that the request names.

@@ -6,9 +6,8 @@ use http::{Request, request::Parts};
 use proptest::prelude::*;
 use proto::login::Attempt;
 
-use super::{
-    AllowedOrigin, Basic, Decision, Origin, Refusal, Routes, Rules, Spent, Standing, decide,
-};
+use super::{Basic, Decision, Refusal, Routes, Rules, Spent, Standing, decide};
+use crate::access::{AllowedOrigin, Origin};
 
 /// A good request, changed as each case likes.
 struct Head {

@@ -21,7 +21,7 @@ use proto::close::{CloseCode, CloseReason};
 
 pub(crate) use self::reading::Reading;
 use crate::{
-    auth::{Failure, Way},
+    access::{Failure, Way},
     session::Ended,
 };
 

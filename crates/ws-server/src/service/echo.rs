@@ -4,7 +4,10 @@ use std::{convert::Infallible, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::session::{Ended, Message, Session};
+use crate::{
+    message::Message,
+    session::{Ended, Session},
+};
 
 /// The echo service.
 #[derive(Debug, Clone)]

@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::session::{Losses, Outbox, Text};
+use crate::{
+    message::Text,
+    session::{Losses, Outbox},
+};
 
 /// How many topics that nobody has subscribed to are kept for what was said there. The one that has
 /// been quiet for longest goes first.

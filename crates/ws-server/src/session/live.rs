@@ -1,8 +1,8 @@
 //! The connections that are open now, and how one of them is told to end.
 
+use crate::session::ConnectionId;
 use std::{
     collections::HashMap,
-    fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,35 +14,15 @@ use std::{
 use futures::task::AtomicWaker;
 use proto::close::CloseReason;
 
-use super::{
-    outbox::Queue,
-    principal::Principal,
-    traffic::{Counts, Traffic},
+use crate::{
+    access::Principal,
+    peer::Peer,
+    route::Route,
+    session::{
+        outbox::Queue,
+        traffic::{Counts, Traffic},
+    },
 };
-use crate::{peer::Peer, route::Route};
-
-/// Names a connection in the log, from its first line to its last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ConnectionId(u64);
-
-impl ConnectionId {
-    /// The number that stands in the log.
-    pub(crate) fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<u64> for ConnectionId {
-    fn from(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
 
 /// Who is served, and where: what the right to be there depends on.
 #[derive(Debug)]
@@ -168,7 +148,7 @@ pub(crate) struct LiveConnections {
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_id: HashMap<u64, Arc<Live>>,
+    by_id: HashMap<ConnectionId, Arc<Live>>,
     /// What went through the sessions that are over.
     past: Counts,
     /// Once set, whoever comes is told to end at once. This closes the race between an upgrade and
@@ -179,14 +159,14 @@ struct Entries {
 impl LiveConnections {
     /// Draws the id of a new connection.
     pub(crate) fn next_id(&self) -> ConnectionId {
-        ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+        ConnectionId::from(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Enters a connection, which is taken out again when the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>, id: ConnectionId, peer: Peer) -> Registration {
         let live = Arc::new(Live::new(peer));
         let mut entries = self.entries();
-        entries.by_id.insert(id.0, Arc::clone(&live));
+        entries.by_id.insert(id, Arc::clone(&live));
         if let Some(reason) = entries.ended {
             live.end(reason);
         }
@@ -219,14 +199,14 @@ impl LiveConnections {
             let member = &live.visit()?.member;
             let reason = check(member).err()?;
             let is_why = live.end(reason);
-            is_why.then(|| (ConnectionId(*id), member.principal.clone(), reason))
+            is_why.then(|| (*id, member.principal.clone(), reason))
         });
         revoked.collect()
     }
 
     /// One connection, if it is open.
     pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<Live>> {
-        self.entries().by_id.get(&id.0).cloned()
+        self.entries().by_id.get(&id).cloned()
     }
 
     /// Every connection whose peer was let in, in the order in which they came.
@@ -236,11 +216,9 @@ impl LiveConnections {
             .by_id
             .iter()
             .filter(|(_, live)| live.visit().is_some());
-        let mut sessions: Vec<_> = let_in
-            .map(|(id, live)| (ConnectionId(*id), Arc::clone(live)))
-            .collect();
+        let mut sessions: Vec<_> = let_in.map(|(id, live)| (*id, Arc::clone(live))).collect();
         drop(entries);
-        sessions.sort_unstable_by_key(|(id, _)| id.0);
+        sessions.sort_unstable_by_key(|(id, _)| id.number());
         sessions
     }
 
@@ -280,7 +258,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut entries = self.connections.entries();
-        entries.by_id.remove(&self.id.0);
+        entries.by_id.remove(&self.id);
         // Under the same lock, so that nobody finds it in neither place, or in both.
         entries.past = entries.past + self.live.traffic.counts();
     }
@@ -312,7 +290,7 @@ mod tests {
     };
 
     use super::{Counts, LiveConnections, Member};
-    use crate::{peer::Peer, route::Routes, session::Principal};
+    use crate::{access::Principal, peer::Peer, route::Routes};
 
     const PEER: Peer = Peer::Forwarded(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
@@ -370,7 +348,7 @@ mod tests {
         };
         let revoked = connections.end_revoked(check).into_iter();
         let mut revoked: Vec<_> = revoked
-            .map(|(id, principal, why)| (id.0, principal.to_string(), why))
+            .map(|(id, principal, why)| (id.number(), principal.to_string(), why))
             .collect();
         revoked.sort_unstable_by_key(|(id, ..)| *id);
         let expected = [2, 3].map(|id| (id, "jane".to_owned(), CloseReason::UserRemoved));

@@ -7,9 +7,7 @@
 mod ended;
 mod frames;
 mod live;
-mod message;
 mod outbox;
-mod principal;
 mod pulse;
 mod rate;
 mod socket;
@@ -32,10 +30,7 @@ use tokio::{
 
 pub use self::{
     ended::Ended,
-    live::ConnectionId,
-    message::{Message, Text},
     outbox::{Losses, Outbox, OutboxPolicy, WhenFull},
-    principal::Principal,
     traffic::Counts,
 };
 pub(crate) use self::{
@@ -43,12 +38,16 @@ pub(crate) use self::{
     socket::{Incoming, Socket},
 };
 use self::{
-    message::LONG_BYTES,
     outbox::Pushed,
     pulse::{Due, Pulse},
     rate::RateLimit,
 };
-use crate::{auth::Authenticated, config::Limits, peer::Peer};
+pub use crate::{
+    access::Principal,
+    message::{Message, Text},
+    peer::ConnectionId,
+};
+use crate::{auth::Authenticated, config::Limits, message::LONG_BYTES, peer::Peer};
 
 /// Messages, and queued answers, above this leave buffers behind that are worth giving back.
 const LARGE_BYTES: usize = 4096;

@@ -10,7 +10,7 @@ use std::{
 
 use proto::close::CloseReason;
 
-use super::{live::Live, message::Text};
+use crate::{message::Text, session::live::Live};
 
 /// A queue that has become empty keeps the room for so many texts, and gives the rest back.
 const KEPT_ROOM: usize = 64;
@@ -153,7 +153,7 @@ mod tests {
     use proto::close::CloseReason;
 
     use super::{Outbox, OutboxPolicy, Pushed, WhenFull};
-    use crate::session::{Live, Text};
+    use crate::{message::Text, session::Live};
 
     fn outbox(max_texts: usize, max_bytes: usize, when_full: WhenFull) -> (Outbox, Arc<Live>) {
         let live = Arc::new(Live::default());

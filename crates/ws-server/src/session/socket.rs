@@ -25,13 +25,16 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{
-    ended::Ended,
-    live::{ConnectionId, Live, Registration},
+use crate::{
+    config::{Limits, MAX_DISCARDED_BYTES},
     message::{LONG_BYTES, Message, Text},
-    transport::{Refused, Transport},
+    peer::ConnectionId,
+    session::{
+        ended::Ended,
+        live::{Live, Registration},
+        transport::{Refused, Transport},
+    },
 };
-use crate::config::{Limits, MAX_DISCARDED_BYTES};
 
 /// The WebSocket's own read buffer, which each connection holds all the time. The transport under
 /// it reads in large pieces.

@@ -17,10 +17,11 @@ use proto::{
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    auth::{BudgetPolicy, Visitor, Way},
+    access::{Access, Visitor, Way},
+    auth::BudgetPolicy,
     config::Config,
     log::{LogFormat, Record},
-    route::{Access, Route, Routes},
+    route::{Route, Routes},
     server::Shared,
 };
 

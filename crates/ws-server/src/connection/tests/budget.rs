@@ -5,7 +5,7 @@ use proto::login::Attempt;
 
 use super::*;
 use crate::{
-    auth::{Visitor, Way},
+    access::{Visitor, Way},
     config::BudgetPolicy,
     peer::{ForwardedField, TrustedProxies},
     route::Routes,

@@ -5,7 +5,7 @@ use proto::username::UserName;
 use super::*;
 use crate::{
     control::{Control, PublishError},
-    session::ConnectionId,
+    peer::ConnectionId,
 };
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";

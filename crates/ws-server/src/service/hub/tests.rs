@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
-use crate::session::{Live, Outbox, OutboxPolicy, Text, WhenFull};
+use crate::{
+    message::Text,
+    session::{Live, Outbox, OutboxPolicy, WhenFull},
+};
 
 const KEEP: Keep = Keep {
     texts: 2,

@@ -11,7 +11,10 @@ use tokio::{
 };
 
 use super::hub::{Arrival, Hub, Keep, Subscription};
-use crate::session::{Ended, Event, Message, OutboxPolicy, Session, Text};
+use crate::{
+    message::{Message, Text},
+    session::{Ended, Event, OutboxPolicy, Session},
+};
 
 /// How often a member may be heard before others have their turn: a fraction of a millisecond.
 const TOLD_IN_A_ROW: usize = 2048;

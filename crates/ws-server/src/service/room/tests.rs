@@ -21,14 +21,15 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use super::{Format, Presence, Room};
 use crate::{
+    access::Principal,
     auth::admit,
     config::{Config, Limits},
     handshake::Place,
+    message::Text,
     route::Routes,
     service::{Hub, Keep},
     session::{
-        Ended, Event, Live, LiveConnections, Outbox, OutboxPolicy, Principal, Session, Socket,
-        Text, WhenFull,
+        Ended, Event, Live, LiveConnections, Outbox, OutboxPolicy, Session, Socket, WhenFull,
     },
     settings::{Current, Settings},
 };

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 
 /// Messages above this are long, and are written from where they lie. To copy one to the write buffer
 /// costs more than a write of its own.
-pub(super) const LONG_BYTES: usize = 16 * 1024;
+pub(crate) const LONG_BYTES: usize = 16 * 1024;
 
 /// One data message of RFC 6455, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Message {
     }
 
     /// The one frame that carries it (RFC 6455 section 5.2), not masked, as a server sends it.
-    pub(super) fn into_frame(self) -> Chain<Bytes, Bytes> {
+    pub(crate) fn into_frame(self) -> Chain<Bytes, Bytes> {
         let (first, payload) = match self {
             Self::Text(Text(text)) => (0x81, Bytes::from(text)),
             Self::Binary(bytes) => (0x82, bytes),
@@ -83,7 +83,7 @@ impl From<Message> for tungstenite::Message {
 
 /// The payload of a text message. Cloning it shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(pub(super) Utf8Bytes);
+pub struct Text(pub(crate) Utf8Bytes);
 
 impl From<String> for Text {
     fn from(mut text: String) -> Self {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use proto::{credentials::Identity, username::UserName};
 
-use super::live::ConnectionId;
+use crate::peer::ConnectionId;
 
 /// Whom a session is served for.
 #[derive(Debug, Clone)]

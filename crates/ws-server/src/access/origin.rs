@@ -1,5 +1,7 @@
 //! The origin of a web page (RFC 6454).
 
+use std::{fmt, net::Ipv6Addr};
+
 use http::uri::Authority;
 
 /// Scheme, host and port, in lower case and with the port filled in where the scheme has one, so
@@ -24,7 +26,7 @@ impl Origin {
             && scheme
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-        let authority = super::parse_host(authority).ok_or(OriginError)?;
+        let authority = parse_host(authority).ok_or(OriginError)?;
         if !is_scheme || authority.as_str().contains('@') || authority.as_str().ends_with(':') {
             return Err(OriginError);
         }
@@ -38,11 +40,52 @@ impl Origin {
     }
 
     /// Whether it is the origin of web pages that come from this very host and port.
-    pub(super) fn is_of_host(&self, host: &Authority) -> bool {
+    pub(crate) fn is_of_host(&self, host: &Authority) -> bool {
         matches!(self.scheme.as_str(), "http" | "https")
             && self.host.eq_ignore_ascii_case(host.host())
             && self.port == host.port_u16().or(default_port(&self.scheme))
     }
+}
+
+/// An entry of the list of allowed origins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    /// Pages without an origin of their own, which say `null`.
+    Null,
+    /// Pages of this origin.
+    Of(Origin),
+}
+
+impl fmt::Display for AllowedOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Of(origin) => origin.fmt(f),
+        }
+    }
+}
+
+/// A host with an optional port, and nothing else. The type of the HTTP library takes more than
+/// RFC 3986 section 3.2 does: a sign before a port, anything in brackets, and brackets in a name.
+pub(crate) fn parse_host(text: &str) -> Option<Authority> {
+    let authority: Authority = text.parse().ok()?;
+    let host = authority.host();
+    let after_host = authority.as_str().strip_prefix(host)?;
+    let port_is_valid = match after_host.strip_prefix(':') {
+        // A port may be empty.
+        Some("") => true,
+        Some(port) => {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && authority.port_u16().is_some()
+        }
+        None => after_host.is_empty(),
+    };
+    let host_is_valid = match host.strip_prefix('[') {
+        Some(literal) => literal
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && !host.contains(['[', ']']),
+    };
+    (host_is_valid && port_is_valid).then_some(authority)
 }
 
 fn default_port(scheme: &str) -> Option<u16> {
@@ -53,8 +96,8 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.host)?;
         match self.port {
             Some(port) if Some(port) != default_port(&self.scheme) => write!(f, ":{port}"),

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::session::ConnectionId;
+use crate::peer::ConnectionId;
 
 /// Where a try to log in comes from.
 #[derive(Debug, Clone, Copy)]

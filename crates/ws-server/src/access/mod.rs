@@ -1,0 +1,20 @@
+//! The decision who may do what: users, guests, routes' policies and origins, as plain data.
+
+mod login_context;
+mod login_failure;
+mod origin;
+mod pattern;
+mod policy;
+mod principal;
+
+pub(crate) use self::{
+    login_context::{Visitor, Way},
+    login_failure::Failure,
+    origin::parse_host,
+};
+pub use self::{
+    origin::{AllowedOrigin, Origin, OriginError},
+    pattern::{Pattern, PatternError},
+    policy::Access,
+    principal::Principal,
+};

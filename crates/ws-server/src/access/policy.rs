@@ -1,0 +1,63 @@
+//! Who may use a route.
+
+use std::{collections::BTreeSet, fmt};
+
+use proto::username::UserName;
+
+use super::principal::Principal;
+
+/// Who may come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody who has logged in.
+    Users,
+    /// These users only.
+    Only(BTreeSet<UserName>),
+    /// Everybody, without a login.
+    Public,
+}
+
+impl Access {
+    /// The users who are named.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &UserName> {
+        match self {
+            Self::Only(users) => Some(users),
+            Self::Users | Self::Public => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// Whether this user may come.
+    pub(crate) fn admits_user(&self, user: &UserName) -> bool {
+        match self {
+            Self::Public | Self::Users => true,
+            Self::Only(users) => users.contains(user),
+        }
+    }
+
+    /// Whether it is somebody who may come.
+    pub(crate) fn admits(&self, principal: &Principal) -> bool {
+        match principal {
+            Principal::User(identity) => self.admits_user(identity.user()),
+            Principal::Guest(_) => *self == Self::Public,
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    /// Writes the keys of a configuration file, as far as they are not what holds without them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Users => Ok(()),
+            Self::Only(users) => {
+                let users: Vec<_> = users
+                    .iter()
+                    .map(|user| proto::config::quoted(user.as_str()))
+                    .collect();
+                writeln!(f, "users = [{}]", users.join(", "))
+            }
+            Self::Public => writeln!(f, "public = true"),
+        }
+    }
+}
