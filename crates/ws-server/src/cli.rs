@@ -16,12 +16,11 @@ use tracing::info;
 
 use crate::{
     admin::{Admin, AdminAddress, Desk},
-    audit,
     config::{self, Config, Files, Loaded, Source},
     ctl::{self, Action, CtlError, Form},
     hash_password::{self, HashPasswordError},
     introduction::{Introduction, how_many},
-    log::{Log, LogFormat},
+    log::{Log, LogFormat, audit},
     process::{descriptors, signals::StopSignals, systemd},
     reload::{Beginning, Follower},
     server::Server,

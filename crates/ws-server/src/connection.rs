@@ -16,7 +16,8 @@ use crate::{
     peer::ConnectionId,
     route::Route,
     server::Shared,
-    session::{Ended, Session, Socket},
+    session::Session,
+    websocket::{Ended, Socket},
 };
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is

@@ -9,8 +9,8 @@ use crate::{
     config::Config,
     metrics::{Reading, ReloadResult},
     peer::ConnectionId,
+    registry::Live,
     server::Shared,
-    session::Live,
     tls::{CurrentTls, Tls},
 };
 

@@ -47,9 +47,9 @@ use crate::{
     metrics::{HandshakeEnd, Metrics},
     page,
     peer::Peer,
+    registry::Member,
     route::Route,
     service::Hub,
-    session::Member,
 };
 
 /// The greatest length of a request head.

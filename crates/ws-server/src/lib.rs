@@ -31,9 +31,8 @@
 
 pub mod access;
 pub mod admin;
-mod admission;
+pub mod admission;
 mod arrival;
-mod audit;
 mod auth;
 pub mod cli;
 pub mod config;
@@ -51,6 +50,7 @@ mod metrics;
 mod page;
 pub mod peer;
 mod process;
+pub mod registry;
 mod reload;
 pub mod route;
 pub mod server;
@@ -58,3 +58,4 @@ pub mod service;
 pub mod session;
 mod settings;
 pub mod tls;
+pub mod websocket;

@@ -20,10 +20,9 @@ use tracing::warn;
 
 use crate::{
     admin::api::Reloaded,
-    audit,
     config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
     control::Control,
-    log::Log,
+    log::{Log, audit},
     process::systemd::ServiceManager,
     tls::Tls,
 };

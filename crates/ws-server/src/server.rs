@@ -20,16 +20,16 @@ use tracing::{info, warn};
 use crate::{
     admission::{Admission, Caps, Permit},
     arrival::Arrival,
-    audit,
     auth::Verifier,
     config::Config,
     connection,
     control::Control,
     listener::Listener,
+    log::audit,
     metrics::Metrics,
     process::descriptors,
+    registry::LiveConnections,
     service::Hub,
-    session::LiveConnections,
     settings::{Current, Settings},
     tls::{self, CurrentTls, Tls},
 };

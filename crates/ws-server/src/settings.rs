@@ -13,8 +13,8 @@ use crate::{
     config::{Config, Limits},
     handshake::Rules,
     peer::TrustedProxies,
+    registry::Member,
     route::Route,
-    session::Member,
 };
 
 /// Everything that a new connection runs on. A reload makes a new one of it: a connection that was

@@ -8,7 +8,8 @@ use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
 use ws_server::{
     access::{AllowedOrigin, Origin},
-    handshake::{Basic, Decision, Refusal, Rules, Spent, Standing, Upgrade, decide},
+    admission::Spent,
+    handshake::{Basic, Decision, Refusal, Rules, Standing, Upgrade, decide},
     route::Routes,
 };
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     peer::ConnectionId,
-    session::{Counts, Live},
+    registry::{Counts, Live},
 };
 
 /// Every session that is open.

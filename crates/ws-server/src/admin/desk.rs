@@ -19,9 +19,8 @@ use super::{
 };
 use crate::{
     access::Principal,
-    audit,
     control::{Control, PublishError},
-    log::LostLines,
+    log::{LostLines, audit},
     metrics,
     peer::ConnectionId,
     reload::Reloads,

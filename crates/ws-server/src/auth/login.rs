@@ -17,7 +17,8 @@ use crate::{
     auth::{Authenticated, NotAuthenticated, Verifier, admit},
     handshake::Place,
     message::Message,
-    session::{Ended, Incoming, Live, Socket},
+    registry::Live,
+    websocket::{Ended, Incoming, Socket},
 };
 
 /// What a login by the first messages is for.

@@ -1,6 +1,5 @@
 //! Who is at the other end: the only place where a connection becomes a logged-in one.
 
-mod budget;
 mod hashing;
 mod login;
 mod verifier;
@@ -9,21 +8,19 @@ use std::{sync::Arc, time::SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(crate) use self::hashing::Workload;
-pub use self::{
-    budget::{BudgetPolicy, Spent},
-    hashing::HashingPolicy,
-};
+pub use self::hashing::HashingPolicy;
 pub(crate) use self::{
+    hashing::Workload,
     login::{Login, log_in},
     verifier::Verifier,
 };
 use crate::{
     access::Principal,
-    audit,
     handshake::Place,
-    session::{Ended, Member, Socket},
+    log::audit,
+    registry::Member,
     settings::Current,
+    websocket::{Ended, Socket},
 };
 
 /// A connection whose peer was let in. Only [`admit`] makes one, and a
@@ -110,7 +107,7 @@ mod tests {
         peer::Peer,
         route::Routes,
         server::Shared,
-        session::{Ended, Socket},
+        websocket::{Ended, Socket},
     };
 
     fn accounts(name: &str) -> Accounts {

@@ -16,11 +16,9 @@ use proto::{
 
 use crate::{
     access::{Failure, Visitor},
-    audit,
-    auth::{
-        budget::{BudgetPolicy, FailureBudget, Spent},
-        hashing::{HashingPolicy, HashingPool, Workload},
-    },
+    admission::{BudgetPolicy, FailureBudget, Spent},
+    auth::hashing::{HashingPolicy, HashingPool, Workload},
+    log::audit,
     metrics::Metrics,
     peer::AddressGroup,
     route::Route,

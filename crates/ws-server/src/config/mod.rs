@@ -49,10 +49,7 @@ use crate::{
     handshake::{Basic, Rules},
     peer::{ForwardedField, ForwardedFieldError, TrustedProxies},
 };
-pub use crate::{
-    auth::{BudgetPolicy, HashingPolicy},
-    log::LogFormat,
-};
+pub use crate::{admission::BudgetPolicy, auth::HashingPolicy, log::LogFormat};
 
 /// Where the configuration is looked for when no other place is named.
 pub const DEFAULT_PATH: &str = "config/server.toml";

@@ -12,9 +12,9 @@ use toml::Spanned;
 use super::{allowed_origins, limits::max_message_bytes, list, subprotocols};
 use crate::{
     access::{Access, Pattern},
+    registry::{OutboxPolicy, WhenFull},
     route::{Route, Routes},
     service::{Echo, Format, Keep, Presence, Room, Service},
-    session::{OutboxPolicy, WhenFull},
 };
 
 /// How much of a conversation those who come later are told, where nothing else is configured.

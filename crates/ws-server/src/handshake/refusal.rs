@@ -10,7 +10,8 @@ use http::{
     },
 };
 
-use super::WEBSOCKET_VERSION;
+/// The only version of the protocol that there is.
+pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
 /// After how many seconds a client that found no place may come back.
 const RETRY_AFTER_SECONDS: u64 = 5;

@@ -15,7 +15,7 @@ use tracing_subscriber::{
 };
 
 use super::queue::Queue;
-use crate::audit;
+use crate::log::audit;
 
 /// What a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -39,7 +39,7 @@ impl fmt::Display for LogFormat {
 
 impl LogFormat {
     /// Puts lines of this format into a queue, coloured if they are for a terminal.
-    pub(super) fn layer<S>(
+    pub(crate) fn layer<S>(
         self,
         is_for_terminal: bool,
         queue: Arc<Queue>,

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::audit;
+use crate::log::audit;
 
 /// How long the lines may be together that wait: what the end of thousands of sessions at once says.
 /// As much again may be about to be written.
@@ -77,7 +77,7 @@ impl LostLines {
 }
 
 /// A queue, and a thread that writes what comes to it.
-pub(super) fn start(out: impl Write + Send + 'static) -> Arc<Queue> {
+pub(crate) fn start(out: impl Write + Send + 'static) -> Arc<Queue> {
     let queue = Arc::new(Queue::new());
     let writer = Writer::new(Arc::clone(&queue), out);
     let thread = thread::Builder::new().name("log".to_owned());
@@ -88,7 +88,7 @@ pub(super) fn start(out: impl Write + Send + 'static) -> Arc<Queue> {
 
 impl Queue {
     /// A queue with nothing in it, and nobody who writes.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             waiting: Mutex::default(),
             filled: Condvar::new(),
@@ -99,7 +99,7 @@ impl Queue {
     }
 
     /// How many lines were lost so far.
-    pub(super) fn lost_lines(&self) -> LostLines {
+    pub(crate) fn lost_lines(&self) -> LostLines {
         self.lost.clone()
     }
 
@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// Has what waits be written, and waits for it as long as this at most.
-    pub(super) fn end(&self, deadline: Duration) {
+    pub(crate) fn end(&self, deadline: Duration) {
         let mut waiting = self.waiting();
         waiting.is_ending = true;
         self.filled.notify_one();
@@ -163,7 +163,7 @@ impl Queue {
 
     /// What waits.
     #[cfg(test)]
-    pub(super) fn waiting_text(&self) -> String {
+    pub(crate) fn waiting_text(&self) -> String {
         String::from_utf8(self.waiting().lines.bytes.clone()).expect("lines are text")
     }
 }

@@ -22,7 +22,7 @@ use proto::close::{CloseCode, CloseReason};
 pub(crate) use self::reading::Reading;
 use crate::{
     access::{Failure, Way},
-    session::Ended,
+    websocket::Ended,
 };
 
 /// The media type of what [`Metrics::encode`] writes.

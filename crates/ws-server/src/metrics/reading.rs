@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::timestamp;
-use crate::{admission::Census, auth::Workload, service::Attendance, session::Counts};
+use crate::{admission::Census, auth::Workload, registry::Counts, service::Attendance};
 
 /// What there is at a moment, and what was counted elsewhere.
 #[derive(Debug, Clone, Copy)]

@@ -4,10 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{
-    message::Message,
-    session::{Ended, Session},
-};
+use crate::{session::Ended, session::Message, session::Session};
 
 /// The echo service.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    message::Text,
+    session::Text,
     session::{Losses, Outbox},
 };
 

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     access::{Access, Visitor, Way},
-    auth::BudgetPolicy,
+    admission::BudgetPolicy,
     config::Config,
     log::{LogFormat, Record},
     route::{Route, Routes},

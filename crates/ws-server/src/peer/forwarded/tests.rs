@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ForwardedField::{Forwarded, XForwardedFor};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::{collection::vec, prelude::*};
 
 use crate::peer::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
-use ForwardedField::{Forwarded, XForwardedFor};
 
 /// The proxy next to the server.
 const PROXY: &str = "10.0.0.1";

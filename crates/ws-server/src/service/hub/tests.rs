@@ -9,8 +9,9 @@ use std::{
 
 use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
 use crate::{
-    message::Text,
-    session::{Live, Outbox, OutboxPolicy, WhenFull},
+    registry::Live,
+    session::Text,
+    session::{Outbox, OutboxPolicy, WhenFull},
 };
 
 const KEEP: Keep = Keep {

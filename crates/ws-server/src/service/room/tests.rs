@@ -25,13 +25,15 @@ use crate::{
     auth::admit,
     config::{Config, Limits},
     handshake::Place,
-    message::Text,
+    registry::{Live, LiveConnections},
     route::Routes,
     service::{Hub, Keep},
-    session::{
-        Ended, Event, Live, LiveConnections, Outbox, OutboxPolicy, Session, Socket, WhenFull,
-    },
+    session::Ended,
+    session::Text,
+    session::{Event, Session},
+    session::{Outbox, OutboxPolicy, WhenFull},
     settings::{Current, Settings},
+    websocket::Socket,
 };
 
 const PATH: &str = "/room/lobby";

@@ -4,8 +4,11 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{BudgetPolicy, FailureBudget, MAX_BUCKETS, Spent};
-use crate::peer::AddressGroup;
+use super::MAX_BUCKETS;
+use crate::{
+    admission::{BudgetPolicy, FailureBudget, Spent},
+    peer::AddressGroup,
+};
 
 const START: Duration = Duration::from_hours(1);
 

@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     access::Way,
     log::{LogFormat, logged},
-    session::LiveConnections,
+    registry::LiveConnections,
 };
 
 fn name(text: &str) -> UserName {

@@ -49,13 +49,13 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// A message of this length came.
-    pub(super) fn received(&self, len: usize) {
+    pub(crate) fn received(&self, len: usize) {
         add(&self.messages_in, 1);
         add(&self.bytes_in, len as u64);
     }
 
     /// A message of this length was queued to go.
-    pub(super) fn sent(&self, len: usize) {
+    pub(crate) fn sent(&self, len: usize) {
         add(&self.messages_out, 1);
         add(&self.bytes_out, len as u64);
     }

@@ -12,8 +12,10 @@ use tokio::{
 
 use super::hub::{Arrival, Hub, Keep, Subscription};
 use crate::{
-    message::{Message, Text},
-    session::{Ended, Event, OutboxPolicy, Session},
+    session::Ended,
+    session::OutboxPolicy,
+    session::{Event, Session},
+    session::{Message, Text},
 };
 
 /// How often a member may be heard before others have their turn: a fraction of a millisecond.

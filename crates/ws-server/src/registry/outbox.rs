@@ -10,7 +10,7 @@ use std::{
 
 use proto::close::CloseReason;
 
-use crate::{message::Text, session::live::Live};
+use crate::{message::Text, registry::connections::Live};
 
 /// A queue that has become empty keeps the room for so many texts, and gives the rest back.
 const KEPT_ROOM: usize = 64;
@@ -61,7 +61,7 @@ impl AddAssign for Losses {
 
 /// What was taken out of a queue.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pushed {
+pub(crate) enum Pushed {
     /// The oldest text.
     Text(Text),
     /// So many texts were dropped before the oldest one.
@@ -70,7 +70,7 @@ pub(super) enum Pushed {
 
 /// The queue itself, which there is from the first push on: most sessions never get one.
 #[derive(Debug, Default)]
-pub(super) struct Queue(OnceLock<Box<Mutex<Waiting>>>);
+pub(crate) struct Queue(OnceLock<Box<Mutex<Waiting>>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -123,7 +123,7 @@ impl Outbox {
 
 impl Queue {
     /// Takes the next thing out, if there is one.
-    pub(super) fn pop(&self) -> Option<Pushed> {
+    pub(crate) fn pop(&self) -> Option<Pushed> {
         let mut waiting = lock(self.0.get()?);
         if waiting.lost > 0 {
             return Some(Pushed::Lost(mem::take(&mut waiting.lost)));
@@ -153,7 +153,7 @@ mod tests {
     use proto::close::CloseReason;
 
     use super::{Outbox, OutboxPolicy, Pushed, WhenFull};
-    use crate::{message::Text, session::Live};
+    use crate::{message::Text, registry::Live};
 
     fn outbox(max_texts: usize, max_bytes: usize, when_full: WhenFull) -> (Outbox, Arc<Live>) {
         let live = Arc::new(Live::default());

@@ -4,8 +4,6 @@
 //! [`Tls`], with which nothing can be wrong any more. Nothing above knows of it: a connection is
 //! served over whatever stream it has.
 
-mod certificate;
-
 use std::{
     fmt, io,
     sync::{Arc, PoisonError, RwLock},
@@ -35,12 +33,12 @@ use tokio_rustls::{
 use tracing::debug;
 use zeroize::Zeroize as _;
 
-pub(crate) use self::certificate::CertificateFlaw;
 use crate::{
     arrival::Arrival,
     connection,
     metrics::{HandshakeEnd, TlsResult},
     server::Shared,
+    tls::certificate::{self, CertificateFlaw},
 };
 
 /// The one protocol that is spoken on a connection.

@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes, buf::Chain};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_write_buf;
 
-use super::{
+use crate::websocket::{
     frames::{Fault, FrameTracker},
     unread::Unread,
 };

@@ -21,7 +21,7 @@ thread_local! {
 
 /// Bytes that wait to be passed on.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// They have memory of their own, while there are any.
     Kept(Bytes),
     /// They are still in the memory of the thread, where they were read to.
@@ -29,19 +29,19 @@ pub(super) enum Unread {
 }
 
 impl Unread {
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Kept(bytes) => bytes,
             Self::InScratch(scratch, range) => &scratch[range.clone()],
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
 
     /// The first bytes were passed on.
-    pub(super) fn advance(&mut self, passed: usize) {
+    pub(crate) fn advance(&mut self, passed: usize) {
         match self {
             Self::Kept(bytes) => bytes.advance(passed),
             Self::InScratch(_, range) => range.start += passed,
@@ -49,7 +49,7 @@ impl Unread {
     }
 
     /// Reads as much as one read yields, but no more than this, in place of what there was.
-    pub(super) fn poll_fill<S: AsyncRead + Unpin>(
+    pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut S,
@@ -70,7 +70,7 @@ impl Unread {
     }
 
     /// Gives the memory of the thread back: other connections may have their turn now.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         if let Self::InScratch(scratch, range) = self {
             let kept = Bytes::copy_from_slice(&scratch[range.clone()]);
             SCRATCH.set(Some(std::mem::take(scratch)));

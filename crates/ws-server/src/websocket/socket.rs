@@ -29,9 +29,9 @@ use crate::{
     config::{Limits, MAX_DISCARDED_BYTES},
     message::{LONG_BYTES, Message, Text},
     peer::ConnectionId,
-    session::{
-        ended::Ended,
-        live::{Live, Registration},
+    registry::{Live, Registration},
+    websocket::{
+        Ended,
         transport::{Refused, Transport},
     },
 };

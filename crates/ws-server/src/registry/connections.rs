@@ -1,6 +1,5 @@
 //! The connections that are open now, and how one of them is told to end.
 
-use crate::session::ConnectionId;
 use std::{
     collections::HashMap,
     sync::{
@@ -16,12 +15,13 @@ use proto::close::CloseReason;
 
 use crate::{
     access::Principal,
+    peer::ConnectionId,
     peer::Peer,
-    route::Route,
-    session::{
+    registry::{
+        counters::{Counts, Traffic},
         outbox::Queue,
-        traffic::{Counts, Traffic},
     },
+    route::Route,
 };
 
 /// Who is served, and where: what the right to be there depends on.
@@ -108,7 +108,7 @@ impl Live {
     }
 
     /// What others push into the session.
-    pub(super) fn queue(&self) -> &Queue {
+    pub(crate) fn queue(&self) -> &Queue {
         &self.queue
     }
 
@@ -122,7 +122,7 @@ impl Live {
     }
 
     /// Has the session look once more at what there is to do.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.waker.wake();
     }
 
@@ -245,7 +245,7 @@ pub(crate) struct Registration {
 
 impl Registration {
     /// Which connection it is of.
-    pub(super) fn id(&self) -> ConnectionId {
+    pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
 

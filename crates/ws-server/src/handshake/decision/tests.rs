@@ -6,8 +6,12 @@ use http::{Request, request::Parts};
 use proptest::prelude::*;
 use proto::login::Attempt;
 
-use super::{Basic, Decision, Refusal, Routes, Rules, Spent, Standing, decide};
-use crate::access::{AllowedOrigin, Origin};
+use crate::{
+    access::{AllowedOrigin, Origin},
+    admission::Spent,
+    handshake::{Basic, Decision, Refusal, Rules, Standing, decide},
+    route::Routes,
+};
 
 /// A good request, changed as each case likes.
 struct Head {

@@ -1,10 +1,9 @@
 //! What is to be had at which path, and for whom.
 
-use crate::access::{Access, Pattern};
 use std::sync::Arc;
 
 use crate::{
-    access::AllowedOrigin,
+    access::{Access, AllowedOrigin, Pattern},
     service::{Echo, Service},
 };
 

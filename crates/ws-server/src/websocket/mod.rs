@@ -1,0 +1,10 @@
+//! The WebSocket of one connection (RFC 6455), and the bytes under it.
+
+mod ended;
+mod frames;
+mod socket;
+mod transport;
+mod unread;
+
+pub use self::ended::Ended;
+pub(crate) use self::socket::{Incoming, Socket};
