@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    admin::{Admin, AdminAddress, Desk},
-    config::{self, Config, Files, Loaded, Source},
+    admin::{Admin, Desk},
+    config::{self, AdminAddress, Config, Files, Loaded, Source},
     ctl::{self, Action, CtlError, Form},
     hash_password::{self, HashPasswordError},
     introduction::{Introduction, how_many},

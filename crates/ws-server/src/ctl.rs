@@ -22,8 +22,9 @@ use proto::escape::Escaped;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
-use crate::admin::api::{
-    Draining, Kick, Kicked, Problem, Publish, Reloaded, Revoke, Revoked, Session, Sessions,
+use crate::{
+    admin::api::{Draining, Kick, Kicked, Problem, Publish, Revoke, Revoked, Session, Sessions},
+    reload::Reloaded,
 };
 
 /// How long the server may take to answer. A reload reads files, which may lie far away.

@@ -40,15 +40,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Principal, Visitor, Way},
+    admission::Standing,
     arrival::Arrival,
     auth::Verifier,
-    config::MAX_DISCARDED_BYTES,
-    handshake::{Decision, Place, Refusal, Standing, Upgrade, decide},
+    handshake::{Decision, Refusal, Upgrade, decide},
+    limits::MAX_DISCARDED_BYTES,
     metrics::{HandshakeEnd, Metrics},
     page,
     peer::Peer,
     registry::Member,
-    route::Route,
+    route::{Place, Route},
     service::Hub,
 };
 

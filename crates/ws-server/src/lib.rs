@@ -43,6 +43,7 @@ pub mod handshake;
 mod hash_password;
 mod http;
 mod introduction;
+pub mod limits;
 mod listener;
 mod log;
 pub mod message;

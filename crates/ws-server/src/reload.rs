@@ -7,6 +7,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use proto::escape::Escaped;
+use serde::{Deserialize, Serialize};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{
@@ -19,7 +20,6 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    admin::api::Reloaded,
     config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
     control::Control,
     log::{Log, audit},
@@ -57,6 +57,19 @@ pub(crate) struct Follower<'a> {
 /// The way to have the files read again, from wherever.
 #[derive(Debug, Clone)]
 pub(crate) struct Reloads(Sender<Request>);
+
+/// What came of a reload that was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    /// How many accounts there are.
+    pub(crate) users: usize,
+    /// The keys of the configuration that hold otherwise now.
+    pub(crate) changed: Vec<String>,
+    /// The keys that hold otherwise from the next start on.
+    pub(crate) at_next_start: Vec<String>,
+    /// How many sessions end.
+    pub(crate) sessions_ended: usize,
+}
 
 /// Somebody asks for a reload, and waits for what comes of it.
 #[derive(Debug)]

@@ -26,6 +26,15 @@ pub struct Route {
     pub service: Service,
 }
 
+/// What a request is for.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The route.
+    pub route: Arc<Route>,
+    /// The path, which is one of those of the route.
+    pub path: Arc<str>,
+}
+
 /// All routes, no two of which are for the same path.
 #[derive(Debug, Clone)]
 pub struct Routes(Vec<Arc<Route>>);

@@ -18,12 +18,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Caps, Permit},
+    admission::{Admission, Permit},
     arrival::Arrival,
     auth::Verifier,
     config::Config,
     connection,
     control::Control,
+    limits::Caps,
     listener::Listener,
     log::audit,
     metrics::Metrics,
@@ -160,7 +161,7 @@ fn possible(caps: Caps) -> Caps {
     let Some(descriptors) = descriptors::limit() else {
         return caps;
     };
-    let possible = caps.within(descriptors);
+    let possible = caps.within(descriptors::available_for_connections(descriptors));
     if possible.connections < caps.connections {
         warn!(
             wanted = caps.connections,

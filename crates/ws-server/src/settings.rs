@@ -9,12 +9,8 @@ use std::{
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
-    access::Principal,
-    config::{Config, Limits},
-    handshake::Rules,
-    peer::TrustedProxies,
-    registry::Member,
-    route::Route,
+    access::Principal, config::Config, handshake::Rules, limits::Limits, peer::TrustedProxies,
+    registry::Member, route::Route,
 };
 
 /// Everything that a new connection runs on. A reload makes a new one of it: a connection that was

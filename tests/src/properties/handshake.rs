@@ -8,8 +8,8 @@ use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
 use ws_server::{
     access::{AllowedOrigin, Origin},
-    admission::Spent,
-    handshake::{Basic, Decision, Refusal, Rules, Standing, Upgrade, decide},
+    admission::{Spent, Standing},
+    handshake::{Basic, Decision, Refusal, Rules, Upgrade, decide},
     route::Routes,
 };
 

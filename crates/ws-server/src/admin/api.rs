@@ -104,19 +104,6 @@ pub(crate) struct Revoked {
     pub(crate) sessions_ended: usize,
 }
 
-/// What came of a reload that was asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Reloaded {
-    /// How many accounts there are.
-    pub(crate) users: usize,
-    /// The keys of the configuration that hold otherwise now.
-    pub(crate) changed: Vec<String>,
-    /// The keys that hold otherwise from the next start on.
-    pub(crate) at_next_start: Vec<String>,
-    /// How many sessions end.
-    pub(crate) sessions_ended: usize,
-}
-
 /// The server ends, and all its connections before.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Draining {

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::either::Either;
 use tracing::warn;
 
-use super::AdminAddress;
+use crate::config::AdminAddress;
 
 /// How long accepting pauses after it failed, as it does without descriptors.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -165,7 +165,7 @@ mod tests {
     use tempfile::tempdir;
 
     use super::Listener;
-    use crate::admin::AdminAddress;
+    use crate::config::AdminAddress;
 
     #[tokio::test]
     async fn a_socket_is_its_owners_and_is_gone_with_the_server() {

@@ -17,7 +17,6 @@
 //! | `POST /drain` | `api::Draining` |
 //! | `POST /publish` | takes `api::Publish`, answers it |
 
-mod address;
 pub(crate) mod api;
 mod desk;
 mod listener;
@@ -35,13 +34,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-pub use self::address::{AdminAddress, AdminAddressError};
 pub(crate) use self::desk::Desk;
 use self::listener::{Caller, Listener};
-
-/// How many connections there may be at once to each address; further ones wait to be accepted. So
-/// whoever takes all places of an address that is for anybody does not keep the operator from another.
-pub(crate) const MAX_CONNECTIONS: usize = 16;
+use crate::{config::AdminAddress, process::descriptors::MAX_ADMIN_CONNECTIONS};
 
 /// How long a client may take for the head of a request. A connection that is kept for the next one
 /// ends after that time as well.
@@ -96,7 +91,7 @@ impl Admin {
     }
 
     async fn take_all_in(&self, listener: &Listener, desk: &Arc<Desk>) -> Infallible {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
             let place = place.expect("the places are never closed");

@@ -11,42 +11,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::{access::Principal, admin::MAX_CONNECTIONS, handshake::Standing, peer::AddressGroup};
-
-/// How many connections over the cap are told that the server is full.
-const POLITE_MARGIN: usize = 64;
-
-/// How many descriptors are for what is no connection of a peer: the listener, the log, the runtime,
-/// files that are read again, and the operator by two addresses, who is needed most when all is full.
-const OTHER_DESCRIPTORS: usize = 16 + 2 * MAX_CONNECTIONS;
-
-/// The four caps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caps {
-    /// All connections.
-    pub connections: usize,
-    /// Connections that are not logged in.
-    pub unauthenticated: usize,
-    /// Connections from one address that are not logged in.
-    pub unauthenticated_per_address: Option<usize>,
-    /// All connections from one address.
-    pub connections_per_address: Option<usize>,
-}
-
-impl Caps {
-    /// The caps that hold where the process may have so many descriptors.
-    pub(crate) fn within(self, descriptors: usize) -> Self {
-        let reserved = POLITE_MARGIN + OTHER_DESCRIPTORS;
-        let connections = self
-            .connections
-            .min(descriptors.saturating_sub(reserved).max(1));
-        Self {
-            connections,
-            unauthenticated: self.unauthenticated.min(connections),
-            ..self
-        }
-    }
-}
+use crate::{
+    access::Principal, limits::Caps, peer::AddressGroup, process::descriptors::REJECTION_MARGIN,
+};
 
 /// The connections that count against the caps.
 #[derive(Debug)]
@@ -144,7 +111,7 @@ impl Admission {
                 counts.add(group);
             }
             Place::Unauthenticated
-        } else if counts.polite < POLITE_MARGIN {
+        } else if counts.polite < REJECTION_MARGIN {
             counts.polite += 1;
             Place::Polite
         } else {
@@ -193,6 +160,17 @@ impl Counts {
         let of_address = group.and_then(|group| self.by_address.get_mut(group));
         [&mut self.all].into_iter().chain(of_address)
     }
+}
+
+/// Whether the server takes anybody in at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Open,
+    /// There is no place left.
+    Full,
+    /// It is shutting down.
+    Draining,
 }
 
 /// A connection's place, which is free again when the permit is dropped.
@@ -307,8 +285,8 @@ impl Drop for Permit {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use super::{Admission, Caps, Census, POLITE_MARGIN, Permit};
-    use crate::handshake::Standing;
+    use super::{Admission, Census, Permit, Standing};
+    use crate::{limits::Caps, process::descriptors::REJECTION_MARGIN};
 
     const ROOMY: Caps = Caps {
         connections: 1000,
@@ -458,7 +436,7 @@ mod tests {
             ..ROOMY
         }));
         let _first = open(&admission, address(1));
-        let told: Vec<_> = (0..POLITE_MARGIN)
+        let told: Vec<_> = (0..REJECTION_MARGIN)
             .map(|_| admission.enter(Some(address(2))).unwrap())
             .collect();
         assert!(
@@ -467,17 +445,9 @@ mod tests {
         );
         assert!(admission.enter(Some(address(2))).is_none());
         let census = admission.census();
-        assert_eq!((census.turned_away, census.dropped), (POLITE_MARGIN, 1));
+        assert_eq!((census.turned_away, census.dropped), (REJECTION_MARGIN, 1));
         drop(told);
         assert_full(&admission, address(2));
-    }
-
-    #[test]
-    fn the_caps_leave_descriptors_for_the_margin() {
-        let caps = ROOMY.within(256);
-        assert_eq!((caps.connections, caps.unauthenticated), (144, 144));
-        assert_eq!(ROOMY.within(1 << 20), ROOMY);
-        assert_eq!(ROOMY.within(10).connections, 1);
     }
 
     #[test]

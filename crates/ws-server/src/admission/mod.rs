@@ -4,7 +4,7 @@ mod connections;
 mod failure_budget;
 
 pub use self::{
-    connections::Caps,
+    connections::Standing,
     failure_budget::{BudgetPolicy, Spent},
 };
 pub(crate) use self::{

@@ -15,9 +15,9 @@ use tokio::{
 use crate::{
     access::{Principal, Visitor},
     auth::{Authenticated, NotAuthenticated, Verifier, admit},
-    handshake::Place,
     message::Message,
     registry::Live,
+    route::Place,
     websocket::{Ended, Incoming, Socket},
 };
 

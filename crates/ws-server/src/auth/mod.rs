@@ -16,9 +16,9 @@ pub(crate) use self::{
 };
 use crate::{
     access::Principal,
-    handshake::Place,
     log::audit,
     registry::Member,
+    route::Place,
     settings::Current,
     websocket::{Ended, Socket},
 };
@@ -103,9 +103,8 @@ mod tests {
     use crate::{
         access::Principal,
         config::Config,
-        handshake::Place,
         peer::Peer,
-        route::Routes,
+        route::{Place, Routes},
         server::Shared,
         websocket::{Ended, Socket},
     };

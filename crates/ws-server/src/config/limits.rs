@@ -8,7 +8,7 @@ use proto::{
 };
 
 use super::raw::RawLimits;
-use crate::admission::Caps;
+use crate::limits::{Caps, Limits};
 
 /// The longest message where nothing else is configured.
 const DEFAULT_MESSAGE_BYTES: usize = 1 << 20;
@@ -16,123 +16,77 @@ const DEFAULT_MESSAGE_BYTES: usize = 1 << 20;
 /// The longest message that can be configured: a connection may hold several of that length.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
-/// How much is read and dropped of what a peer sends while its connection ends. Whatever a peer had
-/// sent before it could know is less than that; one that goes on and on only costs time.
-pub(crate) const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Every deadline and bound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// From the beginning of a connection to the end of its HTTP exchange.
-    pub handshake_deadline: Duration,
-    /// After how much silence a session is pinged, at the latest after twice as much; never, if
-    /// there is none.
-    pub ping_interval: Option<Duration>,
-    /// How long a peer may send nothing at all after a ping.
-    pub ping_timeout: Duration,
-    /// How long a session may go without a message before it ends, at the latest after twice as
-    /// long; forever, if there is none.
-    pub idle_timeout: Option<Duration>,
-    /// How long writing may make no progress.
-    pub write_deadline: Duration,
-    /// How long the end of a connection may take.
-    pub close_deadline: Duration,
-    /// How long the end of the server may take.
-    pub drain_deadline: Duration,
-    /// The longest message, and the longest frame, that is taken.
-    pub max_message_bytes: usize,
-    /// How many control frames a session may send in a second, on average; twice as many at once.
-    pub control_frames_per_second: Option<NonZeroUsize>,
-    /// How many connections there may be.
-    pub caps: Caps,
+/// Checks the limits that a file sets, whose text is given for the sake of errors, and fills
+/// in the others.
+pub(super) fn resolve(raw: &RawLimits, source: &str) -> Result<Limits, TomlError> {
+    let max_message_bytes = max_message_bytes(raw.max_message_bytes, DEFAULT_MESSAGE_BYTES)
+        .map_err(|problem| TomlError::at_key(source, "limits.max_message_bytes", problem))?;
+    let connections = raw.max_connections.map_or(10_000, |count| count.0.get());
+    let unauthenticated = match raw.max_unauthenticated {
+        Some(count) if count.0.get() > connections => {
+            let problem = format!("write at most {connections}, which is max_connections");
+            return Err(TomlError::at_key(
+                source,
+                "limits.max_unauthenticated",
+                problem,
+            ));
+        }
+        Some(count) => count.0.get(),
+        None => connections.min(1000),
+    };
+    Ok(Limits {
+        handshake_deadline: span(raw.handshake_deadline, 10),
+        ping_interval: optional_span(raw.ping_interval, Some(20)),
+        ping_timeout: span(raw.ping_timeout, 20),
+        idle_timeout: optional_span(raw.idle_timeout, None),
+        write_deadline: span(raw.write_deadline, 30),
+        close_deadline: span(raw.close_deadline, 5),
+        drain_deadline: span(raw.drain_deadline, 10),
+        max_message_bytes,
+        control_frames_per_second: match raw.max_control_frames_per_second {
+            Some(limit) => limit.value().map(|count| count.0),
+            None => NonZeroUsize::new(100),
+        },
+        caps: Caps {
+            connections,
+            unauthenticated,
+            unauthenticated_per_address: optional_count(
+                raw.max_unauthenticated_per_address,
+                Some(64),
+            ),
+            connections_per_address: optional_count(raw.max_connections_per_address, None),
+        },
+    })
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self::resolve(&RawLimits::default(), "").expect("the defaults fit each other")
-    }
-}
-
-impl Limits {
-    /// Checks the limits that a file sets, whose text is given for the sake of errors, and fills
-    /// in the others.
-    pub(super) fn resolve(raw: &RawLimits, source: &str) -> Result<Self, TomlError> {
-        let max_message_bytes = max_message_bytes(raw.max_message_bytes, DEFAULT_MESSAGE_BYTES)
-            .map_err(|problem| TomlError::at_key(source, "limits.max_message_bytes", problem))?;
-        let connections = raw.max_connections.map_or(10_000, |count| count.0.get());
-        let unauthenticated = match raw.max_unauthenticated {
-            Some(count) if count.0.get() > connections => {
-                let problem = format!("write at most {connections}, which is max_connections");
-                return Err(TomlError::at_key(
-                    source,
-                    "limits.max_unauthenticated",
-                    problem,
-                ));
-            }
-            Some(count) => count.0.get(),
-            None => connections.min(1000),
-        };
-        Ok(Self {
-            handshake_deadline: span(raw.handshake_deadline, 10),
-            ping_interval: optional_span(raw.ping_interval, Some(20)),
-            ping_timeout: span(raw.ping_timeout, 20),
-            idle_timeout: optional_span(raw.idle_timeout, None),
-            write_deadline: span(raw.write_deadline, 30),
-            close_deadline: span(raw.close_deadline, 5),
-            drain_deadline: span(raw.drain_deadline, 10),
-            max_message_bytes,
-            control_frames_per_second: match raw.max_control_frames_per_second {
-                Some(limit) => limit.value().map(|count| count.0),
-                None => NonZeroUsize::new(100),
-            },
-            caps: Caps {
-                connections,
-                unauthenticated,
-                unauthenticated_per_address: optional_count(
-                    raw.max_unauthenticated_per_address,
-                    Some(64),
-                ),
-                connections_per_address: optional_count(raw.max_connections_per_address, None),
-            },
-        })
-    }
-}
-
-impl Limits {
-    /// How long a connection may stand still, at most, before it is ended in order: a standstill is
-    /// noticed at the next look after the write deadline, and the end takes its time. Only beyond
-    /// that the system may cut it off.
-    pub(crate) fn longest_standstill(&self) -> Duration {
-        2 * self.write_deadline + self.close_deadline
-    }
-}
-
-impl fmt::Display for Limits {
-    /// Writes the section `[limits]` of a configuration file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = TimeSpan;
-        let optional_span = |span: Option<Duration>| limit(span.map(TimeSpan));
-        let count = |count: usize| limit(NonZeroUsize::new(count).map(Count));
-        let optional_count = |count: Option<usize>| limit(count.and_then(NonZeroUsize::new));
-        let size = |bytes: usize| limit(NonZeroUsize::new(bytes).map(Size));
-        let caps = &self.caps;
-        writeln!(f, "handshake_deadline = {}", span(self.handshake_deadline))?;
-        writeln!(f, "ping_interval = {}", optional_span(self.ping_interval))?;
-        writeln!(f, "ping_timeout = {}", span(self.ping_timeout))?;
-        writeln!(f, "idle_timeout = {}", optional_span(self.idle_timeout))?;
-        writeln!(f, "write_deadline = {}", span(self.write_deadline))?;
-        writeln!(f, "close_deadline = {}", span(self.close_deadline))?;
-        writeln!(f, "drain_deadline = {}", span(self.drain_deadline))?;
-        writeln!(f, "max_message_bytes = {}", size(self.max_message_bytes))?;
-        let control_frames = limit(self.control_frames_per_second);
-        writeln!(f, "max_control_frames_per_second = {control_frames}")?;
-        writeln!(f, "max_connections = {}", count(caps.connections))?;
-        writeln!(f, "max_unauthenticated = {}", count(caps.unauthenticated))?;
-        let per_address = optional_count(caps.unauthenticated_per_address);
-        writeln!(f, "max_unauthenticated_per_address = {per_address}")?;
-        let per_address = optional_count(caps.connections_per_address);
-        writeln!(f, "max_connections_per_address = {per_address}")
-    }
+/// Writes the section `[limits]` of a configuration file.
+pub(super) fn write(limits: &Limits, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let span = TimeSpan;
+    let optional_span = |span: Option<Duration>| limit(span.map(TimeSpan));
+    let count = |count: usize| limit(NonZeroUsize::new(count).map(Count));
+    let optional_count = |count: Option<usize>| limit(count.and_then(NonZeroUsize::new));
+    let size = |bytes: usize| limit(NonZeroUsize::new(bytes).map(Size));
+    let caps = &limits.caps;
+    writeln!(
+        f,
+        "handshake_deadline = {}",
+        span(limits.handshake_deadline)
+    )?;
+    writeln!(f, "ping_interval = {}", optional_span(limits.ping_interval))?;
+    writeln!(f, "ping_timeout = {}", span(limits.ping_timeout))?;
+    writeln!(f, "idle_timeout = {}", optional_span(limits.idle_timeout))?;
+    writeln!(f, "write_deadline = {}", span(limits.write_deadline))?;
+    writeln!(f, "close_deadline = {}", span(limits.close_deadline))?;
+    writeln!(f, "drain_deadline = {}", span(limits.drain_deadline))?;
+    writeln!(f, "max_message_bytes = {}", size(limits.max_message_bytes))?;
+    let control_frames = limit(limits.control_frames_per_second);
+    writeln!(f, "max_control_frames_per_second = {control_frames}")?;
+    writeln!(f, "max_connections = {}", count(caps.connections))?;
+    writeln!(f, "max_unauthenticated = {}", count(caps.unauthenticated))?;
+    let per_address = optional_count(caps.unauthenticated_per_address);
+    writeln!(f, "max_unauthenticated_per_address = {per_address}")?;
+    let per_address = optional_count(caps.connections_per_address);
+    writeln!(f, "max_connections_per_address = {per_address}")
 }
 
 /// The longest message that is configured somewhere, or what holds where nothing is; or what is

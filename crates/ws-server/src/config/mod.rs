@@ -3,6 +3,7 @@
 //! `raw` is what the file may say, [`Config`] is what the server runs on, and what turns one into
 //! the other stands in `Config::resolve` alone.
 
+mod admin;
 mod error;
 mod exposure;
 mod limits;
@@ -29,12 +30,11 @@ use proto::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
-pub(crate) use self::limits::MAX_DISCARDED_BYTES;
 use self::raw::{OneOrMany, RawConfig, RawLogin};
 pub use self::{
+    admin::{AdminAddress, AdminAddressError},
     error::ConfigError,
     exposure::ExposedError,
-    limits::Limits,
     source::{Loaded, Source},
     tls::TlsFiles,
 };
@@ -45,8 +45,8 @@ pub(crate) use self::{
 };
 use crate::{
     access::{AllowedOrigin, Origin},
-    admin::AdminAddress,
     handshake::{Basic, Rules},
+    limits::Limits,
     peer::{ForwardedField, ForwardedFieldError, TrustedProxies},
 };
 pub use crate::{admission::BudgetPolicy, auth::HashingPolicy, log::LogFormat};
@@ -164,7 +164,7 @@ impl Config {
             budget: budget(&raw.login),
             hash_workers: threads("login.hash_workers", raw.login.hash_workers)?,
             max_waiting_logins: max_waiting_logins(source, &raw.login)?,
-            limits: Limits::resolve(&raw.limits, source)?,
+            limits: limits::resolve(&raw.limits, source)?,
             echo_prefix: prefix.to_owned(),
         })
     }
@@ -414,7 +414,8 @@ impl fmt::Display for Config {
         write_threads(f, "hash_workers", self.hash_workers)?;
         let max_waiting = Count(self.max_waiting_logins);
         writeln!(f, "max_waiting_logins = {max_waiting}")?;
-        write!(f, "\n[limits]\n{}", self.limits)?;
+        writeln!(f, "\n[limits]")?;
+        limits::write(&self.limits, f)?;
         write!(f, "\n[echo]\nprefix = {}\n", quoted(&self.echo_prefix))?;
         let mut routes = self.rules.routes.iter();
         if self.rules.routes.are_only_the_echo(&self.echo_prefix) {

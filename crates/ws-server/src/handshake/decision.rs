@@ -19,9 +19,9 @@ use proto::{basic::parse_authorization, key::Key, login::Attempt};
 
 use crate::{
     access::{Access, AllowedOrigin, Origin, parse_host},
-    admission::Spent,
+    admission::{Spent, Standing},
     handshake::refusal::{Refusal, WEBSOCKET_VERSION},
-    route::{Route, Routes},
+    route::{Place, Routes},
 };
 
 /// The path of the page for browsers.
@@ -40,17 +40,6 @@ pub struct Rules {
     pub routes: Routes,
     /// Whether a browser that does not ask for an upgrade gets the page.
     pub page: bool,
-}
-
-/// Whether the server takes anybody in at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It does.
-    Open,
-    /// There is no place left.
-    Full,
-    /// It is shutting down.
-    Draining,
 }
 
 /// Whether credentials may, or must, come with the handshake.
@@ -89,15 +78,6 @@ pub enum Decision {
     Page,
     /// The request is refused.
     Refuse(Refusal),
-}
-
-/// What a request is for.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The route.
-    pub route: Arc<Route>,
-    /// The path, which is one of those of the route.
-    pub path: Arc<str>,
 }
 
 /// What the answer to a good handshake says, and what it leads to.

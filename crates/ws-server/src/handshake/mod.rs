@@ -4,6 +4,6 @@ mod decision;
 mod refusal;
 
 pub use self::{
-    decision::{Basic, Decision, Place, Rules, Standing, Upgrade, decide},
+    decision::{Basic, Decision, Rules, Upgrade, decide},
     refusal::Refusal,
 };

@@ -3,7 +3,7 @@
 use proto::close::CloseReason;
 use tokio::time::{Duration, Instant};
 
-use crate::config::Limits;
+use crate::limits::Limits;
 
 /// How long a session that holds large buffers must be quiet before it gives them back.
 const GIVE_BACK_AFTER: Duration = Duration::from_secs(4);
@@ -168,7 +168,7 @@ mod tests {
     use tokio::time::{Duration, Instant};
 
     use super::{Due, Pulse};
-    use crate::config::Limits;
+    use crate::limits::Limits;
 
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

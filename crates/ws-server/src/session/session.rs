@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     access::Principal,
     auth::Authenticated,
-    config::Limits,
+    limits::Limits,
     message::{LONG_BYTES, Message, Text},
     peer::Peer,
     registry::{Counts, Outbox, OutboxPolicy, Pushed},

@@ -26,7 +26,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    config::{Limits, MAX_DISCARDED_BYTES},
+    limits::{Limits, MAX_DISCARDED_BYTES},
     message::{LONG_BYTES, Message, Text},
     peer::ConnectionId,
     registry::{Live, Registration},

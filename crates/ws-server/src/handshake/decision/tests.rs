@@ -8,8 +8,8 @@ use proto::login::Attempt;
 
 use crate::{
     access::{AllowedOrigin, Origin},
-    admission::Spent,
-    handshake::{Basic, Decision, Refusal, Rules, Standing, decide},
+    admission::{Spent, Standing},
+    handshake::{Basic, Decision, Refusal, Rules, decide},
     route::Routes,
 };
 
