@@ -8,15 +8,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, error, info};
 
 use crate::{
-    access::{Access, Principal, Visitor, Way},
+    access::{Access, Grant, Principal, Visitor, Way},
     admission::Permit,
     arrival::Arrival,
-    auth::{Login, NotAuthenticated, admit, log_in},
+    auth::{Login, log_in},
     http::{Answer, Door, Exchange, exchange},
     peer::ConnectionId,
     route::Route,
     server::Shared,
     session::Session,
+    session::{NotAuthenticated, admit},
     websocket::{Ended, Socket},
 };
 
@@ -29,6 +30,7 @@ where
     let door = Door {
         arrival: &arrival,
         verifier: &shared.verifier,
+        current: &shared.current,
         hub: &shared.hub,
         metrics: &shared.metrics,
         drain: &shared.drain,
@@ -83,14 +85,16 @@ where
         settings.max_message_bytes(&route),
         registration,
     );
+    let pattern = Arc::clone(&route.pattern);
+    let check = |grant: &Grant| shared.current.check(grant);
     let authenticated = match identity {
         Some(identity) => {
             let principal = Principal::User(identity);
-            admit(socket, principal, place, &shared.current)
+            admit(socket, principal, pattern, place.path, check)
         }
         None if route.access == Access::Public => {
             let principal = Principal::Guest(id);
-            admit(socket, principal, place, &shared.current)
+            admit(socket, principal, pattern, place.path, check)
         }
         None => {
             let visitor = Visitor {
@@ -103,6 +107,7 @@ where
                 place,
                 policy: settings.login,
                 verifier: &shared.verifier,
+                current: &shared.current,
             };
             log_in(socket, login).await
         }

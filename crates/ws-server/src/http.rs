@@ -10,7 +10,6 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::{Arc, OnceLock},
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -39,7 +38,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Principal, Visitor, Way},
+    access::{Grant, Principal, Visitor, Way},
     admission::Standing,
     arrival::Arrival,
     auth::Verifier,
@@ -48,9 +47,9 @@ use crate::{
     metrics::{HandshakeEnd, Metrics},
     page,
     peer::Peer,
-    registry::Member,
     route::{Place, Route},
     service::Hub,
+    settings::Current,
 };
 
 /// The greatest length of a request head.
@@ -66,6 +65,8 @@ pub(crate) struct Door<'a> {
     pub(crate) arrival: &'a Arrival,
     /// Checks the credentials that come with a request.
     pub(crate) verifier: &'a Verifier,
+    /// Decides whether a user may still publish when the body has come.
+    pub(crate) current: &'a Current,
     /// Where the body of a request is published.
     pub(crate) hub: &'a Hub,
     /// Where the end of the handshake is counted.
@@ -352,16 +353,14 @@ impl Answerer<'_> {
     ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
         let limit = self.door.arrival.settings.max_message_bytes(&route);
         let text = read_text(body, limit).await?;
-        let member = Member {
+        let grant = Grant {
             principal: Principal::User(identity.clone()),
-            route,
+            pattern: Arc::clone(&route.pattern),
         };
         // The right to be here may have been taken away while the body came.
-        let current = self.door.verifier.current().load();
-        let right = current.check(&member, SystemTime::now());
+        let right = self.door.current.check(&grant);
         right.map_err(|_| Refusal::NoRight)?;
-        let Member { principal, route } = member;
-        let from = principal.to_string();
+        let from = grant.principal.to_string();
         route.service.publish(self.door.hub, &path, &from, &text);
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;

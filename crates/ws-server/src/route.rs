@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Which paths it is for.
-    pub pattern: Pattern,
+    pub pattern: Arc<Pattern>,
     /// Who may come.
     pub access: Access,
     /// Whose pages may connect, besides our own host's; where it is not given, those that may
@@ -53,7 +53,7 @@ impl Routes {
                 .iter()
                 .find(|it| it.pattern.overlaps(&route.pattern))
             {
-                return Err((index, OverlapError(other.pattern.clone())));
+                return Err((index, OverlapError(Pattern::clone(&other.pattern))));
             }
         }
         Ok(Self(routes.into_iter().map(Arc::new).collect()))
@@ -62,7 +62,7 @@ impl Routes {
     /// The echo of the tutorial, at `/`, for everybody who has logged in.
     pub fn echo(prefix: &str) -> Self {
         Self(vec![Arc::new(Route {
-            pattern: Pattern::root(),
+            pattern: Arc::new(Pattern::root()),
             access: Access::Users,
             allowed_origins: None,
             subprotocols: None,
@@ -75,7 +75,7 @@ impl Routes {
     pub(crate) fn are_only_the_echo(&self, prefix: &str) -> bool {
         match self.0.as_slice() {
             [route] => {
-                route.pattern == Pattern::root()
+                *route.pattern == Pattern::root()
                     && route.access == Access::Users
                     && route.allowed_origins.is_none()
                     && route.subprotocols.is_none()
@@ -93,7 +93,7 @@ impl Routes {
 
     /// The route that has this very pattern.
     pub(crate) fn get(&self, pattern: &Pattern) -> Option<&Arc<Route>> {
-        self.0.iter().find(|route| route.pattern == *pattern)
+        self.0.iter().find(|route| *route.pattern == *pattern)
     }
 
     /// All of them, in the order of the configuration.
@@ -111,11 +111,14 @@ impl Default for Routes {
 #[cfg(test)]
 mod tests {
     use super::{Access, OverlapError, Pattern, Route, Routes};
-    use crate::service::{Echo, Service};
+    use crate::{
+        route::Arc,
+        service::{Echo, Service},
+    };
 
     fn route(pattern: &str) -> Route {
         Route {
-            pattern: Pattern::parse(pattern).unwrap(),
+            pattern: Arc::new(Pattern::parse(pattern).unwrap()),
             access: Access::Users,
             allowed_origins: None,
             subprotocols: None,

@@ -9,8 +9,12 @@ use std::{
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
-    access::Principal, config::Config, handshake::Rules, limits::Limits, peer::TrustedProxies,
-    registry::Member, route::Route,
+    access::{Grant, Principal},
+    config::Config,
+    handshake::Rules,
+    limits::Limits,
+    peer::TrustedProxies,
+    route::Route,
 };
 
 /// Everything that a new connection runs on. A reload makes a new one of it: a connection that was
@@ -74,15 +78,15 @@ impl Settings {
     }
 
     /// Whether somebody who was let in may still be there.
-    pub(crate) fn check(&self, member: &Member, now: SystemTime) -> Result<(), CloseReason> {
-        let Member { principal, route } = member;
+    pub(crate) fn check(&self, grant: &Grant, now: SystemTime) -> Result<(), CloseReason> {
+        let Grant { principal, pattern } = grant;
         if let Principal::User(identity) = principal {
             self.accounts.check(identity, now)?;
             if self.is_revoked(identity.user()) {
                 return Err(CloseReason::LoginRevoked);
             }
         }
-        let route = self.rules.routes.get(&route.pattern);
+        let route = self.rules.routes.get(pattern);
         if route.is_some_and(|route| route.access.admits(principal)) {
             Ok(())
         } else {
@@ -105,6 +109,11 @@ impl Current {
     pub(crate) fn load(&self) -> Arc<Settings> {
         let settings = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&settings)
+    }
+
+    /// Checks a grant against the settings and the time of this moment.
+    pub(crate) fn check(&self, grant: &Grant) -> Result<(), CloseReason> {
+        self.load().check(grant, SystemTime::now())
     }
 
     /// Has these settings hold from now on. Whoever loads them later gets these, and sees all that

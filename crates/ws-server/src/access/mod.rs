@@ -1,5 +1,6 @@
 //! The decision who may do what: users, guests, routes' policies and origins, as plain data.
 
+mod grant;
 mod login_context;
 mod login_failure;
 mod origin;
@@ -8,6 +9,7 @@ mod policy;
 mod principal;
 
 pub(crate) use self::{
+    grant::Grant,
     login_context::{Visitor, Way},
     login_failure::Failure,
     origin::parse_host,

@@ -55,7 +55,7 @@ impl Session {
         } = live.traffic().counts();
         Some(Self {
             id: id.number(),
-            user: visit.member.principal.user().map(ToString::to_string),
+            user: visit.grant.principal.user().map(ToString::to_string),
             peer: live.peer().to_string(),
             path: visit.path.to_string(),
             seconds: now.duration_since(visit.since).as_secs_f64(),

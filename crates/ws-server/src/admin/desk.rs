@@ -214,7 +214,7 @@ impl Desk {
             .control
             .kick(id)
             .ok_or(Refusal::NoConnection(kick.id))?;
-        let principal = live.visit().map(|visit| &visit.member.principal);
+        let principal = live.visit().map(|visit| &visit.grant.principal);
         audit::kicked(&caller.to_string(), id, live.peer(), principal);
         let user = principal.and_then(Principal::user);
         Ok(Kicked {

@@ -14,10 +14,12 @@ use tokio::{
 
 use crate::{
     access::{Principal, Visitor},
-    auth::{Authenticated, NotAuthenticated, Verifier, admit},
+    auth::Verifier,
     message::Message,
     registry::Live,
     route::Place,
+    session::{Authenticated, NotAuthenticated, admit},
+    settings::Current,
     websocket::{Ended, Incoming, Socket},
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Login<'a> {
     pub(crate) policy: LoginPolicy,
     /// Checks what it says.
     pub(crate) verifier: &'a Verifier,
+    /// Decides whether the peer may still be there when it is logged in.
+    pub(crate) current: &'a Current,
 }
 
 /// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
@@ -45,6 +49,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
         place,
         policy,
         verifier,
+        current,
     } = login;
     let live = Arc::clone(socket.live());
     let start = Instant::now();
@@ -88,7 +93,11 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             ServerAction::LoggedIn(identity) => {
                 let principal = Principal::User(identity);
-                return admit(socket, principal, place, verifier.current());
+                let Place { route, path } = place;
+                let pattern = Arc::clone(&route.pattern);
+                return admit(socket, principal, pattern, path, |grant| {
+                    current.check(grant)
+                });
             }
             ServerAction::Close(reason) => break Ended::ByUs(reason),
         }

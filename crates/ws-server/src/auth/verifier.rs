@@ -143,11 +143,6 @@ impl Verifier {
         self.pool.workload()
     }
 
-    /// The settings that it verifies by.
-    pub(crate) fn current(&self) -> &Current {
-        &self.judge.current
-    }
-
     /// Keeps a worker busy for as long as this is held.
     #[cfg(test)]
     pub(crate) async fn occupy_worker(&self) -> super::hashing::Worker {

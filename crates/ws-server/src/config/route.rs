@@ -1,6 +1,6 @@
 //! The routes, as `[[route]]` writes them.
 
-use std::{collections::BTreeSet, fmt, num::NonZeroUsize};
+use std::{collections::BTreeSet, fmt, num::NonZeroUsize, sync::Arc};
 
 use proto::{
     config::{Count, Limit, Size, TomlError, quoted},
@@ -85,7 +85,7 @@ impl RawRoute {
         let pattern = Pattern::parse(self.path.get_ref())
             .map_err(|error| document.error(&self.path, error.to_string()))?;
         Ok(Route {
-            pattern,
+            pattern: Arc::new(pattern),
             access: self.access(document)?,
             allowed_origins: document.read(self.allowed_origins.as_ref(), |origins| {
                 allowed_origins(origins)

@@ -54,7 +54,7 @@ pub(crate) fn stranger(config: &Config, accounts: &Accounts) -> Option<StrangerE
     routes.find_map(|route| {
         let user = route.access.users().find(|user| !accounts.has(user))?;
         Some(StrangerError {
-            route: route.pattern.clone(),
+            route: Pattern::clone(&route.pattern),
             user: user.clone(),
             credentials: config.credentials.clone(),
         })

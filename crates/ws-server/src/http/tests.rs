@@ -23,6 +23,7 @@ async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStr
     let door = Door {
         arrival: &Arrival::new(peer, permit, &shared),
         verifier: &shared.verifier,
+        current: &shared.current,
         hub: &shared.hub,
         metrics: &shared.metrics,
         drain: &drain,

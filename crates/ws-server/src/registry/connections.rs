@@ -14,30 +14,19 @@ use futures::task::AtomicWaker;
 use proto::close::CloseReason;
 
 use crate::{
-    access::Principal,
-    peer::ConnectionId,
-    peer::Peer,
+    access::{Grant, Principal},
+    peer::{ConnectionId, Peer},
     registry::{
         counters::{Counts, Traffic},
-        outbox::Queue,
+        queue::Queue,
     },
-    route::Route,
 };
-
-/// Who is served, and where: what the right to be there depends on.
-#[derive(Debug)]
-pub(crate) struct Member {
-    /// Who is served, and by which credential.
-    pub(crate) principal: Principal,
-    /// Where. It may be a route of yesterday.
-    pub(crate) route: Arc<Route>,
-}
 
 /// A peer that was let in.
 #[derive(Debug)]
 pub(crate) struct Visit {
     /// Who it is, and what its right to be there depends on.
-    pub(crate) member: Member,
+    pub(crate) grant: Grant,
     /// The path that it has asked for.
     pub(crate) path: Arc<str>,
     /// When it was let in.
@@ -79,14 +68,14 @@ impl Live {
     }
 
     /// The peer is let in. From now on the connection ends when it may be there no longer.
-    pub(crate) fn let_in(&self, member: Member, path: Arc<str>) -> &Member {
+    pub(crate) fn let_in(&self, grant: Grant, path: Arc<str>) -> &Grant {
         // A connection is let in once.
         let visit = self.visit.get_or_init(|| Visit {
-            member,
+            grant,
             path,
             since: Instant::now(),
         });
-        &visit.member
+        &visit.grant
     }
 
     /// Who was let in, if anybody was.
@@ -116,8 +105,8 @@ impl Live {
     #[cfg(test)]
     pub(crate) fn pushed(&self) -> Option<String> {
         match self.queue.pop()? {
-            super::outbox::Pushed::Text(text) => Some(text.to_string()),
-            super::outbox::Pushed::Lost(texts) => Some(format!("{texts} lost")),
+            super::queue::Pushed::Text(text) => Some(text.to_string()),
+            super::queue::Pushed::Lost(texts) => Some(format!("{texts} lost")),
         }
     }
 
@@ -192,14 +181,14 @@ impl LiveConnections {
     /// and why.
     pub(crate) fn end_revoked(
         &self,
-        check: impl Fn(&Member) -> Result<(), CloseReason>,
+        check: impl Fn(&Grant) -> Result<(), CloseReason>,
     ) -> Vec<(ConnectionId, Principal, CloseReason)> {
         let entries = self.entries();
         let revoked = entries.by_id.iter().filter_map(|(id, live)| {
-            let member = &live.visit()?.member;
-            let reason = check(member).err()?;
+            let grant = &live.visit()?.grant;
+            let reason = check(grant).err()?;
             let is_why = live.end(reason);
-            is_why.then(|| (*id, member.principal.clone(), reason))
+            is_why.then(|| (*id, grant.principal.clone(), reason))
         });
         revoked.collect()
     }
@@ -289,8 +278,11 @@ mod tests {
         close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
     };
 
-    use super::{Counts, LiveConnections, Member};
-    use crate::{access::Principal, peer::Peer, route::Routes};
+    use super::{Counts, LiveConnections};
+    use crate::{
+        access::{Grant, Pattern, Principal},
+        peer::Peer,
+    };
 
     const PEER: Peer = Peer::Forwarded(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
@@ -332,17 +324,16 @@ mod tests {
                 let identity = accounts
                     .verify(&credentials, UNIX_EPOCH, &mut HashMemory::default())
                     .unwrap();
-                let routes = Routes::echo("");
-                let member = Member {
+                let grant = Grant {
                     principal: Principal::User(identity),
-                    route: Arc::clone(routes.find("/").unwrap()),
+                    pattern: Arc::new(Pattern::root()),
                 };
-                registration.live().let_in(member, "/".into());
+                registration.live().let_in(grant, "/".into());
                 registration
             })
             .collect();
         let not_logged_in = connections.register(connections.next_id(), PEER);
-        let check = |member: &Member| match member.principal.to_string().as_str() {
+        let check = |grant: &Grant| match grant.principal.to_string().as_str() {
             "jane" => Err(CloseReason::UserRemoved),
             _ => Ok(()),
         };

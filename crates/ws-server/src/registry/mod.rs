@@ -3,12 +3,14 @@
 mod connections;
 mod counters;
 mod outbox;
+mod queue;
 
 pub(crate) use self::{
-    connections::{Live, LiveConnections, Member, Registration},
-    outbox::Pushed,
+    connections::{Live, LiveConnections, Registration},
+    queue::Pushed,
 };
 pub use self::{
     counters::Counts,
-    outbox::{Losses, Outbox, OutboxPolicy, WhenFull},
+    outbox::Outbox,
+    queue::{Losses, OutboxPolicy, WhenFull},
 };

@@ -19,12 +19,12 @@ use tokio::{
 
 use crate::{
     access::Principal,
-    auth::Authenticated,
     limits::Limits,
     message::{LONG_BYTES, Message, Text},
     peer::Peer,
     registry::{Counts, Outbox, OutboxPolicy, Pushed},
     session::{
+        Authenticated,
         keepalive::{Due, Pulse},
         rate::RateLimit,
     },

@@ -1,5 +1,6 @@
 //! One connection on a pair of pipes, from handshake to end, on a clock that the test turns.
 
+mod admission;
 mod basic;
 mod batches;
 mod budget;

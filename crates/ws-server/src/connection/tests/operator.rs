@@ -23,7 +23,7 @@ impl Server {
     fn id_of(&self, user: &str) -> ConnectionId {
         let sessions = self.control().sessions().into_iter();
         let mut of_user = sessions.filter(|(_, live)| {
-            let principal = &live.visit().unwrap().member.principal;
+            let principal = &live.visit().unwrap().grant.principal;
             principal.to_string() == user
         });
         let (id, _) = of_user.next().unwrap();
@@ -65,7 +65,7 @@ async fn a_kick_ends_one_connection_once_and_its_user_may_come_back() {
     let mut admin = server.session().await;
     let id = server.id_of("jane");
     let kicked = server.control().kick(id).expect("it is there");
-    let user = kicked.visit().unwrap().member.principal.to_string();
+    let user = kicked.visit().unwrap().grant.principal.to_string();
     assert_eq!(user, "jane");
     assert!(server.control().kick(id).is_none(), "it is ending already");
     let expected = (1008, "disconnected by an operator".to_owned());

@@ -21,15 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use super::{Format, Presence, Room};
 use crate::{
-    access::Principal,
-    auth::admit,
-    config::Config,
+    access::{Pattern, Principal},
     limits::Limits,
     registry::{Live, LiveConnections},
-    route::{Place, Routes},
     service::{Hub, Keep},
-    session::{Ended, Event, Outbox, OutboxPolicy, Session, Text, WhenFull},
-    settings::{Current, Settings},
+    session::{Ended, Event, Outbox, OutboxPolicy, Session, Text, WhenFull, admit},
     websocket::Socket,
 };
 
@@ -68,12 +64,9 @@ fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     let identity = accounts
         .verify(&jane, UNIX_EPOCH, &mut HashMemory::default())
         .unwrap();
-    let place = Place {
-        route: Arc::clone(Routes::echo("").find("/").unwrap()),
-        path: PATH.into(),
-    };
-    let current = Current::new(Settings::new(Config::default(), accounts));
-    let jane = admit(socket, Principal::User(identity), place, &current);
+    let pattern = Arc::new(Pattern::parse(PATH).unwrap());
+    let principal = Principal::User(identity);
+    let jane = admit(socket, principal, pattern, PATH.into(), |_| Ok(()));
     Session::new(jane.unwrap())
 }
 
