@@ -21,9 +21,9 @@ use tracing::warn;
 
 use crate::{
     config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
-    control::Control,
     log::{Log, audit},
     process::systemd::ServiceManager,
+    server::Control,
     tls::Tls,
 };
 

@@ -19,11 +19,11 @@ use super::{
 };
 use crate::{
     access::Principal,
-    control::{Control, PublishError},
     log::{LostLines, audit},
     metrics,
     peer::ConnectionId,
     reload::Reloads,
+    server::{Control, PublishError},
 };
 
 /// The longest body: a text of the greatest message that can be configured would be longer, but

@@ -166,7 +166,10 @@ mod tests {
 
     use super::{ANSWER_DEADLINE, Desk, HEAD_DEADLINE, LIFE, listener::Caller, serve};
     use crate::{
-        config::Config, control::Control, log::LostLines, reload::Reloads, server::Shared,
+        config::Config,
+        log::LostLines,
+        reload::Reloads,
+        server::{Control, Shared},
     };
 
     #[tokio::test(start_paused = true)]

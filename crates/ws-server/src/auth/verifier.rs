@@ -216,6 +216,3 @@ impl Judge {
         Arc::clone(&self.current.load().accounts)
     }
 }
-
-#[cfg(test)]
-mod tests;

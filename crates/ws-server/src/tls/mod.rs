@@ -6,5 +6,5 @@ mod tls;
 pub use self::tls::{Tls, TlsError};
 pub(crate) use self::{
     certificate::CertificateFlaw,
-    tls::{CurrentTls, certificates, private_key, serve},
+    tls::{CurrentTls, certificates, private_key},
 };

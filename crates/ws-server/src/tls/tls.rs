@@ -10,11 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use proto::escape::Escaped;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout_at,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -30,16 +26,9 @@ use tokio_rustls::{
     },
     server::TlsStream,
 };
-use tracing::debug;
 use zeroize::Zeroize as _;
 
-use crate::{
-    arrival::Arrival,
-    connection,
-    metrics::{HandshakeEnd, TlsResult},
-    server::Shared,
-    tls::certificate::{self, CertificateFlaw},
-};
+use crate::tls::certificate::{self, CertificateFlaw};
 
 /// The one protocol that is spoken on a connection.
 const HTTP: &[u8] = b"http/1.1";
@@ -140,7 +129,7 @@ impl Tls {
     }
 
     /// Does the handshake of a connection.
-    async fn accept<S>(&self, io: S) -> io::Result<TlsStream<S>>
+    pub(crate) async fn accept<S>(&self, io: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -202,51 +191,6 @@ impl CurrentTls {
     /// Has connections speak this one from now on. Those that are there stay as they are.
     pub(crate) fn replace(&self, tls: Tls) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
-    }
-}
-
-/// Why there is no TLS under a connection.
-#[derive(Debug, thiserror::Error)]
-enum NoHandshake {
-    #[error("{0}")]
-    Failed(io::Error),
-    #[error("not in time")]
-    Late,
-    #[error("the server is shutting down")]
-    Draining,
-}
-
-/// Serves a connection over TLS, whose handshake is the first part of what has one deadline.
-pub(crate) async fn serve<S>(io: S, tls: Tls, arrival: Arrival, shared: Arc<Shared>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let accepted = tokio::select! {
-        accepted = timeout_at(arrival.deadline, tls.accept(io)) => match accepted {
-            Ok(accepted) => accepted.map_err(NoHandshake::Failed),
-            Err(_) => Err(NoHandshake::Late),
-        },
-        // There is nothing that could be said to somebody who does not understand us yet.
-        () = shared.drain.cancelled() => Err(NoHandshake::Draining),
-    };
-    // Its key is of no use any more, and may have been replaced long before the connection ends.
-    drop(tls);
-    match accepted {
-        Ok(io) => {
-            shared.metrics.tls_handshake(TlsResult::Ok);
-            connection::serve(io, arrival, shared).await;
-        }
-        Err(reason) => {
-            shared.metrics.handshake(HandshakeEnd::Unanswered);
-            let (id, peer) = (arrival.id, arrival.peer);
-            match reason {
-                NoHandshake::Failed(_) => shared.metrics.tls_handshake(TlsResult::Failed),
-                NoHandshake::Late => shared.metrics.tls_handshake(TlsResult::Late),
-                NoHandshake::Draining => {}
-            }
-            let reason = reason.to_string();
-            debug!(connection = id.number(), %peer, reason = %Escaped(&reason), "no TLS handshake");
-        }
     }
 }
 

@@ -1,0 +1,183 @@
+//! The walk of one connection, from its first byte to its last.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use proto::{close::CloseReason, escape::Escaped};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::{debug, error, info};
+
+use crate::{
+    access::{Access, Grant, Principal, Visitor, Way},
+    admission::Permit,
+    auth::{Login, log_in},
+    peer::ConnectionId,
+    route::Route,
+    server::{
+        accepted::Arrival,
+        http::{Answer, Exchange, exchange},
+        state::Shared,
+    },
+    session::{NotAuthenticated, Session, admit},
+    websocket::{Ended, Socket},
+};
+
+/// Serves a connection up to its login. Its session is a task of its own: what came before it is
+/// then freed, and a session is small.
+pub(crate) async fn serve<S>(io: S, arrival: Arrival, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (exchange, peer) = exchange(io, &arrival, &shared).await;
+    let (id, settings, mut permit) = (arrival.id, arrival.settings, arrival.permit);
+    let (io, leftovers, place, identity) = match exchange {
+        Exchange::Upgraded {
+            io,
+            leftovers,
+            place,
+            identity,
+        } => (io, leftovers, place, identity),
+        Exchange::Answered(Answer::Published {
+            path,
+            identity,
+            bytes,
+        }) => {
+            let (user, path) = (identity.user(), Escaped(&path));
+            info!(connection = id.number(), %peer, %user, %path, bytes, "published");
+            return;
+        }
+        Exchange::Answered(Answer::Page) => {
+            debug!(connection = id.number(), %peer, "page sent");
+            return;
+        }
+        Exchange::Answered(Answer::Refused(refusal)) => {
+            let status = refusal.status().as_u16();
+            let reason = refusal.text();
+            debug!(connection = id.number(), %peer, status, reason, "handshake refused");
+            return;
+        }
+        Exchange::Malformed(error) => {
+            debug!(connection = id.number(), %peer, %error, "not a handshake");
+            return;
+        }
+        Exchange::Late => {
+            debug!(connection = id.number(), %peer, "no handshake in time");
+            return;
+        }
+        Exchange::Gone => {
+            debug!(connection = id.number(), %peer, "gone before a handshake");
+            return;
+        }
+    };
+    let registration = shared.live.register(id, peer);
+    let route = Arc::clone(&place.route);
+    let socket = Socket::new(
+        io,
+        leftovers,
+        Arc::clone(&settings.limits),
+        settings.max_message_bytes(&route),
+        registration,
+    );
+    let pattern = Arc::clone(&route.pattern);
+    let check = |grant: &Grant| shared.current.check(grant);
+    let authenticated = match identity {
+        Some(identity) => {
+            let principal = Principal::User(identity);
+            admit(socket, principal, pattern, place.path, check)
+        }
+        None if route.access == Access::Public => {
+            let principal = Principal::Guest(id);
+            admit(socket, principal, pattern, place.path, check)
+        }
+        None => {
+            let visitor = Visitor {
+                address: peer.address(),
+                connection: id,
+                way: Way::Message,
+            };
+            let login = Login {
+                visitor,
+                place,
+                policy: settings.login,
+                verifier: &shared.verifier,
+                current: &shared.current,
+            };
+            log_in(socket, login).await
+        }
+    };
+    match authenticated {
+        Ok(authenticated) => {
+            let session = Session::new(authenticated);
+            permit.let_in(session.principal());
+            let serve = serve_session(session, id, permit, route, Arc::clone(&shared));
+            shared.tasks.spawn(serve);
+        }
+        Err(NotAuthenticated { socket, ended }) => {
+            debug!(connection = id.number(), %peer, cause = %ended, "not logged in");
+            shared.metrics.closed(&ended);
+            socket.close(&ended).await;
+        }
+    }
+}
+
+/// Serves a session to its end, and holds its permit that long.
+// Not an `async fn`: that would hold each of its arguments twice.
+#[expect(clippy::manual_async_fn, reason = "a task of half the size")]
+fn serve_session<S>(
+    mut session: Session<S>,
+    id: ConnectionId,
+    permit: Permit,
+    route: Arc<Route>,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> + Send
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    async move {
+        let _permit = permit;
+        let path = Escaped(session.path());
+        info!(
+            connection = id.number(),
+            peer = %session.peer(),
+            user = %session.principal(),
+            %path,
+            "session opened"
+        );
+        let ended = until_ended(route.service.run(&mut session, &shared.hub), id).await;
+        shared.metrics.closed(&ended);
+        let counts = session.counts();
+        info!(
+            connection = id.number(),
+            peer = %session.peer(),
+            user = %session.principal(),
+            cause = %ended,
+            code = ended.code().map(|code| code.0),
+            seconds = session.since().elapsed().as_secs_f64(),
+            messages_in = counts.messages_in,
+            bytes_in = counts.bytes_in,
+            messages_out = counts.messages_out,
+            bytes_out = counts.bytes_out,
+            "session ended"
+        );
+        // Boxed, so that the session does not carry the room for its end all its life.
+        Box::pin(session.close(&ended)).await;
+    }
+}
+
+/// Runs a service to its end. A panic in it ends its session and nothing else.
+async fn until_ended(
+    service: impl Future<Output = Result<Infallible, Ended>>,
+    id: ConnectionId,
+) -> Ended {
+    match AssertUnwindSafe(service).catch_unwind().await {
+        Ok(Err(ended)) => ended,
+        Ok(Ok(never)) => match never {},
+        Err(_) => {
+            error!(connection = id.number(), "the service panicked");
+            Ended::ByUs(CloseReason::Internal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

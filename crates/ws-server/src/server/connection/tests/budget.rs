@@ -1,0 +1,208 @@
+//! Failed logins of one address, over all its connections and both ways to log in.
+
+use futures::FutureExt as _;
+use proto::login::Attempt;
+
+use crate::{
+    access::{Visitor, Way},
+    config::BudgetPolicy,
+    peer::{ForwardedField, TrustedProxies},
+    route::Routes,
+    server::connection::tests::*,
+};
+
+/// Where the peers of the harness come from.
+const HERE: [u8; 4] = [192, 0, 2, 1];
+
+const ELSEWHERE: [u8; 4] = [192, 0, 2, 2];
+
+fn config(max_failures: usize) -> Config {
+    let budget = BudgetPolicy {
+        max_failures: NonZeroUsize::new(max_failures).unwrap(),
+        // Nothing is forgiven while a test runs, which is in real time here.
+        forgiven_after: seconds(1000),
+    };
+    Config {
+        budget: Some(budget),
+        ..Config::default()
+    }
+}
+
+async fn fails_by_message(peer: &mut RawPeer<DuplexStream>, line: &str) {
+    peer.send(frame::text(line)).await;
+    assert_eq!(peer.text().await, SORRY);
+}
+
+async fn status(peer: &mut RawPeer<DuplexStream>, request: &str) -> String {
+    peer.send(request).await;
+    peer.head().await[9..12].to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_one_for_all_connections_and_both_ways() {
+    let server = Server::with(config(3));
+    let mut open = server.connect();
+    open.upgrade().await;
+    fails_by_message(&mut open, "admin:1").await;
+    fails_by_message(&mut open, "no credentials").await;
+    let mut basic = server.connect();
+    assert_eq!(status(&mut basic, &basic_handshake("admin:2")).await, "401");
+
+    // Now it is spent, for what is right as well.
+    fails_by_message(&mut open, CREDENTIALS).await;
+    let expected = (1013, "too many wrong logins from this address".to_owned());
+    assert_eq!(open.close().await, expected);
+    for request in [HANDSHAKE.to_owned(), basic_handshake(CREDENTIALS)] {
+        let mut peer = server.connect();
+        peer.send(request).await;
+        let head = peer.head().await;
+        assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+        assert!(head.contains("Retry-After: 1000\r\n"), "{head}");
+    }
+    // Of these three, one was a try.
+    for (series, value) in [
+        ("ws_server_budget_refusals_total", 3),
+        (
+            "ws_server_logins_total{way=\"message\",result=\"budget_spent\"}",
+            1,
+        ),
+        (
+            "ws_server_logins_total{way=\"basic\",result=\"budget_spent\"}",
+            0,
+        ),
+    ] {
+        assert_eq!(server.metric(series), value, "{series}");
+    }
+    server.connect_from(ELSEWHERE).log_in().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_authorization_counts() {
+    let server = Server::with(config(1));
+    let request = handshake_with("Authorization: Bearer x");
+    assert_eq!(status(&mut server.connect(), &request).await, "401");
+    assert_eq!(status(&mut server.connect(), HANDSHAKE).await, "429");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_login_costs_nothing_and_pays_nothing_back() {
+    let server = Server::with(config(2));
+    let wrong = basic_handshake("admin:1");
+    for _ in 0..3 {
+        server.session().await;
+    }
+    assert_eq!(status(&mut server.connect(), &wrong).await, "401");
+    server.session().await;
+    assert_eq!(status(&mut server.connect(), &wrong).await, "401");
+    assert_eq!(status(&mut server.connect(), HANDSHAKE).await, "429");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waited_while_it_was_spent_is_not_hashed() {
+    let config = Config {
+        hash_workers: Some(NonZeroUsize::MIN),
+        ..config(1)
+    };
+    let server = Server::of(config, hashing::HASHED);
+    let busy = server.0.verifier.occupy_worker().await;
+    let mut wrong = server.connect();
+    wrong.upgrade().await;
+    let mut open = server.connect();
+    open.upgrade().await;
+    wrong.send(frame::text("admin:1")).await;
+    sleep(Duration::from_millis(1)).await;
+    open.send(frame::text(CREDENTIALS)).await;
+    let mut basic = server.connect();
+    basic.send(basic_handshake(CREDENTIALS)).await;
+    sleep(Duration::from_millis(1)).await;
+    drop(busy);
+    assert_eq!(wrong.text().await, SORRY);
+    assert_eq!(open.text().await, SORRY);
+    assert_eq!(open.close().await.0, 1013);
+    assert!(basic.head().await.starts_with("HTTP/1.1 429 "));
+}
+
+#[tokio::test]
+async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
+    let server = Server::of(config(1), hashing::HASHED);
+    let verifier = &server.0.verifier;
+    let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
+    let visitor = Visitor {
+        address: HERE.into(),
+        connection: server.0.live.next_id(),
+        way: Way::Message,
+    };
+    let routes = Routes::echo("");
+    let route = routes.find("/").unwrap();
+    let given_up = verifier.verify(wrong, visitor, route).now_or_never();
+    assert!(given_up.is_none(), "it is being hashed");
+    let counted = async {
+        while verifier.look(HERE.into()).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(seconds(30), counted).await.expect("it is counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_changes_it_and_what_was_counted_stays_counted() {
+    let server = Server::with(config(1));
+    let wrong = basic_handshake("admin:1");
+    assert_eq!(status(&mut server.connect(), &wrong).await, "401");
+    assert_eq!(status(&mut server.connect(), &wrong).await, "429");
+    let reload = |config| server.0.reload(config, Accounts::from_toml(ADMIN).unwrap());
+    reload(config(2));
+    assert_eq!(status(&mut server.connect(), &wrong).await, "401");
+    assert_eq!(status(&mut server.connect(), &wrong).await, "429");
+    reload(Config {
+        budget: None,
+        ..Config::default()
+    });
+    assert_eq!(status(&mut server.connect(), &wrong).await, "401");
+    server.session().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_that_of_whom_a_proxy_speaks_for() {
+    let proxies = [TrustedProxies::parse_network("192.0.2.1").unwrap()];
+    let mut config = Config {
+        proxies: TrustedProxies::new(proxies, ForwardedField::XForwardedFor),
+        ..config(1)
+    };
+    config.limits.caps.unauthenticated_per_address = Some(1);
+    let server = Server::with(config);
+    let one = handshake_with("X-Forwarded-For: 198.51.100.1");
+    let other = handshake_with("X-Forwarded-For: 198.51.100.2");
+
+    // By its messages.
+    let mut peer = server.connect_from(HERE);
+    assert_eq!(status(&mut peer, &one).await, "101");
+    assert_eq!(status(&mut server.connect_from(HERE), &one).await, "503");
+    let mut held = server.connect_from(HERE);
+    assert_eq!(status(&mut held, &other).await, "101");
+    fails_by_message(&mut peer, "admin:1").await;
+    drop(peer);
+    sleep(seconds(6)).await;
+    assert_eq!(status(&mut server.connect_from(HERE), &one).await, "429");
+
+    // By the handshake.
+    let basic = |line, address: &str| {
+        let field = format!("\r\nX-Forwarded-For: {address}\r\n\r\n");
+        basic_handshake(line).replace("\r\n\r\n", &field)
+    };
+    for (line, address, answer) in [
+        ("admin:1", "198.51.100.3", "401"),
+        (CREDENTIALS, "198.51.100.4", "101"),
+        (CREDENTIALS, "198.51.100.3", "429"),
+    ] {
+        sleep(seconds(6)).await;
+        let mut peer = server.connect_from(HERE);
+        assert_eq!(status(&mut peer, &basic(line, address)).await, answer);
+    }
+
+    // Others are not believed.
+    assert_eq!(
+        status(&mut server.connect_from(ELSEWHERE), &one).await,
+        "101"
+    );
+}

@@ -1,0 +1,132 @@
+//! How connections end.
+
+use crate::server::connection::tests::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_answered_once_and_after_all_answers() {
+    let server = Server::new();
+    let mut peer = server.session().await;
+    let mut all = frame::text("one");
+    all.extend(frame::text("two"));
+    all.extend(frame::close(1000, "user exit"));
+    all.extend(frame::text("after the close"));
+    peer.send(&all).await;
+    assert_eq!(peer.text().await, "your submit context: one");
+    assert_eq!(peer.text().await, "your submit context: two");
+    assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+    peer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_without_a_code_is_answered_without_one() {
+    let server = Server::new();
+    let mut peer = server.session().await;
+    peer.send(frame::masked(0x88, b"")).await;
+    assert_eq!(peer.frame().await.payload, b"");
+    peer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_sends_on_and_on_after_our_close_is_cut_off() {
+    let server = Server::new();
+    let start = Instant::now();
+    let mut peer = server.session().await;
+    peer.send(frame::masked(0x83, b"")).await;
+    assert_eq!(peer.close().await.0, 1002);
+    let message = frame::binary(&vec![0; 1 << 20]);
+    let (mut io, mut read) = (peer.into_inner(), 0);
+    while tokio::io::AsyncWriteExt::write_all(&mut io, &message)
+        .await
+        .is_ok()
+    {
+        read += message.len();
+        assert!(read < 32 << 20, "it is read on and on");
+    }
+    assert_eq!(
+        start.elapsed(),
+        Duration::ZERO,
+        "not for the close deadline"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_ends_everybody_with_1001() {
+    let server = Server::new();
+    let mut session = server.session().await;
+    let mut upgraded = server.connect();
+    upgraded.upgrade().await;
+    let mut delayed = server.connect();
+    delayed.upgrade().await;
+    for _ in 0..3 {
+        delayed.send(frame::text("admin:wrong")).await;
+    }
+    assert_eq!(delayed.text().await, SORRY);
+    assert_eq!(delayed.text().await, SORRY);
+    let mut asking = server.connect();
+    asking.send("GET / HTTP/1.1\r\n").await;
+    // Everything is on its way before the shut-down begins.
+    sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    let ends = async {
+        for peer in [&mut session, &mut upgraded, &mut delayed] {
+            assert_eq!(
+                peer.close().await,
+                (1001, "server is shutting down".to_owned())
+            );
+            peer.send(frame::close(1001, "")).await;
+            peer.end().await;
+        }
+        assert!(asking.head().await.starts_with("HTTP/1.1 503 "));
+        drop(asking);
+    };
+    tokio::join!(server.0.end_all(), ends);
+    assert!(server.0.tasks.is_empty(), "all have ended");
+    assert!(start.elapsed() < seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_answer_our_close_is_waited_for_no_longer_than_the_deadline() {
+    let server = Server::new();
+    let mut peer = server.session().await;
+    let start = Instant::now();
+    server.0.end_all().await;
+    assert_eq!(start.elapsed().as_secs(), 5);
+    assert_eq!(peer.close().await.0, 1001);
+    peer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
+    let server = Server::new();
+    let mut peer = server.connect_through(1024);
+    peer.log_in().await;
+    peer.send(frame::binary(&vec![0; 64 * 1024])).await;
+    peer.send(frame::close(1000, "")).await;
+    sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    server.0.end_all().await;
+    assert_eq!(start.elapsed().as_secs(), 5, "the close deadline");
+    assert!(server.0.tasks.is_empty());
+}
+
+/// After our Close frame, whatever the peer still sends is read and dropped: were it left
+/// unread, the system would answer it with a reset, and the frame could be lost.
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_our_close_is_read_and_dropped() {
+    let server = Server::new();
+    let mut peer = server.session().await;
+    peer.send(frame::masked(0x83, b"a reserved opcode")).await;
+    assert_eq!(peer.close().await.0, 1002);
+    // More than the pipe holds, so that it blocks unless it is read.
+    let more = timeout(seconds(1), peer.send(frame::binary(&vec![0; 1 << 20]))).await;
+    assert!(more.is_ok(), "it was not read");
+    peer.send(frame::close(1002, "")).await;
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn a_panic_in_a_service_ends_its_session_with_1011() {
+    let id = Server::new().0.live.next_id();
+    let ended = super::super::until_ended(async { panic!("a bug") }, id).await;
+    assert_eq!(ended.code().map(|code| code.0), Some(1011));
+}

@@ -1,0 +1,147 @@
+//! From the upgrade to the congratulation, or to the end without one.
+
+use crate::server::connection::tests::*;
+
+#[tokio::test(start_paused = true)]
+async fn wrong_then_right_then_the_echo() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    peer.send(frame::text("admin:1")).await;
+    assert_eq!(peer.text().await, SORRY);
+    peer.send(frame::text(CREDENTIALS)).await;
+    assert_eq!(peer.text().await, CONGRATULATION);
+    peer.send(frame::text("hello")).await;
+    assert_eq!(peer.text().await, "your submit context: hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn works_byte_by_byte() {
+    let server = Server::new();
+    let mut peer = server.connect_through(1);
+    peer.upgrade().await;
+    peer.send(frame::text("admin:1")).await;
+    assert_eq!(peer.text().await, SORRY);
+    peer.send(frame::text(CREDENTIALS)).await;
+    assert_eq!(peer.text().await, CONGRATULATION);
+    peer.send(frame::text("hello")).await;
+    assert_eq!(peer.text().await, "your submit context: hello");
+    peer.send(frame::close(1000, "user exit")).await;
+    assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+    peer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_sent_at_once_is_answered_in_order() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    let mut all = HANDSHAKE.as_bytes().to_vec();
+    all.extend(frame::text("admin:1"));
+    all.extend(frame::text(CREDENTIALS));
+    for index in 0..300 {
+        all.extend(frame::text(&format!("message {index}")));
+    }
+    peer.send(&all).await;
+    peer.head().await;
+    assert_eq!(peer.text().await, SORRY);
+    assert_eq!(peer.text().await, CONGRATULATION);
+    for index in 0..300 {
+        assert_eq!(
+            peer.text().await,
+            format!("your submit context: message {index}")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sixth_wrong_try_ends_the_connection() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    let start = Instant::now();
+    for _ in 0..6 {
+        peer.send(frame::text("admin:wrong")).await;
+        assert_eq!(peer.text().await, SORRY);
+    }
+    let took = start.elapsed();
+    // Four of the answers are held back for 250 to 350 ms each.
+    assert!((1000..=1405).contains(&took.as_millis()), "{took:?}");
+    assert_eq!(
+        peer.close().await,
+        (3000, "too many wrong logins".to_owned())
+    );
+    peer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_is_absolute() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    let start = Instant::now();
+    for _ in 0..29 {
+        sleep(seconds(1)).await;
+        peer.send(frame::ping(b"still here")).await;
+        assert_eq!(peer.frame().await.first, 0x8A);
+    }
+    peer.send(frame::text("admin:1")).await;
+    assert_eq!(peer.text().await, SORRY);
+    assert_eq!(peer.close().await, (3008, "login timeout".to_owned()));
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_pinged_before_the_login() {
+    let mut config = Config::default();
+    config.limits.ping_interval = Some(seconds(1));
+    let server = Server::with(config);
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    assert_eq!(peer.frame().await.close().0, 3008);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_length_that_lies_is_refused_at_its_header() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    peer.send(frame::header(0x82, 1 << 20)).await;
+    assert_eq!(
+        peer.close().await,
+        (1009, "too many bytes before the login".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_bytes_before_the_login_are_bounded_together() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    peer.try_send(frame::ping(&[0; 125]).repeat(200)).await;
+    assert_eq!(
+        peer.close().await,
+        (1009, "too many bytes before the login".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_above_1_kib_is_a_wrong_try() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    peer.send(frame::text(&format!("admin:{}", "x".repeat(1024))))
+        .await;
+    assert_eq!(peer.text().await, SORRY);
+    peer.send(frame::binary(CREDENTIALS.as_bytes())).await;
+    assert_eq!(peer.text().await, SORRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_instead_of_a_login_is_answered() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    peer.send(frame::close(1000, "user exit")).await;
+    assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+    peer.end().await;
+}

@@ -1,0 +1,252 @@
+//! What an operator does to sessions, and what is counted of them.
+
+use proto::username::UserName;
+
+use crate::{
+    peer::ConnectionId,
+    server::{Control, PublishError, connection::tests::*},
+};
+
+const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
+
+fn of_two() -> Server {
+    Server::of(Config::default(), &format!("{ADMIN}\n{JANE}"))
+}
+
+impl Server {
+    fn control(&self) -> Control {
+        Control::new(None, Arc::clone(&self.0))
+    }
+
+    /// The id of the only session that this user has.
+    fn id_of(&self, user: &str) -> ConnectionId {
+        let sessions = self.control().sessions().into_iter();
+        let mut of_user = sessions.filter(|(_, live)| {
+            let principal = &live.visit().unwrap().grant.principal;
+            principal.to_string() == user
+        });
+        let (id, _) = of_user.next().unwrap();
+        assert!(of_user.next().is_none(), "{user} has two sessions");
+        id
+    }
+
+    async fn logged_in(&self, line: &str) -> RawPeer<DuplexStream> {
+        let mut peer = self.connect();
+        peer.send(basic_handshake(line)).await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+        peer
+    }
+
+    /// What a metric is at the moment, by its name and labels.
+    pub(super) fn metric(&self, series: &str) -> u64 {
+        let metrics = self.control().metrics(0);
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("{series} is not in {metrics}"));
+        value.parse().unwrap()
+    }
+}
+
+fn name(name: &str) -> UserName {
+    UserName::parse(name).unwrap()
+}
+
+async fn assert_talks(peer: &mut RawPeer<DuplexStream>) {
+    peer.send(frame::text("hello")).await;
+    assert_eq!(peer.text().await, "your submit context: hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kick_ends_one_connection_once_and_its_user_may_come_back() {
+    let server = of_two();
+    let mut jane = server.logged_in("jane:123456").await;
+    let mut admin = server.session().await;
+    let id = server.id_of("jane");
+    let kicked = server.control().kick(id).expect("it is there");
+    let user = kicked.visit().unwrap().grant.principal.to_string();
+    assert_eq!(user, "jane");
+    assert!(server.control().kick(id).is_none(), "it is ending already");
+    let expected = (1008, "disconnected by an operator".to_owned());
+    assert_eq!(jane.close().await, expected);
+    assert_talks(&mut admin).await;
+    assert_talks(&mut server.logged_in("jane:123456").await).await;
+    assert!(server.control().kick(ConnectionId::from(99)).is_none());
+    let closed = "ws_server_closes_total{code=\"1008\",side=\"server\"}";
+    assert_eq!(server.metric(closed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_has_not_logged_in_can_be_kicked_and_is_no_session() {
+    let server = Server::new();
+    let mut peer = server.connect();
+    peer.upgrade().await;
+    assert!(server.control().sessions().is_empty());
+    assert!(server.control().kick(ConnectionId::from(1)).is_some());
+    assert_eq!(peer.close().await.0, 1008);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
+    let server = of_two();
+    let mut jane = server.logged_in("jane:123456").await;
+    let mut again = server.logged_in("jane:123456").await;
+    let mut admin = server.session().await;
+    let control = server.control();
+    assert_eq!(control.revoke(&name("nobody")), None);
+    assert_eq!(control.revoke(&name("jane")), Some(2));
+    assert_eq!(control.revoke(&name("jane")), Some(0));
+    for peer in [&mut jane, &mut again] {
+        let expected = (3000, "login revoked: by an operator".to_owned());
+        assert_eq!(peer.close().await, expected);
+    }
+    assert_talks(&mut admin).await;
+
+    let refused = async || {
+        let mut by_basic = server.connect();
+        by_basic.send(basic_handshake("jane:123456")).await;
+        assert!(by_basic.head().await.starts_with("HTTP/1.1 401 "));
+        let mut by_message = server.connect();
+        by_message.upgrade().await;
+        by_message.send(frame::text("jane:123456")).await;
+        assert_eq!(by_message.text().await, SORRY);
+    };
+    refused().await;
+    // The same accounts, written otherwise.
+    server.reload(&format!("{JANE}# and\n{ADMIN}"));
+    refused().await;
+    server.reload(&format!("{ADMIN}\n{JANE}expires = 2999-01-01T00:00:00Z"));
+    assert_talks(&mut server.logged_in("jane:123456").await).await;
+
+    for (series, value) in [
+        ("ws_server_revocations_total{cause=\"operator\"}", 2),
+        (
+            "ws_server_logins_total{way=\"basic\",result=\"revoked\"}",
+            2,
+        ),
+        (
+            "ws_server_logins_total{way=\"message\",result=\"revoked\"}",
+            2,
+        ),
+        ("ws_server_logins_total{way=\"basic\",result=\"ok\"}", 3),
+        ("ws_server_logins_total{way=\"message\",result=\"ok\"}", 1),
+    ] {
+        assert_eq!(server.metric(series), value, "{series}");
+    }
+}
+
+/// As for any other revocation, the peer reads so slowly that the server is between the two steps.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session() {
+    let server = Server::new();
+    let mut peer = server.connect_through(1);
+    peer.upgrade().await;
+    peer.send(frame::text(CREDENTIALS)).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(server.control().revoke(&name("admin")), Some(0));
+    assert_eq!(peer.text().await, CONGRATULATION);
+    assert_eq!(peer.close().await.0, 3000);
+    assert_eq!(server.metric("ws_server_connections{state=\"user\"}"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_rooms_can_be_spoken_in() {
+    let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\n[[route]]\npath = \"/room/*\"\n\
+                 service = \"room\"\nmax_message_bytes = \"1KiB\"";
+    let config = Config::resolve(route, std::path::Path::new("")).unwrap();
+    let server = Server::with(config);
+    let mut member = server.connect();
+    let request = basic_handshake("admin:123456").replace("GET / ", "GET /room/lobby ");
+    member.send(request).await;
+    assert!(member.head().await.starts_with("HTTP/1.1 101 "));
+    // What is sent is answered, so the member is there.
+    member.send(frame::text("here")).await;
+    member.text().await;
+    let say = |path: &str, text: &str| server.control().publish(path, "server:operator", text);
+    assert_eq!(say("/room/lobby", "soon"), Ok(()));
+    let told = member.text().await;
+    assert!(
+        told.starts_with(r#"{"from":"server:operator","text":"soon","at":""#),
+        "{told}"
+    );
+    assert_eq!(say("/room/lobby", &"x".repeat(1024)), Ok(()));
+    let refused = Err(PublishError::Length { most: 1024 });
+    assert_eq!(say("/room/lobby", &"x".repeat(1025)), refused);
+    assert_eq!(say("/room/lobby", ""), refused);
+    for path in [
+        "/",
+        "/nowhere",
+        "room/lobby",
+        // No request has such a path, so nobody would hear it.
+        "/room/lobby?why",
+        "/room/lobby#why",
+        "/room/the lobby",
+        "/room/lobby\n",
+    ] {
+        assert_eq!(say(path, "soon"), Err(PublishError::NoRoom), "{path}");
+    }
+    for (series, value) in [
+        ("ws_server_rooms", 1),
+        ("ws_server_room_members", 1),
+        ("ws_server_messages_total{direction=\"in\"}", 1),
+    ] {
+        assert_eq!(server.metric(series), value, "{series}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_counted_by_what_they_are_and_how_they_end() {
+    let server = Server::new();
+    let mut waiting = server.connect();
+    waiting.upgrade().await;
+    let mut session = server.session().await;
+    assert_talks(&mut session).await;
+    for (state, number) in [("unauthenticated", 1), ("user", 1), ("guest", 0)] {
+        let series = format!("ws_server_connections{{state=\"{state}\"}}");
+        assert_eq!(server.metric(&series), number, "{state}");
+    }
+    session.send(frame::close(4242, "mine")).await;
+    session.close().await;
+    let mut refused = server.connect();
+    refused
+        .send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    refused.head().await;
+    let mut broken = server.connect();
+    broken.send("nonsense\r\n\r\n").await;
+    broken.head().await;
+    drop(server.connect());
+    drop((waiting, refused, broken, session));
+    while !server.0.tasks.is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    for (series, value) in [
+        ("ws_server_handshakes_total{status=\"101\"}", 2),
+        ("ws_server_handshakes_total{status=\"404\"}", 1),
+        ("ws_server_handshakes_total{status=\"400\"}", 1),
+        ("ws_server_handshakes_total{status=\"none\"}", 1),
+        // One of thousands that a client can choose.
+        ("ws_server_closes_total{code=\"other\",side=\"client\"}", 1),
+        ("ws_server_closes_total{code=\"none\",side=\"none\"}", 1),
+        ("ws_server_messages_total{direction=\"in\"}", 1),
+        ("ws_server_message_bytes_total{direction=\"out\"}", 26),
+        ("ws_server_connections{state=\"user\"}", 0),
+        ("ws_server_connections{state=\"unauthenticated\"}", 0),
+    ] {
+        assert_eq!(server.metric(series), value, "{series}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_counted_before_its_reader_has_left() {
+    let server = Server::new();
+    let mut refused = server.connect();
+    refused
+        .send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    refused.rest().await;
+    assert_eq!(
+        server.metric("ws_server_handshakes_total{status=\"404\"}"),
+        1
+    );
+}

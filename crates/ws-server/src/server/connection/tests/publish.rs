@@ -1,0 +1,152 @@
+//! What comes as the body of a request, honest and otherwise.
+
+use crate::server::connection::tests::{
+    routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, server, session},
+    *,
+};
+
+/// Whether nothing came to a member of the room before what it says itself.
+async fn nothing_was_published(member: &mut RawPeer<DuplexStream>) {
+    member.send(frame::text("the end")).await;
+    let said = member.text().await;
+    assert!(said.contains(r#""text":"the end""#), "{said}");
+}
+
+/// A request whose body is announced, and waited with until it is wanted.
+fn announced(length: usize, fields: &str) -> String {
+    format!(
+        "POST /room/a HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\
+         Expect: 100-continue\r\n\r\n"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_taken_away_while_the_body_comes_is_gone() {
+    let without_jane = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
+    let for_admin = "path = \"/room/*\"\nusers = [\"admin\"]";
+    let for_admin = ROUTES.replace("path = \"/room/*\"", for_admin);
+    let elsewhere = ROUTES.replace("/room/*", "/other/*");
+    for (routes, users) in [
+        (ROUTES, without_jane),
+        (for_admin.as_str(), TWO),
+        (elsewhere.as_str(), TWO),
+    ] {
+        let server = server();
+        let mut jane = server.connect();
+        jane.send(announced(5, AS_JANE)).await;
+        assert_eq!(jane.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+        server.0.reload(config(routes), accounts(users));
+        jane.send("hello").await;
+        let answer = jane.head().await;
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+        server.0.reload(config(ROUTES), accounts(TWO));
+        let mut member = session(&server, "/room/a", AS_ADMIN).await;
+        nothing_was_published(&mut member).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_body_is_wanted_that_will_not_be_taken() {
+    let server = server();
+    for (length, fields, status) in [
+        (5, "", "401 Unauthorized"),
+        (5, "Authorization: Basic eDp5\r\n", "401 Unauthorized"),
+        ((1 << 20) + 1, AS_JANE, "413 Payload Too Large"),
+    ] {
+        let mut peer = server.connect();
+        peer.send(announced(length, fields)).await;
+        let answer = peer.head().await;
+        let expected = format!("HTTP/1.1 {status}\r\n");
+        assert!(answer.starts_with(&expected), "{answer}");
+    }
+    let mut longest = server.connect();
+    longest.send(announced(1 << 20, AS_JANE)).await;
+    assert_eq!(longest.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_in_pieces_is_published_whole_or_not_at_all() {
+    let server = server();
+    let mut member = session(&server, "/room/a", AS_ADMIN).await;
+    let head = format!(
+        "POST /room/a HTTP/1.1\r\nHost: localhost\r\n{AS_JANE}Transfer-Encoding: chunked\r\n\r\n"
+    );
+    let mut broken_off = server.connect();
+    broken_off.send(format!("{head}5\r\nhello\r\n")).await;
+    broken_off.finish().await;
+    broken_off.rest().await;
+    let mut short = server.connect();
+    short
+        .send(post("/room/a", AS_JANE, "hello").replace(": 5", ": 6"))
+        .await;
+    short.finish().await;
+    short.rest().await;
+    let kibibyte = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let too_long = kibibyte.repeat(1025);
+    let answer = ask(&server, &format!("{head}{too_long}")).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    nothing_was_published(&mut member).await;
+
+    let answer = ask(&server, &format!("{head}3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    assert!(member.text().await.contains(r#""text":"hello""#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_too_slowly_is_not_waited_for() {
+    let server = server();
+    let mut slow = server.connect();
+    let start = Instant::now();
+    slow.send(announced(5, AS_JANE)).await;
+    assert_eq!(slow.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    slow.send("hell").await;
+    assert_eq!(slow.rest().await, b"");
+    assert_eq!(start.elapsed(), seconds(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_publishes_once() {
+    let server = server();
+    let mut member = session(&server, "/room/a", AS_ADMIN).await;
+    nothing_was_published(&mut member).await;
+    let two = post("/room/a", AS_JANE, "one") + &post("/room/a", AS_JANE, "two");
+    let answers = ask(&server, &two).await;
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    assert!(member.text().await.contains(r#""text":"one""#));
+    nothing_was_published(&mut member).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_login_counts_like_any_other() {
+    let server = server();
+    let wrong = post("/room/a", "Authorization: Basic eDp5\r\n", "x");
+    for _ in 0..20 {
+        assert!(ask(&server, &wrong).await.starts_with("HTTP/1.1 401 "));
+    }
+    let right = post("/room/a", AS_JANE, "x");
+    for request in [wrong, right] {
+        let answer = ask(&server, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_requests_log_nobody_in_they_publish_nothing() {
+    let off = format!("[login]\nbasic = \"off\"\n{ROUTES}");
+    let server = Server::of(config(&off), TWO);
+    let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    let answer = ask(&server, &post("/room/a", AS_JANE, "")).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert!(answer.to_lowercase().contains("allow: get\r\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_server_takes_no_request() {
+    let mut config = config(ROUTES);
+    config.limits.caps.connections = 1;
+    let server = Server::of(config, TWO);
+    let _there = session(&server, "/", AS_ADMIN).await;
+    let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}

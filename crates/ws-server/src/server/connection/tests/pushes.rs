@@ -1,0 +1,175 @@
+//! Sessions that are told things unasked, by peers that read and by peers that do not.
+
+use std::pin::pin;
+
+use futures::future::{Either, select};
+
+use crate::{
+    server::connection::tests::{
+        routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
+        *,
+    },
+    service::Keep,
+};
+
+const NOTHING: Keep = Keep { texts: 0, bytes: 0 };
+
+fn server(options: &str) -> Server {
+    server_with("", options)
+}
+
+fn server_with(limits: &str, options: &str) -> Server {
+    let route = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
+    Server::of(
+        config(&format!("[limits]\n{limits}\n{route}{options}")),
+        TWO,
+    )
+}
+
+impl Server {
+    fn publish(&self, text: String) {
+        self.0.hub.publish(&"/".into(), &text.into(), NOTHING);
+    }
+}
+
+/// Waits until the session has come to rest, and others have had their turn.
+async fn rest(peer: &mut RawPeer<DuplexStream>) {
+    peer.send(frame::ping(b"at rest")).await;
+    assert_eq!(peer.frame().await.first, 0x8A);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_things_must_answer_pings_nevertheless() {
+    let server = server("");
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    let start = Instant::now();
+    let tell = pin!(async {
+        loop {
+            sleep(seconds(1)).await;
+            server.publish("still here?".to_owned());
+        }
+    });
+    let listen = pin!(async {
+        loop {
+            let frame = peer.frame().await;
+            if frame.first == 0x88 {
+                return frame.close();
+            }
+        }
+    });
+    // Telling has no end.
+    let Either::Right((close, _)) = select(tell, listen).await;
+    assert_eq!(close, (1011, "keepalive timeout".to_owned()));
+    assert!((seconds(40)..=seconds(60)).contains(&start.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_nothing_of_a_long_text_leaves_after_the_write_deadline() {
+    let server = server("presence = true");
+    let _stalled = session(&server, "/", AS_ADMIN).await;
+    let mut other = session(&server, "/", AS_JANE).await;
+    while !other.text().await.starts_with(r#"{"joined":"jane""#) {}
+    let start = Instant::now();
+    server.publish("x".repeat(300_000));
+    assert_eq!(other.text().await.len(), 300_000);
+    let mut next = other.frame().await;
+    while next.first == 0x89 {
+        other.send(frame::pong(b"")).await;
+        next = other.frame().await;
+    }
+    let left = String::from_utf8(next.payload).unwrap();
+    assert!(left.starts_with(r#"{"left":"admin""#), "{left}");
+    assert!((seconds(30)..=seconds(60)).contains(&start.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_too_slowly_gets_what_was_written_and_is_told_why_it_goes() {
+    let server = server("max_queued = 4");
+    let mut slow = session(&server, "/", AS_ADMIN).await;
+    let mut other = session(&server, "/", AS_JANE).await;
+    rest(&mut slow).await;
+    // More than the pipe and the queue hold together.
+    for number in 0..40 {
+        server.publish(format!("{number:10000}"));
+        assert_eq!(other.text().await.len(), 10_000);
+    }
+    let mut told = 0;
+    loop {
+        let frame = slow.frame().await;
+        if frame.first == 0x88 {
+            assert_eq!(frame.close().0, 1013);
+            break;
+        }
+        let text = String::from_utf8(frame.payload).unwrap();
+        assert_eq!(text, format!("{told:10000}"));
+        told += 1;
+    }
+    assert!((6..40).contains(&told), "{told}");
+}
+
+/// Large buffers are given back by making the WebSocket anew: it must go on listening.
+#[tokio::test(start_paused = true)]
+async fn a_session_is_heard_and_told_after_it_gave_its_buffers_back() {
+    let server = server_with("ping_interval = \"off\"", "");
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    rest(&mut peer).await;
+    for _ in 0..3 {
+        for length in [5000, 5000, 40_000] {
+            server.publish("x".repeat(length));
+        }
+        for length in [5000, 5000, 40_000] {
+            assert_eq!(peer.text().await.len(), length);
+        }
+        sleep(seconds(15)).await;
+        peer.send(frame::text("hello")).await;
+        assert!(peer.text().await.contains(r#""text":"hello""#));
+        sleep(seconds(15)).await;
+        server.publish("more".to_owned());
+        assert_eq!(peer.text().await, "more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_gets_what_it_was_told_before() {
+    let server = server("");
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    rest(&mut peer).await;
+    for number in 0..200 {
+        server.publish(format!("{number}"));
+    }
+    peer.send(frame::close(1000, "user exit")).await;
+    for number in 0..200 {
+        assert_eq!(peer.text().await, format!("{number}"));
+    }
+    assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_says_nothing_and_is_told_nothing_is_idle() {
+    let server = server_with("idle_timeout = \"1m\"\nping_interval = \"off\"", "");
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    for _ in 0..10 {
+        sleep(seconds(30)).await;
+        server.publish("not idle".to_owned());
+        assert_eq!(peer.text().await, "not idle");
+    }
+    let idle_since = Instant::now();
+    assert_eq!(peer.close().await.0, 1001);
+    let idle = idle_since.elapsed();
+    assert!((seconds(60)..=seconds(120)).contains(&idle), "{idle:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_lost_the_right_to_be_there_is_told_nothing_that_was_still_waiting() {
+    let server = server("");
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    rest(&mut peer).await;
+    for _ in 0..5 {
+        server.publish("not for everybody".to_owned());
+    }
+    let for_jane = "[[route]]\npath = \"/\"\nservice = \"room\"\nusers = [\"jane\"]";
+    server.0.reload(config(for_jane), accounts(TWO));
+    let frame = peer.frame().await;
+    assert_eq!(frame.first, 0x88);
+    assert_eq!(frame.close().0, 3003);
+}

@@ -1,0 +1,340 @@
+//! Which path leads where, for whom, and for how long.
+
+use std::path::Path;
+
+use crate::{server::connection::tests::*, service::Keep};
+
+pub(super) const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
+                   [[user]]\nname = \"jane\"\npassword = \"x\"";
+
+/// `admin:123456` and `jane:x`, as the handshake has them.
+pub(super) const AS_ADMIN: &str = "Authorization: Basic YWRtaW46MTIzNDU2\r\n";
+pub(super) const AS_JANE: &str = "Authorization: Basic amFuZTp4\r\n";
+
+pub(super) const ROUTES: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\nprefix = \">\"\n\
+                      [[route]]\npath = \"/room/*\"\nservice = \"room\"\n\
+                      [[route]]\npath = \"/only\"\nservice = \"echo\"\nusers = [\"jane\"]\n\
+                      [[route]]\npath = \"/public\"\nservice = \"room\"\npublic = true\n\
+                      [[route]]\npath = \"/small\"\nservice = \"echo\"\n\
+                      max_message_bytes = \"1KiB\"\nsubprotocols = [\"v1\"]\n\
+                      allowed_origins = [\"https://page.example.org\"]\n";
+
+pub(super) fn config(source: &str) -> Config {
+    Config::resolve(source, Path::new("config")).unwrap()
+}
+
+pub(super) fn accounts(source: &str) -> Accounts {
+    Accounts::from_toml(source).unwrap()
+}
+
+pub(super) fn server() -> Server {
+    Server(Arc::new(Shared::new(config(ROUTES), accounts(TWO))))
+}
+
+/// Asks for a WebSocket at a path, with more fields, and yields the status line.
+async fn upgrade(peer: &mut RawPeer<DuplexStream>, path: &str, fields: &str) -> String {
+    let request = HANDSHAKE
+        .replace("GET / ", &format!("GET {path} "))
+        .replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
+    peer.send(request).await;
+    peer.head().await.lines().next().unwrap().to_owned()
+}
+
+/// A connection to a path that is logged in by its handshake.
+pub(super) async fn session(server: &Server, path: &str, fields: &str) -> RawPeer<DuplexStream> {
+    let mut peer = server.connect();
+    let status = upgrade(&mut peer, path, fields).await;
+    assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
+    peer
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_path_leads_to_its_service() {
+    let server = server();
+    let mut echo = session(&server, "/", AS_ADMIN).await;
+    echo.send(frame::text("hello")).await;
+    assert_eq!(echo.text().await, ">hello");
+    let mut admin = session(&server, "/room/a", AS_ADMIN).await;
+    let mut jane = session(&server, "/room/a", AS_JANE).await;
+    let mut elsewhere = session(&server, "/room/b", AS_JANE).await;
+    // Whether a member is told at once or on joining, it is told once.
+    admin.send(frame::text("one")).await;
+    jane.send(frame::text("two")).await;
+    for member in [&mut admin, &mut jane] {
+        for _ in 0..2 {
+            let said = member.text().await;
+            let (name, text) = if said.contains("one") {
+                ("admin", "one")
+            } else {
+                ("jane", "two")
+            };
+            let start = format!(r#"{{"from":"{name}","text":"{text}","at":""#);
+            assert!(said.starts_with(&start), "{said}");
+        }
+    }
+    elsewhere.send(frame::text("alone")).await;
+    assert!(elsewhere.text().await.contains(r#""text":"alone""#));
+    let mut nowhere = server.connect();
+    let status = upgrade(&mut nowhere, "/room/", AS_ADMIN).await;
+    assert_eq!(status, "HTTP/1.1 404 Not Found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_right_is_told_so_by_either_way() {
+    let server = server();
+    let mut basic = server.connect();
+    let status = upgrade(&mut basic, "/only", AS_ADMIN).await;
+    assert_eq!(status, "HTTP/1.1 403 Forbidden");
+    session(&server, "/only", AS_JANE).await;
+
+    let mut messages = session(&server, "/only", "").await;
+    messages.send(frame::text("admin:123456")).await;
+    let no_right = (3003, "this user has no right to be here".to_owned());
+    assert_eq!(messages.close().await, no_right);
+    let mut messages = session(&server, "/only", "").await;
+    messages.send(frame::text("jane:x")).await;
+    assert_eq!(messages.text().await, CONGRATULATION);
+}
+
+/// However a path is written, it leads to where its right is asked for, or nowhere.
+#[tokio::test(start_paused = true)]
+async fn no_way_of_writing_a_path_leads_around_its_right() {
+    let server = server();
+    for (target, status) in [
+        ("/only?public", "403 Forbidden"),
+        ("http://localhost/only", "403 Forbidden"),
+        ("HTTP://LOCALHOST/only?/public", "403 Forbidden"),
+        ("/only/", "404 Not Found"),
+        ("//only", "404 Not Found"),
+        ("/ONLY", "404 Not Found"),
+        ("/%6Fnly", "404 Not Found"),
+        ("/public/../only", "404 Not Found"),
+        ("/./only", "404 Not Found"),
+        ("/room/../only", "404 Not Found"),
+        ("/only%00", "404 Not Found"),
+        ("http://localhost//only", "404 Not Found"),
+        ("http://elsewhere/only", "400 Bad Request"),
+        ("only", "400 Bad Request"),
+        ("*", "400 Bad Request"),
+    ] {
+        let mut admin = server.connect();
+        let answer = upgrade(&mut admin, target, AS_ADMIN).await;
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{target}");
+        let answer = ask(&server, &post(target, AS_ADMIN, "x")).await;
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{target}: {answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_public_route_asks_nobody_who_they_are() {
+    let server = server();
+    let mut guest = session(&server, "/public", "").await;
+    guest.send(frame::text("hello")).await;
+    let said = guest.text().await;
+    assert!(
+        said.starts_with(r#"{"from":"guest:1","text":"hello""#),
+        "{said}"
+    );
+    let mut jane = session(&server, "/public", AS_JANE).await;
+    jane.send(frame::text("hello")).await;
+    assert!(jane.text().await.contains(r#""from":"guest:1""#));
+    assert!(jane.text().await.contains(r#""from":"jane""#));
+    let mut wrong = server.connect();
+    let status = upgrade(&mut wrong, "/public", "Authorization: Basic eDp5\r\n").await;
+    assert_eq!(status, "HTTP/1.1 401 Unauthorized");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_public_route_demands_no_credentials_where_others_do() {
+    let required = format!("[login]\nbasic = \"required\"\n{ROUTES}");
+    let server = Server::of(config(&required), TWO);
+    session(&server, "/public", "").await;
+    let mut other = server.connect();
+    let status = upgrade(&mut other, "/room/a", "").await;
+    assert_eq!(status, "HTTP/1.1 401 Unauthorized");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_speaks_subprotocols_of_its_own() {
+    let config = config(&format!("subprotocols = [\"v0\"]\n{ROUTES}"));
+    let server = Server::of(config, TWO);
+    for (path, spoken) in [("/small", "v1"), ("/", "v0")] {
+        let mut peer = server.connect();
+        let offer = "Sec-WebSocket-Protocol: v0, v1";
+        peer.send(handshake_with(offer).replace("GET / ", &format!("GET {path} ")))
+            .await;
+        let head = peer.head().await.to_lowercase();
+        let field = format!("\r\nsec-websocket-protocol: {spoken}\r\n");
+        assert!(head.contains(&field), "{path}: {head}");
+    }
+}
+
+/// Whoever need not log in could otherwise take all places, from one address.
+#[tokio::test(start_paused = true)]
+async fn guests_count_for_their_address_as_long_as_they_are_there() {
+    let mut config = config(ROUTES);
+    config.limits.caps.unauthenticated = 2;
+    config.limits.caps.unauthenticated_per_address = Some(2);
+    let server = Server::of(config, TWO);
+    let _first = session(&server, "/public", "").await;
+    let mut second = session(&server, "/public", "").await;
+    let mut third = server.connect();
+    let full = "HTTP/1.1 503 Service Unavailable";
+    assert_eq!(upgrade(&mut third, "/public", "").await, full);
+    let mut user = server.connect();
+    assert_eq!(upgrade(&mut user, "/", AS_JANE).await, full);
+    // They hold no place of those who log in from elsewhere.
+    let mut user = server.connect_from([192, 0, 2, 2]);
+    let status = upgrade(&mut user, "/", AS_JANE).await;
+    assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
+
+    second.send(frame::close(1000, "")).await;
+    second.close().await;
+    second.end().await;
+    session(&server, "/public", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_has_limits_and_rules_of_its_own() {
+    let server = server();
+    let mut small = session(&server, "/small", AS_ADMIN).await;
+    small.send(frame::text(&"x".repeat(1025))).await;
+    assert_eq!(small.close().await.0, 1009);
+    let mut large = session(&server, "/", AS_ADMIN).await;
+    large.send(frame::text(&"x".repeat(1025))).await;
+    assert_eq!(large.text().await.len(), 1026);
+    for (path, status) in [
+        ("/small", "HTTP/1.1 101 Switching Protocols"),
+        ("/", "HTTP/1.1 403 Forbidden"),
+    ] {
+        let mut page = server.connect();
+        let origin = "Origin: https://page.example.org\r\n";
+        assert_eq!(upgrade(&mut page, path, origin).await, status, "{path}");
+    }
+}
+
+/// Sends a request and reads all of the answer.
+pub(super) async fn ask(server: &Server, request: &str) -> String {
+    let mut peer = server.connect();
+    peer.send(request).await;
+    String::from_utf8(peer.rest().await).unwrap()
+}
+
+pub(super) fn post(path: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_publishes_in_a_room_for_whoever_may_be_there() {
+    let server = server();
+    let mut member = session(&server, "/room/a", AS_ADMIN).await;
+    member.send(frame::text("I am here")).await;
+    member.text().await;
+    let answer = ask(&server, &post("/room/a", AS_JANE, "deployed")).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 204 No Content\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.to_lowercase().contains("connection: close\r\n"),
+        "{answer}"
+    );
+    let said = member.text().await;
+    assert!(
+        said.starts_with(r#"{"from":"jane","text":"deployed","at":""#),
+        "{said}"
+    );
+
+    let too_long = "x".repeat((1 << 20) + 1);
+    let evil = format!("{AS_JANE}Origin: https://evil.example.org\r\n");
+    for (request, status) in [
+        (post("/room/a", "", "x"), "401 Unauthorized"),
+        (post("/public", "", "x"), "401 Unauthorized"),
+        (
+            post("/room/a", "Authorization: Basic eDp5\r\n", "x"),
+            "401 Unauthorized",
+        ),
+        (post("/room/a", AS_JANE, ""), "400 Bad Request"),
+        (post("/room/a", AS_JANE, &too_long), "413 Payload Too Large"),
+        (post("/room/a", &evil, "x"), "403 Forbidden"),
+        (post("/", AS_JANE, "x"), "400 Bad Request"),
+        (post("/", AS_JANE, ""), "405 Method Not Allowed"),
+        (
+            HANDSHAKE.replace("GET / ", "PUT /room/a "),
+            "405 Method Not Allowed",
+        ),
+    ] {
+        let answer = ask(&server, &request).await;
+        let expected = format!("HTTP/1.1 {status}\r\n");
+        let head = &request[..request.len().min(200)];
+        assert!(answer.starts_with(&expected), "{head}: {answer}");
+    }
+    // Nothing of that has come to anybody.
+    member.send(frame::text("the end")).await;
+    assert!(member.text().await.contains(r#""text":"the end""#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_says_something_and_leaves_has_heard_itself_before() {
+    let server = server();
+    let mut peer = session(&server, "/room/a", AS_ADMIN).await;
+    let mut all = frame::text("hello").repeat(100);
+    all.extend(frame::close(1000, "user exit"));
+    peer.send(all).await;
+    for _ in 0..100 {
+        assert!(peer.text().await.contains(r#""text":"hello""#));
+    }
+    assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_much_is_heard_nevertheless() {
+    let room = "[[route]]\npath = \"/\"\nservice = \"room\"\nmax_queued = 1000\n";
+    let server = Server::with(config(room));
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    peer.send(frame::ping(b"at rest")).await;
+    assert_eq!(peer.frame().await.first, 0x8A);
+    peer.send(frame::ping(b"hear me")).await;
+    let keep = Keep { texts: 0, bytes: 0 };
+    for _ in 0..1000 {
+        server
+            .0
+            .hub
+            .publish(&"/".into(), &"x".to_owned().into(), keep);
+    }
+    let mut told = 0;
+    while peer.frame().await.first != 0x8A {
+        told += 1;
+    }
+    assert!(told <= 256, "{told} texts came first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_right_ends_the_session_and_no_other() {
+    let server = server();
+    let mut jane = session(&server, "/only", AS_JANE).await;
+    let mut removed = session(&server, "/small", AS_JANE).await;
+    let mut guest = session(&server, "/public", "").await;
+    let mut stays = session(&server, "/room/a", AS_JANE).await;
+    stays.send(frame::text("before")).await;
+    stays.text().await;
+    let next = ROUTES
+        .replace("users = [\"jane\"]", "users = [\"admin\"]")
+        .replace("/small", "/other")
+        .replace("public = true", "public = false");
+    assert_eq!(server.0.reload(config(&next), accounts(TWO)), 3);
+    let right_taken = (3003, "the right to this route was taken away".to_owned());
+    for peer in [&mut jane, &mut removed, &mut guest] {
+        assert_eq!(peer.close().await, right_taken);
+    }
+    // A room is the same one after a reload.
+    let mut late = session(&server, "/room/a", AS_ADMIN).await;
+    assert!(late.text().await.contains(r#""text":"before""#));
+    late.send(frame::text("after")).await;
+    assert!(stays.text().await.contains(r#""text":"after""#));
+    session(&server, "/only", AS_ADMIN).await;
+    session(&server, "/other", AS_ADMIN).await;
+}

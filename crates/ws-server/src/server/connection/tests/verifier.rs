@@ -1,0 +1,187 @@
+//! Each try to log in is told to the audit, once, whatever becomes of it.
+
+use std::{
+    collections::BTreeSet,
+    mem,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt as _;
+use proto::{
+    credentials::Accounts,
+    login::{Attempt, Verdict},
+    message::Credentials,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    access::{Access, Visitor, Way},
+    admission::BudgetPolicy,
+    config::Config,
+    log::{LogFormat, Record},
+    route::{Route, Routes},
+    server::state::Shared,
+};
+
+/// `123456` at a cost that is for tests only.
+const HASH: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe5pf9K/MKawr04vd4JJNHatj3Dk4Fv9TC7w";
+
+/// A verifier whose audit is recorded, on whatever thread it is written.
+struct Setup {
+    runtime: Runtime,
+    shared: Shared,
+    record: Record,
+    route: Arc<Route>,
+}
+
+impl Setup {
+    /// A verifier of `jane`, and of `late`, who has expired, that forgives so many failures. One
+    /// password is hashed at a time, and one login may wait for it.
+    fn new(password: &str, max_failures: usize) -> Self {
+        let accounts = format!(
+            "[[user]]\nname = \"jane\"\n{password}\n\
+             [[user]]\nname = \"late\"\n{password}\nexpires = 1970-01-01T00:00:00Z"
+        );
+        let config = Config {
+            budget: Some(BudgetPolicy {
+                max_failures: NonZeroUsize::new(max_failures).unwrap(),
+                forgiven_after: Duration::from_hours(1),
+            }),
+            hash_workers: Some(NonZeroUsize::MIN),
+            max_waiting_logins: NonZeroUsize::MIN,
+            ..Config::default()
+        };
+        let record = Record::new(LogFormat::Text);
+        let log = record.log();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            // For as long as the thread lives.
+            .on_thread_start(move || mem::forget(tracing::dispatcher::set_default(&log)))
+            .build()
+            .unwrap();
+        Self {
+            runtime,
+            shared: Shared::new(config, Accounts::from_toml(&accounts).unwrap()),
+            record,
+            route: Arc::clone(Routes::echo("").find("/").unwrap()),
+        }
+    }
+
+    fn visitor(&self) -> Visitor {
+        Visitor {
+            address: [192, 0, 2, 1].into(),
+            connection: self.shared.live.next_id(),
+            way: Way::Message,
+        }
+    }
+
+    fn verify(&self, line: &str) -> impl Future<Output = Verdict> {
+        let attempt = Attempt::from(Credentials::parse(line));
+        let verifier = &self.shared.verifier;
+        verifier.verify(attempt, self.visitor(), &self.route)
+    }
+
+    fn verdict(&self, line: &str) -> Verdict {
+        let log = self.record.log();
+        tracing::dispatcher::with_default(&log, || self.runtime.block_on(self.verify(line)))
+    }
+
+    /// What was told since it was last asked, from the first field that differs on.
+    fn told(&self, seen: &mut usize) -> Vec<String> {
+        let text = self.record.text();
+        let lines = text.lines().skip(*seen).map(|line| {
+            let (_, event) = line.split_once(" event=").unwrap();
+            let (event, rest) = event.split_once(" peer=192.0.2.1 ").unwrap();
+            let (_, rest) = rest.split_once(" way=message ").unwrap();
+            format!("{event} {rest}")
+        });
+        let lines: Vec<_> = lines.collect();
+        *seen += lines.len();
+        lines
+    }
+}
+
+#[test]
+fn each_outcome_is_told_once_with_its_reason() {
+    for password in [
+        "password = \"123456\"",
+        &format!("password_hash = \"{HASH}\""),
+    ] {
+        let mut setup = Setup::new(password, 4);
+        let mut seen = 0;
+        for (line, told) in [
+            ("jane:123456", "login_ok user=\"jane\""),
+            ("jane:1", "login_failed user=\"jane\" reason=wrong_password"),
+            ("late:1", "login_failed user=\"late\" reason=wrong_password"),
+            ("late:123456", "login_failed user=\"late\" reason=expired"),
+            ("jane 123456", "login_failed reason=malformed"),
+            (
+                "jane:123456",
+                "login_failed user=\"jane\" reason=budget_spent",
+            ),
+        ] {
+            setup.verdict(line);
+            assert_eq!(setup.told(&mut seen), [told], "{line}");
+        }
+        assert!(setup.shared.verifier.look([192, 0, 2, 1].into()).is_err());
+        setup.shared.verifier.set_budget(None);
+        setup.verdict("joe:123456");
+        let told = setup.told(&mut seen);
+        let [unknown] = told.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert!(
+            unknown.starts_with("login_failed user=\"unknown:"),
+            "{unknown}"
+        );
+        assert!(unknown.ends_with(" reason=unknown_user"), "{unknown}");
+
+        // What is right is not right everywhere.
+        let mut route = Route::clone(&setup.route);
+        route.access = Access::Only(BTreeSet::new());
+        setup.route = Arc::new(route);
+        assert!(matches!(setup.verdict("jane:123456"), Verdict::Forbidden));
+        let expected = ["login_failed user=\"jane\" reason=no_right"];
+        assert_eq!(setup.told(&mut seen), expected);
+    }
+}
+
+#[test]
+fn a_full_queue_is_told() {
+    let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
+    let log = setup.record.log();
+    let verdict = setup.runtime.block_on(async {
+        let _busy = setup.shared.verifier.occupy_worker().await;
+        let mut waiting = Box::pin(setup.verify("jane:123456"));
+        assert!((&mut waiting).now_or_never().is_none());
+        let refused = Box::pin(setup.verify("jane:123456"));
+        tracing::dispatcher::with_default(&log, || refused.now_or_never())
+    });
+    assert!(matches!(verdict, Some(Verdict::Busy)), "{verdict:?}");
+    let expected = ["login_failed user=\"jane\" reason=queue_full"];
+    assert_eq!(setup.told(&mut 0), expected);
+}
+
+/// The client has gone, and nobody waits for the verdict any more.
+#[test]
+fn a_try_that_is_given_up_while_it_is_hashed_is_told() {
+    // On a machine that is busy with other things, the hash may be there before it is asked for.
+    let setup = loop {
+        let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
+        let verdict = setup
+            .runtime
+            .block_on(async { setup.verify("jane:1").now_or_never() });
+        if verdict.is_none() {
+            break setup;
+        }
+    };
+    let start = Instant::now();
+    while setup.record.text().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it is not told");
+        std::thread::yield_now();
+    }
+    let expected = ["login_failed user=\"jane\" reason=wrong_password"];
+    assert_eq!(setup.told(&mut 0), expected);
+}

@@ -1,0 +1,125 @@
+//! A hold on a server that runs: what its files and its operators have it do.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use proto::{close::CloseReason, credentials::Accounts, username::UserName};
+
+use crate::{
+    config::Config,
+    metrics::ReloadResult,
+    peer::ConnectionId,
+    registry::Live,
+    server::{scrape::Reading, state::Shared},
+    tls::{CurrentTls, Tls},
+};
+
+/// A hold on a server that runs.
+#[derive(Debug, Clone)]
+pub struct Control {
+    tls: Option<Arc<CurrentTls>>,
+    shared: Arc<Shared>,
+}
+
+impl Control {
+    /// A hold on the server of which this is shared, and that speaks TLS by this, if it does.
+    pub(crate) fn new(tls: Option<Arc<CurrentTls>>, shared: Arc<Shared>) -> Self {
+        Self { tls, shared }
+    }
+
+    /// Has the server go on with another configuration and other accounts, and ends the sessions
+    /// of those whose credentials are no longer what they logged in with. Returns how many these
+    /// are.
+    ///
+    /// Of the configuration, the address, the threads and the hashing stay as they were at the
+    /// start. Limits and service of the connections that are there stay the same.
+    pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
+        let ended = self.shared.reload(config, accounts);
+        self.shared.metrics.reloaded(ReloadResult::Ok);
+        ended
+    }
+
+    /// Has new connections speak TLS by another certificate, if the server speaks TLS. Those that
+    /// are there stay as they are.
+    pub fn replace_tls(&self, tls: Tls) {
+        if let Some(current) = &self.tls {
+            current.replace(tls);
+        }
+    }
+
+    /// Notes that the files were read again and could not be used.
+    pub(crate) fn note_failed_reload(&self) {
+        self.shared.metrics.reloaded(ReloadResult::Failed);
+    }
+
+    /// Everything that is counted and watched, as Prometheus reads it, where so many lines of the log
+    /// were lost.
+    pub(crate) fn metrics(&self, lost_lines: u64) -> String {
+        let shared = &self.shared;
+        shared.metrics.encode(Reading {
+            census: shared.admission.census(),
+            traffic: shared.live.traffic(),
+            workload: shared.verifier.workload(),
+            attendance: shared.hub.attendance(),
+            lost_lines,
+            certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
+        })
+    }
+
+    /// Whether the server takes new connections.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.shared.drain.is_cancelled()
+    }
+
+    /// Every session that is open.
+    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
+        self.shared.live.sessions()
+    }
+
+    /// Ends one connection. Returns what is known of it, unless it is not there or is ending
+    /// already.
+    pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<Live>> {
+        let live = self.shared.live.get(id)?;
+        live.end(CloseReason::Kicked).then_some(live)
+    }
+
+    /// Takes the login of a user back until the accounts next change: all sessions of that user
+    /// end, and there is no new one. Returns how many sessions these are; none if there is no such
+    /// user.
+    pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
+        self.shared.revoke(user)
+    }
+
+    /// Publishes a text in a room, if there is one at this path.
+    pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
+        let settings = self.shared.current.load();
+        // A text that no request could name as its path is one at which nobody is.
+        let is_path = PathAndQuery::try_from(path).is_ok_and(|it| it.path() == path);
+        let route = settings.rules.routes.find(path).filter(|_| is_path);
+        let route = route.filter(|route| route.service.takes_posts());
+        let route = route.ok_or(PublishError::NoRoom)?;
+        if text.is_empty() || text.len() > settings.max_message_bytes(route) {
+            return Err(PublishError::Length {
+                most: settings.max_message_bytes(route),
+            });
+        }
+        route
+            .service
+            .publish(&self.shared.hub, &path.into(), from, text);
+        Ok(())
+    }
+}
+
+/// Why a text was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// No route with a room has this path.
+    #[error("there is no room at this path")]
+    NoRoom,
+    /// The text is empty, or longer than a message may be there.
+    #[error("a text has 1 to {most} bytes here")]
+    Length {
+        /// How long it may be.
+        most: usize,
+    },
+}

@@ -1,0 +1,394 @@
+//! The HTTP side of a connection: one request head, one answer.
+//!
+//! hyper reads the head and writes the answer; after an upgrade the bare stream is taken back from
+//! it, with whatever was read beyond the head. Nothing of the request outlives this module: one of
+//! its header values would keep all of its buffers alive.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::IpAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    request::Parts,
+};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use proto::{
+    credentials::Identity,
+    login::{Attempt, Verdict},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    task::yield_now,
+    time::{timeout, timeout_at},
+};
+
+use crate::{
+    access::{Grant, Principal, Visitor, Way},
+    admission::Standing,
+    handshake::{Decision, Refusal, Upgrade, decide},
+    limits::MAX_DISCARDED_BYTES,
+    metrics::HandshakeEnd,
+    page,
+    peer::Peer,
+    route::{Place, Route},
+    server::{accepted::Arrival, state::Shared},
+};
+
+/// The greatest length of a request head.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The greatest number of fields in a request head.
+const HEAD_FIELDS: usize = 100;
+
+/// How the exchange went.
+#[derive(Debug)]
+pub(crate) enum Exchange<S> {
+    /// The stream is a WebSocket's now.
+    Upgraded {
+        /// The stream.
+        io: S,
+        /// What came behind the head.
+        leftovers: Bytes,
+        /// What the connection is for.
+        place: Place,
+        /// Who the peer has proved to be by the request.
+        identity: Option<Identity>,
+    },
+    /// The request was answered, and the connection is over.
+    Answered(Answer),
+    /// What came was not a request, and the connection is over.
+    Malformed(hyper::Error),
+    /// No whole request came in time, or no answer was found in time, and the connection is over.
+    Late,
+    /// The peer went before it had asked for anything.
+    Gone,
+}
+
+impl<S> Exchange<S> {
+    /// How the handshake came to its end.
+    fn end(&self) -> HandshakeEnd {
+        HandshakeEnd::Answered(match self {
+            Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
+            Self::Answered(Answer::Published { .. }) => StatusCode::NO_CONTENT,
+            Self::Answered(Answer::Page) => StatusCode::OK,
+            Self::Answered(Answer::Refused(refusal)) => refusal.status(),
+            // What hyper answers by itself.
+            Self::Malformed(error) if error.is_parse_too_large() => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::Malformed(error) if error.is_parse() => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Late | Self::Gone => return HandshakeEnd::Unanswered,
+        })
+    }
+}
+
+/// An answer that ends the connection.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The body of the request was published.
+    Published {
+        /// Where.
+        path: Arc<str>,
+        /// Whose it was.
+        identity: Identity,
+        /// How long it was.
+        bytes: usize,
+    },
+    /// The page.
+    Page,
+    /// The request was refused.
+    Refused(Refusal),
+}
+
+/// What was decided about a request.
+#[derive(Debug)]
+enum Outcome {
+    Upgraded {
+        place: Place,
+        identity: Option<Identity>,
+    },
+    Answered(Answer),
+}
+
+/// Reads one request and answers it, within the deadline. Who is at the other end may only
+/// be known by the request, and is returned as well.
+pub(crate) async fn exchange<S>(io: S, arrival: &Arrival, shared: &Shared) -> (Exchange<S>, Peer)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut answerer = Answerer {
+        arrival,
+        shared,
+        client: OnceLock::new(),
+        outcome: OnceLock::new(),
+    };
+    let exchange = serve(io, &mut answerer).await;
+    let peer = match answerer.client.into_inner() {
+        Some(client) if client != arrival.peer.ip().to_canonical() => Peer::Forwarded(client),
+        Some(_) | None => Peer::Direct(arrival.peer),
+    };
+    (exchange, peer)
+}
+
+async fn serve<S>(io: S, answerer: &mut Answerer<'_>) -> Exchange<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (arrival, shared) = (answerer.arrival, answerer.shared);
+    let limits = &arrival.settings.limits;
+    // Every answer but an upgrade says `Connection: close`, so there is one request. To switch
+    // keep-alive off would have hyper say it in an upgrade, too.
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .title_case_headers(true)
+        .serve_connection(
+            TokioIo::new(io),
+            // Boxed, because hyper would move it.
+            service_fn(|request| Box::pin(answerer.answer(request))),
+        );
+    let served = {
+        let serve = async {
+            let undecided = pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
+            match select(undecided, pin!(shared.drain.cancelled())).await {
+                Either::Left((served, _)) => Some(served),
+                // What was decided before is answered to the end.
+                Either::Right(((), serve)) if answerer.outcome.get().is_some() => Some(serve.await),
+                Either::Right(((), _)) => None,
+            }
+        };
+        timeout_at(arrival.deadline, serve).await
+    };
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let mut io = io.into_inner();
+    let (exchange, last_words) = match (served, answerer.outcome.take()) {
+        (Ok(Some(Ok(()))), Some(Outcome::Upgraded { place, identity })) => {
+            let exchange = Exchange::Upgraded {
+                io,
+                // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
+                leftovers: Bytes::copy_from_slice(&read_buf),
+                place,
+                identity,
+            };
+            shared.metrics.handshake(exchange.end());
+            return exchange;
+        }
+        // An answer is one whether or not the client stayed for it.
+        (Err(_), Some(Outcome::Answered(answer))) => (Exchange::Answered(answer), None),
+        (Err(_), _) => (Exchange::Late, None),
+        // hyper has answered what it could make sense of.
+        (Ok(Some(_)), Some(Outcome::Answered(answer))) => {
+            (Exchange::Answered(answer), Some(Vec::new()))
+        }
+        (Ok(Some(Err(error))), _) => (Exchange::Malformed(error), Some(Vec::new())),
+        (Ok(Some(Ok(()))), None) => (Exchange::Gone, None),
+        (Ok(None), _) => {
+            let words = Refusal::Draining.bytes();
+            let refused = Answer::Refused(Refusal::Draining);
+            (Exchange::Answered(refused), Some(words))
+        }
+    };
+    // Counted before it is waited for whoever has to read the answer.
+    shared.metrics.handshake(exchange.end());
+    if let Some(words) = last_words {
+        let _ = timeout(limits.close_deadline, async {
+            io.write_all(&words).await?;
+            let_it_be_read(&mut io).await
+        })
+        .await;
+    }
+    exchange
+}
+
+/// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the
+/// connection before the answer was read.
+async fn let_it_be_read<S>(io: &mut S) -> std::io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    io.shutdown().await?;
+    let mut unread = io.take(MAX_DISCARDED_BYTES);
+    let mut dropped = [0; 4096];
+    while unread.read(&mut dropped).await? > 0 {
+        // There may be no end of it: others have their turn after each read.
+        yield_now().await;
+    }
+    Ok(())
+}
+
+/// Answers the one request of a connection, and remembers what it was and whom it came from.
+#[derive(Debug)]
+struct Answerer<'a> {
+    arrival: &'a Arrival,
+    shared: &'a Shared,
+    client: OnceLock<IpAddr>,
+    outcome: OnceLock<Outcome>,
+}
+
+impl Answerer<'_> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let version = head.version;
+        let (outcome, mut response) = match self.decide(head, body).await {
+            Ok(decided) => decided,
+            Err(refusal) => {
+                let response = refusal.response().map(Full::from);
+                (Outcome::Answered(Answer::Refused(refusal)), response)
+            }
+        };
+        // hyper answers in the client's version. Were ours another one, it would add to
+        // `Connection: close` that a client of HTTP/1.0 may stay, where that has asked to.
+        *response.version_mut() = version;
+        // There is no second request that could have been decided about.
+        let _ = self.outcome.set(outcome);
+        Ok(response)
+    }
+
+    async fn decide(
+        &self,
+        head: Parts,
+        body: Incoming,
+    ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
+        let Arrival {
+            settings,
+            permit,
+            peer,
+            ..
+        } = self.arrival;
+        let client = settings.proxies.client(peer.ip(), &head.headers);
+        let _ = self.client.set(client);
+        let standing = match permit.comes_from(client) {
+            _ if self.shared.drain.is_cancelled() => Standing::Draining,
+            standing => standing,
+        };
+        let budget = self.shared.verifier.look(client);
+        match decide(&head, &settings.rules, standing, budget) {
+            Decision::Refuse(refusal) => Err(refusal),
+            Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
+            Decision::Verify(upgrade, attempt) => {
+                let route = &upgrade.place.route;
+                let identity = self.identity(attempt, client, route).await?;
+                Ok(upgraded(upgrade, Some(identity)))
+            }
+            Decision::Publish(place, attempt) => {
+                let identity = self.identity(attempt, client, &place.route).await?;
+                self.publish(place, identity, body).await
+            }
+            Decision::Page => Ok((
+                Outcome::Answered(Answer::Page),
+                page::response().map(Full::new),
+            )),
+        }
+    }
+
+    async fn identity(
+        &self,
+        attempt: Attempt,
+        client: IpAddr,
+        route: &Arc<Route>,
+    ) -> Result<Identity, Refusal> {
+        let visitor = Visitor {
+            address: client,
+            connection: self.arrival.id,
+            way: Way::Basic,
+        };
+        match self.shared.verifier.verify(attempt, visitor, route).await {
+            Verdict::Right(identity) => Ok(identity),
+            Verdict::Wrong => Err(Refusal::WrongCredentials),
+            Verdict::Forbidden => Err(Refusal::NoRight),
+            Verdict::BudgetSpent { retry_after } => Err(Refusal::TooManyFailures { retry_after }),
+            Verdict::Busy => Err(Refusal::TooManyLogins),
+        }
+    }
+
+    async fn publish(
+        &self,
+        Place { route, path }: Place,
+        identity: Identity,
+        body: Incoming,
+    ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
+        let limit = self.arrival.settings.max_message_bytes(&route);
+        let text = read_text(body, limit).await?;
+        let grant = Grant {
+            principal: Principal::User(identity.clone()),
+            pattern: Arc::clone(&route.pattern),
+        };
+        // The right to be here may have been taken away while the body came.
+        let right = self.shared.current.check(&grant);
+        right.map_err(|_| Refusal::NoRight)?;
+        let from = grant.principal.to_string();
+        route.service.publish(&self.shared.hub, &path, &from, &text);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+        let answer = Answer::Published {
+            path,
+            identity,
+            bytes: text.len(),
+        };
+        Ok((Outcome::Answered(answer), response))
+    }
+}
+
+/// Reads a body that is a text of so many bytes at most.
+async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
+    // One that says it itself need not be sent: a client that waits to be asked for it is not asked.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::BodyTooLong);
+    }
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::BodyTooLong),
+        // It broke off, and nobody will read this.
+        Err(_) => return Err(Refusal::BodyNotText),
+    };
+    match String::from_utf8(body.into()) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        Ok(_) | Err(_) => Err(Refusal::BodyNotText),
+    }
+}
+
+fn upgraded(upgrade: Upgrade, identity: Option<Identity>) -> (Outcome, Response<Full<Bytes>>) {
+    let response = switching_protocols(&upgrade);
+    let place = upgrade.place;
+    (Outcome::Upgraded { place, identity }, response)
+}
+
+fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let value = |text: &str| {
+        HeaderValue::from_str(text).expect("base64 and configured tokens are field values")
+    };
+    headers.insert(SEC_WEBSOCKET_ACCEPT, value(&upgrade.accept));
+    if let Some(subprotocol) = &upgrade.subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, value(subprotocol));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

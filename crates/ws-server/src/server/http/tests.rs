@@ -1,0 +1,274 @@
+//! One request and its answer on a pair of pipes.
+
+use std::{net::SocketAddr, time::Duration};
+
+use proto::credentials::Accounts;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, Exchange, exchange};
+use crate::{
+    config::Config,
+    handshake::Refusal,
+    page,
+    peer::Peer,
+    server::{accepted::Arrival, state::Shared},
+};
+
+const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+                    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                    Sec-WebSocket-Version: 13\r\n\r\n";
+
+async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStream> {
+    let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
+    let mut shared = Shared::new(Config::default(), accounts.unwrap());
+    shared.drain = drain;
+    let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
+    let permit = shared.admission.enter(Some(peer.ip())).unwrap();
+    let arrival = Arrival::new(peer, permit, &shared);
+    let (exchange, found) = exchange(io, &arrival, &shared).await;
+    assert_eq!(found, Peer::Direct(peer));
+    exchange
+}
+
+/// Sends some bytes, ends the client's side if asked to, and reads all of the answer.
+async fn ask(request: &[u8]) -> (String, Exchange<DuplexStream>) {
+    let (mut client, io) = duplex(64);
+    let answer = async {
+        // The server may stop reading before the end.
+        let _ = client.write_all(request).await;
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        drop(client);
+        String::from_utf8(answer).unwrap()
+    };
+    tokio::join!(answer, serve(io, CancellationToken::new()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_yields_the_stream_and_what_came_behind_the_head() {
+    let (mut client, io) = duplex(4096);
+    client.write_all(GOOD.as_bytes()).await.unwrap();
+    client.write_all(b"frames").await.unwrap();
+    let Exchange::Upgraded {
+        mut io,
+        leftovers: mut behind,
+        identity: None,
+        ..
+    } = serve(io, CancellationToken::new()).await
+    else {
+        panic!("not upgraded")
+    };
+    let mut head = vec![0; 1024];
+    let len = client.read(&mut head).await.unwrap();
+    let head = std::str::from_utf8(&head[..len]).unwrap().to_lowercase();
+    assert!(
+        head.starts_with("http/1.1 101 switching protocols\r\n"),
+        "{head}"
+    );
+    for field in [
+        "upgrade: websocket",
+        "connection: upgrade",
+        "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=",
+    ] {
+        assert!(head.contains(&format!("{field}\r\n")), "{head}");
+    }
+    assert!(
+        !head.contains("close") && !head.contains("extensions"),
+        "{head}"
+    );
+    // Some may still be in the stream.
+    if behind.len() < 6 {
+        let mut rest = vec![0; 6 - behind.len()];
+        io.read_exact(&mut rest).await.unwrap();
+        behind = [&behind[..], &rest].concat().into();
+    }
+    assert_eq!(&behind[..], b"frames");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_written_whole_and_ends_the_connection() {
+    let (answer, exchange) = ask(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(
+        matches!(
+            exchange,
+            Exchange::Answered(Answer::Refused(Refusal::UnknownPath))
+        ),
+        "{exchange:?}"
+    );
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    let lower = answer.to_lowercase();
+    assert!(lower.contains("connection: close\r\n"), "{answer}");
+    assert!(lower.contains("content-length: 30\r\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\nthere is nothing at this path\n"),
+        "{answer}"
+    );
+}
+
+/// Whoever counts wrong logins must hear of this one as well.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_one_though_its_client_has_not_stayed_to_read_it() {
+    let wrong = "\r\nAuthorization: Basic YWRtaW46d3Jvbmc=\r\n\r\n";
+    let request = GOOD.replace("\r\n\r\n", wrong);
+    let (mut client, io) = duplex(4096);
+    client.write_all(request.as_bytes()).await.unwrap();
+    drop(client);
+    let exchange = serve(io, CancellationToken::new()).await;
+    assert!(
+        matches!(
+            exchange,
+            Exchange::Answered(Answer::Refused(Refusal::WrongCredentials))
+        ),
+        "{exchange:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_gets_the_page_whole_and_the_connection_ends() {
+    let (answer, exchange) =
+        ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await;
+    assert!(
+        matches!(exchange, Exchange::Answered(Answer::Page)),
+        "{exchange:?}"
+    );
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    let page = page::response();
+    for (name, value) in page.headers() {
+        let field = format!("\r\n{name}: {}", value.to_str().unwrap());
+        assert!(
+            head.to_lowercase().contains(&field.to_lowercase()),
+            "{field}"
+        );
+    }
+    let length = format!("\r\nContent-Length: {}", page.body().len());
+    assert!(head.contains(&length), "{head}");
+    assert_eq!(body.as_bytes(), page.body());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_1_0_that_wants_to_stay_is_told_that_it_may_not() {
+    let request = "GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+    let (answer, exchange) = ask(request.repeat(2).as_bytes()).await;
+    assert!(
+        matches!(
+            exchange,
+            Exchange::Answered(Answer::Refused(Refusal::HttpVersion))
+        ),
+        "{exchange:?}"
+    );
+    assert!(
+        answer.starts_with("HTTP/1.0 400 Bad Request\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("Connection: close\r\n"), "{answer}");
+    assert!(!answer.contains("keep-alive"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\nthis server speaks HTTP/1.1\n"),
+        "{answer}"
+    );
+    assert_eq!(answer.matches("HTTP/1.0 400").count(), 1, "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_end_is_not_read_to_the_deadline() {
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (mut client, io) = duplex(1 << 16);
+    let flood = async {
+        client.write_all(head.as_bytes()).await.unwrap();
+        while client.write_all(&[b'x'; 4096]).await.is_ok() {}
+    };
+    let start = tokio::time::Instant::now();
+    let (exchange, ()) = tokio::join!(serve(io, CancellationToken::new()), flood);
+    assert!(
+        matches!(exchange, Exchange::Answered(Answer::Refused(Refusal::Body))),
+        "{exchange:?}"
+    );
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_is_refused_by_the_http_library() {
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(101));
+    for (request, status) in [
+        (
+            &b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a TLS hello"[..],
+            "400",
+        ),
+        (b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", "400"),
+        (b"GET / HTTP/1.1\r\nHost: local\0host\r\n\r\n", "400"),
+        (b"GET / HTTP/1.1\r\nHost: local\rhost\r\n\r\n", "400"),
+        (b"hello\r\n\r\n", "400"),
+        (long.as_bytes(), "431"),
+        (many.as_bytes(), "431"),
+    ] {
+        let (answer, exchange) = ask(request).await;
+        assert!(matches!(exchange, Exchange::Malformed(_)), "{exchange:?}");
+        let start = format!("HTTP/1.1 {status} ");
+        assert!(
+            answer.starts_with(&start),
+            "{:?}: {answer}",
+            &request[..request.len().min(50)]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_come_in_time_ends_the_connection() {
+    let (mut client, io) = duplex(64);
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let start = tokio::time::Instant::now();
+    let exchange = serve(io, CancellationToken::new()).await;
+    assert!(matches!(exchange, Exchange::Late), "{exchange:?}");
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_is_for_the_whole_head_and_not_for_each_byte() {
+    let (mut client, io) = duplex(64);
+    let drip = async {
+        for byte in GOOD.bytes() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if client.write_all(&[byte]).await.is_err() {
+                break;
+            }
+        }
+    };
+    let start = tokio::time::Instant::now();
+    let serve = async { (serve(io, CancellationToken::new()).await, start.elapsed()) };
+    let ((), (exchange, took)) = tokio::join!(drip, serve);
+    assert!(matches!(exchange, Exchange::Late), "{exchange:?}");
+    assert_eq!(took, Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_in_flight_when_the_server_shuts_down_gets_503() {
+    let (mut client, io) = duplex(64);
+    let drain = CancellationToken::new();
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    drain.cancel();
+    let answer = async {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        drop(client);
+        answer
+    };
+    let (answer, exchange) = tokio::join!(answer, serve(io, drain));
+    assert!(
+        matches!(
+            exchange,
+            Exchange::Answered(Answer::Refused(Refusal::Draining))
+        ),
+        "{exchange:?}"
+    );
+    assert!(
+        answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("retry-after: 5\r\n"), "{answer}");
+}

@@ -1,0 +1,17 @@
+//! The server: accepts connections, walks each of them from its first byte to its last, and ends
+//! them in order.
+
+mod accepted;
+mod connection;
+mod handle;
+mod http;
+mod listener;
+mod scrape;
+mod server;
+mod state;
+mod tls;
+
+pub(crate) use self::handle::PublishError;
+#[cfg(test)]
+pub(crate) use self::state::Shared;
+pub use self::{handle::Control, server::Server};

@@ -1,0 +1,184 @@
+//! What there is at a moment, and what is counted elsewhere anyway.
+
+use std::{fmt, time::SystemTime};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet},
+    metrics::{MetricType, exemplar::Exemplar},
+};
+
+use crate::{
+    admission::Census, auth::Workload, metrics::timestamp, registry::Counts, service::Attendance,
+};
+
+/// What there is at a moment, and what was counted elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// The connections.
+    pub(crate) census: Census,
+    /// What went through all sessions.
+    pub(crate) traffic: Counts,
+    /// What those do who hash passwords.
+    pub(crate) workload: Workload,
+    /// Who takes part in rooms.
+    pub(crate) attendance: Attendance,
+    /// Lines of the log that nobody will read.
+    pub(crate) lost_lines: u64,
+    /// When the certificate expires, if the server has one.
+    pub(crate) certificate_expiry: Option<SystemTime>,
+}
+
+/// What a metric says.
+enum Values {
+    /// One number, which may become less.
+    Gauge(i64),
+    /// One number for each state.
+    GaugeByState(Vec<(&'static str, usize)>),
+    /// One number, which never becomes less.
+    Counter(u64),
+    /// One such number for each direction.
+    CounterByDirection { incoming: u64, outgoing: u64 },
+}
+
+impl Values {
+    fn gauge(number: usize) -> Self {
+        Self::Gauge(as_i64(number))
+    }
+}
+
+impl Reading {
+    /// Each metric: its name, what it is, and what it says.
+    fn metrics(self) -> Vec<(&'static str, &'static str, Values)> {
+        let Self {
+            census,
+            traffic,
+            workload,
+            attendance,
+            lost_lines,
+            certificate_expiry,
+        } = self;
+        let mut metrics = vec![
+            (
+                "connections",
+                "Connections that are open, by state",
+                Values::GaugeByState(vec![
+                    ("unauthenticated", census.unauthenticated),
+                    ("guest", census.guests),
+                    ("user", census.users),
+                    ("turned_away", census.turned_away),
+                ]),
+            ),
+            (
+                "connections_limit",
+                "How many connections there may be, turned away ones aside",
+                Values::gauge(census.limit),
+            ),
+            (
+                "connections_dropped",
+                "Connections that were ended unanswered, because too many were being turned away",
+                Values::Counter(census.dropped),
+            ),
+            (
+                "hashing_workers",
+                "Those who hash passwords, by state",
+                Values::GaugeByState(vec![
+                    ("busy", workload.busy),
+                    ("free", workload.workers.saturating_sub(workload.busy)),
+                ]),
+            ),
+            (
+                "hashing_queue",
+                "Logins that wait for a password to be hashed",
+                Values::gauge(workload.waiting),
+            ),
+            (
+                "messages",
+                "Messages of all sessions, by direction",
+                Values::CounterByDirection {
+                    incoming: traffic.messages_in,
+                    outgoing: traffic.messages_out,
+                },
+            ),
+            (
+                "message_bytes",
+                "Payload of these messages, by direction",
+                Values::CounterByDirection {
+                    incoming: traffic.bytes_in,
+                    outgoing: traffic.bytes_out,
+                },
+            ),
+            (
+                "rooms",
+                "Rooms that somebody is in",
+                Values::gauge(attendance.topics),
+            ),
+            (
+                "room_members",
+                "Sessions that are in a room",
+                Values::gauge(attendance.subscriptions),
+            ),
+            (
+                "room_evictions",
+                "Members that were sent away because they read too slowly",
+                Values::Counter(attendance.losses.evicted),
+            ),
+            (
+                "room_texts_dropped",
+                "Texts that members have missed because they read too slowly",
+                Values::Counter(attendance.losses.dropped),
+            ),
+            (
+                "log_lines_lost",
+                "Lines of the log that nobody read in time, or that could not be written",
+                Values::Counter(lost_lines),
+            ),
+        ];
+        metrics.extend(certificate_expiry.map(|expiry| {
+            (
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate expires, since the epoch",
+                Values::Gauge(timestamp(expiry)),
+            )
+        }));
+        metrics
+    }
+}
+
+impl Collector for Reading {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, values) in self.metrics() {
+            let kind = match values {
+                Values::Gauge(_) | Values::GaugeByState(_) => MetricType::Gauge,
+                Values::Counter(_) | Values::CounterByDirection { .. } => MetricType::Counter,
+            };
+            // The library puts a full stop behind what is registered with it, too.
+            let help = format!("{help}.");
+            let mut metric = encoder.encode_descriptor(name, &help, None, kind)?;
+            let no_exemplar = None::<&Exemplar<NoLabelSet, u64>>;
+            match values {
+                Values::Gauge(value) => metric.encode_gauge(&value)?,
+                Values::GaugeByState(values) => {
+                    for (state, value) in values {
+                        let labels = [("state", state)];
+                        let mut metric = metric.encode_family(&labels)?;
+                        metric.encode_gauge(&as_i64(value))?;
+                    }
+                }
+                Values::Counter(value) => metric.encode_counter(&value, no_exemplar)?,
+                Values::CounterByDirection { incoming, outgoing } => {
+                    for (direction, value) in [("in", incoming), ("out", outgoing)] {
+                        let labels = [("direction", direction)];
+                        let mut metric = metric.encode_family(&labels)?;
+                        metric.encode_counter(&value, no_exemplar)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn as_i64(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

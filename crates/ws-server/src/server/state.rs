@@ -1,0 +1,219 @@
+//! What all connections share.
+
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use proto::{close::CloseReason, credentials::Accounts, username::UserName};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    admission::{Admission, Permit},
+    auth::Verifier,
+    config::Config,
+    limits::Caps,
+    log::audit,
+    metrics::Metrics,
+    process::descriptors,
+    registry::LiveConnections,
+    service::Hub,
+    settings::{Current, Settings},
+};
+
+/// How often it is looked whether an account has expired. Its sessions end that much later at most.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What the files say at the moment.
+    pub(crate) current: Arc<Current>,
+    /// Who may come in.
+    pub(crate) admission: Arc<Admission>,
+    /// Checks every login.
+    pub(crate) verifier: Verifier,
+    /// Brings what is published to those who listen.
+    pub(crate) hub: Arc<Hub>,
+    /// Who is connected.
+    pub(crate) live: Arc<LiveConnections>,
+    /// What an operator counts.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when the server shuts down.
+    pub(crate) drain: CancellationToken,
+    /// Every task of every connection, so that shutting down can wait for them.
+    pub(crate) tasks: TaskTracker,
+    /// Held by whoever changes the settings, or ends what they no longer allow: who is looked for by
+    /// accounts of yesterday must not be one that the accounts of today let in.
+    changing: Mutex<()>,
+}
+
+/// The caps as far as the process may have descriptors for them.
+fn possible(caps: Caps) -> Caps {
+    let Some(descriptors) = descriptors::limit() else {
+        return caps;
+    };
+    let possible = caps.within(descriptors::available_for_connections(descriptors));
+    if possible.connections < caps.connections {
+        warn!(
+            wanted = caps.connections,
+            possible = possible.connections,
+            descriptors,
+            "fewer connections are possible than configured"
+        );
+    }
+    possible
+}
+
+impl Shared {
+    /// What the connections of a server with this configuration share.
+    pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
+        let admission = Admission::new(possible(config.limits.caps));
+        let (budget, hashing) = (config.budget, config.hashing());
+        let current = Arc::new(Current::new(Settings::new(config, accounts)));
+        let metrics = Arc::new(Metrics::new());
+        Self {
+            admission: Arc::new(admission),
+            verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
+            current,
+            hub: Arc::default(),
+            live: Arc::default(),
+            metrics,
+            drain: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// A place for a connection from this address, if there is one.
+    pub(crate) fn enter(&self, peer: IpAddr) -> Option<Permit> {
+        // Whom a proxy speaks for is known by the request only.
+        let is_proxy = self.current.load().proxies.trusts(peer);
+        self.admission.enter((!is_proxy).then_some(peer))
+    }
+
+    /// See [`Control::reload`](super::Control::reload).
+    pub(crate) fn reload(&self, config: Config, accounts: Accounts) -> usize {
+        let changing = self.changing();
+        self.admission.set_caps(possible(config.limits.caps));
+        self.verifier.set_budget(config.budget);
+        let mut settings = Settings::new(config, accounts);
+        settings.keep_revoked(&self.current.load());
+        self.current.replace(settings);
+        self.end_revoked(&changing, SystemTime::now())
+    }
+
+    /// See [`Control::revoke`](super::Control::revoke).
+    pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
+        let changing = self.changing();
+        let settings = self.current.load();
+        if !settings.accounts.has(user) {
+            return None;
+        }
+        self.current.replace(settings.without(user.clone()));
+        Some(self.end_revoked(&changing, SystemTime::now()))
+    }
+
+    /// Ends the sessions of expired accounts when their time comes. It never ends itself.
+    pub(crate) async fn end_expired(&self) -> Infallible {
+        let mut looks = interval(EXPIRY_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked_at = SystemTime::now();
+        loop {
+            looks.tick().await;
+            let now = SystemTime::now();
+            self.end_expired_between(looked_at, now);
+            looked_at = now;
+        }
+    }
+
+    /// Ends the sessions of accounts that expired after it was last looked, and by now.
+    pub(crate) fn end_expired_between(&self, looked_at: SystemTime, now: SystemTime) {
+        let changing = self.changing();
+        let next = self.current.load().accounts.next_expiry(looked_at);
+        // A clock that was set back may have passed the end of an account for the second time.
+        if now < looked_at || next.is_some_and(|next| next <= now) {
+            let sessions = self.end_revoked(&changing, now);
+            info!(sessions, "accounts have expired");
+        }
+    }
+
+    fn end_revoked(&self, _changing: &MutexGuard<'_, ()>, now: SystemTime) -> usize {
+        let settings = self.current.load();
+        let revoked = self.live.end_revoked(|member| settings.check(member, now));
+        for (connection, principal, why) in &revoked {
+            audit::session_revoked(*connection, principal, *why);
+        }
+        revoked.len()
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        // It guards the order of steps that each leave everything in order.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all connections in order, within the drain deadline.
+    pub(crate) async fn end_all(&self) {
+        self.drain.cancel();
+        let open = self.live.end_all(CloseReason::ShuttingDown);
+        info!(connections = open, "ending all connections");
+        self.tasks.close();
+        let deadline = self.current.load().limits.drain_deadline;
+        // Whoever does not end in time is cut off.
+        let _ = timeout(deadline, self.tasks.wait()).await;
+        audit::drain_ended(self.tasks.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        hint,
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use proto::credentials::Accounts;
+
+    use super::Shared;
+    use crate::config::Config;
+
+    fn settings(connections: usize) -> (Config, Accounts) {
+        let mut config = Config::default();
+        config.limits.caps.connections = connections;
+        let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
+        (config, accounts.expect("they are accounts"))
+    }
+
+    #[test]
+    fn two_reloads_at_once_leave_what_one_of_them_says() {
+        let (config, accounts) = settings(1);
+        let shared = Shared::new(config, accounts);
+        for _ in 0..2000 {
+            let ready = AtomicUsize::new(0);
+            thread::scope(|scope| {
+                for connections in [100, 200] {
+                    let (shared, ready) = (&shared, &ready);
+                    scope.spawn(move || {
+                        let (config, accounts) = settings(connections);
+                        // To be woken would take longer than a reload does.
+                        ready.fetch_add(1, Ordering::SeqCst);
+                        while ready.load(Ordering::SeqCst) < 2 {
+                            hint::spin_loop();
+                        }
+                        shared.reload(config, accounts);
+                    });
+                }
+            });
+            let settings = shared.current.load();
+            assert_eq!(
+                shared.admission.caps().connections,
+                settings.limits.caps.connections
+            );
+        }
+    }
+}

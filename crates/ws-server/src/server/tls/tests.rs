@@ -1,0 +1,245 @@
+//! TLS handshakes on a pair of pipes.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use proto::credentials::Accounts;
+use raw_peer::{RawPeer, frame};
+use rcgen::{CertificateParams, KeyPair};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        self, ClientConfig, ProtocolVersion, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+        version::{TLS12, TLS13},
+    },
+};
+
+use super::serve;
+use crate::{
+    config::Config,
+    server::{Control, accepted::Arrival, state::Shared},
+    tls::{Tls, certificates, private_key},
+};
+
+/// More than any deadline that is tested here.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// A certificate that vouches for itself, and its key, as PEM.
+fn issued() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+fn tls(certificate: &str, key: &str) -> Tls {
+    let chain = certificates(certificate.as_bytes()).unwrap();
+    Tls::new(chain, private_key(key.as_bytes()).unwrap()).unwrap()
+}
+
+/// A server without a listener, that speaks TLS.
+struct Server {
+    shared: Arc<Shared>,
+    tls: Tls,
+    /// The certificate and its key, as PEM.
+    issued: (String, String),
+}
+
+impl Server {
+    fn new() -> Self {
+        let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
+        let (certificate, key) = issued();
+        Self {
+            shared: Arc::new(Shared::new(Config::default(), accounts.unwrap())),
+            tls: tls(&certificate, &key),
+            issued: (certificate, key),
+        }
+    }
+
+    /// How many handshakes of TLS have come to this.
+    fn handshakes(&self, result: &str) -> usize {
+        let metrics = Control::new(None, Arc::clone(&self.shared)).metrics(0);
+        let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}} ");
+        let count = metrics.lines().find_map(|it| it.strip_prefix(&series));
+        count.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// A connection on which nothing was said yet.
+    fn connect(&self) -> DuplexStream {
+        // Small, but room for what a server sends before it reads on, as each socket has it.
+        let (ours, theirs) = duplex(1024);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
+        let permit = self.shared.enter(peer.ip()).unwrap();
+        let arrival = Arrival::new(peer, permit, &self.shared);
+        let connection = serve(theirs, self.tls.clone(), arrival, Arc::clone(&self.shared));
+        self.shared.tasks.spawn(connection);
+        ours
+    }
+
+    /// What a client needs that trusts this server.
+    fn client(&self, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(self.issued.0.as_bytes());
+        roots.add(certificate.unwrap()).unwrap();
+        ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+}
+
+async fn shake_hands(
+    client: ClientConfig,
+    io: DuplexStream,
+) -> std::io::Result<TlsStream<DuplexStream>> {
+    let connector = TlsConnector::from(Arc::new(client));
+    let name = ServerName::try_from("localhost").unwrap();
+    connector.connect(name, io).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_runs_over_either_version_and_ends_in_order() {
+    for (version, number) in [
+        (&TLS12, ProtocolVersion::TLSv1_2),
+        (&TLS13, ProtocolVersion::TLSv1_3),
+    ] {
+        let server = Server::new();
+        let stream = shake_hands(server.client(version), server.connect())
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(number));
+        let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+        peer.log_in().await;
+        let long = vec![7; 1 << 20];
+        let (mut reads, mut writes) = tokio::io::split(peer.into_inner());
+        // What is echoed does not fit anywhere: both sides go on at the same time.
+        let sent = async {
+            writes.write_all(&frame::binary(&long)).await.unwrap();
+            writes.flush().await.unwrap();
+        };
+        let mut echo = vec![0; 10 + long.len()];
+        let (read, ()) = tokio::join!(reads.read_exact(&mut echo), sent);
+        read.unwrap();
+        assert!(echo[10..] == long);
+
+        let mut peer = RawPeer::new(reads.unsplit(writes)).with_patience(PATIENCE);
+        peer.send(frame::close(1000, "user exit")).await;
+        assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+        // The end, which is said as such: were it cut off, this would be an error.
+        let mut rest = Vec::new();
+        peer.into_inner().read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
+    let server = Server::new();
+    let stream = shake_hands(server.client(&TLS13), server.connect())
+        .await
+        .unwrap();
+    let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+    peer.log_in().await;
+    let end = async {
+        assert_eq!(peer.close().await.0, 1001);
+        peer.send(frame::close(1001, "")).await;
+        let mut rest = Vec::new();
+        peer.into_inner().read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+    };
+    tokio::join!(server.shared.end_all(), end);
+    assert!(server.shared.tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_1_1_is_what_is_spoken_whether_or_not_it_is_offered() {
+    let offered = |protocols: &[&str]| {
+        let server = Server::new();
+        let mut client = server.client(&TLS13);
+        client.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+        async move {
+            let stream = shake_hands(client, server.connect()).await?;
+            Ok::<_, std::io::Error>(stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
+        }
+    };
+    assert_eq!(offered(&[]).await.unwrap(), None);
+    let http = Some(b"http/1.1".to_vec());
+    assert_eq!(offered(&["h2", "http/1.1"]).await.unwrap(), http);
+    let refused = offered(&["h2"]).await.unwrap_err().to_string();
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_handshakes_have_one_deadline() {
+    let server = Server::new();
+    let start = Instant::now();
+    let mut silent = server.connect();
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+
+    // What the first one takes is taken from the second.
+    let start = Instant::now();
+    let io = server.connect();
+    sleep(Duration::from_secs(9)).await;
+    let mut slow = shake_hands(server.client(&TLS13), io).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let _ = slow.read(&mut [0; 1]).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+    assert_eq!(server.handshakes("late"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_a_handshake() {
+    let server = Server::new();
+    let mut slow = server.connect();
+    // The beginning of a handshake.
+    slow.write_all(&[22, 3, 1, 0]).await.unwrap();
+    let ended = timeout(Duration::from_secs(1), server.shared.end_all()).await;
+    ended.expect("nobody is waited for");
+    assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_tls_ends_at_once() {
+    let server = Server::new();
+    let start = Instant::now();
+    let mut plain = server.connect();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    // An alert of TLS, or nothing: no word of ours is sent unencrypted.
+    assert!(
+        matches!(answer[..], [] | [21, 3, _, 0, 2, 2, _]),
+        "{answer:?}"
+    );
+    assert_eq!(server.handshakes("failed"), 1);
+    let metrics = Control::new(None, Arc::clone(&server.shared)).metrics(0);
+    let counted = "ws_server_handshakes_total{status=\"none\"} 1\n";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+/// Whoever comes back after another certificate was put in place must see that one.
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_is_known_until_the_certificate_changes() {
+    let mut server = Server::new();
+    let client = server.client(&TLS13);
+    let kind = async |server: &Server| {
+        let stream = shake_hands(client.clone(), server.connect()).await.unwrap();
+        let kind = stream.get_ref().1.handshake_kind();
+        // What it comes back with is read with the first that is read.
+        let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+        peer.upgrade().await;
+        kind
+    };
+    assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Full));
+    assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Resumed));
+    server.tls = tls(&server.issued.0, &server.issued.1);
+    assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Full));
+}
