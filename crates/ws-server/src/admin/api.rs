@@ -45,7 +45,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// What is known of a connection; none before its peer was let in.
-    pub(super) fn of(id: ConnectionId, live: &Live, now: Instant) -> Option<Self> {
+    pub(crate) fn of(id: ConnectionId, live: &Live, now: Instant) -> Option<Self> {
         let visit = live.visit()?;
         let Counts {
             messages_in,

@@ -23,14 +23,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A listening socket.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Unix(UnixListener, SocketFile),
     Tcp(TcpListener),
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     /// Somebody who may open the socket: the user of this number, as the system says.
     User(Option<u32>),
     /// Anybody on this machine.
@@ -48,7 +48,7 @@ impl fmt::Display for Caller {
 
 impl Listener {
     /// Listens. A socket that a server left behind which is gone is replaced.
-    pub(super) fn bind(address: &AdminAddress) -> io::Result<Self> {
+    pub(crate) fn bind(address: &AdminAddress) -> io::Result<Self> {
         match address {
             AdminAddress::Unix(path) => {
                 make_room(path)?;
@@ -67,7 +67,7 @@ impl Listener {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> io::Result<AdminAddress> {
+    pub(crate) fn address(&self) -> io::Result<AdminAddress> {
         Ok(match self {
             Self::Unix(_, file) => AdminAddress::Unix(file.path.clone()),
             Self::Tcp(socket) => AdminAddress::Tcp(socket.local_addr()?),
@@ -75,7 +75,7 @@ impl Listener {
     }
 
     /// Waits for the next connection, whatever goes wrong meanwhile.
-    pub(super) async fn accept(&self) -> (Either<UnixStream, TcpStream>, Caller) {
+    pub(crate) async fn accept(&self) -> (Either<UnixStream, TcpStream>, Caller) {
         loop {
             let accepted = match self {
                 Self::Unix(socket, _) => socket.accept().await.map(|(stream, _)| {
@@ -128,7 +128,7 @@ fn connect(path: &Path) -> io::Result<()> {
 
 /// The file of a socket, which is removed when it is dropped, unless it is another's by then.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     inode: (u64, u64),
 }

@@ -16,10 +16,12 @@ use tracing::info;
 
 use crate::{
     admin::{Admin, Desk},
+    cli::{
+        ctl::{self, Action, CtlError, Form},
+        hash_password::{self, HashPasswordError},
+        startup_notices::{Introduction, how_many},
+    },
     config::{self, AdminAddress, Config, Files, Loaded, Source},
-    ctl::{self, Action, CtlError, Form},
-    hash_password::{self, HashPasswordError},
-    introduction::{Introduction, how_many},
     log::{Log, LogFormat, audit},
     process::{descriptors, signals::StopSignals, systemd},
     reload::{Beginning, Follower},

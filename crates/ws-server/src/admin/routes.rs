@@ -13,12 +13,12 @@ use proto::username::UserName;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    api::{Draining, Kick, Kicked, Problem, Publish, Revoke, Revoked, Session, Sessions},
-    listener::Caller,
-};
 use crate::{
     access::Principal,
+    admin::{
+        api::{Draining, Kick, Kicked, Problem, Publish, Revoke, Revoked, Session, Sessions},
+        listener::Caller,
+    },
     log::{LostLines, audit},
     metrics,
     peer::ConnectionId,
@@ -141,7 +141,7 @@ impl Desk {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,
         caller: Caller,

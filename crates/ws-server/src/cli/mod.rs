@@ -1,0 +1,8 @@
+//! The command line, and the commands that serve nobody: `ctl` and `hash-password`.
+
+mod command_line;
+mod ctl;
+mod hash_password;
+mod startup_notices;
+
+pub use self::command_line::main;
