@@ -1,0 +1,106 @@
+//! The layer table in the documentation of a crate.
+
+use crate::{
+    sources::{Sources, covers, is_test},
+    violation::Violation,
+};
+
+/// The layers, the highest first.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    modules: Vec<String>,
+}
+
+/// A layer of a table. A greater one is lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Layer(usize);
+
+impl Table {
+    /// Finds the table in the text of `lib.rs`.
+    pub(crate) fn parse(text: &str) -> Self {
+        let rows = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("//!"))
+            .map(str::trim)
+            .skip_while(|line| !is_heading(line))
+            .skip(1)
+            .take_while(|line| !line.starts_with('#'))
+            .filter(|line| line.starts_with('|'))
+            // The header, and the line below it.
+            .skip(2)
+            .filter_map(row)
+            .collect();
+        Self { rows }
+    }
+
+    /// Returns the layer of a file: that of the longest entry that covers it.
+    pub(crate) fn layer(&self, file: &str) -> Option<Layer> {
+        self.entries()
+            .filter(|(_, module)| covers(module, file))
+            .max_by_key(|(_, module)| module.len())
+            .map(|(layer, _)| layer)
+    }
+
+    /// Returns the name of a layer.
+    pub(crate) fn name(&self, layer: Layer) -> &str {
+        &self.rows[layer.0].name
+    }
+
+    /// Compares the table with the files that it is about.
+    pub(crate) fn faults(&self, sources: &Sources) -> Vec<Violation> {
+        if self.rows.is_empty() {
+            return vec![Violation::NoTable];
+        }
+        let mut faults = Vec::new();
+        let modules: Vec<&str> = self.entries().map(|(_, module)| module).collect();
+        for (index, module) in modules.iter().enumerate() {
+            let module = (*module).to_owned();
+            if !sources.files().any(|file| covers(&module, file)) {
+                faults.push(Violation::MissingModule { module });
+            } else if modules[..index].contains(&module.as_str()) {
+                faults.push(Violation::RepeatedModule { module });
+            }
+        }
+        for file in sources.files() {
+            let own_tests = is_test(file) && !file.contains('/') || file.starts_with("tests/");
+            if file != "lib.rs" && !own_tests && self.layer(file).is_none() {
+                faults.push(Violation::NoLayer {
+                    file: file.to_owned(),
+                });
+            }
+        }
+        faults
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Layer, &str)> {
+        self.rows.iter().enumerate().flat_map(|(index, row)| {
+            let modules = row.modules.iter();
+            modules.map(move |module| (Layer(index), module.as_str()))
+        })
+    }
+}
+
+fn is_heading(line: &str) -> bool {
+    line.starts_with('#') && line.trim_start_matches('#').trim() == "Layers"
+}
+
+fn row(line: &str) -> Option<Row> {
+    let mut cells = line.trim_matches('|').split('|');
+    Some(Row {
+        name: cells.next()?.trim().to_owned(),
+        // Every second part stands between backticks.
+        modules: cells
+            .next()?
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect(),
+    })
+}

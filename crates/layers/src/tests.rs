@@ -1,0 +1,376 @@
+//! The check, on crates that are a few lines long.
+
+use crate::{Check, Report, Violation, Violations, sources::Sources};
+
+/// A table of three layers.
+const TABLE: &str = "//! # Layers\n//!\n//! | layer | modules |\n//! |---|---|\n\
+                     //! | top | `top.rs` |\n\
+                     //! | middle | `middle/` |\n\
+                     //! | bottom | `bottom.rs`, `base.rs` |\n\
+                     mod top; mod middle; mod bottom; mod base;\n";
+
+/// Checks a crate of those layers.
+fn check_with(check: &Check, files: &[(&str, &str)]) -> Result<Report, Violations> {
+    let mut all = vec![
+        ("lib.rs", TABLE),
+        ("top.rs", ""),
+        (
+            "middle/mod.rs",
+            "mod one; mod two; pub use self::one::{One, sub::Deep};",
+        ),
+        (
+            "middle/one.rs",
+            "pub struct One; pub mod sub { pub struct Deep; }",
+        ),
+        ("middle/two.rs", ""),
+        ("bottom.rs", "pub struct Bottom;"),
+        ("base.rs", "pub fn base() {}"),
+    ];
+    for (file, text) in files {
+        all.retain(|(other, _)| other != file);
+        all.push((file, text));
+    }
+    check.examine(&all.into_iter().collect::<Sources>(), Vec::new())
+}
+
+fn check(files: &[(&str, &str)]) -> Result<Report, Violations> {
+    check_with(&Check::new(""), files)
+}
+
+fn violations(files: &[(&str, &str)]) -> Vec<Violation> {
+    check(files).unwrap_err().violations
+}
+
+/// Returns the upward imports as `from -> to as path`.
+fn upward(files: &[(&str, &str)]) -> Vec<String> {
+    let found = check(files).err().into_iter();
+    found
+        .flat_map(|found| found.violations)
+        .filter_map(|violation| match violation {
+            Violation::Upward { from, to, path, .. } => Some(format!("{from} -> {to} as {path}")),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn downward_imports_pass_and_are_counted() {
+    let report = check(&[
+        ("top.rs", "use crate::{middle::One, bottom::Bottom};"),
+        ("middle/two.rs", "use super::One; use crate::base::base;"),
+    ]);
+    let expected = Report {
+        files: 7,
+        imports: 4,
+        largest_circle: 0,
+    };
+    assert_eq!(report, Ok(expected));
+}
+
+#[test]
+fn upward_import_names_both_files_and_layers() {
+    let found = check(&[("bottom.rs", "use crate::middle::One;")]).unwrap_err();
+    assert_eq!(
+        found.to_string(),
+        "src/bottom.rs (layer bottom) imports src/middle/one.rs (layer middle, which is higher) \
+         as `crate::middle::One`; move what it needs down, or pass it as an argument\n\
+         7 files, 1 imports between them, 0 files in the largest circle"
+    );
+}
+
+#[test]
+fn upward_import_is_found_in_every_form() {
+    for text in [
+        "use crate::middle::One;",
+        "use crate::middle::one::One as Other;",
+        "use crate::{base, middle::{one::{One}}};",
+        "use super::middle::One;",
+        "use super::middle::one::{self};",
+        "pub(crate) use crate::middle::one::*;",
+        "use crate::middle::*;",
+        "use crate::middle; fn f() -> middle::One {}",
+        "use crate as root; fn f() -> root::middle::One {}",
+        "fn f() { use crate::middle::One; }",
+        "fn f() { crate::middle::One::new() }",
+        "fn f(one: &dyn crate::middle::One) {}",
+        "fn f() { let x = <crate::middle::One>::new(); }",
+        "fn f() { println!(\"{}\", [crate::middle::One]) }",
+        "fn f() { select! { one = super::middle::One::new() => {} } }",
+        "#[arg(parser = crate::middle::One::parse)] struct S;",
+        "macro_rules! m { () => { $crate::middle::One } }",
+        "mod tests { use crate::middle::One; }",
+        "mod tests { use super::super::middle::One; }",
+        "use crate::middle; mod tests { use super::*; fn f() -> middle::One {} }",
+    ] {
+        let found = upward(&[("bottom.rs", text)]);
+        let is_named =
+            |line: &String| line.starts_with("bottom.rs -> middle/one.rs as crate::middle");
+        assert!(found.iter().any(is_named), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn other_paths_are_no_imports() {
+    for text in [
+        "use std::middle::One;",
+        "use middle::One; fn f() -> ::middle::Two {}",
+        "/// See [`crate::middle::One`].\nfn f() {}",
+        "pub(in crate::middle) fn f() {}",
+        "fn f() { <T>::middle::One; x!(<T>::crate::middle::One) }",
+        "use self::inner::One; mod inner { pub struct One; }",
+        "mod tests { use super::Bottom; }",
+    ] {
+        assert_eq!(
+            check(&[("bottom.rs", text)]).map(|report| report.imports),
+            Ok(0),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn re_exports_are_followed_to_the_definition() {
+    let files = [
+        (
+            "middle/mod.rs",
+            "mod one; mod two; pub use two::*; pub use crate::base::base as low;",
+        ),
+        ("middle/two.rs", "pub use super::one::One as Renamed;"),
+        ("bottom.rs", "use crate::middle::{Renamed, low};"),
+    ];
+    assert_eq!(
+        upward(&files),
+        ["bottom.rs -> middle/one.rs as crate::middle::Renamed"]
+    );
+}
+
+#[test]
+fn index_that_re_exports_from_above_is_reported() {
+    let files = [(
+        "middle/mod.rs",
+        "mod one; mod two; pub use crate::top::Top;",
+    )];
+    assert_eq!(
+        upward(&files),
+        ["middle/mod.rs -> top.rs as crate::top::Top"]
+    );
+}
+
+#[test]
+fn module_and_function_of_one_name_are_told_apart() {
+    let files = [
+        ("middle/mod.rs", "mod one; mod two; pub use self::one::one;"),
+        ("middle/one.rs", "pub fn one() {} use super::two::Two;"),
+        ("middle/two.rs", "pub struct Two;"),
+        ("top.rs", "use crate::middle::one;"),
+    ];
+    assert_eq!(check(&files).map(|report| report.imports), Ok(2));
+}
+
+#[test]
+fn circle_in_one_layer_is_reported() {
+    let found = check(&[
+        ("bottom.rs", "use crate::base::base; pub struct Bottom;"),
+        ("base.rs", "fn base() { crate::bottom::Bottom; }"),
+    ])
+    .unwrap_err();
+    assert_eq!(found.report.largest_circle, 2);
+    let text = "2 files import each other in a circle, the shortest way around is src/base.rs -> \
+                src/bottom.rs -> src/base.rs; move what both ends need to a file below them";
+    assert_eq!(found.violations[0].to_string(), text);
+}
+
+#[test]
+fn index_that_defines_something_can_be_in_a_circle() {
+    let index = "mod one; mod two; pub struct Middle;";
+    let found = check(&[
+        ("middle/mod.rs", index),
+        ("middle/one.rs", "use super::{Middle, two};"),
+    ]);
+    assert_eq!(found.unwrap_err().report.largest_circle, 0);
+    let index = "mod one; mod two; pub struct Middle; use self::one::One;";
+    let one = "use super::Middle; pub struct One;";
+    let found = check(&[("middle/mod.rs", index), ("middle/one.rs", one)]);
+    assert_eq!(found.unwrap_err().report.largest_circle, 2);
+}
+
+#[test]
+fn import_through_the_own_index_closes_no_circle() {
+    let files = [
+        (
+            "middle/one.rs",
+            "pub struct One; pub mod sub { pub struct Deep; }",
+        ),
+        (
+            "middle/two.rs",
+            "use super::{One, Deep}; fn f() { super::one::One; }",
+        ),
+    ];
+    assert_eq!(check(&files).map(|report| report.largest_circle), Ok(0));
+}
+
+#[test]
+fn test_files_import_their_layer_and_below() {
+    let index = ("middle/mod.rs", "mod one; mod two; #[cfg(test)] mod tests;");
+    let circle = (
+        "middle/tests.rs",
+        "use super::one::One; use crate::base::base;",
+    );
+    let one = (
+        "middle/one.rs",
+        "pub struct One; fn f() { super::tests::help() }",
+    );
+    assert!(check(&[index, circle, one]).is_ok());
+    let above = ("middle/tests.rs", "use crate::top::Top;");
+    assert_eq!(
+        upward(&[index, above]),
+        ["middle/tests.rs -> top.rs as crate::top::Top"]
+    );
+}
+
+#[test]
+fn rule_holds_files_to_the_modules_it_names() {
+    let files = [
+        (
+            "middle/mod.rs",
+            "mod one; mod two; #[cfg(test)] mod tests; pub use crate::base::base;",
+        ),
+        ("middle/tests.rs", "use crate::bottom::Bottom;"),
+        (
+            "middle/one.rs",
+            "use super::base; use crate::bottom::Bottom;",
+        ),
+        ("middle/two.rs", "use super::one::Bottom;"),
+    ];
+    let rule = |allowed| Check::new("").only("middle/", allowed);
+    assert!(check_with(&rule(&["bottom", "middle", "base"]), &files).is_ok());
+    let found = check_with(&rule(&["middle"]), &files).unwrap_err();
+    let texts: Vec<String> = found.violations.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "src/middle/mod.rs imports `crate::base::base` (src/base.rs), but files of src/middle/ \
+             may import only middle; re-export the item from one of these",
+            "src/middle/one.rs imports `crate::bottom::Bottom` (src/bottom.rs), but files of \
+             src/middle/ may import only middle; re-export the item from one of these",
+        ]
+    );
+}
+
+#[test]
+fn longest_entry_gives_the_layer() {
+    let table = "//! # Layers\n//! | layer | modules |\n//! |---|---|\n//! | a | `x/` |\n\
+                 //! | b | `x/low/` |\n\
+                 mod x;";
+    let files = [
+        ("lib.rs", table),
+        ("x/mod.rs", "mod high; mod low;"),
+        ("x/high.rs", "pub struct High;"),
+        ("x/low/mod.rs", "mod low;"),
+        ("x/low/low.rs", "use crate::x::high::High;"),
+    ];
+    let sources: Sources = files.into_iter().collect();
+    let found = Check::new("").examine(&sources, Vec::new()).unwrap_err();
+    assert_eq!(found.violations.len(), 1, "{found}");
+    assert!(
+        found.to_string().starts_with("src/x/low/low.rs (layer b)"),
+        "{found}"
+    );
+}
+
+#[test]
+fn table_and_files_have_to_fit() {
+    let table = "//! # Layers\n//! | layer | modules |\n//! |---|---|\n\
+                 //! | a | `top.rs`, `gone.rs`, `top.rs`, `base` |\n\
+                 mod top; mod middle; mod bottom; mod base;";
+    let texts: Vec<String> = violations(&[("lib.rs", table), ("middle/more.rs", "")])
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let no_layer = |file| {
+        format!(
+            "src/{file}: in no layer; add the file or its folder to the layer table of src/lib.rs"
+        )
+    };
+    let missing = |module| {
+        format!(
+            "src/lib.rs: the layer table names `{module}`, which is neither a file nor a folder of \
+             src; remove it, or write a folder with a slash behind it"
+        )
+    };
+    assert_eq!(
+        texts,
+        [
+            missing("gone.rs"),
+            "src/lib.rs: the layer table names `top.rs` twice; remove one of the entries".into(),
+            missing("base"),
+            no_layer("base.rs"),
+            no_layer("bottom.rs"),
+            no_layer("middle/mod.rs"),
+            no_layer("middle/more.rs"),
+            no_layer("middle/one.rs"),
+            no_layer("middle/two.rs"),
+            "src/middle/more.rs: no module declares it; declare it, or remove the file".into(),
+        ]
+    );
+}
+
+#[test]
+fn crate_without_table_is_reported() {
+    let lib = (
+        "lib.rs",
+        "//! | a | `top.rs` |\nmod top; mod middle; mod bottom; mod base;",
+    );
+    assert_eq!(violations(&[lib]), [Violation::NoTable]);
+}
+
+#[test]
+fn index_file_that_defines_something_is_reported() {
+    for (text, item) in [
+        ("fn helper() {}", "helper"),
+        ("mod tests {}", "tests"),
+        ("impl Clone for One {}", "impl"),
+        ("macro_rules! shout { () => {} }", "shout"),
+    ] {
+        let text = format!("mod one; mod two; pub use self::one::One; {text}");
+        let expected = Violation::DefinesItems {
+            file: "middle/mod.rs".to_owned(),
+            items: vec![item.to_owned()],
+        };
+        assert_eq!(violations(&[("middle/mod.rs", &text)]), [expected]);
+    }
+}
+
+#[test]
+fn file_beside_its_folder_is_reported() {
+    let files = [("bottom.rs", "mod part;"), ("bottom/part.rs", "")];
+    let file = "bottom.rs".to_owned();
+    let found = violations(&files);
+    assert!(
+        found.contains(&Violation::BesideItsFolder { file }),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn file_that_is_no_rust_is_reported() {
+    let found = violations(&[("bottom.rs", "fn (")]);
+    assert!(matches!(&found[..], [Violation::Unparsable { file, .. }] if file == "bottom.rs"));
+}
+
+#[test]
+fn own_sources_keep_to_their_layers() {
+    let report = Check::new(env!("CARGO_MANIFEST_DIR")).run();
+    assert_eq!(report.map(|report| report.largest_circle), Ok(0));
+}
+
+#[test]
+fn folder_that_is_missing_is_reported() {
+    let found = Check::new("/nonexistent").run().unwrap_err();
+    assert!(
+        found
+            .to_string()
+            .starts_with("src/: cannot be read: No such file"),
+        "{found}"
+    );
+}
