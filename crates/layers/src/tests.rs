@@ -54,6 +54,20 @@ fn upward(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn path_attribute_names_the_file_of_a_module() {
+    let one = "#[path = \"tests/one.rs\"] mod tests;\
+               pub struct One; pub mod sub { pub struct Deep; }";
+    let files = [
+        ("middle/one.rs", one),
+        (
+            "middle/tests/one.rs",
+            "use super::One; use crate::base::base;",
+        ),
+    ];
+    assert!(check(&files).is_ok());
+}
+
+#[test]
 fn downward_imports_pass_and_are_counted() {
     let report = check(&[
         ("top.rs", "use crate::{middle::One, bottom::Bottom};"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{
-    Attribute, Item, ItemMod, ItemUse, Macro, Meta, Path, Visibility,
+    Attribute, Expr, ExprLit, Item, ItemMod, ItemUse, Lit, Macro, Meta, Path, Visibility,
     visit::{self, Visit},
 };
 
@@ -188,10 +188,14 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
             Some((folder, _)) => folder.to_owned() + "/",
             None => String::new(),
         };
-        let files = [
-            format!("{folder}{name}.rs"),
-            format!("{folder}{name}/mod.rs"),
-        ];
+        let beside = own.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let files = match item.attrs.iter().find_map(path_attribute) {
+            Some(path) => vec![format!("{beside}/{path}")],
+            None => vec![
+                format!("{folder}{name}.rs"),
+                format!("{folder}{name}/mod.rs"),
+            ],
+        };
         let sources = self.sources;
         if let Some(file) = files.iter().find(|file| sources.text(file).is_some()) {
             self.tree.add_file(file, name, Some(parent), sources);
@@ -233,4 +237,18 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
 
     // `pub(in crate::a)` is no import.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
+}
+
+/// Returns the file that `#[path = "..."]` names, from the folder of the file that declares it.
+fn path_attribute(attribute: &Attribute) -> Option<String> {
+    let Meta::NameValue(pair) = &attribute.meta else {
+        return None;
+    };
+    match &pair.value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(path),
+            ..
+        }) if pair.path.is_ident("path") => Some(path.value()),
+        _ => None,
+    }
 }

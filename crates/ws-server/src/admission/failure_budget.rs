@@ -163,6 +163,3 @@ impl FailureBudget {
 fn nanoseconds(count: u128) -> Duration {
     Duration::from_nanos_u128(count.min(Duration::MAX.as_nanos()))
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,8 @@
 
 mod connections;
 mod failure_budget;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     connections::Standing,

@@ -326,6 +326,3 @@ fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item =
         .flat_map(|list| list.split(','))
         .map(str::trim)
 }
-
-#[cfg(test)]
-mod tests;

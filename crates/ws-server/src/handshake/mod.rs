@@ -2,6 +2,8 @@
 
 mod decision;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     decision::{Basic, Decision, Rules, Upgrade, decide},

@@ -268,6 +268,3 @@ impl fmt::Display for Address {
         self.0.to_canonical().fmt(f)
     }
 }
-
-#[cfg(test)]
-mod tests;

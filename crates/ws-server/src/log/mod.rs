@@ -6,6 +6,8 @@ mod log;
 mod queue;
 #[cfg(test)]
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use self::format::LogFormat;
 #[cfg(test)]

@@ -295,6 +295,3 @@ impl<W: Write> Writer<W> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -298,6 +298,3 @@ fn is_port(text: &str) -> bool {
         None => text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -178,6 +178,3 @@ async fn until_ended(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -389,6 +389,3 @@ fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {
     }
     response
 }
-
-#[cfg(test)]
-mod tests;

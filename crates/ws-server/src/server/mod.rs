@@ -9,6 +9,8 @@ mod listener;
 mod scrape;
 mod server;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub(crate) use self::handle::PublishError;

@@ -59,6 +59,3 @@ where
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

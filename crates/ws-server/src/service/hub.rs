@@ -318,6 +318,3 @@ impl Drop for Subscription {
         self.end(|| None);
     }
 }
-
-#[cfg(test)]
-mod tests;

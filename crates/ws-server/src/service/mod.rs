@@ -4,6 +4,8 @@ mod echo;
 mod hub;
 mod room;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     echo::Echo,

@@ -236,6 +236,3 @@ impl Drop for Membership<'_> {
         self.subscription.end(|| room.told(News::Left(name)));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -193,6 +193,3 @@ impl CurrentTls {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
     }
 }
-
-#[cfg(test)]
-mod tests;

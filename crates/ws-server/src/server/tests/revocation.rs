@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::server::connection::tests::*;
+use crate::server::tests::harness::*;
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
 

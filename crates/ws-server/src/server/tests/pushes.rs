@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures::future::{Either, select};
 
 use crate::{
-    server::connection::tests::{
+    server::tests::harness::{
         routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
         *,
     },

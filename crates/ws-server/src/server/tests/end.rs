@@ -1,6 +1,6 @@
 //! How connections end.
 
-use crate::server::connection::tests::*;
+use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_close_is_answered_once_and_after_all_answers() {
@@ -127,6 +127,6 @@ async fn what_comes_after_our_close_is_read_and_dropped() {
 #[tokio::test]
 async fn a_panic_in_a_service_ends_its_session_with_1011() {
     let id = Server::new().0.live.next_id();
-    let ended = super::super::until_ended(async { panic!("a bug") }, id).await;
+    let ended = crate::server::connection::until_ended(async { panic!("a bug") }, id).await;
     assert_eq!(ended.code().map(|code| code.0), Some(1011));
 }

@@ -1,6 +1,6 @@
 //! What comes as the body of a request, honest and otherwise.
 
-use crate::server::connection::tests::{
+use crate::server::tests::harness::{
     routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, server, session},
     *,
 };

@@ -12,7 +12,7 @@ use proto::{
 };
 use serde_json::{Value, json};
 
-use super::*;
+use crate::log::audit::*;
 use crate::{
     access::Way,
     log::{LogFormat, logged},

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
+use crate::service::hub::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
 use crate::{
     registry::Live,
     session::Text,

@@ -8,7 +8,7 @@ use crate::{
     config::BudgetPolicy,
     peer::{ForwardedField, TrustedProxies},
     route::Routes,
-    server::connection::tests::*,
+    server::tests::harness::*,
 };
 
 /// Where the peers of the harness come from.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{server::connection::tests::*, service::Keep};
+use crate::{server::tests::harness::*, service::Keep};
 
 pub(super) const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
                    [[user]]\nname = \"jane\"\npassword = \"x\"";

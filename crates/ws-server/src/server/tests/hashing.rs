@@ -1,6 +1,6 @@
 //! Logins that wait for a password to be hashed.
 
-use crate::server::connection::tests::*;
+use crate::server::tests::harness::*;
 
 /// `123456` at a cost that is for tests only.
 pub(super) const HASHED: &str = "[[user]]\nname = \"admin\"\npassword_hash = \

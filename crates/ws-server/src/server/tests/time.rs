@@ -1,6 +1,6 @@
 //! What silence, standstill and slowness bring.
 
-use crate::server::connection::tests::*;
+use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_pinged_and_then_closed_with_1011() {

@@ -1,6 +1,6 @@
 //! What frames may be, and what each fault is closed with.
 
-use crate::server::connection::tests::*;
+use crate::server::tests::harness::*;
 
 /// Sends some bytes to a session, and tells what it is closed with.
 async fn closed_with(bytes: &[u8]) -> u16 {

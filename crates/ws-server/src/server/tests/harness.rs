@@ -1,23 +1,6 @@
-//! One connection on a pair of pipes, from handshake to end, on a clock that the test turns.
+//! A server without a listener, and connections to it on pairs of pipes.
 
-mod admission;
-mod basic;
-mod batches;
-mod budget;
-mod end;
-mod frames;
-mod hashing;
-mod login;
-mod operator;
-mod publish;
-mod pushes;
-mod reload;
-mod revocation;
-mod routes;
-mod time;
-mod verifier;
-
-use std::{
+pub(super) use std::{
     io,
     net::SocketAddr,
     num::NonZeroUsize,
@@ -30,76 +13,76 @@ use std::{
     time::Duration,
 };
 
-use proto::{
+pub(super) use proto::{
     basic::authorization,
     close::CloseReason,
     credentials::Accounts,
     message::{CONGRATULATION, Credentials, SORRY},
 };
-use raw_peer::{CREDENTIALS, HANDSHAKE, RawPeer, frame};
-use tokio::{
+pub(super) use raw_peer::{CREDENTIALS, HANDSHAKE, RawPeer, frame};
+pub(super) use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
     time::{Instant, sleep, timeout},
 };
 
-use crate::{
+pub(super) use crate::{
     config::Config,
     server::{accepted::Arrival, connection::serve, state::Shared},
 };
 
-const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
+pub(super) const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
 /// More than any deadline that is tested here.
-const PATIENCE: Duration = Duration::from_hours(1);
+pub(super) const PATIENCE: Duration = Duration::from_hours(1);
 
-const fn seconds(seconds: u64) -> Duration {
+pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// A server without a listener.
-struct Server(Arc<Shared>);
+pub(super) struct Server(pub(super) Arc<Shared>);
 
 impl Server {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Config::default())
     }
 
-    fn with(config: Config) -> Self {
+    pub(super) fn with(config: Config) -> Self {
         Self::of(config, ADMIN)
     }
 
     /// A server of these accounts.
-    fn of(config: Config, accounts: &str) -> Self {
+    pub(super) fn of(config: Config, accounts: &str) -> Self {
         let accounts = Accounts::from_toml(accounts).unwrap();
         Self(Arc::new(Shared::new(config, accounts)))
     }
 
-    fn connect(&self) -> RawPeer<DuplexStream> {
+    pub(super) fn connect(&self) -> RawPeer<DuplexStream> {
         self.connect_through(1 << 16)
     }
 
     /// A connection whose pipes hold only so many bytes.
-    fn connect_through(&self, bytes: usize) -> RawPeer<DuplexStream> {
+    pub(super) fn connect_through(&self, bytes: usize) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(bytes);
         self.serve(theirs);
         RawPeer::new(ours).with_patience(PATIENCE)
     }
 
     /// A connection from an address of its own.
-    fn connect_from(&self, address: [u8; 4]) -> RawPeer<DuplexStream> {
+    pub(super) fn connect_from(&self, address: [u8; 4]) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(1 << 16);
         self.serve_from(address, theirs);
         RawPeer::new(ours).with_patience(PATIENCE)
     }
 
-    fn serve<S>(&self, io: S)
+    pub(super) fn serve<S>(&self, io: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.serve_from([192, 0, 2, 1], io);
     }
 
-    fn serve_from<S>(&self, address: [u8; 4], io: S)
+    pub(super) fn serve_from<S>(&self, address: [u8; 4], io: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -110,13 +93,13 @@ impl Server {
     }
 
     /// Has the server go on with these accounts. Returns how many sessions are ended by it.
-    fn reload(&self, accounts: &str) -> usize {
+    pub(super) fn reload(&self, accounts: &str) -> usize {
         self.0
             .reload(Config::default(), Accounts::from_toml(accounts).unwrap())
     }
 
     /// A connection that is logged in.
-    async fn session(&self) -> RawPeer<DuplexStream> {
+    pub(super) async fn session(&self) -> RawPeer<DuplexStream> {
         let mut peer = self.connect();
         peer.log_in().await;
         peer
@@ -124,12 +107,12 @@ impl Server {
 }
 
 /// [`HANDSHAKE`] with one more field.
-fn handshake_with(field: &str) -> String {
+pub(super) fn handshake_with(field: &str) -> String {
     HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"))
 }
 
 /// [`HANDSHAKE`] with a login in it.
-fn basic_handshake(line: &str) -> String {
+pub(super) fn basic_handshake(line: &str) -> String {
     let credentials = Credentials::parse(line).unwrap();
     let value = authorization(&credentials);
     handshake_with(&format!("Authorization: {}", value.expose()))

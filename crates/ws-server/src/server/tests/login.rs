@@ -1,6 +1,6 @@
 //! From the upgrade to the congratulation, or to the end without one.
 
-use crate::server::connection::tests::*;
+use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn wrong_then_right_then_the_echo() {

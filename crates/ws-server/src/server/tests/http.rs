@@ -6,7 +6,7 @@ use proto::credentials::Accounts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Exchange, exchange};
+use crate::server::http::{Answer, Exchange, exchange};
 use crate::{
     config::Config,
     handshake::Refusal,

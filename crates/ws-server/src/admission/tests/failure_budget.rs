@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::MAX_BUCKETS;
+use crate::admission::failure_budget::MAX_BUCKETS;
 use crate::{
     admission::{BudgetPolicy, FailureBudget, Spent},
     peer::AddressGroup,

@@ -20,7 +20,7 @@ use tokio_rustls::{
     },
 };
 
-use super::serve;
+use crate::server::tls::serve;
 use crate::{
     config::Config,
     server::{Control, accepted::Arrival, state::Shared},
