@@ -5,29 +5,33 @@
 //! ends. It deliberately knows nothing of much other HTTP than the handshake and one page, or of users
 //! beyond one credentials file.
 //!
-//! A connection walks through the modules from top to bottom, and types carry the stage it is in:
+//! Start reading with `server/connection.rs`, which is the walk of a connection written down in one
+//! function, then `session/`. The types carry the stage of a connection: `server/accepted.rs` an
+//! `Arrival` with a permit, `websocket/` a `Socket`, `session/admit.rs` an `Authenticated` that
+//! nothing else makes, and `session/session.rs` a `Session`, which a service in `service/` runs.
 //!
-//! | module | what happens there | what comes out |
+//! # Layers
+//!
+//! A file imports only its own layer and those below it. Read upward, the layers are the order in
+//! which a connection meets them.
+//!
+//! | layer | modules | holds |
 //! |---|---|---|
-//! | `listener` | TCP is accepted | a stream |
-//! | `server`, `admission`, `address` | the caps are looked at | an `Arrival` with a permit, held to the end |
-//! | `tls` | where there is a certificate, the stream becomes an encrypted one | a stream |
-//! | `http`, `handshake`, `route` | one request head is read and decided about | an upgraded stream |
-//! | `session` (`socket`) | the WebSocket begins | a `Socket` |
-//! | `auth` | the peer logs in, or need not | an `Authenticated`, which nothing else makes |
-//! | `session` | messages flow | a `Session` |
-//! | `service` | something is done with them | why the session ended |
-//!
-//! `connection` is that walk, written down in one function. Around it: `cli` and `config` are
-//! complete before anything is bound, `settings` is what they say at the moment and `reload` keeps
-//! that up to date, `peer` and `forwarded` tell who is at the other end, `page` is what a browser
-//! gets, `log` is how the server speaks, `audit` what it says of who came and who changed what,
-//! `introduction` what it says first, `service_manager` what it tells whoever started it, `shutdown`
-//! how it is told to stop, and `descriptors` how many connections the system lets it have. For those
-//! who keep the server, `control` is a hold on it, `metrics` counts, `admin` answers, and `ctl` is the
-//! command that asks there. `hash_password` is a command of its own, which serves nobody.
-//!
-//! Start reading with `connection`, then `session`.
+//! | command line | `cli/` | arguments in, exit code out; `ctl` and `hash-password` |
+//! | operator | `admin/` | the operator's interface over HTTP |
+//! | reload | `reload.rs` | the files, read again when they change |
+//! | server | `server/` | accept, TLS and HTTP, the walk of a connection, drain |
+//! | configuration | `config/` | the files, complete and checked before a port is bound |
+//! | login | `auth/` | the check of credentials, and the login by messages |
+//! | settings | `settings.rs` | the settings in force, which a reload replaces |
+//! | handshake | `handshake/` | the decision on a request, as a pure function |
+//! | routes | `route.rs` | which service runs at which path, and who may use it |
+//! | services | `service/` | the echo and the room |
+//! | session | `session/`, `metrics.rs` | the gate, messages in and out, keepalive; counters |
+//! | WebSocket | `websocket/` | frames and messages of one connection |
+//! | registry | `registry/`, `admission/`, `log/` | open connections; bounds for each address; log and audit |
+//! | access | `access/` | users, guests, policies, origins and grants, as plain data |
+//! | ground | `process/`, `peer/`, `tls/`, `page/`, `limits.rs`, `message.rs` | plain types, and the process |
 
 pub mod access;
 pub mod admin;

@@ -163,3 +163,7 @@ impl FailureBudget {
 fn nanoseconds(count: u128) -> Duration {
     Duration::from_nanos_u128(count.min(Duration::MAX.as_nanos()))
 }
+
+#[cfg(test)]
+#[path = "tests/failure_budget.rs"]
+mod tests;

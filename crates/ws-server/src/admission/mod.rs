@@ -2,8 +2,6 @@
 
 mod connections;
 mod failure_budget;
-#[cfg(test)]
-mod tests;
 
 pub use self::{
     connections::Standing,

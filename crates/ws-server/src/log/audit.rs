@@ -268,3 +268,7 @@ impl fmt::Display for Address {
         self.0.to_canonical().fmt(f)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/audit.rs"]
+mod tests;

@@ -6,8 +6,6 @@ mod log;
 mod queue;
 #[cfg(test)]
 mod record;
-#[cfg(test)]
-mod tests;
 
 pub use self::format::LogFormat;
 #[cfg(test)]

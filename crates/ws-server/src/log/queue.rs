@@ -295,3 +295,7 @@ impl<W: Write> Writer<W> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/queue.rs"]
+mod tests;

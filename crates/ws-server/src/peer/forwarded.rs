@@ -298,3 +298,7 @@ fn is_port(text: &str) -> bool {
         None => text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok(),
     }
 }
+
+#[cfg(test)]
+#[path = "tests/forwarded.rs"]
+mod tests;

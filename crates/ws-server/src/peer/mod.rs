@@ -4,8 +4,6 @@ mod address_group;
 mod connection_id;
 mod forwarded;
 mod peer;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::{address_group::AddressGroup, peer::Peer};
 pub use self::{

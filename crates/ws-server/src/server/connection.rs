@@ -165,7 +165,7 @@ where
 }
 
 /// Runs a service to its end. A panic in it ends its session and nothing else.
-async fn until_ended(
+pub(super) async fn until_ended(
     service: impl Future<Output = Result<Infallible, Ended>>,
     id: ConnectionId,
 ) -> Ended {

@@ -318,3 +318,7 @@ impl Drop for Subscription {
         self.end(|| None);
     }
 }
+
+#[cfg(test)]
+#[path = "tests/hub.rs"]
+mod tests;

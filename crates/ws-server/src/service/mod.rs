@@ -4,8 +4,6 @@ mod echo;
 mod hub;
 mod room;
 mod service;
-#[cfg(test)]
-mod tests;
 
 pub use self::{
     echo::Echo,

@@ -236,3 +236,7 @@ impl Drop for Membership<'_> {
         self.subscription.end(|| room.told(News::Left(name)));
     }
 }
+
+#[cfg(test)]
+#[path = "tests/room.rs"]
+mod tests;

@@ -1,8 +1,6 @@
 //! The certificate and the private key of the server, checked when they are loaded.
 
 mod certificate;
-#[cfg(test)]
-mod tests;
 mod tls;
 
 pub use self::tls::{Tls, TlsError};

@@ -2,7 +2,7 @@
 
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::tls::{Tls, TlsError, certificates, private_key};
+use super::{Tls, TlsError, certificates, private_key};
 
 /// A certificate that vouches for itself, and its key, as PEM.
 fn issued() -> (String, String) {

@@ -193,3 +193,7 @@ impl CurrentTls {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -4,11 +4,8 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 
-use crate::admission::failure_budget::MAX_BUCKETS;
-use crate::{
-    admission::{BudgetPolicy, FailureBudget, Spent},
-    peer::AddressGroup,
-};
+use super::{BudgetPolicy, FailureBudget, MAX_BUCKETS, Spent};
+use crate::peer::AddressGroup;
 
 const START: Duration = Duration::from_hours(1);
 

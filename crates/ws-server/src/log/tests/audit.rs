@@ -12,7 +12,7 @@ use proto::{
 };
 use serde_json::{Value, json};
 
-use crate::log::audit::*;
+use super::*;
 use crate::{
     access::Way,
     log::{LogFormat, logged},

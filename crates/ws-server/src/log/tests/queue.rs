@@ -14,7 +14,7 @@ use std::{
 
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
-use crate::log::queue::{MAX_WAITING_BYTES, Queue, Writer, start};
+use super::{MAX_WAITING_BYTES, Queue, Writer, start};
 use crate::log::LogFormat;
 
 /// More than any of this takes.

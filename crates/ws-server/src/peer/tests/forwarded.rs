@@ -6,7 +6,7 @@ use ForwardedField::{Forwarded, XForwardedFor};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::{collection::vec, prelude::*};
 
-use crate::peer::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
+use super::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
 
 /// The proxy next to the server.
 const PROXY: &str = "10.0.0.1";

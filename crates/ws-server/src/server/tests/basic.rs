@@ -1,6 +1,6 @@
 //! Logins that come with the handshake.
 
-use crate::server::tests::harness::*;
+use crate::server::tests::{harness::*, hashing};
 
 #[tokio::test(start_paused = true)]
 async fn the_101_is_the_login_and_what_came_behind_the_head_is_answered() {

@@ -1,6 +1,9 @@
 //! Messages that arrive together, and floods.
 
-use crate::{server::tests::harness::*, service::Keep};
+use crate::{
+    server::tests::{harness::*, routes},
+    service::Keep,
+};
 
 const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
 

@@ -8,7 +8,7 @@ use crate::{
     config::BudgetPolicy,
     peer::{ForwardedField, TrustedProxies},
     route::Routes,
-    server::tests::harness::*,
+    server::tests::{harness::*, hashing},
 };
 
 /// Where the peers of the harness come from.

@@ -6,13 +6,16 @@ use proto::credentials::Accounts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 
-use crate::server::http::{Answer, Exchange, exchange};
 use crate::{
     config::Config,
     handshake::Refusal,
     page,
     peer::Peer,
-    server::{accepted::Arrival, state::Shared},
+    server::{
+        accepted::Arrival,
+        http::{Answer, Exchange, exchange},
+        state::Shared,
+    },
 };
 
 const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\

@@ -4,7 +4,7 @@ use proto::username::UserName;
 
 use crate::{
     peer::ConnectionId,
-    server::{Control, PublishError, connection::tests::*},
+    server::{Control, PublishError, tests::harness::*},
 };
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";

@@ -1,8 +1,8 @@
 //! What comes as the body of a request, honest and otherwise.
 
-use crate::server::tests::harness::{
+use super::{
+    harness::*,
     routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, server, session},
-    *,
 };
 
 /// Whether nothing came to a member of the room before what it says itself.

@@ -4,13 +4,11 @@ use std::pin::pin;
 
 use futures::future::{Either, select};
 
-use crate::{
-    server::tests::harness::{
-        routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
-        *,
-    },
-    service::Keep,
+use super::{
+    harness::*,
+    routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
 };
+use crate::service::Keep;
 
 const NOTHING: Keep = Keep { texts: 0, bytes: 0 };
 

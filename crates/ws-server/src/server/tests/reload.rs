@@ -1,6 +1,6 @@
 //! What a reload changes for whoever comes next, and leaves to whoever is there.
 
-use crate::server::tests::harness::*;
+use crate::server::tests::{harness::*, routes};
 
 fn reload(server: &Server, config: Config) {
     let accounts = Accounts::from_toml(ADMIN).unwrap();

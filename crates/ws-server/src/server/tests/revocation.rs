@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::server::tests::harness::*;
+use crate::server::tests::{harness::*, hashing};
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
 

@@ -20,10 +20,9 @@ use tokio_rustls::{
     },
 };
 
-use crate::server::tls::serve;
 use crate::{
     config::Config,
-    server::{Control, accepted::Arrival, state::Shared},
+    server::{Control, accepted::Arrival, state::Shared, tls::serve},
     tls::{Tls, certificates, private_key},
 };
 

@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crate::service::hub::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
+use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
 use crate::{
     registry::Live,
-    session::Text,
-    session::{Outbox, OutboxPolicy, WhenFull},
+    session::{Outbox, OutboxPolicy, Text, WhenFull},
 };
 
 const KEEP: Keep = Keep {

@@ -19,7 +19,7 @@ use proto::{
 use raw_peer::{RawPeer, frame};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use crate::service::{Format, Presence, Room};
+use super::{Format, Presence, Room};
 use crate::{
     access::{Pattern, Principal},
     limits::Limits,
