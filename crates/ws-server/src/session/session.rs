@@ -1,8 +1,9 @@
 //! A logged-in connection, as a service sees it.
 //!
 //! [`Session`] is the sole owner of its socket: there is no split, no task that pumps and no channel
-//! on the way of a message. Below it, `socket` owns the WebSocket, and `transport` the bytes
-//! under that; beside it, `pulse` decides what time brings, and `live` is how others reach it.
+//! on the way of a message. Below it, `websocket/socket.rs` owns the WebSocket, and
+//! `websocket/transport.rs` the bytes under that. Beside it, `keepalive.rs` decides on timers. Other
+//! tasks reach a session through its entry in `registry/`.
 
 use std::{
     future::{Future as _, poll_fn},
