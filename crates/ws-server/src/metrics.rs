@@ -1,7 +1,7 @@
 //! What an operator counts and watches, in the text format that Prometheus scrapes.
 //!
 //! What happens is counted when it happens. What there is at a moment, and what is counted elsewhere
-//! anyway, is a [`Reading`], taken when somebody scrapes. No label holds a name or an address, or any
+//! anyway, is read by `server/scrape.rs` at each scrape. No label holds a name or an address, or any
 //! other text of a peer: the number of time series has a bound.
 
 use std::{

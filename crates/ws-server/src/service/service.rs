@@ -7,7 +7,7 @@
 //!    the session is over. [`echo`](Echo) is the shortest example.
 //! 2. Give [`Service`] an arm, and each `match` on it, which the compiler finds.
 //! 3. Have `config/route.rs` read its options, and write them.
-//! 4. Test it over one end of a duplex, as `room/tests.rs` does, and name it in the README.
+//! 4. Test it over one end of a duplex, as `tests/room.rs` does, and name it in the README.
 //!
 //! A service that sends unasked takes the session's [`outbox`](Session::outbox) and hands it to
 //! whoever has something to say, as [`room`](Room) does.
