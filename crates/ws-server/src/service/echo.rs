@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{session::Ended, session::Message, session::Session};
+use crate::session::{Ended, Message, Session};
 
 /// The echo service.
 #[derive(Debug, Clone)]

@@ -9,10 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
-    session::Text,
-    session::{Losses, Outbox},
-};
+use crate::session::{Losses, Outbox, Text};
 
 /// How many topics that nobody has subscribed to are kept for what was said there. The one that has
 /// been quiet for longest goes first.

@@ -11,12 +11,7 @@ use tokio::{
 };
 
 use super::hub::{Arrival, Hub, Keep, Subscription};
-use crate::{
-    session::Ended,
-    session::OutboxPolicy,
-    session::{Event, Session},
-    session::{Message, Text},
-};
+use crate::session::{Ended, Event, Message, OutboxPolicy, Session, Text};
 
 /// How often a member may be heard before others have their turn: a fraction of a millisecond.
 const TOLD_IN_A_ROW: usize = 2048;
