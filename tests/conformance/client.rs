@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use ws_client::{
     config::{Audience, Config, Flags},
     connect::{self, Deadline},
-    handshake::request::Request,
-    link::{Link, LinkTurn, Message, Reading},
+    handshake::Request,
+    websocket::{Link, LinkTurn, Message, Reading},
 };
 
 use crate::suite::{PATIENCE, Suite};

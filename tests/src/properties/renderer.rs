@@ -1,7 +1,7 @@
 //! What is written for a message of the server.
 
 use proto::escape::Escaped;
-use ws_client::render::{Payload, Reader, message};
+use ws_client::console::{Payload, Reader, message};
 
 use crate::attacks::frames;
 

@@ -6,12 +6,8 @@ use proto::{escape::is_unsafe, key::Key};
 use ws_client::{
     endpoint::Endpoint,
     exit::Exit,
-    handshake::{
-        received::{Incomplete, Received},
-        report::{Report, excerpt},
-        request::Request,
-        verdict::Verdict,
-    },
+    handshake::{Incomplete, Received, Request, Verdict},
+    tool::{Report, excerpt},
 };
 
 use super::field::{Field, accept, field, lists, values};

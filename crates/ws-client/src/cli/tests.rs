@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::CommandFactory as _;
 
-use super::{Arguments, parse};
+use super::cli::{Arguments, parse};
 
 #[test]
 fn the_arguments_are_consistent() {

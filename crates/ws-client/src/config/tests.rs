@@ -1,6 +1,6 @@
 use std::{fs, path::Path, time::Duration};
 
-use super::{Audience, Auth, Cleartext, Config, Flags, LoginSource};
+use super::config::{Audience, Auth, Cleartext, Config, Flags, LoginSource};
 use crate::tls::{Transport, Trust};
 
 /// A directory with these files in it.

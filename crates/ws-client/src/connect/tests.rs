@@ -9,8 +9,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ConnectError, Deadline, open, tcp};
-use crate::{endpoint::Endpoint, exit::Exit, handshake::request::Request, tls::Transport, tool};
+use super::dialer::{ConnectError, Deadline, open, tcp};
+use crate::{endpoint::Endpoint, exit::Exit, handshake::Request, tls::Transport, tool};
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The scheme that the client knows.
-pub const BASIC: &str = "Basic";
+pub(super) const BASIC: &str = "Basic";
 
 /// The most schemes that are shown. A real server names one or two.
 const MAX_SHOWN: usize = 4;

@@ -3,14 +3,20 @@
 //! It does no I/O, and both the connections and the `handshake` tool are built on it: what the tool
 //! shows is what every connection is judged by.
 
-pub mod challenge;
-pub mod received;
-pub mod refusal;
-pub mod report;
-pub mod request;
-pub mod response;
-pub mod retry;
-pub mod verdict;
-
+mod challenge;
+mod error;
+mod received;
+mod request;
+mod response;
+mod retry_after;
 #[cfg(test)]
-mod transcripts;
+mod tests;
+mod verdict;
+
+pub use self::{
+    error::Refusal,
+    received::{Incomplete, Received},
+    request::{Origin, Request},
+    response::{Head, MAX_HEAD_BYTES, final_head},
+    verdict::{Outcome, Part, Verdict},
+};

@@ -7,8 +7,8 @@ use proto::{escape::Escaped, key::Key};
 
 use super::{
     challenge::{BASIC, Schemes},
+    error::{Refusal, status_meaning},
     received::{Incomplete, Received},
-    refusal::{Refusal, status_meaning},
     response::{Head, MAX_HEAD_BYTES, StatusLine},
 };
 
@@ -362,6 +362,3 @@ impl fmt::Display for Outcome {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Trust;
+use super::trust::Trust;
 
 /// What the command line says about certificates.
 #[derive(Debug, clap::Args)]

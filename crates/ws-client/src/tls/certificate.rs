@@ -5,7 +5,7 @@ use proto::escape::Escaped;
 use tokio_rustls::rustls::{CertificateError, pki_types::UnixTime};
 
 use super::{
-    Trust,
+    trust::Trust,
     verifier::{KeyNotShown, SelfSigned},
 };
 

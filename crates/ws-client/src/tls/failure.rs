@@ -5,7 +5,7 @@ use std::{fmt, io, time::Duration};
 use proto::escape::Escaped;
 use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
-use super::{CertificateFailure, Trust};
+use super::{certificate::CertificateFailure, trust::Trust};
 use crate::exit::Exit;
 
 /// Why there is no connection by TLS.
@@ -166,7 +166,8 @@ mod tests {
     };
 
     use super::{TlsError, TlsFailure};
-    use crate::{exit::Exit, tls::Trust};
+    use crate::exit::Exit;
+    use crate::tls::Trust;
 
     fn failure(error: impl Into<Error>) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, error.into())

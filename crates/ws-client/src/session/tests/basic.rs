@@ -1,15 +1,37 @@
 //! Visits in which the handshake brings the login, or does not, or none is wanted.
 
-use proto::{key::Key, username::UserName};
-use tokio::sync::mpsc::{Receiver, channel};
+use std::{
+    io,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use super::*;
+use futures::{SinkExt as _, Stream, stream};
+use proto::{
+    key::Key,
+    message::{Credentials, SORRY},
+    username::UserName,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    sync::mpsc::{Receiver, channel},
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
+
+use super::harness::{
+    Client, Counted, FakeEcho, Outcome, Server, TIMES, TINY, Written, configured, outcome, person,
+    script,
+};
 use crate::{
-    config::Auth,
+    config::{Auth, LoginSource},
     connect::{ConnectError, Deadline, open},
+    console::{Asking, Reader, Streams, Typing},
     endpoint::Endpoint,
-    handshake::request::Request,
-    visit::Visit,
+    exit::Exit,
+    handshake::Request,
+    session::Visit,
 };
 
 /// What `admin:123456` is in an `Authorization` field.

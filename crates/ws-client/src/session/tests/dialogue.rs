@@ -1,6 +1,22 @@
 //! Sessions in which all goes well, or the login does not.
 
-use super::*;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::stream;
+use proto::message::{CONGRATULATION, SORRY};
+use tokio::time::Instant;
+
+use super::harness::{
+    Client, Counted, FakeEcho, USER_EXIT, configured, connected, outcome, person, run, script,
+};
+use crate::{
+    config::LoginSource,
+    console::{Asking, Typing},
+    exit::Exit,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_script_logs_in_talks_and_leaves() {

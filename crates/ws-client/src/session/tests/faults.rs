@@ -1,6 +1,14 @@
 //! Sessions in which a side fails, is slow, or is interrupted.
 
-use super::*;
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _, stream};
+use proto::{close::CloseReason, message::SORRY};
+use tokio::{io::AsyncWriteExt as _, time::Instant};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::harness::{Client, Outcome, TIMES, connected, outcome, run, script};
+use crate::{config::LoginSource, console::Asking, exit::Exit};
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_close_is_left_after_the_deadline() {

@@ -1,6 +1,17 @@
 //! Sessions in which a side does not take in what it is sent.
 
-use super::*;
+use std::{num::NonZeroUsize, sync::Mutex, time::Duration};
+
+use futures::{StreamExt as _, stream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::harness::{Client, FakeEcho, TIMES, TINY, Written, connected, outcome, run, script};
+use crate::{
+    config::LoginSource,
+    console::{Asking, Reader, Streams},
+    exit::Exit,
+    session::session::{Login, Session},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_in_nothing_times_out() {

@@ -1,6 +1,35 @@
 //! What is waited for, and what is not.
 
-use super::*;
+use std::{
+    io,
+    num::NonZeroUsize,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{SinkExt as _, StreamExt as _, stream};
+use proto::message::CONGRATULATION;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    time::Instant,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
+
+use super::harness::{
+    Client, FakeEcho, Server, TIMES, TINY, Written, configured, connected, run, script,
+};
+use crate::{
+    config::LoginSource,
+    connect::Opened,
+    console::{Asking, Reader, Streams},
+    exit::Exit,
+    session::session::{Login, Session, Times},
+    websocket::Link,
+};
 
 /// A long message may take longer than any silence is waited for.
 #[tokio::test(start_paused = true)]

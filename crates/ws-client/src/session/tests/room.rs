@@ -1,10 +1,20 @@
 //! A room, in which others speak as well, and the end of a piped input.
 
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _, stream};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+
 use super::{
     basic::{ADMIN, open_to, visit},
-    *,
+    harness::{Client, FakeEcho, TIMES, TINY, configured, connected, outcome, run, script},
 };
-use crate::config::Auth;
+use crate::{
+    config::{Auth, LoginSource},
+    console::Asking,
+    exit::Exit,
+};
 
 const NO_LOGIN: &str =
     "ws-client: the room lets in whoever comes; to talk there, say --auth none\n";

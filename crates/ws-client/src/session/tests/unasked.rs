@@ -1,6 +1,25 @@
 //! A server that speaks without being asked.
 
-use super::*;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use proto::message::{CONGRATULATION, SORRY};
+use tokio::{
+    io::{AsyncWriteExt as _, DuplexStream},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role},
+    },
+};
+
+use super::harness::{
+    Client, Server, TINY, USER_EXIT, configured, connected, outcome, run, script,
+};
+use crate::{config::LoginSource, connect::Opened, console::Asking, exit::Exit, websocket::Link};
 
 /// A whole frame of a server.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {

@@ -1,0 +1,306 @@
+//! Opens a connection: TCP, TLS where the URL asks for it, then the handshake, all within one
+//! deadline.
+
+use std::{io, time::Duration};
+
+use proto::key::Key;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout_at},
+};
+
+use super::stream::MaybeTlsStream;
+use crate::{
+    endpoint::Endpoint,
+    exit::Exit,
+    handshake::{
+        Head, Incomplete, MAX_HEAD_BYTES, Received, Refusal, Request, Verdict, final_head,
+    },
+    tls::{TlsError, TlsFailure, Transport},
+    tool::{MAX_BODY_BYTES, excerpt},
+};
+
+/// How long the body of a refusal is waited for. It comes with the head or not much later, and is
+/// worth no more than that.
+const BODY_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A stream that speaks WebSocket from here on.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// The stream.
+    pub stream: S,
+    /// What already came behind the head: the first frames.
+    pub rest: Vec<u8>,
+}
+
+/// A moment, and how long it was away when it was set.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    at: Instant,
+    span: Duration,
+}
+
+impl Deadline {
+    /// The moment that is this long away.
+    pub fn after(span: Duration) -> Self {
+        Self {
+            at: Instant::now() + span,
+            span,
+        }
+    }
+}
+
+/// Draws a key for one handshake.
+pub fn new_key() -> Result<Key, ConnectError> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(ConnectError::Random)?;
+    Ok(Key::new(nonce))
+}
+
+/// Connects to an endpoint by TCP.
+pub async fn tcp(endpoint: &Endpoint, deadline: Deadline) -> Result<TcpStream, ConnectError> {
+    let authority = || endpoint.authority();
+    match timeout_at(deadline.at, first_address_that_answers(endpoint)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError::Tcp {
+            authority: authority(),
+            source,
+        }),
+        Err(_) => Err(ConnectError::TimedOut {
+            authority: authority(),
+            span: deadline.span,
+        }),
+    }
+}
+
+async fn first_address_that_answers(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "the name stands for no address that may be used",
+    );
+    for address in lookup_host(endpoint.resolvable()).await? {
+        if !endpoint.allows(address) {
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // A message is to leave when it is written, not when another one follows it.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Connects to an endpoint by TCP, and by TLS on top of it where that is asked for.
+pub async fn stream(
+    endpoint: &Endpoint,
+    transport: &Transport,
+    deadline: Deadline,
+) -> Result<MaybeTlsStream, ConnectError> {
+    let stream = tcp(endpoint, deadline).await?;
+    let tls = match transport {
+        Transport::Tcp => return Ok(MaybeTlsStream::Tcp(stream)),
+        Transport::Tls(tls) => tls,
+    };
+    match timeout_at(deadline.at, tls.connect(endpoint, stream)).await {
+        Ok(stream) => Ok(MaybeTlsStream::Tls(Box::new(stream?))),
+        Err(_) => Err(ConnectError::Tls(TlsError {
+            authority: endpoint.authority(),
+            failure: TlsFailure::Silent(deadline.span),
+        })),
+    }
+}
+
+/// Sends a request and reads what comes in answer: the heads, and the body if it is a refusal.
+///
+/// # Errors
+///
+/// TLS failed under it.
+pub async fn exchange<S>(
+    stream: &mut S,
+    request: &Request,
+    deadline: Deadline,
+) -> Result<Received, TlsError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut bytes = Vec::new();
+    let heads = send_and_read_heads(stream, request, &mut bytes);
+    let otherwise = match timeout_at(deadline.at, heads).await {
+        Ok(Err(Stopped::Incomplete(incomplete))) => incomplete,
+        Ok(Err(Stopped::Tls(failure))) => {
+            return Err(TlsError {
+                authority: request.endpoint().authority(),
+                failure,
+            });
+        }
+        Ok(Ok(())) | Err(_) => Incomplete::Silent(deadline.span),
+    };
+    let mut received = Received::new(bytes, otherwise);
+    if received.incomplete().is_none() {
+        let body_deadline = deadline.at.min(Instant::now() + BODY_PATIENCE);
+        // What is missing of a body at its deadline is not worth an error.
+        let _ = timeout_at(body_deadline, read_body(stream, &mut received)).await;
+    }
+    Ok(received)
+}
+
+/// Why no whole head was read.
+enum Stopped {
+    Incomplete(Incomplete),
+    Tls(TlsFailure),
+}
+
+/// Reads up to and with the final head.
+async fn send_and_read_heads<S>(
+    stream: &mut S,
+    request: &Request,
+    bytes: &mut Vec<u8>,
+) -> Result<(), Stopped>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // A server that refuses may do so, and close, before it has read the request: its answer counts
+    // even if writing fails.
+    let _ = stream.write_all(&request.to_bytes()).await;
+    let _ = stream.flush().await;
+    loop {
+        if final_head(bytes).end.is_some() {
+            return Ok(());
+        }
+        if bytes.len() >= MAX_HEAD_BYTES {
+            return Err(Stopped::Incomplete(Incomplete::TooLong));
+        }
+        match stream.read_buf(bytes).await {
+            Ok(1..) => {}
+            Ok(0) => return Err(Stopped::Incomplete(Incomplete::Closed)),
+            Err(error) => {
+                let otherwise = Stopped::Incomplete(Incomplete::Closed);
+                return Err(TlsFailure::of_stream(&error).map_or(otherwise, Stopped::Tls));
+            }
+        }
+    }
+}
+
+/// Reads the body behind a head that is no upgrade, as far as it is shown.
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, received: &mut Received) {
+    let head = Head::parse(received.final_head());
+    if head.status.as_ref().is_ok_and(|status| status.code == 101) || head.status.is_err() {
+        return;
+    }
+    let announced = head.values("Content-Length");
+    let announced = announced.first().and_then(|length| length.parse().ok());
+    let wanted = announced.unwrap_or(usize::MAX).min(MAX_BODY_BYTES);
+    while received.rest().len() < wanted {
+        match stream.read_buf(&mut received.bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Performs the handshake on a stream.
+pub async fn open<S>(
+    mut stream: S,
+    request: &Request,
+    deadline: Deadline,
+) -> Result<Opened<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let received = exchange(&mut stream, request, deadline).await?;
+    let Some(refusal) = Verdict::judge(&received, request.key()).refusal() else {
+        return Ok(Opened {
+            stream,
+            rest: received.rest().to_vec(),
+        });
+    };
+    let refusal = if request.presents_credentials() {
+        refusal.of_credentials()
+    } else {
+        refusal
+    };
+    let body = received.body();
+    if !refusal.is_by_status() || body.is_empty() || is_page(&received) {
+        return Err(ConnectError::Refused(refusal));
+    }
+    Err(ConnectError::RefusedWithBody {
+        refusal,
+        body: excerpt(&body, MAX_BODY_BYTES),
+    })
+}
+
+/// Whether the body is a page for browsers: its words are hard to find, and seldom say more than the
+/// status.
+fn is_page(received: &Received) -> bool {
+    let kinds = Head::parse(received.final_head()).values("Content-Type");
+    kinds.first().is_some_and(|kind| {
+        let essence = kind.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("text/html")
+    })
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The system has no random numbers.
+    #[error("the system gives no random bytes for the handshake's key")]
+    Random(#[source] getrandom::Error),
+    /// TCP failed.
+    #[error("could not connect to {authority}")]
+    Tcp {
+        /// Host and port.
+        authority: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// TCP took too long.
+    #[error("could not connect to {authority} within {span:?}")]
+    TimedOut {
+        /// Host and port.
+        authority: String,
+        /// How long it was tried.
+        span: Duration,
+    },
+    /// TLS failed.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The handshake failed.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The handshake failed, and the server said why.
+    #[error("{refusal}; it says: {body}")]
+    RefusedWithBody {
+        /// What the answer was.
+        refusal: Refusal,
+        /// The first bytes of its body, escaped.
+        body: String,
+    },
+}
+
+impl ConnectError {
+    /// Whether it is nothing but the credentials that the server refuses, so that others may help.
+    pub fn is_of_credentials(&self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => {
+                matches!(refusal, Refusal::Credentials(..))
+            }
+            Self::Random(_) | Self::Tcp { .. } | Self::TimedOut { .. } | Self::Tls(_) => false,
+        }
+    }
+
+    /// The exit code that this error ends the program with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Random(_) => Exit::Failure,
+            Self::Tcp { .. } => Exit::Unreachable,
+            Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Tls(error) => error.failure.exit(),
+            Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => refusal.exit(),
+        }
+    }
+}

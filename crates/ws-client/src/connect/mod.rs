@@ -1,0 +1,12 @@
+//! Opens a connection: TCP, TLS where the URL asks for it, then the handshake, all within one
+//! deadline.
+
+mod dialer;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    dialer::{ConnectError, Deadline, Opened, exchange, new_key, open, stream, tcp},
+    stream::MaybeTlsStream,
+};

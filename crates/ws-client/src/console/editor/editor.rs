@@ -1,0 +1,366 @@
+//! The console of a person at a terminal: lines are edited, secrets are masked, and messages are
+//! printed above the line that is being typed.
+//!
+//! Editing blocks, so it has a thread of its own (`thread`), which takes orders and sends reports.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
+    time::timeout,
+};
+
+use super::thread::{Desk, Order, Report, write_segments};
+use crate::{
+    config::Audience,
+    console::{
+        Channel, Console, ConsoleTurn, Echo, InputError, Leftover, Outbox, Payload, Prompt, Reader,
+        Screen, Typing, message_on,
+    },
+};
+
+/// Room for all orders and reports that can be under way at once, and some more: neither side ever
+/// waits for room.
+const QUEUE: usize = 8;
+
+/// How long the thread has to end. It takes a moment, unless the terminal does not answer.
+const FINISH_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What leaves the mode in which a terminal marks pasted text.
+const LEAVE_BRACKETED_PASTE: &[u8] = b"\x1b[?2004l";
+
+/// The line editor's thread, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Editor<H> {
+    orders: Option<Sender<Order>>,
+    reports: Receiver<Report>,
+    disturb: Arc<AtomicBool>,
+    /// What the thread asks for just now.
+    reading: Option<Prompt>,
+    /// Whether the thread was given something to print and did not say that it has.
+    printing: bool,
+    outbox: Outbox,
+    /// Lines that were entered together, or before they were asked for.
+    lines: VecDeque<String>,
+    /// Dropped last, when the thread has given the terminal back.
+    terminal: H,
+}
+
+impl<H: Echo> Editor<H> {
+    /// Starts the thread on a terminal. These lines were typed before it could see them.
+    pub(crate) fn start(terminal: H, typed_ahead: VecDeque<String>) -> io::Result<Self> {
+        let (mut editor, desk) = Self::new(terminal);
+        editor.lines = typed_ahead;
+        std::thread::Builder::new()
+            .name("editor".to_owned())
+            .spawn(move || desk.run())?;
+        Ok(editor)
+    }
+
+    fn new(terminal: H) -> (Self, Desk) {
+        let (orders, taken) = channel(QUEUE);
+        let (sent, reports) = channel(QUEUE);
+        let disturb = Arc::new(AtomicBool::new(false));
+        let desk = Desk {
+            orders: taken,
+            reports: sent,
+            disturb: Arc::clone(&disturb),
+            history: VecDeque::new(),
+        };
+        let editor = Self {
+            orders: Some(orders),
+            reports,
+            disturb,
+            reading: None,
+            printing: false,
+            outbox: Outbox::default(),
+            lines: VecDeque::new(),
+            terminal,
+        };
+        (editor, desk)
+    }
+
+    /// Gives an order, and gives it back if the thread is gone.
+    fn order(&mut self, order: Order) -> Result<(), Order> {
+        let Some(orders) = &self.orders else {
+            return Err(order);
+        };
+        let sent = orders.try_send(order);
+        self.disturb.store(true, Ordering::Relaxed);
+        sent.map_err(TrySendError::into_inner)
+    }
+
+    /// Has printed what waits for it.
+    fn print(&mut self) {
+        let segments = self.outbox.take();
+        match self.order(Order::Print(segments)) {
+            Ok(()) => self.printing = true,
+            // Nothing is being typed any more: the texts need not keep out of the way.
+            Err(Order::Print(segments)) => drop(write_segments(&segments)),
+            Err(Order::Read(_) | Order::Hush) => {}
+        }
+    }
+
+    /// Takes a report; most of them are something that the session waits for.
+    fn take(&mut self, report: Report) -> Option<ConsoleTurn> {
+        match report {
+            Report::Line(prompt, text) => {
+                let mut lines = split(&text);
+                if self.reading.as_ref() != Some(&prompt) && prompt.mask().hides() {
+                    // It was asked for before the login succeeded without it, and is no message.
+                    lines.pop_front();
+                } else {
+                    self.reading = None;
+                }
+                self.lines.append(&mut lines);
+                None
+            }
+            Report::EndOfInput => {
+                self.reading = None;
+                Some(ConsoleTurn::EndOfInput)
+            }
+            Report::Interrupted => {
+                self.reading = None;
+                Some(ConsoleTurn::Interrupted)
+            }
+            Report::Printed(result) => {
+                self.printing = false;
+                Some(match result {
+                    Ok(()) => ConsoleTurn::Wrote,
+                    Err(error) => ConsoleTurn::OutputFailed(error),
+                })
+            }
+            Report::Failed(error) => Some(ConsoleTurn::BadInput(InputError::Read(error))),
+        }
+    }
+}
+
+/// The lines of what was entered: pasted text may have several, and each is a line of its own, as
+/// it would be if it were typed.
+fn split(text: &str) -> VecDeque<String> {
+    let line = |line: &str| line.strip_suffix('\r').unwrap_or(line).to_owned();
+    let mut lines: VecDeque<String> = text.split('\n').map(line).collect();
+    if lines.len() > 1 && lines.back().is_some_and(String::is_empty) {
+        lines.pop_back();
+    }
+    lines
+}
+
+impl<H: Echo> Console for Editor<H> {
+    fn audience(&self) -> Audience {
+        Audience::Person
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn> {
+        if !self.printing && !self.outbox.is_empty() {
+            self.print();
+        }
+        while let Poll::Ready(report) = self.reports.poll_recv(cx) {
+            let Some(report) = report else {
+                self.printing = false;
+                let error = io::Error::other("the line editor ended");
+                return Poll::Ready(ConsoleTurn::BadInput(InputError::Read(error)));
+            };
+            if let Some(turn) = self.take(report) {
+                return Poll::Ready(turn);
+            }
+        }
+        let Some(prompt) = wanted else {
+            return Poll::Pending;
+        };
+        if let Some(line) = self.lines.pop_front() {
+            return Poll::Ready(ConsoleTurn::Line(line));
+        }
+        if self.reading.as_ref() != Some(prompt) {
+            self.terminal.set(if prompt.mask().hides() {
+                Typing::Hidden
+            } else {
+                Typing::Shown
+            });
+            // A thread that is gone is noticed by its reports, which end.
+            let _ = self.order(Order::Read(prompt.clone()));
+            self.reading = Some(prompt.clone());
+        }
+        Poll::Pending
+    }
+
+    fn message(&mut self, payload: Payload<'_>) {
+        let bytes = message_on(payload, Reader::Terminal, Screen::here);
+        self.outbox.push(Channel::Messages, &bytes);
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.outbox.push(Channel::Notices, text.as_bytes());
+        self.outbox.push(Channel::Notices, b"\n");
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.has_room()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.outbox.is_empty() && !self.printing
+    }
+
+    fn hush(&mut self) {
+        if self.reading.take().is_some() {
+            let _ = self.order(Order::Hush);
+        }
+    }
+
+    async fn leftover(&mut self) -> Leftover {
+        Leftover::Exactly(self.lines.len())
+    }
+
+    async fn finish(mut self) {
+        // Without orders the thread ends, and with it the reports.
+        self.orders = None;
+        self.disturb.store(true, Ordering::Relaxed);
+        let ended = async { while self.reports.recv().await.is_some() {} };
+        if timeout(FINISH_DEADLINE, ended).await.is_err() {
+            let mut stdout = io::stdout();
+            let _ = stdout.write_all(LEAVE_BRACKETED_PASTE);
+            let _ = stdout.flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::{Console as _, ConsoleTurn, Desk, Editor, Order, Report, split};
+    use crate::console::{Echo, Payload, Prompt, Typing};
+
+    struct Untouched;
+
+    impl Echo for Untouched {
+        fn set(&mut self, _: Typing) {}
+    }
+
+    fn turn(editor: &mut Editor<Untouched>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn> {
+        editor.poll_turn(&mut Context::from_waker(Waker::noop()), wanted)
+    }
+
+    fn line(editor: &mut Editor<Untouched>, wanted: &Prompt) -> Option<String> {
+        match turn(editor, Some(wanted)) {
+            Poll::Ready(ConsoleTurn::Line(line)) => Some(line),
+            Poll::Ready(_) | Poll::Pending => None,
+        }
+    }
+
+    fn enter(desk: &mut Desk, prompt: Prompt, text: &str) {
+        assert!(matches!(desk.orders.try_recv(), Ok(Order::Read(asked)) if asked == prompt));
+        let report = Report::Line(prompt, text.to_owned());
+        desk.reports.try_send(report).unwrap();
+    }
+
+    #[test]
+    fn lines_that_are_entered_together_are_separate() {
+        for (text, lines) in [
+            ("", &[""][..]),
+            ("a", &["a"]),
+            ("a\nb", &["a", "b"]),
+            ("a\r\nb\n", &["a", "b"]),
+            ("a\n\nb", &["a", "", "b"]),
+            ("\n", &[""]),
+        ] {
+            assert_eq!(split(text), lines, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn pasted_lines_are_credentials_and_then_messages() {
+        let (mut editor, mut desk) = Editor::new(Untouched);
+        assert_eq!(line(&mut editor, &Prompt::Credentials), None);
+        enter(
+            &mut desk,
+            Prompt::Credentials,
+            "admin:123456\nfirst\nsecond",
+        );
+        let credentials = line(&mut editor, &Prompt::Credentials);
+        assert_eq!(credentials.as_deref(), Some("admin:123456"));
+        assert_eq!(
+            line(&mut editor, &Prompt::Context).as_deref(),
+            Some("first")
+        );
+        assert_eq!(
+            line(&mut editor, &Prompt::Context).as_deref(),
+            Some("second")
+        );
+        assert!(desk.orders.try_recv().is_err());
+    }
+
+    #[test]
+    fn credentials_that_come_too_late_are_no_message() {
+        let (mut editor, mut desk) = Editor::new(Untouched);
+        assert_eq!(line(&mut editor, &Prompt::Credentials), None);
+        // The login succeeds without them.
+        assert_eq!(line(&mut editor, &Prompt::Context), None);
+        enter(&mut desk, Prompt::Credentials, "admin:123456");
+        assert_eq!(line(&mut editor, &Prompt::Context), None);
+        enter(&mut desk, Prompt::Context, "hello");
+        assert_eq!(
+            line(&mut editor, &Prompt::Context).as_deref(),
+            Some("hello")
+        );
+    }
+
+    #[test]
+    fn one_line_is_asked_for_once() {
+        let (mut editor, mut desk) = Editor::new(Untouched);
+        for _ in 0..3 {
+            assert!(turn(&mut editor, Some(&Prompt::Context)).is_pending());
+        }
+        assert!(matches!(desk.orders.try_recv(), Ok(Order::Read(_))));
+        assert!(desk.orders.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_comes_while_something_is_printed_is_printed_together() {
+        let (mut editor, mut desk) = Editor::new(Untouched);
+        for text in ["a", "b", "c"] {
+            editor.message(Payload::Text(text));
+            assert!(turn(&mut editor, None).is_pending());
+        }
+        assert!(matches!(desk.orders.try_recv(), Ok(Order::Print(_))));
+        assert!(desk.orders.try_recv().is_err());
+        desk.reports.try_send(Report::Printed(Ok(()))).unwrap();
+        assert!(matches!(
+            turn(&mut editor, None),
+            Poll::Ready(ConsoleTurn::Wrote)
+        ));
+        assert!(turn(&mut editor, None).is_pending());
+        match desk.orders.try_recv() {
+            Ok(Order::Print(segments)) => assert_eq!(segments[0].bytes, b"b\nc\n"),
+            other => panic!("nothing is printed: {other:?}"),
+        }
+        assert!(!editor.is_drained());
+    }
+
+    #[test]
+    fn an_editor_that_is_gone_ends_the_input_and_holds_nothing_back() {
+        let (mut editor, desk) = Editor::new(Untouched);
+        editor.message(Payload::Text("lost"));
+        assert!(turn(&mut editor, None).is_pending());
+        drop(desk);
+        for _ in 0..2 {
+            assert!(turn(&mut editor, None).is_ready());
+            assert!(editor.is_drained());
+            editor.notice("(a notice of the test)");
+        }
+        assert!(matches!(
+            turn(&mut editor, Some(&Prompt::Context)),
+            Poll::Ready(ConsoleTurn::BadInput(_))
+        ));
+    }
+}

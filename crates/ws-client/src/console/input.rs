@@ -1,0 +1,270 @@
+//! What a line means, and where a line ends.
+
+use std::{io, num::NonZeroUsize};
+
+use proto::secret::Secret;
+
+use super::prompt::Prompt;
+
+/// What a line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Say goodbye and close.
+    Exit,
+    /// Send this text.
+    Send(String),
+}
+
+impl Command {
+    /// Reads a line. Only the bare word is a command: nothing is trimmed, so that every other text
+    /// can be sent.
+    pub(crate) fn parse(line: String) -> Self {
+        if line == "exit" {
+            Self::Exit
+        } else {
+            Self::Send(line)
+        }
+    }
+}
+
+/// What a line says at the login.
+#[derive(Debug)]
+pub(crate) enum Offer {
+    /// Say goodbye and leave.
+    Exit,
+    /// Nothing: ask again.
+    Nothing,
+    /// Credentials, perhaps: `username:password`.
+    Line(Secret),
+}
+
+impl Offer {
+    /// Reads a line that was typed at this prompt.
+    pub(crate) fn parse(line: String, prompt: &Prompt) -> Self {
+        match prompt {
+            // A password may be any text, even the one that is a command elsewhere.
+            Prompt::Password(name) => Self::Line(Secret::new(format!("{name}:{line}"))),
+            Prompt::Credentials | Prompt::Context => match Command::parse(line) {
+                Command::Exit => Self::Exit,
+                Command::Send(line) if line.is_empty() => Self::Nothing,
+                Command::Send(line) => Self::Line(Secret::new(line)),
+            },
+        }
+    }
+}
+
+/// Why the input cannot be used any further.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error("line {line} of the input is not UTF-8")]
+    NotUtf8 { line: usize },
+    #[error("line {line} of the input is longer than {limit} bytes")]
+    TooLong { line: usize, limit: NonZeroUsize },
+    #[error("the input cannot be read")]
+    Read(#[source] io::Error),
+}
+
+impl InputError {
+    /// How many lines it is about, none of which was sent.
+    pub(crate) fn lines(&self) -> usize {
+        match self {
+            Self::NotUtf8 { .. } | Self::TooLong { .. } => 1,
+            Self::Read(_) => 0,
+        }
+    }
+}
+
+/// Cuts a stream of bytes into lines. A line is what stands before `\n`, less one `\r`; the last
+/// one needs no `\n`.
+#[derive(Debug)]
+pub(crate) struct LineSplitter {
+    bytes: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// Up to here there is no `\n`, so that a long line is searched once.
+    searched: usize,
+    lines: usize,
+    /// The greatest length of a line: what is not sent must not be collected without end.
+    limit: NonZeroUsize,
+}
+
+impl LineSplitter {
+    pub(crate) fn new(limit: NonZeroUsize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            searched: 0,
+            lines: 0,
+            limit,
+        }
+    }
+
+    /// Takes what was read.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.searched -= self.start;
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole line.
+    pub(crate) fn next_line(&mut self) -> Option<Result<String, InputError>> {
+        let unsearched = &self.bytes[self.searched..];
+        let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.bytes.len();
+            let begun = self.bytes.len() - self.start;
+            return (begun > self.limit.get() + 1).then(|| Err(self.too_long()));
+        };
+        let end = self.searched + length;
+        let line = self.line(self.start..end);
+        self.start = end + 1;
+        self.searched = self.start;
+        Some(line)
+    }
+
+    /// The last line, at the end of the input, if it has no `\n`.
+    pub(crate) fn finish(&mut self) -> Option<Result<String, InputError>> {
+        let rest = self.start..self.bytes.len();
+        self.start = rest.end;
+        self.searched = rest.end;
+        (!rest.is_empty()).then(|| self.line(rest))
+    }
+
+    fn line(&mut self, range: std::ops::Range<usize>) -> Result<String, InputError> {
+        let line = &self.bytes[range];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > self.limit.get() {
+            return Err(self.too_long());
+        }
+        self.lines += 1;
+        let line = std::str::from_utf8(line).map_err(|_| InputError::NotUtf8 { line: self.lines });
+        line.map(str::to_owned)
+    }
+
+    fn too_long(&self) -> InputError {
+        InputError::TooLong {
+            line: self.lines + 1,
+            limit: self.limit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use proto::username::UserName;
+
+    use super::{Command, InputError, LineSplitter, Offer, Prompt};
+    use std::num::NonZeroUsize;
+
+    fn splitter(limit: usize) -> LineSplitter {
+        LineSplitter::new(NonZeroUsize::new(limit).unwrap())
+    }
+
+    fn lines(input: &[u8], chunk: usize) -> Vec<Result<String, String>> {
+        let mut splitter = splitter(1000);
+        let mut lines = Vec::new();
+        for bytes in input.chunks(chunk) {
+            splitter.push(bytes);
+            lines.extend(std::iter::from_fn(|| splitter.next_line()));
+        }
+        lines.extend(splitter.finish());
+        let said = |line: Result<String, InputError>| line.map_err(|error| error.to_string());
+        lines.into_iter().map(said).collect()
+    }
+
+    #[test]
+    fn only_the_bare_word_is_a_command() {
+        assert_eq!(Command::parse("exit".into()), Command::Exit);
+        for text in ["", "exit ", " exit", "Exit", "exit\r", "quit", "exit now"] {
+            assert_eq!(Command::parse(text.into()), Command::Send(text.into()));
+        }
+    }
+
+    #[test]
+    fn a_password_may_be_what_is_a_command_elsewhere() {
+        let password = Prompt::Password(UserName::parse("jane").unwrap());
+        for (prompt, line, offered) in [
+            (&Prompt::Credentials, "admin:1", Some("admin:1")),
+            (&Prompt::Credentials, "exit:", Some("exit:")),
+            (&password, "exit", Some("jane:exit")),
+            (&password, "", Some("jane:")),
+            (&Prompt::Credentials, "", None),
+        ] {
+            let found = match Offer::parse(line.to_owned(), prompt) {
+                Offer::Line(line) => Some(line.expose().to_owned()),
+                Offer::Nothing => None,
+                Offer::Exit => panic!("{line:?} does not leave"),
+            };
+            assert_eq!(found.as_deref(), offered);
+        }
+        let left = Offer::parse("exit".to_owned(), &Prompt::Credentials);
+        assert!(matches!(left, Offer::Exit));
+    }
+
+    #[test]
+    fn a_line_stands_before_its_newline_less_one_carriage_return() {
+        for (input, expected) in [
+            (&b""[..], &[][..]),
+            (b"a", &["a"]),
+            (b"a\n", &["a"]),
+            (b"a\r\n", &["a"]),
+            (b"a\r\r\n", &["a\r"]),
+            (b"\n\r\n", &["", ""]),
+            (b"a\rb\nc\r", &["a\rb", "c"]),
+            ("ü\n你好".as_bytes(), &["ü", "你好"]),
+        ] {
+            for chunk in [1, 2, 100] {
+                let found: Vec<_> = lines(input, chunk)
+                    .into_iter()
+                    .map(Result::unwrap)
+                    .collect();
+                assert_eq!(found, expected, "{input:?} by {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf8_is_named_by_its_number() {
+        assert_eq!(
+            lines(b"a\n\xff\nb\n", 100)[1],
+            Err("line 2 of the input is not UTF-8".into())
+        );
+        assert_eq!(
+            lines(b"a\nb\n\xc3", 100)[2],
+            Err("line 3 of the input is not UTF-8".into())
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_is_given_up() {
+        let mut longest = splitter(4);
+        longest.push(b"abcd\r\nabcd");
+        assert_eq!(longest.next_line().unwrap().unwrap(), "abcd");
+        assert!(longest.next_line().is_none());
+        longest.push(b"ef");
+        assert_eq!(
+            longest.next_line().unwrap().unwrap_err().to_string(),
+            "line 2 of the input is longer than 4 bytes"
+        );
+        let mut whole = splitter(4);
+        whole.push(b"abcde\n");
+        assert!(matches!(
+            whole.next_line(),
+            Some(Err(InputError::TooLong { line: 1, .. }))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_the_bytes_arrive(
+            text in "([a-zü]{0,5}[\r\n]{0,2}){0,20}",
+            chunk in 1_usize..9,
+        ) {
+            prop_assert_eq!(lines(text.as_bytes(), chunk), lines(text.as_bytes(), 1 << 20));
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! What a room tells its members: read from a message, and put in words for a person.
+//!
+//! A room tells it as one JSON object with exactly the keys of its kind. Anything else is a message
+//! like any other, and none of the business of this file.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, FixedOffset, TimeZone};
+use proto::escape::Escaped;
+use serde::{Deserialize, Deserializer};
+use unicode_width::UnicodeWidthChar as _;
+
+use super::{render::safe_lines, screen::Screen};
+
+/// What stands before each further row of a message: the room that the time takes. Nothing that
+/// somebody sends can begin where a message begins.
+const INDENT: &str = "         ";
+
+/// The narrowest screen on which rows are folded: below, next to nothing would stand on one.
+const MIN_COLUMNS: usize = 2 * INDENT.len();
+
+/// Has no width, and makes the character before it twice as wide.
+const EMOJI_PRESENTATION: char = '\u{fe0f}';
+
+/// Something that a room tells its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RoomMessage {
+    /// Somebody sent a text.
+    Said {
+        from: String,
+        text: String,
+        at: DateTime<FixedOffset>,
+    },
+    /// Somebody came.
+    Joined {
+        who: String,
+        at: DateTime<FixedOffset>,
+    },
+    /// Somebody went.
+    Left {
+        who: String,
+        at: DateTime<FixedOffset>,
+    },
+    /// So many messages did not reach this member, who read too slowly.
+    Lost(u64),
+}
+
+/// All keys that there are. Each kind of message has some of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Keys {
+    #[serde(deserialize_with = "present")]
+    from: Option<String>,
+    #[serde(deserialize_with = "present")]
+    text: Option<String>,
+    #[serde(deserialize_with = "present")]
+    joined: Option<String>,
+    #[serde(deserialize_with = "present")]
+    left: Option<String>,
+    #[serde(deserialize_with = "present")]
+    lost: Option<u64>,
+    #[serde(deserialize_with = "present")]
+    at: Option<String>,
+}
+
+/// Takes the value of a key that is there: `null` is none.
+fn present<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(value).map(Some)
+}
+
+impl RoomMessage {
+    /// Reads what a room tells, if this is such a message. The first key that no room sends ends
+    /// the reading, so that other JSON costs little, however long it is.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        // An array of the values would do for serde.
+        if !text.starts_with('{') {
+            return None;
+        }
+        let at = |at: String| DateTime::parse_from_rfc3339(&at).ok();
+        match serde_json::from_str(text).ok()? {
+            Keys {
+                from: Some(from),
+                text: Some(text),
+                at: Some(moment),
+                joined: None,
+                left: None,
+                lost: None,
+            } => Some(Self::Said {
+                from,
+                text,
+                at: at(moment)?,
+            }),
+            Keys {
+                joined: Some(who),
+                at: Some(moment),
+                from: None,
+                text: None,
+                left: None,
+                lost: None,
+            } => Some(Self::Joined {
+                who,
+                at: at(moment)?,
+            }),
+            Keys {
+                left: Some(who),
+                at: Some(moment),
+                from: None,
+                text: None,
+                joined: None,
+                lost: None,
+            } => Some(Self::Left {
+                who,
+                at: at(moment)?,
+            }),
+            Keys {
+                lost: Some(count),
+                from: None,
+                text: None,
+                joined: None,
+                left: None,
+                at: None,
+            } => Some(Self::Lost(count)),
+            _ => None,
+        }
+    }
+
+    /// The message in words, for a person at this screen: times are told in the zone there, and
+    /// with the date unless that is the same. Whatever a member had a hand in is escaped.
+    pub(crate) fn in_words<Z: TimeZone>(&self, screen: &Screen<Z>) -> String {
+        let now = &screen.now;
+        let words = match self {
+            Self::Said { from, text, at } => {
+                format!("{} {}: {}", time(at, now), Escaped(from), safe_lines(text))
+            }
+            Self::Joined { who, at } => format!("{} {} joined", time(at, now), Escaped(who)),
+            Self::Left { who, at } => format!("{} {} left", time(at, now), Escaped(who)),
+            Self::Lost(1) => "1 message was lost".to_owned(),
+            Self::Lost(count) => format!("{count} messages were lost"),
+        };
+        folded(&words, usize::from(screen.columns))
+    }
+}
+
+/// The words in rows of so many columns, all but the first one indented. If it were left to the
+/// terminal to go on in its next row, a text of the right length could begin there.
+///
+/// The width is summed up by characters, which may be more than the terminal needs, and so never
+/// leaves it a reason to break a row by itself.
+fn folded(words: &str, columns: usize) -> String {
+    let mut rows = String::with_capacity(words.len());
+    let mut column = 0;
+    for c in words.chars() {
+        let width = match c {
+            EMOJI_PRESENTATION => 1,
+            _ => c.width().unwrap_or(0),
+        };
+        let is_full = columns >= MIN_COLUMNS && column + width > columns;
+        if c == '\n' || is_full {
+            rows.push('\n');
+            rows.push_str(INDENT);
+            column = INDENT.len();
+        }
+        if c != '\n' {
+            rows.push(c);
+            column += width;
+        }
+    }
+    rows
+}
+
+/// The time of day of a moment, and its date if it is of another day than now.
+fn time<Z: TimeZone>(at: &DateTime<FixedOffset>, now: &DateTime<Z>) -> String {
+    let at = at.with_timezone(&now.timezone()).naive_local();
+    let mut words = String::new();
+    if at.date() != now.date_naive() {
+        write!(words, "{} ", at.format("%Y-%m-%d")).expect("a string takes everything");
+    }
+    write!(words, "{}", at.format("%H:%M:%S")).expect("a string takes everything");
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, FixedOffset, Utc};
+    use proptest::prelude::*;
+    use proto::escape::is_unsafe;
+    use serde_json::json;
+    use unicode_width::UnicodeWidthStr as _;
+
+    use super::{INDENT, RoomMessage, time};
+    use crate::console::Screen;
+
+    /// A screen an hour east of Greenwich.
+    fn screen(columns: u16) -> Screen<FixedOffset> {
+        Screen {
+            now: DateTime::parse_from_rfc3339("2026-11-25T17:45:00+01:00").unwrap(),
+            columns,
+        }
+    }
+
+    fn shown(text: &str) -> Option<String> {
+        RoomMessage::parse(text).map(|message| message.in_words(&screen(80)))
+    }
+
+    #[test]
+    fn is_told_in_words() {
+        for (text, words) in [
+            (
+                r#"{"from":"jane","text":"hello","at":"2026-11-25T16:40:05.123Z"}"#,
+                "17:40:05 jane: hello",
+            ),
+            (
+                r#"{"from":"guest:17","text":"","at":"2026-11-25T16:40:05Z"}"#,
+                "17:40:05 guest:17: ",
+            ),
+            (
+                r#"{"joined":"jane","at":"2026-11-25T16:40:05.123Z"}"#,
+                "17:40:05 jane joined",
+            ),
+            (
+                r#"{"left":"jane","at":"2026-11-25T16:40:05.123Z"}"#,
+                "17:40:05 jane left",
+            ),
+            (r#"{"lost":12}"#, "12 messages were lost"),
+            (r#"{"lost":1}"#, "1 message was lost"),
+            // Order and spaces mean nothing in an object.
+            (
+                r#"{ "at": "2026-11-25T16:40:05Z", "text": "\u4f60", "from": "j" } "#,
+                "17:40:05 j: 你",
+            ),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_another_day_has_its_date() {
+        for (at, words) in [
+            ("2026-11-24T23:00:00Z", "00:00:00 j left"),
+            ("2026-11-24T22:59:59Z", "2026-11-24 23:59:59 j left"),
+            ("2026-11-25T23:00:00Z", "2026-11-26 00:00:00 j left"),
+            ("2025-11-25T16:40:05Z", "2025-11-25 17:40:05 j left"),
+            ("2026-11-25T11:40:05-05:00", "17:40:05 j left"),
+            ("2016-12-31T23:59:60Z", "2017-01-01 00:59:60 j left"),
+            ("9999-12-31T23:59:59Z", "+10000-01-01 00:59:59 j left"),
+            ("0000-01-01T00:00:00+23:00", "-0001-12-31 02:00:00 j left"),
+        ] {
+            let text = json!({ "left": "j", "at": at }).to_string();
+            assert_eq!(shown(&text).as_deref(), Some(words), "{at}");
+        }
+    }
+
+    #[test]
+    fn is_nothing_but_one_object_of_its_keys() {
+        for text in [
+            "",
+            "hello",
+            "{",
+            "{}",
+            "null",
+            "12",
+            r#"{"from":"jane","text":"hello"}"#,
+            r#"{"text":"hello","at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"from":"jane","at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"joined":"jane"}"#,
+            r#"{"at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"lost":-1}"#,
+            r#"{"lost":1.5}"#,
+            r#"{"lost":"12"}"#,
+            r#"{"lost":null}"#,
+            r#"{"lost":12}{"lost":12}"#,
+            r#" {"lost":12}"#,
+            r#"{"lost":12,"lost":12}"#,
+            r#"{"lost":12,"at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"lost":12,"more":1}"#,
+            r#"["jane","hello",null,null,null,"2026-11-25T16:40:05Z"]"#,
+            r#"{"joined":"jane","left":"jane","at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"from":"jane","text":"hello","lost":null,"at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"from":7,"text":"hello","at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"from":"jane","text":["hello"],"at":"2026-11-25T16:40:05Z"}"#,
+            r#"{"joined":"jane","at":"16:40:05"}"#,
+            r#"{"joined":"jane","at":"2026-11-25T16:40:05"}"#,
+            r#"{"joined":"jane","at":"2026-02-30T16:40:05Z"}"#,
+            r#"{"joined":"jane","at":1795624805}"#,
+        ] {
+            assert_eq!(RoomMessage::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn is_never_taken_for_two() {
+        for (from, text, words) in [
+            (
+                "jane",
+                "one\ntwo\r\n17:40:06 bob: three",
+                "17:40:05 jane: one\n         two\n         17:40:06 bob: three",
+            ),
+            (
+                "jane",
+                "\n\n17:40:06 bob left\n",
+                "17:40:05 jane: \n         \n         17:40:06 bob left\n         ",
+            ),
+            (
+                "jane\n17:40:06 bob",
+                "hi",
+                "17:40:05 jane\\n17:40:06 bob: hi",
+            ),
+            (
+                "jane",
+                "\x1b[2K\r17:40:06 bob: hi",
+                "17:40:05 jane: \\u{1b}[2K\\r17:40:06 bob: hi",
+            ),
+            (
+                "jane\u{202e}",
+                "\u{2028}\u{85}\u{b}\u{c}x",
+                "17:40:05 jane\\u{202e}: \\u{2028}\\u{85}\\u{b}\\u{c}x",
+            ),
+        ] {
+            let message = json!({ "from": from, "text": text, "at": "2026-11-25T16:40:05Z" });
+            assert_eq!(shown(&message.to_string()).as_deref(), Some(words));
+        }
+        let joined = json!({ "joined": "a\nb\x1b", "at": "2026-11-25T16:40:05Z" });
+        assert_eq!(
+            shown(&joined.to_string()).as_deref(),
+            Some("17:40:05 a\\nb\\u{1b} joined")
+        );
+    }
+
+    #[test]
+    fn is_folded_before_the_terminal_does_it() {
+        for (text, columns, words) in [
+            ("ab", 18, "17:40:05 jane: ab"),
+            ("abc", 18, "17:40:05 jane: abc"),
+            ("abcd", 18, "17:40:05 jane: abc\n         d"),
+            (
+                "---17:40:06 bob",
+                18,
+                "17:40:05 jane: ---\n         17:40:06 \n         bob",
+            ),
+            ("ab\nc", 18, "17:40:05 jane: ab\n         c"),
+            ("abc\nd", 18, "17:40:05 jane: abc\n         d"),
+            // Two columns are not there any more, and a mark needs none.
+            ("ab你", 18, "17:40:05 jane: ab\n         你"),
+            ("abe\u{301}", 18, "17:40:05 jane: abe\u{301}"),
+            // Some terminals draw them one by one.
+            (
+                "\u{1f469}\u{200d}\u{1f469}",
+                18,
+                "17:40:05 jane: \u{1f469}\u{200d}\n         \u{1f469}",
+            ),
+            (
+                "a\u{2764}\u{fe0f}b",
+                18,
+                "17:40:05 jane: a\u{2764}\u{fe0f}\n         b",
+            ),
+            ("a\nb c", 5, "17:40:05 jane: a\n         b c"),
+        ] {
+            let message = json!({ "from": "jane", "text": text, "at": "2026-11-25T16:40:05Z" });
+            let message = RoomMessage::parse(&message.to_string()).unwrap();
+            assert_eq!(message.in_words(&screen(columns)), words);
+        }
+    }
+
+    /// Text that is full of what might begin a line.
+    fn tricky() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            any::<String>(),
+            "[\n\r\t\u{b}\u{85}\u{2028}\u{202e}\u{1b} ]{0,4}",
+            Just("17:40:06 bob: hi".to_owned()),
+            Just("bob left".to_owned()),
+        ];
+        proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_begins_one_line(
+            who in tricky(),
+            text in tricky(),
+            seconds in -70_000_000_000_i64..260_000_000_000,
+            columns in 18_u16..60,
+        ) {
+            let moment = DateTime::<Utc>::from_timestamp(seconds, 0).unwrap();
+            let at = moment.to_rfc3339();
+            for message in [
+                json!({ "from": who, "text": text, "at": at }),
+                json!({ "joined": who, "at": at }),
+                json!({ "left": who, "at": at }),
+            ] {
+                let Some(message) = RoomMessage::parse(&message.to_string()) else {
+                    prop_assert!(at.starts_with(['-', '+']), "{at}");
+                    continue;
+                };
+                let words = message.in_words(&screen(columns));
+                prop_assert!(!words.chars().any(|c| c != '\n' && is_unsafe(c)), "{words:?}");
+                let too_wide = |row: &str| row.width() > usize::from(columns);
+                prop_assert!(!words.split('\n').any(too_wide), "{words:?}");
+                let mut rows = words.split('\n');
+                let time = time(&moment.fixed_offset(), &screen(columns).now);
+                prop_assert!(rows.next().unwrap().starts_with(&time[..time.len().min(18)]));
+                prop_assert!(rows.all(|row| row.starts_with(INDENT)), "{words:?}");
+                // Whatever zone this machine is in.
+                message.in_words(&Screen::here());
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_strange(text in any::<String>(), more in "[{\\[\"a-z:,0-9\\]} ]*") {
+            RoomMessage::parse(&text);
+            RoomMessage::parse(&format!("{{{text}"));
+            RoomMessage::parse(&format!("{{{more}"));
+        }
+    }
+}

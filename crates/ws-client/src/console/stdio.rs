@@ -1,0 +1,260 @@
+//! The console of scripts, and of terminals without a line editor: lines are read as they come, and
+//! everything is written as it is.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroUsize,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::future::poll_fn;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::timeout,
+};
+
+use super::{
+    console::{Console, ConsoleTurn, Leftover},
+    input::{InputError, LineSplitter},
+    output::{Channel, Outbox, Writer},
+    prompt::Prompt,
+    render::{Payload, Reader, message_on},
+    screen::Screen,
+};
+use crate::config::Audience;
+
+/// How much is read of the input at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// How long the end of an input is looked for, to count the lines that were not sent. What stands in
+/// a file or a full pipe is read in no time; a program that goes on writing is not waited for.
+const COUNT_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Whether a terminal shows what is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Typing {
+    Shown,
+    Hidden,
+}
+
+/// Tells a terminal whether to show what is typed.
+pub(crate) trait Echo {
+    fn set(&mut self, typing: Typing);
+}
+
+/// Who is asked for lines, and how.
+#[derive(Debug)]
+pub(crate) enum Asking<E> {
+    /// Nobody: the lines come by themselves.
+    Nobody,
+    /// A person, by prompts on stderr.
+    Person(E),
+}
+
+/// How far the input was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing was read, and perhaps nothing ever will be.
+    Untouched,
+    Begun,
+    Ended,
+}
+
+/// A console of three streams, as a process has them.
+#[derive(Debug)]
+pub(crate) struct Streams<I, O, E, H> {
+    input: I,
+    lines: LineSplitter,
+    progress: Progress,
+    outbox: Outbox,
+    writer: Writer<O, E>,
+    /// Who reads the messages.
+    reader: Reader,
+    asking: Asking<H>,
+    /// The prompt that was written and not yet answered.
+    asked: Option<Prompt>,
+}
+
+impl<I, O, E, H> Streams<I, O, E, H>
+where
+    I: AsyncRead + Unpin,
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+    H: Echo,
+{
+    pub(crate) fn new(
+        input: I,
+        (messages, reader): (O, Reader),
+        notices: E,
+        asking: Asking<H>,
+        max_line_bytes: NonZeroUsize,
+    ) -> Self {
+        Self {
+            input,
+            lines: LineSplitter::new(max_line_bytes),
+            progress: Progress::Untouched,
+            outbox: Outbox::default(),
+            writer: Writer::new(messages, notices),
+            reader,
+            asking,
+            asked: None,
+        }
+    }
+
+    /// The same console, with lines that were typed before it was there.
+    pub(crate) fn with_typed_ahead(mut self, lines: VecDeque<String>) -> Self {
+        for line in lines {
+            self.lines.push(line.as_bytes());
+            self.lines.push(b"\n");
+        }
+        self
+    }
+
+    /// The next line, or the end of the input.
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<String, InputError>>> {
+        loop {
+            if let Some(line) = self.lines.next_line() {
+                return Poll::Ready(Some(line));
+            }
+            if self.progress == Progress::Ended {
+                return Poll::Ready(self.lines.finish());
+            }
+            self.progress = Progress::Begun;
+            let mut bytes = [0; READ_BYTES];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut self.input).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => self.progress = Progress::Ended,
+                Ok(()) => self.lines.push(buffer.filled()),
+                Err(error) => return Poll::Ready(Some(Err(InputError::Read(error)))),
+            }
+        }
+    }
+
+    /// Writes the prompt, unless it stands there already.
+    fn ask(&mut self, prompt: &Prompt) {
+        let Asking::Person(echo) = &mut self.asking else {
+            return;
+        };
+        if self.asked.as_ref() == Some(prompt) {
+            return;
+        }
+        echo.set(if prompt.mask().hides() {
+            Typing::Hidden
+        } else {
+            Typing::Shown
+        });
+        self.leave_prompt();
+        self.outbox.push(Channel::Notices, prompt.text().as_bytes());
+        self.asked = Some(prompt.clone());
+    }
+
+    /// Begins a line of its own for what is written next; the prompt is written again after it.
+    fn leave_prompt(&mut self) {
+        if self.asked.take().is_some() {
+            self.outbox.push(Channel::Notices, b"\n");
+        }
+    }
+
+    /// Takes note that a line was typed. Where that was hidden, the line break was hidden too.
+    fn answered(&mut self) {
+        if self
+            .asked
+            .as_ref()
+            .is_some_and(|prompt| prompt.mask().hides())
+        {
+            self.outbox.push(Channel::Notices, b"\n");
+        }
+        self.asked = None;
+    }
+}
+
+impl<I, O, E, H> Console for Streams<I, O, E, H>
+where
+    I: AsyncRead + Unpin,
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+    H: Echo,
+{
+    fn audience(&self) -> Audience {
+        match self.asking {
+            Asking::Nobody => Audience::Script,
+            Asking::Person(_) => Audience::Person,
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn> {
+        if let Some(prompt) = wanted {
+            self.ask(prompt);
+        }
+        match self.writer.poll_write(cx, &mut self.outbox) {
+            Poll::Ready(Ok(())) => return Poll::Ready(ConsoleTurn::Wrote),
+            Poll::Ready(Err(error)) => return Poll::Ready(ConsoleTurn::OutputFailed(error)),
+            Poll::Pending => {}
+        }
+        if wanted.is_none() {
+            return Poll::Pending;
+        }
+        Poll::Ready(match ready!(self.poll_line(cx)) {
+            Some(Ok(line)) => {
+                self.answered();
+                ConsoleTurn::Line(line)
+            }
+            Some(Err(error)) => ConsoleTurn::BadInput(error),
+            None => ConsoleTurn::EndOfInput,
+        })
+    }
+
+    fn message(&mut self, payload: Payload<'_>) {
+        self.leave_prompt();
+        let bytes = message_on(payload, self.reader, Screen::here);
+        self.outbox.push(Channel::Messages, &bytes);
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.leave_prompt();
+        self.outbox.push(Channel::Notices, text.as_bytes());
+        self.outbox.push(Channel::Notices, b"\n");
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.has_room()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.outbox.is_empty() && self.writer.is_idle()
+    }
+
+    fn hush(&mut self) {
+        self.leave_prompt();
+    }
+
+    async fn leftover(&mut self) -> Leftover {
+        if self.progress == Progress::Untouched || self.audience() == Audience::Person {
+            // Whoever wrote the lines has them still, and what a person types from now on is meant
+            // for somebody else.
+            return Leftover::Exactly(0);
+        }
+        let mut count = 0;
+        let counting = async {
+            loop {
+                match poll_fn(|cx| self.poll_line(cx)).await {
+                    None => return true,
+                    Some(Ok(_) | Err(InputError::NotUtf8 { .. })) => count += 1,
+                    Some(Err(InputError::TooLong { .. } | InputError::Read(_))) => return false,
+                }
+                // An input that is always ready must not keep the time from being looked at.
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        match timeout(COUNT_PATIENCE, counting).await {
+            Ok(true) => Leftover::Exactly(count),
+            Ok(false) | Err(_) => Leftover::AtLeast(count),
+        }
+    }
+
+    async fn finish(self) {
+        // The terminal gives itself back, and knows whether what was typed ahead may be seen.
+    }
+}

@@ -1,0 +1,402 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proto::key::Key;
+
+use super::{
+    error::Refusal,
+    received::{Incomplete, Received},
+    verdict::{Outcome, Part, Verdict},
+};
+
+const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
+fn key() -> Key {
+    Key::new(*b"the sample nonce")
+}
+
+fn judge(text: &str) -> Verdict {
+    let bytes = text.as_bytes().to_vec();
+    Verdict::judge(&Received::new(bytes, Incomplete::Closed), &key())
+}
+
+fn with_fields(fields: &str) -> Verdict {
+    judge(&format!("HTTP/1.1 101 Go\r\n{fields}\r\n"))
+}
+
+fn wrong_parts(verdict: &Verdict) -> Vec<Part> {
+    let wrong = verdict
+        .checks()
+        .iter()
+        .filter(|check| check.outcome == Outcome::Wrong);
+    wrong.map(|check| check.part).collect()
+}
+
+#[test]
+fn takes_a_right_answer_however_it_is_written() {
+    for fields in [
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        "upgrade: WebSocket\r\nCONNECTION: keep-alive, UPGRADE\r\n",
+        "Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: x\r\nConnection: upgrade\r\n",
+        "Upgrade:websocket\r\nConnection:,upgrade ,\r\nServer: x\r\n",
+    ] {
+        let verdict = with_fields(&format!("{fields}{ACCEPT}"));
+        assert_eq!(verdict.refusal(), None, "{fields}");
+        assert_eq!(wrong_parts(&verdict), []);
+    }
+}
+
+#[test]
+fn finds_the_part_that_is_wrong() {
+    let upgrade = "Upgrade: websocket\r\n";
+    let connection = "Connection: Upgrade\r\n";
+    for (fields, part) in [
+        (format!("{connection}{ACCEPT}"), Part::Upgrade),
+        (
+            format!("Upgrade: websockets\r\n{connection}{ACCEPT}"),
+            Part::Upgrade,
+        ),
+        (format!("{upgrade}{ACCEPT}"), Part::Connection),
+        (
+            format!("{upgrade}Connection: close\r\n{ACCEPT}"),
+            Part::Connection,
+        ),
+        (format!("{upgrade}{connection}"), Part::Accept),
+        (
+            // One letter differs in its case, which base64 tells apart.
+            format!("{upgrade}{connection}{}", ACCEPT.replace("xOo=", "xoo=")),
+            Part::Accept,
+        ),
+        (
+            format!("{upgrade}{connection}{ACCEPT}{ACCEPT}"),
+            Part::Accept,
+        ),
+        (
+            format!(
+                "{upgrade}{connection}{ACCEPT}Sec-WebSocket-Extensions: permessage-deflate\r\n"
+            ),
+            Part::Extensions,
+        ),
+        (
+            format!("{upgrade}{connection}{ACCEPT}Sec-WebSocket-Protocol: chat\r\n"),
+            Part::Subprotocol,
+        ),
+    ] {
+        let verdict = with_fields(&fields);
+        assert_eq!(wrong_parts(&verdict), [part], "{fields}");
+        assert!(
+            matches!(verdict.refusal(), Some(Refusal::Wrong(found, _)) if found == part),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn a_status_other_than_101_is_the_refusal() {
+    let answer = format!(
+        "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\n{ACCEPT}\r\n"
+    );
+    let verdict = judge(&answer);
+    assert_eq!(wrong_parts(&verdict), [Part::Status]);
+    let refusal = verdict.refusal().unwrap();
+    assert_eq!(
+        refusal.to_string(),
+        "the server answered HTTP/1.1 302 Found: it points to another place; a handshake \
+         follows no redirect, so give the other URL"
+    );
+}
+
+#[test]
+fn a_refusal_owes_no_fields_of_an_upgrade() {
+    for (code, judged) in [(101, true), (200, false), (403, false), (426, false)] {
+        let verdict = judge(&format!("HTTP/1.1 {code} x\r\n\r\n"));
+        let wrong = wrong_parts(&verdict);
+        for part in [Part::Upgrade, Part::Connection, Part::Accept] {
+            assert_eq!(wrong.contains(&part), judged, "{code}");
+            let named = verdict.checks().iter().any(|check| check.part == part);
+            assert_eq!(named, judged, "{code}");
+        }
+    }
+}
+
+#[test]
+fn a_401_owes_a_challenge() {
+    let refused = "the server answered HTTP/1.1 401 No: it wants credentials in the request";
+    for (field, wrong, why, said) in [
+        (
+            "",
+            &[Part::Status, Part::Challenge][..],
+            "the field is missing; a 401 must say which credentials it takes",
+            ", and does not say of which kind",
+        ),
+        (
+            "WWW-Authenticate: \x1f?\r\n",
+            &[Part::Status, Part::Fields],
+            "",
+            ", and does not say of which kind",
+        ),
+        (
+            "WWW-Authenticate: realm=\"x\"\r\n",
+            &[Part::Status, Part::Challenge],
+            "it names no scheme of credentials",
+            ", and does not say of which kind",
+        ),
+        (
+            "WWW-Authenticate: Bearer\r\nwww-authenticate: Digest realm=\"a, b\", qop=auth\r\n",
+            &[Part::Status],
+            "it takes Bearer, Digest; ws-client knows only Basic",
+            ", of a kind that ws-client does not know: Bearer, Digest",
+        ),
+        (
+            "WWW-Authenticate: Bearer, basic realm=x\r\n",
+            &[Part::Status],
+            "it takes Basic, which ws-client --auth basic sends",
+            "; ws-client --auth basic sends them",
+        ),
+    ] {
+        let verdict = judge(&format!("HTTP/1.1 401 No\r\n{field}\r\n"));
+        assert_eq!(wrong_parts(&verdict), wrong, "{field:?}");
+        let check = verdict
+            .checks()
+            .iter()
+            .find(|check| check.part == Part::Challenge);
+        assert_eq!(check.map_or("", |check| &check.why), why);
+        assert_eq!(
+            verdict.refusal().unwrap().to_string(),
+            format!("{refused}{said}")
+        );
+    }
+    // Whoever refuses otherwise owes none.
+    let verdict = judge("HTTP/1.1 403 No\r\n\r\n");
+    assert_eq!(wrong_parts(&verdict), [Part::Status]);
+}
+
+#[test]
+fn a_refusal_for_now_says_when_to_come_again() {
+    for (status, fields, said) in [
+        (
+            "429 Slow down",
+            "Retry-After: 3\r\n",
+            "it has had too many requests from here; try again in 3s",
+        ),
+        (
+            "503 Full",
+            "Retry-After: Wed, 25 Nov 2026 16:30:00 GMT\r\n",
+            "it is full or about to stop; try again after Wed, 25 Nov 2026 16:30:00 GMT",
+        ),
+        (
+            "503 Full",
+            "",
+            "it is full or about to stop; try again later",
+        ),
+    ] {
+        let verdict = judge(&format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
+        assert_eq!(verdict.checks()[1].why, format!("{said}; it must be 101"));
+        assert_eq!(
+            verdict.refusal().unwrap().to_string(),
+            format!("the server answered HTTP/1.1 {status}: {said}")
+        );
+    }
+}
+
+#[test]
+fn only_spaces_and_tabs_may_stand_around_a_token() {
+    let other = format!("Connection: Upgrade\r\n{ACCEPT}");
+    for (value, wrong) in [
+        (" \t websocket \t", &[][..]),
+        ("h2c \t,\t websocket", &[]),
+        ("websocket\u{a0}", &[Part::Upgrade]),
+        ("\u{3000}websocket", &[Part::Upgrade]),
+    ] {
+        let verdict = with_fields(&format!("Upgrade:{value}\r\n{other}"));
+        assert_eq!(wrong_parts(&verdict), wrong, "{value:?}");
+    }
+}
+
+#[test]
+fn informational_heads_are_not_judged() {
+    let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: x\r\n\r\n";
+    let verdict = judge(&format!("{hints}HTTP/1.1 101 Go\r\n{right}"));
+    assert_eq!(verdict.refusal(), None);
+    let refusal = judge(&format!("{hints}HTTP/1.1 403 No\r\n\r\n")).refusal();
+    assert!(matches!(refusal, Some(Refusal::Status(status)) if status.code == 403));
+}
+
+#[test]
+fn an_informational_head_that_is_broken_is_the_answer() {
+    let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    for (hint, part) in [
+        ("\rHTTP/1.1 103 Early Hints\r\n\r\n", Part::StatusLine),
+        ("HTTP/1.1 103 Early\0Hints\r\n\r\n", Part::Fields),
+        ("HTTP/1.1 103 Early Hints\r\nLink\r\n\r\n", Part::Fields),
+        ("HTTP/1.1 103 Early Hints\r\nLink: \0\r\n\r\n", Part::Fields),
+    ] {
+        let verdict = judge(&format!("{hint}HTTP/1.1 101 Go\r\n{right}"));
+        assert!(wrong_parts(&verdict).contains(&part), "{hint:?}");
+        assert!(verdict.refusal().is_some(), "{hint:?}");
+    }
+}
+
+#[test]
+fn informational_heads_alone_are_no_answer() {
+    let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    assert_eq!(judge(hint).refusal(), Some(Refusal::Closed));
+    let started = "HTTP/1.1 103 Early Hints\r\nLink";
+    assert_eq!(
+        judge(started).refusal().unwrap().to_string(),
+        "the server's answer is no WebSocket handshake: status: it only informs, and no final \
+         answer follows; it must be 101"
+    );
+    // The second one ends at the bound exactly.
+    for bytes in [hint.repeat(1000), "HTTP/1.1 103\r\n\r\n".repeat(1024)] {
+        let received = Received::new(bytes.into_bytes(), Incomplete::TooLong);
+        let verdict = Verdict::judge(&received, &key());
+        assert!(verdict.refusal().is_some());
+        assert!(wrong_parts(&verdict).contains(&Part::Fields));
+    }
+}
+
+#[test]
+fn quotes_a_first_line_that_is_no_status_line() {
+    let form = "the answer does not begin with a status line; it must be like HTTP/1.1 101 Switching \
+         Protocols";
+    let version = "the answer is of another version of HTTP; it must be HTTP/1.1";
+    let long = "x y".repeat(100);
+    let short = format!("{}...", &long[..120]);
+    for (line, found, why) in [
+        ("HTTP/2 101 Go", "HTTP/2 101 Go", version),
+        ("HTTP/0.9 101 Go", "HTTP/0.9 101 Go", version),
+        ("HTTP/1.2 101", "HTTP/1.2 101", version),
+        ("HTTP/1.1 1O1 Go", "HTTP/1.1 1O1 Go", form),
+        ("HTTP/x 101 Go", "HTTP/x 101 Go", form),
+        ("SSH-2.0-OpenSSH_9", "SSH-2.0-OpenSSH_9", form),
+        ("-ERR \x1b[2J", "-ERR \\u{1b}[2J", form),
+        (long.as_str(), short.as_str(), form),
+        ("Server: x", "nothing", form),
+    ] {
+        let verdict = judge(&format!("{line}\r\nUpgrade: websocket\r\n\r\n"));
+        let check = &verdict.checks()[0];
+        assert_eq!(check.part, Part::StatusLine);
+        assert_eq!(check.outcome, Outcome::Wrong);
+        assert_eq!((check.found.as_str(), check.why.as_str()), (found, why));
+    }
+}
+
+#[test]
+fn an_alert_of_tls_is_recognized() {
+    let verdict = judge("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
+    assert_eq!(
+        verdict.refusal().unwrap().to_string(),
+        "the server's answer is no WebSocket handshake: status line: the answer is one of TLS; the \
+         URL must begin with wss:// here"
+    );
+}
+
+#[test]
+fn quotes_a_line_that_is_no_field() {
+    let long = "x".repeat(1000);
+    let short = format!("\"{}...\"", &long[..120]);
+    for (line, found) in [
+        ("Upgrade : websocket", "\"Upgrade : websocket\""),
+        (" folded: x", "\" folded: x\""),
+        ("A: b\x1b[2J", "\"A: b\\u{1b}[2J\""),
+        ("A: b\0", "\"A: b\\u{0}\""),
+        (": x", "\": x\""),
+        (long.as_str(), short.as_str()),
+    ] {
+        for first in ["HTTP/1.1 101 Go", "HTTP/2 101 Go", "A: b"] {
+            let verdict = judge(&format!("{first}\r\nServer: x\r\n{line}\r\nB: c\r\n\r\n"));
+            let check = &verdict.checks()[2];
+            assert_eq!(check.part, Part::Fields);
+            assert_eq!(check.found, found, "{first}");
+            assert_eq!(
+                check.why,
+                "the answer has a line that is not a header field"
+            );
+        }
+    }
+}
+
+#[test]
+fn http_1_0_cannot_upgrade() {
+    let answer =
+        format!("HTTP/1.0 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    assert_eq!(wrong_parts(&judge(&answer)), [Part::StatusLine]);
+}
+
+#[test]
+fn says_what_a_wrong_accept_value_seems_to_be() {
+    for (value, guess) in [
+        (
+            "bG9jYWxob3N0",
+            "this is \"localhost\" in base64, a constant",
+        ),
+        (
+            "dGhlIHNhbXBsZSBub25jZQ==",
+            "this is the key itself, not hashed",
+        ),
+        (
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "this is the hash of something else",
+        ),
+        (
+            "AAAA",
+            "this is 3 bytes in base64, and not the 20 of a hash",
+        ),
+        ("!", "this is not even base64"),
+    ] {
+        let verdict = with_fields(&format!(
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {value}\r\n"
+        ));
+        let why = &verdict.checks()[5].why;
+        assert!(why.ends_with(guess), "{why}");
+    }
+}
+
+#[test]
+fn an_answer_that_never_ends_is_none() {
+    let started = b"HTTP/1.1 101 Go\r\nUpgrade: websocket".to_vec();
+    for (bytes, incomplete, said) in [
+        (
+            started.clone(),
+            Incomplete::Silent(Duration::from_secs(10)),
+            "the server did not complete its answer within 10s",
+        ),
+        (
+            Vec::new(),
+            Incomplete::Closed,
+            "the server closed the connection without an answer",
+        ),
+        (
+            started,
+            Incomplete::Closed,
+            "the server's answer is no WebSocket handshake: header fields: the connection \
+             ended before the empty line that ends the head",
+        ),
+    ] {
+        let verdict = Verdict::judge(&Received::new(bytes, incomplete), &key());
+        assert_eq!(verdict.refusal().unwrap().to_string(), said);
+    }
+}
+
+#[test]
+fn nothing_of_the_server_is_shown_unescaped() {
+    let verdict = judge("HTTP/1.1 403 \x1b]0;x\x07\r\nUpgrade: \u{202e}\r\n\r\n");
+    let mut said: String = verdict
+        .checks()
+        .iter()
+        .map(|check| check.found.as_str())
+        .collect();
+    said.push_str(&verdict.refusal().unwrap().to_string());
+    assert!(!said.chars().any(proto::escape::is_unsafe), "{said:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let verdict = Verdict::judge(&Received::new(bytes, Incomplete::Closed), &key());
+        prop_assert!(verdict.refusal().is_some());
+    }
+}

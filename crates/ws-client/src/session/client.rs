@@ -1,0 +1,184 @@
+//! A visit to a server, from the first prompt or connection to the last words. It has a console all
+//! along: credentials that travel with the handshake are asked for before there is a connection.
+
+use std::{future::Future, pin::pin, task::Poll};
+
+use futures::{Stream, StreamExt as _, future::poll_fn};
+use proto::{message::Credentials, username::UserName};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    outcome::{Circumstances, Ending, Parting, Stage, Tally, conclude},
+    report::last_words,
+    session::{Login, Session, Times},
+};
+use crate::{
+    config::{Audience, Auth, LoginSource},
+    connect::{ConnectError, Opened},
+    console::{Console, GOODBYE, Offer, Prompt},
+    exit::Exit,
+    websocket::Link,
+};
+
+/// A console, and what is kept to while it is used.
+#[derive(Debug)]
+pub(crate) struct Visit<C> {
+    pub(crate) console: C,
+    pub(crate) times: Times,
+    /// See [`crate::config::Config::max_message_bytes`].
+    pub(crate) max_message_bytes: usize,
+    /// What is said before each connection.
+    pub(crate) warning: Option<&'static str>,
+}
+
+impl<C: Console> Visit<C> {
+    /// Runs the visit to its end. Each connection is made by `dial`, with the credentials that the
+    /// handshake is to present. Until one is open, the first interrupt ends the visit.
+    pub(crate) async fn run<S>(
+        mut self,
+        auth: Auth,
+        source: LoginSource,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
+        mut interrupts: impl Stream<Item = ()> + Unpin,
+    ) -> Exit
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let arrived = tokio::select! {
+            biased;
+            Some(()) = interrupts.next() => Err(Ending::Interrupted),
+            arrived = self.arrive(auth, source, dial) => arrived,
+        };
+        match arrived {
+            Ok((opened, login)) => {
+                let link = Link::new(opened, self.max_message_bytes).await;
+                let session = Session::new(link, self.console, self.times);
+                session.run(login, interrupts).await
+            }
+            Err(ending) => {
+                self.console.hush();
+                let exit = tokio::select! {
+                    biased;
+                    Some(()) = interrupts.next() => Exit::Interrupted,
+                    exit = self.leave(&ending) => exit,
+                };
+                self.console.finish().await;
+                exit
+            }
+        }
+    }
+
+    async fn arrive<S>(
+        &mut self,
+        auth: Auth,
+        source: LoginSource,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
+    ) -> Result<(Opened<S>, Login), Ending> {
+        match auth {
+            Auth::Message => {
+                let opened = self.connect(dial(None)).await?;
+                Ok((opened, Login::Messages(source)))
+            }
+            Auth::Basic => {
+                let (opened, name) = self.log_in(source, dial).await?;
+                Ok((opened, Login::Before(Some(name))))
+            }
+            Auth::None => {
+                let opened = self.connect(dial(None)).await?;
+                Ok((opened, Login::Before(None)))
+            }
+        }
+    }
+
+    /// Presents credentials with the handshake. A person whose credentials are refused is asked for
+    /// others, which are presented on a new connection. A script has one connection, and so one
+    /// line for its credentials: what follows a wrong one is likely to be a message, and must not
+    /// be presented, line by line, as a guess of a password.
+    async fn log_in<S>(
+        &mut self,
+        source: LoginSource,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
+    ) -> Result<(Opened<S>, UserName), Ending> {
+        let (mut configured, prompt) = match source {
+            LoginSource::Ask => (None, Prompt::Credentials),
+            LoginSource::AskPassword(name) => (None, Prompt::Password(name)),
+            LoginSource::Configured(credentials) => (Some(credentials), Prompt::Credentials),
+        };
+        loop {
+            let credentials = match configured.take() {
+                Some(credentials) => credentials,
+                None => self.ask(&prompt).await?,
+            };
+            match (
+                self.connect(dial(Some(&credentials))).await,
+                self.console.audience(),
+            ) {
+                (Err(Ending::NoConnection(error)), Audience::Person)
+                    if error.is_of_credentials() =>
+                {
+                    self.console.say(&error.to_string());
+                }
+                (result, _) => return result.map(|opened| (opened, credentials.name)),
+            }
+        }
+    }
+
+    /// Gets credentials from the input. What is none is not sent anywhere: a person is told so and
+    /// asked again.
+    async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, Ending> {
+        loop {
+            let turn = poll_fn(|cx| self.console.poll_turn(cx, Some(prompt))).await;
+            let Some(line) = turn.line()? else {
+                continue;
+            };
+            let line = match Offer::parse(line, prompt) {
+                Offer::Line(line) => line,
+                Offer::Nothing => continue,
+                Offer::Exit => {
+                    self.console.notice(GOODBYE);
+                    return Err(Ending::Exit);
+                }
+            };
+            match (Credentials::parse(line.expose()), self.console.audience()) {
+                (Ok(credentials), _) => return Ok(credentials),
+                (Err(error), Audience::Person) => self.console.say(&error.to_string()),
+                (Err(error), Audience::Script) => return Err(Ending::NoCredentials(error)),
+            }
+        }
+    }
+
+    /// Connects, and has written meanwhile what is queued.
+    async fn connect<S>(
+        &mut self,
+        dial: impl Future<Output = Result<Opened<S>, ConnectError>>,
+    ) -> Result<Opened<S>, Ending> {
+        if let Some(warning) = self.warning {
+            self.console.say(warning);
+        }
+        let mut dial = pin!(dial);
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = dial.as_mut().poll(cx) {
+                    return Poll::Ready(result.map_err(Ending::NoConnection));
+                }
+                match self.console.poll_turn(cx, None) {
+                    Poll::Ready(turn) => turn.line().map(drop)?,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends a visit that has not come to a session.
+    async fn leave(&mut self, ending: &Ending) -> Exit {
+        let circumstances = Circumstances {
+            audience: self.console.audience(),
+            stage: Stage::LoggingIn,
+            tally: Tally::default(),
+        };
+        let deadline = self.times.close_deadline;
+        let conclusion = conclude(ending, Parting::Unneeded, circumstances, deadline);
+        last_words(&mut self.console, ending, conclusion, 0, deadline).await
+    }
+}

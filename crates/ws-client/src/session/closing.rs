@@ -1,0 +1,124 @@
+//! The whole of a session, and its end: the closing handshake, and the last words.
+
+use futures::{Stream, StreamExt as _};
+use proto::close::CloseReason;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::session::{Login, Session, Turn, Until};
+use super::{
+    outcome::{Circumstances, Ending, Parting, Stage, conclude},
+    report::{drain, last_words},
+};
+use crate::{
+    console::{Console, Payload, hexadecimal, safe_lines},
+    exit::Exit,
+    websocket::{End, Message},
+};
+
+impl<S, C> Session<S, C>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    C: Console,
+{
+    /// Runs the session to its end. The first interrupt closes it, the second one ends it at once.
+    pub(crate) async fn run(
+        mut self,
+        login: Login,
+        mut interrupts: impl Stream<Item = ()> + Unpin,
+    ) -> Exit {
+        let ending = tokio::select! {
+            biased;
+            Some(()) = interrupts.next() => Ending::Interrupted,
+            ending = self.converse(login) => ending,
+        };
+        self.console.hush();
+        let exit = tokio::select! {
+            biased;
+            Some(()) = interrupts.next() => Exit::Interrupted,
+            exit = self.part(ending) => exit,
+        };
+        self.console.finish().await;
+        exit
+    }
+
+    /// Ends the connection in an orderly way, as far as there is one, and says what is to be said.
+    async fn part(&mut self, ending: Ending) -> Exit {
+        let deadline = self.times.close_deadline;
+        let theirs = match &ending {
+            Ending::Server(_) => None,
+            _ => Some(self.close().await),
+        };
+        let ending = match ending {
+            // All is well only if all that came could be written.
+            Ending::Exit | Ending::EndOfInput => {
+                let earlier = self.unwritten.take();
+                let unwritten = drain(&mut self.console).await.or(earlier);
+                unwritten.map_or(ending, Ending::OutputFailed)
+            }
+            _ => ending,
+        };
+        let circumstances = Circumstances {
+            audience: self.console.audience(),
+            stage: self.stage,
+            tally: self.answers.tally(),
+        };
+        let parting = match &theirs {
+            None => Parting::Unneeded,
+            Some(None) => Parting::Late,
+            Some(Some(end)) => Parting::Ended(end),
+        };
+        let conclusion = conclude(&ending, parting, circumstances, deadline);
+        let queued = self.link.unsent();
+        let exit = last_words(&mut self.console, &ending, conclusion, queued, deadline).await;
+        match (&ending, parting) {
+            (Ending::Interrupted, _) => {}
+            (Ending::Server(end), _) | (_, Parting::Ended(end)) => {
+                self.link.leave(end, deadline).await;
+            }
+            (_, Parting::Unneeded | Parting::Late) => {}
+        }
+        exit
+    }
+
+    /// Sends a Close frame, and takes what comes until the server ends its side, or its time is up.
+    async fn close(&mut self) -> Option<End> {
+        // The silence before was nobody's fault.
+        self.moved = Instant::now();
+        self.link.close(CloseReason::UserExit);
+        let mut until = None;
+        loop {
+            // While nobody takes what came before, the server is not read, and its time stands
+            // still.
+            let limit = if self.console.has_room() {
+                let fresh = || Instant::now() + self.times.close_deadline;
+                Until::Moment(*until.get_or_insert_with(fresh))
+            } else {
+                until = None;
+                Until::Ever
+            };
+            match self.turn(None, limit).await {
+                Turn::Received(message) => self.show_late(&message),
+                Turn::Ended(Ending::Server(end)) => return Some(end),
+                // What is queued is written as far as it can be.
+                Turn::Ended(Ending::OutputFailed(error)) => self.unwritten = Some(error),
+                Turn::Sent | Turn::Moved | Turn::Line(_) => {}
+                Turn::Ended(_) | Turn::Late => return None,
+            }
+        }
+    }
+
+    /// Shows a message that came after our Close frame.
+    fn show_late(&mut self, message: &Message) {
+        match (self.stage, message.payload()) {
+            (Stage::Talking, payload) => {
+                self.console.message(payload);
+                self.answers.note_received(payload);
+            }
+            (Stage::LoggingIn, Payload::Text(text)) => self.console.notice(&safe_lines(text)),
+            (Stage::LoggingIn, Payload::Binary(bytes)) => self.console.notice(&hexadecimal(bytes)),
+        }
+    }
+}

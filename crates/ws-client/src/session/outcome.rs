@@ -1,0 +1,339 @@
+//! Why a session ended, and what that means for whoever started it.
+
+use std::{fmt::Write as _, io, time::Duration};
+
+use proto::{
+    close::{CloseCode, CloseReason},
+    escape::Escaped,
+    message::CredentialsError,
+};
+
+use crate::{
+    config::Audience,
+    connect::ConnectError,
+    console::{ConsoleTurn, InputError, Leftover},
+    exit::Exit,
+    websocket::{End, Farewell},
+};
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// Somebody entered `exit`.
+    Exit,
+    /// There are no more lines.
+    EndOfInput,
+    /// A signal, or Ctrl-C.
+    Interrupted,
+    /// The input cannot be used.
+    BadInput(InputError),
+    /// The input of a script does not begin with credentials.
+    NoCredentials(CredentialsError),
+    /// Messages cannot be written.
+    OutputFailed(io::Error),
+    /// No connection came about.
+    NoConnection(ConnectError),
+    /// The configured credentials were refused.
+    Refused,
+    /// A room speaks where a login was to come: it lets in whoever comes, and hands on what is sent.
+    NoLogin(Exposed),
+    /// No answer to credentials came in time.
+    Silent(Duration),
+    /// The server took nothing for too long.
+    Stalled(Duration),
+    /// The server ended it.
+    Server(End),
+}
+
+/// What others may have seen that was not meant for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposed {
+    Nothing,
+    Credentials,
+}
+
+impl ConsoleTurn {
+    /// The line that came, if one did, or the ending that the turn brings.
+    pub(crate) fn line(self) -> Result<Option<String>, Ending> {
+        match self {
+            Self::Line(line) => Ok(Some(line)),
+            Self::Wrote => Ok(None),
+            Self::EndOfInput => Err(Ending::EndOfInput),
+            Self::Interrupted => Err(Ending::Interrupted),
+            Self::BadInput(error) => Err(Ending::BadInput(error)),
+            Self::OutputFailed(error) => Err(Ending::OutputFailed(error)),
+        }
+    }
+}
+
+/// What came of closing the connection after an ending that was not the server's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Parting<'a> {
+    /// There was nothing to be closed.
+    Unneeded,
+    /// The server ended its side.
+    Ended(&'a End),
+    /// The server did not end its side in time.
+    Late,
+}
+
+/// How far a session came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    LoggingIn,
+    Talking,
+}
+
+/// What became of the messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) sent: usize,
+    pub(crate) answered: usize,
+}
+
+impl Tally {
+    /// Counts a message that came. What comes while nothing is unanswered is no answer: a server
+    /// may speak without being asked.
+    pub(crate) fn note_received(&mut self) {
+        self.answered = self.sent.min(self.answered + 1);
+    }
+
+    /// How many messages got no answer, if each one gets one.
+    pub(crate) fn unanswered(self) -> usize {
+        self.sent.saturating_sub(self.answered)
+    }
+}
+
+/// What is known when a session is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances {
+    pub(crate) audience: Audience,
+    pub(crate) stage: Stage,
+    pub(crate) tally: Tally,
+}
+
+/// How the program ends, and what it says about that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Conclusion {
+    pub(crate) exit: Exit,
+    pub(crate) said: Vec<String>,
+}
+
+impl Ending {
+    /// Whether it is worth counting what was not sent. Whoever said `exit` knows of what follows
+    /// it; whoever interrupted, or closed the output, wants nothing more.
+    pub(crate) fn leaves_lines(&self) -> bool {
+        match self {
+            Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
+            Self::BadInput(_)
+            | Self::NoCredentials(_)
+            | Self::NoConnection(_)
+            | Self::Refused
+            | Self::NoLogin(_)
+            | Self::Silent(_)
+            | Self::Stalled(_)
+            | Self::Server(_) => true,
+        }
+    }
+}
+
+/// Draws the conclusion from an ending, and from the close that followed one of ours.
+pub(crate) fn conclude(
+    ending: &Ending,
+    parting: Parting<'_>,
+    circumstances: Circumstances,
+    close_deadline: Duration,
+) -> Conclusion {
+    let Circumstances {
+        audience,
+        stage,
+        tally,
+    } = circumstances;
+    let mut said = Vec::new();
+    let exit = match ending {
+        Ending::EndOfInput if stage == Stage::LoggingIn && audience == Audience::Script => {
+            said.push("the input ended before the login succeeded".to_owned());
+            Exit::LoginRefused
+        }
+        Ending::Exit | Ending::EndOfInput => {
+            let lacking = audience == Audience::Script && tally.unanswered() > 0;
+            after_ours(parting, lacking, stage, close_deadline, &mut said)
+        }
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::BadInput(error) => {
+            said.push(chain(error));
+            Exit::Usage
+        }
+        Ending::NoCredentials(error) => {
+            said.push(format!(
+                "the input does not begin with credentials: {error}"
+            ));
+            Exit::Usage
+        }
+        // Whoever reads the messages has seen enough, as `head` does.
+        Ending::OutputFailed(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Conclusion {
+                exit: Exit::Ok,
+                said,
+            };
+        }
+        Ending::OutputFailed(error) => {
+            said.push(format!("the messages cannot be written: {error}"));
+            Exit::Failure
+        }
+        Ending::NoConnection(error) => {
+            said.push(chain(error));
+            error.exit()
+        }
+        Ending::Refused => {
+            said.push("the configured credentials were refused".to_owned());
+            Exit::LoginRefused
+        }
+        Ending::NoLogin(exposed) => {
+            said.push("the room lets in whoever comes; to talk there, say --auth none".to_owned());
+            if *exposed == Exposed::Credentials {
+                said.push(
+                    "what was sent as credentials may have been shown to others: choose a new \
+                     password"
+                        .to_owned(),
+                );
+            }
+            Exit::Usage
+        }
+        Ending::Silent(span) => {
+            said.push(format!(
+                "the server did not answer the credentials within {span:?}"
+            ));
+            Exit::TimedOut
+        }
+        Ending::Stalled(span) => {
+            said.push(format!("the server took in nothing for {span:?}"));
+            Exit::TimedOut
+        }
+        Ending::Server(end) => match by_server(end, stage, &mut said) {
+            // However kindly it left, it left before it had answered.
+            Exit::Ok if audience == Audience::Script && tally.unanswered() > 0 => Exit::Closed,
+            exit => exit,
+        },
+    };
+    let theirs = matches!(ending, Ending::Server(_) | Ending::Stalled(_));
+    if (theirs || audience == Audience::Script) && tally.unanswered() > 0 {
+        said.push(match tally.unanswered() {
+            1 => "1 message got no answer".to_owned(),
+            count => format!("{count} messages got no answer"),
+        });
+    }
+    Conclusion { exit, said }
+}
+
+/// Says how many lines were not sent, if there are any.
+pub(crate) fn unsent(leftover: Leftover, queued: usize) -> Option<String> {
+    let (count, qualifier) = match leftover {
+        Leftover::Exactly(count) => (count + queued, ""),
+        Leftover::AtLeast(count) => (count + queued, "at least "),
+    };
+    match count {
+        0 => None,
+        1 => Some(format!("{qualifier}1 line was not sent")),
+        count => Some(format!("{qualifier}{count} lines were not sent")),
+    }
+}
+
+/// How the program ends after a Close of our own.
+fn after_ours(
+    parting: Parting<'_>,
+    lacking: bool,
+    stage: Stage,
+    close_deadline: Duration,
+    said: &mut Vec<String>,
+) -> Exit {
+    match parting {
+        Parting::Unneeded => Exit::Ok,
+        Parting::Ended(End::Closed(Farewell { code, .. }))
+            if matches!(*code, CloseCode::ABSENT) || *code == CloseReason::UserExit.code() =>
+        {
+            Exit::Ok
+        }
+        // All that was wanted had come: it does not matter how a server leaves.
+        Parting::Ended(End::Lost(_)) if !lacking => Exit::Ok,
+        Parting::Ended(end @ End::Closed(_)) if !lacking => {
+            by_server(end, stage, said);
+            Exit::Ok
+        }
+        Parting::Ended(end) => by_server(end, stage, said),
+        Parting::Late => {
+            said.push(format!(
+                "the server did not close its side within {close_deadline:?}"
+            ));
+            if lacking { Exit::TimedOut } else { Exit::Ok }
+        }
+    }
+}
+
+fn by_server(end: &End, stage: Stage, said: &mut Vec<String>) -> Exit {
+    match end {
+        End::Closed(farewell) => {
+            said.push(in_words(farewell));
+            closed(farewell.code, stage)
+        }
+        End::Lost(None) => {
+            said.push("the connection was lost: the server ended it without a close frame".into());
+            Exit::Closed
+        }
+        End::Lost(Some(error)) => {
+            said.push(format!("the connection was lost: {error}"));
+            Exit::Closed
+        }
+        End::Broken { tell, what } => {
+            let deed = match tell {
+                CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
+                _ => "broke the WebSocket protocol",
+            };
+            let (what, code, text) = (Escaped(what), tell.code(), tell.text());
+            said.push(format!(
+                "the server {deed}: {what}; closed with {code}, {text}"
+            ));
+            Exit::Closed
+        }
+    }
+}
+
+/// A server's Close frame in words.
+fn in_words(farewell: &Farewell) -> String {
+    let Farewell { code, reason } = farewell;
+    let manner = if *code == CloseReason::UserExit.code() {
+        " normally"
+    } else {
+        ""
+    };
+    let mut words = match *code {
+        CloseCode::ABSENT => "the server closed the connection without a code".to_owned(),
+        code => format!(
+            "the server closed the connection{manner}: {code}, {}",
+            code.words()
+        ),
+    };
+    if !reason.is_empty() {
+        write!(words, ", saying \"{}\"", Escaped(reason)).expect("a string takes everything");
+    }
+    words
+}
+
+/// The exit code for a server's close code. Whatever it says before the login succeeded, there was
+/// no login.
+fn closed(code: CloseCode, stage: Stage) -> Exit {
+    match (code.0, stage) {
+        (3008, _) => Exit::TimedOut,
+        (1000 | 3000 | 3003, Stage::LoggingIn) => Exit::LoginRefused,
+        (1000, Stage::Talking) => Exit::Ok,
+        (_, _) => Exit::Closed,
+    }
+}
+
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,206 @@
+//! Which of the messages that come are answers to those that were sent, as far as that can be known.
+//!
+//! Most servers answer each message with one, and so whatever comes counts. A room hands each
+//! message back to whoever sent it, in order, and others speak in between.
+
+use proto::username::UserName;
+
+use super::outcome::Tally;
+use crate::{
+    console::{Payload, RoomMessage},
+    websocket::Message,
+};
+
+/// What is known of the answers.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    tally: Tally,
+    /// Whether what came may include a greeting. It looks like an answer if it comes after the
+    /// first message was sent, and then as many messages as were sent do not mean as many answers.
+    may_be_greeted: bool,
+    /// Who logged in. A guest is not told under which name a room knows it.
+    name: Option<UserName>,
+    /// Whether a room has spoken.
+    in_room: bool,
+    /// What was sent last, until a room hands it back. As many messages of one's own as were sent
+    /// prove nothing, because what a room tells first may be of an earlier visit.
+    last: Option<Message>,
+}
+
+/// What a message that came is to those that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It answers one, for all that is known.
+    Answer,
+    /// It would have come without them.
+    Unasked,
+}
+
+impl Answers {
+    /// Answers to this user, if the one who sends has a name.
+    pub(super) fn to(name: Option<UserName>) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// The same, with a server that may greet of its own accord.
+    pub(super) fn with_greeting(self) -> Self {
+        Self {
+            may_be_greeted: true,
+            ..self
+        }
+    }
+
+    /// Takes note of what is about to be sent.
+    pub(super) fn note_queued(&mut self, message: &Message) {
+        self.last = Some(message.clone());
+    }
+
+    /// Takes note that it was.
+    pub(super) fn note_sent(&mut self) {
+        self.tally.sent += 1;
+    }
+
+    /// Takes note of a message that came.
+    pub(super) fn note_received(&mut self, payload: Payload<'_>) -> Standing {
+        let told = match payload {
+            Payload::Text(text) => RoomMessage::parse(text),
+            Payload::Binary(_) => None,
+        };
+        let Some(told) = told else {
+            self.tally.note_received();
+            return Standing::Answer;
+        };
+        self.in_room = true;
+        let RoomMessage::Said { from, text, .. } = told else {
+            return Standing::Unasked;
+        };
+        let last = self.last.as_ref().map(Message::payload);
+        let is_last = last == Some(Payload::Text(&text));
+        match &self.name {
+            Some(name) if name.as_str() == from => self.tally.note_received(),
+            // What was sent before the last one came before it.
+            None if is_last => self.tally.answered = self.tally.sent,
+            Some(_) | None => return Standing::Unasked,
+        }
+        if is_last {
+            self.last = None;
+        }
+        Standing::Answer
+    }
+
+    /// Whether others are there who speak without being asked.
+    pub(super) fn are_among_others(&self) -> bool {
+        self.in_room
+    }
+
+    /// Whether everything that was sent is sure to be answered.
+    pub(super) fn are_complete(&self) -> bool {
+        let all = self.tally.unanswered() == 0;
+        if self.in_room {
+            all && self.last.is_none()
+        } else {
+            all && !(self.may_be_greeted && self.tally.sent > 0)
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::username::UserName;
+
+    use super::{Answers, Standing};
+    use crate::{console::Payload, websocket::Message};
+
+    const HELLO: &str = r#"{"from":"jane","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
+    const EARLIER: &str = r#"{"from":"jane","text":"bye","at":"2026-11-24T16:40:05Z"}"#;
+    const OF_BOB: &str = r#"{"from":"bob","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
+
+    fn of(name: Option<&str>, sent: &[&str]) -> Answers {
+        let mut answers = Answers::to(name.map(|name| UserName::parse(name).unwrap()));
+        for text in sent {
+            answers.note_queued(&Message::Text((*text).into()));
+            answers.note_sent();
+        }
+        answers
+    }
+
+    /// How each message stands, and what then lacks.
+    fn take(answers: &mut Answers, came: &[&str]) -> (Vec<Standing>, usize, bool) {
+        let standings = came
+            .iter()
+            .map(|text| answers.note_received(Payload::Text(text)))
+            .collect();
+        let unanswered = answers.tally().unanswered();
+        (standings, unanswered, answers.are_complete())
+    }
+
+    #[test]
+    fn an_echo_answers_with_whatever_comes() {
+        use Standing::Answer;
+        let mut answers = of(Some("jane"), &["a", "b"]);
+        assert_eq!(take(&mut answers, &["x"]), (vec![Answer], 1, false));
+        assert_eq!(
+            answers.note_received(Payload::Binary(HELLO.as_bytes())),
+            Answer
+        );
+        assert!(answers.are_complete() && !answers.are_among_others());
+    }
+
+    #[test]
+    fn a_greeting_makes_the_count_doubtful_but_not_what_a_room_hands_back() {
+        for (came, complete) in [("x", false), (HELLO, true)] {
+            let mut answers = of(Some("jane"), &["hello"]).with_greeting();
+            assert_eq!(take(&mut answers, &[came]).1, 0);
+            assert_eq!(answers.are_complete(), complete, "{came}");
+        }
+        assert!(Answers::default().with_greeting().are_complete());
+    }
+
+    #[test]
+    fn in_a_room_only_ones_own_messages_are_answers() {
+        use Standing::{Answer, Unasked};
+        for (came, expected) in [
+            (&[OF_BOB][..], (vec![Unasked], 1, false)),
+            (&[HELLO], (vec![Answer], 0, true)),
+            (&[EARLIER], (vec![Answer], 0, false)),
+            (&[EARLIER, OF_BOB], (vec![Answer, Unasked], 0, false)),
+            (&[EARLIER, HELLO], (vec![Answer, Answer], 0, true)),
+            (
+                &[
+                    r#"{"lost":2}"#,
+                    r#"{"left":"jane","at":"2026-11-25T16:40:05Z"}"#,
+                ],
+                (vec![Unasked, Unasked], 1, false),
+            ),
+        ] {
+            let mut answers = of(Some("jane"), &["hello"]);
+            assert_eq!(take(&mut answers, came), expected, "{came:?}");
+            assert!(answers.are_among_others());
+        }
+    }
+
+    #[test]
+    fn of_equal_messages_each_one_is_awaited() {
+        let mut answers = of(Some("jane"), &["hello", "hello"]);
+        assert_eq!(take(&mut answers, &[HELLO]).1, 1);
+        assert!(!answers.are_complete());
+        assert_eq!(take(&mut answers, &[HELLO]).1, 0);
+        assert!(answers.are_complete());
+    }
+
+    #[test]
+    fn a_guest_knows_the_last_message_by_its_text() {
+        use Standing::{Answer, Unasked};
+        let mut answers = of(None, &["first", "hello"]);
+        assert_eq!(take(&mut answers, &[EARLIER]), (vec![Unasked], 2, false));
+        assert_eq!(take(&mut answers, &[HELLO]), (vec![Answer], 0, true));
+        assert_eq!(take(&mut answers, &[HELLO]), (vec![Unasked], 0, true));
+    }
+}

@@ -1,0 +1,66 @@
+//! The last words of the program: why it ends, and what was not sent.
+
+use std::{io, time::Duration};
+
+use futures::future::poll_fn;
+use tokio::time::timeout;
+
+use super::outcome::{Conclusion, Ending, unsent};
+use crate::{
+    config::Audience,
+    console::{Console, ConsoleTurn},
+    exit::Exit,
+};
+
+/// Says what is to be said, and returns the exit code. So many messages were queued and never sent;
+/// whoever interrupts waits this long at most for the output to be written.
+pub(crate) async fn last_words(
+    console: &mut impl Console,
+    ending: &Ending,
+    conclusion: Conclusion,
+    queued: usize,
+    deadline: Duration,
+) -> Exit {
+    for line in &conclusion.said {
+        console.say(line);
+    }
+    if let Ending::Interrupted = ending {
+        // Whoever reads the output may be what was to be interrupted.
+        let _ = timeout(deadline, drain(console)).await;
+        return conclusion.exit;
+    }
+    drain(console).await;
+    if !ending.leaves_lines() {
+        return conclusion.exit;
+    }
+    let bad = match ending {
+        Ending::BadInput(error) => error.lines(),
+        // It may have been meant as a message.
+        Ending::NoCredentials(_) => 1,
+        _ => 0,
+    };
+    let leftover = console.leftover().await;
+    let Some(line) = unsent(leftover, queued + bad) else {
+        return conclusion.exit;
+    };
+    console.say(&line);
+    drain(console).await;
+    match (conclusion.exit, console.audience()) {
+        // However kindly a server leaves, a script wants all of its lines sent.
+        (Exit::Ok, Audience::Script) => Exit::Closed,
+        (exit, _) => exit,
+    }
+}
+
+/// Writes what is queued, and returns why messages could not be written, unless they could. There
+/// is no deadline: it waits for the user's own programs.
+pub(crate) async fn drain(console: &mut impl Console) -> Option<io::Error> {
+    let mut unwritten = None;
+    while !console.is_drained() {
+        let turn = poll_fn(|cx| console.poll_turn(cx, None)).await;
+        if let ConsoleTurn::OutputFailed(error) = turn {
+            unwritten = Some(error);
+        }
+    }
+    unwritten
+}

@@ -1,0 +1,365 @@
+//! One session on an open WebSocket: log in, unless that is done or not wanted, talk, part.
+//!
+//! One task does all of it. It waits for the server, the console and the clock at once, so that a
+//! server which stops reading until it has been read is read, and a slow reader of stdout slows the
+//! server down instead of filling the memory.
+
+use std::{future::pending, io, task::Poll, time::Duration};
+
+use futures::future::poll_fn;
+use proto::{
+    login::{ClientAction, ClientLogin, WhenRefused},
+    message::Credentials,
+    username::UserName,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
+
+use super::outcome::{Ending, Exposed, Stage};
+use super::replies::{Answers, Standing};
+use crate::{
+    config::{Audience, LoginSource},
+    console::{
+        Command, Console, ConsoleTurn, GOODBYE, Offer, Prompt, RoomMessage, hexadecimal, safe_lines,
+    },
+    websocket::{Link, LinkTurn, Message, Reading},
+};
+
+/// How long a person is not asked for the next message after one was sent: an answer usually comes
+/// within this time, and then stands above the prompt without having pushed it down.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The times that a session keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// See [`crate::config::Config::linger`].
+    pub(crate) linger: Duration,
+    /// See [`crate::config::Config::close_deadline`].
+    pub(crate) close_deadline: Duration,
+    /// See [`crate::config::Config::reply_deadline`].
+    pub(crate) reply_deadline: Duration,
+}
+
+/// What brings the login.
+#[derive(Debug)]
+pub(crate) enum Login {
+    /// The first messages do, with credentials from here.
+    Messages(LoginSource),
+    /// Nothing does: this user logged in with the handshake, or nobody did who has a name.
+    Before(Option<UserName>),
+}
+
+/// A WebSocket and a console.
+#[derive(Debug)]
+pub(crate) struct Session<S, C> {
+    pub(super) link: Link<S>,
+    pub(super) console: C,
+    pub(super) times: Times,
+    pub(super) stage: Stage,
+    pub(super) answers: Answers,
+    /// When something last moved: how long the server takes in nothing is counted from here.
+    pub(super) moved: Instant,
+    /// How many bytes had moved on the link by then.
+    bytes: u64,
+    /// Why messages could not be written, if that was found while something else ended the session.
+    pub(super) unwritten: Option<io::Error>,
+}
+
+/// How long a session waits for something to happen.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Until {
+    /// For as long as it takes.
+    Ever,
+    /// Until nothing has moved for this long.
+    Quiet(Duration),
+    /// Until this moment, whatever happens before.
+    Moment(Instant),
+}
+
+/// Something that a session waits for.
+#[derive(Debug)]
+pub(super) enum Turn {
+    Line(String),
+    Received(Message),
+    /// The message that was queued was sent.
+    Sent,
+    /// Something else was sent or written.
+    Moved,
+    /// The given time came.
+    Late,
+    Ended(Ending),
+}
+
+impl<S, C> Session<S, C>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    C: Console,
+{
+    pub(crate) fn new(link: Link<S>, console: C, times: Times) -> Self {
+        Self {
+            link,
+            console,
+            times,
+            stage: Stage::LoggingIn,
+            answers: Answers::default(),
+            moved: Instant::now(),
+            bytes: 0,
+            unwritten: None,
+        }
+    }
+
+    pub(super) async fn converse(&mut self, login: Login) -> Ending {
+        match login {
+            Login::Messages(source) => {
+                if let Err(ending) = self.log_in(source).await {
+                    return ending;
+                }
+            }
+            Login::Before(name) => self.answers = Answers::to(name).with_greeting(),
+        }
+        self.stage = Stage::Talking;
+        self.talk().await
+    }
+
+    async fn log_in(&mut self, source: LoginSource) -> Result<(), Ending> {
+        let patience = self.times.reply_deadline;
+        let when_refused = match self.console.audience() {
+            Audience::Person => WhenRefused::Ask,
+            Audience::Script => WhenRefused::GiveUp,
+        };
+        let (mut login, prompt) = match source {
+            LoginSource::Ask => (ClientLogin::ask(patience), Prompt::Credentials),
+            LoginSource::AskPassword(name) => (ClientLogin::ask(patience), Prompt::Password(name)),
+            LoginSource::Configured(credentials) => (
+                ClientLogin::with_line(credentials.line(), when_refused, patience),
+                Prompt::Credentials,
+            ),
+        };
+        let began = Instant::now();
+        let mut queued = None;
+        let mut tried = None;
+        let mut exposed = Exposed::Nothing;
+        loop {
+            let turn = match login.next(began.elapsed()) {
+                ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
+                ClientAction::Send(line) => {
+                    queued = Credentials::parse(line.expose()).ok();
+                    self.link.queue(Message::Text(line.expose().into()));
+                    continue;
+                }
+                ClientAction::Await(until) => self.turn(None, Until::Moment(began + until)).await,
+                ClientAction::Show(text) => {
+                    self.console.notice(&safe_lines(&text));
+                    continue;
+                }
+                ClientAction::LoggedIn(text) => {
+                    self.console.notice(&safe_lines(&text));
+                    // A server that congratulates unasked needs no credentials.
+                    self.link.withdraw();
+                    self.answers = Answers::to(tried);
+                    return Ok(());
+                }
+                ClientAction::Refused => return Err(Ending::Refused),
+                ClientAction::TimedOut => return Err(Ending::Silent(patience)),
+            };
+            match turn {
+                Turn::Line(line) => match Offer::parse(line, &prompt) {
+                    Offer::Line(line) => login.offer(line),
+                    Offer::Nothing => {}
+                    Offer::Exit => {
+                        self.console.notice(GOODBYE);
+                        return Err(Ending::Exit);
+                    }
+                },
+                // No room tells anything to somebody who has not logged in, if it wants that.
+                Turn::Received(Message::Text(text)) if RoomMessage::parse(&text).is_some() => {
+                    return Err(Ending::NoLogin(exposed));
+                }
+                Turn::Received(Message::Text(text)) => login.received(text.to_string()),
+                Turn::Received(Message::Binary(bytes)) => {
+                    self.console.notice(&hexadecimal(&bytes));
+                }
+                Turn::Sent => {
+                    exposed = Exposed::Credentials;
+                    tried = queued.take().map(|credentials| credentials.name);
+                    login.sent(began.elapsed());
+                }
+                Turn::Moved | Turn::Late => {}
+                Turn::Ended(ending) => return Err(ending),
+            }
+        }
+    }
+
+    async fn talk(&mut self) -> Ending {
+        let audience = self.console.audience();
+        let mut over: Option<Ending> = None;
+        let mut hold: Option<Instant> = None;
+        let mut patience: Option<Instant> = None;
+        loop {
+            let (wanted, until) = match over.take() {
+                Some(ending) if self.is_done(audience) => return ending,
+                Some(ending) => {
+                    over = Some(ending);
+                    (None, self.until_answered(&mut patience))
+                }
+                None => match hold {
+                    Some(moment) => (None, Until::Moment(moment)),
+                    None if !self.link.is_free() => (None, Until::Ever),
+                    None => (Some(&Prompt::Context), Until::Ever),
+                },
+            };
+            match self.turn(wanted, until).await {
+                Turn::Line(line) => match Command::parse(line) {
+                    Command::Exit => {
+                        self.console.notice(GOODBYE);
+                        over = Some(Ending::Exit);
+                    }
+                    Command::Send(text) => {
+                        let message = Message::Text(text.into());
+                        self.answers.note_queued(&message);
+                        self.link.queue(message);
+                        if audience == Audience::Person {
+                            hold = Some(Instant::now() + ANSWER_PATIENCE);
+                        }
+                    }
+                },
+                Turn::Received(message) => {
+                    self.console.message(message.payload());
+                    match self.answers.note_received(message.payload()) {
+                        Standing::Answer => (hold, patience) = (None, None),
+                        Standing::Unasked => {}
+                    }
+                }
+                Turn::Sent => self.answers.note_sent(),
+                Turn::Moved => {}
+                Turn::Late => match over.take() {
+                    Some(ending) => return ending,
+                    None => hold = None,
+                },
+                // What was sent before is still answered.
+                Turn::Ended(ending @ (Ending::EndOfInput | Ending::BadInput(_))) => {
+                    over = Some(ending);
+                }
+                Turn::Ended(ending) => return ending,
+            }
+        }
+    }
+
+    /// Whether nothing more is waited for, once there are no more lines.
+    fn is_done(&self, audience: Audience) -> bool {
+        match audience {
+            Audience::Person => true,
+            Audience::Script => self.link.is_flushed() && self.answers.are_complete(),
+        }
+    }
+
+    /// How long answers are waited for, once there are no more lines. Among others, who need never
+    /// be quiet, that is until a moment, which each answer puts off.
+    fn until_answered(&self, patience: &mut Option<Instant>) -> Until {
+        if !self.link.is_flushed() {
+            *patience = None;
+            Until::Ever
+        } else if !self.console.has_room() {
+            // What is not read because nobody takes what came before is no silence.
+            Until::Ever
+        } else if self.answers.are_among_others() {
+            let fresh = || Instant::now() + self.times.linger;
+            Until::Moment(*patience.get_or_insert_with(fresh))
+        } else {
+            Until::Quiet(self.times.linger)
+        }
+    }
+
+    /// Waits for the next thing that happens, for so long.
+    pub(super) async fn turn(&mut self, wanted: Option<&Prompt>, until: Until) -> Turn {
+        loop {
+            let limit = match until {
+                Until::Ever => None,
+                Until::Quiet(span) => Some(self.moved + span),
+                // However much happens: a flood must not hold the time up.
+                Until::Moment(moment) if Instant::now() >= moment => return Turn::Late,
+                Until::Moment(moment) => Some(moment),
+            };
+            let reading = if self.console.has_room() {
+                Reading::On
+            } else {
+                Reading::Paused
+            };
+            // A server that is not read may well stop reading: then it is not to blame.
+            let may_stall = reading == Reading::On && !self.link.is_flushed();
+            let stalls = may_stall.then_some(self.moved + self.times.reply_deadline);
+            let event = poll_fn(|cx| {
+                // A line that is at hand is sent before what was sent is flushed: many lines
+                // travel together.
+                match self.console.poll_turn(cx, wanted) {
+                    Poll::Ready(turn) => Poll::Ready(Event::Console(turn)),
+                    Poll::Pending => self.link.poll_turn(cx, reading).map(Event::Link),
+                }
+            });
+            let late = tokio::select! {
+                biased;
+                event = event => return self.take(event),
+                () = at(limit) => Turn::Late,
+                () = at(stalls) => Turn::Ended(Ending::Stalled(self.times.reply_deadline)),
+            };
+            if matches!(until, Until::Moment(moment) if Instant::now() >= moment)
+                || !self.has_moved()
+            {
+                return late;
+            }
+        }
+    }
+
+    /// Whether bytes have moved on the link since this was last looked at. They may be part of a
+    /// message that takes longer than any silence.
+    fn has_moved(&mut self) -> bool {
+        let bytes = self.link.bytes();
+        let has_moved = bytes != self.bytes;
+        if has_moved {
+            self.bytes = bytes;
+            self.moved = Instant::now();
+        }
+        has_moved
+    }
+
+    /// Takes note of an event.
+    fn take(&mut self, event: Event) -> Turn {
+        match event {
+            Event::Console(turn) => match turn.line() {
+                Ok(Some(line)) => Turn::Line(line),
+                Ok(None) => {
+                    self.moved = Instant::now();
+                    Turn::Moved
+                }
+                Err(ending) => Turn::Ended(ending),
+            },
+            Event::Link(turn) => {
+                self.moved = Instant::now();
+                self.bytes = self.link.bytes();
+                match turn {
+                    LinkTurn::Received(message) => Turn::Received(message),
+                    LinkTurn::Sent => Turn::Sent,
+                    LinkTurn::Flushed => Turn::Moved,
+                    LinkTurn::Ended(end) => Turn::Ended(Ending::Server(end)),
+                }
+            }
+        }
+    }
+}
+
+/// What one of the two sides of a session did.
+#[derive(Debug)]
+enum Event {
+    Console(ConsoleTurn),
+    Link(LinkTurn),
+}
+
+/// Waits for a moment, or for ever.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

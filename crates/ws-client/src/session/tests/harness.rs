@@ -1,0 +1,239 @@
+//! A client on streams in memory, and a server that a test plays by hand.
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{SinkExt as _, Stream, StreamExt as _, stream};
+use proto::message::{CONGRATULATION, Credentials};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role},
+    },
+};
+
+use crate::session::session::{Login, Session, Times};
+use crate::{
+    config::LoginSource,
+    connect::Opened,
+    console::{Asking, Echo, Reader, Streams, Typing},
+    exit::Exit,
+    websocket::Link,
+};
+
+/// So small that a frame seldom arrives whole.
+pub(super) const TINY: usize = 16;
+
+pub(super) const TIMES: Times = Times {
+    linger: Duration::from_secs(1),
+    close_deadline: Duration::from_secs(5),
+    reply_deadline: Duration::from_secs(30),
+};
+
+/// What a session left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) exit: Exit,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+/// A stream that can be looked at after it was given away.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl AsyncWrite for Written {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Counts what is read of an input, so that a test can see that nothing was.
+pub(super) struct Counted<R>(pub(super) R, pub(super) Arc<Mutex<usize>>);
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        *self.1.lock().unwrap() += 1;
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+/// A terminal that remembers what it was told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FakeEcho(pub(super) Arc<Mutex<Vec<Typing>>>);
+
+impl Echo for FakeEcho {
+    fn set(&mut self, typing: Typing) {
+        self.0.lock().unwrap().push(typing);
+    }
+}
+
+/// The server's side, which plays its part by hand.
+pub(super) struct Server(pub(super) WebSocketStream<DuplexStream>);
+
+impl Server {
+    pub(super) async fn text(&mut self) -> String {
+        self.0
+            .next()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_text()
+            .unwrap()
+            .to_string()
+    }
+
+    pub(super) async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Lets `admin` in.
+    pub(super) async fn welcome(&mut self) {
+        assert_eq!(self.text().await, "admin:123456");
+        self.say(CONGRATULATION).await;
+    }
+
+    /// Answers this many messages.
+    pub(super) async fn echo(&mut self, count: usize) {
+        for _ in 0..count {
+            let text = self.text().await;
+            self.say(&format!("your submit context: {text}")).await;
+        }
+    }
+
+    /// The code and the reason of the client's Close frame, which is then answered.
+    pub(super) async fn closed(&mut self) -> (u16, String) {
+        let closed = match self.0.next().await.unwrap().unwrap() {
+            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("no close frame: {other:?}"),
+        };
+        assert!(self.0.next().await.is_none());
+        closed
+    }
+
+    pub(super) async fn close(&mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: reason.into(),
+        };
+        self.0.send(Message::Close(Some(frame))).await.unwrap();
+        let mut answered = false;
+        while let Some(Ok(message)) = self.0.next().await {
+            answered |= message.is_close();
+        }
+        assert!(answered, "the client answers a close frame");
+    }
+}
+
+pub(super) const USER_EXIT: (u16, &str) = (1000, "user exit");
+
+pub(super) fn configured(line: &str) -> LoginSource {
+    LoginSource::Configured(Credentials::parse(line).unwrap())
+}
+
+/// Both ends of a connection.
+pub(super) async fn connected() -> (Link<DuplexStream>, Server) {
+    let (ours, theirs) = tokio::io::duplex(TINY);
+    let opened = Opened {
+        stream: ours,
+        rest: Vec::new(),
+    };
+    let link = Link::new(opened, 1 << 20).await;
+    let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+    (link, Server(server))
+}
+
+/// Who is at the client's side.
+pub(super) struct Client<I, N> {
+    pub(super) input: I,
+    pub(super) login: LoginSource,
+    pub(super) asking: Asking<FakeEcho>,
+    pub(super) interrupts: N,
+}
+
+pub(super) fn script(input: &[u8]) -> Client<&[u8], impl Stream<Item = ()> + Unpin> {
+    Client {
+        input,
+        login: LoginSource::Ask,
+        asking: Asking::Nobody,
+        interrupts: stream::pending(),
+    }
+}
+
+pub(super) fn person(input: &[u8]) -> Client<&[u8], impl Stream<Item = ()> + Unpin> {
+    Client {
+        asking: Asking::Person(FakeEcho::default()),
+        ..script(input)
+    }
+}
+
+/// Runs a session to its end.
+pub(super) async fn run<I, N>(link: Link<DuplexStream>, client: Client<I, N>) -> Outcome
+where
+    I: AsyncRead + Unpin,
+    N: Stream<Item = ()> + Unpin,
+{
+    let (stdout, stderr) = (Written::default(), Written::default());
+    let console = Streams::new(
+        client.input,
+        (stdout.clone(), Reader::Program),
+        stderr.clone(),
+        client.asking,
+        NonZeroUsize::new(1 << 16).unwrap(),
+    );
+    let session = Session::new(link, console, TIMES);
+    let running = session.run(Login::Messages(client.login), client.interrupts);
+    // No session of these tests takes a day: one that hangs fails at once, on a paused clock.
+    let exit = timeout(Duration::from_hours(24), running).await;
+    let exit = exit.expect("the session ends");
+    Outcome {
+        exit,
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+    }
+}
+
+pub(super) fn outcome(exit: Exit, stdout: &str, stderr: &str) -> Outcome {
+    Outcome {
+        exit,
+        stdout: stdout.into(),
+        stderr: stderr.replace(
+            "{welcome}",
+            "congratulation, you have connect with server\nnow, you can do something else\n",
+        ),
+    }
+}

@@ -1,0 +1,16 @@
+//! What a WebSocket stands on: TCP, or TLS with a certificate that was checked.
+
+mod arguments;
+mod certificate;
+mod failure;
+mod transport;
+mod trust;
+mod verifier;
+
+pub use self::{
+    arguments::TrustArguments,
+    certificate::CertificateFailure,
+    failure::{TlsError, TlsFailure},
+    transport::{Secured, Tls, Transport},
+    trust::{Trust, TrustError},
+};

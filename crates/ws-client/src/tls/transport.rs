@@ -1,0 +1,218 @@
+//! What a WebSocket stands on: TCP, or TLS with a certificate that was checked.
+
+use std::{fmt, sync::Arc};
+
+use proto::escape::Escaped;
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, ProtocolVersion,
+        client::Resumption,
+        crypto::ring,
+        pki_types::ServerName,
+        version::{TLS12, TLS13},
+    },
+};
+use url::Host;
+
+use super::{
+    failure::{TlsError, TlsFailure},
+    trust::{Trust, TrustError},
+    verifier::verifier,
+};
+use crate::endpoint::{Endpoint, Scheme};
+
+/// The protocol that is spoken behind TLS, in the words of ALPN: a WebSocket begins with it.
+const HTTP: &[u8] = b"http/1.1";
+
+/// What a WebSocket stands on.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    /// TCP alone.
+    Tcp,
+    /// TLS over TCP.
+    Tls(Tls),
+}
+
+impl Transport {
+    /// What the URL asks for. Who is trusted is what was asked for with it, or else what holds
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// There is nobody to be trusted, or nothing to be checked.
+    pub fn new(
+        endpoint: &Endpoint,
+        asked: Option<Trust>,
+        otherwise: Trust,
+    ) -> Result<Self, TrustError> {
+        match (endpoint.scheme(), asked) {
+            (Scheme::Ws, None) => Ok(Self::Tcp),
+            (Scheme::Ws, Some(trust)) => Err(TrustError::NothingToCheck(trust.flag())),
+            (Scheme::Wss, asked) => Tls::new(asked.unwrap_or(otherwise)).map(Self::Tls),
+        }
+    }
+
+    /// What is to be said before each connection, if anything.
+    pub fn warning(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(Tls {
+                trust: Trust::Anybody,
+                ..
+            }) => Some(
+                "warning: --insecure checks no certificate; others may read and change what is sent",
+            ),
+            Self::Tcp | Self::Tls(_) => None,
+        }
+    }
+}
+
+/// How TLS is spoken, and who is trusted.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    trust: Trust,
+}
+
+impl Tls {
+    fn new(trust: Trust) -> Result<Self, TrustError> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = verifier(&trust, &provider)?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .expect("the provider speaks both versions")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![HTTP.to_vec()];
+        // There is one connection, or another one with other credentials.
+        config.resumption = Resumption::disabled();
+        Ok(Self {
+            config: Arc::new(config),
+            trust,
+        })
+    }
+
+    /// Performs the handshake of TLS. Nothing else is sent before the certificate was checked.
+    pub(crate) async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, TlsError> {
+        let failed = |failure| TlsError {
+            authority: endpoint.authority(),
+            failure,
+        };
+        let name = server_name(endpoint.host()).ok_or_else(|| failed(TlsFailure::BadName))?;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connected = connector.connect(name, stream).await;
+        connected.map_err(|error| failed(TlsFailure::of_handshake(&error, &self.trust)))
+    }
+
+    /// What a connection came to.
+    pub(crate) fn secured(&self, endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> Secured {
+        let (_, connection) = stream.get_ref();
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            Some(_) | None => "unknown",
+        };
+        let cipher_suite = connection
+            .negotiated_cipher_suite()
+            .map_or("unknown".to_owned(), |suite| format!("{:?}", suite.suite()));
+        let protocol = connection.alpn_protocol().map_or_else(
+            || "nothing, which is as good".to_owned(),
+            |protocol| Escaped(&String::from_utf8_lossy(protocol)).to_string(),
+        );
+        Secured {
+            authority: endpoint.authority(),
+            version,
+            cipher_suite,
+            protocol,
+            certificate: match &self.trust {
+                Trust::Anybody => "NOT CHECKED, because of --insecure".to_owned(),
+                trust => format!("right: it is for {}, by {trust}", endpoint.host()),
+            },
+        }
+    }
+}
+
+/// The name or the address that the certificate has to be for.
+fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
+    match host {
+        Host::Domain(name) => ServerName::try_from(name.clone()).ok(),
+        Host::Ipv4(address) => Some(ServerName::from(*address)),
+        Host::Ipv6(address) => Some(ServerName::from(*address)),
+    }
+}
+
+/// What a connection by TLS came to, for a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secured {
+    authority: String,
+    version: &'static str,
+    cipher_suite: String,
+    protocol: String,
+    certificate: String,
+}
+
+impl fmt::Display for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "TLS with {}", self.authority)?;
+        writeln!(f, "  version      {}", self.version)?;
+        writeln!(f, "  cipher       {}", self.cipher_suite)?;
+        writeln!(f, "  ALPN         {}", self.protocol)?;
+        writeln!(f, "  certificate  {}", self.certificate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Transport, Trust, TrustError, server_name};
+    use crate::endpoint::Endpoint;
+
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint::parse(url).unwrap()
+    }
+
+    #[test]
+    fn a_name_and_an_address_have_to_be_in_the_certificate() {
+        for (url, name) in [
+            ("wss://Example.org", "DnsName(\"example.org\")"),
+            ("wss://example.org.", "DnsName(\"example.org\")"),
+            ("wss://127.0.0.1", "IpAddress(V4(Ipv4Addr([127, 0, 0, 1])))"),
+            (
+                "wss://[::1]",
+                "IpAddress(V6(Ipv6Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])))",
+            ),
+        ] {
+            let found = server_name(endpoint(url).host()).unwrap();
+            assert_eq!(format!("{found:?}"), name, "{url}");
+        }
+        assert_eq!(server_name(endpoint("wss://a..b").host()), None);
+    }
+
+    #[test]
+    fn plain_websocket_has_nothing_to_check() {
+        let plain = endpoint("ws://127.0.0.1");
+        let transport = Transport::new(&plain, None, Trust::File("/nonexistent".into()));
+        assert!(matches!(transport, Ok(Transport::Tcp)));
+        for (trust, flag) in [
+            (Trust::Anybody, "--insecure"),
+            (Trust::File("/nonexistent".into()), "--cacert"),
+        ] {
+            let error = Transport::new(&plain, Some(trust), Trust::System).unwrap_err();
+            assert!(matches!(error, TrustError::NothingToCheck(found) if found == flag));
+        }
+    }
+
+    #[test]
+    fn who_checks_nothing_is_warned() {
+        let insecure = Transport::new(&endpoint("wss://h"), Some(Trust::Anybody), Trust::System);
+        let warning = insecure.unwrap().warning().unwrap();
+        assert!(warning.contains("--insecure"), "{warning}");
+        assert_eq!(Transport::Tcp.warning(), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! The `handshake` tool's output: what went over the wire, and what to think of it.
+
+use std::fmt;
+
+use proto::{
+    escape::Escaped,
+    key::{GUID, Key},
+};
+
+use crate::handshake::{Outcome, Part, Received, Refusal, Request, Verdict};
+use crate::{exit::Exit, tls::Secured};
+
+/// How many bytes of a body are shown.
+pub const MAX_BODY_BYTES: usize = 512;
+
+/// How many lines of a head are shown: a flood of them tells nothing more.
+const MAX_LINES: usize = 120;
+
+/// How much of one line is shown.
+const MAX_LINE_BYTES: usize = 1024;
+
+/// The text of the tool, and how it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What goes to stdout.
+    pub text: String,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+impl Report {
+    /// Reports on a request and what came in answer, and on the TLS under both.
+    pub fn new(secured: Option<Secured>, request: &Request, received: &Received) -> Self {
+        let verdict = Verdict::judge(received, request.key());
+        let tls = secured.map_or(String::new(), |secured| format!("{secured}\n"));
+        let text = format!("{tls}{}", Whole(request, received, &verdict));
+        let exit = verdict.refusal().map_or(Exit::Ok, |refusal| refusal.exit());
+        Self { text, exit }
+    }
+}
+
+/// A report as it is printed.
+struct Whole<'a>(&'a Request, &'a Received, &'a Verdict);
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(request, received, verdict) = self;
+        write_report(f, request, received, verdict)
+    }
+}
+
+fn write_report(
+    to: &mut fmt::Formatter<'_>,
+    request: &Request,
+    received: &Received,
+    verdict: &Verdict,
+) -> fmt::Result {
+    writeln!(to, "request to {}", request.endpoint().authority())?;
+    write_lines(to, '>', request.masked().as_bytes())?;
+    writeln!(to, "\nresponse")?;
+    if received.bytes.is_empty() {
+        writeln!(to, "  nothing came")?;
+    } else {
+        write_lines(to, '<', received.heads())?;
+    }
+    write_rest(to, received, verdict)?;
+    if !verdict.checks().is_empty() {
+        writeln!(to, "\nchecks")?;
+    }
+    for check in verdict.checks() {
+        writeln!(
+            to,
+            "  {:<5}  {}: {}",
+            check.outcome,
+            check.part.name(),
+            check.found
+        )?;
+        writeln!(to, "         {}", check.why)?;
+    }
+    write_accept(to, request.key())?;
+    write_verdict(to, verdict)
+}
+
+/// Writes the lines of a head, each behind a sign that says who sent it.
+fn write_lines(to: &mut fmt::Formatter<'_>, sign: char, head: &[u8]) -> fmt::Result {
+    let head = head.strip_suffix(b"\n").unwrap_or(head);
+    let lines = head.split(|byte| *byte == b'\n');
+    for line in lines.clone().take(MAX_LINES) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            writeln!(to, "{sign}")?;
+        } else {
+            writeln!(to, "{sign} {}", excerpt(line, MAX_LINE_BYTES))?;
+        }
+    }
+    match lines.count().saturating_sub(MAX_LINES) {
+        0 => Ok(()),
+        more => writeln!(to, "{sign} ... and {more} more lines"),
+    }
+}
+
+/// Writes what follows the head: the body of a refusal, or frames, which are only counted.
+fn write_rest(to: &mut fmt::Formatter<'_>, received: &Received, verdict: &Verdict) -> fmt::Result {
+    let upgraded = verdict.status().is_none_or(|status| status.code == 101);
+    if upgraded {
+        return match received.rest().len() {
+            0 => Ok(()),
+            length => writeln!(to, "  {length} more bytes follow the head"),
+        };
+    }
+    let body = received.body();
+    if body.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "  body: {}", excerpt(&body, MAX_BODY_BYTES))
+}
+
+/// The first bytes of a text, escaped.
+pub fn excerpt(bytes: &[u8], max: usize) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]);
+    let more = bytes.len().saturating_sub(max);
+    let text = Escaped(text.trim_end_matches(['\r', '\n']));
+    match more {
+        0 => text.to_string(),
+        more => format!("{text}... ({more} more bytes)"),
+    }
+}
+
+/// Computes the accept value before the reader's eyes.
+fn write_accept(to: &mut fmt::Formatter<'_>, key: &Key) -> fmt::Result {
+    writeln!(to, "\nhow the key becomes the accept value")?;
+    writeln!(to, "  key         {}", key.as_str())?;
+    writeln!(to, "  GUID        {GUID}")?;
+    writeln!(to, "  one string  {}{GUID}", key.as_str())?;
+    write!(to, "  SHA-1       ")?;
+    for byte in key.digest() {
+        write!(to, "{byte:02x}")?;
+    }
+    writeln!(to, "\n  base64      {}", key.accept())
+}
+
+fn write_verdict(to: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    let Some(refusal) = verdict.refusal() else {
+        return writeln!(to, "\nverdict: right, the WebSocket is open");
+    };
+    let count = wrong_fields(verdict);
+    match (refusal, count) {
+        (refusal @ Refusal::Wrong(..), 2..) => {
+            writeln!(to, "\nverdict: WRONG in {count} parts; {refusal}")
+        }
+        (refusal, _) => writeln!(to, "\nverdict: WRONG; {refusal}"),
+    }
+}
+
+/// How many parts are wrong. A missing status line and the missing status in it are one mistake.
+fn wrong_fields(verdict: &Verdict) -> usize {
+    let mut wrong = verdict
+        .checks()
+        .iter()
+        .filter(|check| check.outcome == Outcome::Wrong);
+    let count = wrong.clone().count();
+    let no_status = verdict.status().is_none() && wrong.any(|check| check.part == Part::Status);
+    count - usize::from(no_status)
+}

@@ -1,0 +1,77 @@
+//! `ws-client handshake URL`: one handshake, shown and judged.
+
+use std::time::Duration;
+
+use futures::future::poll_fn;
+use proto::{close::CloseReason, config::TimeSpan, key::Key};
+use tokio::time::timeout;
+
+use super::report::Report;
+use crate::{
+    connect::{self, ConnectError, Deadline, MaybeTlsStream, Opened, exchange},
+    exit::Exit,
+    handshake::{Origin, Request},
+    tls::{Transport, TrustArguments},
+    websocket::{Link, LinkTurn, Reading},
+};
+
+/// How long the tool takes to leave a WebSocket that it opened.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The greatest message that is taken while leaving. It is not looked at.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// What the tool is told on the command line.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The server, as in `ws://127.0.0.1:5678` or `wss://example.org`.
+    pub url: String,
+    /// Time for connecting and for the answer [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    pub connect_deadline: Option<TimeSpan>,
+    /// Sends this Origin, as a browser would.
+    #[arg(long)]
+    pub origin: Option<Origin>,
+    /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
+    /// handshake that was seen elsewhere.
+    #[arg(long, value_parser = Key::parse)]
+    pub key: Option<Key>,
+    /// Who is trusted.
+    #[command(flatten)]
+    pub tls: TrustArguments,
+}
+
+/// Performs the handshake, and reports on it.
+pub async fn run(
+    request: &Request,
+    transport: &Transport,
+    connect_deadline: Duration,
+) -> Result<Report, ConnectError> {
+    let deadline = Deadline::after(connect_deadline);
+    let mut stream = connect::stream(request.endpoint(), transport, deadline).await?;
+    let secured = match (transport, &stream) {
+        (Transport::Tls(tls), MaybeTlsStream::Tls(stream)) => {
+            Some(tls.secured(request.endpoint(), stream))
+        }
+        (Transport::Tls(_) | Transport::Tcp, _) => None,
+    };
+    let received = exchange(&mut stream, request, deadline).await?;
+    let report = Report::new(secured, request, &received);
+    if report.exit == Exit::Ok {
+        // A server that was polite is left politely.
+        let rest = received.rest().to_vec();
+        let mut link = Link::new(Opened { stream, rest }, MAX_MESSAGE_BYTES).await;
+        link.close(CloseReason::UserExit);
+        let end = async {
+            loop {
+                if let LinkTurn::Ended(end) = poll_fn(|cx| link.poll_turn(cx, Reading::On)).await {
+                    return end;
+                }
+            }
+        };
+        if let Ok(end) = timeout(LEAVE_DEADLINE, end).await {
+            link.leave(&end, LEAVE_DEADLINE).await;
+        }
+    }
+    Ok(report)
+}

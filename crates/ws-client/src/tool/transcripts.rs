@@ -1,0 +1,350 @@
+//! Whole reports of the `handshake` tool, as they are printed.
+
+use std::time::Duration;
+
+use proto::{key::Key, message::Credentials};
+
+use super::report::Report;
+use crate::handshake::{Incomplete, MAX_HEAD_BYTES, Received, Request};
+use crate::{endpoint::Endpoint, exit::Exit};
+
+const REQUEST: &str = "\
+request to 127.0.0.1:9999
+> GET / HTTP/1.1
+> Host: 127.0.0.1:9999
+> Upgrade: websocket
+> Connection: Upgrade
+> Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+> Sec-WebSocket-Version: 13
+>
+";
+
+const ACCEPT: &str = "
+how the key becomes the accept value
+  key         dGhlIHNhbXBsZSBub25jZQ==
+  GUID        258EAFA5-E914-47DA-95CA-C5AB0DC85B11
+  one string  dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11
+  SHA-1       b37a4f2cc0624f1690f64606cf385945b2bec4ea
+  base64      s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+";
+
+fn request() -> Request {
+    let endpoint = Endpoint::parse("ws://127.0.0.1:9999").unwrap();
+    Request::new(endpoint, Key::new(*b"the sample nonce"), None)
+}
+
+fn report(bytes: &[u8], otherwise: Incomplete) -> Report {
+    Report::new(None, &request(), &Received::new(bytes.to_vec(), otherwise))
+}
+
+/// Compares the part between the request and the computation of the accept value, and the verdict.
+#[track_caller]
+fn assert_report(answer: &[u8], otherwise: Incomplete, middle: &str, verdict: &str, exit: Exit) {
+    let found = report(answer, otherwise);
+    let expected = format!("{REQUEST}{middle}{ACCEPT}\nverdict: {verdict}\n");
+    assert_eq!(found.text, expected, "\n{}", found.text);
+    assert_eq!(found.exit, exit);
+}
+
+#[test]
+fn a_right_answer() {
+    assert_report(
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+          sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x00",
+        Incomplete::Closed,
+        "
+response
+< HTTP/1.1 101 Switching Protocols
+< upgrade: websocket
+< connection: Upgrade
+< sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+<
+  2 more bytes follow the head
+
+checks
+  right  status line: HTTP/1.1 101 Switching Protocols
+         a status line of HTTP/1.1
+  right  status: 101
+         the connection changes to the WebSocket protocol
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  Upgrade: websocket
+         it names websocket
+  right  Connection: Upgrade
+         it names upgrade
+  right  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+         it follows from the key
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "right, the WebSocket is open",
+        Exit::Ok,
+    );
+}
+
+#[test]
+fn the_tutorials_own_server() {
+    assert_report(
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: bG9jYWxob3N0\r\n\r\n",
+        Incomplete::Closed,
+        "
+response
+< Upgrade: websocket
+< Connection: Upgrade
+< Sec-WebSocket-Accept: bG9jYWxob3N0
+<
+
+checks
+  WRONG  status line: nothing
+         the answer does not begin with a status line; it must be like HTTP/1.1 101 Switching Protocols
+  WRONG  status: nothing
+         without a status nobody knows that it agrees
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  Upgrade: websocket
+         it names websocket
+  right  Connection: Upgrade
+         it names upgrade
+  WRONG  Sec-WebSocket-Accept: bG9jYWxob3N0
+         it must be s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, which follows from the key; this is \"localhost\" in base64, a constant
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "WRONG in 2 parts; the server's answer is no WebSocket handshake: status line: the answer \
+         does not begin with a status line; it must be like HTTP/1.1 101 Switching Protocols",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
+fn a_403_with_a_body() {
+    assert_report(
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 30\r\nConnection: close\r\n\r\n\
+          this origin is not allowed\x1b[2J\n",
+        Incomplete::Closed,
+        "
+response
+< HTTP/1.1 403 Forbidden
+< Content-Length: 30
+< Connection: close
+<
+  body: this origin is not allowed\\u{1b}[2J
+
+checks
+  right  status line: HTTP/1.1 403 Forbidden
+         a status line of HTTP/1.1
+  WRONG  status: 403
+         it refuses this origin, or this user; it must be 101
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "WRONG; the server answered HTTP/1.1 403 Forbidden: it refuses this origin, or this user",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
+fn a_hint_before_a_chunked_refusal() {
+    assert_report(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+          HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5\r\ntry a\r\n5\r\ngain\n\r\n0\r\n\r\n",
+        Incomplete::Closed,
+        "
+response
+< HTTP/1.1 103 Early Hints
+< Link: </x>
+<
+< HTTP/1.1 503 Full
+< Transfer-Encoding: chunked
+<
+  body: try again
+
+checks
+  right  status line: HTTP/1.1 503 Full
+         a status line of HTTP/1.1
+  WRONG  status: 503
+         it is full or about to stop; try again later; it must be 101
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "WRONG; the server answered HTTP/1.1 503 Full: it is full or about to stop; try again later",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
+fn a_401_that_says_what_it_takes() {
+    assert_report(
+        b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 9\r\n\
+          WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"\r\n\r\nlog in\x1b!\n",
+        Incomplete::Closed,
+        "
+response
+< HTTP/1.1 401 Unauthorized
+< Connection: close
+< Content-Length: 9
+< WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"
+<
+  body: log in\\u{1b}!
+
+checks
+  right  status line: HTTP/1.1 401 Unauthorized
+         a status line of HTTP/1.1
+  WRONG  status: 401
+         it wants credentials in the request; it must be 101
+  right  header fields: well-formed
+         every line is a field, and an empty one ends them
+  right  WWW-Authenticate: Basic realm=\"ws-server\", charset=\"UTF-8\"
+         it takes Basic, which ws-client --auth basic sends
+  right  Sec-WebSocket-Extensions: nothing
+         none was asked for
+  right  Sec-WebSocket-Protocol: nothing
+         none was asked for
+",
+        "WRONG; the server answered HTTP/1.1 401 Unauthorized: it wants credentials in the \
+         request; ws-client --auth basic sends them",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
+fn credentials_in_a_request_are_not_shown() {
+    let credentials = Credentials::parse("admin:123456").unwrap();
+    let request = request().with_credentials(&credentials);
+    let received = Received::new(Vec::new(), Incomplete::Closed);
+    let text = Report::new(None, &request, &received).text;
+    assert!(text.contains("\n> Authorization: ***\n>\n"), "{text}");
+    assert!(!text.contains("YWRtaW46MTIzNDU2"), "{text}");
+}
+
+#[test]
+fn a_426_that_names_its_version() {
+    let report = report(
+        b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Version: 8\r\n\r\n",
+        Incomplete::Closed,
+    );
+    assert!(
+        report
+            .text
+            .contains("\n< Sec-WebSocket-Version: 8\n<\n\nchecks\n")
+    );
+    assert!(
+        report.text.ends_with(
+            "\nverdict: WRONG; the server answered HTTP/1.1 426 Upgrade Required: it wants another \
+             protocol, or another version of this one\n"
+        ),
+        "{}",
+        report.text
+    );
+    assert_eq!(report.exit, Exit::HandshakeRefused);
+}
+
+#[test]
+fn a_wrong_accept_value() {
+    let report = report(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Accept: kAS0Z8DJuLpiHZ+lBxJ9FzvBvGc=\r\n\r\n",
+        Incomplete::Closed,
+    );
+    assert!(report.text.contains(
+        "  WRONG  Sec-WebSocket-Accept: kAS0Z8DJuLpiHZ+lBxJ9FzvBvGc=\n         \
+         it must be s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, which follows from the key; \
+         this is the hash of something else\n"
+    ));
+    assert!(report.text.ends_with(
+        "\nverdict: WRONG; the server's answer is no WebSocket handshake: Sec-WebSocket-Accept: it \
+         must be s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, which follows from the key; this is the hash of \
+         something else\n"
+    ));
+    assert_eq!(report.exit, Exit::HandshakeRefused);
+}
+
+#[test]
+fn an_extension_that_nobody_asked_for() {
+    let report = report(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+          Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+        Incomplete::Closed,
+    );
+    assert!(report.text.contains(
+        "  WRONG  Sec-WebSocket-Extensions: permessage-deflate\n         \
+         it was not asked for, so it must not be there\n"
+    ));
+    assert!(report.text.contains("\nverdict: WRONG; "));
+    assert_eq!(report.exit, Exit::HandshakeRefused);
+}
+
+#[test]
+fn silence() {
+    assert_report(
+        b"",
+        Incomplete::Silent(Duration::from_secs(10)),
+        "\nresponse\n  nothing came\n",
+        "WRONG; the server did not complete its answer within 10s",
+        Exit::TimedOut,
+    );
+}
+
+#[test]
+fn an_end_without_an_answer() {
+    assert_report(
+        b"",
+        Incomplete::Closed,
+        "\nresponse\n  nothing came\n",
+        "WRONG; the server closed the connection without an answer",
+        Exit::HandshakeRefused,
+    );
+}
+
+#[test]
+fn bytes_that_are_no_http() {
+    let report = report(
+        b"\x15\x03\x01\0\x02\x02\x16\n\xff\x1b[31m",
+        Incomplete::Closed,
+    );
+    assert!(
+        report.text.contains(
+            "\nresponse\n\
+             < \\u{15}\\u{3}\\u{1}\\u{0}\\u{2}\\u{2}\\u{16}\n\
+             < \u{fffd}\\u{1b}[31m\n\nchecks\n  WRONG  status line: \
+             \\u{15}\\u{3}\\u{1}\\u{0}\\u{2}\\u{2}\\u{16}\n"
+        ),
+        "{}",
+        report.text
+    );
+    assert_eq!(report.exit, Exit::HandshakeRefused);
+}
+
+#[test]
+fn a_head_without_end() {
+    let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+    while bytes.len() < MAX_HEAD_BYTES {
+        bytes.extend_from_slice(b"X: y\r\n");
+    }
+    let report = report(&bytes, Incomplete::TooLong);
+    assert!(
+        report.text.contains("\n< ... and 2606 more lines\n"),
+        "{}",
+        report.text
+    );
+    assert!(report.text.contains(
+        "  WRONG  header fields: more than 16384 bytes\n         \
+         a head that long is no answer to a handshake\n\nhow "
+    ));
+    assert_eq!(report.exit, Exit::HandshakeRefused);
+}
