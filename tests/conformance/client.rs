@@ -6,8 +6,9 @@ use futures::future::poll_fn;
 use integration_tests::root;
 use tokio::time::timeout;
 use ws_client::{
-    config::{Audience, Config, Flags},
+    config::{Config, Flags},
     connect::{self, Deadline},
+    console::Audience,
     handshake::Request,
     websocket::{Link, LinkTurn, Message, Reading},
 };

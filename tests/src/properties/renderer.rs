@@ -1,7 +1,10 @@
 //! What is written for a message of the server.
 
 use proto::escape::Escaped;
-use ws_client::console::{Payload, Reader, message};
+use ws_client::{
+    console::{Reader, message},
+    websocket::Payload,
+};
 
 use crate::attacks::frames;
 

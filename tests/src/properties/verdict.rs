@@ -6,8 +6,8 @@ use proto::{escape::is_unsafe, key::Key};
 use ws_client::{
     endpoint::Endpoint,
     exit::Exit,
-    handshake::{Incomplete, Received, Request, Verdict},
-    tool::{Report, excerpt},
+    handshake::{Incomplete, Received, Request, Verdict, excerpt},
+    tool::Report,
 };
 
 use super::field::{Field, accept, field, lists, values};

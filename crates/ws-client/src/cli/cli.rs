@@ -18,9 +18,12 @@ use proto::{
 };
 
 use crate::{
-    config::{Audience, Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
+    config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Opened},
-    console::{Asking, Console, Echo, Reader, Streams, Taken, Terminal, editor::Editor, take_over},
+    console::{
+        Asking, Audience, Console, Echo, Reader, Streams, Taken, Terminal, editor::Editor,
+        take_over,
+    },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
     handshake::{Origin, Request},

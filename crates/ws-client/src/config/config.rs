@@ -17,6 +17,7 @@ use proto::{
 use serde::Deserialize;
 
 use crate::{
+    console::Audience,
     endpoint::{Endpoint, EndpointError, Scheme},
     handshake::Origin,
     tls::{Transport, Trust, TrustError},
@@ -93,15 +94,6 @@ pub enum Auth {
     Basic,
     /// Not at all: the server lets in whoever comes.
     None,
-}
-
-/// Who types the lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// A person at a terminal, who can be asked.
-    Person,
-    /// A script at the other end of a pipe.
-    Script,
 }
 
 /// Everything that a session needs to know, checked.

@@ -5,4 +5,4 @@ mod config;
 mod tests;
 
 pub(crate) use self::config::CONNECT_DEADLINE;
-pub use self::config::{Audience, Auth, Cleartext, Config, ConfigError, Flags, LoginSource};
+pub use self::config::{Auth, Cleartext, Config, ConfigError, Flags, LoginSource};

@@ -1,7 +1,10 @@
 use std::{fs, path::Path, time::Duration};
 
-use super::config::{Audience, Auth, Cleartext, Config, Flags, LoginSource};
-use crate::tls::{Transport, Trust};
+use super::config::{Auth, Cleartext, Config, Flags, LoginSource};
+use crate::{
+    console::Audience,
+    tls::{Transport, Trust},
+};
 
 /// A directory with these files in it.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -15,10 +15,10 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{
-        Head, Incomplete, MAX_HEAD_BYTES, Received, Refusal, Request, Verdict, final_head,
+        Head, Incomplete, MAX_BODY_BYTES, MAX_HEAD_BYTES, Received, Refusal, Request, Verdict,
+        excerpt, final_head,
     },
     tls::{TlsError, TlsFailure, Transport},
-    tool::{MAX_BODY_BYTES, excerpt},
 };
 
 /// How long the body of a refusal is waited for. It comes with the head or not much later, and is

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::dialer::{ConnectError, Deadline, open, tcp};
-use crate::{endpoint::Endpoint, exit::Exit, handshake::Request, tls::Transport, tool};
+use crate::{endpoint::Endpoint, exit::Exit, handshake::Request};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -312,43 +312,4 @@ async fn a_message_leaves_when_it_is_written() {
         .await
         .unwrap();
     assert!(stream.nodelay().unwrap());
-}
-
-#[tokio::test]
-async fn the_tool_reports_on_a_server_that_forgets_the_status_line() {
-    let (listener, request) = listening().await;
-    let bytes = b"Upgrade: websocket\r\nConnection: Upgrade\r\n\
-                  Sec-WebSocket-Accept: bG9jYWxob3N0\r\n\r\n";
-    let (report, _) = tokio::join!(
-        tool::run(&request, &Transport::Tcp, LONG),
-        answer(listener, bytes, Then::Stay)
-    );
-    let report = report.unwrap();
-    assert_eq!(report.exit, Exit::HandshakeRefused);
-    assert!(
-        report
-            .text
-            .contains("\n< Sec-WebSocket-Accept: bG9jYWxob3N0\n<\n")
-    );
-}
-
-#[tokio::test]
-async fn the_tool_leaves_a_right_server_politely() {
-    let (listener, request) = listening().await;
-    let serve = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            stream.read_buf(&mut request).await.unwrap();
-        }
-        let answer = format!("{RIGHT}\r\n");
-        stream.write_all(answer.as_bytes()).await.unwrap();
-        let mut frame = [0; 2];
-        stream.read_exact(&mut frame).await.unwrap();
-        frame
-    };
-    let (report, frame) = tokio::join!(tool::run(&request, &Transport::Tcp, LONG), serve);
-    assert_eq!(report.unwrap().exit, Exit::Ok);
-    // A masked Close frame with a code and `user exit`.
-    assert_eq!(frame, [0x88, 0x8b]);
 }

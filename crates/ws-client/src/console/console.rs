@@ -5,8 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{input::InputError, prompt::Prompt, render::Payload};
-use crate::config::Audience;
+use super::{audience::Audience, input::InputError, prompt::Prompt};
+use crate::websocket::Payload;
 
 /// Something that happened at the console.
 #[derive(Debug)]

@@ -1,25 +1,33 @@
 //! The place where lines come from and texts go to: a terminal, or streams.
 
+mod audience;
 mod console;
+mod echo;
 pub(crate) mod editor;
 mod input;
 mod output;
 mod prompt;
 mod render;
 mod room_message;
+mod sanitize;
 mod screen;
 mod stdio;
 mod terminal;
 
-pub use self::render::{Payload, Reader, message};
+pub use self::{
+    audience::Audience,
+    render::{Reader, message},
+};
 pub(crate) use self::{
     console::{Console, ConsoleTurn, Leftover},
+    echo::{Echo, Typing},
     input::{Command, InputError, Offer},
     output::{Channel, Outbox, Segment},
     prompt::{GOODBYE, Mask, Prompt},
-    render::{hexadecimal, message_on, safe_lines},
+    render::message_on,
     room_message::RoomMessage,
+    sanitize::{hexadecimal, safe_lines},
     screen::{Screen, columns},
-    stdio::{Asking, Echo, Streams, Typing},
+    stdio::{Asking, Streams},
     terminal::{Taken, Terminal, take_over},
 };

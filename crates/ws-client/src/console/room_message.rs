@@ -10,7 +10,7 @@ use proto::escape::Escaped;
 use serde::{Deserialize, Deserializer};
 use unicode_width::UnicodeWidthChar as _;
 
-use super::{render::safe_lines, screen::Screen};
+use super::{sanitize::safe_lines, screen::Screen};
 
 /// What stands before each further row of a message: the room that the time takes. Nothing that
 /// somebody sends can begin where a message begins.

@@ -16,14 +16,16 @@ use tokio::{
 };
 
 use super::{
+    audience::Audience,
     console::{Console, ConsoleTurn, Leftover},
+    echo::{Echo, Typing},
     input::{InputError, LineSplitter},
     output::{Channel, Outbox, Writer},
     prompt::Prompt,
-    render::{Payload, Reader, message_on},
+    render::{Reader, message_on},
     screen::Screen,
 };
-use crate::config::Audience;
+use crate::websocket::Payload;
 
 /// How much is read of the input at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -31,18 +33,6 @@ const READ_BYTES: usize = 16 * 1024;
 /// How long the end of an input is looked for, to count the lines that were not sent. What stands in
 /// a file or a full pipe is read in no time; a program that goes on writing is not waited for.
 const COUNT_PATIENCE: Duration = Duration::from_millis(200);
-
-/// Whether a terminal shows what is typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Typing {
-    Shown,
-    Hidden,
-}
-
-/// Tells a terminal whether to show what is typed.
-pub(crate) trait Echo {
-    fn set(&mut self, typing: Typing);
-}
 
 /// Who is asked for lines, and how.
 #[derive(Debug)]

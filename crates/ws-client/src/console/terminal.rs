@@ -14,7 +14,7 @@ use rustix::{
     },
 };
 
-use super::stdio::{Echo, Typing};
+use super::echo::{Echo, Typing};
 
 /// The longest line that a terminal collects by itself.
 const MAX_TYPED_BYTES: usize = 4096;

@@ -6,9 +6,9 @@ use proto::escape::Escaped;
 
 use super::{
     challenge::{BASIC, Schemes},
+    part::Part,
     response::{Head, StatusLine},
     retry_after::Retry,
-    verdict::Part,
 };
 use crate::exit::Exit;
 

@@ -5,6 +5,7 @@
 
 mod challenge;
 mod error;
+mod part;
 mod received;
 mod request;
 mod response;
@@ -15,8 +16,9 @@ mod verdict;
 
 pub use self::{
     error::Refusal,
-    received::{Incomplete, Received},
+    part::Part,
+    received::{Incomplete, MAX_BODY_BYTES, Received, excerpt},
     request::{Origin, Request},
     response::{Head, MAX_HEAD_BYTES, final_head},
-    verdict::{Outcome, Part, Verdict},
+    verdict::{Outcome, Verdict},
 };

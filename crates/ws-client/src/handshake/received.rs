@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use proto::escape::Escaped;
+
 use super::response::{Head, final_head};
+
+/// How many bytes of a body are shown.
+pub const MAX_BODY_BYTES: usize = 512;
 
 /// Everything that came in answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +85,17 @@ fn data_of_chunks(mut rest: &[u8]) -> Vec<u8> {
         rest = next.strip_prefix(b"\r\n").unwrap_or_default();
     }
     data
+}
+
+/// The first bytes of a text, escaped.
+pub fn excerpt(bytes: &[u8], max: usize) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]);
+    let more = bytes.len().saturating_sub(max);
+    let text = Escaped(text.trim_end_matches(['\r', '\n']));
+    match more {
+        0 => text.to_string(),
+        more => format!("{text}... ({more} more bytes)"),
+    }
 }
 
 #[cfg(test)]

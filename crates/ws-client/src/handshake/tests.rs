@@ -5,8 +5,9 @@ use proto::key::Key;
 
 use super::{
     error::Refusal,
+    part::Part,
     received::{Incomplete, Received},
-    verdict::{Outcome, Part, Verdict},
+    verdict::{Outcome, Verdict},
 };
 
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";

@@ -13,9 +13,9 @@ use super::{
     session::{Login, Session, Times},
 };
 use crate::{
-    config::{Audience, Auth, LoginSource},
+    config::{Auth, LoginSource},
     connect::{ConnectError, Opened},
-    console::{Console, GOODBYE, Offer, Prompt},
+    console::{Audience, Console, GOODBYE, Offer, Prompt},
     exit::Exit,
     websocket::Link,
 };

@@ -7,15 +7,15 @@ use tokio::{
     time::Instant,
 };
 
-use super::session::{Login, Session, Turn, Until};
 use super::{
     outcome::{Circumstances, Ending, Parting, Stage, conclude},
     report::{drain, last_words},
+    session::{Login, Session, Turn, Until},
 };
 use crate::{
-    console::{Console, Payload, hexadecimal, safe_lines},
+    console::{Console, hexadecimal, safe_lines},
     exit::Exit,
-    websocket::{End, Message},
+    websocket::{End, Message, Payload},
 };
 
 impl<S, C> Session<S, C>

@@ -9,9 +9,8 @@ use proto::{
 };
 
 use crate::{
-    config::Audience,
     connect::ConnectError,
-    console::{ConsoleTurn, InputError, Leftover},
+    console::{Audience, ConsoleTurn, InputError, Leftover},
     exit::Exit,
     websocket::{End, Farewell},
 };

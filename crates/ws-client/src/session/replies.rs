@@ -7,8 +7,8 @@ use proto::username::UserName;
 
 use super::outcome::Tally;
 use crate::{
-    console::{Payload, RoomMessage},
-    websocket::Message,
+    console::RoomMessage,
+    websocket::{Message, Payload},
 };
 
 /// What is known of the answers.
@@ -116,7 +116,7 @@ mod tests {
     use proto::username::UserName;
 
     use super::{Answers, Standing};
-    use crate::{console::Payload, websocket::Message};
+    use crate::websocket::{Message, Payload};
 
     const HELLO: &str = r#"{"from":"jane","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
     const EARLIER: &str = r#"{"from":"jane","text":"bye","at":"2026-11-24T16:40:05Z"}"#;

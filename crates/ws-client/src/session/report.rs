@@ -7,8 +7,7 @@ use tokio::time::timeout;
 
 use super::outcome::{Conclusion, Ending, unsent};
 use crate::{
-    config::Audience,
-    console::{Console, ConsoleTurn},
+    console::{Audience, Console, ConsoleTurn},
     exit::Exit,
 };
 

@@ -17,12 +17,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::outcome::{Ending, Exposed, Stage};
-use super::replies::{Answers, Standing};
+use super::{
+    outcome::{Ending, Exposed, Stage},
+    replies::{Answers, Standing},
+};
 use crate::{
-    config::{Audience, LoginSource},
+    config::LoginSource,
     console::{
-        Command, Console, ConsoleTurn, GOODBYE, Offer, Prompt, RoomMessage, hexadecimal, safe_lines,
+        Audience, Command, Console, ConsoleTurn, GOODBYE, Offer, Prompt, RoomMessage, hexadecimal,
+        safe_lines,
     },
     websocket::{Link, LinkTurn, Message, Reading},
 };

@@ -1,11 +1,13 @@
 //! `ws-client handshake URL`: one handshake, shown and judged.
 
 mod report;
+#[cfg(test)]
+mod tests;
 mod tool;
 #[cfg(test)]
 mod transcripts;
 
 pub use self::{
-    report::{MAX_BODY_BYTES, Report, excerpt},
+    report::Report,
     tool::{Arguments, run},
 };

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use proto::{
-    escape::Escaped,
-    key::{GUID, Key},
+use proto::key::{GUID, Key};
+
+use crate::{
+    exit::Exit,
+    handshake::{MAX_BODY_BYTES, Outcome, Part, Received, Refusal, Request, Verdict, excerpt},
+    tls::Secured,
 };
-
-use crate::handshake::{Outcome, Part, Received, Refusal, Request, Verdict};
-use crate::{exit::Exit, tls::Secured};
-
-/// How many bytes of a body are shown.
-pub const MAX_BODY_BYTES: usize = 512;
 
 /// How many lines of a head are shown: a flood of them tells nothing more.
 const MAX_LINES: usize = 120;
@@ -113,17 +110,6 @@ fn write_rest(to: &mut fmt::Formatter<'_>, received: &Received, verdict: &Verdic
         return Ok(());
     }
     writeln!(to, "  body: {}", excerpt(&body, MAX_BODY_BYTES))
-}
-
-/// The first bytes of a text, escaped.
-pub fn excerpt(bytes: &[u8], max: usize) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]);
-    let more = bytes.len().saturating_sub(max);
-    let text = Escaped(text.trim_end_matches(['\r', '\n']));
-    match more {
-        0 => text.to_string(),
-        more => format!("{text}... ({more} more bytes)"),
-    }
 }
 
 /// Computes the accept value before the reader's eyes.

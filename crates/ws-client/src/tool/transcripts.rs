@@ -5,8 +5,11 @@ use std::time::Duration;
 use proto::{key::Key, message::Credentials};
 
 use super::report::Report;
-use crate::handshake::{Incomplete, MAX_HEAD_BYTES, Received, Request};
-use crate::{endpoint::Endpoint, exit::Exit};
+use crate::{
+    endpoint::Endpoint,
+    exit::Exit,
+    handshake::{Incomplete, MAX_HEAD_BYTES, Received, Request},
+};
 
 const REQUEST: &str = "\
 request to 127.0.0.1:9999

@@ -16,14 +16,14 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        self, Bytes, Error, Utf8Bytes,
+        self, Error,
         error::ProtocolError,
         protocol::{CloseFrame, Role, WebSocketConfig},
     },
 };
 
-use super::metered::Metered;
-use crate::{connect::Opened, console::Payload};
+use super::{message::Message, metered::Metered};
+use crate::connect::Opened;
 
 /// Enough for the usual message; a greater one gets the room that it needs.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
@@ -34,33 +34,6 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// How many pings and pongs are taken in before anything else has its turn.
 const BATCH_FRAMES: usize = 64;
-
-/// A message, one way or the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    /// Text.
-    Text(Utf8Bytes),
-    /// Anything else.
-    Binary(Bytes),
-}
-
-impl Message {
-    pub(crate) fn payload(&self) -> Payload<'_> {
-        match self {
-            Self::Text(text) => Payload::Text(text),
-            Self::Binary(bytes) => Payload::Binary(bytes),
-        }
-    }
-}
-
-impl From<Message> for tungstenite::Message {
-    fn from(message: Message) -> Self {
-        match message {
-            Message::Text(text) => Self::Text(text),
-            Message::Binary(bytes) => Self::Binary(bytes),
-        }
-    }
-}
 
 /// What a server's Close frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,10 @@
 //! The WebSocket, once it is open.
 
 mod link;
+mod message;
 mod metered;
 
-pub use self::link::{End, Farewell, Link, LinkTurn, Message, Reading};
+pub use self::{
+    link::{End, Farewell, Link, LinkTurn, Reading},
+    message::{Message, Payload},
+};

@@ -21,11 +21,11 @@ use tokio::{
 
 use super::thread::{Desk, Order, Report, write_segments};
 use crate::{
-    config::Audience,
     console::{
-        Channel, Console, ConsoleTurn, Echo, InputError, Leftover, Outbox, Payload, Prompt, Reader,
-        Screen, Typing, message_on,
+        Audience, Channel, Console, ConsoleTurn, Echo, InputError, Leftover, Outbox, Prompt,
+        Reader, Screen, Typing, message_on,
     },
+    websocket::Payload,
 };
 
 /// Room for all orders and reports that can be under way at once, and some more: neither side ever
@@ -239,7 +239,10 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::{Console as _, ConsoleTurn, Desk, Editor, Order, Report, split};
-    use crate::console::{Echo, Payload, Prompt, Typing};
+    use crate::{
+        console::{Echo, Prompt, Typing},
+        websocket::Payload,
+    };
 
     struct Untouched;
 

@@ -23,12 +23,12 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::session::session::{Login, Session, Times};
 use crate::{
     config::LoginSource,
     connect::Opened,
     console::{Asking, Echo, Reader, Streams, Typing},
     exit::Exit,
+    session::session::{Login, Session, Times},
     websocket::Link,
 };
 

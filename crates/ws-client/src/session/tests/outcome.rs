@@ -2,14 +2,13 @@ use std::{io, time::Duration};
 
 use proto::close::{CloseCode, CloseReason};
 
-use crate::session::outcome::{
-    Circumstances, Conclusion, Ending, Parting, Stage, Tally, conclude, unsent,
-};
 use crate::{
-    config::Audience,
     connect::ConnectError,
-    console::{InputError, Leftover},
+    console::{Audience, InputError, Leftover},
     exit::Exit,
+    session::outcome::{
+        Circumstances, Conclusion, Ending, Parting, Stage, Tally, conclude, unsent,
+    },
     websocket::{End, Farewell},
 };
 
