@@ -45,16 +45,10 @@ async fn tls_that_is_not_safe_is_not_spoken() {
     files.overwrite("certificate.pem", &issued.certificate);
     files.overwrite("key.pem", &issued.private_key);
     let trusted = files.path("certificate.pem");
-    let old = "speaks only old versions of TLS, which are not safe; at least TLS 1.2 is needed";
-    let nothing = "found nothing in common for TLS: its versions, ciphers or keys are others than \
-                   those of this client";
-    for (flags, said) in [
-        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"][..], old),
-        (&["-tls1", "-cipher", "ALL:@SECLEVEL=0"], old),
-        (
-            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"],
-            nothing,
-        ),
+    for flags in [
+        &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"][..],
+        &["-tls1", "-cipher", "ALL:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"],
     ] {
         let (_server, authority) = openssl(&files, flags).await;
         let url = format!("wss://{authority}");
@@ -66,8 +60,11 @@ async fn tls_that_is_not_safe_is_not_spoken() {
             let finished = run(client(&arguments), "").await;
             assert_eq!(finished.code, Some(5), "{flags:?}: {finished:?}");
             let last = finished.stderr.lines().last();
-            let said = format!("ws-client: {authority} {said}");
-            assert_eq!(last, Some(said.as_str()), "{flags:?}");
+            let said = format!("ws-client: {authority} has no version or cipher of TLS in common");
+            assert!(
+                last.is_some_and(|last| last.starts_with(&said)),
+                "{flags:?}: {last:?}"
+            );
         }
     }
 }

@@ -30,6 +30,14 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Escapes the beginning of a text, up to this many of its characters. Dots stand for the rest.
+pub fn escaped_start(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}...", Escaped(&text[..end])),
+        None => Escaped(text).to_string(),
+    }
+}
+
 /// Writes one character as [`Escaped`] shows it.
 pub fn write_escaped(c: char, to: &mut impl fmt::Write) -> fmt::Result {
     match c {
@@ -45,7 +53,18 @@ pub fn write_escaped(c: char, to: &mut impl fmt::Write) -> fmt::Result {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Escaped, is_unsafe};
+    use super::{Escaped, escaped_start, is_unsafe};
+
+    #[test]
+    fn long_text_is_cut_and_marked() {
+        for (text, shown) in [
+            ("", ""),
+            ("\u{1b}äb", "\\u{1b}äb"),
+            ("\u{1b}äbc", "\\u{1b}äb..."),
+        ] {
+            assert_eq!(escaped_start(text, 3), shown);
+        }
+    }
 
     #[test]
     fn escapes_what_a_terminal_or_a_reader_would_obey() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use proto::{escape::Escaped, key::Key};
+use proto::{escape::escaped_start, key::Key};
 
 use super::{
     challenge::{BASIC, Schemes},
@@ -309,10 +309,7 @@ fn found(values: &[String]) -> String {
 
 /// A text of the server's, escaped and not longer than a line or two.
 fn shown(text: &str) -> String {
-    const MAX_CHARS: usize = 120;
-    let short: String = text.chars().take(MAX_CHARS).collect();
-    let dots = if short.len() < text.len() { "..." } else { "" };
-    format!("{}{dots}", Escaped(&short))
+    escaped_start(text, 120)
 }
 
 impl fmt::Display for Outcome {

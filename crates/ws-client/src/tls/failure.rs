@@ -2,91 +2,55 @@
 
 use std::{fmt, io, time::Duration};
 
-use proto::escape::Escaped;
+use proto::escape::escaped_start;
 use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
-use super::{certificate::CertificateFailure, trust::Trust};
+use super::{
+    certificate::{CertificateFailure, SHOWN_REASON},
+    trust::Trust,
+};
 use crate::exit::Exit;
 
-/// Why there is no connection by TLS.
+/// An error of TLS with a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsError {
     /// Host and port of the server.
     pub authority: String,
-    /// What is wrong.
+    /// The reason.
     pub failure: TlsFailure,
 }
 
-/// What is wrong, as it follows "example.org".
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A reason why there is no TLS. Six of them tell the user what to do, three of these by
+/// [`CertificateFailure`]; for the rest the library's own words are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFailure {
-    /// The host's name can stand in no certificate.
-    #[error("has no name that a certificate could be for")]
-    BadName,
-    /// The server kept silent for this long.
-    #[error("did not complete the TLS handshake within {0:?}")]
-    Silent(Duration),
     /// The server does not speak TLS.
-    #[error(
-        "does not speak TLS; look at the port, or use ws:// if the server is meant to be without TLS"
-    )]
     NoTls,
-    /// The server ended the connection, and gave no reason.
-    #[error(
-        "ended the connection within the TLS handshake; it may not speak TLS, or not to everybody"
-    )]
-    Ended,
-    /// The connection failed.
-    #[error("was lost within the TLS handshake: {0}")]
-    Lost(io::ErrorKind),
-    /// The certificate is not right.
-    #[error(transparent)]
+    /// Both sides have no version or cipher in common.
+    Incompatible,
+    /// The server said nothing for this long.
+    Silent(Duration),
+    /// The certificate is refused.
     Certificate(CertificateFailure),
-    /// The server speaks only old versions of TLS.
-    #[error("speaks only old versions of TLS, which are not safe; at least TLS 1.2 is needed")]
-    OldVersion,
-    /// The two sides have no way in common to do it.
-    #[error(
-        "found nothing in common for TLS: its versions, ciphers or keys are others than those of this client"
-    )]
-    NothingInCommon,
-    /// The server does not know the name.
-    #[error("does not know this name")]
-    NameUnknown,
-    /// The server wants a certificate of the client's.
-    #[error("wants a certificate of the client, and ws-client has none")]
-    CertificateWanted,
-    /// The server does not speak HTTP behind TLS.
-    #[error("does not speak HTTP/1.1 behind TLS")]
-    NoHttp,
-    /// The server broke it off, with this alert.
-    #[error("broke off TLS with the alert {0}")]
-    Alert(String),
-    /// The server broke the rules of TLS.
-    #[error("broke the rules of TLS: {0}")]
-    Broken(String),
+    /// TLS failed, for the reason that the library gives.
+    Other(String),
 }
 
 impl TlsFailure {
-    /// What went wrong in the handshake of TLS, for those who trust these.
+    /// Puts an error of the TLS handshake in words. `trust` is what the certificate was checked
+    /// against.
     pub(super) fn of_handshake(error: &io::Error, trust: &Trust) -> Self {
-        match (of_tls(error), error.kind()) {
-            (Some(Error::InvalidCertificate(error)), _) => {
+        match of_tls(error) {
+            Some(Error::InvalidCertificate(error)) => {
                 Self::Certificate(CertificateFailure::of(error, trust))
             }
-            (Some(error), _) => Self::of_protocol(error),
-            (
-                None,
-                io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe,
-            ) => Self::Ended,
-            (None, kind) => Self::Lost(kind),
+            Some(error) => Self::of_protocol(error),
+            None => Self::other(error),
         }
     }
 
-    /// What went wrong on a stream behind the handshake of TLS, if it is TLS that did: a server may
-    /// find only then that it wants something else.
+    /// Puts an error of a stream after the TLS handshake in words, if it is an error of TLS: a
+    /// server may refuse the client only then.
     pub(crate) fn of_stream(error: &io::Error) -> Option<Self> {
         of_tls(error).map(Self::of_protocol)
     }
@@ -103,42 +67,30 @@ impl TlsFailure {
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
             )
-            | Error::AlertReceived(AlertDescription::ProtocolVersion) => Self::OldVersion,
-            Error::PeerIncompatible(_)
             | Error::AlertReceived(
-                AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
-            ) => Self::NothingInCommon,
-            Error::AlertReceived(AlertDescription::UnrecognisedName) => Self::NameUnknown,
-            Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::NoHttp,
-            Error::AlertReceived(
-                AlertDescription::CertificateRequired | AlertDescription::NoCertificate,
-            ) => Self::CertificateWanted,
-            Error::AlertReceived(alert) => Self::Alert(format!("{alert:?}")),
-            error => Self::Broken(Escaped(&error.to_string()).to_string()),
+                AlertDescription::ProtocolVersion
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity,
+            ) => Self::Incompatible,
+            error => Self::other(error),
         }
     }
 
-    /// The exit code that this failure ends the program with.
+    /// Quotes the library, escaped and cut.
+    pub(super) fn other(error: &dyn fmt::Display) -> Self {
+        Self::Other(escaped_start(&error.to_string(), SHOWN_REASON))
+    }
+
+    /// Returns the exit code of the program after this failure.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Silent(_) => Exit::TimedOut,
-            Self::BadName
-            | Self::NoTls
-            | Self::Ended
-            | Self::Lost(_)
-            | Self::Certificate(_)
-            | Self::OldVersion
-            | Self::NothingInCommon
-            | Self::NameUnknown
-            | Self::CertificateWanted
-            | Self::NoHttp
-            | Self::Alert(_)
-            | Self::Broken(_) => Exit::Tls,
+            Self::NoTls | Self::Incompatible | Self::Certificate(_) | Self::Other(_) => Exit::Tls,
         }
     }
 }
 
-/// The error of TLS that a stream tells, if it is one.
+/// Returns the error of TLS in an error of a stream, if there is one.
 fn of_tls(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
@@ -147,10 +99,26 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { authority, failure } = self;
         match failure {
+            TlsFailure::NoTls => write!(
+                f,
+                "{authority} does not speak TLS; look at the port, or use ws:// if the server is \
+                 meant to be without TLS"
+            ),
+            TlsFailure::Incompatible => write!(
+                f,
+                "{authority} has no version or cipher of TLS in common with this client; it needs \
+                 TLS 1.2 or 1.3"
+            ),
+            TlsFailure::Silent(span) => {
+                write!(
+                    f,
+                    "{authority} did not complete the TLS handshake within {span:?}"
+                )
+            }
             TlsFailure::Certificate(failure) => {
                 write!(f, "the certificate of {authority} {failure}")
             }
-            failure => write!(f, "{authority} {failure}"),
+            TlsFailure::Other(reason) => write!(f, "TLS with {authority} failed: {reason}"),
         }
     }
 }
@@ -159,97 +127,149 @@ impl std::error::Error for TlsError {}
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{io, sync::Arc, time::Duration};
 
+    use proto::escape::is_unsafe;
     use tokio_rustls::rustls::{
-        AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved,
+        AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
+        pki_types::{ServerName, UnixTime},
     };
 
     use super::{TlsError, TlsFailure};
-    use crate::exit::Exit;
-    use crate::tls::Trust;
+    use crate::{exit::Exit, tls::Trust};
 
     fn failure(error: impl Into<Error>) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, error.into())
     }
 
+    fn shown(error: &io::Error, trust: &Trust) -> String {
+        let failure = TlsFailure::of_handshake(error, trust);
+        assert_eq!(failure.exit(), Exit::Tls);
+        let authority = "[::1]:443".to_owned();
+        TlsError { authority, failure }.to_string()
+    }
+
+    fn wrong_name(presented: &[&str]) -> io::Error {
+        failure(CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("example.org").unwrap(),
+            presented: presented.iter().map(ToString::to_string).collect(),
+        })
+    }
+
     #[test]
-    fn every_failure_has_words() {
-        const OLD: &str =
-            "speaks only old versions of TLS, which are not safe; at least TLS 1.2 is needed";
+    fn tls_failures_are_told_in_words() {
+        let alert = |alert| failure(Error::AlertReceived(alert));
+        let incompatible = "[::1]:443 has no version or cipher of TLS in common with this client; \
+                            it needs TLS 1.2 or 1.3";
         for (error, words) in [
             (
                 failure(InvalidMessage::InvalidContentType),
-                "does not speak TLS; look at the port, or use ws:// if the server is meant to be \
-                 without TLS",
+                "[::1]:443 does not speak TLS; look at the port, or use ws:// if the server is \
+                 meant to be without TLS",
             ),
-            (
-                failure(Error::AlertReceived(AlertDescription::ProtocolVersion)),
-                OLD,
-            ),
+            (alert(AlertDescription::ProtocolVersion), incompatible),
+            (alert(AlertDescription::HandshakeFailure), incompatible),
             (
                 failure(PeerIncompatible::ServerDoesNotSupportTls12Or13),
-                OLD,
+                incompatible,
             ),
             (
-                failure(Error::AlertReceived(AlertDescription::HandshakeFailure)),
-                "found nothing in common for TLS: its versions, ciphers or keys are others than \
-                 those of this client",
+                alert(AlertDescription::CertificateRequired),
+                "TLS with [::1]:443 failed: received fatal alert: CertificateRequired",
             ),
             (
-                failure(Error::AlertReceived(AlertDescription::UnrecognisedName)),
-                "does not know this name",
-            ),
-            (
-                failure(Error::AlertReceived(AlertDescription::InternalError)),
-                "broke off TLS with the alert InternalError",
-            ),
-            (
-                failure(PeerMisbehaved::SelectedUnofferedApplicationProtocol),
-                "broke the rules of TLS: peer misbehaved: SelectedUnofferedApplicationProtocol",
-            ),
-            (
-                io::ErrorKind::UnexpectedEof.into(),
-                "ended the connection within the TLS handshake; it may not speak TLS, or not to \
-                 everybody",
-            ),
-            (
-                io::ErrorKind::HostUnreachable.into(),
-                "was lost within the TLS handshake: host unreachable",
+                io::Error::new(io::ErrorKind::UnexpectedEof, "eof\u{1b}"),
+                "TLS with [::1]:443 failed: eof\\u{1b}",
             ),
         ] {
-            let failure = TlsFailure::of_handshake(&error, &Trust::System);
-            assert_eq!(failure.exit(), Exit::Tls);
-            assert_eq!(failure.to_string(), words);
+            assert_eq!(shown(&error, &Trust::System), words);
         }
     }
 
     #[test]
-    fn it_is_said_whose_failure_it_is() {
-        for (error, words) in [
+    fn certificate_failures_are_told_in_words() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let file = Trust::File("ca.pem".into());
+        for (error, trust, words) in [
+            (
+                failure(CertificateError::ExpiredContext {
+                    time: at(1_800_000_000),
+                    not_after: at(1_795_594_085),
+                }),
+                &file,
+                "expired on 2026-11-25 08:08:05 UTC; renew it, or correct the clock of this machine",
+            ),
+            (
+                failure(CertificateError::NotValidYetContext {
+                    time: at(0),
+                    not_before: at(1),
+                }),
+                &file,
+                "is not valid before 1970-01-01 00:00:01 UTC; renew it, or correct the clock of \
+                 this machine",
+            ),
+            (
+                wrong_name(&["DnsName(\"*.a.b\")", "IpAddress(::1)", "DirectoryName"]),
+                &file,
+                "is not for example.org, but for *.a.b, ::1, DirectoryName; use a name that it is \
+                 for, if that is the right server",
+            ),
+            (
+                wrong_name(&["a", "b", "c", "d", "e", "f", "g"]),
+                &file,
+                "is not for example.org, but for a, b, c, d, e and 2 more; use a name that it is \
+                 for, if that is the right server",
+            ),
+            (
+                wrong_name(&[]),
+                &file,
+                "is not for example.org, but for no name; use a name that it is for, if that is \
+                 the right server",
+            ),
+            (
+                failure(CertificateError::UnknownIssuer),
+                &Trust::System,
+                "could not be verified by an authority that this system trusts (UnknownIssuer); if \
+                 it is the right server, name a file with its certificate, or that of its \
+                 authority, with --cacert FILE",
+            ),
+            (
+                failure(CertificateError::BadSignature),
+                &file,
+                "could not be verified by an authority in ca.pem (BadSignature); if it is the \
+                 right server, add its certificate, or that of its authority, to the file",
+            ),
             (
                 failure(CertificateError::BadEncoding),
-                "the certificate of [::1]:443 cannot be used: BadEncoding",
-            ),
-            (
-                failure(Error::AlertReceived(AlertDescription::CertificateRequired)),
-                "[::1]:443 wants a certificate of the client, and ws-client has none",
+                &file,
+                "cannot be used: BadEncoding",
             ),
         ] {
-            let error = TlsError {
-                authority: "[::1]:443".to_owned(),
-                failure: TlsFailure::of_handshake(&error, &Trust::System),
-            };
-            assert_eq!(error.to_string(), words);
+            let words = format!("the certificate of [::1]:443 {words}");
+            assert_eq!(shown(&error, trust), words);
+        }
+    }
+
+    /// Anyone can write anything into a certificate.
+    #[test]
+    fn text_of_a_certificate_is_escaped_and_cut() {
+        let name = format!("DnsName(\"\u{1b}[2J\u{202e}{}\")", "ü".repeat(1000));
+        let other = OtherError(Arc::new(io::Error::other("\u{1b}[2J".repeat(1000))));
+        for error in [
+            wrong_name(&[&name]),
+            failure(CertificateError::Other(other)),
+        ] {
+            let words = shown(&error, &Trust::System);
+            assert!(!words.chars().any(is_unsafe), "{words}");
+            assert!(words.len() < 1000, "{words}");
         }
     }
 
     #[test]
-    fn what_is_not_tls_is_no_failure_of_it() {
+    fn lost_stream_is_no_failure_of_tls() {
         let lost = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(TlsFailure::of_stream(&lost), None);
         let alert = failure(Error::AlertReceived(AlertDescription::CertificateRequired));
-        let found = TlsFailure::of_stream(&alert);
-        assert_eq!(found, Some(TlsFailure::CertificateWanted));
+        assert!(TlsFailure::of_stream(&alert).is_some());
     }
 }

@@ -11,7 +11,7 @@ use tokio_rustls::{
         ClientConfig, ProtocolVersion,
         client::Resumption,
         crypto::ring,
-        pki_types::ServerName,
+        pki_types::{InvalidDnsNameError, ServerName},
         version::{TLS12, TLS13},
     },
 };
@@ -105,7 +105,8 @@ impl Tls {
             authority: endpoint.authority(),
             failure,
         };
-        let name = server_name(endpoint.host()).ok_or_else(|| failed(TlsFailure::BadName))?;
+        let name =
+            server_name(endpoint.host()).map_err(|error| failed(TlsFailure::other(&error)))?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connected = connector.connect(name, stream).await;
         connected.map_err(|error| failed(TlsFailure::of_handshake(&error, &self.trust)))
@@ -140,11 +141,11 @@ impl Tls {
 }
 
 /// The name or the address that the certificate has to be for.
-fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
+fn server_name(host: &Host<String>) -> Result<ServerName<'static>, InvalidDnsNameError> {
     match host {
-        Host::Domain(name) => ServerName::try_from(name.clone()).ok(),
-        Host::Ipv4(address) => Some(ServerName::from(*address)),
-        Host::Ipv6(address) => Some(ServerName::from(*address)),
+        Host::Domain(name) => ServerName::try_from(name.clone()),
+        Host::Ipv4(address) => Ok(ServerName::from(*address)),
+        Host::Ipv6(address) => Ok(ServerName::from(*address)),
     }
 }
 
@@ -191,7 +192,7 @@ mod tests {
             let found = server_name(endpoint(url).host()).unwrap();
             assert_eq!(format!("{found:?}"), name, "{url}");
         }
-        assert_eq!(server_name(endpoint("wss://a..b").host()), None);
+        assert!(server_name(endpoint("wss://a..b").host()).is_err());
     }
 
     #[test]
