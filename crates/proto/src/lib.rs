@@ -20,6 +20,7 @@
 //! | [`close`] | every close code: what it means, whether to come back |
 //! | [`key`] | `Sec-WebSocket-Key` and the accept value that answers it |
 //! | [`escape`] | text of a stranger, made safe to show |
+//! | [`plural`] | counts in words |
 //! | [`config`] | TOML errors with line and suggestion; durations, sizes, limits |
 
 pub mod basic;
@@ -31,5 +32,6 @@ pub mod key;
 pub mod login;
 pub mod message;
 pub mod password;
+pub mod plural;
 pub mod secret;
 pub mod username;

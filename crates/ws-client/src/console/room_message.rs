@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, FixedOffset, TimeZone};
-use proto::escape::Escaped;
+use proto::{escape::Escaped, plural::plural};
 use serde::{Deserialize, Deserializer};
 use unicode_width::UnicodeWidthChar as _;
 
@@ -138,8 +138,7 @@ impl RoomMessage {
             }
             Self::Joined { who, at } => format!("{} {} joined", time(at, now), Escaped(who)),
             Self::Left { who, at } => format!("{} {} left", time(at, now), Escaped(who)),
-            Self::Lost(1) => "1 message was lost".to_owned(),
-            Self::Lost(count) => format!("{count} messages were lost"),
+            Self::Lost(count) => plural(*count, "message was", "messages were") + " lost",
         };
         folded(&words, usize::from(screen.columns))
     }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use proto::escape::{is_unsafe, write_escaped};
+use proto::{
+    escape::{is_unsafe, write_escaped},
+    plural::plural,
+};
 
 /// How much of a binary message a person is shown.
 const SHOWN_BYTES: usize = 256;
@@ -31,8 +34,7 @@ pub(crate) fn safe_lines(text: &str) -> String {
 
 /// A binary message for a person: its length, and its first bytes.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    let plural = if bytes.len() == 1 { "" } else { "s" };
-    let mut shown = format!("[binary, {} byte{plural}]", bytes.len());
+    let mut shown = format!("[binary, {}]", plural(bytes.len(), "byte", "bytes"));
     for line in bytes[..bytes.len().min(SHOWN_BYTES)].chunks(BYTES_A_LINE) {
         shown.push('\n');
         for (index, byte) in line.iter().enumerate() {

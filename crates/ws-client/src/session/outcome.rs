@@ -6,6 +6,7 @@ use proto::{
     close::{CloseCode, CloseReason},
     escape::Escaped,
     message::CredentialsError,
+    plural::plural,
 };
 
 use crate::{
@@ -217,10 +218,8 @@ pub(crate) fn conclude(
     };
     let theirs = matches!(ending, Ending::Server(_) | Ending::Stalled(_));
     if (theirs || audience == Audience::Script) && tally.unanswered() > 0 {
-        said.push(match tally.unanswered() {
-            1 => "1 message got no answer".to_owned(),
-            count => format!("{count} messages got no answer"),
-        });
+        let count = plural(tally.unanswered(), "message", "messages");
+        said.push(format!("{count} got no answer"));
     }
     Conclusion { exit, said }
 }
@@ -231,11 +230,8 @@ pub(crate) fn unsent(leftover: Leftover, queued: usize) -> Option<String> {
         Leftover::Exactly(count) => (count + queued, ""),
         Leftover::AtLeast(count) => (count + queued, "at least "),
     };
-    match count {
-        0 => None,
-        1 => Some(format!("{qualifier}1 line was not sent")),
-        count => Some(format!("{qualifier}{count} lines were not sent")),
-    }
+    let lines = plural(count, "line was", "lines were");
+    (count > 0).then(|| format!("{qualifier}{lines} not sent"))
 }
 
 /// How the program ends after a Close of our own.
