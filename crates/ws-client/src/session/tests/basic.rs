@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -21,13 +20,13 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    Client, Counted, FakeEcho, Outcome, Server, TIMES, TINY, Written, configured, outcome, person,
-    script,
+    Client, Counted, FakeEcho, Outcome, Server, TIMES, TINY, Written, client_of, configured,
+    console_of, outcome, person, script,
 };
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Deadline, open},
-    console::{Asking, Reader, Streams, Typing},
+    console::{Asking, Typing},
     endpoint::Endpoint,
     exit::Exit,
     handshake::Request,
@@ -115,13 +114,7 @@ where
         open(ours, &request, Deadline::after(Duration::from_secs(10))).await
     };
     let (stdout, stderr) = (Written::default(), Written::default());
-    let console = Streams::new(
-        client.input,
-        (stdout.clone(), Reader::Program),
-        stderr.clone(),
-        client.asking,
-        NonZeroUsize::new(1 << 16).unwrap(),
-    );
+    let console = console_of(client.input, stdout.clone(), stderr.clone(), client.asking);
     let visit = Visit {
         console,
         times: TIMES,
@@ -227,10 +220,8 @@ async fn a_script_has_one_try_and_no_other_line_leaves() {
 async fn refused_configured_credentials_leave_the_input_unread() {
     let reads = Arc::new(Mutex::new(0));
     let client = Client {
-        input: Counted(&b"a\n"[..], Arc::clone(&reads)),
         login: configured("bad:1"),
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
+        ..client_of(Counted(&b"a\n"[..], Arc::clone(&reads)))
     };
     let found = basic(client, async |door| {
         door.refuse(BAD, UNAUTHORIZED).await;
@@ -366,21 +357,19 @@ async fn what_is_no_refusal_of_credentials_ends_the_visit() {
 async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
     let (input, _typed) = tokio::io::duplex(TINY);
     let client = Client {
-        input,
-        login: LoginSource::Ask,
         asking: Asking::Person(FakeEcho::default()),
-        interrupts: stream::iter([()]),
-    };
+        ..client_of(input)
+    }
+    .interrupted_by(stream::iter([()]));
     let found = basic(client, async |_| {}).await;
     assert_eq!(found, outcome(Exit::Interrupted, "", ""));
 
     let (mut interrupt, interrupts) = futures::channel::mpsc::channel(1);
     let client = Client {
-        input: &b"hello\n"[..],
         login: configured("admin:123456"),
-        asking: Asking::Nobody,
-        interrupts,
-    };
+        ..script(b"hello\n")
+    }
+    .interrupted_by(interrupts);
     let found = basic(client, async |door| {
         let (mut stream, asked) = door.knock().await;
         assert_eq!(asked, [ADMIN]);

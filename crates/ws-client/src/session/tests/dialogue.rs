@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use futures::stream;
 use proto::message::{CONGRATULATION, SORRY};
 use tokio::time::Instant;
 
 use super::harness::{
-    Client, Counted, FakeEcho, USER_EXIT, configured, connected, outcome, person, run, script,
+    Client, Counted, FakeEcho, USER_EXIT, client_of, configured, connected, outcome, person, run,
+    script,
 };
 use crate::{
     config::LoginSource,
@@ -147,10 +147,8 @@ async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() 
     let (link, mut server) = connected().await;
     let reads = Arc::new(Mutex::new(0));
     let client = Client {
-        input: Counted(&b"a\n"[..], Arc::clone(&reads)),
         login: configured("admin:654321"),
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
+        ..client_of(Counted(&b"a\n"[..], Arc::clone(&reads)))
     };
     let play = async {
         assert_eq!(server.text().await, "admin:654321");

@@ -7,8 +7,8 @@ use proto::{close::CloseReason, message::SORRY};
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::harness::{Client, Outcome, TIMES, connected, outcome, run, script};
-use crate::{config::LoginSource, console::Asking, exit::Exit};
+use super::harness::{Outcome, TIMES, client_of, connected, open_input, outcome, run, script};
+use crate::exit::Exit;
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_close_is_left_after_the_deadline() {
@@ -40,14 +40,8 @@ async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counte
         let _ = (server.text().await, server.text().await);
         server.close(1001, "server is shutting down").await;
     };
-    let (ours, mut more) = tokio::io::duplex(1000);
-    more.write_all(b"admin:123456\na\nb\nc\n").await.unwrap();
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
-    };
+    let (ours, _typing) = open_input(b"admin:123456\na\nb\nc\n").await;
+    let client = client_of(ours);
     let (found, ()) = tokio::join!(run(link, client), play);
     assert_eq!(
         found,
@@ -90,14 +84,8 @@ async fn a_connection_that_breaks_is_lost() {
         drop(server);
     };
     // The input stays open.
-    let (ours, mut more) = tokio::io::duplex(1000);
-    more.write_all(b"admin:123456\n").await.unwrap();
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
-    };
+    let (ours, _typing) = open_input(b"admin:123456\n").await;
+    let client = client_of(ours);
     let (found, ()) = tokio::join!(run(link, client), play);
     assert_eq!(
         found,
@@ -145,14 +133,8 @@ async fn a_ping_is_answered_while_nothing_is_typed() {
         server.close(1000, "").await;
         pong
     };
-    let (ours, mut more) = tokio::io::duplex(1000);
-    more.write_all(b"admin:123456\n").await.unwrap();
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
-    };
+    let (ours, _typing) = open_input(b"admin:123456\n").await;
+    let client = client_of(ours);
     let (found, pong) = tokio::join!(run(link, client), play);
     assert_eq!(pong, Message::Pong("are you there".into()));
     assert_eq!(
@@ -168,14 +150,8 @@ async fn a_ping_is_answered_while_nothing_is_typed() {
 /// A server that sends these bytes after the login, and what the client's Close frame says.
 async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
     let (link, mut server) = connected().await;
-    let (ours, mut more) = tokio::io::duplex(1000);
-    more.write_all(b"admin:123456\n").await.unwrap();
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
-    };
+    let (ours, _typing) = open_input(b"admin:123456\n").await;
+    let client = client_of(ours);
     let play = async {
         server.welcome().await;
         server.0.get_mut().write_all(bytes).await.unwrap();
@@ -237,12 +213,7 @@ async fn a_line_that_is_not_utf8_ends_the_input() {
 async fn an_interrupt_closes_the_connection() {
     let (link, mut server) = connected().await;
     let (ours, _open) = tokio::io::duplex(1000);
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::iter([()]),
-    };
+    let client = client_of(ours).interrupted_by(stream::iter([()]));
     let play = async { server.closed().await };
     let (found, closed) = tokio::join!(run(link, client), play);
     assert_eq!(closed, (1000, "user exit".into()));
@@ -253,12 +224,7 @@ async fn an_interrupt_closes_the_connection() {
 async fn a_second_interrupt_waits_for_nobody() {
     let (link, server) = connected().await;
     let (ours, _open) = tokio::io::duplex(1000);
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::iter([(), ()]),
-    };
+    let client = client_of(ours).interrupted_by(stream::iter([(), ()]));
     let began = Instant::now();
     let found = run(link, client).await;
     assert_eq!(began.elapsed(), Duration::ZERO);

@@ -1,14 +1,16 @@
 //! Sessions in which a side does not take in what it is sent.
 
-use std::{num::NonZeroUsize, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::harness::{Client, FakeEcho, TIMES, TINY, Written, connected, outcome, run, script};
+use super::harness::{
+    TIMES, TINY, Written, client_of, connected, console_of, open_input, outcome, run, script,
+};
 use crate::{
     config::LoginSource,
-    console::{Asking, Reader, Streams},
+    console::Asking,
     exit::Exit,
     session::session::{Login, Session},
 };
@@ -39,12 +41,7 @@ async fn a_server_that_takes_in_nothing_times_out() {
 async fn a_line_after_a_long_silence_has_its_time() {
     let (link, mut server) = connected().await;
     let (ours, mut typing) = tokio::io::duplex(100_000);
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
-    };
+    let client = client_of(ours);
     let play = async {
         typing.write_all(b"admin:123456\n").await.unwrap();
         server.welcome().await;
@@ -82,12 +79,11 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
     let (stdout, reader) = tokio::io::duplex(1000);
     drop(reader);
     let stderr = Written::default();
-    let console = Streams::new(
+    let console = console_of(
         &b"admin:123456\na\nb\n"[..],
-        (stdout, Reader::Program),
+        stdout,
         stderr.clone(),
-        Asking::<FakeEcho>::Nobody,
-        NonZeroUsize::new(1 << 16).unwrap(),
+        Asking::Nobody,
     );
     let play = async {
         server.welcome().await;
@@ -107,15 +103,8 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
 async fn a_slow_reader_holds_the_server_back() {
     let (link, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
-    let (ours, mut more) = tokio::io::duplex(1000);
-    more.write_all(b"admin:123456\n").await.unwrap();
-    let console = Streams::new(
-        ours,
-        (stdout, Reader::Program),
-        Written::default(),
-        Asking::<FakeEcho>::Nobody,
-        NonZeroUsize::new(1 << 16).unwrap(),
-    );
+    let (ours, _typing) = open_input(b"admin:123456\n").await;
+    let console = console_of(ours, stdout, Written::default(), Asking::Nobody);
     let session = Session::new(link, console, TIMES);
     let sent = Mutex::new(0);
     let play = async {

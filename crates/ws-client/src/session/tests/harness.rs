@@ -12,7 +12,7 @@ use std::{
 use futures::{SinkExt as _, Stream, StreamExt as _, stream};
 use proto::message::{CONGRATULATION, Credentials};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -185,7 +185,20 @@ pub(super) struct Client<I, N> {
     pub(super) interrupts: N,
 }
 
-pub(super) fn script(input: &[u8]) -> Client<&[u8], impl Stream<Item = ()> + Unpin> {
+impl<I, N> Client<I, N> {
+    /// Returns the same client with other interrupts.
+    pub(super) fn interrupted_by<M>(self, interrupts: M) -> Client<I, M> {
+        Client {
+            input: self.input,
+            login: self.login,
+            asking: self.asking,
+            interrupts,
+        }
+    }
+}
+
+/// Makes a client that nobody interrupts, and that asks for nothing.
+pub(super) fn client_of<I>(input: I) -> Client<I, stream::Pending<()>> {
     Client {
         input,
         login: LoginSource::Ask,
@@ -194,11 +207,39 @@ pub(super) fn script(input: &[u8]) -> Client<&[u8], impl Stream<Item = ()> + Unp
     }
 }
 
-pub(super) fn person(input: &[u8]) -> Client<&[u8], impl Stream<Item = ()> + Unpin> {
+pub(super) fn script(input: &[u8]) -> Client<&[u8], stream::Pending<()>> {
+    client_of(input)
+}
+
+pub(super) fn person(input: &[u8]) -> Client<&[u8], stream::Pending<()>> {
     Client {
         asking: Asking::Person(FakeEcho::default()),
-        ..script(input)
+        ..client_of(input)
     }
+}
+
+/// Makes an input that begins with these bytes, and the end where more can be typed.
+pub(super) async fn open_input(bytes: &[u8]) -> (DuplexStream, DuplexStream) {
+    let (ours, mut typing) = tokio::io::duplex(100_000);
+    typing.write_all(bytes).await.unwrap();
+    (ours, typing)
+}
+
+/// Makes a console that writes messages for a program.
+pub(super) fn console_of<I, O, E>(
+    input: I,
+    stdout: O,
+    stderr: E,
+    asking: Asking<FakeEcho>,
+) -> Streams<I, O, E, FakeEcho>
+where
+    I: AsyncRead + Unpin,
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+{
+    let max_line_bytes = NonZeroUsize::new(1 << 16).unwrap();
+    let reader = Reader::Program;
+    Streams::new(input, (stdout, reader), stderr, asking, max_line_bytes)
 }
 
 /// Runs a session to its end.
@@ -208,13 +249,7 @@ where
     N: Stream<Item = ()> + Unpin,
 {
     let (stdout, stderr) = (Written::default(), Written::default());
-    let console = Streams::new(
-        client.input,
-        (stdout.clone(), Reader::Program),
-        stderr.clone(),
-        client.asking,
-        NonZeroUsize::new(1 << 16).unwrap(),
-    );
+    let console = console_of(client.input, stdout.clone(), stderr.clone(), client.asking);
     let session = Session::new(link, console, TIMES);
     let running = session.run(Login::Messages(client.login), client.interrupts);
     // No session of these tests takes a day: one that hangs fails at once, on a paused clock.

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    num::NonZeroUsize,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -20,12 +19,12 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    Client, FakeEcho, Server, TIMES, TINY, Written, configured, connected, run, script,
+    Client, FakeEcho, Server, TIMES, TINY, Written, configured, connected, console_of, run, script,
 };
 use crate::{
     config::LoginSource,
     connect::Opened,
-    console::{Asking, Reader, Streams},
+    console::Asking,
     exit::Exit,
     session::session::{Login, Session, Times},
     websocket::Link,
@@ -62,13 +61,7 @@ async fn a_message_that_comes_slowly_is_no_silence() {
 async fn with_a_slow_reader(input: String, asking: Asking<FakeEcho>, answers: usize) -> usize {
     let (link, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
-    let console = Streams::new(
-        input.as_bytes(),
-        (stdout, Reader::Program),
-        Written::default(),
-        asking,
-        NonZeroUsize::new(1 << 16).unwrap(),
-    );
+    let console = console_of(input.as_bytes(), stdout, Written::default(), asking);
     let session = Session::new(link, console, TIMES);
     let play = async {
         server.welcome().await;
@@ -130,12 +123,11 @@ impl AsyncWrite for Full {
 async fn the_last_answer_that_cannot_be_written_is_a_failure() {
     let (link, mut server) = connected().await;
     let stderr = Written::default();
-    let console = Streams::new(
+    let console = console_of(
         &b"admin:123456\na\n"[..],
-        (Full, Reader::Program),
+        Full,
         stderr.clone(),
-        Asking::<FakeEcho>::Nobody,
-        NonZeroUsize::new(1 << 16).unwrap(),
+        Asking::Nobody,
     );
     let play = async {
         server.welcome().await;
@@ -240,12 +232,11 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
         1 << 20,
     )
     .await;
-    let console = Streams::new(
+    let console = console_of(
         &b"exit\n"[..],
-        (tokio::io::sink(), Reader::Program),
+        tokio::io::sink(),
         tokio::io::sink(),
         Asking::Person(FakeEcho::default()),
-        NonZeroUsize::new(1 << 16).unwrap(),
     );
     let times = Times {
         close_deadline: Duration::from_millis(50),

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt as _, StreamExt as _, stream};
+use futures::{SinkExt as _, StreamExt as _};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     basic::{ADMIN, open_to, visit},
-    harness::{Client, FakeEcho, TIMES, TINY, configured, connected, outcome, run, script},
+    harness::{
+        Client, FakeEcho, TIMES, TINY, client_of, configured, connected, outcome, run, script,
+    },
 };
-use crate::{
-    config::{Auth, LoginSource},
-    console::Asking,
-    exit::Exit,
-};
+use crate::{config::Auth, console::Asking, exit::Exit};
 
 const NO_LOGIN: &str =
     "ws-client: the room lets in whoever comes; to talk there, say --auth none\n";
@@ -65,10 +63,8 @@ async fn a_room_without_a_login_gets_no_credentials() {
     };
     let (input, _typed) = tokio::io::duplex(TINY);
     let client = Client {
-        input,
-        login: LoginSource::Ask,
         asking: Asking::Person(FakeEcho::default()),
-        interrupts: stream::pending(),
+        ..client_of(input)
     };
     let (found, closed) = tokio::join!(run(link, client), play);
     assert_eq!(closed.0, 1000);

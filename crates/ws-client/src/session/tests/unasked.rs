@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use proto::message::{CONGRATULATION, SORRY};
 use tokio::{
     io::{AsyncWriteExt as _, DuplexStream},
@@ -17,9 +17,9 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    Client, Server, TINY, USER_EXIT, configured, connected, outcome, run, script,
+    Client, Server, TINY, USER_EXIT, client_of, configured, connected, outcome, run, script,
 };
-use crate::{config::LoginSource, connect::Opened, console::Asking, exit::Exit, websocket::Link};
+use crate::{connect::Opened, exit::Exit, websocket::Link};
 
 /// A whole frame of a server.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -108,12 +108,7 @@ async fn what_it_pushes_is_not_counted_as_answers() {
         }
         server.closed().await;
     };
-    let client = Client {
-        input: ours,
-        login: LoginSource::Ask,
-        asking: Asking::Nobody,
-        interrupts: stream::pending(),
-    };
+    let client = client_of(ours);
     let typed = async {
         typing.write_all(b"admin:123456\n").await.unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
