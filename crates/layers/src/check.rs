@@ -73,13 +73,13 @@ impl Check {
         }
     }
 
-    /// Adds a rule: the files of this folder, such as `service/`, import only these modules and each
+    /// Adds a rule: the files of this folder, such as `service`, import only these modules and each
     /// other. A module is a path from the root, such as `session`. The rule is about the path as it
     /// is written, so that a module may re-export what is below it. Files of tests are exempt.
     #[must_use]
     pub fn only(mut self, folder: &str, allowed: &[&str]) -> Self {
         self.rules.push(Rule {
-            folder: folder.to_owned(),
+            folder: format!("{}/", folder.trim_end_matches('/')),
             allowed: allowed.iter().copied().map(str::to_owned).collect(),
         });
         self
@@ -90,23 +90,34 @@ impl Check {
     /// # Errors
     ///
     /// Returns all that was found.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a file cannot be read or is not Rust, and if a rule is about an empty folder.
     pub fn run(&self) -> Result<Report, Violations> {
-        let (sources, unreadable) = Sources::read(&self.manifest_dir);
-        self.examine(&sources, unreadable)
+        let sources = Sources::read(&self.manifest_dir);
+        self.examine(&sources.unwrap_or_else(|error| {
+            panic!(
+                "cannot read src of {}: {error}",
+                self.manifest_dir.display()
+            )
+        }))
     }
 
-    pub(crate) fn examine(
-        &self,
-        sources: &Sources,
-        mut violations: Vec<Violation>,
-    ) -> Result<Report, Violations> {
+    pub(crate) fn examine(&self, sources: &Sources) -> Result<Report, Violations> {
         let table = Table::parse(sources.text("lib.rs").unwrap_or_default());
         let tree = Tree::parse(sources);
         let imports = imports(&tree);
-        violations.extend(table.faults(sources));
+        let mut violations = table.faults(sources);
         violations.extend(misplaced(sources, &tree));
         violations.extend(upward(&imports, &table));
         for rule in &self.rules {
+            let covered = sources.files().any(|file| covers(&rule.folder, file));
+            assert!(
+                covered,
+                "a rule is about src/{}, which holds nothing",
+                rule.folder
+            );
             violations.extend(imports.iter().filter_map(|import| rule.broken_by(import)));
         }
         violations.extend(tree.faults);

@@ -2,57 +2,30 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use crate::violation::Violation;
-
 /// The files of `src`, by their paths below it.
 #[derive(Debug, Default)]
 pub(crate) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
-    /// Reads all Rust files below `src`. The second value is what could not be read.
-    pub(crate) fn read(manifest_dir: &Path) -> (Self, Vec<Violation>) {
+    /// Reads all Rust files below `src`.
+    pub(crate) fn read(manifest_dir: &Path) -> io::Result<Self> {
         let mut sources = Self::default();
-        let mut unreadable = Vec::new();
-        sources.read_folder(&manifest_dir.join("src"), "", &mut unreadable);
-        (sources, unreadable)
+        sources.read_folder(&manifest_dir.join("src"), "")?;
+        Ok(sources)
     }
 
-    fn read_folder(&mut self, folder: &Path, prefix: &str, unreadable: &mut Vec<Violation>) {
-        let mut failed = |file: &str, error: &io::Error| {
-            unreadable.push(Violation::Unreadable {
-                file: format!("src/{file}"),
-                reason: error.to_string(),
-            });
-        };
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => return failed(prefix, &error),
-        };
-        let mut folders = Vec::new();
-        for entry in entries {
-            let path = match entry {
-                Ok(entry) => entry.path(),
-                Err(error) => {
-                    failed(prefix, &error);
-                    continue;
-                }
-            };
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-                continue;
-            };
-            let relative = format!("{prefix}{name}");
+    fn read_folder(&mut self, folder: &Path, prefix: &str) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() {
-                folders.push((path, relative + "/"));
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                match fs::read_to_string(&path) {
-                    Ok(text) => _ = self.0.insert(relative, text),
-                    Err(error) => failed(&relative, &error),
-                }
+                self.read_folder(&path, &format!("{prefix}{name}/"))?;
+            } else if name.ends_with(".rs") {
+                self.0
+                    .insert(format!("{prefix}{name}"), fs::read_to_string(&path)?);
             }
         }
-        for (path, prefix) in folders {
-            self.read_folder(&path, &prefix, unreadable);
-        }
+        Ok(())
     }
 
     /// Returns the text of a file.

@@ -30,7 +30,7 @@ fn check_with(check: &Check, files: &[(&str, &str)]) -> Result<Report, Violation
         all.retain(|(other, _)| other != file);
         all.push((file, text));
     }
-    check.examine(&all.into_iter().collect::<Sources>(), Vec::new())
+    check.examine(&all.into_iter().collect::<Sources>())
 }
 
 fn check(files: &[(&str, &str)]) -> Result<Report, Violations> {
@@ -256,7 +256,7 @@ fn rule_holds_files_to_the_modules_it_names() {
         ),
         ("middle/two.rs", "use super::one::Bottom;"),
     ];
-    let rule = |allowed| Check::new("").only("middle/", allowed);
+    let rule = |allowed| Check::new("").only("middle", allowed);
     assert!(check_with(&rule(&["bottom", "middle", "base"]), &files).is_ok());
     let found = check_with(&rule(&["middle"]), &files).unwrap_err();
     let texts: Vec<String> = found.violations.iter().map(ToString::to_string).collect();
@@ -284,7 +284,7 @@ fn longest_entry_gives_the_layer() {
         ("x/low/low.rs", "use crate::x::high::High;"),
     ];
     let sources: Sources = files.into_iter().collect();
-    let found = Check::new("").examine(&sources, Vec::new()).unwrap_err();
+    let found = Check::new("").examine(&sources).unwrap_err();
     assert_eq!(found.violations.len(), 1, "{found}");
     assert!(
         found.to_string().starts_with("src/x/low/low.rs (layer b)"),
@@ -295,7 +295,7 @@ fn longest_entry_gives_the_layer() {
 #[test]
 fn table_and_files_have_to_fit() {
     let table = "//! # Layers\n//! | layer | modules |\n//! |---|---|\n\
-                 //! | a | `top.rs`, `gone.rs`, `top.rs`, `base` |\n\
+                 //! | a | `top.rs`, `gone.rs`, `base` |\n\
                  mod top; mod middle; mod bottom; mod base;";
     let texts: Vec<String> = violations(&[("lib.rs", table), ("middle/more.rs", "")])
         .iter()
@@ -316,7 +316,6 @@ fn table_and_files_have_to_fit() {
         texts,
         [
             missing("gone.rs"),
-            "src/lib.rs: the layer table names `top.rs` twice; remove one of the entries".into(),
             missing("base"),
             no_layer("base.rs"),
             no_layer("bottom.rs"),
@@ -367,24 +366,7 @@ fn file_beside_its_folder_is_reported() {
 }
 
 #[test]
-fn file_that_is_no_rust_is_reported() {
-    let found = violations(&[("bottom.rs", "fn (")]);
-    assert!(matches!(&found[..], [Violation::Unparsable { file, .. }] if file == "bottom.rs"));
-}
-
-#[test]
 fn own_sources_keep_to_their_layers() {
     let report = Check::new(env!("CARGO_MANIFEST_DIR")).run();
     assert_eq!(report.map(|report| report.largest_circle), Ok(0));
-}
-
-#[test]
-fn folder_that_is_missing_is_reported() {
-    let found = Check::new("/nonexistent").run().unwrap_err();
-    assert!(
-        found
-            .to_string()
-            .starts_with("src/: cannot be read: No such file"),
-        "{found}"
-    );
 }

@@ -20,7 +20,7 @@ pub(crate) const ROOT: usize = 0;
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) modules: Vec<Module>,
-    /// Files that are no Rust, and index files that define something.
+    /// Index files that define something.
     pub(crate) faults: Vec<Violation>,
 }
 
@@ -84,16 +84,8 @@ impl Tree {
 
     fn add_file(&mut self, file: &str, name: String, parent: Option<usize>, sources: &Sources) {
         let module = self.add_module(file, name, parent);
-        let parsed = match syn::parse_file(sources.text(file).unwrap_or_default()) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.faults.push(Violation::Unparsable {
-                    file: file.to_owned(),
-                    reason: error.to_string(),
-                });
-                return;
-            }
-        };
+        let parsed = syn::parse_file(sources.text(file).unwrap_or_default())
+            .unwrap_or_else(|error| panic!("cannot parse src/{file}: {error}"));
         let mut visitor = Visitor {
             tree: self,
             sources,

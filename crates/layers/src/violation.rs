@@ -4,22 +4,6 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A file or a folder cannot be read.
-    #[error("{file}: cannot be read: {reason}")]
-    Unreadable {
-        /// The path below the crate.
-        file: String,
-        /// The error of the system.
-        reason: String,
-    },
-    /// A file is not Rust.
-    #[error("src/{file}: cannot be parsed: {reason}")]
-    Unparsable {
-        /// The file.
-        file: String,
-        /// The error of the parser.
-        reason: String,
-    },
     /// The crate has no table.
     #[error(
         "src/lib.rs: no layer table; add a heading `# Layers` to the crate's documentation, \
@@ -32,12 +16,6 @@ pub enum Violation {
          src; remove it, or write a folder with a slash behind it"
     )]
     MissingModule {
-        /// The entry of the table.
-        module: String,
-    },
-    /// The table names something twice.
-    #[error("src/lib.rs: the layer table names `{module}` twice; remove one of the entries")]
-    RepeatedModule {
         /// The entry of the table.
         module: String,
     },
