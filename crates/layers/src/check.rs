@@ -49,7 +49,7 @@ impl fmt::Display for Report {
 /// A crate that does not keep to its layers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Violations {
-    /// What was found.
+    /// All faults.
     pub violations: Vec<Violation>,
     /// The sizes of the crate.
     pub report: Report,
@@ -89,7 +89,7 @@ impl Check {
     ///
     /// # Errors
     ///
-    /// Returns all that was found.
+    /// Returns all faults.
     ///
     /// # Panics
     ///

@@ -14,7 +14,7 @@ pub(crate) struct Import {
     pub(crate) to: String,
     /// The path as it is written, from the root of the crate.
     pub(crate) path: Vec<String>,
-    /// Whether one of the files only declares and re-exports.
+    /// True if one of the files only declares and re-exports.
     pub(crate) by_index: bool,
 }
 
@@ -34,7 +34,7 @@ impl Target {
     }
 }
 
-/// How a name is looked up: a module and an item may have the same one.
+/// The kind that a name is looked up for first: a module and an item may have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prefer {
     Module,
@@ -93,7 +93,7 @@ impl Tree {
         Some(start)
     }
 
-    /// Returns what a name stands for at the beginning of a path.
+    /// Returns the path of a name at the beginning of another path.
     fn local(&self, from: usize, name: &str, pending: &mut Pending) -> Option<Vec<String>> {
         let module = &self.modules[from];
         let own = || {
@@ -125,7 +125,7 @@ impl Tree {
         })
     }
 
-    /// Returns what a path from the root leads to, as far as it can be followed.
+    /// Returns the module or item at the end of a path from the root, or the last one on the way.
     fn resolve(&self, path: &[String], pending: &mut Pending) -> Target {
         let mut at = Target::Module(ROOT);
         for (index, name) in path.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A check, for tests, that the files of a crate import only what stands below them.
+//! A check, for tests, that the files of a crate import only what is below them.
 //!
 //! The order of the layers is a table in the crate's own `lib.rs`, under the heading `# Layers`. The
 //! top row is the highest layer. The first cell names the layer; each code span of the second cell
@@ -6,14 +6,15 @@
 //! covers a file gives its layer.
 //!
 //! [`Check`] parses all of `src` and resolves each path that begins in the crate to the file that
-//! defines the item, through re-exports of a `mod.rs`. It reports an import of a higher layer, files that import each other in a
-//! circle, a `mod.rs` that defines something, and a table that does not fit the files.
+//! defines the item, through re-exports of a `mod.rs`. It reports an import of a higher layer, files
+//! that import each other in a circle, a `mod.rs` that defines something, and a table that does not
+//! fit the files.
 //!
 //! Code in the unit tests of a file counts as the file's. A file in a folder `tests` or named
 //! `tests.rs` may import its own layer and all below, and takes no part in circles.
 //!
-//! It sees no paths in strings (`#[serde(default = "...")]`), no items that a macro makes, and no
-//! calls of methods.
+//! The check sees no paths in strings (`#[serde(default = "...")]`), no items that a macro makes,
+//! and no calls of methods.
 //!
 //! `cargo run -p layers crates/ws-client` checks a crate by hand, without rules of the caller.
 //!
@@ -23,9 +24,9 @@
 //! |---|---|
 //! | the check | `check.rs` |
 //! | its parts | `circles.rs`, `imports.rs` |
-//! | what was parsed | `tree.rs` |
-//! | what was read | `paths.rs`, `sources.rs`, `table.rs` |
-//! | what is found | `violation.rs` |
+//! | parsed modules | `tree.rs` |
+//! | files and their text | `paths.rs`, `sources.rs`, `table.rs` |
+//! | faults | `violation.rs` |
 
 mod check;
 mod circles;

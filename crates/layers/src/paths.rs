@@ -3,14 +3,14 @@
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::{Ident, UseTree};
 
-/// Where a path is written.
+/// The place of a path in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It is imported by name.
+    /// An import of one name.
     Use,
-    /// All that it holds is imported.
+    /// An import of all names of a module.
     Glob,
-    /// It is used in the code.
+    /// A use in the code.
     Code,
 }
 

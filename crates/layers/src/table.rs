@@ -91,7 +91,7 @@ fn row(line: &str) -> Option<Row> {
     let mut cells = line.trim_matches('|').split('|');
     Some(Row {
         name: cells.next()?.trim().to_owned(),
-        // Every second part stands between backticks.
+        // Every second part is between backticks.
         modules: cells
             .next()?
             .split('`')

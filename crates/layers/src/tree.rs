@@ -39,7 +39,7 @@ pub(crate) struct Module {
     pub(crate) globs: Vec<Vec<String>>,
     /// Every path that it writes.
     pub(crate) written: Vec<(Written, Vec<String>)>,
-    /// Whether it declares and re-exports, and nothing else.
+    /// True if it declares and re-exports, and nothing else.
     pub(crate) is_index: bool,
 }
 

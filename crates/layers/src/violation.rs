@@ -1,4 +1,4 @@
-//! What the check reports.
+//! The faults that the check reports.
 
 /// One fault, with the files that it is about and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum Violation {
         /// The entry of the table.
         module: String,
     },
-    /// The table does not say where a file stands.
+    /// A file is in no layer of the table.
     #[error("src/{file}: in no layer; add the file or its folder to the layer table of src/lib.rs")]
     NoLayer {
         /// The file.
@@ -44,7 +44,7 @@ pub enum Violation {
         items: Vec<String>,
     },
     /// A module has a file `x.rs` and a folder `x/`.
-    #[error("src/{file}: stands beside a folder of the same name; move it into that folder")]
+    #[error("src/{file}: is beside a folder of the same name; move it into that folder")]
     BesideItsFolder {
         /// The file.
         file: String,
@@ -73,7 +73,7 @@ pub enum Violation {
         way = way(.shortest)
     )]
     Circle {
-        /// How many files can all reach each other.
+        /// The number of files that all reach each other.
         count: usize,
         /// The shortest circle among them.
         shortest: Vec<String>,

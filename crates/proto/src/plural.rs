@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Returns a count and the word for it: `1 line`, `2 lines`. `many` also stands for none.
+/// Returns a count and the word for it: `1 line`, `2 lines`. A count of 0 takes `many`.
 pub fn plural<N: fmt::Display + Copy + PartialEq + From<u8>>(
     count: N,
     one: &str,

@@ -1,4 +1,4 @@
-//! What a session needs to know: flags over file over defaults, brought together in one place.
+//! The configuration of a session: flags over file over defaults, checked in one place.
 
 mod config;
 #[cfg(test)]

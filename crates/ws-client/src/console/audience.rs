@@ -1,6 +1,6 @@
-//! Who sits before the console.
+//! The kind of user at the console.
 
-/// Who types the lines.
+/// The kind of user that the lines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// A person at a terminal, who can be asked.

@@ -1,13 +1,13 @@
-//! Whether a terminal shows what is typed.
+//! The echo of a terminal.
 
-/// Whether a terminal shows what is typed.
+/// A state of the echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Typing {
     Shown,
     Hidden,
 }
 
-/// Tells a terminal whether to show what is typed.
+/// A terminal whose echo can be switched.
 pub(crate) trait Echo {
     fn set(&mut self, typing: Typing);
 }

@@ -6,23 +6,23 @@ use tokio_rustls::rustls::{CertificateError, pki_types::UnixTime};
 
 use super::trust::Trust;
 
-/// How many of a certificate's names are shown.
+/// The number of a certificate's names that are shown.
 const SHOWN_NAMES: usize = 5;
 
-/// How many characters of one of them are shown.
+/// The number of characters of one name that are shown.
 const SHOWN_CHARACTERS: usize = 80;
 
-/// How many characters of the library's own words are shown.
+/// The number of characters of the library's own words that are shown.
 pub(super) const SHOWN_REASON: usize = 200;
 
 /// A fault of a certificate, as it follows "the certificate of example.org". Text of the certificate
-/// is escaped. The library's own words stand for a fault that the user of a client cannot mend.
+/// is escaped. A fault that the user of a client cannot mend is told in the library's own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFailure {
-    /// Its time is over, or has not begun.
+    /// The certificate has expired, or is not valid yet.
     #[error("{0}; renew it, or correct the clock of this machine")]
     OutOfDate(String),
-    /// It is for other hosts.
+    /// The certificate is for other hosts.
     #[error(
         "is not for {host}, but for {names}; use a name that it is for, if that is the right server"
     )]
@@ -32,7 +32,7 @@ pub enum CertificateFailure {
         /// The hosts in the certificate.
         names: String,
     },
-    /// No trusted authority has signed it, or the server has not shown the key of it.
+    /// No trusted authority has signed the certificate, or the server has not shown its key.
     #[error("could not be verified by {trust} ({reason}); {}", advice(.trust))]
     UnknownAuthority {
         /// The trusted authorities.
@@ -40,7 +40,7 @@ pub enum CertificateFailure {
         /// The library's own words.
         reason: String,
     },
-    /// It cannot be used, for the reason that the library gives.
+    /// The certificate cannot be used, for the reason that the library gives.
     #[error("cannot be used: {0}")]
     Other(String),
 }

@@ -1,4 +1,4 @@
-//! Why there is no TLS, in words.
+//! The reasons why there is no TLS, in words.
 
 use std::{fmt, io, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a WebSocket stands on: TCP, or TLS with a certificate that was checked.
+//! The transport of a WebSocket: TCP, or TLS with a certificate that was checked.
 
 mod arguments;
 mod certificate;

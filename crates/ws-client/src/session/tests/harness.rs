@@ -197,7 +197,7 @@ impl<I, N> Client<I, N> {
     }
 }
 
-/// Makes a client that nobody interrupts, and that asks for nothing.
+/// Makes a client without configured credentials, prompts and interrupts.
 pub(super) fn client_of<I>(input: I) -> Client<I, stream::Pending<()>> {
     Client {
         input,
