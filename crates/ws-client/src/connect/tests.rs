@@ -164,11 +164,7 @@ async fn a_refusal_is_shown_with_its_body() {
     let bytes = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nfull \x1b[1m";
     let (message, exit) = said(opened(bytes, Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
-    assert_eq!(
-        message,
-        "the server answered HTTP/1.1 503 Service Unavailable: it is full or about to stop; try \
-         again later; it says: full \\u{1b}[1m"
-    );
+    assert!(message.ends_with("; it says: full \\u{1b}[1m"), "{message}");
 }
 
 /// What a client that presents these credentials makes of an answer, and what it asked.
