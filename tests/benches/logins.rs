@@ -1,5 +1,7 @@
 //! What it costs to come and go: connect, upgrade, log in, close, beside a server that is written
 //! the plain way and one that does the least, in turns.
+//!
+//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, in turns.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -9,11 +11,14 @@ use std::{
 };
 
 use futures::future::join_all;
-use integration_tests::{Contender, Processors, Report, median};
+use integration_tests::{Comparison, Contender, Processors, Report, median};
 
 /// How often both servers have their turn, and for how long each time.
 const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(2);
+
+/// How often two builds have their turn: they differ by less than the plain server does.
+const COMPARED_ROUNDS: usize = 21;
 
 /// How many come and go at the same time.
 const VISITORS: usize = 32;
@@ -28,6 +33,12 @@ const SHARE_OF_THE_BARE: f64 = 0.62;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let processors = Processors::two();
+    let mut report = Report::default();
+    if let Some(comparison) = Comparison::wanted(processors) {
+        let rates = comparison.measure(COMPARED_ROUNDS, rate).await;
+        rates.at_least("logins, times those before", &mut report);
+        return report.exit_code();
+    }
     let (mut ours, mut plain, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(rate(Contender::ours(processors).await).await);
@@ -37,7 +48,6 @@ async fn main() -> ExitCode {
     let (ours, plain, bare) = (median(&ours), median(&plain), median(&bare));
     println!("{:.2} of the bare one", ours / bare);
     let limit = LIMIT.min(SHARE_OF_THE_BARE * bare / plain);
-    let mut report = Report::default();
     report.at_least("logins, times those of the plain one", ours / plain, limit);
     report.exit_code()
 }

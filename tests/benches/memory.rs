@@ -1,10 +1,12 @@
 //! What a connection that is logged in and idle holds of the server's memory.
+//!
+//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, in turns.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{process::ExitCode, time::Duration};
 
-use integration_tests::{Contender, Processors, Report};
+use integration_tests::{Comparison, Contender, Processors, Report};
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
@@ -21,18 +23,38 @@ const QUIET: Duration = Duration::from_secs(10);
 const IDLE_LIMIT: f64 = 4096.0;
 const LOUD_LIMIT: f64 = 65536.0;
 
+/// How often two builds have their turn.
+const COMPARED_ROUNDS: usize = 3;
+
+const OF_IDLE: &str = "bytes of an idle connection, of 10000";
+const OF_LOUD: &str = "bytes 10 s after an echo of 1 MiB, of 200";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let processors = Processors::two();
     let mut report = Report::default();
+    if let Some(comparison) = Comparison::wanted(processors) {
+        let each = comparison.measure(COMPARED_ROUNDS, of_idle).await;
+        each.at_most(OF_IDLE, &mut report);
+        let each = comparison.measure(COMPARED_ROUNDS, of_loud).await;
+        each.at_most(OF_LOUD, &mut report);
+        return report.exit_code();
+    }
+    let each = of_idle(Contender::ours(processors).await).await;
+    report.at_most(OF_IDLE, each, IDLE_LIMIT);
+    let each = of_loud(Contender::ours(processors).await).await;
+    report.at_most(OF_LOUD, each, LOUD_LIMIT);
+    report.exit_code()
+}
 
-    let contender = Contender::ours(processors).await;
-    let (before, idle) = crowd(&contender, IDLE).await;
-    let each = held(&contender, before, IDLE);
-    report.at_most("bytes of an idle connection, of 10000", each, IDLE_LIMIT);
-    drop(idle);
+/// Returns how many bytes a connection holds that has done nothing but log in.
+async fn of_idle(contender: Contender) -> f64 {
+    let (before, _idle) = crowd(&contender, IDLE).await;
+    held(&contender, before, IDLE)
+}
 
-    let contender = Contender::ours(processors).await;
+/// Returns how many bytes a connection holds that has been quiet for a while after a long echo.
+async fn of_loud(contender: Contender) -> f64 {
     let (before, mut loud) = crowd(&contender, LOUD).await;
     let message = frame::binary(&vec![7; KIB * KIB]);
     for peer in &mut loud {
@@ -42,13 +64,7 @@ async fn main() -> ExitCode {
     let each = held(&contender, before, LOUD);
     println!("bytes of a connection that has just echoed 1 MiB: {each:.0}");
     sleep(QUIET).await;
-    let each = held(&contender, before, LOUD);
-    report.at_most(
-        "bytes 10 s after an echo of 1 MiB, of 200",
-        each,
-        LOUD_LIMIT,
-    );
-    report.exit_code()
+    held(&contender, before, LOUD)
 }
 
 /// So many connections that are logged in, and what the server held before they came.

@@ -1,5 +1,7 @@
 //! What a message costs: processor time of the server for each, beside a server that is written the
 //! plain way and one that does the least, in turns. An argument selects the rows whose names hold it.
+//!
+//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, row by row, in turns.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -8,13 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{Contender, Load, Processors, Report, Work, median, wanted_row};
+use integration_tests::{
+    Comparison, Contender, Load, Processors, Report, Work, median, wanted_row,
+};
 
 const KIB: usize = 1024;
 
 /// How often each server has its turn, and for how long each time.
 const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(2);
+
+/// How often two builds have their turn: they differ by less than the plain server does.
+const COMPARED_ROUNDS: usize = 21;
 
 /// How often a row is measured that is beyond its limit. On a machine that others use as well, whole
 /// minutes are worse than others; what is worse by itself stays so.
@@ -77,8 +84,18 @@ const ROWS: [Row; 4] = [
 async fn main() -> ExitCode {
     let processors = Processors::two();
     let mut report = Report::default();
+    let comparison = Comparison::wanted(processors);
     for row in ROWS.iter().filter(|row| wanted_row(row.name)) {
         println!("{}", row.name);
+        if let Some(comparison) = &comparison {
+            let cost = comparison
+                .measure(COMPARED_ROUNDS, async |contender| {
+                    cost(contender, row.work).await
+                })
+                .await;
+            cost.at_most("  us a message, times those before", &mut report);
+            continue;
+        }
         let (mut of_plain, mut of_bare) = measure(row, processors).await;
         for _ in 1..ATTEMPTS {
             if of_plain <= row.limit(of_plain, of_bare) {

@@ -28,13 +28,16 @@ impl Contender {
         Self::configured(&shipped("server.toml"), processors).await
     }
 
+    /// Another build of our server, configured as [`Contender::ours`] is.
+    pub(crate) async fn before(binary: &Path, processors: Processors) -> Self {
+        let binary = binary.to_str().expect("the path is text").to_owned();
+        let command = configured(binary, &shipped("server.toml"));
+        Self::start("before", command, processors).await
+    }
+
     /// Our server with the configuration in a file, on the processor for servers.
     pub async fn configured(configuration: &Path, processors: Processors) -> Self {
-        let mut command = silent(server_binary());
-        command
-            .arg("--config")
-            .arg(configuration)
-            .args(["--listen", "127.0.0.1:0"]);
+        let command = configured(server_binary(), configuration);
         Self::start("ws-server", command, processors).await
     }
 
@@ -136,6 +139,16 @@ impl Contender {
             client: None,
         }
     }
+}
+
+/// Returns the command that starts a build of our server with the configuration in a file.
+fn configured(binary: String, configuration: &Path) -> Command {
+    let mut command = silent(binary);
+    command
+        .arg("--config")
+        .arg(configuration)
+        .args(["--listen", "127.0.0.1:0"]);
+    command
 }
 
 /// The command that starts a server whose log goes nowhere: a reader would take processor time.

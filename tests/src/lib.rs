@@ -19,6 +19,7 @@ mod aside;
 mod browser;
 mod certificates;
 mod client;
+mod comparison;
 mod contender;
 mod files;
 mod honest;
@@ -49,6 +50,7 @@ pub use self::{
     browser::{Browser, Colours},
     certificates::{Authority, Issued, self_signed},
     client::{Finished, client, run, run_within, spawn, talking},
+    comparison::Comparison,
     contender::Contender,
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     honest::Honest,

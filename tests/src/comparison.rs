@@ -1,0 +1,92 @@
+//! Two builds of our server, measured in turns.
+//!
+//! `BENCH_AGAINST` names the binary of the other build. A relative path starts at the root of the
+//! workspace. Both builds must come from the same profile and the same package, so build the other one
+//! by `cargo build --release -p integration-tests --bin e2e-ws-server`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::path::PathBuf;
+
+use crate::{Contender, Processors, Report, median, root, server_binary};
+
+/// The environment variable that names the other build.
+const VARIABLE: &str = "BENCH_AGAINST";
+
+/// How much slower or larger than the other build ours may be: less is noise.
+const NOISE: f64 = 1.03;
+
+/// A comparison of the server of this build with the one of another build.
+#[derive(Debug)]
+pub struct Comparison {
+    before: PathBuf,
+    processors: Processors,
+}
+
+/// The measurements of two builds, a pair for each round.
+#[derive(Debug)]
+pub struct Compared {
+    ours: Vec<f64>,
+    before: Vec<f64>,
+}
+
+impl Comparison {
+    /// Returns the comparison that the environment asks for, if it asks for one.
+    pub fn wanted(processors: Processors) -> Option<Self> {
+        let path = root().join(std::env::var_os(VARIABLE)?);
+        assert!(path.is_file(), "{VARIABLE}: {} is no file", path.display());
+        println!("ws-server is {}", server_binary());
+        println!("before    is {}", path.display());
+        Some(Self {
+            before: path,
+            processors,
+        })
+    }
+
+    /// Measures a new process of each build in each round. The build that comes first changes from round
+    /// to round.
+    pub async fn measure(
+        &self,
+        rounds: usize,
+        measurement: impl AsyncFn(Contender) -> f64,
+    ) -> Compared {
+        let (mut ours, mut before) = (Vec::new(), Vec::new());
+        for round in 0..rounds {
+            for turn in 0..2 {
+                if (round + turn) % 2 == 0 {
+                    ours.push(measurement(Contender::ours(self.processors).await).await);
+                } else {
+                    let contender = Contender::before(&self.before, self.processors).await;
+                    before.push(measurement(contender).await);
+                }
+            }
+        }
+        Compared { ours, before }
+    }
+}
+
+impl Compared {
+    /// Reports a measurement that is to be small.
+    pub fn at_most(&self, what: &str, report: &mut Report) {
+        report.at_most(what, self.print(what), NOISE);
+    }
+
+    /// Reports a measurement that is to be great.
+    pub fn at_least(&self, what: &str, report: &mut Report) {
+        report.at_least(what, self.print(what), 1.0 / NOISE);
+    }
+
+    /// Prints the medians of both, and where the middle half of the rounds' ratios lies. Returns the
+    /// ratio of the medians.
+    fn print(&self, what: &str) -> f64 {
+        let (ours, before) = (median(&self.ours), median(&self.before));
+        let pairs = self.ours.iter().zip(&self.before);
+        let mut ratios: Vec<f64> = pairs.map(|(ours, before)| ours / before).collect();
+        ratios.sort_by(f64::total_cmp);
+        let quarter = ratios.len() / 4;
+        let (low, high) = (ratios[quarter], ratios[ratios.len() - 1 - quarter]);
+        println!("{what}: medians {ours:.2} and {before:.2} before");
+        println!("{what}: ratios of the rounds {low:.3} to {high:.3}");
+        ours / before
+    }
+}
