@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, task::Poll};
 
 use futures::future::poll_fn;
-use integration_tests::root;
+use integration_tests::fixtures;
 use tokio::time::timeout;
 use ws_client::{
     config::{Config, Flags},
@@ -44,7 +44,7 @@ async fn visit(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
         url: Some(url.to_owned()),
         ..Flags::default()
     };
-    let config = Config::load(flags, &root(), Audience::Script).expect("the URL can be used");
+    let config = Config::load(flags, &fixtures(), Audience::Script).expect("the URL can be used");
     let deadline = Deadline::after(config.connect_deadline);
     let key = connect::new_key().expect("there are random bytes");
     let request = Request::new(config.endpoint, key, config.origin);

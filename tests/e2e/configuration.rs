@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use integration_tests::{Finished, Server, client, client_binary, run, server_binary, shipped};
+use integration_tests::{Finished, Server, client, client_binary, fixture, run, server_binary};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -96,7 +96,7 @@ async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
 async fn an_address_in_use_says_what_to_do() {
     let server = Server::start().await;
     let address = server.address.to_string();
-    let configuration = shipped("server.toml");
+    let configuration = fixture("server.toml");
     let configuration = configuration.to_str().unwrap();
     let (finished, _directory) =
         server_in(&[], &["--config", configuration, "--listen", &address]).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, server_binary, shipped,
+    ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, fixture, server_binary,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command};
@@ -16,7 +16,7 @@ async fn server_with(descriptors: usize) -> Server {
         .arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""))
         .arg(server_binary())
         .arg("--config")
-        .arg(shipped("server.toml"))
+        .arg(fixture("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
     Server::spawn(command, None).await
 }
@@ -100,7 +100,7 @@ async fn the_soft_limit_is_raised_to_the_hard_one() {
         .arg("ulimit -S -n 70 && exec \"$0\" \"$@\"")
         .arg(server_binary())
         .arg("--config")
-        .arg(shipped("server.toml"))
+        .arg(fixture("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command, None).await;
     // More than 70 descriptors would hold, but not more than 64 that are not logged in.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, ask, end, run, shipped,
+    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, ask, end, fixture, run,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::{Pid, Signal, kill_process};
@@ -78,7 +78,7 @@ async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
 /// The WebSocket library offers whole messages to the log at its most detailed level.
 #[tokio::test]
 async fn no_password_and_no_message_reaches_the_most_detailed_log() {
-    let command = Server::command(&shipped("server.toml"));
+    let command = Server::command(&fixture("server.toml"));
     let mut server = Server::spawn_with_log(command, None, "trace").await;
     let mut refused = server.connect().await;
     refused
@@ -114,7 +114,7 @@ async fn no_password_and_no_message_reaches_the_most_detailed_log() {
 /// Each line is an object, whatever is in it that a peer has sent.
 #[tokio::test]
 async fn a_log_of_objects_has_one_a_line() {
-    let mut command = Server::command(&shipped("server.toml"));
+    let mut command = Server::command(&fixture("server.toml"));
     command.args(["--log-format", "json"]);
     let server = Server::spawn_with_log(command, None, "debug").await;
     for name in ["x\" \\ event=login_ok", "x\u{1b}\n{}", "admin"] {
@@ -201,7 +201,7 @@ async fn say_much(address: &str) {
 
 /// A server whose log goes to this, and where it listens.
 async fn logging_to(stderr: impl Into<Stdio>) -> (Child, String) {
-    let mut command = Server::command(&shipped("server.toml"));
+    let mut command = Server::command(&fixture("server.toml"));
     command.env("RUST_LOG", "info");
     spawn_logging_to(stderr, command).await
 }

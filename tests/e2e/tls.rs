@@ -7,7 +7,7 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, Way, ask, client,
-    echo, run, server_binary, shipped,
+    echo, fixture, run, server_binary,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::Signal;
@@ -58,7 +58,7 @@ async fn http_goes_over_it_as_well() {
 async fn a_browser_is_shown_where_to_go() {
     let issued = Authority::new().issue(&[NAME]);
     let files = Files::with_tls("", "", &issued);
-    fs::copy(shipped(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
+    fs::copy(fixture(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
     // A free port is free for a moment at least; the hint is given only for one that is known.

@@ -10,7 +10,7 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, ADMIN, CONFIGURATION, Files, PATIENCE, Scraped, Server, Way, account, accounts, ask,
-    authorization, ctl_ok, echo, peer, server_binary, shipped,
+    authorization, ctl_ok, echo, fixture, peer, resolved, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -249,7 +249,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn the_unit_gives_as_many_descriptors_as_the_shipped_limits_need() {
+async fn unit_gives_the_descriptors_that_default_limits_need() {
     let limit = values("LimitNOFILE").concat();
     let mut command = Command::new("sh");
     command
@@ -257,7 +257,7 @@ async fn the_unit_gives_as_many_descriptors_as_the_shipped_limits_need() {
         .arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\""))
         .arg(server_binary())
         .arg("--config")
-        .arg(shipped("server.toml"))
+        .arg(fixture("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
     let mut server = Server::spawn(command, None).await;
     let lines = server.log_up_to("read ").await;
@@ -265,10 +265,10 @@ async fn the_unit_gives_as_many_descriptors_as_the_shipped_limits_need() {
     assert_eq!(fewer, None);
 }
 
-#[test]
-fn the_unit_waits_until_the_server_has_ended_its_connections() {
+#[tokio::test]
+async fn the_unit_waits_until_the_server_has_ended_its_connections() {
     let seconds = |text: &str| humantime::parse_duration(text).unwrap();
-    let configuration = fs::read_to_string(shipped("server.toml")).unwrap();
+    let configuration = resolved(&fixture("server.toml")).await;
     let (_, drain) = configuration.split_once("\ndrain_deadline = \"").unwrap();
     let (drain, _) = drain.split_once('"').unwrap();
     assert!(seconds(&values("TimeoutStopSec").concat()) > seconds(drain));

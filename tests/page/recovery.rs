@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use integration_tests::{Browser, Server, server_binary, shipped};
+use integration_tests::{Browser, Server, fixture, server_binary};
 use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -77,12 +77,12 @@ async fn comes_back_after(signal: Signal, told: &str) {
     assert_eq!(others(browser.problems().await), [""; 0]);
 }
 
-/// A server with the shipped configuration at an address where one was before.
+/// Starts a server with the defaults at an address where one was before.
 async fn start_at(address: SocketAddr) -> Server {
     let mut command = Command::new(server_binary());
     command
         .arg("--config")
-        .arg(shipped("server.toml"))
+        .arg(fixture("server.toml"))
         .args(["--listen", &address.to_string()]);
     Server::spawn(command, None).await
 }

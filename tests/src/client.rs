@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, Server, client_binary, root};
+use crate::{PATIENCE, Server, client_binary, fixtures};
 
 /// What a process left behind.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ impl Finished {
     }
 }
 
-/// The command that starts a client with these arguments, at the root of the workspace.
+/// Returns the command that starts a client with these arguments and no configuration.
 pub fn client(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(client_binary());
-    command.args(arguments).current_dir(root());
+    command.args(arguments).current_dir(fixtures());
     command
 }
 

@@ -7,8 +7,8 @@ use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    Processors, Server, TlsClient, bare_server_binary, peer, plain_room_binary,
-    plain_server_binary, root, server_binary, shipped, wire::Wire,
+    Processors, Server, TlsClient, bare_server_binary, fixture, peer, plain_room_binary,
+    plain_server_binary, root, server_binary, wire::Wire,
 };
 
 /// A server that is measured, and its name.
@@ -23,15 +23,15 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// Our server as it is shipped, on the processor for servers.
+    /// Starts our server with the defaults and the account of the fixtures, on the processor for servers.
     pub async fn ours(processors: Processors) -> Self {
-        Self::configured(&shipped("server.toml"), processors).await
+        Self::configured(&fixture("server.toml"), processors).await
     }
 
     /// Another build of our server, configured as [`Contender::ours`] is.
     pub(crate) async fn before(binary: &Path, processors: Processors) -> Self {
         let binary = binary.to_str().expect("the path is text").to_owned();
-        let command = configured(binary, &shipped("server.toml"));
+        let command = configured(binary, &fixture("server.toml"));
         Self::start("before", command, processors).await
     }
 

@@ -64,7 +64,7 @@ pub use self::{
     peers::peer,
     processors::Processors,
     report::{Report, median, percentile, wanted_row},
-    server::Server,
+    server::{Server, resolved},
     terminal::Terminal,
     tls_client::{NAME, TlsClient},
     tls_front::{TlsFront, Visit},
@@ -112,7 +112,18 @@ pub fn root() -> PathBuf {
         .expect("the root is there")
 }
 
-/// A file of the shipped configuration.
+/// Returns the directory of the files that most tests start both binaries with. It holds no `config`
+/// directory, so both take their defaults there.
+pub fn fixtures() -> PathBuf {
+    root().join("tests/fixtures")
+}
+
+/// Returns the path of a fixture.
+pub fn fixture(name: &str) -> PathBuf {
+    fixtures().join(name)
+}
+
+/// A file of the shipped configuration. Only tests about the shipped files use it: users edit them.
 pub fn shipped(name: &str) -> PathBuf {
     root().join("config").join(name)
 }

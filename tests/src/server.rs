@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, end, root, server_binary, shipped};
+use crate::{PATIENCE, end, fixture, fixtures, run, server_binary};
 
 /// A server process that listens on a free port. It is killed when this is dropped.
 #[derive(Debug)]
@@ -29,24 +29,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with the shipped configuration.
+    /// Starts a server with the defaults and the account of the fixtures.
     pub async fn start() -> Self {
-        Self::spawn(Self::command(&shipped("server.toml")), None).await
+        Self::spawn(Self::command(&fixture("server.toml")), None).await
     }
 
-    /// A server with this configuration and the shipped accounts.
+    /// Starts a server with this configuration and the account of the fixtures.
     pub async fn with(configuration: &str) -> Self {
         let directory = Self::directory(configuration);
         let command = Self::command(&directory.path().join("server.toml"));
         Self::spawn(command, Some(directory)).await
     }
 
-    /// A directory with this configuration and the shipped accounts in it.
+    /// Returns a directory with this configuration and the account of the fixtures.
     pub fn directory(configuration: &str) -> TempDir {
         let directory = TempDir::new().expect("a directory can be made");
         fs::write(directory.path().join("server.toml"), configuration).expect("it can be written");
         fs::copy(
-            shipped("credentials.toml"),
+            fixture("credentials.toml"),
             directory.path().join("credentials.toml"),
         )
         .expect("the accounts can be copied");
@@ -81,7 +81,7 @@ impl Server {
     /// Starts a server whose environment is what the command says, and waits until it listens.
     pub async fn spawn_as_it_is(mut command: Command, directory: Option<TempDir>) -> Self {
         let mut child = command
-            .current_dir(root())
+            .current_dir(fixtures())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -245,6 +245,18 @@ impl Server {
             .expect("the server ends in time");
         (end(&mut self.child).await.code(), stdout, log)
     }
+}
+
+/// Returns the configuration that a server takes from a file, as `--check-config` prints it.
+pub async fn resolved(configuration: &Path) -> String {
+    let mut command = Command::new(server_binary());
+    command
+        .arg("--check-config")
+        .arg("--config")
+        .arg(configuration);
+    let finished = run(command, "").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished.stdout().to_owned()
 }
 
 fn peer_of(stream: TcpStream) -> RawPeer<TcpStream> {

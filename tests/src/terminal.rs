@@ -38,7 +38,7 @@ impl Terminal {
             .expect("it can be resized");
         let child = Command::new(program)
             .args(arguments)
-            .current_dir(crate::root())
+            .current_dir(crate::fixtures())
             .env("TERM", "xterm-256color")
             .kill_on_drop(true)
             .spawn(pts)

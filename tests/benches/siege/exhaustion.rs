@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{PATIENCE, Report, Server, server_binary, shipped};
+use integration_tests::{PATIENCE, Report, Server, fixture, server_binary};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
@@ -31,7 +31,7 @@ pub(crate) async fn run(report: &mut Report) {
         .env("LOG", log.path())
         .arg(server_binary())
         .arg("--config")
-        .arg(shipped("server.toml"))
+        .arg(fixture("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command, None).await;
     let mut user = server.connect().await;
