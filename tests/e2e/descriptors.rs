@@ -2,29 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{
-    ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, fixture, server_binary,
-};
+use integration_tests::{ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, fixture};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
-use tokio::{net::TcpStream, process::Command};
-
-/// A server that may have no more than this many descriptors.
-async fn server_with(descriptors: usize) -> Server {
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""))
-        .arg(server_binary())
-        .arg("--config")
-        .arg(fixture("server.toml"))
-        .args(["--listen", "127.0.0.1:0"]);
-    Server::spawn(command, None).await
-}
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
     // Those that are told that the server is full are more than that already.
-    let mut server = server_with(40).await;
+    let command = Server::limited_command("-n 40", &fixture(CONFIGURATION));
+    let mut server = Server::spawn(command, None).await;
     let mut user = server.connect().await;
     user.log_in().await;
     let mut silent = Vec::new();
@@ -70,13 +56,7 @@ async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
 async fn a_server_that_is_full_has_descriptors_for_its_operator() {
     let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
     let files = Files::new(&configuration, &accounts(&[("jane", "x")]));
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg("ulimit -n 160 && exec \"$0\" \"$@\"")
-        .arg(server_binary())
-        .arg("--config")
-        .arg(files.path(CONFIGURATION));
+    let command = Server::limited_command("-n 160", &files.path(CONFIGURATION));
     let mut server = Server::spawn(command, None).await;
     let scraped = Scraped::of(&mut server).await;
     let mut idle = Vec::new();
@@ -94,14 +74,7 @@ async fn a_server_that_is_full_has_descriptors_for_its_operator() {
 
 #[tokio::test]
 async fn the_soft_limit_is_raised_to_the_hard_one() {
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg("ulimit -S -n 70 && exec \"$0\" \"$@\"")
-        .arg(server_binary())
-        .arg("--config")
-        .arg(fixture("server.toml"))
-        .args(["--listen", "127.0.0.1:0"]);
+    let command = Server::limited_command("-S -n 70", &fixture(CONFIGURATION));
     let server = Server::spawn(command, None).await;
     // More than 70 descriptors would hold, but not more than 64 that are not logged in.
     let mut users = Vec::new();

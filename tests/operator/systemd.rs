@@ -251,14 +251,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
 #[ignore = "needs the programs of .ci/operator"]
 async fn unit_gives_the_descriptors_that_default_limits_need() {
     let limit = values("LimitNOFILE").concat();
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\""))
-        .arg(server_binary())
-        .arg("--config")
-        .arg(fixture("server.toml"))
-        .args(["--listen", "127.0.0.1:0"]);
+    let command = Server::limited_command(&format!("-n {limit}"), &fixture(CONFIGURATION));
     let mut server = Server::spawn(command, None).await;
     let lines = server.log_up_to("read ").await;
     let fewer = lines.iter().find(|line| line.contains("fewer connections"));

@@ -63,6 +63,19 @@ impl Server {
         command
     }
 
+    /// Returns the command that starts such a server with other limits on its resources, which the
+    /// arguments of `ulimit` set.
+    pub fn limited_command(ulimit: &str, configuration: &Path) -> Command {
+        let server = Self::command(configuration);
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""))
+            .arg(server.as_std().get_program())
+            .args(server.as_std().get_args());
+        command
+    }
+
     /// Starts a server and waits until it listens.
     pub async fn spawn(command: Command, directory: Option<TempDir>) -> Self {
         Self::spawn_with_log(command, directory, "info").await
