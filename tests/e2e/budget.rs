@@ -2,12 +2,12 @@
 //! in.
 
 use integration_tests::{
-    Answer, Files, SORRY, Server, Way, account, accounts, ask, authorization, client, echo,
-    handshake_with, run, server_binary, wrong_credentials,
+    Answer, Files, SORRY, Server, Way, accounts, ask, authorization, client, echo, handshake_with,
+    run,
 };
 use raw_peer::{RawPeer, frame};
 use rustix::process::Signal;
-use tokio::{net::TcpStream, process::Command};
+use tokio::net::TcpStream;
 
 /// The addresses that the tests come from.
 const HERE: [u8; 4] = [127, 0, 0, 1];
@@ -43,20 +43,6 @@ async fn is_closed_with_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
     peer.end().await;
 }
 
-/// Spends what is left of the budget, and returns after how many seconds to come again. This machine
-/// may be slow, so whatever was forgiven meanwhile is spent as well.
-async fn spend(server: &Server) -> u64 {
-    let wrong = authorization("jane:wrong");
-    loop {
-        let answer = ask(server.connect_from(HERE).await, &handshake_with(&[&wrong])).await;
-        if answer != wrong_credentials() {
-            assert_eq!(answer.status_line, "HTTP/1.1 429 Too Many Requests");
-            let retry_after = answer.field("retry-after").parse();
-            return retry_after.expect("it is a number of seconds");
-        }
-    }
-}
-
 /// Presents wrong credentials so often, by both ways, on connections from `HERE`.
 async fn fail(server: &Server, times: usize) {
     let mut open = Vec::new();
@@ -75,17 +61,6 @@ async fn fail(server: &Server, times: usize) {
         peer.send(frame::text("jane:wrong")).await;
         assert_eq!(peer.text().await, SORRY);
     }
-}
-
-#[tokio::test]
-async fn twenty_wrong_tries_on_any_connections_and_by_both_ways_are_all_there_are() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
-    let server = files.serve().await;
-    let mut session = Way::Message.log_in(&server, "jane:1").await;
-    fail(&server, TRIES).await;
-    let retry_after = spend(&server).await;
-    assert!((1..=3).contains(&retry_after), "{retry_after}");
-    echo(&mut session, "still here").await;
 }
 
 #[tokio::test]
@@ -142,31 +117,6 @@ async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
     assert!((1..=2).contains(&unverified.len()), "{log}");
 }
 
-/// Whatever is wrong about it: the budget is one for all that is no right login.
-#[tokio::test]
-async fn what_is_no_login_at_all_counts_as_well() {
-    let configuration = format!("{FORGIVES_NOTHING}max_failures_per_address = 6\n");
-    let files = Files::new(&configuration, &accounts(&[("jane", "1")]));
-    let server = files.serve().await;
-    for field in ["Authorization: Bearer x", "Authorization:"] {
-        let answer = ask(server.connect().await, &handshake_with(&[field])).await;
-        assert_eq!(answer, wrong_credentials());
-    }
-    let mut peer = server.connect().await;
-    peer.upgrade().await;
-    for message in [
-        frame::text(""),
-        frame::text("no colon"),
-        frame::binary(b"jane:1"),
-        frame::text(&format!("jane:{}", "x".repeat(1024))),
-    ] {
-        peer.send(message).await;
-        assert_eq!(peer.text().await, SORRY);
-    }
-    is_closed_with_1013(&mut peer, "jane:1").await;
-    is_refused_with_429(server.connect().await, &[]).await;
-}
-
 /// A request that wants nothing but to know what is wanted is no try.
 #[tokio::test]
 async fn what_is_no_try_does_not_count() {
@@ -186,50 +136,4 @@ async fn what_is_no_try_does_not_count() {
     Way::Basic.log_in(&server, "jane:1").await;
     Way::Basic.is_refused(&server, "jane:wrong").await;
     is_refused_with_429(server.connect().await, &[&authorization("jane:1")]).await;
-}
-
-/// With hashes, too: what was spent is known before a password is hashed.
-#[tokio::test]
-async fn it_holds_for_hashed_passwords() {
-    let mut command = Command::new(server_binary());
-    command.arg("hash-password");
-    let hashed = run(command, "1\n").await;
-    let configuration = format!("{FORGIVES_NOTHING}max_failures_per_address = 3\n");
-    let files = Files::new(&configuration, &account("jane", hashed.stdout()));
-    let server = files.serve().await;
-    Way::Basic.is_refused(&server, "jane:2").await;
-    Way::Message.is_refused(&server, "nobody:2").await;
-    Way::Basic.log_in(&server, "jane:1").await;
-    Way::Basic.is_refused(&server, "nobody:2").await;
-    is_refused_with_429(server.connect().await, &[&authorization("jane:1")]).await;
-    let peer = server.connect_from(ELSEWHERE).await;
-    Way::Basic.log_in_on(peer, "jane:1").await;
-}
-
-#[tokio::test]
-async fn a_try_comes_back_when_the_answer_said() {
-    // A session is pinged after one to two seconds of silence: a clock that can be waited for.
-    let configuration = "[login]\nmax_failures_per_address = 1\nfailure_forgiven_after = \"1s\"\n\
-                         [limits]\nping_interval = \"1s\"\n";
-    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
-    let server = files.serve().await;
-    assert_eq!(spend(&server).await, 1);
-    let clock = server.connect_from(ELSEWHERE).await;
-    let mut clock = Way::Message.log_in_on(clock, "jane:1").await;
-    assert_eq!(clock.frame().await.first, 0x89, "a ping");
-    for way in Way::ALL {
-        let peer = server.connect_from(HERE).await;
-        echo(&mut way.log_in_on(peer, "jane:1").await, "hello").await;
-    }
-}
-
-#[tokio::test]
-async fn it_can_be_off() {
-    let configuration = "[login]\nmax_failures_per_address = \"off\"\n";
-    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
-    let server = files.serve().await;
-    fail(&server, 3 * TRIES).await;
-    for way in Way::ALL {
-        way.log_in(&server, "jane:1").await;
-    }
 }
