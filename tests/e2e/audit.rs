@@ -1,9 +1,7 @@
 //! What those who keep the server find in its log afterwards: who came in, whose login was taken back,
 //! and who changed what.
 
-use std::time::{Duration, SystemTime};
-
-use integration_tests::{ACCOUNTS, CONFIGURATION, Files, Server, Way, account, accounts, echo};
+use integration_tests::{ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, echo};
 use raw_peer::frame;
 use rustix::process::Signal;
 
@@ -76,21 +74,6 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
         session.close().await;
     }
     echo(&mut sessions[0], "still here").await;
-}
-
-#[tokio::test]
-async fn the_sessions_of_an_account_that_expires_are_told() {
-    let soon = SystemTime::now() + Duration::from_secs(3);
-    let expires = humantime::format_rfc3339_seconds(soon);
-    let entry = format!("password = \"1\"\nexpires = {expires}");
-    let files = Files::new("", &account("jane", &entry));
-    let mut server = files.serve().await;
-    let mut jane = Way::Message.log_in(&server, "jane:1").await;
-    assert_eq!(jane.close().await.0, 3000);
-    let told = audit_up_to(&mut server, "event=session_revoked").await;
-    let expected = "session_revoked connection=1 user=\"jane\" \
-                    cause=\"login revoked: the account has expired\"";
-    assert_eq!(told.last().map(String::as_str), Some(expected));
 }
 
 #[tokio::test]

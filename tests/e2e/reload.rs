@@ -191,35 +191,6 @@ async fn broken_accounts_are_not_taken() {
 }
 
 #[tokio::test]
-async fn half_written_accounts_are_not_taken() {
-    is_not_taken(
-        |files| files.overwrite(ACCOUNTS, "[[user]]\nname = \"joe\"\npassw"),
-        |files| {
-            let path = files.path(ACCOUNTS);
-            let path = path.display();
-            format!("{path}: line 3: key with no value, expected `=`")
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn accounts_without_users_are_not_taken() {
-    is_not_taken(
-        |files| files.overwrite(ACCOUNTS, ""),
-        |files| {
-            let path = files.path(ACCOUNTS);
-            let path = path.display();
-            format!(
-                "{path}: there is no user: write [[user]] with a name and a password_hash for \
-                 each account"
-            )
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
 async fn missing_accounts_are_not_taken() {
     is_not_taken(
         |files| files.remove(ACCOUNTS),
