@@ -69,27 +69,12 @@ async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
         refused(&[configuration], &["--config", "s.toml"]).await,
         "ws-server: cannot read users.toml: No such file or directory (os error 2)\n"
     );
-    for (users, message) in [
-        (
-            "",
-            "there is no user: write [[user]] with a name and a password_hash for each account",
-        ),
-        (
-            "[[user]]\nname = \"admin\"\npassword = 987654\n",
-            "line 3: `user.password`: a secret must be a string in quotes",
-        ),
-        (
-            "[[user]]\nname = \"admin\"\npasword = \"987654\"\n",
-            "line 3: `user.pasword`: unknown key `pasword`; did you mean `password`?",
-        ),
-    ] {
-        let said = refused(
-            &[configuration, ("users.toml", users)],
-            &["--config", "s.toml"],
-        )
-        .await;
-        assert_eq!(said, format!("ws-server: users.toml: {message}\n"));
-    }
+    let users = "[[user]]\nname = \"admin\"\npassword = 987654\n";
+    let files = [configuration, ("users.toml", users)];
+    assert_eq!(
+        refused(&files, &["--config", "s.toml"]).await,
+        "ws-server: users.toml: line 3: `user.password`: a secret must be a string in quotes\n"
+    );
 }
 
 #[tokio::test]
@@ -219,14 +204,6 @@ async fn a_client_without_sense_exits_with_2_and_one_message() {
         (
             vec!["--config", "none.toml"],
             vec!["none.toml", "No such file or directory"],
-        ),
-        (vec!["http://localhost"], vec!["http"]),
-        (vec!["https://localhost"], vec!["wss"]),
-        (vec!["ws://admin:987654@localhost"], vec!["password"]),
-        (vec!["--user", "admin"], vec!["--password-file"]),
-        (
-            vec!["--user", "admin", "--password-file", "none"],
-            vec!["none"],
         ),
     ] {
         let finished = run(client(&arguments), "").await;

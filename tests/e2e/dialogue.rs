@@ -63,18 +63,6 @@ async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
 }
 
 #[tokio::test]
-async fn an_input_that_ends_before_the_login_is_refused_and_counted() {
-    let server = Server::start().await;
-    let finished = run(client([server.url()]), "\n\nadmin:wrong\n").await;
-    assert_eq!(finished.code, Some(3), "{finished:?}");
-    assert!(
-        finished.stderr.starts_with(&format!("{SORRY}\n")),
-        "{}",
-        finished.stderr
-    );
-}
-
-#[tokio::test]
 async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
     let server = Server::start().await;
     let directory = tempfile::TempDir::new().unwrap();

@@ -371,26 +371,3 @@ async fn a_log_that_cannot_be_written_holds_up_nothing() {
         assert_eq!(stop(child).await, "");
     }
 }
-
-/// Where nobody reads what is lost, an operator sees it nevertheless.
-#[tokio::test]
-async fn what_was_lost_is_in_the_metrics() {
-    let files = Files::new(ADMIN, &accounts(&[("admin", "123456")]));
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let (child, address) = spawn_logging_to(full, files.command()).await;
-    is_served(&address).await;
-    let is_counted = async {
-        loop {
-            let stream = UnixStream::connect(files.path("admin.sock")).await.unwrap();
-            let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-            let metrics = ask(RawPeer::new(stream), request).await.body;
-            let mut lines = metrics.lines();
-            let lost = lines.find_map(|it| it.strip_prefix("ws_server_log_lines_lost_total "));
-            if lost.expect(&metrics) != "0" {
-                break;
-            }
-        }
-    };
-    timeout(PATIENCE, is_counted).await.expect("it is counted");
-    assert_eq!(stop(child).await, "");
-}

@@ -16,43 +16,6 @@ async fn talking(server: &Server) -> Terminal {
 }
 
 #[tokio::test]
-async fn the_dialogue_of_the_tutorial() {
-    let server = Server::start().await;
-    let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
-    terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
-    terminal.type_text("admin:1\r").await;
-    terminal
-        .expect("sorry, the username or password is wrong, please submit again")
-        .await;
-    terminal.type_text("admin:123456\r").await;
-    terminal.expect(MESSAGE_PROMPT.trim_end()).await;
-    terminal.type_text("hello\r").await;
-    terminal.expect("your submit context: hello").await;
-    terminal.type_text("exit\r").await;
-    terminal.expect("you have enter \"exit\", goodbye").await;
-    assert_eq!(terminal.finish().await, Some(0));
-    let lines: Vec<String> = terminal
-        .contents()
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
-    assert_eq!(
-        lines,
-        [
-            "please enter your username and password: admin:*",
-            "sorry, the username or password is wrong, please submit again",
-            "please enter your username and password: admin:******",
-            "congratulation, you have connect with server",
-            "now, you can do something else",
-            "please enter your context: hello",
-            "your submit context: hello",
-            "please enter your context: exit",
-            "you have enter \"exit\", goodbye",
-        ]
-    );
-}
-
-#[tokio::test]
 async fn a_password_is_never_written_to_the_terminal() {
     let server = Server::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);

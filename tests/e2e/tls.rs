@@ -6,37 +6,14 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, Way, ask, client,
+    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, ask, client,
     echo, fixture, run, server_binary,
 };
-use raw_peer::{HANDSHAKE, RawPeer, frame};
+use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
-use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::secured::{LINE, Secured};
-
-#[tokio::test]
-async fn a_login_and_an_echo_go_over_either_version() {
-    let secured = Secured::new("").await;
-    assert!(secured.server.url().starts_with("wss://127.0.0.1:"));
-    for version in [&TLS12, &TLS13] {
-        let client = TlsClient::of_version(&secured.authority, version);
-        for way in Way::ALL {
-            let peer = client.connect(&secured.server).await;
-            let mut peer = way.log_in_on(peer, LINE).await;
-            echo(&mut peer, "hello").await;
-            let long = "x".repeat(1 << 20);
-            echo(&mut peer, &long).await;
-            peer.send(frame::close(1000, "user exit")).await;
-            assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
-            // Were the end not said over TLS as well, this would fail.
-            let mut rest = Vec::new();
-            let end = peer.into_inner().read_to_end(&mut rest).await;
-            assert_eq!(end.expect("it ends in order"), 0);
-        }
-    }
-}
 
 #[tokio::test]
 async fn http_goes_over_it_as_well() {
@@ -77,24 +54,6 @@ async fn a_browser_is_shown_where_to_go() {
         !lines.iter().any(|line| line.contains("cargo run")),
         "{lines:#?}"
     );
-}
-
-#[tokio::test]
-async fn whoever_offers_only_other_protocols_is_refused() {
-    let mut secured = Secured::with_log("", "debug").await;
-    let refused = secured.client.clone().offering(&["h2"]);
-    let error = refused.try_connect(&secured.server).await.unwrap_err();
-    assert!(
-        error.to_string().contains("NoApplicationProtocol"),
-        "{error}"
-    );
-    let line = secured.server.log_line("no TLS handshake").await;
-    assert!(line.contains(" DEBUG "), "{line}");
-    assert!(line.contains("connection=1 peer=127.0.0.1:"), "{line}");
-    let both = secured.client.clone().offering(&["h2", "http/1.1"]);
-    let stream = both.try_connect(&secured.server).await.unwrap();
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-    Way::Message.log_in_on(RawPeer::new(stream), LINE).await;
 }
 
 #[tokio::test]
@@ -169,20 +128,6 @@ async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
     echo(&mut talking, "still here").await;
     let mut next = secured.log_in().await;
     echo(&mut next, "hello").await;
-}
-
-#[tokio::test]
-async fn a_server_that_stops_waits_for_no_handshake() {
-    let secured = Secured::new("").await;
-    let mut peer = secured.server.connect().await;
-    peer.send([22, 3, 1, 2, 0, 1]).await;
-    let mut talking = secured.log_in().await;
-    secured.server.signal(Signal::TERM);
-    assert_eq!(talking.close().await.0, 1001);
-    talking.send(frame::close(1001, "")).await;
-    let (code, _, log) = secured.server.finish().await;
-    assert_eq!(code, Some(0));
-    assert!(!log.contains("cut off"), "{log}");
 }
 
 /// Both of ours: what one sends, the other understands, and a stranger's certificate ends it.

@@ -35,11 +35,6 @@ impl TlsClient {
         Self::new(authority, ring::default_provider(), &[&TLS13, &TLS12])
     }
 
-    /// One that speaks this version only.
-    pub fn of_version(authority: &Authority, version: &'static SupportedProtocolVersion) -> Self {
-        Self::new(authority, ring::default_provider(), &[version])
-    }
-
     /// One that speaks TLS 1.3 with the cipher that costs least, so that servers can be compared.
     pub fn comparing(authority: &Authority) -> Self {
         let mut provider = ring::default_provider();
@@ -62,14 +57,6 @@ impl TlsClient {
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         Self(config)
-    }
-
-    /// The same one, and it offers to speak these protocols.
-    #[must_use]
-    pub fn offering(mut self, protocols: &[&str]) -> Self {
-        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
-        self.0.alpn_protocols = protocols.collect();
-        self
     }
 
     /// A connection that has said nothing yet over TLS.

@@ -113,29 +113,6 @@ async fn one_connection_more_than_the_cap_reads_503_until_somebody_leaves() {
 }
 
 #[tokio::test]
-async fn silent_connections_do_not_hold_the_places_of_users() {
-    let mut config = Config::default();
-    config.limits.caps.unauthenticated = 1;
-    with_server(config, async |address| {
-        let mut users = Vec::new();
-        for _ in 0..5 {
-            let mut user = connect(address).await;
-            user.log_in().await;
-            users.push(user);
-        }
-        let mut silent = connect(address).await;
-        silent.upgrade().await;
-        let mut late = connect(address).await;
-        assert!(ask(&mut late, HANDSHAKE).await.starts_with("http/1.1 503 "));
-        for user in &mut users {
-            user.send(frame::text("hello")).await;
-            assert_eq!(user.text().await, "your submit context: hello");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn the_caps_for_one_address_hold() {
     let mut config = Config::default();
     config.limits.caps.unauthenticated_per_address = Some(1);
