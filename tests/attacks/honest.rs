@@ -1,6 +1,6 @@
 //! Whoever means well, and is served whatever others do.
 
-use integration_tests::Server;
+use integration_tests::{Server, echoed};
 use raw_peer::frame;
 
 /// Logs in and talks.
@@ -8,7 +8,7 @@ pub(crate) async fn is_served(server: &Server) {
     let mut peer = server.connect().await;
     peer.log_in().await;
     peer.send(frame::text("hello")).await;
-    assert_eq!(peer.text().await, "your submit context: hello");
+    assert_eq!(peer.text().await, echoed("hello"));
     peer.send(frame::close(1000, "user exit")).await;
     assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
     peer.end().await;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::future::{Either, join, join_all, select};
-use integration_tests::{Contender, PATIENCE, Processors, Report, Server, replace};
+use integration_tests::{Contender, PATIENCE, Processors, Report, Server, echoed, replace};
 use proto::{close::CloseReason, message::is_congratulation};
 use raw_peer::{
     RawPeer,
@@ -206,7 +206,7 @@ impl Member {
     async fn echo(&mut self, change: Change) -> Saw {
         let text = format!("{} of {}", self.echoes, self.number);
         self.peer.try_send(frame::text(&text)).await;
-        let expected = format!("your submit context: {text}").into_bytes();
+        let expected = echoed(&text).into_bytes();
         match self.peer.next().await {
             Some(Frame {
                 first: 0x81,

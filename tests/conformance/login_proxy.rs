@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr};
 
-use integration_tests::Server;
+use integration_tests::{Server, echoed};
 use raw_peer::{CREDENTIALS, RawPeer, frame};
 use tokio::{
     io::copy_bidirectional,
@@ -80,11 +80,11 @@ async fn what_follows_the_login_is_passed_on_unchanged() {
     let talk = async {
         client.upgrade().await;
         client.send(frame::text("hello")).await;
-        assert_eq!(client.text().await, "your submit context: hello");
+        assert_eq!(client.text().await, echoed("hello"));
         // Either side may end first, and is still told what comes from the other.
         client.send(frame::text("last words")).await;
         client.finish().await;
-        assert_eq!(client.text().await, "your submit context: last words");
+        assert_eq!(client.text().await, echoed("last words"));
         client.end().await;
     };
     tokio::select! {

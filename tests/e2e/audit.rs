@@ -2,6 +2,7 @@
 //! and who changed what.
 
 use integration_tests::{ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, echo};
+use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
 
@@ -61,13 +62,16 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
     assert!(reloaded.ends_with(" sessions_ended=4"), "{reloaded}");
     told.sort_unstable();
     let expected = [
-        (2, "jane", "login revoked: the user was removed"),
-        (3, "jane", "login revoked: the user was removed"),
-        (4, "jim", "login revoked: the password was changed"),
-        (5, "ann", "the right to this route was taken away"),
+        (2, "jane", CloseReason::UserRemoved),
+        (3, "jane", CloseReason::UserRemoved),
+        (4, "jim", CloseReason::PasswordChanged),
+        (5, "ann", CloseReason::RightTaken),
     ]
     .map(|(connection, user, cause)| {
-        format!("session_revoked connection={connection} user=\"{user}\" cause=\"{cause}\"")
+        format!(
+            "session_revoked connection={connection} user=\"{user}\" cause=\"{}\"",
+            cause.text()
+        )
     });
     assert_eq!(told, expected);
     for session in &mut sessions[1..] {

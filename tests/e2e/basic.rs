@@ -1,9 +1,9 @@
 //! Logging in with the handshake, by the Basic scheme of HTTP.
 
 use integration_tests::{
-    Answer, CHALLENGE, CONGRATULATION, Files, SORRY, Server, Terminal, Way, account, ask,
-    authorization, client, client_binary, echo, handshake_with, run, server_binary,
-    wrong_credentials,
+    Answer, CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, MESSAGE_PROMPT, SORRY,
+    Server, Terminal, Way, account, ask, authorization, client, client_binary, echo, echoed,
+    echoed_lines, handshake_with, run, server_binary, wrong_credentials,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -15,9 +15,6 @@ const RIGHT: &str = "admin:123456";
 /// What the client says of wrong ones.
 const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
                        credentials; it says: the username or password is wrong";
-
-/// The dialogue at a terminal begins with this.
-const CREDENTIALS_PROMPT: &str = "please enter your username and password: ";
 
 #[tokio::test]
 async fn the_101_is_the_login_and_no_greeting_follows() {
@@ -41,7 +38,7 @@ async fn the_101_is_the_login_and_no_greeting_follows() {
             ("upgrade", "websocket"),
         ]
     );
-    assert_eq!(peer.text().await, "your submit context: hello");
+    assert_eq!(peer.text().await, echoed("hello"));
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     // What looks like credentials is a message like any other.
@@ -134,11 +131,8 @@ async fn the_client_logs_in_with_the_first_line_of_a_pipe() {
     let command = client([server.url().as_str(), "--auth", "basic"]);
     let finished = run(command, format!("{RIGHT}\nhello\n{RIGHT}\nexit\n")).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(
-        finished.stdout(),
-        format!("your submit context: hello\nyour submit context: {RIGHT}\n")
-    );
-    assert_eq!(finished.stderr, "you have enter \"exit\", goodbye\n");
+    assert_eq!(finished.stdout(), echoed_lines(["hello", RIGHT]));
+    assert_eq!(finished.stderr, format!("{GOODBYE}\n"));
 }
 
 #[tokio::test]
@@ -169,9 +163,9 @@ async fn the_client_asks_at_a_terminal_until_the_credentials_are_right() {
         .expect_screen("the second prompt", asked_again)
         .await;
     terminal.type_text("admin:123456\r").await;
-    terminal.expect("please enter your context:").await;
+    terminal.expect(MESSAGE_PROMPT.trim_end()).await;
     terminal.type_text("hello\r").await;
-    terminal.expect("your submit context: hello").await;
+    terminal.expect(&echoed("hello")).await;
     terminal.type_text("exit\r").await;
     assert_eq!(terminal.finish().await, Some(0));
     let lines: Vec<String> = terminal

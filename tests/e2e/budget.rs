@@ -2,9 +2,10 @@
 //! in.
 
 use integration_tests::{
-    Answer, Files, SORRY, Server, Way, accounts, ask, authorization, client, echo, handshake_with,
-    run,
+    Answer, Files, SORRY, Server, Way, accounts, ask, authorization, client, close_for, echo,
+    handshake_with, run,
 };
+use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
 use rustix::process::Signal;
 use tokio::net::TcpStream;
@@ -37,8 +38,7 @@ async fn is_refused_with_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
 async fn is_closed_with_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
     peer.send(frame::text(line)).await;
     assert_eq!(peer.text().await, SORRY);
-    let reason = "too many wrong logins from this address".to_owned();
-    assert_eq!(peer.close().await, (1013, reason));
+    assert_eq!(peer.close().await, close_for(CloseReason::TooManyFailures));
     peer.send(frame::close(1013, "")).await;
     peer.end().await;
 }

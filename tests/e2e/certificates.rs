@@ -8,7 +8,7 @@ use std::{
 use futures::future::join_all;
 use integration_tests::{
     ADMIN, CERTIFICATE, CONFIGURATION, Files, Issued, NAME, PATIENCE, PRIVATE_KEY, Scraped, Way,
-    accounts, echo,
+    accounts, echo, echoed,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -40,7 +40,7 @@ async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
                 peer.send(frame::text(text)).await;
             }
             for text in &texts {
-                assert_eq!(peer.text().await, format!("your submit context: {text}"));
+                assert_eq!(peer.text().await, echoed(text));
             }
             said += texts.len();
         }

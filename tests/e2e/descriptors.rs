@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, fixture};
+use integration_tests::{
+    ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, echoed, fixture,
+};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::net::TcpStream;
 
@@ -35,7 +37,7 @@ async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
     assert!(share < elapsed / 5, "{share:?} of work in {elapsed:?}");
 
     user.send(frame::text("still served")).await;
-    assert_eq!(user.text().await, "your submit context: still served");
+    assert_eq!(user.text().await, echoed("still served"));
     drop((silent, user));
     // Those that were dropped are taken in and found gone first.
     loop {

@@ -1,12 +1,7 @@
 //! The tutorial's dialogue between both binaries.
 
-use integration_tests::{Server, client, run};
-use proto::message::{CONGRATULATION, SORRY};
-
-/// How the congratulation reads on stderr, where its line break is one.
-fn congratulation() -> String {
-    CONGRATULATION.replace("\r\n", "\n")
-}
+use integration_tests::{GOODBYE, SORRY, Server, client, echoed_lines, run, welcome_and_goodbye};
+use proto::close::CloseReason;
 
 #[tokio::test]
 async fn wrong_then_right_then_talk_then_exit() {
@@ -14,14 +9,8 @@ async fn wrong_then_right_then_talk_then_exit() {
     let input = "admin:1\nadmin:123456\nhello\nyou there\nexit\nnever sent\n";
     let finished = run(client([server.url()]), input).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(
-        finished.stdout(),
-        "your submit context: hello\nyour submit context: you there\n"
-    );
-    let expected = format!(
-        "{SORRY}\n{}\nyou have enter \"exit\", goodbye\n",
-        congratulation()
-    );
+    assert_eq!(finished.stdout(), echoed_lines(["hello", "you there"]));
+    let expected = format!("{SORRY}\n{}", welcome_and_goodbye());
     assert_eq!(finished.stderr, expected);
     let ended = server.log_line("session ended").await;
     assert!(
@@ -39,7 +28,7 @@ async fn exit_works_before_the_login_as_well() {
     let server = Server::start().await;
     let finished = run(client([server.url()]), "exit\n").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(finished.stderr, "you have enter \"exit\", goodbye\n");
+    assert_eq!(finished.stderr, format!("{GOODBYE}\n"));
 }
 
 #[tokio::test]
@@ -56,7 +45,9 @@ async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
     );
     assert!(finished.stderr.contains("3000"), "{}", finished.stderr);
     assert!(
-        finished.stderr.contains("too many wrong logins"),
+        finished
+            .stderr
+            .contains(CloseReason::TooManyAttempts.text()),
         "{}",
         finished.stderr
     );
@@ -73,7 +64,7 @@ async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
     let arguments = [url.as_str(), "--user", "admin", "--password-file", password];
     let finished = run(client(arguments), "admin:123456\n").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(finished.stdout(), "your submit context: admin:123456\n");
+    assert_eq!(finished.stdout(), echoed_lines(["admin:123456"]));
 
     std::fs::write(password, "wrong").unwrap();
     let finished = run(client(arguments), "never sent\n").await;
@@ -97,7 +88,7 @@ async fn configured_credentials_are_not_sent_to_another_server() {
 
     let finished = run(client(["--config", configuration]), "hello\n").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(finished.stdout(), echoed_lines(["hello"]));
 
     let url = server.url();
     let finished = run(client(["--config", configuration, &url]), "").await;

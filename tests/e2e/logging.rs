@@ -7,7 +7,7 @@ use std::{
 };
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, ask, end, fixture, run,
+    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, ask, echoed, end, fixture, run,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::{Pid, Signal, kill_process};
@@ -227,7 +227,7 @@ async fn is_served(address: &str) {
         peer.log_in().await;
         let start = Instant::now();
         peer.send(frame::text("hello")).await;
-        assert_eq!(peer.text().await, "your submit context: hello");
+        assert_eq!(peer.text().await, echoed("hello"));
         start.elapsed()
     };
     let took = timeout(PATIENCE, served).await.expect("it is served");

@@ -8,8 +8,9 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, ADMIN, CONFIGURATION, Files, SORRY, Scraped, Server, Way, account, accounts, ask,
-    ctl, ctl_ok, echo, replace,
+    close_for, ctl, ctl_ok, echo, replace,
 };
+use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -134,7 +135,7 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
     for (user, peer) in &mut peers {
         match *user {
             "jane:x" => {
-                let expected = (3000, "login revoked: by an operator".to_owned());
+                let expected = close_for(CloseReason::LoginRevoked);
                 assert_eq!(peer.close().await, expected);
             }
             "joe:x" if joes % 2 == 0 => {
@@ -350,7 +351,7 @@ async fn a_drain_ends_the_server_in_order() {
     }
     let said = ctl_ok(&files, &["drain"]).await;
     assert_eq!(said, "the server ends, and 1 session before it\n");
-    let expected = (1001, "server is shutting down".to_owned());
+    let expected = close_for(CloseReason::ShuttingDown);
     assert_eq!(jane.close().await, expected);
     // It waits for the answer to its Close frame, alive and not ready.
     let answer = scraped.request("GET", "/readyz").await;

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use integration_tests::{PATIENCE, Server, client, run, spawn, talking};
+use integration_tests::{
+    PATIENCE, PREFIX, Server, client, echoed, echoed_lines, run, spawn, talking,
+};
+use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::{
@@ -16,7 +19,7 @@ async fn two_thousand_lines_come_back_in_order() {
     let (mut input, mut expected) = ("admin:123456\n".to_owned(), String::new());
     for index in 0..2000 {
         writeln!(input, "line {index}").unwrap();
-        writeln!(expected, "your submit context: line {index}").unwrap();
+        writeln!(expected, "{PREFIX}line {index}").unwrap();
     }
     let finished = run(client([server.url()]), &input).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -31,10 +34,7 @@ async fn more_than_all_buffers_hold_comes_back_whole() {
     let input = format!("admin:123456\n{}", format!("{line}\n").repeat(100));
     let finished = run(client([server.url()]), &input).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    assert_eq!(
-        finished.stdout.len(),
-        100 * ("your submit context: ".len() + line.len() + 1)
-    );
+    assert_eq!(finished.stdout.len(), 100 * (PREFIX.len() + line.len() + 1));
 }
 
 #[tokio::test]
@@ -45,10 +45,7 @@ async fn a_line_is_what_stands_before_its_end() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert_eq!(
         finished.stdout(),
-        "your submit context: \n\
-         your submit context:   spaces  \n\
-         your submit context: а😀\u{1b}[2J\r\n\
-         your submit context: the last one\n"
+        echoed_lines(["", "  spaces  ", "а😀\u{1b}[2J\r", "the last one"])
     );
 }
 
@@ -57,7 +54,7 @@ async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
     let mut server = Server::start().await;
     let finished = run(client([server.url()]), b"admin:123456\nhello\n\xff\n").await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(finished.stdout(), echoed_lines(["hello"]));
     assert!(finished.stderr.contains("line 3"), "{}", finished.stderr);
     let ended = server.log_line("session ended").await;
     assert!(ended.contains("messages_in=1 "), "{ended}");
@@ -75,7 +72,7 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(line, "your submit context: one\n");
+    assert_eq!(line, echoed_lines(["one"]));
     drop(stdout);
     // The client learns it when it next writes.
     let write = async { while stdin.write_all(b"two\n").await.is_ok() {} };
@@ -119,7 +116,10 @@ async fn said_after(signal: Signal) -> String {
 async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
     let stderr = said_after(Signal::TERM).await;
     assert!(stderr.contains("1001"), "{stderr}");
-    assert!(stderr.contains("server is shutting down"), "{stderr}");
+    assert!(
+        stderr.contains(CloseReason::ShuttingDown.text()),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
@@ -146,11 +146,8 @@ async fn many_clients_are_served_side_by_side() {
         .enumerate()
     {
         assert_eq!(finished.code, Some(0), "{finished:?}");
-        assert_eq!(
-            finished.stdout(),
-            format!("your submit context: from {index}\n")
-        );
+        assert_eq!(finished.stdout(), echoed_lines([format!("from {index}")]));
     }
     peer.send(frame::text("hello")).await;
-    assert_eq!(peer.text().await, "your submit context: hello");
+    assert_eq!(peer.text().await, echoed("hello"));
 }

@@ -8,8 +8,10 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, ask, echo, handshake_with, server_binary,
+    ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, ask, close_for, echo, handshake_with,
+    server_binary,
 };
+use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::{process::Command, task::spawn_blocking};
@@ -341,10 +343,7 @@ async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() 
     let mut wrong = server.connect().await;
     wrong.upgrade().await;
     wrong.send(frame::text("jane:2")).await;
-    assert_eq!(
-        wrong.close().await,
-        (3000, "too many wrong logins".to_owned())
-    );
+    assert_eq!(wrong.close().await, close_for(CloseReason::TooManyAttempts));
     echo(&mut old, "still here").await;
 }
 

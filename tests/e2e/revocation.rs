@@ -7,8 +7,10 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Files, PATIENCE, Server, Way, account, accounts, client, echo, end, spawn,
+    ACCOUNTS, Files, PATIENCE, Server, Way, account, accounts, client, close_for, echo, echoed,
+    end, spawn,
 };
+use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
 use rustix::process::Signal;
 use tokio::{
@@ -19,10 +21,6 @@ use tokio::{
 
 /// How long a login that was taken back may last at most.
 const AT_MOST: Duration = Duration::from_secs(1);
-
-const REMOVED: &str = "login revoked: the user was removed";
-const CHANGED: &str = "login revoked: the password was changed";
-const EXPIRED: &str = "login revoked: the account has expired";
 
 /// The accounts that each test begins with.
 const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
@@ -47,8 +45,8 @@ async fn reload(server: &mut Server) -> (usize, Instant) {
 }
 
 /// Asserts that a session ends for this reason, and within the time that it may last.
-async fn is_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: &str) {
-    assert_eq!(peer.close().await, (3000, reason.to_owned()));
+async fn is_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: CloseReason) {
+    assert_eq!(peer.close().await, close_for(reason));
     assert!(since.elapsed() <= AT_MOST, "{:?}", since.elapsed());
     peer.send(frame::close(3000, "")).await;
     peer.end().await;
@@ -70,7 +68,7 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
     let (ended, since) = reload(&mut server).await;
     assert_eq!(ended, 2);
     for jane in &mut janes {
-        is_revoked(jane, since, REMOVED).await;
+        is_revoked(jane, since, CloseReason::UserRemoved).await;
     }
     for joe in &mut joes {
         echo(joe, "still here").await;
@@ -93,9 +91,12 @@ async fn a_changed_file_is_enough() {
     let mut jane = session(Way::Message, &server, "jane:1").await;
     files.overwrite(ACCOUNTS, &accounts(&[("joe", "2")]));
     let [reloaded, ended] = server.log_lines(["reloaded", "session ended"]).await;
-    is_revoked(&mut jane, Instant::now(), REMOVED).await;
+    is_revoked(&mut jane, Instant::now(), CloseReason::UserRemoved).await;
     assert!(reloaded.ends_with(" sessions_ended=1"), "{reloaded}");
-    let cause = format!(" user=jane cause={REMOVED} code=3000 ");
+    let cause = format!(
+        " user=jane cause={} code=3000 ",
+        CloseReason::UserRemoved.text()
+    );
     assert!(ended.contains(&cause), "{ended}");
 }
 
@@ -124,7 +125,7 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
     }
     janes.push(session(Way::Message, &server, "jane:1").await);
     for jane in &mut janes {
-        assert_eq!(jane.close().await, (3000, EXPIRED.to_owned()));
+        assert_eq!(jane.close().await, close_for(CloseReason::AccountExpired));
         let late = SystemTime::now().duration_since(expires);
         let late = late.expect("no session ends before its time");
         assert!(late <= AT_MOST, "{late:?}");
@@ -132,7 +133,10 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
     let lines = server.log_up_to("accounts have expired").await;
     let line = lines.last().expect("it is there");
     assert!(line.ends_with(" sessions=3"), "{line}");
-    let audited = format!(" user=\"jane\" cause=\"{EXPIRED}\"");
+    let audited = format!(
+        " user=\"jane\" cause=\"{}\"",
+        CloseReason::AccountExpired.text()
+    );
     let audited = lines
         .iter()
         .filter(|line| line.contains("event=session_revoked ") && line.ends_with(&audited));
@@ -160,7 +164,7 @@ async fn a_session_that_streams_ends() {
             pending::<Infallible>().await
         };
         let read = async {
-            let echo_of_it = "your submit context: again and again";
+            let echo_of_it = echoed("again and again");
             assert_eq!(reader.text().await, echo_of_it);
             files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
             let since = Instant::now();
@@ -182,7 +186,7 @@ async fn a_session_that_streams_ends() {
         };
         let ended = timeout(PATIENCE, both).await;
         let (close, took) = ended.expect("it does not go on");
-        assert_eq!(close, (3000, REMOVED.to_owned()));
+        assert_eq!(close, close_for(CloseReason::UserRemoved));
         assert!(took <= AT_MOST, "{took:?}");
         echo(&mut joe, "still here").await;
     }
@@ -198,7 +202,7 @@ async fn a_user_who_is_added_again_stays() {
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     let (ended, since) = reload(&mut server).await;
     assert_eq!(ended, 1);
-    is_revoked(&mut before, since, REMOVED).await;
+    is_revoked(&mut before, since, CloseReason::UserRemoved).await;
     files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
     assert_eq!(reload(&mut server).await.0, 0);
     let mut after = Vec::new();
@@ -240,7 +244,7 @@ async fn two_reloads_at_once_end_a_session_once() {
     for _ in 0..10 {
         server.signal(Signal::HUP);
     }
-    assert_eq!(jane.close().await, (3000, REMOVED.to_owned()));
+    assert_eq!(jane.close().await, close_for(CloseReason::UserRemoved));
     jane.send(frame::close(3000, "")).await;
     jane.end().await;
     server.signal(Signal::TERM);
@@ -270,7 +274,8 @@ async fn the_client_tells_why() {
         let last = said.lines().last().unwrap();
         let expected = format!(
             "ws-client: the server closed the connection: 3000, not authorized, or no longer, saying \
-             \"{CHANGED}\""
+             \"{}\"",
+            CloseReason::PasswordChanged.text()
         );
         assert_eq!(last, expected, "{auth}");
         drop(stdin);

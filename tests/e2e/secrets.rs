@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Server, Terminal, Way, account, ask, authorization, client,
-    client_binary, echo, handshake_with, run, server_binary,
+    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, MESSAGE_PROMPT, Server, Terminal, Way,
+    account, ask, authorization, client, client_binary, echo, handshake_with, run, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -365,12 +365,10 @@ async fn the_client_tells_no_secret_at_a_terminal() {
     for auth in ["message", "basic"] {
         let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", auth]);
         for password in [WRONG_PASSWORD, PASSWORD] {
-            terminal
-                .expect("please enter your username and password:")
-                .await;
+            terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
             terminal.type_text(&format!("{USER}:{password}\r")).await;
         }
-        terminal.expect("please enter your context:").await;
+        terminal.expect(MESSAGE_PROMPT.trim_end()).await;
         terminal.type_text("exit\r").await;
         assert_eq!(terminal.finish().await, Some(0));
         assert_silent("the client", &terminal.written(), &secrets);

@@ -1,10 +1,10 @@
 //! The client at a terminal: what a person sees.
 
-use integration_tests::{Server, Terminal, client_binary};
+use integration_tests::{
+    CREDENTIALS_PROMPT, MESSAGE_PROMPT, Server, Terminal, client_binary, echoed,
+};
+use proto::close::CloseReason;
 use rustix::process::Signal;
-
-const CREDENTIALS_PROMPT: &str = "please enter your username and password: ";
-const MESSAGE_PROMPT: &str = "please enter your context: ";
 
 /// A client that is logged in and waits for a message.
 async fn talking(server: &Server) -> Terminal {
@@ -53,7 +53,7 @@ async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
     terminal
         .type_text("admin:wrong\radmin:123456\rtyped ahead\r")
         .await;
-    terminal.expect("your submit context: typed ahead").await;
+    terminal.expect(&echoed("typed ahead")).await;
     assert!(!terminal.echoes(), "the terminal itself shows nothing");
     let written = terminal.written();
     for secret in ["admin:wrong", "123456"] {
@@ -75,12 +75,10 @@ async fn what_is_typed_before_the_client_starts_is_not_lost() {
     terminal
         .type_text("go\radmin:wrong\radmin:123456\rtyped ahead\rhalf a li")
         .await;
-    terminal.expect("your submit context: typed ahead").await;
-    terminal
-        .expect("please enter your context: half a li")
-        .await;
+    terminal.expect(&echoed("typed ahead")).await;
+    terminal.expect(&format!("{MESSAGE_PROMPT}half a li")).await;
     terminal.type_text("ne\r").await;
-    terminal.expect("your submit context: half a line").await;
+    terminal.expect(&echoed("half a line")).await;
     terminal.type_text("exit\r").await;
     assert_eq!(terminal.finish().await, Some(0));
 }
@@ -90,16 +88,14 @@ async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
     let server = Server::start().await;
     let mut terminal = talking(&server).await;
     terminal.type_text("first\rhalf a li").await;
-    terminal.expect("your submit context: first").await;
-    terminal
-        .expect("please enter your context: half a li")
-        .await;
+    terminal.expect(&echoed("first")).await;
+    terminal.expect(&format!("{MESSAGE_PROMPT}half a li")).await;
     terminal.type_text("ne\r").await;
-    terminal.expect("your submit context: half a line").await;
+    terminal.expect(&echoed("half a line")).await;
     let screen = terminal.contents();
-    let answer = screen.find("your submit context: first").unwrap();
+    let answer = screen.find(&echoed("first")).unwrap();
     let line = screen
-        .find("please enter your context: half a line")
+        .find(&format!("{MESSAGE_PROMPT}half a line"))
         .unwrap();
     assert!(answer < line, "{screen}");
 }
@@ -109,9 +105,9 @@ async fn a_line_comes_back_from_the_history() {
     let server = Server::start().await;
     let mut terminal = talking(&server).await;
     terminal.type_text("once\r").await;
-    terminal.expect("your submit context: once").await;
+    terminal.expect(&echoed("once")).await;
     terminal.type_text("\x1b[A and twice\r").await;
-    terminal.expect("your submit context: once and twice").await;
+    terminal.expect(&echoed("once and twice")).await;
 }
 
 #[tokio::test]
@@ -133,7 +129,7 @@ async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
     terminal.expect("half a li").await;
     server.signal(Signal::TERM);
     terminal.expect("1001").await;
-    terminal.expect("server is shutting down").await;
+    terminal.expect(CloseReason::ShuttingDown.text()).await;
     assert_eq!(terminal.finish().await, Some(8));
 }
 

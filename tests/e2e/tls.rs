@@ -7,7 +7,7 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, ask, client,
-    echo, fixture, run, server_binary,
+    echo, echoed_lines, fixture, run, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
@@ -146,7 +146,7 @@ async fn the_client_of_ours_talks_over_it() {
         let input = format!("{LINE}\nhello\n{long}\nexit\n");
         let finished = run(client(arguments), input).await;
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-        let expected = format!("your submit context: hello\nyour submit context: {long}\n");
+        let expected = echoed_lines(["hello", &long]);
         assert!(finished.stdout() == expected, "{}", finished.stderr);
     }
 

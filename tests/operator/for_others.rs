@@ -3,7 +3,7 @@
 
 use std::{env, fs};
 
-use integration_tests::{Server, client, root, run, server_binary};
+use integration_tests::{Server, client, echoed_lines, root, run, server_binary};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -53,11 +53,7 @@ async fn the_steps_lead_to_a_server_that_is_trusted_by_its_certificate() {
     let url = format!("wss://localhost:{}", server.address.port());
     let command = client(["--cacert", &at("etc/ws-server/tls.crt"), &url]);
     let finished = run(command, "jane:secret\nhello\n").await;
-    assert_eq!(
-        finished.stdout(),
-        "your submit context: hello\n",
-        "{finished:?}"
-    );
+    assert_eq!(finished.stdout(), echoed_lines(["hello"]), "{finished:?}");
     let mut command = Command::new(at("usr/local/bin/ws-server"));
     command.args(["ctl", "--config", &configuration, "revoke", "jane"]);
     let finished = run(command, "").await;

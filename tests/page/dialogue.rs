@@ -1,6 +1,6 @@
 //! Log in, talk, leave.
 
-use integration_tests::{Browser, Server};
+use integration_tests::{Browser, Server, echoed};
 use proto::{
     key::Key,
     message::{CONGRATULATION, SORRY},
@@ -65,7 +65,7 @@ async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
     be_logged_in(&mut browser).await;
 
     say(&mut browser, "grüße").await;
-    wait_for_answer(&mut browser, "your submit context: grüße").await;
+    wait_for_answer(&mut browser, &echoed("grüße")).await;
 
     // A number that no number of JavaScript is, and what looks like an end in a text.
     say(
@@ -75,7 +75,7 @@ async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
     .await;
     let json = "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"}\\\"\",\n  \
                 \"c\": 12345678901234567890\n}";
-    wait_for_answer(&mut browser, &format!("your submit context: {json}")).await;
+    wait_for_answer(&mut browser, &echoed(json)).await;
 
     browser
         .value("document.getElementById('kind').value = 'hex'")
@@ -145,7 +145,7 @@ async fn beside_it_stands_what_went_over_the_wire() {
 
     let long = "x".repeat(200);
     say(&mut browser, &long).await;
-    wait_for_answer(&mut browser, &format!("your submit context: {long}")).await;
+    wait_for_answer(&mut browser, &echoed(&long)).await;
     browser
         .wait_for("document.getElementById('step-received').open")
         .await;
@@ -167,7 +167,7 @@ async fn beside_it_stands_what_went_over_the_wire() {
         .value("document.getElementById('text').focus()")
         .await;
     say(&mut browser, "hello").await;
-    wait_for_answer(&mut browser, "your submit context: hello").await;
+    wait_for_answer(&mut browser, &echoed("hello")).await;
     browser
         .wait_for_text("#step-handshake", "GET / HTTP/1.1")
         .await;
@@ -275,7 +275,7 @@ async fn a_long_conversation_keeps_its_last_thousand_rows() {
     browser
         .value("for (let number = 0; number < 600; number += 1) send(`${number}`)")
         .await;
-    wait_for_answer(&mut browser, "your submit context: 599").await;
+    wait_for_answer(&mut browser, &echoed("599")).await;
     let log = "document.getElementById('log')";
     assert_eq!(
         browser.value(&format!("{log}.childElementCount")).await,
@@ -317,13 +317,13 @@ async fn whoever_reads_further_up_is_left_there() {
     browser
         .value("for (let number = 0; number < 30; number += 1) send(`${number}`)")
         .await;
-    wait_for_answer(&mut browser, "your submit context: 29").await;
+    wait_for_answer(&mut browser, &echoed("29")).await;
     drawn(&mut browser).await;
     let top = "document.getElementById('log').scrollTop";
     browser.value(&format!("{top} = 100")).await;
     drawn(&mut browser).await;
     say(&mut browser, "hello").await;
-    wait_for_answer(&mut browser, "your submit context: hello").await;
+    wait_for_answer(&mut browser, &echoed("hello")).await;
     drawn(&mut browser).await;
     assert_eq!(browser.value(top).await, 100);
 }

@@ -5,7 +5,7 @@
 
 use std::{env, fs};
 
-use integration_tests::{Browser, Colours, Server, root};
+use integration_tests::{Browser, Colours, Server, echoed, root};
 use rustix::process::Signal;
 
 use crate::visit::{be_logged_in, drawn, log_in, say, visit, wait_for_answer};
@@ -61,7 +61,7 @@ async fn every_state_fits_wide_and_narrow_windows() {
     be_logged_in(&mut browser).await;
     look(&mut browser, "3-logged-in").await;
     say(&mut browser, "Hello, server!").await;
-    wait_for_answer(&mut browser, "your submit context: Hello, server!").await;
+    wait_for_answer(&mut browser, &echoed("Hello, server!")).await;
     look(&mut browser, "4-talk").await;
     browser.look(NARROW, Colours::Light).await;
     browser.click("#fold").await;

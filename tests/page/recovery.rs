@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use integration_tests::{Browser, Server, fixture, server_binary};
+use integration_tests::{Browser, Server, echoed, fixture, server_binary};
 use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -73,7 +73,7 @@ async fn comes_back_after(signal: Signal, told: &str) {
     assert!(opened.contains("user=admin"), "{opened}");
     assert_eq!(shown(&mut browser, "sent").await, ["admin:••••••"; 2]);
     say(&mut browser, "age").await;
-    wait_for_answer(&mut browser, "your submit context: half a message").await;
+    wait_for_answer(&mut browser, &echoed("half a message")).await;
     assert_eq!(others(browser.problems().await), [""; 0]);
 }
 

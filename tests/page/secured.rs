@@ -1,6 +1,6 @@
 //! The page of a server that speaks TLS.
 
-use integration_tests::{Authority, Browser, Files, Server, accounts};
+use integration_tests::{Authority, Browser, Files, Server, accounts, echoed};
 use serde_json::json;
 
 use crate::visit::{be_logged_in, say, visit, wait_for_answer};
@@ -9,7 +9,7 @@ use crate::visit::{be_logged_in, say, visit, wait_for_answer};
 async fn explained(browser: &mut Browser) -> (String, bool) {
     be_logged_in(browser).await;
     say(browser, "hello").await;
-    wait_for_answer(browser, "your submit context: hello").await;
+    wait_for_answer(browser, &echoed("hello")).await;
     browser
         .wait_for_text("#step-received", "26 bytes of text")
         .await;

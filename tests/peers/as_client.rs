@@ -1,9 +1,9 @@
 //! What somebody else's client does with `ws-server`.
 
-use integration_tests::{Authority, Files, Server, accounts};
+use integration_tests::{Authority, Files, SORRY, Server, accounts, echoed};
 use rustix::process::Signal;
 
-use crate::puppet::{Event, Library, Puppet, SORRY, closed, congratulation, text};
+use crate::puppet::{Event, Library, Puppet, closed, congratulation, text};
 
 pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
     let mut server = Server::start().await;
@@ -13,7 +13,7 @@ pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
     peer.text("admin:123456").await;
     assert_eq!(peer.event().await, congratulation());
     peer.text("hello").await;
-    assert_eq!(peer.event().await, text("your submit context: hello"));
+    assert_eq!(peer.event().await, text(&echoed("hello")));
     peer.close(1000, "user exit").await;
     assert_eq!(peer.event().await, closed(1000, "user exit"));
     peer.finish().await;
@@ -31,7 +31,7 @@ pub(crate) async fn a_text_of_one_mebibyte_comes_back_whole(library: Library) {
     let sent = mebibyte();
     peer.text(&sent).await;
     let received = peer.next_text().await;
-    assert!(received == format!("your submit context: {sent}"));
+    assert!(received == echoed(&sent));
     peer.close(1000, "").await;
     assert_eq!(peer.event().await, closed(1000, ""));
     peer.finish().await;
@@ -63,7 +63,7 @@ pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(librar
         peer.text(&format!("message {index}")).await;
     }
     for index in 0..500 {
-        let answer = format!("your submit context: message {index}");
+        let answer = echoed(format!("message {index}"));
         assert_eq!(peer.event().await, Event::Text(answer));
     }
     peer.close(1000, "").await;
@@ -117,7 +117,7 @@ pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
     let mut server = Server::with("[login]\nbasic = \"required\"").await;
     let mut peer = Puppet::connected(library, &url_of(&server, "admin:123456@")).await;
     peer.text("hello").await;
-    assert_eq!(peer.event().await, text("your submit context: hello"));
+    assert_eq!(peer.event().await, text(&echoed("hello")));
     peer.close(1000, "").await;
     assert_eq!(peer.event().await, closed(1000, ""));
     peer.finish().await;
@@ -149,7 +149,7 @@ pub(crate) async fn the_dialogue_and_a_mebibyte_go_over_tls(library: Library) {
     let sent = mebibyte();
     peer.text(&sent).await;
     let received = peer.next_text().await;
-    assert!(received == format!("your submit context: {sent}"));
+    assert!(received == echoed(&sent));
     sees_the_end(server, peer).await;
 }
 

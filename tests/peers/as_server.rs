@@ -2,14 +2,17 @@
 
 use std::fs;
 
-use integration_tests::{Authority, PATIENCE, client, end, run, spawn};
+use integration_tests::{
+    Authority, CONGRATULATION, GOODBYE, PATIENCE, PREFIX, SORRY, client, echoed, echoed_lines, end,
+    run, spawn, welcome_and_goodbye,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     time::timeout,
 };
 
-use crate::puppet::{CONGRATULATION, Event, Library, Puppet, SORRY, closed, text};
+use crate::puppet::{Event, Library, Puppet, closed, text};
 
 pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
     let (mut peer, url) = Puppet::server(library).await;
@@ -21,19 +24,16 @@ pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
         assert_eq!(peer.event().await, text("admin:123456"));
         peer.text(CONGRATULATION).await;
         assert_eq!(peer.event().await, text("hello"));
-        peer.text("your submit context: hello").await;
+        peer.text(&echoed("hello")).await;
         assert_eq!(peer.event().await, closed(1000, "user exit"));
     };
     let (finished, ()) = tokio::join!(client, serve);
     peer.finish().await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(finished.stdout(), echoed_lines(["hello"]));
     assert_eq!(
         finished.stderr,
-        "sorry, the username or password is wrong, please submit again\n\
-         congratulation, you have connect with server\n\
-         now, you can do something else\n\
-         you have enter \"exit\", goodbye\n"
+        format!("{SORRY}\n{}", welcome_and_goodbye())
     );
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn a_line_of_one_mebibyte_is_sent_and_printed_whole(library: Li
     let (mut peer, url) = Puppet::server(library).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(line.len(), 1_048_576);
-    let answer = format!("your submit context: {line}");
+    let answer = echoed(&line);
     let client = run(client([url]), format!("admin:123456\n{line}\n"));
     let serve = async {
         peer.let_in().await;
@@ -78,7 +78,7 @@ pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: L
             .map(|index| format!("{start}line {index}"))
             .collect()
     };
-    let (lines, answers) = (lines(""), lines("your submit context: "));
+    let (lines, answers) = (lines(""), lines(PREFIX));
     let client = run(
         client([url]),
         format!("admin:123456\n{}\n", lines.join("\n")),
@@ -119,7 +119,7 @@ pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(li
         assert_eq!(peer.event().await, text(line));
     }
     for line in lines {
-        let answer = format!("your submit context: {line}");
+        let answer = echoed(line);
         peer.text(&answer).await;
         let printed = timeout(PATIENCE, stdout.next_line()).await.unwrap();
         assert_eq!(printed.unwrap(), Some(answer));
@@ -190,7 +190,7 @@ pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
     peer.finish().await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(finished.stdout(), "hello yourself\n");
-    assert_eq!(finished.stderr, "you have enter \"exit\", goodbye\n");
+    assert_eq!(finished.stderr, format!("{GOODBYE}\n"));
 }
 
 pub(crate) async fn credentials_that_are_missing_are_said_to_be_wanted(library: Library) {

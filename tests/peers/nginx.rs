@@ -2,7 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use integration_tests::{Nginx, PATIENCE, Server, client, run, spawn};
+use integration_tests::{
+    Nginx, PATIENCE, SORRY, Server, client, close_for, echoed, echoed_lines, run, spawn,
+    welcome_and_goodbye,
+};
+use proto::close::CloseReason;
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -12,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::puppet::{Library, Puppet, SORRY, closed, congratulation, text};
+use crate::puppet::{Library, Puppet, closed, congratulation, text};
 
 /// An nginx that passes on what comes to it. It ends when this is dropped.
 #[derive(Debug)]
@@ -62,13 +66,10 @@ async fn the_dialogue_of_the_tutorial_goes_through() {
     )
     .await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(finished.stdout(), echoed_lines(["hello"]));
     assert_eq!(
         finished.stderr,
-        "sorry, the username or password is wrong, please submit again\n\
-         congratulation, you have connect with server\n\
-         now, you can do something else\n\
-         you have enter \"exit\", goodbye\n"
+        format!("{SORRY}\n{}", welcome_and_goodbye())
     );
     let ended = server.log_line("session ended").await;
     assert!(
@@ -89,7 +90,7 @@ async fn a_client_that_others_wrote_talks_through_it() {
         peer.text("admin:123456").await;
         assert_eq!(peer.event().await, congratulation());
         peer.text("hello").await;
-        assert_eq!(peer.event().await, text("your submit context: hello"));
+        assert_eq!(peer.event().await, text(&echoed("hello")));
         peer.close(1000, "user exit").await;
         assert_eq!(peer.event().await, closed(1000, "user exit"));
         peer.finish().await;
@@ -105,7 +106,7 @@ async fn a_message_of_one_mebibyte_goes_through() {
     assert_eq!(line.len(), 1_048_576);
     let finished = run(client([proxy.url()]), format!("admin:123456\n{line}\n")).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    assert!(finished.stdout() == format!("your submit context: {line}\n"));
+    assert!(finished.stdout() == echoed_lines([&line]));
 }
 
 #[tokio::test]
@@ -118,7 +119,7 @@ async fn a_server_that_drains_ends_its_sessions_and_is_given_no_more() {
     session.log_in().await;
     server.signal(Signal::TERM);
     server.log_line("ending all connections").await;
-    let end = (1001, "server is shutting down".to_owned());
+    let end = close_for(CloseReason::ShuttingDown);
     assert_eq!(session.close().await, end);
     // The session does not answer, so that the server is still there.
     let finished = run(client([proxy.url()]), "admin:123456\n").await;
@@ -209,5 +210,5 @@ async fn a_quiet_session_outlives_its_patience() {
         session.send(frame::pong(&ping.payload)).await;
     }
     session.send(frame::text("hello")).await;
-    assert_eq!(session.text().await, "your submit context: hello");
+    assert_eq!(session.text().await, echoed("hello"));
 }

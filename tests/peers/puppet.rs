@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
-use integration_tests::{PATIENCE, end, peer, root};
+use integration_tests::{CONGRATULATION, PATIENCE, end, peer, root};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -246,13 +246,6 @@ async fn complaint(child: &mut Child) -> String {
     read.expect("a complaint is text");
     complaint
 }
-
-/// What the tutorial's server says to the right credentials, word for word.
-pub(crate) const CONGRATULATION: &str =
-    "congratulation, you have connect with server\r\nnow, you can do something else";
-
-/// What it says to all others, word for word.
-pub(crate) const SORRY: &str = "sorry, the username or password is wrong, please submit again";
 
 /// A text that came.
 pub(crate) fn text(text: &str) -> Event {

@@ -1,13 +1,11 @@
 //! `websocat` with `ws-server`.
 
-use integration_tests::{PATIENCE, Server, peer, spawn};
+use integration_tests::{CONGRATULATION, PATIENCE, SORRY, Server, echoed, peer, spawn};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdin, ChildStdout, Command},
     time::timeout,
 };
-
-use crate::puppet::{CONGRATULATION, SORRY};
 
 /// One that runs in a pipe.
 #[derive(Debug)]
@@ -68,7 +66,7 @@ async fn logs_in_and_talks() {
     websocat.write("admin:123456").await;
     websocat.prints(CONGRATULATION).await;
     websocat.write("hello").await;
-    websocat.prints("your submit context: hello").await;
+    websocat.prints(&echoed("hello")).await;
     websocat.finish().await;
     let ended = server.log_line("session ended").await;
     assert!(ended.contains("cause=closed by the peer"), "{ended}");
@@ -94,7 +92,7 @@ async fn logs_in_with_the_handshake() {
     let arguments = ["--text", "--no-line", "--basic-auth=admin:123456"];
     let mut websocat = Websocat::connect(&server, &arguments);
     websocat.write("hello").await;
-    websocat.prints("your submit context: hello").await;
+    websocat.prints(&echoed("hello")).await;
     websocat.finish().await;
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");

@@ -6,7 +6,7 @@ use proto::message::is_congratulation;
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
-use crate::{PATIENCE, Server};
+use crate::{PATIENCE, Server, echoed};
 
 /// How long it thinks between an answer and the next message.
 const THOUGHT: Duration = Duration::from_millis(5);
@@ -38,7 +38,7 @@ impl Honest {
         self.peer.send(frame::text(&text)).await;
         let answer = self.peer.text().await;
         self.waits.push(sent.elapsed());
-        assert_eq!(answer, format!("your submit context: {text}"));
+        assert_eq!(answer, echoed(&text));
         sleep(THOUGHT).await;
     }
 

@@ -35,6 +35,7 @@ mod terminal;
 mod tls_client;
 mod tls_front;
 mod wire;
+mod words;
 
 use std::{
     path::{Path, PathBuf},
@@ -55,10 +56,7 @@ pub use self::{
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     honest::Honest,
     load::{Load, Work},
-    login::{
-        CHALLENGE, CONGRATULATION, SORRY, Way, ask, authorization, echo, handshake_with,
-        wrong_credentials,
-    },
+    login::{CHALLENGE, Way, ask, authorization, echo, handshake_with, wrong_credentials},
     nginx::Nginx,
     operator::{ADMIN, Scraped, ctl, ctl_ok},
     peers::peer,
@@ -68,6 +66,10 @@ pub use self::{
     terminal::Terminal,
     tls_client::{NAME, TlsClient},
     tls_front::{TlsFront, Visit},
+    words::{
+        CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_for,
+        echoed, echoed_lines, welcome_and_goodbye,
+    },
 };
 
 /// How long a test waits for what must come. It only bounds tests that fail.

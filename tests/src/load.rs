@@ -6,10 +6,7 @@ use futures::future::join_all;
 use raw_peer::frame;
 use tokio::time::{Instant, timeout};
 
-use crate::{Contender, PATIENCE, wire::Wire};
-
-/// What stands before each text that is answered, as shipped.
-const PREFIX: &str = "your submit context: ";
+use crate::{Contender, PATIENCE, echoed, wire::Wire};
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -191,7 +188,7 @@ fn to_index(position: u64) -> usize {
 
 /// The frame that answers a text: as a client sends it, but not masked.
 fn answer(text: &str) -> Vec<u8> {
-    let text = format!("{PREFIX}{text}");
+    let text = echoed(text);
     let mut header = frame::header(0x81, text.len() as u64);
     header.truncate(header.len() - 4);
     header[1] &= 0x7F;

@@ -7,14 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{Answer, Server};
-
-/// What the server says to the right credentials.
-pub const CONGRATULATION: &str =
-    "congratulation, you have connect with server\r\nnow, you can do something else";
-
-/// What it says to wrong ones.
-pub const SORRY: &str = "sorry, the username or password is wrong, please submit again";
+use crate::{Answer, CONGRATULATION, SORRY, Server, echoed};
 
 /// How credentials get to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +113,7 @@ where
             break frame;
         }
     };
-    let echo = format!("your submit context: {text}");
+    let echo = echoed(text);
     assert_eq!(String::from_utf8_lossy(&answer.payload), echo);
     assert_eq!(answer.first, 0x81, "it is a text");
 }

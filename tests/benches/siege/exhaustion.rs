@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{PATIENCE, Report, Server, fixture, server_binary};
+use integration_tests::{PATIENCE, Report, Server, echoed, fixture, server_binary};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
@@ -61,7 +61,7 @@ pub(crate) async fn run(report: &mut Report) {
         LOG_LIMIT,
     );
     user.send(frame::text("still served")).await;
-    assert_eq!(user.text().await, "your submit context: still served");
+    assert_eq!(user.text().await, echoed("still served"));
 
     // The user as well: with so few descriptors there is one place.
     drop((silent, user));

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{Contender, Processors, Report, percentile};
+use integration_tests::{Contender, Processors, Report, echoed, percentile};
 use raw_peer::frame;
 use tokio::time::sleep;
 
@@ -51,7 +51,7 @@ async fn siege(processors: Processors, report: &mut Report) {
     while start.elapsed() < SIEGE {
         let sent = Instant::now();
         honest.send(frame::text("honest")).await;
-        assert_eq!(honest.text().await, "your submit context: honest");
+        assert_eq!(honest.text().await, echoed("honest"));
         answers.push(sent.elapsed());
 
         let came = Instant::now();

@@ -76,7 +76,7 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(line.unwrap(), "your submit context: hello");
+    assert_eq!(line.unwrap(), echoed("hello"));
     // TCP ends, and TLS says nothing about it.
     drop(front);
     assert_eq!(end(&mut child).await.code(), Some(8));
@@ -103,7 +103,7 @@ async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
     let line = timeout(PATIENCE, stdout.next_line()).await.unwrap();
-    assert_eq!(line.unwrap().as_deref(), Some("your submit context: hello"));
+    assert_eq!(line.unwrap().as_deref(), Some(&*echoed("hello")));
     server.signal(Signal::TERM);
     assert_eq!(end(&mut child).await.code(), Some(8));
     let visit = front.visit().await;
@@ -155,18 +155,17 @@ async fn long_messages_and_many_lines_come_back() {
     let issued = trusted.authority.issue(LOOPBACK);
     let front = TlsFront::before(server.address, &issued).await;
 
-    let prefix = "your submit context: ";
     let long = "0123456789abcdef".repeat((1 << 20) - 2);
     let finished = trusted
         .run(&front.url(), &format!("admin:123456\n{long}\n"))
         .await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    assert!(finished.stdout() == format!("{prefix}{long}\n"));
+    assert!(finished.stdout() == echoed_lines([&long]));
 
     let (mut input, mut expected) = ("admin:123456\n".to_owned(), String::new());
     for index in 0..20_000 {
         writeln!(input, "line {index}").unwrap();
-        writeln!(expected, "{prefix}line {index}").unwrap();
+        writeln!(expected, "{PREFIX}line {index}").unwrap();
     }
     let finished = trusted.run(&front.url(), &input).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);

@@ -16,12 +16,8 @@ async fn the_dialogue_by_address_and_by_name() {
         };
         let finished = trusted.run(&url, "admin:123456\nhello\nexit\n").await;
         assert_eq!(finished.code, Some(0), "{url}: {finished:?}");
-        assert_eq!(finished.stdout(), "your submit context: hello\n");
-        assert_eq!(
-            finished.stderr,
-            "congratulation, you have connect with server\nnow, you can do something else\n\
-             you have enter \"exit\", goodbye\n"
-        );
+        assert_eq!(finished.stdout(), echoed_lines(["hello"]));
+        assert_eq!(finished.stderr, welcome_and_goodbye());
         let visit = front.visit().await;
         assert!(matches!(visit, Visit::Finished(100..)), "{visit:?}");
     }
@@ -125,7 +121,7 @@ async fn without_cacert_the_roots_of_the_system_are_trusted() {
     let front = TlsFront::before(server.address, &issued).await;
     let finished = with_system_roots(&front.url(), &trusted.cacert()).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(finished.stdout(), "your submit context: hello\n");
+    assert_eq!(finished.stdout(), echoed_lines(["hello"]));
 
     let other = trusted.write(
         "other.pem",
@@ -193,7 +189,7 @@ async fn insecure_checks_nothing_and_says_so() {
         )
         .await;
         assert_eq!(finished.code, Some(0), "{finished:?}");
-        assert_eq!(finished.stdout(), "your submit context: hello\n");
+        assert_eq!(finished.stdout(), echoed_lines(["hello"]));
         let rest = finished.stderr.strip_prefix(WARNING);
         assert!(
             rest.is_some_and(|rest| rest.starts_with("congratulation")),
@@ -215,9 +211,9 @@ async fn insecure_warns_at_each_connection() {
     let arguments = [&front.url(), "--insecure", "--auth", "basic"];
     let mut terminal = Terminal::spawn(&client_binary(), &arguments);
     for (shown, typed) in [
-        ("please enter your username and password:", "admin:1\r"),
+        (CREDENTIALS_PROMPT.trim_end(), "admin:1\r"),
         ("it refuses the credentials", "admin:123456\r"),
-        ("please enter your context:", "exit\r"),
+        (MESSAGE_PROMPT.trim_end(), "exit\r"),
     ] {
         terminal.expect(shown).await;
         terminal.type_text(typed).await;
