@@ -23,6 +23,7 @@ const RELOADS: u32 = 100;
 
 /// What goes on meanwhile.
 const WORK: Work = Work {
+    name: "64 B, 50 connections, 4 in flight",
     connections: 50,
     in_flight: 4,
     bytes: 64,

@@ -21,6 +21,7 @@ mod certificates;
 mod client;
 mod comparison;
 mod contender;
+mod cost;
 mod files;
 mod honest;
 mod load;
@@ -53,6 +54,7 @@ pub use self::{
     client::{Finished, client, run, run_within, spawn, talking},
     comparison::Comparison,
     contender::Contender,
+    cost::{ATTEMPTS, ROUNDS, WORKS, cost},
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     honest::Honest,
     load::{Load, Work},

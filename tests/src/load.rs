@@ -14,6 +14,8 @@ const READ_BYTES: usize = 256 * 1024;
 /// What is done on how many connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
+    /// The row of a benchmark.
+    pub name: &'static str,
     /// How many connections talk at the same time.
     pub connections: usize,
     /// How many messages of each wait for an answer.

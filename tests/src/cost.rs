@@ -1,0 +1,67 @@
+//! The processor time of a server for each message.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::time::{Duration, Instant};
+
+use crate::{Contender, Load, Work};
+
+/// How often each server has its turn.
+pub const ROUNDS: usize = 5;
+
+/// How often a row is measured that is beyond its limit. On a machine that others use as well, whole
+/// minutes are worse than others; what is worse by itself stays so.
+pub const ATTEMPTS: usize = 5;
+
+/// How long a turn is.
+const TURN: Duration = Duration::from_secs(2);
+
+const KIB: usize = 1024;
+
+/// The rows of the benchmarks of messages.
+pub const WORKS: [Work; 4] = [
+    Work {
+        name: "64 B, 100 connections, 1 in flight",
+        connections: 100,
+        in_flight: 1,
+        bytes: 64,
+    },
+    Work {
+        name: "64 B, 100 connections, 64 in flight",
+        connections: 100,
+        in_flight: 64,
+        bytes: 64,
+    },
+    Work {
+        name: "16 KiB, 100 connections, 1 in flight",
+        connections: 100,
+        in_flight: 1,
+        bytes: 16 * KIB,
+    },
+    Work {
+        name: "1 MiB, 4 connections, 4 in flight",
+        connections: 4,
+        in_flight: 4,
+        bytes: KIB * KIB,
+    },
+];
+
+/// Returns the microseconds of a server's processor time for a message.
+pub async fn cost(contender: Contender, work: Work) -> f64 {
+    let mut load = Load::new(&contender, work).await;
+    // The first messages pay for memory that later ones find.
+    load.work_for(TURN / 4).await;
+    let before = contender.server.processor_time();
+    let start = Instant::now();
+    let messages = load.work_for(TURN).await;
+    let elapsed = start.elapsed();
+    let worked = contender.server.processor_time().saturating_sub(before);
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let cost = worked.as_secs_f64() * 1e6 / messages as f64;
+    println!(
+        "  {:9} {cost:8.2} us a message, {messages:8} messages, busy {:3.0} %",
+        contender.name,
+        100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
+    );
+    cost
+}
