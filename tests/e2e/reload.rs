@@ -145,8 +145,9 @@ async fn many_signals_while_the_files_change_end_with_the_last_file() {
     }
 }
 
-/// A change that cannot be used changes nothing, is spoken of once, and the next one is taken.
-async fn is_not_taken(change: impl FnOnce(&Files), message: impl FnOnce(&Files) -> String) {
+/// Asserts that a change which cannot be used changes nothing, is logged once, and that the next one is
+/// taken. In the message, `FILE` stands for the path of the file.
+async fn is_not_taken(change: impl FnOnce(&Files), file: &str, message: &str) {
     let good = accounts(&[("jane", "1")]);
     let files = Files::new(PINGED, &good);
     let mut server = files.serve().await;
@@ -154,7 +155,7 @@ async fn is_not_taken(change: impl FnOnce(&Files), message: impl FnOnce(&Files) 
     change(&files);
     let mut lines = server.log_up_to("ERROR").await;
     let error = lines.last().expect("it is there");
-    let message = message(&files);
+    let message = message.replace("FILE", &files.path(file).display().to_string());
     assert_says(
         error,
         &format!(
@@ -181,13 +182,8 @@ async fn is_not_taken(change: impl FnOnce(&Files), message: impl FnOnce(&Files) 
 async fn broken_accounts_are_not_taken() {
     is_not_taken(
         |files| files.replace(ACCOUNTS, "[[user]]\nname = \"joe\"\npasword = \"2\"\n"),
-        |files| {
-            let path = files.path(ACCOUNTS);
-            let path = path.display();
-            format!(
-                "{path}: line 3: `user.pasword`: unknown key `pasword`; did you mean `password`?"
-            )
-        },
+        ACCOUNTS,
+        "FILE: line 3: `user.pasword`: unknown key `pasword`; did you mean `password`?",
     )
     .await;
 }
@@ -196,11 +192,8 @@ async fn broken_accounts_are_not_taken() {
 async fn missing_accounts_are_not_taken() {
     is_not_taken(
         |files| files.remove(ACCOUNTS),
-        |files| {
-            let path = files.path(ACCOUNTS);
-            let path = path.display();
-            format!("cannot read {path}: No such file or directory (os error 2)")
-        },
+        ACCOUNTS,
+        "cannot read FILE: No such file or directory (os error 2)",
     )
     .await;
 }
@@ -213,11 +206,8 @@ async fn a_broken_configuration_is_not_taken() {
             files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
             files.replace(CONFIGURATION, "[echo]\nprefx = \"> \"\n");
         },
-        |files| {
-            let path = files.path(CONFIGURATION);
-            let path = path.display();
-            format!("{path}: line 2: `echo.prefx`: unknown key `prefx`; did you mean `prefix`?")
-        },
+        CONFIGURATION,
+        "FILE: line 2: `echo.prefx`: unknown key `prefx`; did you mean `prefix`?",
     )
     .await;
 }
@@ -226,11 +216,8 @@ async fn a_broken_configuration_is_not_taken() {
 async fn a_missing_configuration_is_not_taken() {
     is_not_taken(
         |files| files.remove(CONFIGURATION),
-        |files| {
-            let path = files.path(CONFIGURATION);
-            let path = path.display();
-            format!("cannot read {path}: No such file or directory (os error 2)")
-        },
+        CONFIGURATION,
+        "cannot read FILE: No such file or directory (os error 2)",
     )
     .await;
 }

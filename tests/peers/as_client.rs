@@ -7,16 +7,8 @@ use crate::puppet::{Event, Library, Puppet, closed, congratulation, text};
 
 pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
     let mut server = Server::start().await;
-    let mut peer = Puppet::connected(library, &server.url()).await;
-    peer.text("admin:1").await;
-    assert_eq!(peer.event().await, text(SORRY));
-    peer.text("admin:123456").await;
-    assert_eq!(peer.event().await, congratulation());
-    peer.text("hello").await;
-    assert_eq!(peer.event().await, text(&echoed("hello")));
-    peer.close(1000, "user exit").await;
-    assert_eq!(peer.event().await, closed(1000, "user exit"));
-    peer.finish().await;
+    let peer = Puppet::connected(library, &server.url()).await;
+    peer.holds_the_dialogue().await;
     let ended = server.log_line("session ended").await;
     assert!(
         ended.contains("cause=closed by the peer: user exit code=1000"),

@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::puppet::{Library, Puppet, closed, congratulation, text};
+use crate::puppet::{Library, Puppet};
 
 /// An nginx that passes on what comes to it. It ends when this is dropped.
 #[derive(Debug)]
@@ -84,16 +84,8 @@ async fn a_client_that_others_wrote_talks_through_it() {
     for library in [Library::PythonNewest, Library::NodeWs] {
         let server = Server::start().await;
         let proxy = Proxy::before(server.address).await;
-        let mut peer = Puppet::connected(library, &proxy.url()).await;
-        peer.text("admin:1").await;
-        assert_eq!(peer.event().await, text(SORRY));
-        peer.text("admin:123456").await;
-        assert_eq!(peer.event().await, congratulation());
-        peer.text("hello").await;
-        assert_eq!(peer.event().await, text(&echoed("hello")));
-        peer.close(1000, "user exit").await;
-        assert_eq!(peer.event().await, closed(1000, "user exit"));
-        peer.finish().await;
+        let peer = Puppet::connected(library, &proxy.url()).await;
+        peer.holds_the_dialogue().await;
     }
 }
 

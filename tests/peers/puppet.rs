@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
-use integration_tests::{CONGRATULATION, PATIENCE, end, peer, root};
+use integration_tests::{CONGRATULATION, PATIENCE, SORRY, echoed, end, peer, root};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -151,6 +151,19 @@ impl Puppet {
             Event::Listening(url) => (puppet, url),
             event => panic!("it does not listen: {event:?}"),
         }
+    }
+
+    /// Holds the tutorial's dialogue as a client, to its end.
+    pub(crate) async fn holds_the_dialogue(mut self) {
+        self.text("admin:1").await;
+        assert_eq!(self.event().await, text(SORRY));
+        self.text("admin:123456").await;
+        assert_eq!(self.event().await, congratulation());
+        self.text("hello").await;
+        assert_eq!(self.event().await, text(&echoed("hello")));
+        self.close(1000, "user exit").await;
+        assert_eq!(self.event().await, closed(1000, "user exit"));
+        self.finish().await;
     }
 
     /// As a server: takes a connection, and the right credentials at once.
