@@ -17,7 +17,7 @@ use integration_tests::{Comparison, Contender, Processors, Report, median};
 const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(2);
 
-/// How often two builds have their turn: they differ by less than the plain server does.
+/// The turns of each of two builds. They differ by less than the plain server does.
 const COMPARED_ROUNDS: usize = 21;
 
 /// How many come and go at the same time.

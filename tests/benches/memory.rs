@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(10);
 const IDLE_LIMIT: f64 = 4096.0;
 const LOUD_LIMIT: f64 = 65536.0;
 
-/// How often two builds have their turn.
+/// The turns of each of two builds.
 const COMPARED_ROUNDS: usize = 3;
 
 const OF_IDLE: &str = "bytes of an idle connection, of 10000";

@@ -12,15 +12,15 @@ use integration_tests::{
     wanted_row,
 };
 
-/// How often two builds have their turn: they differ by less than the plain server does.
+/// The turns of each of two builds. They differ by less than the plain server does.
 const COMPARED_ROUNDS: usize = 21;
 
-/// What a message may cost.
+/// The limits of the cost of a message.
 struct Limit {
     /// The greatest share of what it costs the plain server.
     of_plain: f64,
-    /// How much more than the bare server's it may cost, where that alone is beyond the limit: how much
-    /// of the plain one's time goes to the system differs from machine to machine.
+    /// The multiple of the bare server's cost that is allowed where that alone is beyond the limit. The
+    /// share of the plain one's time that goes to the system differs from machine to machine.
     above_the_least: Option<f64>,
 }
 

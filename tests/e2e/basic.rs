@@ -53,7 +53,7 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
     let mut server = Server::start().await;
     let right = authorization(RIGHT);
     let wrong = authorization("admin:1");
-    // What is malformed in how many ways is for the parsers to test.
+    // The tests of the parsers have the other malformed values.
     let tries = [&[wrong.as_str()][..], &[&right, &right]];
     for (index, fields) in tries.iter().enumerate() {
         let answer = ask(server.connect().await, &handshake_with(fields)).await;

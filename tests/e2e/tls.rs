@@ -38,7 +38,8 @@ async fn a_browser_is_shown_where_to_go() {
     fs::copy(fixture(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
-    // The hint is given only for a port that is known. Nothing else uses this address, so the port stays free.
+    // The hint is given only for a port that is known. Nothing else uses this address, so the port
+    // stays free.
     let port = net::TcpListener::bind("127.20.30.40:0").unwrap();
     let address = port.local_addr().unwrap();
     drop(port);

@@ -249,7 +249,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn unit_gives_the_descriptors_that_default_limits_need() {
+async fn unit_gives_the_descriptors_of_default_limits() {
     let limit = values("LimitNOFILE").concat();
     let command = Server::limited_command(&format!("-n {limit}"), &fixture(CONFIGURATION));
     let mut server = Server::spawn(command, None).await;
@@ -259,7 +259,7 @@ async fn unit_gives_the_descriptors_that_default_limits_need() {
 }
 
 #[tokio::test]
-async fn the_unit_waits_until_the_server_has_ended_its_connections() {
+async fn unit_waits_longer_than_the_drain_deadline() {
     let seconds = |text: &str| humantime::parse_duration(text).unwrap();
     let configuration = resolved(&fixture("server.toml")).await;
     let (_, drain) = configuration.split_once("\ndrain_deadline = \"").unwrap();

@@ -13,7 +13,7 @@ use crate::{Contender, Processors, Report, median, root, server_binary};
 /// The environment variable that names the other build.
 const VARIABLE: &str = "BENCH_AGAINST";
 
-/// How much slower or larger than the other build ours may be: less is noise.
+/// The greatest ratio to the other build. Less is noise.
 const NOISE: f64 = 1.03;
 
 /// A comparison of the server of this build with the one of another build.

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::{Contender, Load, Work};
 
-/// How often each server has its turn.
+/// The turns of each server.
 pub const ROUNDS: usize = 5;
 
-/// How often a row is measured that is beyond its limit. On a machine that others use as well, whole
+/// The measurements of a row that is beyond its limit. On a machine that others use as well, whole
 /// minutes are worse than others; what is worse by itself stays so.
 pub const ATTEMPTS: usize = 5;
 
-/// How long a turn is.
+/// The length of a turn.
 const TURN: Duration = Duration::from_secs(2);
 
 const KIB: usize = 1024;
