@@ -17,10 +17,11 @@ use tokio::{
     task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval},
 };
+use toml::Table;
 use tracing::warn;
 
 use crate::{
-    config::{Files, Loaded, Snapshot, Source, TlsFiles, stranger},
+    config::{Files, Loaded, Source, TlsFiles, changed_at_start, changed_live, stranger},
     log::{Log, audit},
     process::systemd::ServiceManager,
     server::Control,
@@ -38,9 +39,9 @@ pub(crate) struct Follower<'a> {
     log: &'a Log,
     manager: &'a ServiceManager,
     /// What the server has run on since its start.
-    started: Snapshot,
+    started: Table,
     /// What the files said when they could be used last.
-    running: Snapshot,
+    running: Table,
     /// What connections are encrypted by, and from which files it is; none if they are not, which is
     /// so from the start.
     tls: Option<(TlsFiles, Tls)>,
@@ -99,7 +100,7 @@ impl Reloads {
 /// What a server was started with.
 #[derive(Debug)]
 pub(crate) struct Beginning {
-    snapshot: Snapshot,
+    tables: Table,
     tls: Option<(TlsFiles, Tls)>,
     listen: SocketAddr,
     files: Files,
@@ -109,7 +110,7 @@ impl Beginning {
     /// Remembers what was loaded, and what the files were then.
     pub(crate) fn of(loaded: &Loaded, files: Files) -> Self {
         Self {
-            snapshot: Snapshot::of(&loaded.config),
+            tables: loaded.tables.to_toml(),
             tls: loaded.config.tls.clone().zip(loaded.tls.clone()),
             listen: loaded.config.listen,
             files,
@@ -132,8 +133,8 @@ impl<'a> Follower<'a> {
             control,
             log,
             manager,
-            started: beginning.snapshot.clone(),
-            running: beginning.snapshot,
+            started: beginning.tables.clone(),
+            running: beginning.tables,
             tls: beginning.tls,
             listen: beginning.listen,
             named: beginning.files.named(),
@@ -205,6 +206,7 @@ impl<'a> Follower<'a> {
 
     fn apply(&mut self, loaded: Loaded, cause: &str) -> Reloaded {
         let Loaded {
+            tables,
             config,
             accounts,
             tls,
@@ -212,11 +214,11 @@ impl<'a> Follower<'a> {
         if let Some(stranger) = stranger(&config, &accounts) {
             warn!("{stranger}; the server would not start with this");
         }
-        let next = Snapshot::of(&config);
-        let mut changed = self.running.changed_live(&next);
+        let next = tables.to_toml();
+        let mut changed = changed_live(&self.running, &next);
         changed.extend(self.replace_tls(config.tls.clone().zip(tls)));
         changed.sort();
-        let at_next_start = self.started.changed_at_start(&next);
+        let at_next_start = changed_at_start(&self.started, &next);
         self.running = next;
         let (level, users) = (config.log_level, accounts.users().len());
         let sessions_ended = self.control.reload(config, accounts);

@@ -71,21 +71,6 @@ impl Routes {
         })])
     }
 
-    /// Whether they are what [`Routes::echo`] makes with this prefix.
-    pub(crate) fn are_only_the_echo(&self, prefix: &str) -> bool {
-        match self.0.as_slice() {
-            [route] => {
-                *route.pattern == Pattern::root()
-                    && route.access == Access::Users
-                    && route.allowed_origins.is_none()
-                    && route.subprotocols.is_none()
-                    && route.max_message_bytes.is_none()
-                    && matches!(&route.service, Service::Echo(echo) if echo.prefix() == prefix)
-            }
-            _ => false,
-        }
-    }
-
     /// The route that a path belongs to.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| route.pattern.matches(path))

@@ -10,7 +10,6 @@ use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, usern
 
 use crate::{
     access::{Grant, Principal},
-    config::Config,
     handshake::Rules,
     limits::Limits,
     peer::TrustedProxies,
@@ -36,13 +35,19 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What a configuration and its accounts say.
-    pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
+    /// Combines the parts. No login is taken back.
+    pub(crate) fn new(
+        rules: Rules,
+        proxies: TrustedProxies,
+        login: LoginPolicy,
+        limits: Limits,
+        accounts: Accounts,
+    ) -> Self {
         Self {
-            rules: config.rules,
-            proxies: config.proxies,
-            login: config.login,
-            limits: Arc::new(config.limits),
+            rules,
+            proxies,
+            login,
+            limits: Arc::new(limits),
             accounts: Arc::new(accounts),
             revoked: Arc::default(),
         }

@@ -2,11 +2,64 @@
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Error as _, Visitor, value::Error as KeysError},
+};
+use toml::{Spanned, de::DeTable};
 
 /// Reads a TOML document.
 pub fn from_toml<T: DeserializeOwned>(source: &str) -> Result<T, TomlError> {
-    toml::from_str(source).map_err(|error| TomlError::from_toml(source, &error))
+    from_table(source, parse_toml(source)?)
+}
+
+/// Reads a TOML document into a table whose keys and values know their place in it.
+pub fn parse_toml(source: &str) -> Result<Spanned<DeTable<'_>>, TomlError> {
+    DeTable::parse(source).map_err(|error| TomlError::from_toml(source, &error))
+}
+
+/// Reads a table of a TOML document. `source` is the whole document.
+pub fn from_table<T: DeserializeOwned>(
+    source: &str,
+    table: Spanned<DeTable<'_>>,
+) -> Result<T, TomlError> {
+    T::deserialize(toml::de::Deserializer::from(table))
+        .map_err(|error| TomlError::from_toml(source, &error))
+}
+
+/// Returns the keys of the table that a struct is read from; none, if it is no struct.
+pub fn known_keys<T: DeserializeOwned>() -> &'static [&'static str] {
+    /// Takes down what a struct asks for, and gives it nothing.
+    struct Keys<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Keys<'_> {
+        type Error = KeysError;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _name: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, KeysError> {
+            *self.0 = fields;
+            self.deserialize_any(visitor)
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, KeysError> {
+            Err(KeysError::custom("only the keys are wanted"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+            option unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier
+            ignored_any
+        }
+    }
+
+    let mut keys = &[][..];
+    // It fails, because there is no value.
+    let _ = T::deserialize(Keys(&mut keys));
+    keys
 }
 
 /// Why a TOML document cannot be used: where, which key, and what to write.
@@ -53,6 +106,12 @@ impl TomlError {
             key: None,
             problem: problem.into(),
         }
+    }
+
+    /// A key at a byte of the document that its table does not have, with the known key that was
+    /// probably meant.
+    pub fn unknown_key(source: &str, byte: usize, unknown: &str, known: &[&str]) -> Self {
+        Self::at_byte(source, byte, suggestion(unknown, known))
     }
 
     fn from_toml(source: &str, error: &toml::de::Error) -> Self {
@@ -136,14 +195,23 @@ fn plain_words(message: &str) -> String {
     if message.starts_with("invalid ")
         && let Some((_, expected)) = message.rsplit_once(", expected ")
     {
-        return format!("expected {expected}");
+        let is_struct = expected.starts_with("struct ");
+        return format!("expected {}", if is_struct { "a table" } else { expected });
     }
-    let Some(rest) = message.strip_prefix("unknown field `") else {
-        return message.to_owned();
-    };
-    let mut quoted = rest.split('`').step_by(2);
-    let unknown = quoted.next().unwrap_or_default();
-    let known: Vec<&str> = quoted.filter(|name| !name.is_empty()).collect();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let first = quoted.next().unwrap_or_default();
+    let known: Vec<&str> = quoted.collect();
+    if message.starts_with("unknown field `") {
+        suggestion(first, &known)
+    } else if message.starts_with("unknown variant `") {
+        format!("write {}", choice(&known))
+    } else {
+        message.to_owned()
+    }
+}
+
+/// Names the known key that is nearest to an unknown one, or all of them if none is near.
+fn suggestion(unknown: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(unknown, name), *name))
@@ -152,5 +220,14 @@ fn plain_words(message: &str) -> String {
     match nearest {
         Some((_, name)) => format!("unknown key `{unknown}`; did you mean `{name}`?"),
         None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
+    }
+}
+
+/// Writes `"a", "b" or "c"`.
+fn choice(known: &[&str]) -> String {
+    let quoted: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
+    match quoted.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        all => all.concat(),
     }
 }

@@ -7,7 +7,7 @@ mod document;
 mod setting;
 
 pub use self::{
-    document::{TomlError, from_toml},
+    document::{TomlError, from_table, from_toml, known_keys, parse_toml},
     setting::{Count, Limit, Size, TimeSpan, quoted},
 };
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
 use crate::escape;
 
@@ -20,9 +23,9 @@ impl TimeSpan {
     const MAX: Duration = Duration::from_hours(365 * 24);
 }
 
-impl fmt::Display for TimeSpan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", humantime::format_duration(self.0))
+impl Serialize for TimeSpan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
     }
 }
 
@@ -43,16 +46,20 @@ impl std::str::FromStr for TimeSpan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub NonZeroUsize);
 
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes = self.0.get();
         let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        match units
+        let unit = units
             .into_iter()
-            .find(|(unit, _)| bytes.is_multiple_of(*unit))
-        {
-            Some((unit, name)) => write!(f, "\"{}{name}\"", bytes / unit),
-            None => write!(f, "{bytes}"),
+            .find(|(unit, _)| bytes.is_multiple_of(*unit));
+        match (unit, i64::try_from(bytes)) {
+            (Some((unit, name)), _) => {
+                serializer.collect_str(&format_args!("{}{name}", bytes / unit))
+            }
+            (None, Ok(bytes)) => serializer.serialize_i64(bytes),
+            // TOML has no integer above that.
+            (None, Err(_)) => serializer.collect_str(&bytes),
         }
     }
 }
@@ -71,14 +78,8 @@ impl std::str::FromStr for Size {
 }
 
 /// A number of things; never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Count(pub NonZeroUsize);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
 
 /// A limit that `"off"` switches off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,11 +100,17 @@ impl<T> Limit<T> {
     }
 }
 
-impl<T: fmt::Display> fmt::Display for Limit<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<T> From<Option<T>> for Limit<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Off, Self::At)
+    }
+}
+
+impl<T: Serialize> Serialize for Limit<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Off => f.write_str("\"off\""),
-            Self::At(value) => value.fmt(f),
+            Self::Off => serializer.serialize_str("off"),
+            Self::At(value) => value.serialize(serializer),
         }
     }
 }

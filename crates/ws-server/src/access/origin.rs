@@ -1,6 +1,6 @@
 //! The origin of a web page (RFC 6454).
 
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use http::uri::Authority;
 
@@ -54,6 +54,17 @@ pub enum AllowedOrigin {
     Null,
     /// Pages of this origin.
     Of(Origin),
+}
+
+impl FromStr for AllowedOrigin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        match text {
+            "null" => Ok(Self::Null),
+            text => Origin::parse(text).map(Self::Of),
+        }
+    }
 }
 
 impl fmt::Display for AllowedOrigin {

@@ -1,6 +1,6 @@
 //! Which paths a route is for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// The greatest length of what may stand for the `*` of a path.
 const MAX_REST_BYTES: usize = 128;
@@ -68,6 +68,14 @@ impl Pattern {
             Self::Exact(exact) => Arc::clone(exact),
             Self::Below(_) => path.into(),
         }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        Self::parse(text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may use a route.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use proto::username::UserName;
 
@@ -41,23 +41,6 @@ impl Access {
         match principal {
             Principal::User(identity) => self.admits_user(identity.user()),
             Principal::Guest(_) => *self == Self::Public,
-        }
-    }
-}
-
-impl fmt::Display for Access {
-    /// Writes the keys of a configuration file, as far as they are not what holds without them.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Users => Ok(()),
-            Self::Only(users) => {
-                let users: Vec<_> = users
-                    .iter()
-                    .map(|user| proto::config::quoted(user.as_str()))
-                    .collect();
-                writeln!(f, "users = [{}]", users.join(", "))
-            }
-            Self::Public => writeln!(f, "public = true"),
         }
     }
 }

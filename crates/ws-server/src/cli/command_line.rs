@@ -275,14 +275,17 @@ fn say(error: &anyhow::Error) {
 
 fn print_config(
     Loaded {
-        config, accounts, ..
+        tables,
+        config,
+        accounts,
+        ..
     }: &Loaded,
 ) -> ExitCode {
     let mut users: Vec<_> = accounts.users().map(ToString::to_string).collect();
     users.sort_unstable();
     let printed = writeln!(
         std::io::stdout(),
-        "{config}\n# {} holds {}: {} (passwords are not shown)",
+        "{tables}\n# {} holds {}: {} (passwords are not shown)",
         config.credentials.display(),
         how_many(users.len()),
         users.join(", ")

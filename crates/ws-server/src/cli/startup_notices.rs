@@ -53,6 +53,7 @@ impl Introduction {
             config,
             accounts,
             tls,
+            ..
         }: &Loaded,
     ) -> Self {
         Self {

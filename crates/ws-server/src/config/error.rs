@@ -2,12 +2,12 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use proto::config::TomlError;
 
-use super::ExposedError;
 use crate::tls::TlsError;
 
 /// What is wrong with which file.
@@ -87,4 +87,27 @@ impl ConfigError {
             problem,
         }
     }
+}
+
+/// Others could reach a server that is not fit for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExposedError {
+    /// Nothing is encrypted, and nobody said that this is so on purpose.
+    #[error(
+        "others can reach {listen}, and nothing is encrypted, passwords neither: write certificate \
+         and private_key under [tls], or allow_insecure = true if something else encrypts"
+    )]
+    Insecure {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// Everybody could log in.
+    #[error(
+        "others can reach {listen}, and the account `admin` has its development password, which \
+         everybody knows: give it a password_hash made by `ws-server hash-password`"
+    )]
+    DevelopmentAccount {
+        /// The address.
+        listen: SocketAddr,
+    },
 }

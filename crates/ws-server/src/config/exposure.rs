@@ -4,33 +4,10 @@ use std::net::SocketAddr;
 
 use proto::{credentials::Accounts, message::Credentials};
 
-use super::Config;
+use super::{error::ExposedError, resolved::Config};
 
 /// The account that is shipped for development, which is spoken of but never shown.
 const DEVELOPMENT_LINE: &str = "admin:123456";
-
-/// Others could reach a server that is not fit for it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExposedError {
-    /// Nothing is encrypted, and nobody said that this is so on purpose.
-    #[error(
-        "others can reach {listen}, and nothing is encrypted, passwords neither: write certificate \
-         and private_key under [tls], or allow_insecure = true if something else encrypts"
-    )]
-    Insecure {
-        /// The address.
-        listen: SocketAddr,
-    },
-    /// Everybody could log in.
-    #[error(
-        "others can reach {listen}, and the account `admin` has its development password, which \
-         everybody knows: give it a password_hash made by `ws-server hash-password`"
-    )]
-    DevelopmentAccount {
-        /// The address.
-        listen: SocketAddr,
-    },
-}
 
 /// Whether others than those on this machine can reach an address that is listened on.
 pub(crate) fn is_exposed(listen: SocketAddr) -> bool {
@@ -66,8 +43,7 @@ mod tests {
 
     use proto::credentials::Accounts;
 
-    use super::{ExposedError, check};
-    use crate::config::Config;
+    use super::{Config, ExposedError, check};
 
     const DEVELOPMENT: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
     const OTHER: &str = "[[user]]\nname = \"admin\"\npassword = \"1234567\"";

@@ -1,122 +1,117 @@
-//! What bounds each connection, and all of them together.
+//! The bounds of each connection, and of all connections together.
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::num::NonZeroUsize;
 
-use proto::{
-    config::{Count, Limit, Size, TimeSpan, TomlError},
-    message::MAX_CREDENTIALS_BYTES,
-};
+use proto::config::{Count, Limit, Size, TimeSpan, TomlError};
+use serde::{Deserialize, Serialize};
 
-use super::raw::RawLimits;
+use super::values::MessageSize;
 use crate::limits::{Caps, Limits};
 
-/// The longest message where nothing else is configured.
-const DEFAULT_MESSAGE_BYTES: usize = 1 << 20;
+/// `[limits]`. The defaults are those of [`Limits`].
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    /// The time from the connection to the end of its HTTP exchange.
+    handshake_deadline: TimeSpan,
+    /// The silence after which a session is pinged.
+    ping_interval: Limit<TimeSpan>,
+    /// The time for which a peer may send nothing after a ping.
+    ping_timeout: TimeSpan,
+    /// The time for which a session may go without a message.
+    idle_timeout: Limit<TimeSpan>,
+    /// The time for which writing may make no progress.
+    write_deadline: TimeSpan,
+    /// The time that the end of a connection may take.
+    close_deadline: TimeSpan,
+    /// The time that the end of the server may take.
+    drain_deadline: TimeSpan,
+    /// The greatest length of a message and of a frame.
+    max_message_bytes: MessageSize,
+    /// The number of control frames from a session in a second.
+    max_control_frames_per_second: Limit<Count>,
+    /// The number of connections.
+    max_connections: Count,
+    /// The number of connections that are not logged in. By default it is lowered to
+    /// `max_connections`, so it is absent until the whole table was read.
+    max_unauthenticated: Option<Count>,
+    /// The number of those from one address.
+    max_unauthenticated_per_address: Limit<Count>,
+    /// The number of connections from one address.
+    max_connections_per_address: Limit<Count>,
+}
 
-/// The longest message that can be configured: a connection may hold several of that length.
-const MAX_MESSAGE_BYTES: usize = 1 << 30;
-
-/// Checks the limits that a file sets, whose text is given for the sake of errors, and fills
-/// in the others.
-pub(super) fn resolve(raw: &RawLimits, source: &str) -> Result<Limits, TomlError> {
-    let max_message_bytes = max_message_bytes(raw.max_message_bytes, DEFAULT_MESSAGE_BYTES)
-        .map_err(|problem| TomlError::at_key(source, "limits.max_message_bytes", problem))?;
-    let connections = raw.max_connections.map_or(10_000, |count| count.0.get());
-    let unauthenticated = match raw.max_unauthenticated {
-        Some(count) if count.0.get() > connections => {
-            let problem = format!("write at most {connections}, which is max_connections");
-            return Err(TomlError::at_key(
-                source,
-                "limits.max_unauthenticated",
-                problem,
-            ));
+impl Default for LimitsTable {
+    fn default() -> Self {
+        let limits = Limits::default();
+        let caps = limits.caps;
+        Self {
+            handshake_deadline: TimeSpan(limits.handshake_deadline),
+            ping_interval: limits.ping_interval.map(TimeSpan).into(),
+            ping_timeout: TimeSpan(limits.ping_timeout),
+            idle_timeout: limits.idle_timeout.map(TimeSpan).into(),
+            write_deadline: TimeSpan(limits.write_deadline),
+            close_deadline: TimeSpan(limits.close_deadline),
+            drain_deadline: TimeSpan(limits.drain_deadline),
+            max_message_bytes: MessageSize(Size(non_zero(limits.max_message_bytes))),
+            max_control_frames_per_second: limits.control_frames_per_second.map(Count).into(),
+            max_connections: Count(non_zero(caps.connections)),
+            max_unauthenticated: None,
+            max_unauthenticated_per_address: limit(caps.unauthenticated_per_address),
+            max_connections_per_address: limit(caps.connections_per_address),
         }
-        Some(count) => count.0.get(),
-        None => connections.min(1000),
-    };
-    Ok(Limits {
-        handshake_deadline: span(raw.handshake_deadline, 10),
-        ping_interval: optional_span(raw.ping_interval, Some(20)),
-        ping_timeout: span(raw.ping_timeout, 20),
-        idle_timeout: optional_span(raw.idle_timeout, None),
-        write_deadline: span(raw.write_deadline, 30),
-        close_deadline: span(raw.close_deadline, 5),
-        drain_deadline: span(raw.drain_deadline, 10),
-        max_message_bytes,
-        control_frames_per_second: match raw.max_control_frames_per_second {
-            Some(limit) => limit.value().map(|count| count.0),
-            None => NonZeroUsize::new(100),
-        },
-        caps: Caps {
-            connections,
-            unauthenticated,
-            unauthenticated_per_address: optional_count(
-                raw.max_unauthenticated_per_address,
-                Some(64),
-            ),
-            connections_per_address: optional_count(raw.max_connections_per_address, None),
-        },
-    })
-}
-
-/// Writes the section `[limits]` of a configuration file.
-pub(super) fn write(limits: &Limits, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let span = TimeSpan;
-    let optional_span = |span: Option<Duration>| limit(span.map(TimeSpan));
-    let count = |count: usize| limit(NonZeroUsize::new(count).map(Count));
-    let optional_count = |count: Option<usize>| limit(count.and_then(NonZeroUsize::new));
-    let size = |bytes: usize| limit(NonZeroUsize::new(bytes).map(Size));
-    let caps = &limits.caps;
-    writeln!(
-        f,
-        "handshake_deadline = {}",
-        span(limits.handshake_deadline)
-    )?;
-    writeln!(f, "ping_interval = {}", optional_span(limits.ping_interval))?;
-    writeln!(f, "ping_timeout = {}", span(limits.ping_timeout))?;
-    writeln!(f, "idle_timeout = {}", optional_span(limits.idle_timeout))?;
-    writeln!(f, "write_deadline = {}", span(limits.write_deadline))?;
-    writeln!(f, "close_deadline = {}", span(limits.close_deadline))?;
-    writeln!(f, "drain_deadline = {}", span(limits.drain_deadline))?;
-    writeln!(f, "max_message_bytes = {}", size(limits.max_message_bytes))?;
-    let control_frames = limit(limits.control_frames_per_second);
-    writeln!(f, "max_control_frames_per_second = {control_frames}")?;
-    writeln!(f, "max_connections = {}", count(caps.connections))?;
-    writeln!(f, "max_unauthenticated = {}", count(caps.unauthenticated))?;
-    let per_address = optional_count(caps.unauthenticated_per_address);
-    writeln!(f, "max_unauthenticated_per_address = {per_address}")?;
-    let per_address = optional_count(caps.connections_per_address);
-    writeln!(f, "max_connections_per_address = {per_address}")
-}
-
-/// The longest message that is configured somewhere, or what holds where nothing is; or what is
-/// wrong with it.
-pub(super) fn max_message_bytes(raw: Option<Size>, default: usize) -> Result<usize, &'static str> {
-    match raw.map_or(default, |size| size.0.get()) {
-        ..MAX_CREDENTIALS_BYTES => Err("write at least \"1KiB\", which a login may need"),
-        bytes @ MAX_CREDENTIALS_BYTES..=MAX_MESSAGE_BYTES => Ok(bytes),
-        _ => Err("write at most \"1GiB\": a connection may hold several messages"),
     }
 }
 
-fn span(raw: Option<TimeSpan>, default_seconds: u64) -> Duration {
-    raw.map_or(Duration::from_secs(default_seconds), |span| span.0)
-}
+impl LimitsTable {
+    /// Fills in the default that depends on another key.
+    pub(super) fn complete(&mut self) {
+        let default = Count(non_zero(Limits::default().caps.unauthenticated));
+        self.max_unauthenticated
+            .get_or_insert(if default.0 < self.max_connections.0 {
+                default
+            } else {
+                self.max_connections
+            });
+    }
 
-fn optional_span(raw: Option<Limit<TimeSpan>>, default_seconds: Option<u64>) -> Option<Duration> {
-    match raw {
-        Some(limit) => limit.value().map(|span| span.0),
-        None => default_seconds.map(Duration::from_secs),
+    /// Returns the limits, if they fit each other. `source` is the file that errors refer to.
+    pub(super) fn limits(&self, source: &str) -> Result<Limits, TomlError> {
+        let Count(connections) = self.max_connections;
+        let Count(unauthenticated) = self.max_unauthenticated.unwrap_or(self.max_connections);
+        if unauthenticated > connections {
+            let problem = format!("write at most {connections}, which is max_connections");
+            let key = "limits.max_unauthenticated";
+            return Err(TomlError::at_key(source, key, problem));
+        }
+        let count = |limit: Limit<Count>| limit.value().map(|count| count.0);
+        let span = |limit: Limit<TimeSpan>| limit.value().map(|span| span.0);
+        Ok(Limits {
+            handshake_deadline: self.handshake_deadline.0,
+            ping_interval: span(self.ping_interval),
+            ping_timeout: self.ping_timeout.0,
+            idle_timeout: span(self.idle_timeout),
+            write_deadline: self.write_deadline.0,
+            close_deadline: self.close_deadline.0,
+            drain_deadline: self.drain_deadline.0,
+            max_message_bytes: self.max_message_bytes.0.0.get(),
+            control_frames_per_second: count(self.max_control_frames_per_second),
+            caps: Caps {
+                connections: connections.get(),
+                unauthenticated: unauthenticated.get(),
+                unauthenticated_per_address: count(self.max_unauthenticated_per_address)
+                    .map(NonZeroUsize::get),
+                connections_per_address: count(self.max_connections_per_address)
+                    .map(NonZeroUsize::get),
+            },
+        })
     }
 }
 
-fn optional_count(raw: Option<Limit<Count>>, default: Option<usize>) -> Option<usize> {
-    match raw {
-        Some(limit) => limit.value().map(|count| count.0.get()),
-        None => default,
-    }
+fn non_zero(default: usize) -> NonZeroUsize {
+    NonZeroUsize::new(default).expect("no default is zero")
 }
 
-fn limit<T>(value: Option<T>) -> Limit<T> {
-    value.map_or(Limit::Off, Limit::At)
+fn limit(default: Option<usize>) -> Limit<Count> {
+    default.map(|count| Count(non_zero(count))).into()
 }

@@ -1,266 +1,342 @@
 //! The routes, as `[[route]]` writes them.
+//!
+//! The keys of a route are split by its service: those of each route, and those of its service. Each
+//! part is read strictly. No tagged enum does this: it would lose the places of the values.
 
-use std::{collections::BTreeSet, fmt, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeSet, mem};
 
 use proto::{
-    config::{Count, Limit, Size, TomlError, quoted},
+    config::{Count, Limit, Size, TomlError, from_table, known_keys},
     username::UserName,
 };
-use serde::Deserialize;
-use toml::Spanned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
+use toml::{
+    Spanned,
+    de::{DeArray, DeTable, DeValue},
+};
 
-use super::{allowed_origins, limits::max_message_bytes, list, subprotocols};
+use super::values::{MessageSize, Prefix, Subprotocols, Text, Texts, word};
 use crate::{
-    access::{Access, Pattern},
+    access::{Access, AllowedOrigin, Pattern},
     registry::{OutboxPolicy, WhenFull},
     route::{Route, Routes},
     service::{Echo, Format, Keep, Presence, Room, Service},
 };
 
-/// How much of a conversation those who come later are told, where nothing else is configured.
-const KEPT_TEXTS: usize = 20;
-const KEPT_BYTES: usize = 16 * 1024;
+/// One `[[route]]`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct RouteTable {
+    #[serde(flatten)]
+    common: CommonKeys,
+    #[serde(flatten)]
+    service: ServiceKeys,
+}
 
-/// How much may wait for a member that reads slowly, where nothing else is configured.
-const QUEUED_TEXTS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-const QUEUED_BYTES: NonZeroUsize = NonZeroUsize::new(1024 * 1024).unwrap();
-
-/// One `[[route]]`. Which of the keys of services may be there depends on the service.
-#[derive(Debug, Deserialize)]
+/// The keys of every route.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawRoute {
-    path: Spanned<String>,
-    service: Spanned<String>,
-    users: Option<Spanned<Vec<String>>>,
-    public: Option<Spanned<bool>>,
-    allowed_origins: Option<Spanned<Vec<String>>>,
-    subprotocols: Option<Spanned<Vec<String>>>,
-    max_message_bytes: Option<Spanned<Size>>,
-    prefix: Option<Spanned<String>>,
-    format: Option<Spanned<String>>,
-    presence: Option<Spanned<bool>>,
-    history: Option<Spanned<Limit<Count>>>,
-    history_bytes: Option<Spanned<Size>>,
-    max_queued: Option<Spanned<Count>>,
-    max_queued_bytes: Option<Spanned<Size>>,
-    when_full: Option<Spanned<String>>,
+pub(super) struct CommonKeys {
+    /// The path, or `/prefix/*`.
+    path: Spanned<Text<Pattern>>,
+    /// The users who may come; all, if it is left out.
+    users: Option<Spanned<Users>>,
+    /// `true` admits everybody without a login.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    public: bool,
+    /// Origins of pages that may connect, instead of the top-level list.
+    allowed_origins: Option<Texts<AllowedOrigin>>,
+    /// Supported subprotocols, instead of the top-level list.
+    subprotocols: Option<Subprotocols>,
+    /// The greatest length of a message, instead of the one in `[limits]`.
+    max_message_bytes: Option<MessageSize>,
+    /// The service.
+    #[serde(deserialize_with = "word")]
+    service: ServiceName,
 }
 
-/// The document that errors are about.
-#[derive(Clone, Copy)]
-struct Document<'a>(&'a str);
+/// A service, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ServiceName {
+    Echo,
+    Room,
+}
 
-impl Document<'_> {
-    /// What is read of a key, if it is there and right.
-    fn read<T, R, E: ToString>(
-        self,
-        key: Option<&Spanned<T>>,
-        read: impl FnOnce(&T) -> Result<R, E>,
-    ) -> Result<Option<R>, TomlError> {
-        let read = |key: &Spanned<T>| {
-            read(key.get_ref()).map_err(|problem| self.error(key, problem.to_string()))
+impl ServiceName {
+    pub(super) const ALL: [Self; 2] = [Self::Echo, Self::Room];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Room => "room",
+        }
+    }
+
+    /// Returns the keys that only this service has.
+    pub(super) fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Echo => known_keys::<EchoKeys>(),
+            Self::Room => known_keys::<RoomKeys>(),
+        }
+    }
+
+    fn has(self, key: &str) -> bool {
+        self.keys().contains(&key)
+    }
+}
+
+/// The keys of a service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum ServiceKeys {
+    Echo(EchoKeys),
+    Room(RoomKeys),
+}
+
+/// The keys of an echo.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EchoKeys {
+    /// The text before each answer. It is absent until the prefix in `[echo]` was filled in.
+    prefix: Option<Prefix>,
+}
+
+/// The keys of a room.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RoomKeys {
+    /// The format of a message.
+    #[serde(deserialize_with = "word")]
+    format: Format,
+    /// `true` tells members who comes and goes.
+    presence: bool,
+    /// The number of earlier messages that a new member gets.
+    history: Limit<Count>,
+    /// The length of these messages together.
+    history_bytes: Size,
+    /// The number of messages that may wait for a slow member.
+    max_queued: Count,
+    /// The length of these messages together.
+    max_queued_bytes: Size,
+    /// The consequence for a member whose queue is full.
+    #[serde(deserialize_with = "word")]
+    when_full: WhenFull,
+}
+
+impl Default for RoomKeys {
+    fn default() -> Self {
+        const fn non_zero(number: usize) -> std::num::NonZeroUsize {
+            std::num::NonZeroUsize::new(number).expect("no default is zero")
+        }
+        Self {
+            format: Format::default(),
+            presence: false,
+            history: Limit::At(Count(non_zero(20))),
+            history_bytes: Size(non_zero(16 * 1024)),
+            max_queued: Count(non_zero(256)),
+            max_queued_bytes: Size(non_zero(1024 * 1024)),
+            when_full: WhenFull::default(),
+        }
+    }
+}
+
+/// The names of users, at least one, and none of them twice.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct Users(BTreeSet<UserName>);
+
+impl TryFrom<Vec<String>> for Users {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
+        if names.is_empty() {
+            return Err("name at least one user, or leave the key out".to_owned());
+        }
+        let mut users = BTreeSet::new();
+        for name in names {
+            let name = UserName::parse(&name).map_err(|error| error.to_string())?;
+            if let Some(twice) = users.replace(name) {
+                return Err(format!("`{twice}` is named twice"));
+            }
+        }
+        Ok(Self(users))
+    }
+}
+
+impl Serialize for Users {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(UserName::as_str))
+    }
+}
+
+/// Takes the value of `route` out of a document, and leaves an empty array in its place.
+pub(super) fn take_out<'a>(document: &mut Spanned<DeTable<'a>>) -> Option<Spanned<DeValue<'a>>> {
+    let routes = document.get_mut().get_mut("route")?;
+    let none = Spanned::new(routes.span(), DeValue::Array(DeArray::new()));
+    Some(mem::replace(routes, none))
+}
+
+/// Reads the empty array that [`take_out`] leaves. [`read_all`] reads the routes.
+pub(super) fn none<'de, D>(deserializer: D) -> Result<Vec<RouteTable>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
+}
+
+/// Reads the routes of a file, where this is the value of `route` in it. `prefix` is that of the
+/// echoes that set none. A route that says what holds without any is left out.
+pub(super) fn read_all(
+    source: &str,
+    routes: Option<Spanned<DeValue<'_>>>,
+    prefix: &Prefix,
+) -> Result<Vec<RouteTable>, TomlError> {
+    let Some(routes) = routes else {
+        return Ok(Vec::new());
+    };
+    let expected = |byte, what| TomlError::at_byte(source, byte, format!("expected {what}"));
+    let start = routes.span().start;
+    let DeValue::Array(tables) = routes.into_inner() else {
+        return Err(expected(start, "a sequence"));
+    };
+    let tables = tables.into_iter().map(|table| {
+        let span = table.span();
+        match table.into_inner() {
+            DeValue::Table(table) => RouteTable::read(source, Spanned::new(span, table), prefix),
+            _ => Err(expected(span.start, "a table")),
+        }
+    });
+    let mut routes = tables.collect::<Result<Vec<_>, _>>()?;
+    if routes == [RouteTable::only_echo(prefix)] {
+        routes.clear();
+    }
+    Ok(routes)
+}
+
+/// Returns the routes, if they fit each other. `source` is the file that errors refer to, and
+/// `prefix` that of the echo that there is without any route.
+pub(super) fn routes(
+    tables: &[RouteTable],
+    source: &str,
+    prefix: &Prefix,
+) -> Result<Routes, TomlError> {
+    if tables.is_empty() {
+        return Ok(Routes::echo(&prefix.0));
+    }
+    let routes = tables.iter().map(|table| table.route(source));
+    Routes::new(routes.collect::<Result<_, _>>()?).map_err(|(index, error)| {
+        let byte = tables[index].common.path.span().start;
+        TomlError::at_byte(source, byte, error.to_string())
+    })
+}
+
+impl RouteTable {
+    /// Returns the echo that there is without any route.
+    fn only_echo(prefix: &Prefix) -> Self {
+        Self {
+            common: CommonKeys {
+                path: Spanned::new(0..0, Text(Pattern::root())),
+                users: None,
+                public: false,
+                allowed_origins: None,
+                subprotocols: None,
+                max_message_bytes: None,
+                service: ServiceName::Echo,
+            },
+            service: ServiceKeys::Echo(EchoKeys {
+                prefix: Some(prefix.clone()),
+            }),
+        }
+    }
+
+    fn read(source: &str, table: Spanned<DeTable<'_>>, prefix: &Prefix) -> Result<Self, TomlError> {
+        let span = table.span();
+        let common_keys = known_keys::<CommonKeys>();
+        let (common, own): (DeTable<'_>, DeTable<'_>) = table
+            .into_inner()
+            .into_iter()
+            .partition(|(key, _)| common_keys.contains(&&**key.get_ref()));
+        let mut own_keys: Vec<_> = own.keys().cloned().collect();
+        own_keys.sort_by_key(|key| key.span().start);
+        for key in &own_keys {
+            if ServiceName::ALL
+                .iter()
+                .all(|service| !service.has(key.get_ref()))
+            {
+                let of_services = ServiceName::ALL.iter().flat_map(|service| service.keys());
+                let known: Vec<_> = common_keys.iter().chain(of_services).copied().collect();
+                let byte = key.span().start;
+                return Err(TomlError::unknown_key(source, byte, key.get_ref(), &known));
+            }
+        }
+        let common: CommonKeys = from_table(source, Spanned::new(span.clone(), common))?;
+        for key in &own_keys {
+            let others = ServiceName::ALL.iter();
+            let mut others = others.filter(|service| service.has(key.get_ref()));
+            if !common.service.has(key.get_ref())
+                && let Some(other) = others.next()
+            {
+                let problem = format!("this is a key of the service {}", other.name());
+                return Err(TomlError::at_byte(source, key.span().start, problem));
+            }
+        }
+        let own = Spanned::new(span, own);
+        let service = match common.service {
+            ServiceName::Echo => {
+                let mut keys: EchoKeys = from_table(source, own)?;
+                keys.prefix.get_or_insert_with(|| prefix.clone());
+                ServiceKeys::Echo(keys)
+            }
+            ServiceName::Room => ServiceKeys::Room(from_table(source, own)?),
         };
-        key.map(read).transpose()
+        Ok(Self { common, service })
     }
 
-    fn error<T>(self, at: &Spanned<T>, problem: impl Into<String>) -> TomlError {
-        TomlError::at_byte(self.0, at.span().start, problem)
-    }
-}
-
-/// Reads all routes of a file. Without any, there is the echo of the tutorial. `prefix` is what an
-/// echo puts before its answers where its route does not say it.
-pub(super) fn routes(source: &str, raw: &[RawRoute], prefix: &str) -> Result<Routes, TomlError> {
-    if raw.is_empty() {
-        return Ok(Routes::echo(prefix));
-    }
-    let document = Document(source);
-    let routes = raw.iter().map(|raw| raw.resolve(document, prefix));
-    Routes::new(routes.collect::<Result<_, _>>()?)
-        .map_err(|(index, error)| document.error(&raw[index].path, error.to_string()))
-}
-
-impl RawRoute {
-    fn resolve(&self, document: Document<'_>, prefix: &str) -> Result<Route, TomlError> {
-        let pattern = Pattern::parse(self.path.get_ref())
-            .map_err(|error| document.error(&self.path, error.to_string()))?;
+    fn route(&self, source: &str) -> Result<Route, TomlError> {
+        let keys = &self.common;
+        let access = match &keys.users {
+            None if keys.public => Access::Public,
+            None => Access::Users,
+            Some(users) if keys.public => {
+                let problem = "a public route asks nobody who they are";
+                return Err(TomlError::at_byte(source, users.span().start, problem));
+            }
+            Some(users) => Access::Only(users.get_ref().0.clone()),
+        };
         Ok(Route {
-            pattern: Arc::new(pattern),
-            access: self.access(document)?,
-            allowed_origins: document.read(self.allowed_origins.as_ref(), |origins| {
-                allowed_origins(origins)
-            })?,
-            subprotocols: document.read(self.subprotocols.as_ref(), |names| subprotocols(names))?,
-            max_message_bytes: document.read(self.max_message_bytes.as_ref(), |size| {
-                max_message_bytes(Some(*size), 0)
-            })?,
-            service: self.service(document, prefix)?,
+            pattern: keys.path.get_ref().0.clone().into(),
+            access,
+            allowed_origins: keys.allowed_origins.clone().map(|origins| origins.0),
+            subprotocols: keys.subprotocols.clone().map(|names| names.0),
+            max_message_bytes: keys.max_message_bytes.map(|size| size.0.0.get()),
+            service: self.service.service(),
         })
     }
+}
 
-    fn access(&self, document: Document<'_>) -> Result<Access, TomlError> {
-        let is_public = self.public.as_ref().is_some_and(|public| *public.get_ref());
-        match &self.users {
-            None if is_public => Ok(Access::Public),
-            None => Ok(Access::Users),
-            Some(users) if is_public => {
-                Err(document.error(users, "a public route asks nobody who they are"))
-            }
-            Some(users) if users.get_ref().is_empty() => {
-                Err(document.error(users, "name at least one user, or leave the key out"))
-            }
-            Some(users) => {
-                let mut names = BTreeSet::new();
-                for name in users.get_ref() {
-                    let name = UserName::parse(name)
-                        .map_err(|error| document.error(users, error.to_string()))?;
-                    if let Some(twice) = names.replace(name) {
-                        let problem = format!("`{twice}` is named twice");
-                        return Err(document.error(users, problem));
-                    }
-                }
-                Ok(Access::Only(names))
-            }
-        }
-    }
-
-    fn service(&self, document: Document<'_>, prefix: &str) -> Result<Service, TomlError> {
-        match self.service.get_ref().as_str() {
-            "echo" => {
-                self.refuse_room_keys(document)?;
-                let prefix = match &self.prefix {
-                    Some(prefix) => super::prefix(prefix.get_ref())
-                        .map_err(|problem| document.error(prefix, problem))?,
-                    None => prefix,
-                };
-                Ok(Service::Echo(Echo::new(prefix)))
-            }
-            "room" => {
-                if let Some(prefix) = &self.prefix {
-                    return Err(document.error(prefix, "this is a key of the service echo"));
-                }
-                Ok(Service::Room(self.room(document)?))
-            }
-            _ => Err(document.error(&self.service, "write \"echo\" or \"room\"")),
-        }
-    }
-
-    fn refuse_room_keys(&self, document: Document<'_>) -> Result<(), TomlError> {
-        let at = |span: Option<std::ops::Range<usize>>| span.map(|span| span.start);
-        let keys = [
-            at(self.format.as_ref().map(Spanned::span)),
-            at(self.presence.as_ref().map(Spanned::span)),
-            at(self.history.as_ref().map(Spanned::span)),
-            at(self.history_bytes.as_ref().map(Spanned::span)),
-            at(self.max_queued.as_ref().map(Spanned::span)),
-            at(self.max_queued_bytes.as_ref().map(Spanned::span)),
-            at(self.when_full.as_ref().map(Spanned::span)),
-        ];
-        match keys.into_iter().flatten().min() {
-            Some(at) => {
-                let problem = "this is a key of the service room";
-                Err(TomlError::at_byte(document.0, at, problem))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn room(&self, document: Document<'_>) -> Result<Room, TomlError> {
-        let format = match &self.format {
-            None => Format::Json,
-            Some(format) => match format.get_ref().as_str() {
-                "json" => Format::Json,
-                "plain" => Format::Plain,
-                _ => return Err(document.error(format, "write \"json\" or \"plain\"")),
-            },
-        };
-        let when_full = match &self.when_full {
-            None => WhenFull::Evict,
-            Some(when_full) => match when_full.get_ref().as_str() {
-                "evict" => WhenFull::Evict,
-                "drop-oldest" => WhenFull::DropOldest,
-                _ => return Err(document.error(when_full, "write \"evict\" or \"drop-oldest\"")),
-            },
-        };
-        let is_told = self.presence.as_ref().is_some_and(|told| *told.get_ref());
-        let count = |key: &Option<Spanned<Count>>, default| {
-            key.as_ref().map_or(default, |count| count.get_ref().0)
-        };
-        let size = |key: &Option<Spanned<Size>>, default| {
-            key.as_ref().map_or(default, |size| size.get_ref().0)
-        };
-        Ok(Room {
-            format,
-            presence: if is_told {
-                Presence::Told
-            } else {
-                Presence::Silent
-            },
-            keep: Keep {
-                texts: match &self.history {
-                    Some(limit) => limit.get_ref().value().map_or(0, |count| count.0.get()),
-                    None => KEPT_TEXTS,
+impl ServiceKeys {
+    fn service(&self) -> Service {
+        match self {
+            Self::Echo(EchoKeys { prefix }) => Service::Echo(Echo::new(
+                prefix.as_ref().map_or("", |prefix| prefix.0.as_str()),
+            )),
+            Self::Room(keys) => Service::Room(Room {
+                format: keys.format,
+                presence: if keys.presence {
+                    Presence::Told
+                } else {
+                    Presence::Silent
                 },
-                bytes: self
-                    .history_bytes
-                    .as_ref()
-                    .map_or(KEPT_BYTES, |size| size.get_ref().0.get()),
-            },
-            outbox: OutboxPolicy {
-                max_texts: count(&self.max_queued, QUEUED_TEXTS),
-                max_bytes: size(&self.max_queued_bytes, QUEUED_BYTES),
-                when_full,
-            },
-        })
-    }
-}
-
-/// Writes a route as a file has it.
-pub(super) fn write(route: &Route, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "\n[[route]]")?;
-    writeln!(f, "path = \"{}\"", route.pattern)?;
-    write!(f, "{}", route.access)?;
-    if let Some(origins) = &route.allowed_origins {
-        let origins = origins.iter().map(ToString::to_string);
-        writeln!(f, "allowed_origins = [{}]", list(origins))?;
-    }
-    if let Some(names) = &route.subprotocols {
-        writeln!(f, "subprotocols = [{}]", list(names.iter().cloned()))?;
-    }
-    if let Some(bytes) = route.max_message_bytes.and_then(NonZeroUsize::new) {
-        writeln!(f, "max_message_bytes = {}", Size(bytes))?;
-    }
-    match &route.service {
-        Service::Echo(echo) => {
-            writeln!(f, "service = \"echo\"\nprefix = {}", quoted(echo.prefix()))
+                keep: Keep {
+                    texts: keys.history.value().map_or(0, |count| count.0.get()),
+                    bytes: keys.history_bytes.0.get(),
+                },
+                outbox: OutboxPolicy {
+                    max_texts: keys.max_queued.0,
+                    max_bytes: keys.max_queued_bytes.0,
+                    when_full: keys.when_full,
+                },
+            }),
         }
-        Service::Room(room) => write_room(room, f),
     }
-}
-
-fn write_room(room: &Room, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Room {
-        format,
-        presence,
-        keep,
-        outbox,
-    } = room;
-    let format = match format {
-        Format::Json => "json",
-        Format::Plain => "plain",
-    };
-    let when_full = match outbox.when_full {
-        WhenFull::Evict => "evict",
-        WhenFull::DropOldest => "drop-oldest",
-    };
-    let history = NonZeroUsize::new(keep.texts).map_or(Limit::Off, |count| Limit::At(Count(count)));
-    writeln!(f, "service = \"room\"\nformat = \"{format}\"")?;
-    writeln!(f, "presence = {}", *presence == Presence::Told)?;
-    writeln!(f, "history = {history}")?;
-    if let Some(bytes) = NonZeroUsize::new(keep.bytes) {
-        writeln!(f, "history_bytes = {}", Size(bytes))?;
-    }
-    writeln!(f, "max_queued = {}", Count(outbox.max_texts))?;
-    writeln!(f, "max_queued_bytes = {}", Size(outbox.max_bytes))?;
-    writeln!(f, "when_full = \"{when_full}\"")
 }

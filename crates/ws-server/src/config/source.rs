@@ -9,8 +9,18 @@ use std::{
 
 use proto::{credentials::Accounts, username::UserName};
 
-use super::{Config, ConfigError, LogFormat, TlsFiles, exposure, load_accounts};
-use crate::{access::Pattern, tls::Tls};
+use super::{
+    error::ConfigError,
+    exposure,
+    files::{self, load_accounts},
+    resolved::Config,
+    tables::ConfigTables,
+    tls::TlsFiles,
+};
+use crate::{access::Pattern, log::LogFormat, tls::Tls};
+
+/// Where the configuration is looked for when no other place is named.
+pub const DEFAULT_PATH: &str = "config/server.toml";
 
 /// The configuration's file, and what goes before what it says.
 #[derive(Debug, Clone)]
@@ -28,6 +38,8 @@ pub struct Source {
 /// What the files said when they were read.
 #[derive(Debug)]
 pub struct Loaded {
+    /// What the configuration's file says, with what goes before it.
+    pub tables: ConfigTables,
     /// What the server runs on.
     pub config: Config,
     /// Who may log in.
@@ -86,6 +98,23 @@ struct Stamp {
     changed: (i64, i64),
 }
 
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// One message that names the file, the line and the key, and says what to write.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let source = Source {
+            path: path.to_owned(),
+            listen: None,
+            log_format: None,
+            credentials: None,
+        };
+        source.read_config().map(|(_, config)| config)
+    }
+}
+
 impl Source {
     /// Reads the configuration and the files that it names, where these were named until now. What
     /// was read comes with the files as they were just before, whether or not they can be used: what
@@ -120,17 +149,26 @@ impl Source {
             .map_err(|problem| ConfigError::exposed(&self.path, problem))
     }
 
-    fn read(&self, files: &mut Files) -> Result<Loaded, ConfigError> {
-        let mut config = Config::load(&self.path)?;
+    fn read_config(&self) -> Result<(ConfigTables, Config), ConfigError> {
+        let source = files::read(&self.path)?;
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        let content = |problem| ConfigError::content(&self.path, problem);
+        let mut tables = ConfigTables::parse(&source, directory).map_err(content)?;
         if let Some(listen) = self.listen {
-            config.listen = listen;
+            tables.listen = listen;
         }
         if let Some(log_format) = self.log_format {
-            config.log_format = log_format;
+            tables.log_format = log_format;
         }
         if let Some(credentials) = &self.credentials {
-            config.credentials.clone_from(credentials);
+            tables.credentials.0.clone_from(credentials);
         }
+        let config = Config::of(&tables, &source).map_err(content)?;
+        Ok((tables, config))
+    }
+
+    fn read(&self, files: &mut Files) -> Result<Loaded, ConfigError> {
+        let (tables, config) = self.read_config()?;
         *files = Files {
             config: files.config,
             ..self.look(&config.named_files())
@@ -140,6 +178,7 @@ impl Source {
         exposure::check(&config, &accounts)
             .map_err(|problem| ConfigError::exposed(&self.path, problem))?;
         Ok(Loaded {
+            tables,
             config,
             accounts,
             tls,

@@ -1,19 +1,58 @@
 //! The files of certificate and private key.
 
 use std::{
-    fmt, fs,
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use proto::config::{TomlError, quoted};
+use proto::config::TomlError;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{ConfigError, examine, raw::RawTls};
+use super::{error::ConfigError, files::examine, values::FilePath};
 use crate::tls::{Tls, TlsError, certificates, private_key};
 
 /// The bits of a file's mode for those who are neither its owner nor in its group.
 const OTHERS: u32 = 0o007;
+
+/// `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TlsTable {
+    /// The certificate, followed by those of the intermediate authorities.
+    certificate: Option<FilePath>,
+    /// The private key of the certificate.
+    private_key: Option<FilePath>,
+}
+
+impl TlsTable {
+    /// Has relative paths start from a directory.
+    pub(super) fn complete(&mut self, directory: &Path) {
+        let paths = [&mut self.certificate, &mut self.private_key];
+        for path in paths.into_iter().flatten() {
+            path.start_from(directory);
+        }
+    }
+
+    /// Returns the files, if both are named. Without any, there is no TLS. `source` is the file that
+    /// errors refer to.
+    pub(super) fn files(&self, source: &str) -> Result<Option<TlsFiles>, TomlError> {
+        let lonely = |key, other| {
+            let problem = format!("write {other} as well: there is no TLS without both");
+            Err(TomlError::at_key(source, key, problem))
+        };
+        match (&self.certificate, &self.private_key) {
+            (Some(certificate), Some(private_key)) => Ok(Some(TlsFiles {
+                certificate: certificate.0.clone(),
+                private_key: private_key.0.clone(),
+            })),
+            (Some(_), None) => lonely("tls.certificate", "private_key"),
+            (None, Some(_)) => lonely("tls.private_key", "certificate"),
+            (None, None) => Ok(None),
+        }
+    }
+}
 
 /// Where the server's certificate is, and the key to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,28 +64,6 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Checks what a file says, whose text is given for the sake of errors. Relative paths start
-    /// from its directory. Where neither file is named, there is no TLS.
-    pub(super) fn resolve(
-        raw: &RawTls,
-        source: &str,
-        directory: &Path,
-    ) -> Result<Option<Self>, TomlError> {
-        let lonely = |key, other| {
-            let problem = format!("write {other} as well: there is no TLS without both");
-            Err(TomlError::at_key(source, key, problem))
-        };
-        match (&raw.certificate, &raw.private_key) {
-            (Some(certificate), Some(private_key)) => Ok(Some(Self {
-                certificate: directory.join(certificate),
-                private_key: directory.join(private_key),
-            })),
-            (Some(_), None) => lonely("tls.certificate", "private_key"),
-            (None, Some(_)) => lonely("tls.private_key", "certificate"),
-            (None, None) => Ok(None),
-        }
-    }
-
     /// Reads both.
     ///
     /// # Errors
@@ -78,20 +95,6 @@ impl TlsFiles {
             _ => in_key(problem),
         })
     }
-}
-
-/// Writes the section of a configuration file.
-pub(super) fn write(files: Option<&TlsFiles>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "\n[tls]")?;
-    let Some(files) = files else {
-        return writeln!(
-            f,
-            "# without certificate and private_key: nothing is encrypted"
-        );
-    };
-    let quoted = |path: &Path| quoted(&path.to_string_lossy());
-    writeln!(f, "certificate = {}", quoted(&files.certificate))?;
-    writeln!(f, "private_key = {}", quoted(&files.private_key))
 }
 
 #[cfg(test)]

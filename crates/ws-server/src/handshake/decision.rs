@@ -4,7 +4,7 @@
 //! [`decide`] is pure. Nothing of the request is reflected in an answer but a subprotocol that is
 //! configured here.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::{
     HeaderMap, HeaderName, Method, Version,
@@ -16,6 +16,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 use proto::{basic::parse_authorization, key::Key, login::Attempt};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Access, AllowedOrigin, Origin, parse_host},
@@ -43,7 +44,8 @@ pub struct Rules {
 }
 
 /// Whether credentials may, or must, come with the handshake.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Basic {
     /// They log the peer in; without them, it logs in by its first messages.
     #[default]
@@ -53,16 +55,6 @@ pub enum Basic {
     /// They are not looked at, and the peer logs in by its first messages. Nothing is published by
     /// a request.
     Off,
-}
-
-impl fmt::Display for Basic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Optional => "optional",
-            Self::Required => "required",
-            Self::Off => "off",
-        })
-    }
 }
 
 /// What a request gets.

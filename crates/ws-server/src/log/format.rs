@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     Layer,
@@ -18,23 +19,14 @@ use super::queue::Queue;
 use crate::log::audit;
 
 /// What a line of the log looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people: a time, a level, a message and its fields.
     #[default]
     Text,
     /// For programs: a JSON object.
     Json,
-}
-
-impl fmt::Display for LogFormat {
-    /// Writes it as it is configured.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
 }
 
 impl LogFormat {

@@ -91,22 +91,17 @@ impl TrustedProxies {
     /// Reads one network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
     pub fn parse_network(text: &str) -> Result<IpNet, NetworkError> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(address.into());
+            return Ok(canonical(address.into()));
         }
         let network: IpNet = text.parse().map_err(|_| NetworkError::Syntax)?;
         if network.trunc() == network {
-            Ok(network)
+            Ok(canonical(network))
         } else {
             Err(NetworkError::BitsBehindPrefix {
                 network: network.trunc(),
                 address: network.addr(),
             })
         }
-    }
-
-    /// The field in which the proxies speak.
-    pub fn field(&self) -> ForwardedField {
-        self.field
     }
 
     /// Whether this is the address of a proxy that is believed.
@@ -141,22 +136,6 @@ impl TrustedProxies {
             }
         }
         client
-    }
-}
-
-/// The networks, as the configuration writes them.
-impl fmt::Display for TrustedProxies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (index, network) in self.networks.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            if network.prefix_len() == network.max_prefix_len() {
-                write!(f, "{comma}\"{}\"", network.addr())?;
-            } else {
-                write!(f, "{comma}\"{network}\"")?;
-            }
-        }
-        f.write_str("]")
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::Text;
 
 /// A queue that has become empty keeps the room for so many texts, and gives the rest back.
@@ -25,7 +27,8 @@ pub struct OutboxPolicy {
 }
 
 /// What becomes of a reader that is too slow.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
     /// Its session ends with 1013.
     #[default]

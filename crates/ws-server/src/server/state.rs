@@ -22,7 +22,7 @@ use crate::{
     process::descriptors,
     registry::LiveConnections,
     service::Hub,
-    settings::{Current, Settings},
+    settings::Current,
 };
 
 /// How often it is looked whether an account has expired. Its sessions end that much later at most.
@@ -74,7 +74,7 @@ impl Shared {
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
         let admission = Admission::new(possible(config.limits.caps));
         let (budget, hashing) = (config.budget, config.hashing());
-        let current = Arc::new(Current::new(Settings::new(config, accounts)));
+        let current = Arc::new(Current::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
         Self {
             admission: Arc::new(admission),
@@ -101,7 +101,7 @@ impl Shared {
         let changing = self.changing();
         self.admission.set_caps(possible(config.limits.caps));
         self.verifier.set_budget(config.budget);
-        let mut settings = Settings::new(config, accounts);
+        let mut settings = config.into_settings(accounts);
         settings.keep_revoked(&self.current.load());
         self.current.replace(settings);
         self.end_revoked(&changing, SystemTime::now())

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::SystemTime};
 
 use humantime::format_rfc3339_millis;
 use proto::{close::CloseReason, escape::Escaped};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::yield_now,
@@ -30,7 +30,8 @@ pub struct Room {
 }
 
 /// How a room writes its texts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// As an object of JSON, with the name of the speaker and the time.
     #[default]

@@ -1,58 +1,28 @@
-//! The shipped files, and every way to get one wrong.
+//! Files as they are read and printed, and every way to get one wrong.
 
 use std::{fs, path::Path};
 
-use super::{Config, ConfigError, MAX_FILE_BYTES, Source, load_accounts, stranger};
+use crate::config::{
+    Config, ConfigError, ConfigTables, Source, files::MAX_FILE_BYTES, load_accounts, stranger,
+};
+
+const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
 fn resolve(source: &str) -> Result<Config, String> {
     Config::resolve(source, Path::new("config")).map_err(|error| error.to_string())
 }
 
-fn shipped(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../config")
-        .join(name)
+fn tables(source: &str) -> ConfigTables {
+    ConfigTables::parse(source, Path::new("config")).unwrap()
+}
+
+/// Reads a printed file.
+fn again(printed: &str) -> ConfigTables {
+    ConfigTables::parse(printed, Path::new("")).unwrap()
 }
 
 #[test]
-#[ignore = "needs config/ as it is checked in"]
-fn the_shipped_file_says_the_defaults_and_nothing_else() {
-    let source = fs::read_to_string(shipped("server.toml")).unwrap();
-    let shipped = Config::resolve(&source, Path::new("config")).unwrap();
-    assert_eq!(shipped.to_string(), resolve("").unwrap().to_string());
-}
-
-#[test]
-#[ignore = "needs config/ as it is checked in"]
-fn the_shipped_file_has_each_key() {
-    let source = fs::read_to_string(shipped("server.toml")).unwrap();
-    let all = "worker_threads = 2\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"";
-    let printed = resolve(all).unwrap().to_string();
-    let keys = printed
-        .lines()
-        .filter_map(|line| line.split_once(" = "))
-        .map(|(key, _)| key);
-    let missing: Vec<_> = keys
-        .filter(|key| !source.contains(&format!("{key} = ")))
-        .collect();
-    assert_eq!(missing, Vec::<&str>::new());
-}
-
-#[test]
-#[ignore = "needs config/ as it is checked in"]
-fn the_shipped_account_is_the_tutorials() {
-    let accounts = load_accounts(&shipped("credentials.toml")).unwrap();
-    assert_eq!(
-        accounts
-            .users()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        ["admin"]
-    );
-}
-
-#[test]
-fn what_is_printed_can_be_read_again() {
+fn file_printed_can_be_read_again() {
     let source = "listen = \"[::1]:0\"\ncredentials = \"a \\\"b\\\"\"\nworker_threads = 3\n\
                   allow_insecure = true\n\
                   page = false\nallowed_origins = [\"null\", \"HTTPS://Example.org\"]\nsubprotocols = [\"chat\"]\n\
@@ -60,18 +30,83 @@ fn what_is_printed_can_be_read_again() {
                   max_message_bytes = 2000\nmax_control_frames_per_second = \"off\"\n\
                   [tls]\ncertificate = \"a c\"\nprivate_key = \"/k\"\n\
                   [echo]\nprefix = \"\"";
-    let printed = resolve(source).unwrap().to_string();
-    let again = Config::resolve(&printed, Path::new("")).unwrap();
-    assert_eq!(again.to_string(), printed);
-    assert_eq!(again.limits.caps.unauthenticated, 7);
-    assert!(!again.rules.page && again.allow_insecure);
-    let tls = again.tls.expect("it is printed");
+    let printed = tables(source).to_string();
+    assert_eq!(again(&printed), tables(source), "{printed}");
+    let config = Config::resolve(&printed, Path::new("")).unwrap();
+    assert_eq!(config.limits.caps.unauthenticated, 7);
+    assert!(!config.rules.page && config.allow_insecure);
+    let tls = config.tls.expect("it is printed");
     assert_eq!(tls.certificate, Path::new("config/a c"));
     assert_eq!(tls.private_key, Path::new("/k"));
     assert!(
         printed.contains("allowed_origins = [\"null\", \"https://example.org\"]"),
         "{printed}"
     );
+}
+
+#[test]
+fn empty_file_is_printed_with_all_defaults() {
+    assert_eq!(
+        tables("").to_string(),
+        r#"listen = "127.0.0.1:5678"
+credentials = "config/credentials.toml"
+allow_insecure = false
+allowed_origins = []
+subprotocols = []
+trusted_proxies = []
+forwarded_field = "X-Forwarded-For"
+page = true
+log_level = "info"
+log_format = "text"
+
+[tls]
+
+[admin]
+listen = []
+
+[login]
+deadline = "30s"
+max_attempts = 6
+basic = "optional"
+max_failures_per_address = 20
+failure_forgiven_after = "3s"
+max_waiting_logins = 64
+
+[limits]
+handshake_deadline = "10s"
+ping_interval = "20s"
+ping_timeout = "20s"
+idle_timeout = "off"
+write_deadline = "30s"
+close_deadline = "5s"
+drain_deadline = "10s"
+max_message_bytes = "1MiB"
+max_control_frames_per_second = 100
+max_connections = 10000
+max_unauthenticated = 1000
+max_unauthenticated_per_address = 64
+max_connections_per_address = "off"
+
+[echo]
+prefix = "your submit context: "
+"#
+    );
+    assert_eq!(again(&tables("").to_string()), tables(""));
+}
+
+#[test]
+fn trusted_proxies_printed_are_canonical() {
+    let source = "trusted_proxies = [\"127.0.0.1\", \"2001:db8::/32\", \"::ffff:10.0.0.0/104\"]";
+    let printed = tables(source).to_string();
+    let canonical = "trusted_proxies = [\"127.0.0.1\", \"2001:db8::/32\", \"10.0.0.0/8\"]\n";
+    assert!(printed.contains(canonical), "{printed}");
+}
+
+#[test]
+fn defaults_are_those_of_an_empty_file() {
+    let default = format!("{:?}", Config::default());
+    let empty = Config::resolve("", Path::new("")).unwrap();
+    assert_eq!(default, format!("{empty:?}"));
 }
 
 #[test]
@@ -93,7 +128,7 @@ fn routes_are_printed_as_they_can_be_read_again() {
                   [[route]]\npath = \"/news\"\nservice = \"room\"\nhistory = 3\n\
                   history_bytes = \"1KiB\"\nallowed_origins = [\"null\"]\n\
                   subprotocols = [\"v1\"]\nmax_message_bytes = \"4KiB\"";
-    let printed = resolve(source).unwrap().to_string();
+    let printed = tables(source).to_string();
     let (_, routes) = printed.split_once("[[route]]").unwrap();
     assert_eq!(
         routes,
@@ -107,8 +142,7 @@ fn routes_are_printed_as_they_can_be_read_again() {
          presence = false\nhistory = 3\nhistory_bytes = \"1KiB\"\nmax_queued = 256\n\
          max_queued_bytes = \"1MiB\"\nwhen_full = \"evict\"\n"
     );
-    let again = Config::resolve(&printed, Path::new("")).unwrap();
-    assert_eq!(again.to_string(), printed);
+    assert_eq!(again(&printed), tables(source));
 }
 
 #[test]
@@ -199,8 +233,7 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
     let path = |name: &str| directory.path().join(name);
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\nusers = [\"admin\", \"bob\"]";
     fs::write(path("server.toml"), route).unwrap();
-    let admin = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
-    fs::write(path("credentials.toml"), admin).unwrap();
+    fs::write(path("credentials.toml"), ADMIN).unwrap();
     let source = Source {
         path: path("server.toml"),
         listen: None,
@@ -283,6 +316,12 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
             "[login]\nbasic = \"on\"",
             "line 2: `login.basic`: write \"optional\", \"required\" or \"off\"",
         ),
+        (
+            "log_level = { info = {} }",
+            "line 1: `log_level`: expected a string",
+        ),
+        ("tls = 1", "line 1: `tls`: expected a table"),
+        ("route = [1]", "line 1: `route`: expected a table"),
         (
             "log_level = \"verbose\"",
             "line 1: `log_level`: write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \

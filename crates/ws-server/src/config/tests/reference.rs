@@ -1,0 +1,130 @@
+//! The places where people read about the keys: the shipped file and the README.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use proto::config::known_keys;
+
+use crate::config::{
+    ConfigTables,
+    admin::AdminTable,
+    changes::values,
+    limits::LimitsTable,
+    load_accounts,
+    login::LoginTable,
+    route::{CommonKeys, ServiceName},
+    tables::EchoTable,
+    tls::TlsTable,
+};
+
+/// Reads a file of the repository.
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// Returns the keys that can be written, as `table.key`.
+fn keys() -> BTreeSet<String> {
+    let of_services = ServiceName::ALL.iter().flat_map(|service| service.keys());
+    let of_routes: Vec<_> = known_keys::<CommonKeys>()
+        .iter()
+        .chain(of_services)
+        .copied()
+        .collect();
+    let tables = [
+        ("tls", known_keys::<TlsTable>()),
+        ("admin", known_keys::<AdminTable>()),
+        ("login", known_keys::<LoginTable>()),
+        ("limits", known_keys::<LimitsTable>()),
+        ("echo", known_keys::<EchoTable>()),
+        ("route", &of_routes),
+    ];
+    let mut keys: BTreeSet<String> = known_keys::<ConfigTables>()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for (table, of_table) in tables {
+        assert!(keys.remove(table), "{table}");
+        keys.extend(of_table.iter().map(|key| format!("{table}.{key}")));
+    }
+    keys
+}
+
+/// Returns the keys that stand in a file, those in comments included.
+fn keys_in_file(source: &str) -> BTreeSet<String> {
+    let mut table = String::new();
+    let mut keys = BTreeSet::new();
+    for line in source.lines() {
+        let comment = line.strip_prefix("#! ").or_else(|| line.strip_prefix("# "));
+        let line = comment.unwrap_or(line);
+        if line.starts_with('[') {
+            table = format!("{}.", line.trim_matches(['[', ']']));
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            keys.insert(format!("{table}{key}"));
+        }
+    }
+    keys
+}
+
+/// Returns the keys and the default of each row of the README's reference.
+fn rows(readme: &str) -> Vec<(Vec<&str>, &str)> {
+    let (_, table) = readme.split_once("| Key | Default |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    let rows = rows.map(|row| {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let keys = cells.next().unwrap().split('`').skip(1).step_by(2);
+        (keys.collect(), cells.next().unwrap().trim_matches('`'))
+    });
+    rows.collect()
+}
+
+#[test]
+#[ignore = "needs config/ as it is checked in"]
+fn shipped_file_has_each_key() {
+    assert_eq!(keys_in_file(&read("config/server.toml")), keys());
+}
+
+#[test]
+#[ignore = "needs config/ as it is checked in"]
+fn shipped_file_sets_the_defaults() {
+    let parse = |source: &str| ConfigTables::parse(source, Path::new("config")).unwrap();
+    assert_eq!(parse(&read("config/server.toml")), parse(""));
+}
+
+#[test]
+#[ignore = "needs config/ as it is checked in"]
+fn shipped_account_is_that_of_the_tutorial() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/credentials.toml");
+    let accounts = load_accounts(&path).unwrap();
+    let users: Vec<_> = accounts.users().map(ToString::to_string).collect();
+    assert_eq!(users, ["admin"]);
+}
+
+#[test]
+fn readme_has_each_key_once() {
+    let readme = read("README.md");
+    let named: Vec<_> = rows(&readme).into_iter().flat_map(|row| row.0).collect();
+    let distinct: BTreeSet<String> = named.iter().map(ToString::to_string).collect();
+    assert_eq!(distinct.len(), named.len());
+    assert_eq!(distinct, keys());
+}
+
+#[test]
+fn readme_has_the_defaults() {
+    let source = "[[route]]\npath = \"/\"\nservice = \"room\"";
+    let tables = ConfigTables::parse(source, Path::new(""))
+        .unwrap()
+        .to_toml();
+    let values = values(&tables);
+    let readme = read("README.md");
+    for (keys, written) in rows(&readme) {
+        let key = keys[0].replace("route.", "route 1.");
+        let is_required = ["route 1.path", "route 1.service"].contains(&key.as_str());
+        if let Some(value) = values.get(&key).filter(|_| !is_required) {
+            assert_eq!(written, value.to_string(), "{key}");
+        }
+    }
+}
