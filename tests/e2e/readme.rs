@@ -3,8 +3,8 @@
 use std::fs;
 
 use integration_tests::{
-    CONFIGURATION, Server, Terminal, Way, client_binary, echo, fixture, fixtures, resolved, root,
-    run, server_binary, shipped,
+    CONFIGURATION, Server, Terminal, Way, client_binary, echo, fixture, fixtures, root, run,
+    server_binary, shipped,
 };
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -247,37 +247,6 @@ fn without_chance(report: &str) -> String {
         }
     });
     lines.collect()
-}
-
-/// Compares the table of the configuration with the defaults of the server.
-#[tokio::test]
-async fn configuration_table_has_every_key_and_its_default() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, configuration) = readme.split_once("## Configuration").unwrap();
-    let (configuration, _) = configuration.split_once("\n## ").unwrap();
-    let rows: Vec<_> = configuration
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `"))
-        .collect();
-    let values: Vec<(&str, &str)> = rows
-        .iter()
-        .filter_map(|row| row.split_once("` | `"))
-        .map(|(key, rest)| (key, rest.split_once("` |").unwrap().0))
-        .collect();
-    // Two numbers of threads, two files of TLS in one row, and the routes have no value.
-    assert_eq!(rows.len(), values.len() + 4, "{rows:#?}");
-
-    let written = values
-        .iter()
-        .map(|(key, value)| format!("{key} = {value}\n"));
-    let directory = Server::directory(&written.collect::<String>());
-    let file = directory.path().join(CONFIGURATION);
-    let as_shown = resolved(&file).await;
-    fs::write(&file, "").unwrap();
-    let by_default = resolved(&file).await;
-    assert_eq!(as_shown, by_default);
-    let keys = by_default.lines().filter(|line| line.contains(" = "));
-    assert_eq!(keys.count(), values.len(), "{by_default}");
 }
 
 /// The quick start as a user has it: with the shipped configuration and the shipped account.
