@@ -5,16 +5,15 @@ use std::time::Duration;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{
-        ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
-        WWW_AUTHENTICATE,
+        self, ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
     },
 };
 
 /// The only version of the protocol that there is.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
-/// After how many seconds a client that found no place may come back.
-const RETRY_AFTER_SECONDS: u64 = 5;
+/// The time after which a client that found no place may come back.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How a client can log in with its request (RFC 7617 section 2).
 const CHALLENGE: &str = "Basic realm=\"ws-server\", charset=\"UTF-8\"";
@@ -77,112 +76,240 @@ pub enum Refusal {
     TooManyLogins,
 }
 
+/// A row of the table of refusals.
+struct Row {
+    status: StatusCode,
+    /// The body, without its line break.
+    text: &'static str,
+    fields: Fields,
+    /// The section of the RFC that the status or the rule is from.
+    section: &'static str,
+}
+
+/// The header fields that a response has beyond those of every refusal.
+#[derive(Debug, Clone, Copy)]
+enum Fields {
+    None,
+    /// `Retry-After`, in whole seconds.
+    RetryAfter(Duration),
+    /// `WWW-Authenticate`.
+    Challenge,
+    /// `Allow`.
+    Allow(&'static str),
+    /// `Upgrade` and the version of the protocol.
+    Upgrade,
+}
+
 impl Refusal {
-    /// The status code of the answer.
+    /// Returns the row of this refusal. It is the only place that says what a refusal is.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table, with a row for each refusal"
+    )]
+    fn row(self) -> Row {
+        use StatusCode as Status;
+        let row = |status, text, fields, section| Row {
+            status,
+            text,
+            fields,
+            section,
+        };
+        match self {
+            Self::HttpVersion => row(
+                Status::BAD_REQUEST,
+                "this server speaks HTTP/1.1",
+                Fields::None,
+                "RFC 6455 section 4.2.1",
+            ),
+            Self::NoHost => row(
+                Status::BAD_REQUEST,
+                "the Host field is missing",
+                Fields::None,
+                "RFC 9112 section 3.2",
+            ),
+            Self::BadHost => row(
+                Status::BAD_REQUEST,
+                "the Host field is not a host with an optional port",
+                Fields::None,
+                "RFC 9112 section 3.2",
+            ),
+            Self::Target => row(
+                Status::BAD_REQUEST,
+                "the request target is neither a path nor a URI of the Host",
+                Fields::None,
+                "RFC 9112 section 3.2",
+            ),
+            Self::Repeated => row(
+                Status::BAD_REQUEST,
+                "a field that may be given once is given twice",
+                Fields::None,
+                "RFC 9110 section 5.3",
+            ),
+            Self::Body => row(
+                Status::BAD_REQUEST,
+                "a handshake has no body",
+                Fields::None,
+                "RFC 9110 section 9.3.1",
+            ),
+            Self::BodyTooLong => row(
+                Status::PAYLOAD_TOO_LARGE,
+                "the message is too long",
+                Fields::None,
+                "RFC 9110 section 15.5.14",
+            ),
+            Self::BodyNotText => row(
+                Status::BAD_REQUEST,
+                "the body is the message: a text of UTF-8 that is not empty",
+                Fields::None,
+                "RFC 6455 section 5.6",
+            ),
+            Self::Full => row(
+                Status::SERVICE_UNAVAILABLE,
+                "the server is full, try again later",
+                Fields::RetryAfter(RETRY_AFTER),
+                "RFC 9110 section 15.6.4",
+            ),
+            Self::Draining => row(
+                Status::SERVICE_UNAVAILABLE,
+                "the server is shutting down, try again later",
+                Fields::RetryAfter(RETRY_AFTER),
+                "RFC 9110 section 15.6.4",
+            ),
+            Self::UnknownPath => row(
+                Status::NOT_FOUND,
+                "there is nothing at this path",
+                Fields::None,
+                "RFC 9110 section 15.5.5",
+            ),
+            Self::Method => row(
+                Status::METHOD_NOT_ALLOWED,
+                "a WebSocket handshake is a GET request",
+                Fields::Allow("GET"),
+                "RFC 9110 section 15.5.6",
+            ),
+            Self::NeitherGetNorPost => row(
+                Status::METHOD_NOT_ALLOWED,
+                "here are GET, with a WebSocket handshake, and POST",
+                Fields::Allow("GET, POST"),
+                "RFC 9110 section 15.5.6",
+            ),
+            Self::NoUpgrade => row(
+                Status::UPGRADE_REQUIRED,
+                "this is a WebSocket server: the Upgrade field must name websocket",
+                Fields::Upgrade,
+                "RFC 6455 section 4.2.1",
+            ),
+            Self::NoConnectionUpgrade => row(
+                Status::UPGRADE_REQUIRED,
+                "the Connection field must name upgrade",
+                Fields::Upgrade,
+                "RFC 6455 section 4.2.1",
+            ),
+            Self::WebSocketVersion => row(
+                Status::UPGRADE_REQUIRED,
+                "the Sec-WebSocket-Version must be 13",
+                Fields::Upgrade,
+                "RFC 6455 section 4.4",
+            ),
+            Self::NoKey => row(
+                Status::BAD_REQUEST,
+                "the Sec-WebSocket-Key field is missing",
+                Fields::None,
+                "RFC 6455 section 4.2.1",
+            ),
+            Self::BadKey => row(
+                Status::BAD_REQUEST,
+                "the Sec-WebSocket-Key must be base64 of 16 bytes",
+                Fields::None,
+                "RFC 6455 section 4.2.1",
+            ),
+            Self::Origin => row(
+                Status::FORBIDDEN,
+                "pages of this origin may not connect here",
+                Fields::None,
+                "RFC 6455 section 10.2",
+            ),
+            Self::TooManyFailures { retry_after } => row(
+                Status::TOO_MANY_REQUESTS,
+                "too many logins from this address were wrong, try again later",
+                Fields::RetryAfter(retry_after),
+                "RFC 6585 section 4",
+            ),
+            Self::NoCredentials => row(
+                Status::UNAUTHORIZED,
+                "a username and a password are wanted here",
+                Fields::Challenge,
+                "RFC 9110 section 15.5.2",
+            ),
+            Self::WrongCredentials => row(
+                Status::UNAUTHORIZED,
+                "the username or password is wrong",
+                Fields::Challenge,
+                "RFC 9110 section 15.5.2",
+            ),
+            Self::NoRight => row(
+                Status::FORBIDDEN,
+                "this user has no right to be here",
+                Fields::None,
+                "RFC 9110 section 15.5.4",
+            ),
+            Self::TooManyLogins => row(
+                Status::SERVICE_UNAVAILABLE,
+                "too many logins at once, try again later",
+                Fields::RetryAfter(RETRY_AFTER),
+                "RFC 9110 section 15.6.4",
+            ),
+        }
+    }
+
+    /// Returns the status code of the response.
     pub fn status(self) -> StatusCode {
-        match self {
-            Self::HttpVersion
-            | Self::NoHost
-            | Self::BadHost
-            | Self::Target
-            | Self::Repeated
-            | Self::Body
-            | Self::BodyNotText
-            | Self::NoKey
-            | Self::BadKey => StatusCode::BAD_REQUEST,
-            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Full | Self::Draining | Self::TooManyLogins => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UnknownPath => StatusCode::NOT_FOUND,
-            Self::Method | Self::NeitherGetNorPost => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoUpgrade | Self::NoConnectionUpgrade | Self::WebSocketVersion => {
-                StatusCode::UPGRADE_REQUIRED
-            }
-            Self::Origin | Self::NoRight => StatusCode::FORBIDDEN,
-            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoCredentials | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
-        }
+        self.row().status
     }
 
-    /// The body of the answer, without its line break.
+    /// Returns the body of the response, without its line break.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::HttpVersion => "this server speaks HTTP/1.1",
-            Self::NoHost => "the Host field is missing",
-            Self::BadHost => "the Host field is not a host with an optional port",
-            Self::Target => "the request target is neither a path nor a URI of the Host",
-            Self::Repeated => "a field that may be given once is given twice",
-            Self::Body => "a handshake has no body",
-            Self::BodyTooLong => "the message is too long",
-            Self::BodyNotText => "the body is the message: a text of UTF-8 that is not empty",
-            Self::Full => "the server is full, try again later",
-            Self::Draining => "the server is shutting down, try again later",
-            Self::UnknownPath => "there is nothing at this path",
-            Self::Method => "a WebSocket handshake is a GET request",
-            Self::NeitherGetNorPost => "here are GET, with a WebSocket handshake, and POST",
-            Self::NoUpgrade => "this is a WebSocket server: the Upgrade field must name websocket",
-            Self::NoConnectionUpgrade => "the Connection field must name upgrade",
-            Self::WebSocketVersion => "the Sec-WebSocket-Version must be 13",
-            Self::NoKey => "the Sec-WebSocket-Key field is missing",
-            Self::BadKey => "the Sec-WebSocket-Key must be base64 of 16 bytes",
-            Self::Origin => "pages of this origin may not connect here",
-            Self::TooManyFailures { .. } => {
-                "too many logins from this address were wrong, try again later"
-            }
-            Self::NoCredentials => "a username and a password are wanted here",
-            Self::WrongCredentials => "the username or password is wrong",
-            Self::NoRight => "this user has no right to be here",
-            Self::TooManyLogins => "too many logins at once, try again later",
-        }
+        self.row().text
     }
 
-    /// The answer.
+    /// Returns the section of the RFC that the refusal is from.
+    pub fn section(self) -> &'static str {
+        self.row().section
+    }
+
+    /// Returns the response.
     pub(crate) fn response(self) -> Response<String> {
-        let mut response = Response::new(format!("{}\n", self.text()));
-        *response.status_mut() = self.status();
+        let Row {
+            status,
+            text,
+            fields,
+            ..
+        } = self.row();
+        let mut response = Response::new(format!("{text}\n"));
+        *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        match self {
-            Self::Full | Self::Draining | Self::TooManyLogins => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-            }
-            Self::TooManyFailures { retry_after } => {
+        let mut add = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        add(CONTENT_TYPE, "text/plain; charset=utf-8");
+        add(CONNECTION, "close");
+        match fields {
+            Fields::None => {}
+            Fields::RetryAfter(duration) => {
                 // The client counts in whole seconds, and comes too early if one is cut off.
-                let seconds = retry_after.as_nanos().div_ceil(NANOS_PER_SECOND);
+                let seconds = duration.as_nanos().div_ceil(NANOS_PER_SECOND);
                 let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Self::NoCredentials | Self::WrongCredentials => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+            Fields::Challenge => {
+                add(WWW_AUTHENTICATE, CHALLENGE);
             }
-            Self::Method => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET"));
+            Fields::Allow(methods) => {
+                add(ALLOW, methods);
             }
-            Self::NeitherGetNorPost => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            Fields::Upgrade => {
+                add(UPGRADE, "websocket");
+                add(CONNECTION, "Upgrade, close");
+                add(SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
             }
-            Self::NoUpgrade | Self::NoConnectionUpgrade | Self::WebSocketVersion => {
-                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(CONNECTION, HeaderValue::from_static("Upgrade, close"));
-                let version = HeaderValue::from_static(WEBSOCKET_VERSION);
-                headers.insert(SEC_WEBSOCKET_VERSION, version);
-            }
-            Self::HttpVersion
-            | Self::NoHost
-            | Self::BadHost
-            | Self::Target
-            | Self::Repeated
-            | Self::Body
-            | Self::UnknownPath
-            | Self::NoKey
-            | Self::BadKey
-            | Self::Origin
-            | Self::NoRight
-            | Self::BodyTooLong
-            | Self::BodyNotText => {}
         }
         response
     }
@@ -201,5 +328,51 @@ impl Refusal {
         bytes.extend(format!("content-length: {}\r\n\r\n", response.body().len()).bytes());
         bytes.extend(response.into_body().bytes());
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, time::Duration};
+
+    use super::Refusal;
+
+    const ALL: [Refusal; 24] = [
+        Refusal::HttpVersion,
+        Refusal::NoHost,
+        Refusal::BadHost,
+        Refusal::Target,
+        Refusal::Repeated,
+        Refusal::Body,
+        Refusal::BodyTooLong,
+        Refusal::BodyNotText,
+        Refusal::Full,
+        Refusal::Draining,
+        Refusal::UnknownPath,
+        Refusal::Method,
+        Refusal::NeitherGetNorPost,
+        Refusal::NoUpgrade,
+        Refusal::NoConnectionUpgrade,
+        Refusal::WebSocketVersion,
+        Refusal::NoKey,
+        Refusal::BadKey,
+        Refusal::Origin,
+        Refusal::TooManyFailures {
+            retry_after: Duration::from_secs(1),
+        },
+        Refusal::NoCredentials,
+        Refusal::WrongCredentials,
+        Refusal::NoRight,
+        Refusal::TooManyLogins,
+    ];
+
+    /// The compiler sees to it that there is a row, and not that it is another's.
+    #[test]
+    fn each_refusal_has_a_row_of_its_own() {
+        let texts: HashSet<_> = ALL.iter().map(|refusal| refusal.text()).collect();
+        assert_eq!(texts.len(), ALL.len());
+        for refusal in ALL {
+            assert!(refusal.section().starts_with("RFC "), "{refusal:?}");
+        }
     }
 }
