@@ -100,165 +100,72 @@ enum Fields {
     Upgrade,
 }
 
+/// Writes a match with a row for each pattern. Rustfmt would spread each row over six lines.
+macro_rules! rows {
+    ($refusal:expr; $($pattern:pat => $status:ident, $fields:expr, $section:literal, $text:literal;)*) => {
+        match $refusal {
+            $($pattern => Row {
+                status: StatusCode::$status,
+                text: $text,
+                fields: $fields,
+                section: $section,
+            },)*
+        }
+    };
+}
+
 impl Refusal {
     /// Returns the row of this refusal. It is the only place that says what a refusal is.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "a table, with a row for each refusal"
-    )]
     fn row(self) -> Row {
-        use StatusCode as Status;
-        let row = |status, text, fields, section| Row {
-            status,
-            text,
-            fields,
-            section,
-        };
-        match self {
-            Self::HttpVersion => row(
-                Status::BAD_REQUEST,
-                "this server speaks HTTP/1.1",
-                Fields::None,
-                "RFC 6455 section 4.2.1",
-            ),
-            Self::NoHost => row(
-                Status::BAD_REQUEST,
-                "the Host field is missing",
-                Fields::None,
-                "RFC 9112 section 3.2",
-            ),
-            Self::BadHost => row(
-                Status::BAD_REQUEST,
-                "the Host field is not a host with an optional port",
-                Fields::None,
-                "RFC 9112 section 3.2",
-            ),
-            Self::Target => row(
-                Status::BAD_REQUEST,
-                "the request target is neither a path nor a URI of the Host",
-                Fields::None,
-                "RFC 9112 section 3.2",
-            ),
-            Self::Repeated => row(
-                Status::BAD_REQUEST,
-                "a field that may be given once is given twice",
-                Fields::None,
-                "RFC 9110 section 5.3",
-            ),
-            Self::Body => row(
-                Status::BAD_REQUEST,
-                "a handshake has no body",
-                Fields::None,
-                "RFC 9110 section 9.3.1",
-            ),
-            Self::BodyTooLong => row(
-                Status::PAYLOAD_TOO_LARGE,
-                "the message is too long",
-                Fields::None,
-                "RFC 9110 section 15.5.14",
-            ),
-            Self::BodyNotText => row(
-                Status::BAD_REQUEST,
-                "the body is the message: a text of UTF-8 that is not empty",
-                Fields::None,
-                "RFC 6455 section 5.6",
-            ),
-            Self::Full => row(
-                Status::SERVICE_UNAVAILABLE,
-                "the server is full, try again later",
-                Fields::RetryAfter(RETRY_AFTER),
-                "RFC 9110 section 15.6.4",
-            ),
-            Self::Draining => row(
-                Status::SERVICE_UNAVAILABLE,
-                "the server is shutting down, try again later",
-                Fields::RetryAfter(RETRY_AFTER),
-                "RFC 9110 section 15.6.4",
-            ),
-            Self::UnknownPath => row(
-                Status::NOT_FOUND,
-                "there is nothing at this path",
-                Fields::None,
-                "RFC 9110 section 15.5.5",
-            ),
-            Self::Method => row(
-                Status::METHOD_NOT_ALLOWED,
-                "a WebSocket handshake is a GET request",
-                Fields::Allow("GET"),
-                "RFC 9110 section 15.5.6",
-            ),
-            Self::NeitherGetNorPost => row(
-                Status::METHOD_NOT_ALLOWED,
-                "here are GET, with a WebSocket handshake, and POST",
-                Fields::Allow("GET, POST"),
-                "RFC 9110 section 15.5.6",
-            ),
-            Self::NoUpgrade => row(
-                Status::UPGRADE_REQUIRED,
-                "this is a WebSocket server: the Upgrade field must name websocket",
-                Fields::Upgrade,
-                "RFC 6455 section 4.2.1",
-            ),
-            Self::NoConnectionUpgrade => row(
-                Status::UPGRADE_REQUIRED,
-                "the Connection field must name upgrade",
-                Fields::Upgrade,
-                "RFC 6455 section 4.2.1",
-            ),
-            Self::WebSocketVersion => row(
-                Status::UPGRADE_REQUIRED,
-                "the Sec-WebSocket-Version must be 13",
-                Fields::Upgrade,
-                "RFC 6455 section 4.4",
-            ),
-            Self::NoKey => row(
-                Status::BAD_REQUEST,
-                "the Sec-WebSocket-Key field is missing",
-                Fields::None,
-                "RFC 6455 section 4.2.1",
-            ),
-            Self::BadKey => row(
-                Status::BAD_REQUEST,
-                "the Sec-WebSocket-Key must be base64 of 16 bytes",
-                Fields::None,
-                "RFC 6455 section 4.2.1",
-            ),
-            Self::Origin => row(
-                Status::FORBIDDEN,
-                "pages of this origin may not connect here",
-                Fields::None,
-                "RFC 6455 section 10.2",
-            ),
-            Self::TooManyFailures { retry_after } => row(
-                Status::TOO_MANY_REQUESTS,
-                "too many logins from this address were wrong, try again later",
-                Fields::RetryAfter(retry_after),
-                "RFC 6585 section 4",
-            ),
-            Self::NoCredentials => row(
-                Status::UNAUTHORIZED,
-                "a username and a password are wanted here",
-                Fields::Challenge,
-                "RFC 9110 section 15.5.2",
-            ),
-            Self::WrongCredentials => row(
-                Status::UNAUTHORIZED,
-                "the username or password is wrong",
-                Fields::Challenge,
-                "RFC 9110 section 15.5.2",
-            ),
-            Self::NoRight => row(
-                Status::FORBIDDEN,
-                "this user has no right to be here",
-                Fields::None,
-                "RFC 9110 section 15.5.4",
-            ),
-            Self::TooManyLogins => row(
-                Status::SERVICE_UNAVAILABLE,
-                "too many logins at once, try again later",
-                Fields::RetryAfter(RETRY_AFTER),
-                "RFC 9110 section 15.6.4",
-            ),
+        rows! { self;
+            Self::HttpVersion => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
+                "this server speaks HTTP/1.1";
+            Self::NoHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+                "the Host field is missing";
+            Self::BadHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+                "the Host field is not a host with an optional port";
+            Self::Target => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+                "the request target is neither a path nor a URI of the Host";
+            Self::Repeated => BAD_REQUEST, Fields::None, "RFC 9110 section 5.3",
+                "a field that may be given once is given twice";
+            Self::Body => BAD_REQUEST, Fields::None, "RFC 9110 section 9.3.1",
+                "a handshake has no body";
+            Self::BodyTooLong => PAYLOAD_TOO_LARGE, Fields::None, "RFC 9110 section 15.5.14",
+                "the message is too long";
+            Self::BodyNotText => BAD_REQUEST, Fields::None, "RFC 6455 section 5.6",
+                "the body is the message: a text of UTF-8 that is not empty";
+            Self::Full => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+                "the server is full, try again later";
+            Self::Draining => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+                "the server is shutting down, try again later";
+            Self::UnknownPath => NOT_FOUND, Fields::None, "RFC 9110 section 15.5.5",
+                "there is nothing at this path";
+            Self::Method => METHOD_NOT_ALLOWED, Fields::Allow("GET"), "RFC 9110 section 15.5.6",
+                "a WebSocket handshake is a GET request";
+            Self::NeitherGetNorPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, POST"), "RFC 9110 section 15.5.6",
+                "here are GET, with a WebSocket handshake, and POST";
+            Self::NoUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
+                "this is a WebSocket server: the Upgrade field must name websocket";
+            Self::NoConnectionUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
+                "the Connection field must name upgrade";
+            Self::WebSocketVersion => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.4",
+                "the Sec-WebSocket-Version must be 13";
+            Self::NoKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
+                "the Sec-WebSocket-Key field is missing";
+            Self::BadKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
+                "the Sec-WebSocket-Key must be base64 of 16 bytes";
+            Self::Origin => FORBIDDEN, Fields::None, "RFC 6455 section 10.2",
+                "pages of this origin may not connect here";
+            Self::TooManyFailures { retry_after } => TOO_MANY_REQUESTS, Fields::RetryAfter(retry_after), "RFC 6585 section 4",
+                "too many logins from this address were wrong, try again later";
+            Self::NoCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
+                "a username and a password are wanted here";
+            Self::WrongCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
+                "the username or password is wrong";
+            Self::NoRight => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
+                "this user has no right to be here";
+            Self::TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+                "too many logins at once, try again later";
         }
     }
 
