@@ -8,7 +8,7 @@ mod setting;
 
 pub use self::{
     document::{TomlError, from_table, from_toml, known_keys, parse_toml},
-    setting::{Count, Limit, Size, TimeSpan, quoted},
+    setting::{Count, Limit, Size, TimeSpan},
 };
 
 #[cfg(test)]

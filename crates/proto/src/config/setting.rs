@@ -1,18 +1,12 @@
 //! The values of keys, as they are written.
 
-use std::{
-    fmt::{self, Write as _},
-    num::NonZeroUsize,
-    time::Duration,
-};
+use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use bytesize::ByteSize;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Visitor},
 };
-
-use crate::escape;
 
 /// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`; never zero, and at most a year, so that it
 /// can be added to any point in time.
@@ -219,21 +213,3 @@ deserialize_setting!(
     Limit<Size>,
     Limit<Count>
 );
-
-/// Writes a text as a TOML string.
-pub fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            _ if escape::is_unsafe(c) => {
-                // Writing to a string does not fail.
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
-            }
-            _ => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Count, Limit, Size, TimeSpan, TomlError, from_toml, quoted};
+use super::{Count, Limit, Size, TimeSpan, TomlError, from_toml};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,20 +49,6 @@ fn value_printed_is_as_it_may_be_written() {
         let again = toml::to_string(&limits(written)).unwrap();
         assert_eq!(again.trim_end(), printed, "{written}");
         assert_eq!(limits(&again), limits(written), "{written}");
-    }
-}
-
-#[test]
-fn quoted_text_reads_as_it_was() {
-    for text in [
-        "",
-        "plain",
-        "a \"b\" \\c",
-        "line\r\nbreak\t\u{1b}\u{202e}",
-        "你好",
-    ] {
-        let file: File = from_toml(&format!("listen = {}", quoted(text))).unwrap();
-        assert_eq!(file.listen.as_deref(), Some(text));
     }
 }
 

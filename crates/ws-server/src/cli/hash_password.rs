@@ -9,9 +9,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use proto::{
-    config::quoted, message::MAX_CREDENTIALS_BYTES, password::PasswordHash, secret::Secret,
-};
+use proto::{message::MAX_CREDENTIALS_BYTES, password::PasswordHash, secret::Secret};
 use rustix::{
     io::retry_on_intr,
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
@@ -76,8 +74,9 @@ pub(crate) fn password_line() -> Result<String, HashPasswordError> {
     };
     let mut salt = [0; 16];
     getrandom::fill(&mut salt)?;
-    let hash = PasswordHash::new(&password, salt).to_string();
-    Ok(format!("password_hash = {}", quoted(&hash)))
+    // A hash has no character that TOML would escape.
+    let hash = PasswordHash::new(&password, salt);
+    Ok(format!("password_hash = \"{hash}\""))
 }
 
 /// Asks without showing what is typed. However this ends, the terminal is as it was before.
