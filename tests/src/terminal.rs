@@ -72,8 +72,12 @@ impl Terminal {
         let deadline = Instant::now() + PATIENCE;
         while !is_met(&self.contents()) {
             let read = timeout_at(deadline, self.read()).await;
-            let goes_on = read.unwrap_or(false);
-            assert!(goes_on, "{what} is not shown:\n{}", self.contents());
+            assert!(
+                read == Ok(true),
+                "{what} is not shown, the last read was {read:?}, the process {:?}:\n{:?}",
+                self.child.try_wait(),
+                self.written()
+            );
         }
     }
 
