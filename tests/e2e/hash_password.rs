@@ -123,9 +123,10 @@ async fn the_terminal_is_restored_however_it_ends() {
         (&["canary\x03"], 130),
         (&["canary\r", "\x03"], 130),
     ] {
-        // Ctrl-C reaches the shell as well, which goes on, as it does where somebody types.
+        // Ctrl-C reaches the shell as well, which goes on, as it does where somebody types. At the end
+        // it waits: when it exits, Linux drops the output that was not read yet.
         let script = "trap : INT; stty -g; \"$0\" hash-password; echo \"code $?\"; stty -g; \
-                      echo done";
+                      echo done; read -r line";
         let mut terminal = Terminal::spawn("sh", &["-c", script, &server_binary()]);
         for (answer, prompt) in answers.iter().zip([FIRST_PROMPT, SECOND_PROMPT]) {
             terminal.expect(prompt).await;

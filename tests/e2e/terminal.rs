@@ -171,8 +171,9 @@ async fn the_terminal_is_restored_however_the_client_ends() {
         ("adm", Some(Signal::KILL)),
     ] {
         let server = Server::start().await;
-        // Ctrl-C may reach the shell as well, which goes on, as it does where somebody types.
-        let script = "trap : INT; stty -g; \"$0\" \"$1\"; echo; stty -g; echo done";
+        // Ctrl-C may reach the shell as well, which goes on, as it does where somebody types. At the end
+        // it waits: when it exits, Linux drops the output that was not read yet.
+        let script = "trap : INT; stty -g; \"$0\" \"$1\"; echo; stty -g; echo done; read -r line";
         let mut terminal = Terminal::spawn("sh", &["-c", script, &client_binary(), &server.url()]);
         terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
         terminal.type_text(typed).await;
