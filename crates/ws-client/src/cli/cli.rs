@@ -28,7 +28,7 @@ use crate::{
     exit::Exit,
     handshake::{Origin, Request},
     interrupt::interrupts,
-    session::{Times, Visit},
+    session::{Client, Times},
     tls::{Transport, Trust, TrustArguments, TrustError},
     tool,
 };
@@ -290,16 +290,16 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         None => {
             let asking = Asking::<Terminal>::Nobody;
             let console = streams(config.max_message_bytes, asking, VecDeque::new());
-            visit(console, config, interrupts).await
+            run_client(console, config, interrupts).await
         }
         Some(Taken::ForEditor(terminal, typed_ahead)) => {
             let console = Editor::start(terminal, typed_ahead)?;
-            visit(console, config, interrupts).await
+            run_client(console, config, interrupts).await
         }
         Some(Taken::ForLines(terminal, typed_ahead)) => {
             let asking = Asking::Person(terminal);
             let console = streams(config.max_message_bytes, asking, typed_ahead);
-            visit(console, config, interrupts).await
+            run_client(console, config, interrupts).await
         }
     };
     Ok(exit)
@@ -325,7 +325,7 @@ fn streams<H: Echo>(
     .with_typed_ahead(typed_ahead)
 }
 
-async fn visit(
+async fn run_client(
     mut console: impl Console,
     config: Config,
     interrupts: impl Stream<Item = ()> + Unpin,
@@ -333,7 +333,7 @@ async fn visit(
     for notice in &config.notices {
         console.say(notice);
     }
-    let visit = Visit {
+    let client = Client {
         console,
         times: Times {
             linger: config.linger,
@@ -350,7 +350,9 @@ async fn visit(
         deadline: config.connect_deadline,
     };
     let dial = async |credentials: Option<&Credentials>| dial(&target, credentials).await;
-    visit.run(config.auth, config.login, dial, interrupts).await
+    client
+        .run(config.auth, config.login, dial, interrupts)
+        .await
 }
 
 /// What is connected to, and how.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     outcome::{Circumstances, Ending, Parting, Stage, Tally, conclude},
     report::last_words,
-    session::{Login, Session, Times},
+    session::{ClientSession, Login, Times},
 };
 use crate::{
     config::{Auth, LoginSource},
@@ -22,7 +22,7 @@ use crate::{
 
 /// A console, and what is kept to while it is used.
 #[derive(Debug)]
-pub(crate) struct Visit<C> {
+pub(crate) struct Client<C> {
     pub(crate) console: C,
     pub(crate) times: Times,
     /// See [`crate::config::Config::max_message_bytes`].
@@ -31,7 +31,7 @@ pub(crate) struct Visit<C> {
     pub(crate) warning: Option<&'static str>,
 }
 
-impl<C: Console> Visit<C> {
+impl<C: Console> Client<C> {
     /// Runs the visit to its end. Each connection is made by `dial`, with the credentials that the
     /// handshake is to present. Until one is open, the first interrupt ends the visit.
     pub(crate) async fn run<S>(
@@ -44,15 +44,15 @@ impl<C: Console> Visit<C> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let arrived = tokio::select! {
+        let connected = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Err(Ending::Interrupted),
-            arrived = self.arrive(auth, source, dial) => arrived,
+            connected = self.connect_and_log_in(auth, source, dial) => connected,
         };
-        match arrived {
+        match connected {
             Ok((opened, login)) => {
                 let link = Link::new(opened, self.max_message_bytes).await;
-                let session = Session::new(link, self.console, self.times);
+                let session = ClientSession::new(link, self.console, self.times);
                 session.run(login, interrupts).await
             }
             Err(ending) => {
@@ -60,7 +60,7 @@ impl<C: Console> Visit<C> {
                 let exit = tokio::select! {
                     biased;
                     Some(()) = interrupts.next() => Exit::Interrupted,
-                    exit = self.leave(&ending) => exit,
+                    exit = self.finish(&ending) => exit,
                 };
                 self.console.finish().await;
                 exit
@@ -68,7 +68,7 @@ impl<C: Console> Visit<C> {
         }
     }
 
-    async fn arrive<S>(
+    async fn connect_and_log_in<S>(
         &mut self,
         auth: Auth,
         source: LoginSource,
@@ -171,7 +171,7 @@ impl<C: Console> Visit<C> {
     }
 
     /// Ends a visit that has not come to a session.
-    async fn leave(&mut self, ending: &Ending) -> Exit {
+    async fn finish(&mut self, ending: &Ending) -> Exit {
         let circumstances = Circumstances {
             audience: self.console.audience(),
             stage: Stage::LoggingIn,

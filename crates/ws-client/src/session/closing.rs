@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     outcome::{Circumstances, Ending, Parting, Stage, conclude},
     report::{drain, last_words},
-    session::{Login, Session, Turn, Until},
+    session::{ClientSession, Login, Turn, Until},
 };
 use crate::{
     console::{Console, hexadecimal, safe_lines},
@@ -18,7 +18,7 @@ use crate::{
     websocket::{End, Message, Payload},
 };
 
-impl<S, C> Session<S, C>
+impl<S, C> ClientSession<S, C>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Console,
@@ -32,24 +32,24 @@ where
         let ending = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Ending::Interrupted,
-            ending = self.converse(login) => ending,
+            ending = self.run_session(login) => ending,
         };
         self.console.hush();
         let exit = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Exit::Interrupted,
-            exit = self.part(ending) => exit,
+            exit = self.close(ending) => exit,
         };
         self.console.finish().await;
         exit
     }
 
     /// Ends the connection in an orderly way, as far as there is one, and says what is to be said.
-    async fn part(&mut self, ending: Ending) -> Exit {
+    async fn close(&mut self, ending: Ending) -> Exit {
         let deadline = self.times.close_deadline;
         let theirs = match &ending {
             Ending::Server(_) => None,
-            _ => Some(self.close().await),
+            _ => Some(self.run_close_handshake().await),
         };
         let ending = match ending {
             // All is well only if all that came could be written.
@@ -84,7 +84,7 @@ where
     }
 
     /// Sends a Close frame, and takes what comes until the server ends its side, or its time is up.
-    async fn close(&mut self) -> Option<End> {
+    async fn run_close_handshake(&mut self) -> Option<End> {
         // The silence before was nobody's fault.
         self.moved = Instant::now();
         self.link.close(CloseReason::UserExit);
@@ -113,7 +113,7 @@ where
     /// Shows a message that came after our Close frame.
     fn show_late(&mut self, message: &Message) {
         match (self.stage, message.payload()) {
-            (Stage::Talking, payload) => {
+            (Stage::Messaging, payload) => {
                 self.console.message(payload);
                 self.answers.note_received(payload);
             }

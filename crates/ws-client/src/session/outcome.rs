@@ -81,7 +81,7 @@ pub(crate) enum Parting<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     LoggingIn,
-    Talking,
+    Messaging,
 }
 
 /// What became of the messages.
@@ -320,7 +320,7 @@ fn closed(code: CloseCode, stage: Stage) -> Exit {
     match (code.0, stage) {
         (3008, _) => Exit::TimedOut,
         (1000 | 3000 | 3003, Stage::LoggingIn) => Exit::LoginRefused,
-        (1000, Stage::Talking) => Exit::Ok,
+        (1000, Stage::Messaging) => Exit::Ok,
         (_, _) => Exit::Closed,
     }
 }

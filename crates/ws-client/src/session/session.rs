@@ -56,7 +56,7 @@ pub(crate) enum Login {
 
 /// A WebSocket and a console.
 #[derive(Debug)]
-pub(crate) struct Session<S, C> {
+pub(crate) struct ClientSession<S, C> {
     pub(super) link: Link<S>,
     pub(super) console: C,
     pub(super) times: Times,
@@ -95,7 +95,7 @@ pub(super) enum Turn {
     Ended(Ending),
 }
 
-impl<S, C> Session<S, C>
+impl<S, C> ClientSession<S, C>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Console,
@@ -113,7 +113,7 @@ where
         }
     }
 
-    pub(super) async fn converse(&mut self, login: Login) -> Ending {
+    pub(super) async fn run_session(&mut self, login: Login) -> Ending {
         match login {
             Login::Messages(source) => {
                 if let Err(ending) = self.log_in(source).await {
@@ -122,8 +122,8 @@ where
             }
             Login::Before(name) => self.answers = Answers::to(name).with_greeting(),
         }
-        self.stage = Stage::Talking;
-        self.talk().await
+        self.stage = Stage::Messaging;
+        self.run_messages().await
     }
 
     async fn log_in(&mut self, source: LoginSource) -> Result<(), Ending> {
@@ -195,7 +195,7 @@ where
         }
     }
 
-    async fn talk(&mut self) -> Ending {
+    async fn run_messages(&mut self) -> Ending {
         let audience = self.console.audience();
         let mut over: Option<Ending> = None;
         let mut hold: Option<Instant> = None;

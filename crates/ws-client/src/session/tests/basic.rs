@@ -20,7 +20,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    Client, Counted, FakeEcho, Outcome, Server, TIMES, TINY, Written, client_of, configured,
+    Counted, FakeEcho, Outcome, Server, TIMES, TINY, TestClient, Written, client_of, configured,
     console_of, outcome, person, script,
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::Request,
-    session::Visit,
+    session::Client,
 };
 
 /// What `admin:123456` is in an `Authorization` field.
@@ -93,9 +93,9 @@ pub(super) async fn open_to(mut stream: DuplexStream) -> Server {
 }
 
 /// Runs a visit to its end, and a server's part in it.
-pub(super) async fn visit<I, N>(
+pub(super) async fn run_client<I, N>(
     auth: Auth,
-    client: Client<I, N>,
+    test_client: TestClient<I, N>,
     play: impl AsyncFnOnce(&mut Door),
 ) -> Outcome
 where
@@ -114,15 +114,20 @@ where
         open(ours, &request, Deadline::after(Duration::from_secs(10))).await
     };
     let (stdout, stderr) = (Written::default(), Written::default());
-    let console = console_of(client.input, stdout.clone(), stderr.clone(), client.asking);
-    let visit = Visit {
+    let console = console_of(
+        test_client.input,
+        stdout.clone(),
+        stderr.clone(),
+        test_client.asking,
+    );
+    let client = Client {
         console,
         times: TIMES,
         max_message_bytes: 1 << 20,
         warning: None,
     };
     let mut door = Door(arrived);
-    let running = visit.run(auth, client.login, dial, client.interrupts);
+    let running = client.run(auth, test_client.login, dial, test_client.interrupts);
     let both = async { tokio::join!(running, play(&mut door)) };
     let (exit, ()) = timeout(Duration::from_hours(24), both)
         .await
@@ -135,12 +140,12 @@ where
     }
 }
 
-async fn basic<I, N>(client: Client<I, N>, play: impl AsyncFnOnce(&mut Door)) -> Outcome
+async fn basic<I, N>(client: TestClient<I, N>, play: impl AsyncFnOnce(&mut Door)) -> Outcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
 {
-    visit(Auth::Basic, client, play).await
+    run_client(Auth::Basic, client, play).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +191,7 @@ async fn nothing_is_waited_for_if_nothing_was_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn configured_credentials_are_presented_and_the_input_is_messages() {
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"bad:1\n")
     };
@@ -219,7 +224,7 @@ async fn a_script_has_one_try_and_no_other_line_leaves() {
 #[tokio::test(start_paused = true)]
 async fn refused_configured_credentials_leave_the_input_unread() {
     let reads = Arc::new(Mutex::new(0));
-    let client = Client {
+    let client = TestClient {
         login: configured("bad:1"),
         ..client_of(Counted(&b"a\n"[..], Arc::clone(&reads)))
     };
@@ -234,7 +239,7 @@ async fn refused_configured_credentials_leave_the_input_unread() {
 #[tokio::test(start_paused = true)]
 async fn a_person_is_asked_again_and_comes_again() {
     let echo = FakeEcho::default();
-    let client = Client {
+    let client = TestClient {
         login: configured("bad:1"),
         asking: Asking::Person(echo.clone()),
         ..person(b"bad:1\n\nno colon\nadmin:\nadmin:123456\nhi\nexit\n")
@@ -269,7 +274,7 @@ async fn a_person_is_asked_again_and_comes_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_with_a_name_is_asked_for_the_password_alone() {
-    let client = Client {
+    let client = TestClient {
         login: LoginSource::AskPassword(UserName::parse("jane").unwrap()),
         ..person(b"\na\nexit\nexit\n")
     };
@@ -354,7 +359,7 @@ async fn what_is_no_refusal_of_credentials_ends_the_visit() {
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
     let (input, _typed) = tokio::io::duplex(TINY);
-    let client = Client {
+    let client = TestClient {
         asking: Asking::Person(FakeEcho::default()),
         ..client_of(input)
     }
@@ -363,7 +368,7 @@ async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
     assert_eq!(found, outcome(Exit::Interrupted, "", ""));
 
     let (mut interrupt, interrupts) = futures::channel::mpsc::channel(1);
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"hello\n")
     }
@@ -401,7 +406,7 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_login_the_first_line_is_a_message() {
-    let found = visit(Auth::None, script(b"\nadmin:123456\n"), async |door| {
+    let found = run_client(Auth::None, script(b"\nadmin:123456\n"), async |door| {
         let (stream, asked) = door.knock().await;
         assert!(asked.is_empty(), "{asked:?}");
         let mut server = open_to(stream).await;
@@ -416,11 +421,11 @@ async fn without_a_login_the_first_line_is_a_message() {
 #[tokio::test(start_paused = true)]
 async fn without_a_login_a_person_is_asked_for_messages_only() {
     let echo = FakeEcho::default();
-    let client = Client {
+    let client = TestClient {
         asking: Asking::Person(echo.clone()),
         ..person(b"hi\nexit\n")
     };
-    let found = visit(Auth::None, client, async |door| {
+    let found = run_client(Auth::None, client, async |door| {
         let (stream, _) = door.knock().await;
         let mut server = open_to(stream).await;
         server.echo(1).await;
@@ -441,7 +446,7 @@ async fn without_a_login_a_person_is_asked_for_messages_only() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_wants_a_login_refuses_whoever_brings_none() {
-    let found = visit(Auth::None, script(b"hello\n"), async |door| {
+    let found = run_client(Auth::None, script(b"hello\n"), async |door| {
         let (mut stream, _) = door.knock().await;
         stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();
     })
@@ -456,11 +461,11 @@ async fn a_server_that_wants_a_login_refuses_whoever_brings_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"hello\n")
     };
-    let found = visit(Auth::Message, client, async |door| {
+    let found = run_client(Auth::Message, client, async |door| {
         let (stream, asked) = door.knock().await;
         assert!(asked.is_empty(), "{asked:?}");
         let mut server = open_to(stream).await;
@@ -477,7 +482,7 @@ async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_401_without_credentials_is_a_refused_handshake() {
-    let found = visit(Auth::Message, script(b"admin:123456\n"), async |door| {
+    let found = run_client(Auth::Message, script(b"admin:123456\n"), async |door| {
         let (mut stream, asked) = door.knock().await;
         assert!(asked.is_empty(), "{asked:?}");
         stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();

@@ -9,8 +9,8 @@ use proto::message::{CONGRATULATION, SORRY};
 use tokio::time::Instant;
 
 use super::harness::{
-    Client, Counted, FakeEcho, USER_EXIT, client_of, configured, connected, outcome, person, run,
-    script,
+    Counted, FakeEcho, TestClient, USER_EXIT, client_of, configured, connected, outcome, person,
+    run, script,
 };
 use crate::{
     config::LoginSource,
@@ -140,7 +140,7 @@ async fn the_end_of_the_input_before_the_login_is_a_refusal() {
 async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() {
     let (link, mut server) = connected().await;
     let reads = Arc::new(Mutex::new(0));
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:654321"),
         ..client_of(Counted(&b"a\n"[..], Arc::clone(&reads)))
     };
@@ -158,7 +158,7 @@ async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() 
 #[tokio::test(start_paused = true)]
 async fn configured_credentials_log_in_without_a_line() {
     let (link, mut server) = connected().await;
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"a\n")
     };
@@ -178,7 +178,7 @@ async fn configured_credentials_log_in_without_a_line() {
 async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
     let (link, mut server) = connected().await;
     let echo = FakeEcho::default();
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:654321"),
         asking: Asking::Person(echo.clone()),
         ..person(b"admin:123456\nhi\nexit\n")
@@ -212,7 +212,7 @@ async fn a_person_may_leave_at_the_login() {
     for input in [&b"exit\n"[..], b""] {
         let (link, mut server) = connected().await;
         let echo = FakeEcho::default();
-        let client = Client {
+        let client = TestClient {
             asking: Asking::Person(echo.clone()),
             ..person(input)
         };
@@ -229,7 +229,7 @@ async fn a_person_may_leave_at_the_login() {
 #[tokio::test(start_paused = true)]
 async fn a_password_that_is_a_command_elsewhere_is_sent() {
     let (link, mut server) = connected().await;
-    let client = Client {
+    let client = TestClient {
         login: LoginSource::AskPassword(proto::username::UserName::parse("jane").unwrap()),
         ..person(b"exit\nexit\n")
     };

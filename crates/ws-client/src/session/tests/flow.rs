@@ -12,7 +12,7 @@ use crate::{
     config::LoginSource,
     console::Asking,
     exit::Exit,
-    session::session::{Login, Session},
+    session::session::{ClientSession, Login},
 };
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +83,7 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
         server.echo(2).await;
         while let Some(Ok(_)) = server.0.next().await {}
     };
-    let session = Session::new(link, console, TIMES);
+    let session = ClientSession::new(link, console, TIMES);
     let (exit, ()) = tokio::join!(
         session.run(Login::Messages(LoginSource::Ask), stream::pending()),
         play
@@ -98,7 +98,7 @@ async fn a_slow_reader_holds_the_server_back() {
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let console = console_of(ours, stdout, Written::default(), Asking::Nobody);
-    let session = Session::new(link, console, TIMES);
+    let session = ClientSession::new(link, console, TIMES);
     let sent = Mutex::new(0);
     let play = async {
         server.welcome().await;

@@ -28,7 +28,7 @@ use crate::{
     connect::Opened,
     console::{Asking, Echo, Reader, Streams, Typing},
     exit::Exit,
-    session::session::{Login, Session, Times},
+    session::session::{ClientSession, Login, Times},
     websocket::Link,
 };
 
@@ -178,17 +178,17 @@ pub(super) async fn connected() -> (Link<DuplexStream>, Server) {
 }
 
 /// Who is at the client's side.
-pub(super) struct Client<I, N> {
+pub(super) struct TestClient<I, N> {
     pub(super) input: I,
     pub(super) login: LoginSource,
     pub(super) asking: Asking<FakeEcho>,
     pub(super) interrupts: N,
 }
 
-impl<I, N> Client<I, N> {
+impl<I, N> TestClient<I, N> {
     /// Returns the same client with other interrupts.
-    pub(super) fn interrupted_by<M>(self, interrupts: M) -> Client<I, M> {
-        Client {
+    pub(super) fn interrupted_by<M>(self, interrupts: M) -> TestClient<I, M> {
+        TestClient {
             input: self.input,
             login: self.login,
             asking: self.asking,
@@ -198,8 +198,8 @@ impl<I, N> Client<I, N> {
 }
 
 /// Makes a client without configured credentials, prompts and interrupts.
-pub(super) fn client_of<I>(input: I) -> Client<I, stream::Pending<()>> {
-    Client {
+pub(super) fn client_of<I>(input: I) -> TestClient<I, stream::Pending<()>> {
+    TestClient {
         input,
         login: LoginSource::Ask,
         asking: Asking::Nobody,
@@ -207,12 +207,12 @@ pub(super) fn client_of<I>(input: I) -> Client<I, stream::Pending<()>> {
     }
 }
 
-pub(super) fn script(input: &[u8]) -> Client<&[u8], stream::Pending<()>> {
+pub(super) fn script(input: &[u8]) -> TestClient<&[u8], stream::Pending<()>> {
     client_of(input)
 }
 
-pub(super) fn person(input: &[u8]) -> Client<&[u8], stream::Pending<()>> {
-    Client {
+pub(super) fn person(input: &[u8]) -> TestClient<&[u8], stream::Pending<()>> {
+    TestClient {
         asking: Asking::Person(FakeEcho::default()),
         ..client_of(input)
     }
@@ -243,14 +243,14 @@ where
 }
 
 /// Runs a session to its end.
-pub(super) async fn run<I, N>(link: Link<DuplexStream>, client: Client<I, N>) -> Outcome
+pub(super) async fn run<I, N>(link: Link<DuplexStream>, client: TestClient<I, N>) -> Outcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
 {
     let (stdout, stderr) = (Written::default(), Written::default());
     let console = console_of(client.input, stdout.clone(), stderr.clone(), client.asking);
-    let session = Session::new(link, console, TIMES);
+    let session = ClientSession::new(link, console, TIMES);
     let running = session.run(Login::Messages(client.login), client.interrupts);
     // No session of these tests takes a day: one that hangs fails at once, on a paused clock.
     let exit = timeout(Duration::from_hours(24), running).await;

@@ -14,7 +14,7 @@ use crate::{
 
 const SCRIPT: Circumstances = Circumstances {
     audience: Audience::Script,
-    stage: Stage::Talking,
+    stage: Stage::Messaging,
     tally: Tally {
         sent: 3,
         answered: 3,

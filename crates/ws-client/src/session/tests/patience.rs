@@ -19,14 +19,15 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    Client, FakeEcho, Server, TIMES, TINY, Written, configured, connected, console_of, run, script,
+    FakeEcho, Server, TIMES, TINY, TestClient, Written, configured, connected, console_of, run,
+    script,
 };
 use crate::{
     config::LoginSource,
     connect::Opened,
     console::Asking,
     exit::Exit,
-    session::session::{Login, Session, Times},
+    session::session::{ClientSession, Login, Times},
     websocket::Link,
 };
 
@@ -62,7 +63,7 @@ async fn with_a_slow_reader(input: String, asking: Asking<FakeEcho>, answers: us
     let (link, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let console = console_of(input.as_bytes(), stdout, Written::default(), asking);
-    let session = Session::new(link, console, TIMES);
+    let session = ClientSession::new(link, console, TIMES);
     let play = async {
         server.welcome().await;
         for _ in 0..answers {
@@ -134,7 +135,7 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
         server.echo(1).await;
         while let Some(Ok(_)) = server.0.next().await {}
     };
-    let session = Session::new(link, console, TIMES);
+    let session = ClientSession::new(link, console, TIMES);
     let (exit, ()) = tokio::join!(
         session.run(Login::Messages(LoginSource::Ask), stream::pending()),
         play
@@ -162,7 +163,7 @@ async fn a_flood_of_pings_does_not_hold_the_time_up() {
         }
         start.elapsed()
     };
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"")
     };
@@ -242,7 +243,7 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
         close_deadline: Duration::from_millis(50),
         ..TIMES
     };
-    let session = Session::new(link, console, times);
+    let session = ClientSession::new(link, console, times);
     let exit = session
         .run(
             Login::Messages(configured("admin:123456")),

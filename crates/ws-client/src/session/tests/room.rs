@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    basic::{ADMIN, open_to, visit},
+    basic::{ADMIN, open_to, run_client},
     harness::{
-        Client, FakeEcho, TIMES, TINY, client_of, configured, connected, outcome, run, script,
+        FakeEcho, TIMES, TINY, TestClient, client_of, configured, connected, outcome, run, script,
     },
 };
 use crate::{config::Auth, console::Asking, exit::Exit};
@@ -62,7 +62,7 @@ async fn a_room_without_a_login_gets_no_credentials() {
         server.closed().await
     };
     let (input, _typed) = tokio::io::duplex(TINY);
-    let client = Client {
+    let client = TestClient {
         asking: Asking::Person(FakeEcho::default()),
         ..client_of(input)
     };
@@ -137,11 +137,11 @@ async fn ones_own_message_counts_while_closing() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name() {
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"a\n")
     };
-    let found = visit(Auth::Basic, client, async |door| {
+    let found = run_client(Auth::Basic, client, async |door| {
         let mut server = door.welcome(ADMIN).await;
         let text = server.text().await;
         server.say(&said("bob", &text)).await;
@@ -158,7 +158,7 @@ async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name(
 
 #[tokio::test(start_paused = true)]
 async fn a_guest_leaves_when_the_last_text_has_come_back() {
-    let found = visit(Auth::None, script(b"a\nb\n"), async |door| {
+    let found = run_client(Auth::None, script(b"a\nb\n"), async |door| {
         let (stream, _) = door.knock().await;
         let mut server = open_to(stream).await;
         let _ = (server.text().await, server.text().await);

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    Client, Server, TINY, USER_EXIT, client_of, configured, connected, outcome, run, script,
+    Server, TINY, TestClient, USER_EXIT, client_of, configured, connected, outcome, run, script,
 };
 use crate::{connect::Opened, exit::Exit, websocket::Link};
 
@@ -66,7 +66,7 @@ async fn configured_credentials_are_sent_after_a_greeting() {
         server.welcome().await;
         server.closed().await;
     };
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"")
     };
@@ -78,7 +78,7 @@ async fn configured_credentials_are_sent_after_a_greeting() {
 async fn a_server_without_a_login_gets_no_credentials() {
     let (link, mut server) = spoken_to(&[CONGRATULATION]).await;
     let play = async { server.closed().await };
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"")
     };
@@ -127,7 +127,7 @@ async fn a_close_that_crosses_the_servers_is_sent_whole() {
     // The client's own Close frame does not fit into the stream at once.
     let (link, mut server) = began_with([welcome, close].concat()).await;
     let play = async { server.0.next().await.unwrap().unwrap() };
-    let client = Client {
+    let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"")
     };
