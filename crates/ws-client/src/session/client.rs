@@ -8,8 +8,8 @@ use proto::{message::Credentials, username::UserName};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    outcome::{Circumstances, Ending, Parting, Stage, Tally, conclude},
-    report::last_words,
+    outcome::{CloseOutcome, EndContext, EndReason, MessageCounts, Stage, exit_report},
+    report::print_report,
     session::{ClientSession, Login, Times},
 };
 use crate::{
@@ -46,7 +46,7 @@ impl<C: Console> Client<C> {
     {
         let connected = tokio::select! {
             biased;
-            Some(()) = interrupts.next() => Err(Ending::Interrupted),
+            Some(()) = interrupts.next() => Err(EndReason::Interrupted),
             connected = self.connect_and_log_in(auth, source, dial) => connected,
         };
         match connected {
@@ -55,12 +55,12 @@ impl<C: Console> Client<C> {
                 let session = ClientSession::new(link, self.console, self.times);
                 session.run(login, interrupts).await
             }
-            Err(ending) => {
+            Err(end_reason) => {
                 self.console.hush();
                 let exit = tokio::select! {
                     biased;
                     Some(()) = interrupts.next() => Exit::Interrupted,
-                    exit = self.finish(&ending) => exit,
+                    exit = self.finish(&end_reason) => exit,
                 };
                 self.console.finish().await;
                 exit
@@ -73,7 +73,7 @@ impl<C: Console> Client<C> {
         auth: Auth,
         source: LoginSource,
         dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
-    ) -> Result<(Opened<S>, Login), Ending> {
+    ) -> Result<(Opened<S>, Login), EndReason> {
         match auth {
             Auth::Message => {
                 let opened = self.connect(dial(None)).await?;
@@ -98,7 +98,7 @@ impl<C: Console> Client<C> {
         &mut self,
         source: LoginSource,
         dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
-    ) -> Result<(Opened<S>, UserName), Ending> {
+    ) -> Result<(Opened<S>, UserName), EndReason> {
         let (mut configured, prompt) = match source {
             LoginSource::Ask => (None, Prompt::Credentials),
             LoginSource::AskPassword(name) => (None, Prompt::Password(name)),
@@ -113,7 +113,7 @@ impl<C: Console> Client<C> {
                 self.connect(dial(Some(&credentials))).await,
                 self.console.audience(),
             ) {
-                (Err(Ending::NoConnection(error)), Audience::Person)
+                (Err(EndReason::ConnectFailed(error)), Audience::Person)
                     if error.is_of_credentials() =>
                 {
                     self.console.say(&error.to_string());
@@ -125,7 +125,7 @@ impl<C: Console> Client<C> {
 
     /// Gets credentials from the input. What is none is not sent anywhere: a person is told so and
     /// asked again.
-    async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, Ending> {
+    async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, EndReason> {
         loop {
             let turn = poll_fn(|cx| self.console.poll_turn(cx, Some(prompt))).await;
             let Some(line) = turn.line()? else {
@@ -136,13 +136,13 @@ impl<C: Console> Client<C> {
                 Offer::Nothing => continue,
                 Offer::Exit => {
                     self.console.notice(GOODBYE);
-                    return Err(Ending::Exit);
+                    return Err(EndReason::Exit);
                 }
             };
             match (Credentials::parse(line.expose()), self.console.audience()) {
                 (Ok(credentials), _) => return Ok(credentials),
                 (Err(error), Audience::Person) => self.console.say(&error.to_string()),
-                (Err(error), Audience::Script) => return Err(Ending::NoCredentials(error)),
+                (Err(error), Audience::Script) => return Err(EndReason::NoCredentials(error)),
             }
         }
     }
@@ -151,7 +151,7 @@ impl<C: Console> Client<C> {
     async fn connect<S>(
         &mut self,
         dial: impl Future<Output = Result<Opened<S>, ConnectError>>,
-    ) -> Result<Opened<S>, Ending> {
+    ) -> Result<Opened<S>, EndReason> {
         if let Some(warning) = self.warning {
             self.console.say(warning);
         }
@@ -159,7 +159,7 @@ impl<C: Console> Client<C> {
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(result) = dial.as_mut().poll(cx) {
-                    return Poll::Ready(result.map_err(Ending::NoConnection));
+                    return Poll::Ready(result.map_err(EndReason::ConnectFailed));
                 }
                 match self.console.poll_turn(cx, None) {
                     Poll::Ready(turn) => turn.line().map(drop)?,
@@ -171,14 +171,14 @@ impl<C: Console> Client<C> {
     }
 
     /// Ends a visit that has not come to a session.
-    async fn finish(&mut self, ending: &Ending) -> Exit {
-        let circumstances = Circumstances {
+    async fn finish(&mut self, end_reason: &EndReason) -> Exit {
+        let context = EndContext {
             audience: self.console.audience(),
             stage: Stage::LoggingIn,
-            tally: Tally::default(),
+            counts: MessageCounts::default(),
         };
         let deadline = self.times.close_deadline;
-        let conclusion = conclude(ending, Parting::Unneeded, circumstances, deadline);
-        last_words(&mut self.console, ending, conclusion, 0, deadline).await
+        let report = exit_report(end_reason, CloseOutcome::NotNeeded, context, deadline);
+        print_report(&mut self.console, end_reason, report, 0, deadline).await
     }
 }

@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use super::{
-    outcome::{Circumstances, Ending, Parting, Stage, conclude},
-    report::{drain, last_words},
+    outcome::{CloseOutcome, EndContext, EndReason, Stage, exit_report},
+    report::{drain, print_report},
     session::{ClientSession, Login, Turn, Until},
 };
 use crate::{
@@ -29,56 +29,56 @@ where
         login: Login,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit {
-        let ending = tokio::select! {
+        let end_reason = tokio::select! {
             biased;
-            Some(()) = interrupts.next() => Ending::Interrupted,
-            ending = self.run_session(login) => ending,
+            Some(()) = interrupts.next() => EndReason::Interrupted,
+            end_reason = self.run_session(login) => end_reason,
         };
         self.console.hush();
         let exit = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Exit::Interrupted,
-            exit = self.close(ending) => exit,
+            exit = self.close(end_reason) => exit,
         };
         self.console.finish().await;
         exit
     }
 
     /// Ends the connection in an orderly way, as far as there is one, and says what is to be said.
-    async fn close(&mut self, ending: Ending) -> Exit {
+    async fn close(&mut self, end_reason: EndReason) -> Exit {
         let deadline = self.times.close_deadline;
-        let theirs = match &ending {
-            Ending::Server(_) => None,
+        let theirs = match &end_reason {
+            EndReason::Server(_) => None,
             _ => Some(self.run_close_handshake().await),
         };
-        let ending = match ending {
+        let end_reason = match end_reason {
             // All is well only if all that came could be written.
-            Ending::Exit | Ending::EndOfInput => {
+            EndReason::Exit | EndReason::EndOfInput => {
                 let earlier = self.unwritten.take();
                 let unwritten = drain(&mut self.console).await.or(earlier);
-                unwritten.map_or(ending, Ending::OutputFailed)
+                unwritten.map_or(end_reason, EndReason::OutputFailed)
             }
-            _ => ending,
+            _ => end_reason,
         };
-        let circumstances = Circumstances {
+        let context = EndContext {
             audience: self.console.audience(),
             stage: self.stage,
-            tally: self.answers.tally(),
+            counts: self.answers.counts(),
         };
-        let parting = match &theirs {
-            None => Parting::Unneeded,
-            Some(None) => Parting::Late,
-            Some(Some(end)) => Parting::Ended(end),
+        let close_outcome = match &theirs {
+            None => CloseOutcome::NotNeeded,
+            Some(None) => CloseOutcome::TimedOut,
+            Some(Some(end)) => CloseOutcome::Closed(end),
         };
-        let conclusion = conclude(&ending, parting, circumstances, deadline);
+        let report = exit_report(&end_reason, close_outcome, context, deadline);
         let queued = self.link.unsent();
-        let exit = last_words(&mut self.console, &ending, conclusion, queued, deadline).await;
-        match (&ending, parting) {
-            (Ending::Interrupted, _) => {}
-            (Ending::Server(end), _) | (_, Parting::Ended(end)) => {
+        let exit = print_report(&mut self.console, &end_reason, report, queued, deadline).await;
+        match (&end_reason, close_outcome) {
+            (EndReason::Interrupted, _) => {}
+            (EndReason::Server(end), _) | (_, CloseOutcome::Closed(end)) => {
                 self.link.leave(end, deadline).await;
             }
-            (_, Parting::Unneeded | Parting::Late) => {}
+            (_, CloseOutcome::NotNeeded | CloseOutcome::TimedOut) => {}
         }
         exit
     }
@@ -101,9 +101,9 @@ where
             };
             match self.turn(None, limit).await {
                 Turn::Received(message) => self.show_late(&message),
-                Turn::Ended(Ending::Server(end)) => return Some(end),
+                Turn::Ended(EndReason::Server(end)) => return Some(end),
                 // What is queued is written as far as it can be.
-                Turn::Ended(Ending::OutputFailed(error)) => self.unwritten = Some(error),
+                Turn::Ended(EndReason::OutputFailed(error)) => self.unwritten = Some(error),
                 Turn::Sent | Turn::Moved | Turn::Line(_) => {}
                 Turn::Ended(_) | Turn::Late => return None,
             }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Why a session ended.
 #[derive(Debug)]
-pub(crate) enum Ending {
+pub(crate) enum EndReason {
     /// Somebody entered `exit`.
     Exit,
     /// There are no more lines.
@@ -32,13 +32,13 @@ pub(crate) enum Ending {
     /// Messages cannot be written.
     OutputFailed(io::Error),
     /// No connection came about.
-    NoConnection(ConnectError),
+    ConnectFailed(ConnectError),
     /// The configured credentials were refused.
-    Refused,
+    LoginRefused,
     /// A room speaks where a login was to come: it lets in whoever comes, and hands on what is sent.
-    NoLogin(Exposed),
+    NoLogin(CredentialsSent),
     /// No answer to credentials came in time.
-    Silent(Duration),
+    LoginTimedOut(Duration),
     /// The server took nothing for too long.
     Stalled(Duration),
     /// The server ended it.
@@ -47,34 +47,34 @@ pub(crate) enum Ending {
 
 /// What others may have seen that was not meant for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exposed {
-    Nothing,
-    Credentials,
+pub(crate) enum CredentialsSent {
+    No,
+    Yes,
 }
 
 impl ConsoleTurn {
     /// The line that came, if one did, or the ending that the turn brings.
-    pub(crate) fn line(self) -> Result<Option<String>, Ending> {
+    pub(crate) fn line(self) -> Result<Option<String>, EndReason> {
         match self {
             Self::Line(line) => Ok(Some(line)),
             Self::Wrote => Ok(None),
-            Self::EndOfInput => Err(Ending::EndOfInput),
-            Self::Interrupted => Err(Ending::Interrupted),
-            Self::BadInput(error) => Err(Ending::BadInput(error)),
-            Self::OutputFailed(error) => Err(Ending::OutputFailed(error)),
+            Self::EndOfInput => Err(EndReason::EndOfInput),
+            Self::Interrupted => Err(EndReason::Interrupted),
+            Self::BadInput(error) => Err(EndReason::BadInput(error)),
+            Self::OutputFailed(error) => Err(EndReason::OutputFailed(error)),
         }
     }
 }
 
 /// What came of closing the connection after an ending that was not the server's.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Parting<'a> {
+pub(crate) enum CloseOutcome<'a> {
     /// There was nothing to be closed.
-    Unneeded,
+    NotNeeded,
     /// The server ended its side.
-    Ended(&'a End),
+    Closed(&'a End),
     /// The server did not end its side in time.
-    Late,
+    TimedOut,
 }
 
 /// How far a session came.
@@ -86,12 +86,12 @@ pub(crate) enum Stage {
 
 /// What became of the messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct MessageCounts {
     pub(crate) sent: usize,
     pub(crate) answered: usize,
 }
 
-impl Tally {
+impl MessageCounts {
     /// Counts a message that came. What comes while nothing is unanswered is no answer: a server
     /// may speak without being asked.
     pub(crate) fn note_received(&mut self) {
@@ -106,20 +106,20 @@ impl Tally {
 
 /// What is known when a session is over.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Circumstances {
+pub(crate) struct EndContext {
     pub(crate) audience: Audience,
     pub(crate) stage: Stage,
-    pub(crate) tally: Tally,
+    pub(crate) counts: MessageCounts,
 }
 
 /// How the program ends, and what it says about that.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Conclusion {
+pub(crate) struct ExitReport {
     pub(crate) exit: Exit,
-    pub(crate) said: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
-impl Ending {
+impl EndReason {
     /// Whether it is worth counting what was not sent. Whoever said `exit` knows of what follows
     /// it; whoever interrupted, or closed the output, wants nothing more.
     pub(crate) fn leaves_lines(&self) -> bool {
@@ -127,10 +127,10 @@ impl Ending {
             Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
             Self::BadInput(_)
             | Self::NoCredentials(_)
-            | Self::NoConnection(_)
-            | Self::Refused
+            | Self::ConnectFailed(_)
+            | Self::LoginRefused
             | Self::NoLogin(_)
-            | Self::Silent(_)
+            | Self::LoginTimedOut(_)
             | Self::Stalled(_)
             | Self::Server(_) => true,
         }
@@ -138,61 +138,67 @@ impl Ending {
 }
 
 /// Draws the conclusion from an ending, and from the close that followed one of ours.
-pub(crate) fn conclude(
-    ending: &Ending,
-    parting: Parting<'_>,
-    circumstances: Circumstances,
+pub(crate) fn exit_report(
+    end_reason: &EndReason,
+    close_outcome: CloseOutcome<'_>,
+    context: EndContext,
     close_deadline: Duration,
-) -> Conclusion {
-    let Circumstances {
+) -> ExitReport {
+    let EndContext {
         audience,
         stage,
-        tally,
-    } = circumstances;
-    let mut said = Vec::new();
-    let exit = match ending {
-        Ending::EndOfInput if stage == Stage::LoggingIn && audience == Audience::Script => {
-            said.push("the input ended before the login succeeded".to_owned());
+        counts,
+    } = context;
+    let mut lines = Vec::new();
+    let exit = match end_reason {
+        EndReason::EndOfInput if stage == Stage::LoggingIn && audience == Audience::Script => {
+            lines.push("the input ended before the login succeeded".to_owned());
             Exit::LoginRefused
         }
-        Ending::Exit | Ending::EndOfInput => {
-            let lacking = audience == Audience::Script && tally.unanswered() > 0;
-            after_ours(parting, lacking, stage, close_deadline, &mut said)
+        EndReason::Exit | EndReason::EndOfInput => {
+            let replies_missing = audience == Audience::Script && counts.unanswered() > 0;
+            after_ours(
+                close_outcome,
+                replies_missing,
+                stage,
+                close_deadline,
+                &mut lines,
+            )
         }
-        Ending::Interrupted => Exit::Interrupted,
-        Ending::BadInput(error) => {
-            said.push(chain(error));
+        EndReason::Interrupted => Exit::Interrupted,
+        EndReason::BadInput(error) => {
+            lines.push(chain(error));
             Exit::Usage
         }
-        Ending::NoCredentials(error) => {
-            said.push(format!(
+        EndReason::NoCredentials(error) => {
+            lines.push(format!(
                 "the input does not begin with credentials: {error}"
             ));
             Exit::Usage
         }
         // Whoever reads the messages has seen enough, as `head` does.
-        Ending::OutputFailed(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return Conclusion {
+        EndReason::OutputFailed(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitReport {
                 exit: Exit::Ok,
-                said,
+                lines,
             };
         }
-        Ending::OutputFailed(error) => {
-            said.push(format!("the messages cannot be written: {error}"));
+        EndReason::OutputFailed(error) => {
+            lines.push(format!("the messages cannot be written: {error}"));
             Exit::Failure
         }
-        Ending::NoConnection(error) => {
-            said.push(chain(error));
+        EndReason::ConnectFailed(error) => {
+            lines.push(chain(error));
             error.exit()
         }
-        Ending::Refused => {
-            said.push("the configured credentials were refused".to_owned());
+        EndReason::LoginRefused => {
+            lines.push("the configured credentials were refused".to_owned());
             Exit::LoginRefused
         }
-        Ending::NoLogin(exposed) => {
-            said.push("the room lets in whoever comes; to talk there, say --auth none".to_owned());
-            if *exposed == Exposed::Credentials {
-                said.push(
+        EndReason::NoLogin(credentials_sent) => {
+            lines.push("the room lets in whoever comes; to talk there, say --auth none".to_owned());
+            if *credentials_sent == CredentialsSent::Yes {
+                lines.push(
                     "what was sent as credentials may have been shown to others: choose a new \
                      password"
                         .to_owned(),
@@ -200,28 +206,28 @@ pub(crate) fn conclude(
             }
             Exit::Usage
         }
-        Ending::Silent(span) => {
-            said.push(format!(
+        EndReason::LoginTimedOut(span) => {
+            lines.push(format!(
                 "the server did not answer the credentials within {span:?}"
             ));
             Exit::TimedOut
         }
-        Ending::Stalled(span) => {
-            said.push(format!("the server took in nothing for {span:?}"));
+        EndReason::Stalled(span) => {
+            lines.push(format!("the server took in nothing for {span:?}"));
             Exit::TimedOut
         }
-        Ending::Server(end) => match by_server(end, stage, &mut said) {
+        EndReason::Server(end) => match by_server(end, stage, &mut lines) {
             // However kindly it left, it left before it had answered.
-            Exit::Ok if audience == Audience::Script && tally.unanswered() > 0 => Exit::Closed,
+            Exit::Ok if audience == Audience::Script && counts.unanswered() > 0 => Exit::Closed,
             exit => exit,
         },
     };
-    let theirs = matches!(ending, Ending::Server(_) | Ending::Stalled(_));
-    if (theirs || audience == Audience::Script) && tally.unanswered() > 0 {
-        let count = plural(tally.unanswered(), "message", "messages");
-        said.push(format!("{count} got no answer"));
+    let theirs = matches!(end_reason, EndReason::Server(_) | EndReason::Stalled(_));
+    if (theirs || audience == Audience::Script) && counts.unanswered() > 0 {
+        let count = plural(counts.unanswered(), "message", "messages");
+        lines.push(format!("{count} got no answer"));
     }
-    Conclusion { exit, said }
+    ExitReport { exit, lines }
 }
 
 /// Says how many lines were not sent, if there are any.
@@ -236,57 +242,61 @@ pub(crate) fn unsent(leftover: Leftover, queued: usize) -> Option<String> {
 
 /// How the program ends after a Close of our own.
 fn after_ours(
-    parting: Parting<'_>,
-    lacking: bool,
+    close_outcome: CloseOutcome<'_>,
+    replies_missing: bool,
     stage: Stage,
     close_deadline: Duration,
-    said: &mut Vec<String>,
+    lines: &mut Vec<String>,
 ) -> Exit {
-    match parting {
-        Parting::Unneeded => Exit::Ok,
-        Parting::Ended(End::Closed(Farewell { code, .. }))
+    match close_outcome {
+        CloseOutcome::NotNeeded => Exit::Ok,
+        CloseOutcome::Closed(End::Closed(Farewell { code, .. }))
             if matches!(*code, CloseCode::ABSENT) || *code == CloseReason::UserExit.code() =>
         {
             Exit::Ok
         }
         // All that was wanted had come: it does not matter how a server leaves.
-        Parting::Ended(End::Lost(_)) if !lacking => Exit::Ok,
-        Parting::Ended(end @ End::Closed(_)) if !lacking => {
-            by_server(end, stage, said);
+        CloseOutcome::Closed(End::Lost(_)) if !replies_missing => Exit::Ok,
+        CloseOutcome::Closed(end @ End::Closed(_)) if !replies_missing => {
+            by_server(end, stage, lines);
             Exit::Ok
         }
-        Parting::Ended(end) => by_server(end, stage, said),
-        Parting::Late => {
-            said.push(format!(
+        CloseOutcome::Closed(end) => by_server(end, stage, lines),
+        CloseOutcome::TimedOut => {
+            lines.push(format!(
                 "the server did not close its side within {close_deadline:?}"
             ));
-            if lacking { Exit::TimedOut } else { Exit::Ok }
+            if replies_missing {
+                Exit::TimedOut
+            } else {
+                Exit::Ok
+            }
         }
     }
 }
 
-fn by_server(end: &End, stage: Stage, said: &mut Vec<String>) -> Exit {
+fn by_server(end: &End, stage: Stage, lines: &mut Vec<String>) -> Exit {
     match end {
         End::Closed(farewell) => {
-            said.push(in_words(farewell));
+            lines.push(in_words(farewell));
             closed(farewell.code, stage)
         }
         End::Lost(None) => {
-            said.push("the connection was lost: the server ended it without a close frame".into());
+            lines.push("the connection was lost: the server ended it without a close frame".into());
             Exit::Closed
         }
         End::Lost(Some(error)) => {
-            said.push(format!("the connection was lost: {error}"));
+            lines.push(format!("the connection was lost: {error}"));
             Exit::Closed
         }
         End::Broken { tell, what } => {
-            let deed = match tell {
+            let action = match tell {
                 CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
                 _ => "broke the WebSocket protocol",
             };
             let (what, code, text) = (Escaped(what), tell.code(), tell.text());
-            said.push(format!(
-                "the server {deed}: {what}; closed with {code}, {text}"
+            lines.push(format!(
+                "the server {action}: {what}; closed with {code}, {text}"
             ));
             Exit::Closed
         }

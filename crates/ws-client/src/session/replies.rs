@@ -5,7 +5,7 @@
 
 use proto::username::UserName;
 
-use super::outcome::Tally;
+use super::outcome::MessageCounts;
 use crate::{
     console::RoomMessage,
     websocket::{Message, Payload},
@@ -14,7 +14,7 @@ use crate::{
 /// What is known of the answers.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    tally: Tally,
+    counts: MessageCounts,
     /// Whether what came may include a greeting. It looks like an answer if it comes after the
     /// first message was sent, and then as many messages as were sent do not mean as many answers.
     may_be_greeted: bool,
@@ -60,7 +60,7 @@ impl Answers {
 
     /// Takes note that it was.
     pub(super) fn note_sent(&mut self) {
-        self.tally.sent += 1;
+        self.counts.sent += 1;
     }
 
     /// Takes note of a message that came.
@@ -70,7 +70,7 @@ impl Answers {
             Payload::Binary(_) => None,
         };
         let Some(told) = told else {
-            self.tally.note_received();
+            self.counts.note_received();
             return Standing::Answer;
         };
         self.in_room = true;
@@ -80,9 +80,9 @@ impl Answers {
         let last = self.last.as_ref().map(Message::payload);
         let is_last = last == Some(Payload::Text(&text));
         match &self.name {
-            Some(name) if name.as_str() == from => self.tally.note_received(),
+            Some(name) if name.as_str() == from => self.counts.note_received(),
             // What was sent before the last one came before it.
-            None if is_last => self.tally.answered = self.tally.sent,
+            None if is_last => self.counts.answered = self.counts.sent,
             Some(_) | None => return Standing::Unasked,
         }
         if is_last {
@@ -98,16 +98,16 @@ impl Answers {
 
     /// Whether everything that was sent is sure to be answered.
     pub(super) fn are_complete(&self) -> bool {
-        let all = self.tally.unanswered() == 0;
+        let all = self.counts.unanswered() == 0;
         if self.in_room {
             all && self.last.is_none()
         } else {
-            all && !(self.may_be_greeted && self.tally.sent > 0)
+            all && !(self.may_be_greeted && self.counts.sent > 0)
         }
     }
 
-    pub(super) fn tally(&self) -> Tally {
-        self.tally
+    pub(super) fn counts(&self) -> MessageCounts {
+        self.counts
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
             .iter()
             .map(|text| answers.note_received(Payload::Text(text)))
             .collect();
-        let unanswered = answers.tally().unanswered();
+        let unanswered = answers.counts().unanswered();
         (standings, unanswered, answers.are_complete())
     }
 

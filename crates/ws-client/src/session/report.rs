@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use futures::future::poll_fn;
 use tokio::time::timeout;
 
-use super::outcome::{Conclusion, Ending, unsent};
+use super::outcome::{EndReason, ExitReport, unsent};
 use crate::{
     console::{Audience, Console, ConsoleTurn},
     exit::Exit,
@@ -13,38 +13,38 @@ use crate::{
 
 /// Says what is to be said, and returns the exit code. So many messages were queued and never sent;
 /// whoever interrupts waits this long at most for the output to be written.
-pub(crate) async fn last_words(
+pub(crate) async fn print_report(
     console: &mut impl Console,
-    ending: &Ending,
-    conclusion: Conclusion,
+    end_reason: &EndReason,
+    report: ExitReport,
     queued: usize,
     deadline: Duration,
 ) -> Exit {
-    for line in &conclusion.said {
+    for line in &report.lines {
         console.say(line);
     }
-    if let Ending::Interrupted = ending {
+    if let EndReason::Interrupted = end_reason {
         // Whoever reads the output may be what was to be interrupted.
         let _ = timeout(deadline, drain(console)).await;
-        return conclusion.exit;
+        return report.exit;
     }
     drain(console).await;
-    if !ending.leaves_lines() {
-        return conclusion.exit;
+    if !end_reason.leaves_lines() {
+        return report.exit;
     }
-    let bad = match ending {
-        Ending::BadInput(error) => error.lines(),
+    let bad_lines = match end_reason {
+        EndReason::BadInput(error) => error.lines(),
         // It may have been meant as a message.
-        Ending::NoCredentials(_) => 1,
+        EndReason::NoCredentials(_) => 1,
         _ => 0,
     };
     let leftover = console.leftover().await;
-    let Some(line) = unsent(leftover, queued + bad) else {
-        return conclusion.exit;
+    let Some(line) = unsent(leftover, queued + bad_lines) else {
+        return report.exit;
     };
     console.say(&line);
     drain(console).await;
-    match (conclusion.exit, console.audience()) {
+    match (report.exit, console.audience()) {
         // However kindly a server leaves, a script wants all of its lines sent.
         (Exit::Ok, Audience::Script) => Exit::Closed,
         (exit, _) => exit,

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    outcome::{Ending, Exposed, Stage},
+    outcome::{CredentialsSent, EndReason, Stage},
     replies::{Answers, Standing},
 };
 use crate::{
@@ -92,7 +92,7 @@ pub(super) enum Turn {
     Moved,
     /// The given time came.
     Late,
-    Ended(Ending),
+    Ended(EndReason),
 }
 
 impl<S, C> ClientSession<S, C>
@@ -113,11 +113,11 @@ where
         }
     }
 
-    pub(super) async fn run_session(&mut self, login: Login) -> Ending {
+    pub(super) async fn run_session(&mut self, login: Login) -> EndReason {
         match login {
             Login::Messages(source) => {
-                if let Err(ending) = self.log_in(source).await {
-                    return ending;
+                if let Err(end_reason) = self.log_in(source).await {
+                    return end_reason;
                 }
             }
             Login::Before(name) => self.answers = Answers::to(name).with_greeting(),
@@ -126,7 +126,7 @@ where
         self.run_messages().await
     }
 
-    async fn log_in(&mut self, source: LoginSource) -> Result<(), Ending> {
+    async fn log_in(&mut self, source: LoginSource) -> Result<(), EndReason> {
         let patience = self.times.reply_deadline;
         let when_refused = match self.console.audience() {
             Audience::Person => WhenRefused::Ask,
@@ -143,7 +143,7 @@ where
         let began = Instant::now();
         let mut queued = None;
         let mut tried = None;
-        let mut exposed = Exposed::Nothing;
+        let mut credentials_sent = CredentialsSent::No;
         loop {
             let turn = match login.next(began.elapsed()) {
                 ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
@@ -164,8 +164,8 @@ where
                     self.answers = Answers::to(tried);
                     return Ok(());
                 }
-                ClientAction::Refused => return Err(Ending::Refused),
-                ClientAction::TimedOut => return Err(Ending::Silent(patience)),
+                ClientAction::Refused => return Err(EndReason::LoginRefused),
+                ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(patience)),
             };
             match turn {
                 Turn::Line(line) => match Offer::parse(line, &prompt) {
@@ -173,38 +173,38 @@ where
                     Offer::Nothing => {}
                     Offer::Exit => {
                         self.console.notice(GOODBYE);
-                        return Err(Ending::Exit);
+                        return Err(EndReason::Exit);
                     }
                 },
                 // No room tells anything to somebody who has not logged in, if it wants that.
                 Turn::Received(Message::Text(text)) if RoomMessage::parse(&text).is_some() => {
-                    return Err(Ending::NoLogin(exposed));
+                    return Err(EndReason::NoLogin(credentials_sent));
                 }
                 Turn::Received(Message::Text(text)) => login.received(text.to_string()),
                 Turn::Received(Message::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
                 }
                 Turn::Sent => {
-                    exposed = Exposed::Credentials;
+                    credentials_sent = CredentialsSent::Yes;
                     tried = queued.take().map(|credentials| credentials.name);
                     login.sent(began.elapsed());
                 }
                 Turn::Moved | Turn::Late => {}
-                Turn::Ended(ending) => return Err(ending),
+                Turn::Ended(end_reason) => return Err(end_reason),
             }
         }
     }
 
-    async fn run_messages(&mut self) -> Ending {
+    async fn run_messages(&mut self) -> EndReason {
         let audience = self.console.audience();
-        let mut over: Option<Ending> = None;
+        let mut over: Option<EndReason> = None;
         let mut hold: Option<Instant> = None;
         let mut patience: Option<Instant> = None;
         loop {
             let (wanted, until) = match over.take() {
-                Some(ending) if self.is_done(audience) => return ending,
-                Some(ending) => {
-                    over = Some(ending);
+                Some(end_reason) if self.is_done(audience) => return end_reason,
+                Some(end_reason) => {
+                    over = Some(end_reason);
                     (None, self.until_answered(&mut patience))
                 }
                 None => match hold {
@@ -217,7 +217,7 @@ where
                 Turn::Line(line) => match Command::parse(line) {
                     Command::Exit => {
                         self.console.notice(GOODBYE);
-                        over = Some(Ending::Exit);
+                        over = Some(EndReason::Exit);
                     }
                     Command::Send(text) => {
                         let message = Message::Text(text.into());
@@ -238,14 +238,14 @@ where
                 Turn::Sent => self.answers.note_sent(),
                 Turn::Moved => {}
                 Turn::Late => match over.take() {
-                    Some(ending) => return ending,
+                    Some(end_reason) => return end_reason,
                     None => hold = None,
                 },
                 // What was sent before is still answered.
-                Turn::Ended(ending @ (Ending::EndOfInput | Ending::BadInput(_))) => {
-                    over = Some(ending);
+                Turn::Ended(end_reason @ (EndReason::EndOfInput | EndReason::BadInput(_))) => {
+                    over = Some(end_reason);
                 }
-                Turn::Ended(ending) => return ending,
+                Turn::Ended(end_reason) => return end_reason,
             }
         }
     }
@@ -305,7 +305,7 @@ where
                 biased;
                 event = event => return self.take(event),
                 () = at(limit) => Turn::Late,
-                () = at(stalls) => Turn::Ended(Ending::Stalled(self.times.reply_deadline)),
+                () = at(stalls) => Turn::Ended(EndReason::Stalled(self.times.reply_deadline)),
             };
             if matches!(until, Until::Moment(moment) if Instant::now() >= moment)
                 || !self.has_moved()
@@ -336,7 +336,7 @@ where
                     self.moved = Instant::now();
                     Turn::Moved
                 }
-                Err(ending) => Turn::Ended(ending),
+                Err(end_reason) => Turn::Ended(end_reason),
             },
             Event::Link(turn) => {
                 self.moved = Instant::now();
@@ -345,7 +345,7 @@ where
                     LinkTurn::Received(message) => Turn::Received(message),
                     LinkTurn::Sent => Turn::Sent,
                     LinkTurn::Flushed => Turn::Moved,
-                    LinkTurn::Ended(end) => Turn::Ended(Ending::Server(end)),
+                    LinkTurn::Ended(end) => Turn::Ended(EndReason::Server(end)),
                 }
             }
         }

@@ -7,41 +7,38 @@ use crate::{
     console::{Audience, InputError, Leftover},
     exit::Exit,
     session::outcome::{
-        Circumstances, Conclusion, Ending, Parting, Stage, Tally, conclude, unsent,
+        CloseOutcome, EndContext, EndReason, ExitReport, MessageCounts, Stage, exit_report, unsent,
     },
     websocket::{End, Farewell},
 };
 
-const SCRIPT: Circumstances = Circumstances {
+const SCRIPT: EndContext = EndContext {
     audience: Audience::Script,
     stage: Stage::Messaging,
-    tally: Tally {
+    counts: MessageCounts {
         sent: 3,
         answered: 3,
     },
 };
 
-const PERSON: Circumstances = Circumstances {
+const PERSON: EndContext = EndContext {
     audience: Audience::Person,
     ..SCRIPT
 };
 
-fn lacking(circumstances: Circumstances) -> Circumstances {
-    let tally = Tally {
+fn lacking(context: EndContext) -> EndContext {
+    let counts = MessageCounts {
         sent: 3,
         answered: 1,
     };
-    Circumstances {
-        tally,
-        ..circumstances
-    }
+    EndContext { counts, ..context }
 }
 
-fn before_login(circumstances: Circumstances) -> Circumstances {
-    Circumstances {
+fn before_login(context: EndContext) -> EndContext {
+    EndContext {
         stage: Stage::LoggingIn,
-        tally: Tally::default(),
-        ..circumstances
+        counts: MessageCounts::default(),
+        ..context
     }
 }
 
@@ -52,15 +49,20 @@ fn close(code: u16, reason: &str) -> End {
     })
 }
 
-fn concluded(ending: &Ending, parting: Option<&End>, known: Circumstances) -> (Exit, String) {
-    let parting = parting.map_or(Parting::Late, Parting::Ended);
-    let Conclusion { exit, said } = conclude(ending, parting, known, Duration::from_secs(5));
-    (exit, said.join("; "))
+fn concluded(
+    end_reason: &EndReason,
+    close_outcome: Option<&End>,
+    known: EndContext,
+) -> (Exit, String) {
+    let close_outcome = close_outcome.map_or(CloseOutcome::TimedOut, CloseOutcome::Closed);
+    let ExitReport { exit, lines } =
+        exit_report(end_reason, close_outcome, known, Duration::from_secs(5));
+    (exit, lines.join("; "))
 }
 
 #[test]
 fn a_server_that_closes_is_quoted_and_mapped() {
-    for (code, reason, known, exit, said) in [
+    for (code, reason, known, exit, lines) in [
         (
             1000,
             "",
@@ -113,15 +115,15 @@ fn a_server_that_closes_is_quoted_and_mapped() {
              answer",
         ),
     ] {
-        let found = concluded(&Ending::Server(close(code, reason)), None, known);
-        assert_eq!(found, (exit, said.to_owned()));
+        let found = concluded(&EndReason::Server(close(code, reason)), None, known);
+        assert_eq!(found, (exit, lines.to_owned()));
     }
 }
 
 #[test]
 fn a_connection_that_ends_otherwise_is_lost() {
     let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-    for (end, said) in [
+    for (end, lines) in [
         (
             End::Lost(None),
             "the connection was lost: the server ended it without a close frame",
@@ -147,8 +149,8 @@ fn a_connection_that_ends_otherwise_is_lost() {
              message too big",
         ),
     ] {
-        let found = concluded(&Ending::Server(end), None, PERSON);
-        assert_eq!(found, (Exit::Closed, said.to_owned()));
+        let found = concluded(&EndReason::Server(end), None, PERSON);
+        assert_eq!(found, (Exit::Closed, lines.to_owned()));
     }
 }
 
@@ -156,28 +158,28 @@ fn a_connection_that_ends_otherwise_is_lost() {
 fn who_is_done_leaves_quietly() {
     let normal = close(1000, "user exit");
     for known in [SCRIPT, PERSON, lacking(PERSON)] {
-        for parting in [&normal, &close(1005, ""), &End::Lost(None)] {
-            let found = concluded(&Ending::Exit, Some(parting), known);
+        for close_outcome in [&normal, &close(1005, ""), &End::Lost(None)] {
+            let found = concluded(&EndReason::Exit, Some(close_outcome), known);
             assert_eq!(found, (Exit::Ok, String::new()));
         }
     }
-    let found = concluded(&Ending::EndOfInput, Some(&normal), lacking(SCRIPT));
+    let found = concluded(&EndReason::EndOfInput, Some(&normal), lacking(SCRIPT));
     assert_eq!(found, (Exit::Ok, "2 messages got no answer".into()));
 }
 
 #[test]
 fn who_is_done_need_not_care_how_the_server_leaves() {
     let going = close(1001, "");
-    let said = "the server closed the connection: 1001, it is going away";
-    let found = concluded(&Ending::Exit, Some(&going), SCRIPT);
-    assert_eq!(found, (Exit::Ok, said.to_owned()));
-    let found = concluded(&Ending::Exit, Some(&going), lacking(SCRIPT));
-    let said = format!("{said}; 2 messages got no answer");
-    assert_eq!(found, (Exit::Closed, said));
+    let lines = "the server closed the connection: 1001, it is going away";
+    let found = concluded(&EndReason::Exit, Some(&going), SCRIPT);
+    assert_eq!(found, (Exit::Ok, lines.to_owned()));
+    let found = concluded(&EndReason::Exit, Some(&going), lacking(SCRIPT));
+    let lines = format!("{lines}; 2 messages got no answer");
+    assert_eq!(found, (Exit::Closed, lines));
     let late = "the server did not close its side within 5s";
-    let found = concluded(&Ending::Exit, None, SCRIPT);
+    let found = concluded(&EndReason::Exit, None, SCRIPT);
     assert_eq!(found, (Exit::Ok, late.to_owned()));
-    let found = concluded(&Ending::Exit, None, lacking(SCRIPT));
+    let found = concluded(&EndReason::Exit, None, lacking(SCRIPT));
     assert_eq!(
         found,
         (Exit::TimedOut, format!("{late}; 2 messages got no answer"))
@@ -190,57 +192,57 @@ fn the_other_endings_have_their_codes() {
     let full = io::Error::from(io::ErrorKind::StorageFull);
     let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
     let input = InputError::NotUtf8 { line: 7 };
-    for (ending, known, exit, said) in [
+    for (end_reason, known, exit, lines) in [
         (
-            Ending::EndOfInput,
+            EndReason::EndOfInput,
             before_login(SCRIPT),
             Exit::LoginRefused,
             "the input ended before the login succeeded",
         ),
-        (Ending::Exit, before_login(SCRIPT), Exit::Ok, ""),
-        (Ending::EndOfInput, before_login(PERSON), Exit::Ok, ""),
-        (Ending::Interrupted, SCRIPT, Exit::Interrupted, ""),
+        (EndReason::Exit, before_login(SCRIPT), Exit::Ok, ""),
+        (EndReason::EndOfInput, before_login(PERSON), Exit::Ok, ""),
+        (EndReason::Interrupted, SCRIPT, Exit::Interrupted, ""),
         (
-            Ending::BadInput(input),
+            EndReason::BadInput(input),
             SCRIPT,
             Exit::Usage,
             "line 7 of the input is not UTF-8",
         ),
-        (Ending::OutputFailed(pipe), lacking(SCRIPT), Exit::Ok, ""),
+        (EndReason::OutputFailed(pipe), lacking(SCRIPT), Exit::Ok, ""),
         (
-            Ending::OutputFailed(full),
+            EndReason::OutputFailed(full),
             SCRIPT,
             Exit::Failure,
             "the messages cannot be written: no storage space",
         ),
         (
-            Ending::Refused,
+            EndReason::LoginRefused,
             before_login(SCRIPT),
             Exit::LoginRefused,
             "the configured credentials were refused",
         ),
         (
-            Ending::Silent(span),
+            EndReason::LoginTimedOut(span),
             before_login(SCRIPT),
             Exit::TimedOut,
             "the server did not answer the credentials within 30s",
         ),
         (
-            Ending::Stalled(span),
+            EndReason::Stalled(span),
             lacking(PERSON),
             Exit::TimedOut,
             "the server took in nothing for 30s; 2 messages got no answer",
         ),
     ] {
         let normal = close(1000, "");
-        let found = concluded(&ending, Some(&normal), known);
-        assert_eq!(found, (exit, said.to_owned()), "{ending:?}");
+        let found = concluded(&end_reason, Some(&normal), known);
+        assert_eq!(found, (exit, lines.to_owned()), "{end_reason:?}");
     }
 }
 
 #[test]
 fn lines_that_were_not_sent_are_counted() {
-    for (leftover, queued, said) in [
+    for (leftover, queued, lines) in [
         (Leftover::Exactly(0), 0, None),
         (Leftover::AtLeast(0), 0, None),
         (Leftover::Exactly(0), 1, Some("1 line was not sent")),
@@ -251,15 +253,15 @@ fn lines_that_were_not_sent_are_counted() {
             Some("at least 5 lines were not sent"),
         ),
     ] {
-        assert_eq!(unsent(leftover, queued).as_deref(), said);
+        assert_eq!(unsent(leftover, queued).as_deref(), lines);
     }
 }
 
 #[test]
 fn without_a_connection_nothing_is_closed() {
-    for (ending, known, exit, said) in [
+    for (end_reason, known, exit, lines) in [
         (
-            Ending::NoConnection(ConnectError::TimedOut {
+            EndReason::ConnectFailed(ConnectError::TimedOut {
                 authority: "a:1".into(),
                 span: Duration::from_secs(10),
             }),
@@ -268,7 +270,7 @@ fn without_a_connection_nothing_is_closed() {
             "could not connect to a:1 within 10s",
         ),
         (
-            Ending::NoConnection(ConnectError::Tcp {
+            EndReason::ConnectFailed(ConnectError::Tcp {
                 authority: "a:1".into(),
                 source: io::Error::other("refused"),
             }),
@@ -276,19 +278,24 @@ fn without_a_connection_nothing_is_closed() {
             Exit::Unreachable,
             "could not connect to a:1: refused",
         ),
-        (Ending::Exit, SCRIPT, Exit::Ok, ""),
-        (Ending::EndOfInput, PERSON, Exit::Ok, ""),
+        (EndReason::Exit, SCRIPT, Exit::Ok, ""),
+        (EndReason::EndOfInput, PERSON, Exit::Ok, ""),
         (
-            Ending::EndOfInput,
+            EndReason::EndOfInput,
             SCRIPT,
             Exit::LoginRefused,
             "the input ended before the login succeeded",
         ),
-        (Ending::Interrupted, PERSON, Exit::Interrupted, ""),
+        (EndReason::Interrupted, PERSON, Exit::Interrupted, ""),
     ] {
         let known = before_login(known);
-        let conclusion = conclude(&ending, Parting::Unneeded, known, Duration::from_secs(5));
-        let found = (conclusion.exit, conclusion.said.join("; "));
-        assert_eq!(found, (exit, said.to_owned()), "{ending:?}");
+        let report = exit_report(
+            &end_reason,
+            CloseOutcome::NotNeeded,
+            known,
+            Duration::from_secs(5),
+        );
+        let found = (report.exit, report.lines.join("; "));
+        assert_eq!(found, (exit, lines.to_owned()), "{end_reason:?}");
     }
 }
