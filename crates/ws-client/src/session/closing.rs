@@ -63,7 +63,7 @@ where
         let context = EndContext {
             audience: self.console.audience(),
             stage: self.stage,
-            counts: self.answers.counts(),
+            counts: self.replies.counts(),
         };
         let close_outcome = match &theirs {
             None => CloseOutcome::NotNeeded,
@@ -115,7 +115,7 @@ where
         match (self.stage, message.payload()) {
             (Stage::Messaging, payload) => {
                 self.console.message(payload);
-                self.answers.note_received(payload);
+                self.replies.note_received(payload);
             }
             (Stage::LoggingIn, Payload::Text(text)) => self.console.notice(&safe_lines(text)),
             (Stage::LoggingIn, Payload::Binary(bytes)) => self.console.notice(&hexadecimal(bytes)),

@@ -13,7 +13,7 @@ use crate::{
 
 /// What is known of the answers.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct ReplyTracker {
     counts: MessageCounts,
     /// Whether what came may include a greeting. It looks like an answer if it comes after the
     /// first message was sent, and then as many messages as were sent do not mean as many answers.
@@ -29,16 +29,16 @@ pub(super) struct Answers {
 
 /// What a message that came is to those that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ReplyKind {
     /// It answers one, for all that is known.
-    Answer,
+    Reply,
     /// It would have come without them.
-    Unasked,
+    Unsolicited,
 }
 
-impl Answers {
-    /// Answers to this user, if the one who sends has a name.
-    pub(super) fn to(name: Option<UserName>) -> Self {
+impl ReplyTracker {
+    /// ReplyTracker to this user, if the one who sends has a name.
+    pub(super) fn for_user(name: Option<UserName>) -> Self {
         Self {
             name,
             ..Self::default()
@@ -64,18 +64,18 @@ impl Answers {
     }
 
     /// Takes note of a message that came.
-    pub(super) fn note_received(&mut self, payload: Payload<'_>) -> Standing {
-        let told = match payload {
+    pub(super) fn note_received(&mut self, payload: Payload<'_>) -> ReplyKind {
+        let room_message = match payload {
             Payload::Text(text) => RoomMessage::parse(text),
             Payload::Binary(_) => None,
         };
-        let Some(told) = told else {
+        let Some(room_message) = room_message else {
             self.counts.note_received();
-            return Standing::Answer;
+            return ReplyKind::Reply;
         };
         self.in_room = true;
-        let RoomMessage::Said { from, text, .. } = told else {
-            return Standing::Unasked;
+        let RoomMessage::Said { from, text, .. } = room_message else {
+            return ReplyKind::Unsolicited;
         };
         let last = self.last.as_ref().map(Message::payload);
         let is_last = last == Some(Payload::Text(&text));
@@ -83,21 +83,21 @@ impl Answers {
             Some(name) if name.as_str() == from => self.counts.note_received(),
             // What was sent before the last one came before it.
             None if is_last => self.counts.answered = self.counts.sent,
-            Some(_) | None => return Standing::Unasked,
+            Some(_) | None => return ReplyKind::Unsolicited,
         }
         if is_last {
             self.last = None;
         }
-        Standing::Answer
+        ReplyKind::Reply
     }
 
     /// Whether others are there who speak without being asked.
-    pub(super) fn are_among_others(&self) -> bool {
+    pub(super) fn in_room(&self) -> bool {
         self.in_room
     }
 
     /// Whether everything that was sent is sure to be answered.
-    pub(super) fn are_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         let all = self.counts.unanswered() == 0;
         if self.in_room {
             all && self.last.is_none()
@@ -115,92 +115,95 @@ impl Answers {
 mod tests {
     use proto::username::UserName;
 
-    use super::{Answers, Standing};
+    use super::{ReplyKind, ReplyTracker};
     use crate::websocket::{Message, Payload};
 
     const HELLO: &str = r#"{"from":"jane","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
     const EARLIER: &str = r#"{"from":"jane","text":"bye","at":"2026-11-24T16:40:05Z"}"#;
     const OF_BOB: &str = r#"{"from":"bob","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
 
-    fn of(name: Option<&str>, sent: &[&str]) -> Answers {
-        let mut answers = Answers::to(name.map(|name| UserName::parse(name).unwrap()));
+    fn of(name: Option<&str>, sent: &[&str]) -> ReplyTracker {
+        let mut replies = ReplyTracker::for_user(name.map(|name| UserName::parse(name).unwrap()));
         for text in sent {
-            answers.note_queued(&Message::Text((*text).into()));
-            answers.note_sent();
+            replies.note_queued(&Message::Text((*text).into()));
+            replies.note_sent();
         }
-        answers
+        replies
     }
 
     /// How each message stands, and what then lacks.
-    fn take(answers: &mut Answers, came: &[&str]) -> (Vec<Standing>, usize, bool) {
-        let standings = came
+    fn take(replies: &mut ReplyTracker, came: &[&str]) -> (Vec<ReplyKind>, usize, bool) {
+        let kinds = came
             .iter()
-            .map(|text| answers.note_received(Payload::Text(text)))
+            .map(|text| replies.note_received(Payload::Text(text)))
             .collect();
-        let unanswered = answers.counts().unanswered();
-        (standings, unanswered, answers.are_complete())
+        let unanswered = replies.counts().unanswered();
+        (kinds, unanswered, replies.is_complete())
     }
 
     #[test]
     fn an_echo_answers_with_whatever_comes() {
-        use Standing::Answer;
-        let mut answers = of(Some("jane"), &["a", "b"]);
-        assert_eq!(take(&mut answers, &["x"]), (vec![Answer], 1, false));
+        use ReplyKind::Reply;
+        let mut replies = of(Some("jane"), &["a", "b"]);
+        assert_eq!(take(&mut replies, &["x"]), (vec![Reply], 1, false));
         assert_eq!(
-            answers.note_received(Payload::Binary(HELLO.as_bytes())),
-            Answer
+            replies.note_received(Payload::Binary(HELLO.as_bytes())),
+            Reply
         );
-        assert!(answers.are_complete() && !answers.are_among_others());
+        assert!(replies.is_complete() && !replies.in_room());
     }
 
     #[test]
     fn a_greeting_makes_the_count_doubtful_but_not_what_a_room_hands_back() {
         for (came, complete) in [("x", false), (HELLO, true)] {
-            let mut answers = of(Some("jane"), &["hello"]).with_greeting();
-            assert_eq!(take(&mut answers, &[came]).1, 0);
-            assert_eq!(answers.are_complete(), complete, "{came}");
+            let mut replies = of(Some("jane"), &["hello"]).with_greeting();
+            assert_eq!(take(&mut replies, &[came]).1, 0);
+            assert_eq!(replies.is_complete(), complete, "{came}");
         }
-        assert!(Answers::default().with_greeting().are_complete());
+        assert!(ReplyTracker::default().with_greeting().is_complete());
     }
 
     #[test]
     fn in_a_room_only_ones_own_messages_are_answers() {
-        use Standing::{Answer, Unasked};
+        use ReplyKind::{Reply, Unsolicited};
         for (came, expected) in [
-            (&[OF_BOB][..], (vec![Unasked], 1, false)),
-            (&[HELLO], (vec![Answer], 0, true)),
-            (&[EARLIER], (vec![Answer], 0, false)),
-            (&[EARLIER, OF_BOB], (vec![Answer, Unasked], 0, false)),
-            (&[EARLIER, HELLO], (vec![Answer, Answer], 0, true)),
+            (&[OF_BOB][..], (vec![Unsolicited], 1, false)),
+            (&[HELLO], (vec![Reply], 0, true)),
+            (&[EARLIER], (vec![Reply], 0, false)),
+            (&[EARLIER, OF_BOB], (vec![Reply, Unsolicited], 0, false)),
+            (&[EARLIER, HELLO], (vec![Reply, Reply], 0, true)),
             (
                 &[
                     r#"{"lost":2}"#,
                     r#"{"left":"jane","at":"2026-11-25T16:40:05Z"}"#,
                 ],
-                (vec![Unasked, Unasked], 1, false),
+                (vec![Unsolicited, Unsolicited], 1, false),
             ),
         ] {
-            let mut answers = of(Some("jane"), &["hello"]);
-            assert_eq!(take(&mut answers, came), expected, "{came:?}");
-            assert!(answers.are_among_others());
+            let mut replies = of(Some("jane"), &["hello"]);
+            assert_eq!(take(&mut replies, came), expected, "{came:?}");
+            assert!(replies.in_room());
         }
     }
 
     #[test]
     fn of_equal_messages_each_one_is_awaited() {
-        let mut answers = of(Some("jane"), &["hello", "hello"]);
-        assert_eq!(take(&mut answers, &[HELLO]).1, 1);
-        assert!(!answers.are_complete());
-        assert_eq!(take(&mut answers, &[HELLO]).1, 0);
-        assert!(answers.are_complete());
+        let mut replies = of(Some("jane"), &["hello", "hello"]);
+        assert_eq!(take(&mut replies, &[HELLO]).1, 1);
+        assert!(!replies.is_complete());
+        assert_eq!(take(&mut replies, &[HELLO]).1, 0);
+        assert!(replies.is_complete());
     }
 
     #[test]
     fn a_guest_knows_the_last_message_by_its_text() {
-        use Standing::{Answer, Unasked};
-        let mut answers = of(None, &["first", "hello"]);
-        assert_eq!(take(&mut answers, &[EARLIER]), (vec![Unasked], 2, false));
-        assert_eq!(take(&mut answers, &[HELLO]), (vec![Answer], 0, true));
-        assert_eq!(take(&mut answers, &[HELLO]), (vec![Unasked], 0, true));
+        use ReplyKind::{Reply, Unsolicited};
+        let mut replies = of(None, &["first", "hello"]);
+        assert_eq!(
+            take(&mut replies, &[EARLIER]),
+            (vec![Unsolicited], 2, false)
+        );
+        assert_eq!(take(&mut replies, &[HELLO]), (vec![Reply], 0, true));
+        assert_eq!(take(&mut replies, &[HELLO]), (vec![Unsolicited], 0, true));
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     outcome::{CredentialsSent, EndReason, Stage},
-    replies::{Answers, Standing},
+    replies::{ReplyKind, ReplyTracker},
 };
 use crate::{
     config::LoginSource,
@@ -61,7 +61,7 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) console: C,
     pub(super) times: Times,
     pub(super) stage: Stage,
-    pub(super) answers: Answers,
+    pub(super) replies: ReplyTracker,
     /// When something last moved: how long the server takes in nothing is counted from here.
     pub(super) moved: Instant,
     /// How many bytes had moved on the link by then.
@@ -106,7 +106,7 @@ where
             console,
             times,
             stage: Stage::LoggingIn,
-            answers: Answers::default(),
+            replies: ReplyTracker::default(),
             moved: Instant::now(),
             bytes: 0,
             unwritten: None,
@@ -120,7 +120,7 @@ where
                     return end_reason;
                 }
             }
-            Login::Before(name) => self.answers = Answers::to(name).with_greeting(),
+            Login::Before(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
         }
         self.stage = Stage::Messaging;
         self.run_messages().await
@@ -161,7 +161,7 @@ where
                     self.console.notice(&safe_lines(&text));
                     // A server that congratulates unasked needs no credentials.
                     self.link.withdraw();
-                    self.answers = Answers::to(tried);
+                    self.replies = ReplyTracker::for_user(tried);
                     return Ok(());
                 }
                 ClientAction::Refused => return Err(EndReason::LoginRefused),
@@ -221,7 +221,7 @@ where
                     }
                     Command::Send(text) => {
                         let message = Message::Text(text.into());
-                        self.answers.note_queued(&message);
+                        self.replies.note_queued(&message);
                         self.link.queue(message);
                         if audience == Audience::Person {
                             hold = Some(Instant::now() + ANSWER_PATIENCE);
@@ -230,12 +230,12 @@ where
                 },
                 Turn::Received(message) => {
                     self.console.message(message.payload());
-                    match self.answers.note_received(message.payload()) {
-                        Standing::Answer => (hold, patience) = (None, None),
-                        Standing::Unasked => {}
+                    match self.replies.note_received(message.payload()) {
+                        ReplyKind::Reply => (hold, patience) = (None, None),
+                        ReplyKind::Unsolicited => {}
                     }
                 }
-                Turn::Sent => self.answers.note_sent(),
+                Turn::Sent => self.replies.note_sent(),
                 Turn::Moved => {}
                 Turn::Late => match over.take() {
                     Some(end_reason) => return end_reason,
@@ -254,7 +254,7 @@ where
     fn is_done(&self, audience: Audience) -> bool {
         match audience {
             Audience::Person => true,
-            Audience::Script => self.link.is_flushed() && self.answers.are_complete(),
+            Audience::Script => self.link.is_flushed() && self.replies.is_complete(),
         }
     }
 
@@ -267,7 +267,7 @@ where
         } else if !self.console.has_room() {
             // What is not read because nobody takes what came before is no silence.
             Until::Ever
-        } else if self.answers.are_among_others() {
+        } else if self.replies.in_room() {
             let fresh = || Instant::now() + self.times.linger;
             Until::Moment(*patience.get_or_insert_with(fresh))
         } else {

@@ -127,7 +127,7 @@ impl Server {
         self.say(CONGRATULATION).await;
     }
 
-    /// Answers this many messages.
+    /// ReplyTracker this many messages.
     pub(super) async fn echo(&mut self, count: usize) {
         for _ in 0..count {
             let text = self.text().await;
