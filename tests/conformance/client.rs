@@ -10,7 +10,7 @@ use ws_client::{
     connect::{self, Deadline},
     console::Audience,
     handshake::Request,
-    websocket::{Link, LinkTurn, Message, Reading},
+    websocket::{Connection, ConnectionEvent, Message, Reading},
 };
 
 use crate::suite::{PATIENCE, Suite};
@@ -52,26 +52,26 @@ async fn visit(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
     let stream = stream.expect("the server accepts");
     let opened = connect::open(stream, &request, deadline).await;
     let opened = opened.expect("the server agrees");
-    let mut link = Link::new(opened, config.max_message_bytes.get()).await;
+    let mut connection = Connection::new(opened, config.max_message_bytes.get()).await;
     let mut answers = VecDeque::new();
     let end = loop {
-        if link.is_free()
+        if connection.is_free()
             && let Some(message) = answers.pop_front()
         {
-            link.queue(message);
+            connection.queue(message);
         }
         // An answer goes out before more is read, if it can: what follows may break the protocol.
-        let turn = poll_fn(|cx| match link.poll_turn(cx, Reading::Paused) {
-            Poll::Pending => link.poll_turn(cx, Reading::On),
-            Poll::Ready(turn) => Poll::Ready(turn),
+        let event = poll_fn(|cx| match connection.poll_event(cx, Reading::Paused) {
+            Poll::Pending => connection.poll_event(cx, Reading::On),
+            Poll::Ready(event) => Poll::Ready(event),
         });
-        match turn.await {
-            LinkTurn::Received(message) => answers.extend(answer(message)),
-            LinkTurn::Sent | LinkTurn::Flushed => {}
-            LinkTurn::Ended(end) => break end,
+        match event.await {
+            ConnectionEvent::Received(message) => answers.extend(answer(message)),
+            ConnectionEvent::Sent | ConnectionEvent::Flushed => {}
+            ConnectionEvent::Closed(end) => break end,
         }
     };
-    link.leave(&end, config.close_deadline).await;
+    connection.finish_close(&end, config.close_deadline).await;
 }
 
 fn text(message: Message) -> String {

@@ -28,7 +28,7 @@ use crate::{
     exit::Exit,
     handshake::{Origin, Request},
     interrupt::interrupts,
-    session::{Client, Times},
+    session::{Client, Timeouts},
     tls::{Transport, Trust, TrustArguments, TrustError},
     tool,
 };
@@ -335,7 +335,7 @@ async fn run_client(
     }
     let client = Client {
         console,
-        times: Times {
+        timeouts: Timeouts {
             linger: config.linger,
             close_deadline: config.close_deadline,
             reply_deadline: config.reply_deadline,

@@ -10,7 +10,7 @@ use crate::websocket::Payload;
 
 /// Something that happened at the console.
 #[derive(Debug)]
-pub(crate) enum ConsoleTurn {
+pub(crate) enum ConsoleEvent {
     /// A line was typed, or read.
     Line(String),
     /// There will be no more lines.
@@ -27,7 +27,7 @@ pub(crate) enum ConsoleTurn {
 
 /// How many lines were left unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leftover {
+pub(crate) enum UnsentLines {
     /// So many, and no more.
     Exactly(usize),
     /// So many, and perhaps more.
@@ -42,7 +42,7 @@ pub(crate) trait Console {
     /// The next thing that happens. Texts that were queued are written before a line is looked for.
     /// A line is asked for with this prompt, where somebody is there to be asked, or not at all if
     /// there is no prompt; what was asked for once stays asked for.
-    fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn>;
+    fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent>;
 
     /// Queues a message of the server's for stdout.
     fn message(&mut self, payload: Payload<'_>);
@@ -65,7 +65,7 @@ pub(crate) trait Console {
     fn hush(&mut self);
 
     /// Counts the lines that will not be sent any more, as far as that takes no time.
-    async fn leftover(&mut self) -> Leftover;
+    async fn unsent_lines(&mut self) -> UnsentLines;
 
     /// Gives the terminal back, if it is one. Everything that was queued was written before.
     async fn finish(self);

@@ -19,7 +19,7 @@ pub use self::{
     render::{Reader, message},
 };
 pub(crate) use self::{
-    console::{Console, ConsoleTurn, Leftover},
+    console::{Console, ConsoleEvent, UnsentLines},
     echo::{Echo, Typing},
     input::{Command, InputError, Offer},
     output::{Channel, Outbox, Segment},

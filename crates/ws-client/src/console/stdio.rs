@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     audience::Audience,
-    console::{Console, ConsoleTurn, Leftover},
+    console::{Console, ConsoleEvent, UnsentLines},
     echo::{Echo, Typing},
     input::{InputError, LineSplitter},
     output::{Channel, Outbox, Writer},
@@ -174,13 +174,13 @@ where
         }
     }
 
-    fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn> {
+    fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
         if let Some(prompt) = wanted {
             self.ask(prompt);
         }
         match self.writer.poll_write(cx, &mut self.outbox) {
-            Poll::Ready(Ok(())) => return Poll::Ready(ConsoleTurn::Wrote),
-            Poll::Ready(Err(error)) => return Poll::Ready(ConsoleTurn::OutputFailed(error)),
+            Poll::Ready(Ok(())) => return Poll::Ready(ConsoleEvent::Wrote),
+            Poll::Ready(Err(error)) => return Poll::Ready(ConsoleEvent::OutputFailed(error)),
             Poll::Pending => {}
         }
         if wanted.is_none() {
@@ -189,10 +189,10 @@ where
         Poll::Ready(match ready!(self.poll_line(cx)) {
             Some(Ok(line)) => {
                 self.answered();
-                ConsoleTurn::Line(line)
+                ConsoleEvent::Line(line)
             }
-            Some(Err(error)) => ConsoleTurn::BadInput(error),
-            None => ConsoleTurn::EndOfInput,
+            Some(Err(error)) => ConsoleEvent::BadInput(error),
+            None => ConsoleEvent::EndOfInput,
         })
     }
 
@@ -220,11 +220,11 @@ where
         self.leave_prompt();
     }
 
-    async fn leftover(&mut self) -> Leftover {
+    async fn unsent_lines(&mut self) -> UnsentLines {
         if self.progress == Progress::Untouched || self.audience() == Audience::Person {
             // Whoever wrote the lines has them still, and what a person types from now on is meant
             // for somebody else.
-            return Leftover::Exactly(0);
+            return UnsentLines::Exactly(0);
         }
         let mut count = 0;
         let counting = async {
@@ -239,8 +239,8 @@ where
             }
         };
         match timeout(COUNT_PATIENCE, counting).await {
-            Ok(true) => Leftover::Exactly(count),
-            Ok(false) | Err(_) => Leftover::AtLeast(count),
+            Ok(true) => UnsentLines::Exactly(count),
+            Ok(false) | Err(_) => UnsentLines::AtLeast(count),
         }
     }
 

@@ -10,21 +10,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     outcome::{CloseOutcome, EndContext, EndReason, MessageCounts, Stage, exit_report},
     report::print_report,
-    session::{ClientSession, Login, Times},
+    session::{ClientSession, Login, Timeouts},
 };
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Opened},
     console::{Audience, Console, GOODBYE, Offer, Prompt},
     exit::Exit,
-    websocket::Link,
+    websocket::Connection,
 };
 
 /// A console, and what is kept to while it is used.
 #[derive(Debug)]
 pub(crate) struct Client<C> {
     pub(crate) console: C,
-    pub(crate) times: Times,
+    pub(crate) timeouts: Timeouts,
     /// See [`crate::config::Config::max_message_bytes`].
     pub(crate) max_message_bytes: usize,
     /// What is said before each connection.
@@ -51,8 +51,8 @@ impl<C: Console> Client<C> {
         };
         match connected {
             Ok((opened, login)) => {
-                let link = Link::new(opened, self.max_message_bytes).await;
-                let session = ClientSession::new(link, self.console, self.times);
+                let connection = Connection::new(opened, self.max_message_bytes).await;
+                let session = ClientSession::new(connection, self.console, self.timeouts);
                 session.run(login, interrupts).await
             }
             Err(end_reason) => {
@@ -81,11 +81,11 @@ impl<C: Console> Client<C> {
             }
             Auth::Basic => {
                 let (opened, name) = self.log_in(source, dial).await?;
-                Ok((opened, Login::Before(Some(name))))
+                Ok((opened, Login::Done(Some(name))))
             }
             Auth::None => {
                 let opened = self.connect(dial(None)).await?;
-                Ok((opened, Login::Before(None)))
+                Ok((opened, Login::Done(None)))
             }
         }
     }
@@ -127,8 +127,8 @@ impl<C: Console> Client<C> {
     /// asked again.
     async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, EndReason> {
         loop {
-            let turn = poll_fn(|cx| self.console.poll_turn(cx, Some(prompt))).await;
-            let Some(line) = turn.line()? else {
+            let event = poll_fn(|cx| self.console.poll_event(cx, Some(prompt))).await;
+            let Some(line) = event.line()? else {
                 continue;
             };
             let line = match Offer::parse(line, prompt) {
@@ -161,8 +161,8 @@ impl<C: Console> Client<C> {
                 if let Poll::Ready(result) = dial.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(EndReason::ConnectFailed));
                 }
-                match self.console.poll_turn(cx, None) {
-                    Poll::Ready(turn) => turn.line().map(drop)?,
+                match self.console.poll_event(cx, None) {
+                    Poll::Ready(event) => event.line().map(drop)?,
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -177,7 +177,7 @@ impl<C: Console> Client<C> {
             stage: Stage::LoggingIn,
             counts: MessageCounts::default(),
         };
-        let deadline = self.times.close_deadline;
+        let deadline = self.timeouts.close_deadline;
         let report = exit_report(end_reason, CloseOutcome::NotNeeded, context, deadline);
         print_report(&mut self.console, end_reason, report, 0, deadline).await
     }

@@ -10,12 +10,12 @@ use tokio::{
 use super::{
     outcome::{CloseOutcome, EndContext, EndReason, Stage, exit_report},
     report::{drain, print_report},
-    session::{ClientSession, Login, Turn, Until},
+    session::{ClientSession, Login, SessionEvent, Wait},
 };
 use crate::{
     console::{Console, hexadecimal, safe_lines},
     exit::Exit,
-    websocket::{End, Message, Payload},
+    websocket::{Closed, Message, Payload},
 };
 
 impl<S, C> ClientSession<S, C>
@@ -46,7 +46,7 @@ where
 
     /// Ends the connection in an orderly way, as far as there is one, and says what is to be said.
     async fn close(&mut self, end_reason: EndReason) -> Exit {
-        let deadline = self.times.close_deadline;
+        let deadline = self.timeouts.close_deadline;
         let theirs = match &end_reason {
             EndReason::Server(_) => None,
             _ => Some(self.run_close_handshake().await),
@@ -71,12 +71,12 @@ where
             Some(Some(end)) => CloseOutcome::Closed(end),
         };
         let report = exit_report(&end_reason, close_outcome, context, deadline);
-        let queued = self.link.unsent();
+        let queued = self.connection.unsent();
         let exit = print_report(&mut self.console, &end_reason, report, queued, deadline).await;
         match (&end_reason, close_outcome) {
             (EndReason::Interrupted, _) => {}
             (EndReason::Server(end), _) | (_, CloseOutcome::Closed(end)) => {
-                self.link.leave(end, deadline).await;
+                self.connection.finish_close(end, deadline).await;
             }
             (_, CloseOutcome::NotNeeded | CloseOutcome::TimedOut) => {}
         }
@@ -84,28 +84,28 @@ where
     }
 
     /// Sends a Close frame, and takes what comes until the server ends its side, or its time is up.
-    async fn run_close_handshake(&mut self) -> Option<End> {
+    async fn run_close_handshake(&mut self) -> Option<Closed> {
         // The silence before was nobody's fault.
-        self.moved = Instant::now();
-        self.link.close(CloseReason::UserExit);
+        self.last_activity = Instant::now();
+        self.connection.close(CloseReason::UserExit);
         let mut until = None;
         loop {
             // While nobody takes what came before, the server is not read, and its time stands
             // still.
             let limit = if self.console.has_room() {
-                let fresh = || Instant::now() + self.times.close_deadline;
-                Until::Moment(*until.get_or_insert_with(fresh))
+                let fresh = || Instant::now() + self.timeouts.close_deadline;
+                Wait::Until(*until.get_or_insert_with(fresh))
             } else {
                 until = None;
-                Until::Ever
+                Wait::Forever
             };
-            match self.turn(None, limit).await {
-                Turn::Received(message) => self.show_late(&message),
-                Turn::Ended(EndReason::Server(end)) => return Some(end),
+            match self.next_event(None, limit).await {
+                SessionEvent::Received(message) => self.show_late(&message),
+                SessionEvent::Ended(EndReason::Server(end)) => return Some(end),
                 // What is queued is written as far as it can be.
-                Turn::Ended(EndReason::OutputFailed(error)) => self.unwritten = Some(error),
-                Turn::Sent | Turn::Moved | Turn::Line(_) => {}
-                Turn::Ended(_) | Turn::Late => return None,
+                SessionEvent::Ended(EndReason::OutputFailed(error)) => self.unwritten = Some(error),
+                SessionEvent::Sent | SessionEvent::Progress | SessionEvent::Line(_) => {}
+                SessionEvent::Ended(_) | SessionEvent::TimedOut => return None,
             }
         }
     }

@@ -9,4 +9,4 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{client::Client, session::Times};
+pub(crate) use self::{client::Client, session::Timeouts};

@@ -11,9 +11,9 @@ use proto::{
 
 use crate::{
     connect::ConnectError,
-    console::{Audience, ConsoleTurn, InputError, Leftover},
+    console::{Audience, ConsoleEvent, InputError, UnsentLines},
     exit::Exit,
-    websocket::{End, Farewell},
+    websocket::{CloseFrame, Closed},
 };
 
 /// Why a session ended.
@@ -42,7 +42,7 @@ pub(crate) enum EndReason {
     /// The server took nothing for too long.
     Stalled(Duration),
     /// The server ended it.
-    Server(End),
+    Server(Closed),
 }
 
 /// What others may have seen that was not meant for them.
@@ -52,7 +52,7 @@ pub(crate) enum CredentialsSent {
     Yes,
 }
 
-impl ConsoleTurn {
+impl ConsoleEvent {
     /// The line that came, if one did, or the ending that the turn brings.
     pub(crate) fn line(self) -> Result<Option<String>, EndReason> {
         match self {
@@ -72,7 +72,7 @@ pub(crate) enum CloseOutcome<'a> {
     /// There was nothing to be closed.
     NotNeeded,
     /// The server ended its side.
-    Closed(&'a End),
+    Closed(&'a Closed),
     /// The server did not end its side in time.
     TimedOut,
 }
@@ -231,10 +231,10 @@ pub(crate) fn exit_report(
 }
 
 /// Says how many lines were not sent, if there are any.
-pub(crate) fn unsent(leftover: Leftover, queued: usize) -> Option<String> {
-    let (count, qualifier) = match leftover {
-        Leftover::Exactly(count) => (count + queued, ""),
-        Leftover::AtLeast(count) => (count + queued, "at least "),
+pub(crate) fn unsent(unsent_lines: UnsentLines, queued: usize) -> Option<String> {
+    let (count, qualifier) = match unsent_lines {
+        UnsentLines::Exactly(count) => (count + queued, ""),
+        UnsentLines::AtLeast(count) => (count + queued, "at least "),
     };
     let lines = plural(count, "line was", "lines were");
     (count > 0).then(|| format!("{qualifier}{lines} not sent"))
@@ -250,14 +250,14 @@ fn after_ours(
 ) -> Exit {
     match close_outcome {
         CloseOutcome::NotNeeded => Exit::Ok,
-        CloseOutcome::Closed(End::Closed(Farewell { code, .. }))
+        CloseOutcome::Closed(Closed::ByPeer(CloseFrame { code, .. }))
             if matches!(*code, CloseCode::ABSENT) || *code == CloseReason::UserExit.code() =>
         {
             Exit::Ok
         }
         // All that was wanted had come: it does not matter how a server leaves.
-        CloseOutcome::Closed(End::Lost(_)) if !replies_missing => Exit::Ok,
-        CloseOutcome::Closed(end @ End::Closed(_)) if !replies_missing => {
+        CloseOutcome::Closed(Closed::Lost(_)) if !replies_missing => Exit::Ok,
+        CloseOutcome::Closed(end @ Closed::ByPeer(_)) if !replies_missing => {
             by_server(end, stage, lines);
             Exit::Ok
         }
@@ -275,28 +275,28 @@ fn after_ours(
     }
 }
 
-fn by_server(end: &End, stage: Stage, lines: &mut Vec<String>) -> Exit {
+fn by_server(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Exit {
     match end {
-        End::Closed(farewell) => {
-            lines.push(in_words(farewell));
-            closed(farewell.code, stage)
+        Closed::ByPeer(frame) => {
+            lines.push(in_words(frame));
+            closed(frame.code, stage)
         }
-        End::Lost(None) => {
+        Closed::Lost(None) => {
             lines.push("the connection was lost: the server ended it without a close frame".into());
             Exit::Closed
         }
-        End::Lost(Some(error)) => {
+        Closed::Lost(Some(error)) => {
             lines.push(format!("the connection was lost: {error}"));
             Exit::Closed
         }
-        End::Broken { tell, what } => {
-            let action = match tell {
+        Closed::ProtocolViolation { reply, detail } => {
+            let action = match reply {
                 CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
                 _ => "broke the WebSocket protocol",
             };
-            let (what, code, text) = (Escaped(what), tell.code(), tell.text());
+            let (detail, code, text) = (Escaped(detail), reply.code(), reply.text());
             lines.push(format!(
-                "the server {action}: {what}; closed with {code}, {text}"
+                "the server {action}: {detail}; closed with {code}, {text}"
             ));
             Exit::Closed
         }
@@ -304,8 +304,8 @@ fn by_server(end: &End, stage: Stage, lines: &mut Vec<String>) -> Exit {
 }
 
 /// A server's Close frame in words.
-fn in_words(farewell: &Farewell) -> String {
-    let Farewell { code, reason } = farewell;
+fn in_words(frame: &CloseFrame) -> String {
+    let CloseFrame { code, reason } = frame;
     let manner = if *code == CloseReason::UserExit.code() {
         " normally"
     } else {

@@ -37,7 +37,7 @@ pub(super) enum ReplyKind {
 }
 
 impl ReplyTracker {
-    /// ReplyTracker to this user, if the one who sends has a name.
+    /// Tracks the replies to this user, or to a guest without a name.
     pub(super) fn for_user(name: Option<UserName>) -> Self {
         Self {
             name,

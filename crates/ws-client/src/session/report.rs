@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::outcome::{EndReason, ExitReport, unsent};
 use crate::{
-    console::{Audience, Console, ConsoleTurn},
+    console::{Audience, Console, ConsoleEvent},
     exit::Exit,
 };
 
@@ -38,8 +38,8 @@ pub(crate) async fn print_report(
         EndReason::NoCredentials(_) => 1,
         _ => 0,
     };
-    let leftover = console.leftover().await;
-    let Some(line) = unsent(leftover, queued + bad_lines) else {
+    let unsent_lines = console.unsent_lines().await;
+    let Some(line) = unsent(unsent_lines, queued + bad_lines) else {
         return report.exit;
     };
     console.say(&line);
@@ -56,8 +56,8 @@ pub(crate) async fn print_report(
 pub(crate) async fn drain(console: &mut impl Console) -> Option<io::Error> {
     let mut unwritten = None;
     while !console.is_drained() {
-        let turn = poll_fn(|cx| console.poll_turn(cx, None)).await;
-        if let ConsoleTurn::OutputFailed(error) = turn {
+        let event = poll_fn(|cx| console.poll_event(cx, None)).await;
+        if let ConsoleEvent::OutputFailed(error) = event {
             unwritten = Some(error);
         }
     }

@@ -24,19 +24,19 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Audience, Command, Console, ConsoleTurn, GOODBYE, Offer, Prompt, RoomMessage, hexadecimal,
+        Audience, Command, Console, ConsoleEvent, GOODBYE, Offer, Prompt, RoomMessage, hexadecimal,
         safe_lines,
     },
-    websocket::{Link, LinkTurn, Message, Reading},
+    websocket::{Connection, ConnectionEvent, Message, Reading},
 };
 
 /// How long a person is not asked for the next message after one was sent: an answer usually comes
 /// within this time, and then stands above the prompt without having pushed it down.
-const ANSWER_PATIENCE: Duration = Duration::from_millis(100);
+const PROMPT_DELAY: Duration = Duration::from_millis(100);
 
 /// The times that a session keeps.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
+pub(crate) struct Timeouts {
     /// See [`crate::config::Config::linger`].
     pub(crate) linger: Duration,
     /// See [`crate::config::Config::close_deadline`].
@@ -51,19 +51,19 @@ pub(crate) enum Login {
     /// The first messages do, with credentials from here.
     Messages(LoginSource),
     /// Nothing does: this user logged in with the handshake, or nobody did who has a name.
-    Before(Option<UserName>),
+    Done(Option<UserName>),
 }
 
 /// A WebSocket and a console.
 #[derive(Debug)]
 pub(crate) struct ClientSession<S, C> {
-    pub(super) link: Link<S>,
+    pub(super) connection: Connection<S>,
     pub(super) console: C,
-    pub(super) times: Times,
+    pub(super) timeouts: Timeouts,
     pub(super) stage: Stage,
     pub(super) replies: ReplyTracker,
     /// When something last moved: how long the server takes in nothing is counted from here.
-    pub(super) moved: Instant,
+    pub(super) last_activity: Instant,
     /// How many bytes had moved on the link by then.
     bytes: u64,
     /// Why messages could not be written, if that was found while something else ended the session.
@@ -72,26 +72,26 @@ pub(crate) struct ClientSession<S, C> {
 
 /// How long a session waits for something to happen.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Until {
+pub(super) enum Wait {
     /// For as long as it takes.
-    Ever,
+    Forever,
     /// Until nothing has moved for this long.
-    Quiet(Duration),
+    Idle(Duration),
     /// Until this moment, whatever happens before.
-    Moment(Instant),
+    Until(Instant),
 }
 
 /// Something that a session waits for.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum SessionEvent {
     Line(String),
     Received(Message),
     /// The message that was queued was sent.
     Sent,
     /// Something else was sent or written.
-    Moved,
+    Progress,
     /// The given time came.
-    Late,
+    TimedOut,
     Ended(EndReason),
 }
 
@@ -100,14 +100,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Console,
 {
-    pub(crate) fn new(link: Link<S>, console: C, times: Times) -> Self {
+    pub(crate) fn new(connection: Connection<S>, console: C, timeouts: Timeouts) -> Self {
         Self {
-            link,
+            connection,
             console,
-            times,
+            timeouts,
             stage: Stage::LoggingIn,
             replies: ReplyTracker::default(),
-            moved: Instant::now(),
+            last_activity: Instant::now(),
             bytes: 0,
             unwritten: None,
         }
@@ -120,14 +120,14 @@ where
                     return end_reason;
                 }
             }
-            Login::Before(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
+            Login::Done(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
         }
         self.stage = Stage::Messaging;
         self.run_messages().await
     }
 
     async fn log_in(&mut self, source: LoginSource) -> Result<(), EndReason> {
-        let patience = self.times.reply_deadline;
+        let patience = self.timeouts.reply_deadline;
         let when_refused = match self.console.audience() {
             Audience::Person => WhenRefused::Ask,
             Audience::Script => WhenRefused::GiveUp,
@@ -145,14 +145,16 @@ where
         let mut tried = None;
         let mut credentials_sent = CredentialsSent::No;
         loop {
-            let turn = match login.next(began.elapsed()) {
-                ClientAction::Ask => self.turn(Some(&prompt), Until::Ever).await,
+            let event = match login.next(began.elapsed()) {
+                ClientAction::Ask => self.next_event(Some(&prompt), Wait::Forever).await,
                 ClientAction::Send(line) => {
                     queued = Credentials::parse(line.expose()).ok();
-                    self.link.queue(Message::Text(line.expose().into()));
+                    self.connection.queue(Message::Text(line.expose().into()));
                     continue;
                 }
-                ClientAction::Await(until) => self.turn(None, Until::Moment(began + until)).await,
+                ClientAction::Await(until) => {
+                    self.next_event(None, Wait::Until(began + until)).await
+                }
                 ClientAction::Show(text) => {
                     self.console.notice(&safe_lines(&text));
                     continue;
@@ -160,15 +162,15 @@ where
                 ClientAction::LoggedIn(text) => {
                     self.console.notice(&safe_lines(&text));
                     // A server that congratulates unasked needs no credentials.
-                    self.link.withdraw();
+                    self.connection.cancel_queued();
                     self.replies = ReplyTracker::for_user(tried);
                     return Ok(());
                 }
                 ClientAction::Refused => return Err(EndReason::LoginRefused),
                 ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(patience)),
             };
-            match turn {
-                Turn::Line(line) => match Offer::parse(line, &prompt) {
+            match event {
+                SessionEvent::Line(line) => match Offer::parse(line, &prompt) {
                     Offer::Line(line) => login.offer(line),
                     Offer::Nothing => {}
                     Offer::Exit => {
@@ -177,20 +179,22 @@ where
                     }
                 },
                 // No room tells anything to somebody who has not logged in, if it wants that.
-                Turn::Received(Message::Text(text)) if RoomMessage::parse(&text).is_some() => {
+                SessionEvent::Received(Message::Text(text))
+                    if RoomMessage::parse(&text).is_some() =>
+                {
                     return Err(EndReason::NoLogin(credentials_sent));
                 }
-                Turn::Received(Message::Text(text)) => login.received(text.to_string()),
-                Turn::Received(Message::Binary(bytes)) => {
+                SessionEvent::Received(Message::Text(text)) => login.received(text.to_string()),
+                SessionEvent::Received(Message::Binary(bytes)) => {
                     self.console.notice(&hexadecimal(&bytes));
                 }
-                Turn::Sent => {
+                SessionEvent::Sent => {
                     credentials_sent = CredentialsSent::Yes;
                     tried = queued.take().map(|credentials| credentials.name);
                     login.sent(began.elapsed());
                 }
-                Turn::Moved | Turn::Late => {}
-                Turn::Ended(end_reason) => return Err(end_reason),
+                SessionEvent::Progress | SessionEvent::TimedOut => {}
+                SessionEvent::Ended(end_reason) => return Err(end_reason),
             }
         }
     }
@@ -205,16 +209,16 @@ where
                 Some(end_reason) if self.is_done(audience) => return end_reason,
                 Some(end_reason) => {
                     over = Some(end_reason);
-                    (None, self.until_answered(&mut patience))
+                    (None, self.reply_wait(&mut patience))
                 }
                 None => match hold {
-                    Some(moment) => (None, Until::Moment(moment)),
-                    None if !self.link.is_free() => (None, Until::Ever),
-                    None => (Some(&Prompt::Context), Until::Ever),
+                    Some(moment) => (None, Wait::Until(moment)),
+                    None if !self.connection.is_free() => (None, Wait::Forever),
+                    None => (Some(&Prompt::Context), Wait::Forever),
                 },
             };
-            match self.turn(wanted, until).await {
-                Turn::Line(line) => match Command::parse(line) {
+            match self.next_event(wanted, until).await {
+                SessionEvent::Line(line) => match Command::parse(line) {
                     Command::Exit => {
                         self.console.notice(GOODBYE);
                         over = Some(EndReason::Exit);
@@ -222,30 +226,32 @@ where
                     Command::Send(text) => {
                         let message = Message::Text(text.into());
                         self.replies.note_queued(&message);
-                        self.link.queue(message);
+                        self.connection.queue(message);
                         if audience == Audience::Person {
-                            hold = Some(Instant::now() + ANSWER_PATIENCE);
+                            hold = Some(Instant::now() + PROMPT_DELAY);
                         }
                     }
                 },
-                Turn::Received(message) => {
+                SessionEvent::Received(message) => {
                     self.console.message(message.payload());
                     match self.replies.note_received(message.payload()) {
                         ReplyKind::Reply => (hold, patience) = (None, None),
                         ReplyKind::Unsolicited => {}
                     }
                 }
-                Turn::Sent => self.replies.note_sent(),
-                Turn::Moved => {}
-                Turn::Late => match over.take() {
+                SessionEvent::Sent => self.replies.note_sent(),
+                SessionEvent::Progress => {}
+                SessionEvent::TimedOut => match over.take() {
                     Some(end_reason) => return end_reason,
                     None => hold = None,
                 },
                 // What was sent before is still answered.
-                Turn::Ended(end_reason @ (EndReason::EndOfInput | EndReason::BadInput(_))) => {
+                SessionEvent::Ended(
+                    end_reason @ (EndReason::EndOfInput | EndReason::BadInput(_)),
+                ) => {
                     over = Some(end_reason);
                 }
-                Turn::Ended(end_reason) => return end_reason,
+                SessionEvent::Ended(end_reason) => return end_reason,
             }
         }
     }
@@ -254,36 +260,40 @@ where
     fn is_done(&self, audience: Audience) -> bool {
         match audience {
             Audience::Person => true,
-            Audience::Script => self.link.is_flushed() && self.replies.is_complete(),
+            Audience::Script => self.connection.is_flushed() && self.replies.is_complete(),
         }
     }
 
     /// How long answers are waited for, once there are no more lines. Among others, who need never
     /// be quiet, that is until a moment, which each answer puts off.
-    fn until_answered(&self, patience: &mut Option<Instant>) -> Until {
-        if !self.link.is_flushed() {
+    fn reply_wait(&self, patience: &mut Option<Instant>) -> Wait {
+        if !self.connection.is_flushed() {
             *patience = None;
-            Until::Ever
+            Wait::Forever
         } else if !self.console.has_room() {
             // What is not read because nobody takes what came before is no silence.
-            Until::Ever
+            Wait::Forever
         } else if self.replies.in_room() {
-            let fresh = || Instant::now() + self.times.linger;
-            Until::Moment(*patience.get_or_insert_with(fresh))
+            let fresh = || Instant::now() + self.timeouts.linger;
+            Wait::Until(*patience.get_or_insert_with(fresh))
         } else {
-            Until::Quiet(self.times.linger)
+            Wait::Idle(self.timeouts.linger)
         }
     }
 
     /// Waits for the next thing that happens, for so long.
-    pub(super) async fn turn(&mut self, wanted: Option<&Prompt>, until: Until) -> Turn {
+    pub(super) async fn next_event(
+        &mut self,
+        wanted: Option<&Prompt>,
+        until: Wait,
+    ) -> SessionEvent {
         loop {
             let limit = match until {
-                Until::Ever => None,
-                Until::Quiet(span) => Some(self.moved + span),
+                Wait::Forever => None,
+                Wait::Idle(span) => Some(self.last_activity + span),
                 // However much happens: a flood must not hold the time up.
-                Until::Moment(moment) if Instant::now() >= moment => return Turn::Late,
-                Until::Moment(moment) => Some(moment),
+                Wait::Until(moment) if Instant::now() >= moment => return SessionEvent::TimedOut,
+                Wait::Until(moment) => Some(moment),
             };
             let reading = if self.console.has_room() {
                 Reading::On
@@ -291,24 +301,27 @@ where
                 Reading::Paused
             };
             // A server that is not read may well stop reading: then it is not to blame.
-            let may_stall = reading == Reading::On && !self.link.is_flushed();
-            let stalls = may_stall.then_some(self.moved + self.times.reply_deadline);
+            let may_stall = reading == Reading::On && !self.connection.is_flushed();
+            let stalls = may_stall.then_some(self.last_activity + self.timeouts.reply_deadline);
             let event = poll_fn(|cx| {
                 // A line that is at hand is sent before what was sent is flushed: many lines
                 // travel together.
-                match self.console.poll_turn(cx, wanted) {
-                    Poll::Ready(turn) => Poll::Ready(Event::Console(turn)),
-                    Poll::Pending => self.link.poll_turn(cx, reading).map(Event::Link),
+                match self.console.poll_event(cx, wanted) {
+                    Poll::Ready(event) => Poll::Ready(PolledEvent::Console(event)),
+                    Poll::Pending => self
+                        .connection
+                        .poll_event(cx, reading)
+                        .map(PolledEvent::Connection),
                 }
             });
             let late = tokio::select! {
                 biased;
                 event = event => return self.take(event),
-                () = at(limit) => Turn::Late,
-                () = at(stalls) => Turn::Ended(EndReason::Stalled(self.times.reply_deadline)),
+                () = at(limit) => SessionEvent::TimedOut,
+                () = at(stalls) => SessionEvent::Ended(EndReason::Stalled(self.timeouts.reply_deadline)),
             };
-            if matches!(until, Until::Moment(moment) if Instant::now() >= moment)
-                || !self.has_moved()
+            if matches!(until, Wait::Until(moment) if Instant::now() >= moment)
+                || !self.has_activity()
             {
                 return late;
             }
@@ -317,35 +330,35 @@ where
 
     /// Whether bytes have moved on the link since this was last looked at. They may be part of a
     /// message that takes longer than any silence.
-    fn has_moved(&mut self) -> bool {
-        let bytes = self.link.bytes();
-        let has_moved = bytes != self.bytes;
-        if has_moved {
+    fn has_activity(&mut self) -> bool {
+        let bytes = self.connection.bytes();
+        let has_activity = bytes != self.bytes;
+        if has_activity {
             self.bytes = bytes;
-            self.moved = Instant::now();
+            self.last_activity = Instant::now();
         }
-        has_moved
+        has_activity
     }
 
     /// Takes note of an event.
-    fn take(&mut self, event: Event) -> Turn {
+    fn take(&mut self, event: PolledEvent) -> SessionEvent {
         match event {
-            Event::Console(turn) => match turn.line() {
-                Ok(Some(line)) => Turn::Line(line),
+            PolledEvent::Console(event) => match event.line() {
+                Ok(Some(line)) => SessionEvent::Line(line),
                 Ok(None) => {
-                    self.moved = Instant::now();
-                    Turn::Moved
+                    self.last_activity = Instant::now();
+                    SessionEvent::Progress
                 }
-                Err(end_reason) => Turn::Ended(end_reason),
+                Err(end_reason) => SessionEvent::Ended(end_reason),
             },
-            Event::Link(turn) => {
-                self.moved = Instant::now();
-                self.bytes = self.link.bytes();
-                match turn {
-                    LinkTurn::Received(message) => Turn::Received(message),
-                    LinkTurn::Sent => Turn::Sent,
-                    LinkTurn::Flushed => Turn::Moved,
-                    LinkTurn::Ended(end) => Turn::Ended(EndReason::Server(end)),
+            PolledEvent::Connection(event) => {
+                self.last_activity = Instant::now();
+                self.bytes = self.connection.bytes();
+                match event {
+                    ConnectionEvent::Received(message) => SessionEvent::Received(message),
+                    ConnectionEvent::Sent => SessionEvent::Sent,
+                    ConnectionEvent::Flushed => SessionEvent::Progress,
+                    ConnectionEvent::Closed(end) => SessionEvent::Ended(EndReason::Server(end)),
                 }
             }
         }
@@ -354,9 +367,9 @@ where
 
 /// What one of the two sides of a session did.
 #[derive(Debug)]
-enum Event {
-    Console(ConsoleTurn),
-    Link(LinkTurn),
+enum PolledEvent {
+    Console(ConsoleEvent),
+    Connection(ConnectionEvent),
 }
 
 /// Waits for a moment, or for ever.

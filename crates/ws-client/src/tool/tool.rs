@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     handshake::{Origin, Request},
     tls::{Transport, TrustArguments},
-    websocket::{Link, LinkTurn, Reading},
+    websocket::{Connection, ConnectionEvent, Reading},
 };
 
 /// How long the tool takes to leave a WebSocket that it opened.
@@ -60,17 +60,19 @@ pub async fn run(
     if report.exit == Exit::Ok {
         // A server that was polite is left politely.
         let rest = received.rest().to_vec();
-        let mut link = Link::new(Opened { stream, rest }, MAX_MESSAGE_BYTES).await;
-        link.close(CloseReason::UserExit);
+        let mut connection = Connection::new(Opened { stream, rest }, MAX_MESSAGE_BYTES).await;
+        connection.close(CloseReason::UserExit);
         let end = async {
             loop {
-                if let LinkTurn::Ended(end) = poll_fn(|cx| link.poll_turn(cx, Reading::On)).await {
+                if let ConnectionEvent::Closed(end) =
+                    poll_fn(|cx| connection.poll_event(cx, Reading::On)).await
+                {
                     return end;
                 }
             }
         };
         if let Ok(end) = timeout(LEAVE_DEADLINE, end).await {
-            link.leave(&end, LEAVE_DEADLINE).await;
+            connection.finish_close(&end, LEAVE_DEADLINE).await;
         }
     }
     Ok(report)

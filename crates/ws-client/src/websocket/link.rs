@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     tungstenite::{
         self, Error,
         error::ProtocolError,
-        protocol::{CloseFrame, Role, WebSocketConfig},
+        protocol::{self, Role, WebSocketConfig},
     },
 };
 
@@ -37,7 +37,7 @@ const BATCH_FRAMES: usize = 64;
 
 /// What a server's Close frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Farewell {
+pub struct CloseFrame {
     /// The code in it; [`CloseCode::ABSENT`] if there was none.
     pub code: CloseCode,
     /// The server's own words, as they came.
@@ -46,23 +46,23 @@ pub struct Farewell {
 
 /// Why nothing more will come.
 #[derive(Debug)]
-pub enum End {
+pub enum Closed {
     /// The server sent a Close frame.
-    Closed(Farewell),
+    ByPeer(CloseFrame),
     /// The connection ended without one.
     Lost(Option<io::Error>),
     /// The server broke the protocol, and is to be told so.
-    Broken {
+    ProtocolViolation {
         /// What it is to be told.
-        tell: CloseReason,
+        reply: CloseReason,
         /// What it did, in the words of the WebSocket library.
-        what: String,
+        detail: String,
     },
 }
 
 /// Something that happened on the link.
 #[derive(Debug)]
-pub enum LinkTurn {
+pub enum ConnectionEvent {
     /// A message came.
     Received(Message),
     /// The message that was queued has gone into the write buffer.
@@ -70,7 +70,7 @@ pub enum LinkTurn {
     /// All that was sent has left the write buffer.
     Flushed,
     /// Nothing more will come.
-    Ended(End),
+    Closed(Closed),
 }
 
 /// Whether messages may be taken from the server just now.
@@ -84,7 +84,7 @@ pub enum Reading {
 
 /// A WebSocket and the message that waits to be sent on it.
 #[derive(Debug)]
-pub struct Link<S> {
+pub struct Connection<S> {
     socket: WebSocketStream<Metered<S>>,
     outgoing: Option<Message>,
     /// How many messages were given up because the link was closed before they were sent.
@@ -96,7 +96,7 @@ pub struct Link<S> {
     failure: Option<io::Error>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A link on a stream that speaks WebSocket from here on. A server that sends a longer message
     /// than this breaks the protocol.
     pub async fn new(opened: Opened<S>, max_message_bytes: usize) -> Self {
@@ -145,18 +145,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Takes back what was queued, if it was not sent yet: nobody needs it any more.
-    pub(crate) fn withdraw(&mut self) {
+    pub(crate) fn cancel_queued(&mut self) {
         self.outgoing = None;
     }
 
     /// The next thing that happens. What the server sends comes first, so that neither side waits
     /// for the other to read; what was sent is flushed when there is nothing else to do, so that
     /// the caller offers a message before it polls.
-    pub fn poll_turn(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<LinkTurn> {
+    pub fn poll_event(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<ConnectionEvent> {
         if reading == Reading::On
-            && let Poll::Ready(turn) = self.poll_receive(cx)
+            && let Poll::Ready(event) = self.poll_receive(cx)
         {
-            return Poll::Ready(turn);
+            return Poll::Ready(event);
         }
         if self.failure.is_some() {
             return Poll::Pending;
@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if let Some(message) = self.outgoing.take() {
                 self.unflushed = true;
                 return match self.socket.start_send_unpin(message.into()) {
-                    Ok(()) => Poll::Ready(LinkTurn::Sent),
+                    Ok(()) => Poll::Ready(ConnectionEvent::Sent),
                     Err(error) => self.write_failed(error),
                 };
             }
@@ -179,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             match self.socket.poll_flush_unpin(cx) {
                 Poll::Ready(Ok(())) => {
                     self.unflushed = false;
-                    return Poll::Ready(LinkTurn::Flushed);
+                    return Poll::Ready(ConnectionEvent::Flushed);
                 }
                 Poll::Ready(Err(error)) => return self.write_failed(error),
                 Poll::Pending => {}
@@ -188,47 +188,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Poll::Pending
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<LinkTurn> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEvent> {
         for _ in 0..BATCH_FRAMES {
             let end = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => match message {
                     tungstenite::Message::Text(text) => {
-                        return Poll::Ready(LinkTurn::Received(Message::Text(text)));
+                        return Poll::Ready(ConnectionEvent::Received(Message::Text(text)));
                     }
                     tungstenite::Message::Binary(bytes) => {
-                        return Poll::Ready(LinkTurn::Received(Message::Binary(bytes)));
+                        return Poll::Ready(ConnectionEvent::Received(Message::Binary(bytes)));
                     }
                     // Polling again sends the pong.
                     tungstenite::Message::Ping(_)
                     | tungstenite::Message::Pong(_)
                     | tungstenite::Message::Frame(_) => continue,
-                    tungstenite::Message::Close(frame) => End::Closed(farewell(frame)),
+                    tungstenite::Message::Close(frame) => Closed::ByPeer(close_frame(frame)),
                 },
-                Poll::Ready(Some(Err(error))) => end(error, self.failure.take()),
-                Poll::Ready(None) => End::Lost(self.failure.take()),
+                Poll::Ready(Some(Err(error))) => closed(error, self.failure.take()),
+                Poll::Ready(None) => Closed::Lost(self.failure.take()),
             };
-            return Poll::Ready(LinkTurn::Ended(end));
+            return Poll::Ready(ConnectionEvent::Closed(end));
         }
         // A flood of pings must not keep the time from being looked at.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    fn write_failed(&mut self, error: Error) -> Poll<LinkTurn> {
+    fn write_failed(&mut self, error: Error) -> Poll<ConnectionEvent> {
         match error {
             Error::Io(error) => {
                 self.failure = Some(error);
                 Poll::Pending
             }
-            error => Poll::Ready(LinkTurn::Ended(end(error, None))),
+            error => Poll::Ready(ConnectionEvent::Closed(closed(error, None))),
         }
     }
 
     /// Queues a Close frame, behind all that was sent. What was not sent is given up.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         self.dropped += usize::from(self.outgoing.take().is_some());
-        let frame = CloseFrame {
+        let frame = protocol::CloseFrame {
             code: reason.code().0.into(),
             reason: reason.text().into(),
         };
@@ -240,10 +240,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Gives the server what it is owed after it ended its side: the Close frame that answers its
     /// own, or the one that tells it what it did wrong. That takes this long at most.
-    pub async fn leave(&mut self, end: &End, deadline: Duration) {
+    pub async fn finish_close(&mut self, end: &Closed, deadline: Duration) {
         match end {
             // The answer was queued when the frame came.
-            End::Closed(_) => {
+            Closed::ByPeer(_) => {
                 let leave = async {
                     let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
                     // By TLS, the server is told that nothing was cut off.
@@ -251,14 +251,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 };
                 let _ = timeout(deadline, leave).await;
             }
-            End::Broken { tell, .. } => self.abandon(*tell, deadline).await,
-            End::Lost(_) => {}
+            Closed::ProtocolViolation { reply, .. } => {
+                self.close_after_violation(*reply, deadline).await;
+            }
+            Closed::Lost(_) => {}
         }
     }
 
     /// Lets go of a server that broke the protocol. The Close frame is lost if the connection ends
     /// while there is something unread, so everything is read and dropped until the server is gone.
-    async fn abandon(&mut self, reason: CloseReason, deadline: Duration) {
+    async fn close_after_violation(&mut self, reason: CloseReason, deadline: Duration) {
         self.close(reason);
         let leave = async {
             let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
@@ -271,13 +273,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 }
 
-fn farewell(frame: Option<CloseFrame>) -> Farewell {
+fn close_frame(frame: Option<protocol::CloseFrame>) -> CloseFrame {
     match frame {
-        Some(frame) => Farewell {
+        Some(frame) => CloseFrame {
             code: CloseCode(frame.code.into()),
             reason: frame.reason.to_string(),
         },
-        None => Farewell {
+        None => CloseFrame {
             code: CloseCode::ABSENT,
             reason: String::new(),
         },
@@ -285,29 +287,29 @@ fn farewell(frame: Option<CloseFrame>) -> Farewell {
 }
 
 /// What an error of the WebSocket means for the session.
-fn end(error: Error, failure: Option<io::Error>) -> End {
+fn closed(error: Error, failure: Option<io::Error>) -> Closed {
     match error {
         // TLS was cut off: nothing that is worth more words than an early end of TCP.
-        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => End::Lost(failure),
-        Error::Io(error) => End::Lost(Some(failure.unwrap_or(error))),
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Closed::Lost(failure),
+        Error::Io(error) => Closed::Lost(Some(failure.unwrap_or(error))),
         Error::ConnectionClosed
         | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost(failure),
-        Error::Utf8(what) => End::Broken {
-            tell: CloseReason::InvalidUtf8,
-            what,
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Closed::Lost(failure),
+        Error::Utf8(detail) => Closed::ProtocolViolation {
+            reply: CloseReason::InvalidUtf8,
+            detail,
         },
-        Error::Capacity(error) => End::Broken {
-            tell: CloseReason::MessageTooBig,
-            what: error.to_string(),
+        Error::Capacity(error) => Closed::ProtocolViolation {
+            reply: CloseReason::MessageTooBig,
+            detail: error.to_string(),
         },
-        Error::Protocol(error) => End::Broken {
-            tell: CloseReason::ProtocolError,
-            what: error.to_string(),
+        Error::Protocol(error) => Closed::ProtocolViolation {
+            reply: CloseReason::ProtocolError,
+            detail: error.to_string(),
         },
-        error => End::Broken {
-            tell: CloseReason::ProtocolError,
-            what: error.to_string(),
+        error => Closed::ProtocolViolation {
+            reply: CloseReason::ProtocolError,
+            detail: error.to_string(),
         },
     }
 }

@@ -5,6 +5,6 @@ mod message;
 mod metered;
 
 pub use self::{
-    link::{End, Farewell, Link, LinkTurn, Reading},
+    link::{CloseFrame, Closed, Connection, ConnectionEvent, Reading},
     message::{Message, Payload},
 };

@@ -22,8 +22,8 @@ use tokio::{
 use super::thread::{Desk, Order, Report, write_segments};
 use crate::{
     console::{
-        Audience, Channel, Console, ConsoleTurn, Echo, InputError, Leftover, Outbox, Prompt,
-        Reader, Screen, Typing, message_on,
+        Audience, Channel, Console, ConsoleEvent, Echo, InputError, Outbox, Prompt, Reader, Screen,
+        Typing, UnsentLines, message_on,
     },
     websocket::Payload,
 };
@@ -111,7 +111,7 @@ impl<H: Echo> Editor<H> {
     }
 
     /// Takes a report; most of them are something that the session waits for.
-    fn take(&mut self, report: Report) -> Option<ConsoleTurn> {
+    fn take(&mut self, report: Report) -> Option<ConsoleEvent> {
         match report {
             Report::Line(prompt, text) => {
                 let mut lines = split(&text);
@@ -126,20 +126,20 @@ impl<H: Echo> Editor<H> {
             }
             Report::EndOfInput => {
                 self.reading = None;
-                Some(ConsoleTurn::EndOfInput)
+                Some(ConsoleEvent::EndOfInput)
             }
             Report::Interrupted => {
                 self.reading = None;
-                Some(ConsoleTurn::Interrupted)
+                Some(ConsoleEvent::Interrupted)
             }
             Report::Printed(result) => {
                 self.printing = false;
                 Some(match result {
-                    Ok(()) => ConsoleTurn::Wrote,
-                    Err(error) => ConsoleTurn::OutputFailed(error),
+                    Ok(()) => ConsoleEvent::Wrote,
+                    Err(error) => ConsoleEvent::OutputFailed(error),
                 })
             }
-            Report::Failed(error) => Some(ConsoleTurn::BadInput(InputError::Read(error))),
+            Report::Failed(error) => Some(ConsoleEvent::BadInput(InputError::Read(error))),
         }
     }
 }
@@ -160,7 +160,7 @@ impl<H: Echo> Console for Editor<H> {
         Audience::Person
     }
 
-    fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn> {
+    fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
         if !self.printing && !self.outbox.is_empty() {
             self.print();
         }
@@ -168,17 +168,17 @@ impl<H: Echo> Console for Editor<H> {
             let Some(report) = report else {
                 self.printing = false;
                 let error = io::Error::other("the line editor ended");
-                return Poll::Ready(ConsoleTurn::BadInput(InputError::Read(error)));
+                return Poll::Ready(ConsoleEvent::BadInput(InputError::Read(error)));
             };
-            if let Some(turn) = self.take(report) {
-                return Poll::Ready(turn);
+            if let Some(event) = self.take(report) {
+                return Poll::Ready(event);
             }
         }
         let Some(prompt) = wanted else {
             return Poll::Pending;
         };
         if let Some(line) = self.lines.pop_front() {
-            return Poll::Ready(ConsoleTurn::Line(line));
+            return Poll::Ready(ConsoleEvent::Line(line));
         }
         if self.reading.as_ref() != Some(prompt) {
             self.terminal.set(if prompt.mask().hides() {
@@ -217,8 +217,8 @@ impl<H: Echo> Console for Editor<H> {
         }
     }
 
-    async fn leftover(&mut self) -> Leftover {
-        Leftover::Exactly(self.lines.len())
+    async fn unsent_lines(&mut self) -> UnsentLines {
+        UnsentLines::Exactly(self.lines.len())
     }
 
     async fn finish(mut self) {
@@ -238,7 +238,7 @@ impl<H: Echo> Console for Editor<H> {
 mod tests {
     use std::task::{Context, Poll, Waker};
 
-    use super::{Console as _, ConsoleTurn, Desk, Editor, Order, Report, split};
+    use super::{Console as _, ConsoleEvent, Desk, Editor, Order, Report, split};
     use crate::{
         console::{Echo, Prompt, Typing},
         websocket::Payload,
@@ -250,13 +250,13 @@ mod tests {
         fn set(&mut self, _: Typing) {}
     }
 
-    fn turn(editor: &mut Editor<Untouched>, wanted: Option<&Prompt>) -> Poll<ConsoleTurn> {
-        editor.poll_turn(&mut Context::from_waker(Waker::noop()), wanted)
+    fn poll(editor: &mut Editor<Untouched>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
+        editor.poll_event(&mut Context::from_waker(Waker::noop()), wanted)
     }
 
     fn line(editor: &mut Editor<Untouched>, wanted: &Prompt) -> Option<String> {
-        match turn(editor, Some(wanted)) {
-            Poll::Ready(ConsoleTurn::Line(line)) => Some(line),
+        match poll(editor, Some(wanted)) {
+            Poll::Ready(ConsoleEvent::Line(line)) => Some(line),
             Poll::Ready(_) | Poll::Pending => None,
         }
     }
@@ -322,7 +322,7 @@ mod tests {
     fn one_line_is_asked_for_once() {
         let (mut editor, mut desk) = Editor::new(Untouched);
         for _ in 0..3 {
-            assert!(turn(&mut editor, Some(&Prompt::Context)).is_pending());
+            assert!(poll(&mut editor, Some(&Prompt::Context)).is_pending());
         }
         assert!(matches!(desk.orders.try_recv(), Ok(Order::Read(_))));
         assert!(desk.orders.try_recv().is_err());
@@ -333,16 +333,16 @@ mod tests {
         let (mut editor, mut desk) = Editor::new(Untouched);
         for text in ["a", "b", "c"] {
             editor.message(Payload::Text(text));
-            assert!(turn(&mut editor, None).is_pending());
+            assert!(poll(&mut editor, None).is_pending());
         }
         assert!(matches!(desk.orders.try_recv(), Ok(Order::Print(_))));
         assert!(desk.orders.try_recv().is_err());
         desk.reports.try_send(Report::Printed(Ok(()))).unwrap();
         assert!(matches!(
-            turn(&mut editor, None),
-            Poll::Ready(ConsoleTurn::Wrote)
+            poll(&mut editor, None),
+            Poll::Ready(ConsoleEvent::Wrote)
         ));
-        assert!(turn(&mut editor, None).is_pending());
+        assert!(poll(&mut editor, None).is_pending());
         match desk.orders.try_recv() {
             Ok(Order::Print(segments)) => assert_eq!(segments[0].bytes, b"b\nc\n"),
             other => panic!("nothing is printed: {other:?}"),
@@ -354,16 +354,16 @@ mod tests {
     fn an_editor_that_is_gone_ends_the_input_and_holds_nothing_back() {
         let (mut editor, desk) = Editor::new(Untouched);
         editor.message(Payload::Text("lost"));
-        assert!(turn(&mut editor, None).is_pending());
+        assert!(poll(&mut editor, None).is_pending());
         drop(desk);
         for _ in 0..2 {
-            assert!(turn(&mut editor, None).is_ready());
+            assert!(poll(&mut editor, None).is_ready());
             assert!(editor.is_drained());
             editor.notice("(a notice of the test)");
         }
         assert!(matches!(
-            turn(&mut editor, Some(&Prompt::Context)),
-            Poll::Ready(ConsoleTurn::BadInput(_))
+            poll(&mut editor, Some(&Prompt::Context)),
+            Poll::Ready(ConsoleEvent::BadInput(_))
         ));
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    Counted, FakeEcho, Outcome, Server, TIMES, TINY, TestClient, Written, client_of, configured,
+    Counted, FakeEcho, Outcome, Server, TIMEOUTS, TINY, TestClient, Written, client_of, configured,
     console_of, outcome, person, script,
 };
 use crate::{
@@ -122,7 +122,7 @@ where
     );
     let client = Client {
         console,
-        times: TIMES,
+        timeouts: TIMEOUTS,
         max_message_bytes: 1 << 20,
         warning: None,
     };
@@ -172,7 +172,7 @@ async fn a_greeting_is_not_taken_for_the_last_answer() {
         server.say(&text).await;
         let answered = Instant::now();
         server.closed().await;
-        assert_eq!(answered.elapsed(), TIMES.linger);
+        assert_eq!(answered.elapsed(), TIMEOUTS.linger);
     })
     .await;
     assert_eq!(found, outcome(Exit::Ok, "hello, admin\nhello\n", ""));

@@ -20,7 +20,7 @@ use crate::{
 
 #[tokio::test(start_paused = true)]
 async fn a_script_logs_in_talks_and_leaves() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let input = b"bad:1\n\n\nadmin:123456\nhello\r\n\nexit\nnever sent\n";
     let play = async {
         assert_eq!(server.text().await, "bad:1");
@@ -29,7 +29,7 @@ async fn a_script_logs_in_talks_and_leaves() {
         server.echo(2).await;
         assert_eq!(server.closed().await, (1000, "user exit".into()));
     };
-    let (found, ()) = tokio::join!(run(link, script(input)), play);
+    let (found, ()) = tokio::join!(run(connection, script(input)), play);
     assert_eq!(
         found,
         outcome(
@@ -42,7 +42,7 @@ async fn a_script_logs_in_talks_and_leaves() {
 
 #[tokio::test(start_paused = true)]
 async fn all_answers_come_back_in_order_however_small_the_pipe() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let lines: Vec<String> = (0..2000).map(|number| format!("line {number}")).collect();
     let input = format!("admin:123456\n{}\n", lines.join("\n"));
     let play = async {
@@ -50,7 +50,7 @@ async fn all_answers_come_back_in_order_however_small_the_pipe() {
         server.echo(2000).await;
         server.closed().await
     };
-    let (found, closed) = tokio::join!(run(link, script(input.as_bytes())), play);
+    let (found, closed) = tokio::join!(run(connection, script(input.as_bytes())), play);
     assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.into()));
     let answers: Vec<&str> = found.stdout.lines().collect();
     assert_eq!(answers.len(), 2000);
@@ -62,7 +62,7 @@ async fn all_answers_come_back_in_order_however_small_the_pipe() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_waited_for_before_the_next_line_is_sent() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         let all = [
@@ -75,13 +75,13 @@ async fn nothing_is_waited_for_before_the_next_line_is_sent() {
         }
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\nb\nc")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\nb\nc")), play);
     assert_eq!(found.stdout, "a\nb\nc\n");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         let _ = (server.text().await, server.text().await);
@@ -95,7 +95,7 @@ async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
         server.closed().await;
         quiet.elapsed()
     };
-    let (found, waited) = tokio::join!(run(link, script(b"admin:123456\na\nb\n")), play);
+    let (found, waited) = tokio::join!(run(connection, script(b"admin:123456\na\nb\n")), play);
     // The answer came 900 ms before, and a second of quiet is waited for.
     assert_eq!(waited, Duration::from_millis(100));
     assert_eq!(
@@ -110,7 +110,7 @@ async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_while_closing_is_shown() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         let text = server.text().await;
@@ -118,19 +118,19 @@ async fn what_comes_while_closing_is_shown() {
         server.say(&format!("late {text}")).await;
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
     assert_eq!(found, outcome(Exit::Ok, "late a\n", "{welcome}"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_input_before_the_login_is_a_refusal() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         assert_eq!(server.text().await, "bad:1");
         server.say(SORRY).await;
         server.closed().await
     };
-    let (found, closed) = tokio::join!(run(link, script(b"bad:1\n")), play);
+    let (found, closed) = tokio::join!(run(connection, script(b"bad:1\n")), play);
     assert_eq!(closed.0, 1000);
     assert_eq!(found.exit, Exit::LoginRefused);
     assert!(found.stderr.starts_with(SORRY), "{found:?}");
@@ -138,7 +138,7 @@ async fn the_end_of_the_input_before_the_login_is_a_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let reads = Arc::new(Mutex::new(0));
     let client = TestClient {
         login: configured("admin:654321"),
@@ -149,7 +149,7 @@ async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() 
         server.say(SORRY).await;
         server.closed().await
     };
-    let (found, _) = tokio::join!(run(link, client), play);
+    let (found, _) = tokio::join!(run(connection, client), play);
     assert_eq!(*reads.lock().unwrap(), 0);
     assert_eq!(found.exit, Exit::LoginRefused);
     assert!(found.stderr.starts_with(SORRY), "{found:?}");
@@ -157,7 +157,7 @@ async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() 
 
 #[tokio::test(start_paused = true)]
 async fn configured_credentials_log_in_without_a_line() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"a\n")
@@ -167,7 +167,7 @@ async fn configured_credentials_log_in_without_a_line() {
         server.echo(1).await;
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert_eq!(
         found,
         outcome(Exit::Ok, "your submit context: a\n", "{welcome}")
@@ -176,7 +176,7 @@ async fn configured_credentials_log_in_without_a_line() {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let echo = FakeEcho::default();
     let client = TestClient {
         login: configured("admin:654321"),
@@ -190,7 +190,7 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
         server.echo(1).await;
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert_eq!(
         found,
         outcome(
@@ -210,14 +210,14 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_person_may_leave_at_the_login() {
     for input in [&b"exit\n"[..], b""] {
-        let (link, mut server) = connected().await;
+        let (connection, mut server) = connected().await;
         let echo = FakeEcho::default();
         let client = TestClient {
             asking: Asking::Person(echo.clone()),
             ..person(input)
         };
         let play = async { server.closed().await };
-        let (found, closed) = tokio::join!(run(link, client), play);
+        let (found, closed) = tokio::join!(run(connection, client), play);
         assert_eq!(closed, (1000, "user exit".into()));
         assert_eq!(found.exit, Exit::Ok);
         assert_eq!(found.stderr.contains("goodbye"), !input.is_empty());
@@ -228,7 +228,7 @@ async fn a_person_may_leave_at_the_login() {
 
 #[tokio::test(start_paused = true)]
 async fn a_password_that_is_a_command_elsewhere_is_sent() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let client = TestClient {
         login: LoginSource::AskPassword(proto::username::UserName::parse("jane").unwrap()),
         ..person(b"exit\nexit\n")
@@ -238,7 +238,7 @@ async fn a_password_that_is_a_command_elsewhere_is_sent() {
         server.say(CONGRATULATION).await;
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert!(
         found.stderr.starts_with("password for jane: \n"),
         "{}",

@@ -7,26 +7,26 @@ use proto::{close::CloseReason, message::SORRY};
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::harness::{Outcome, TIMES, client_of, connected, open_input, outcome, run, script};
+use super::harness::{Outcome, TIMEOUTS, client_of, connected, open_input, outcome, run, script};
 use crate::exit::Exit;
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_close_is_left_after_the_deadline() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         server.echo(1).await;
         Instant::now()
     };
-    let (found, answered) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
-    assert_eq!(answered.elapsed(), TIMES.close_deadline);
+    let (found, answered) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
+    assert_eq!(answered.elapsed(), TIMEOUTS.close_deadline);
     let stdout = "your submit context: a\n";
     assert_eq!((found.exit, &*found.stdout), (Exit::Ok, stdout));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counted() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         server.echo(1).await;
@@ -36,7 +36,7 @@ async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counte
     };
     let (ours, _typing) = open_input(b"admin:123456\na\nb\nc\n").await;
     let client = client_of(ours);
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert_eq!(
         found,
         outcome(
@@ -50,7 +50,7 @@ async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counte
 
 #[tokio::test(start_paused = true)]
 async fn lines_that_a_refusing_server_did_not_want_are_counted() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         let _ = server.text().await;
         server.say(SORRY).await;
@@ -58,7 +58,7 @@ async fn lines_that_a_refusing_server_did_not_want_are_counted() {
         server.close(3000, "too many wrong logins").await;
     };
     let input = b"bad:1\nbad:2\nbad:3\n";
-    let (found, ()) = tokio::join!(run(link, script(input)), play);
+    let (found, ()) = tokio::join!(run(connection, script(input)), play);
     assert_eq!(found.exit, Exit::LoginRefused);
     assert!(
         found.stderr.ends_with(
@@ -72,7 +72,7 @@ async fn lines_that_a_refusing_server_did_not_want_are_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_is_lost() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         drop(server);
@@ -80,20 +80,20 @@ async fn a_connection_that_breaks_is_lost() {
     // The input stays open.
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let client = client_of(ours);
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert_eq!(found.exit, Exit::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn credentials_without_an_answer_time_out() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         let _ = server.text().await;
         server.closed().await;
     };
     let began = Instant::now();
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
-    assert_eq!(began.elapsed(), TIMES.reply_deadline);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
+    assert_eq!(began.elapsed(), TIMEOUTS.reply_deadline);
     assert_eq!(found.exit, Exit::TimedOut);
     let counted = "ws-client: 1 line was not sent\n";
     assert!(found.stderr.ends_with(counted), "{found:?}");
@@ -101,7 +101,7 @@ async fn credentials_without_an_answer_time_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_is_answered_while_nothing_is_typed() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         server
@@ -115,14 +115,14 @@ async fn a_ping_is_answered_while_nothing_is_typed() {
     };
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let client = client_of(ours);
-    let (found, pong) = tokio::join!(run(link, client), play);
+    let (found, pong) = tokio::join!(run(connection, client), play);
     assert_eq!(pong, Message::Pong("are you there".into()));
     assert_eq!(found.exit, Exit::Ok);
 }
 
 /// A server that sends these bytes after the login, and what the client's Close frame says.
 async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let client = client_of(ours);
     let play = async {
@@ -130,7 +130,7 @@ async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
         server.0.get_mut().write_all(bytes).await.unwrap();
         server.closed().await
     };
-    tokio::join!(run(link, client), play)
+    tokio::join!(run(connection, client), play)
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,14 +163,14 @@ async fn a_server_that_breaks_the_protocol_is_told_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_not_utf8_ends_the_input() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         server.echo(1).await;
         server.closed().await;
     };
     let input = b"admin:123456\na\n\xff\nb\n";
-    let (found, ()) = tokio::join!(run(link, script(input)), play);
+    let (found, ()) = tokio::join!(run(connection, script(input)), play);
     assert_eq!(
         found,
         outcome(
@@ -184,22 +184,22 @@ async fn a_line_that_is_not_utf8_ends_the_input() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_closes_the_connection() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (ours, _open) = tokio::io::duplex(1000);
     let client = client_of(ours).interrupted_by(stream::iter([()]));
     let play = async { server.closed().await };
-    let (found, closed) = tokio::join!(run(link, client), play);
+    let (found, closed) = tokio::join!(run(connection, client), play);
     assert_eq!(closed, (1000, "user exit".into()));
     assert_eq!(found, outcome(Exit::Interrupted, "", ""));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_interrupt_waits_for_nobody() {
-    let (link, server) = connected().await;
+    let (connection, server) = connected().await;
     let (ours, _open) = tokio::io::duplex(1000);
     let client = client_of(ours).interrupted_by(stream::iter([(), ()]));
     let began = Instant::now();
-    let found = run(link, client).await;
+    let found = run(connection, client).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(found.exit, Exit::Interrupted);
     drop(server);
@@ -207,7 +207,7 @@ async fn a_second_interrupt_waits_for_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_terminal_sees_no_control_characters_of_the_server() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         let _ = server.text().await;
         server.say("sorry \x1b[2J").await;
@@ -215,7 +215,7 @@ async fn a_terminal_sees_no_control_characters_of_the_server() {
         server.say("congratulation \u{202e}").await;
         server.close(1001, "\x07").await;
     };
-    let (found, ()) = tokio::join!(run(link, script(b"a\nb\nc\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"a\nb\nc\n")), play);
     assert!(
         found
             .stderr

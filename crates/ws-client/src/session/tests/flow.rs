@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::harness::{
-    TIMES, TINY, Written, client_of, connected, console_of, open_input, outcome, run, script,
+    TIMEOUTS, TINY, Written, client_of, connected, console_of, open_input, outcome, run, script,
 };
 use crate::{
     config::LoginSource,
@@ -17,14 +17,14 @@ use crate::{
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_in_nothing_times_out() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let long = format!("admin:123456\n{}\n", "x".repeat(60_000));
     let play = async {
         server.welcome().await;
         std::future::pending::<()>().await;
     };
     let found = tokio::select! {
-        found = run(link, script(long.as_bytes())) => found,
+        found = run(connection, script(long.as_bytes())) => found,
         () = play => unreachable!("the server stays"),
     };
     assert_eq!(found.exit, Exit::TimedOut);
@@ -32,7 +32,7 @@ async fn a_server_that_takes_in_nothing_times_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_after_a_long_silence_has_its_time() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (ours, mut typing) = tokio::io::duplex(100_000);
     let client = client_of(ours);
     let play = async {
@@ -41,18 +41,18 @@ async fn a_line_after_a_long_silence_has_its_time() {
         tokio::time::sleep(Duration::from_hours(1)).await;
         let text = format!("{}\n", "x".repeat(50_000));
         typing.write_all(text.as_bytes()).await.unwrap();
-        tokio::time::sleep(TIMES.reply_deadline / 2).await;
+        tokio::time::sleep(TIMEOUTS.reply_deadline / 2).await;
         assert_eq!(server.text().await.len(), 50_000);
         server.say("that was long").await;
         server.close(1000, "").await;
     };
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert_eq!(found.exit, Exit::Ok);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_of_the_server_is_read_while_a_line_cannot_be_sent() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let input = format!("admin:123456\n{}\n", "x".repeat(60_000));
     let play = async {
         server.welcome().await;
@@ -61,14 +61,14 @@ async fn a_message_of_the_server_is_read_while_a_line_cannot_be_sent() {
         assert_eq!(server.text().await.len(), 60_000);
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, script(input.as_bytes())), play);
+    let (found, ()) = tokio::join!(run(connection, script(input.as_bytes())), play);
     assert_eq!(found.exit, Exit::Ok);
     assert_eq!(found.stdout.len(), 60_001);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_has_enough_ends_the_session_quietly() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (stdout, reader) = tokio::io::duplex(1000);
     drop(reader);
     let stderr = Written::default();
@@ -83,7 +83,7 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
         server.echo(2).await;
         while let Some(Ok(_)) = server.0.next().await {}
     };
-    let session = ClientSession::new(link, console, TIMES);
+    let session = ClientSession::new(connection, console, TIMEOUTS);
     let (exit, ()) = tokio::join!(
         session.run(Login::Messages(LoginSource::Ask), stream::pending()),
         play
@@ -94,11 +94,11 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_holds_the_server_back() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let console = console_of(ours, stdout, Written::default(), Asking::Nobody);
-    let session = ClientSession::new(link, console, TIMES);
+    let session = ClientSession::new(connection, console, TIMEOUTS);
     let sent = Mutex::new(0);
     let play = async {
         server.welcome().await;

@@ -28,14 +28,14 @@ use crate::{
     connect::Opened,
     console::{Asking, Echo, Reader, Streams, Typing},
     exit::Exit,
-    session::session::{ClientSession, Login, Times},
-    websocket::Link,
+    session::session::{ClientSession, Login, Timeouts},
+    websocket::Connection,
 };
 
 /// So small that a frame seldom arrives whole.
 pub(super) const TINY: usize = 16;
 
-pub(super) const TIMES: Times = Times {
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
     linger: Duration::from_secs(1),
     close_deadline: Duration::from_secs(5),
     reply_deadline: Duration::from_secs(30),
@@ -127,7 +127,7 @@ impl Server {
         self.say(CONGRATULATION).await;
     }
 
-    /// ReplyTracker this many messages.
+    /// Answers this many messages.
     pub(super) async fn echo(&mut self, count: usize) {
         for _ in 0..count {
             let text = self.text().await;
@@ -166,15 +166,15 @@ pub(super) fn configured(line: &str) -> LoginSource {
 }
 
 /// Both ends of a connection.
-pub(super) async fn connected() -> (Link<DuplexStream>, Server) {
+pub(super) async fn connected() -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
     let opened = Opened {
         stream: ours,
         rest: Vec::new(),
     };
-    let link = Link::new(opened, 1 << 20).await;
+    let connection = Connection::new(opened, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
-    (link, Server(server))
+    (connection, Server(server))
 }
 
 /// Who is at the client's side.
@@ -243,14 +243,17 @@ where
 }
 
 /// Runs a session to its end.
-pub(super) async fn run<I, N>(link: Link<DuplexStream>, client: TestClient<I, N>) -> Outcome
+pub(super) async fn run<I, N>(
+    connection: Connection<DuplexStream>,
+    client: TestClient<I, N>,
+) -> Outcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
 {
     let (stdout, stderr) = (Written::default(), Written::default());
     let console = console_of(client.input, stdout.clone(), stderr.clone(), client.asking);
-    let session = ClientSession::new(link, console, TIMES);
+    let session = ClientSession::new(connection, console, TIMEOUTS);
     let running = session.run(Login::Messages(client.login), client.interrupts);
     // No session of these tests takes a day: one that hangs fails at once, on a paused clock.
     let exit = timeout(Duration::from_hours(24), running).await;

@@ -4,12 +4,12 @@ use proto::close::{CloseCode, CloseReason};
 
 use crate::{
     connect::ConnectError,
-    console::{Audience, InputError, Leftover},
+    console::{Audience, InputError, UnsentLines},
     exit::Exit,
     session::outcome::{
         CloseOutcome, EndContext, EndReason, ExitReport, MessageCounts, Stage, exit_report, unsent,
     },
-    websocket::{End, Farewell},
+    websocket::{CloseFrame, Closed},
 };
 
 const SCRIPT: EndContext = EndContext {
@@ -42,8 +42,8 @@ fn before_login(context: EndContext) -> EndContext {
     }
 }
 
-fn close(code: u16, reason: &str) -> End {
-    End::Closed(Farewell {
+fn close(code: u16, reason: &str) -> Closed {
+    Closed::ByPeer(CloseFrame {
         code: CloseCode(code),
         reason: reason.into(),
     })
@@ -51,7 +51,7 @@ fn close(code: u16, reason: &str) -> End {
 
 fn concluded(
     end_reason: &EndReason,
-    close_outcome: Option<&End>,
+    close_outcome: Option<&Closed>,
     known: EndContext,
 ) -> (Exit, String) {
     let close_outcome = close_outcome.map_or(CloseOutcome::TimedOut, CloseOutcome::Closed);
@@ -125,25 +125,25 @@ fn a_connection_that_ends_otherwise_is_lost() {
     let reset = io::Error::from(io::ErrorKind::ConnectionReset);
     for (end, lines) in [
         (
-            End::Lost(None),
+            Closed::Lost(None),
             "the connection was lost: the server ended it without a close frame",
         ),
         (
-            End::Lost(Some(reset)),
+            Closed::Lost(Some(reset)),
             "the connection was lost: connection reset",
         ),
         (
-            End::Broken {
-                tell: CloseReason::ProtocolError,
-                what: "masked\x07".into(),
+            Closed::ProtocolViolation {
+                reply: CloseReason::ProtocolError,
+                detail: "masked\x07".into(),
             },
             "the server broke the WebSocket protocol: masked\\u{7}; closed with 1002, protocol \
              error",
         ),
         (
-            End::Broken {
-                tell: CloseReason::MessageTooBig,
-                what: "2 > 1".into(),
+            Closed::ProtocolViolation {
+                reply: CloseReason::MessageTooBig,
+                detail: "2 > 1".into(),
             },
             "the server sent more than --max-message-bytes allows: 2 > 1; closed with 1009, \
              message too big",
@@ -158,7 +158,7 @@ fn a_connection_that_ends_otherwise_is_lost() {
 fn who_is_done_leaves_quietly() {
     let normal = close(1000, "user exit");
     for known in [SCRIPT, PERSON, lacking(PERSON)] {
-        for close_outcome in [&normal, &close(1005, ""), &End::Lost(None)] {
+        for close_outcome in [&normal, &close(1005, ""), &Closed::Lost(None)] {
             let found = concluded(&EndReason::Exit, Some(close_outcome), known);
             assert_eq!(found, (Exit::Ok, String::new()));
         }
@@ -242,18 +242,18 @@ fn the_other_endings_have_their_codes() {
 
 #[test]
 fn lines_that_were_not_sent_are_counted() {
-    for (leftover, queued, lines) in [
-        (Leftover::Exactly(0), 0, None),
-        (Leftover::AtLeast(0), 0, None),
-        (Leftover::Exactly(0), 1, Some("1 line was not sent")),
-        (Leftover::Exactly(2), 1, Some("3 lines were not sent")),
+    for (unsent_lines, queued, lines) in [
+        (UnsentLines::Exactly(0), 0, None),
+        (UnsentLines::AtLeast(0), 0, None),
+        (UnsentLines::Exactly(0), 1, Some("1 line was not sent")),
+        (UnsentLines::Exactly(2), 1, Some("3 lines were not sent")),
         (
-            Leftover::AtLeast(5),
+            UnsentLines::AtLeast(5),
             0,
             Some("at least 5 lines were not sent"),
         ),
     ] {
-        assert_eq!(unsent(leftover, queued).as_deref(), lines);
+        assert_eq!(unsent(unsent_lines, queued).as_deref(), lines);
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    FakeEcho, Server, TIMES, TINY, TestClient, Written, configured, connected, console_of, run,
+    FakeEcho, Server, TIMEOUTS, TINY, TestClient, Written, configured, connected, console_of, run,
     script,
 };
 use crate::{
@@ -27,8 +27,8 @@ use crate::{
     connect::Opened,
     console::Asking,
     exit::Exit,
-    session::session::{ClientSession, Login, Times},
-    websocket::Link,
+    session::session::{ClientSession, Login, Timeouts},
+    websocket::Connection,
 };
 
 /// A long message may take longer than any silence is waited for.
@@ -39,7 +39,7 @@ async fn a_message_that_comes_slowly_is_no_silence() {
         stream: ours,
         rest: Vec::new(),
     };
-    let link = Link::new(opened, 1 << 20).await;
+    let connection = Connection::new(opened, 1 << 20).await;
     let mut server = Server(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await);
     let play = async {
         server.welcome().await;
@@ -53,17 +53,17 @@ async fn a_message_that_comes_slowly_is_no_silence() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
     assert_eq!(found.stdout, format!("{}\n", "x".repeat(100)));
 }
 
 /// Runs a session whose messages nobody takes for ten minutes, with a server that answers each of
 /// these lines with 3000 bytes. Returns how many bytes were taken in the end.
 async fn with_a_slow_reader(input: String, asking: Asking<FakeEcho>, answers: usize) -> usize {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let console = console_of(input.as_bytes(), stdout, Written::default(), asking);
-    let session = ClientSession::new(link, console, TIMES);
+    let session = ClientSession::new(connection, console, TIMEOUTS);
     let play = async {
         server.welcome().await;
         for _ in 0..answers {
@@ -122,7 +122,7 @@ impl AsyncWrite for Full {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_answer_that_cannot_be_written_is_a_failure() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let stderr = Written::default();
     let console = console_of(
         &b"admin:123456\na\n"[..],
@@ -135,7 +135,7 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
         server.echo(1).await;
         while let Some(Ok(_)) = server.0.next().await {}
     };
-    let session = ClientSession::new(link, console, TIMES);
+    let session = ClientSession::new(connection, console, TIMEOUTS);
     let (exit, ()) = tokio::join!(
         session.run(Login::Messages(LoginSource::Ask), stream::pending()),
         play
@@ -151,7 +151,7 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
 /// However much a server sends, it must answer the credentials in time.
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_pings_does_not_hold_the_time_up() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let flood = async {
         let start = Instant::now();
         // Each takes some time, so that the clock goes on.
@@ -167,7 +167,7 @@ async fn a_flood_of_pings_does_not_hold_the_time_up() {
         login: configured("admin:123456"),
         ..script(b"")
     };
-    let (found, flooded) = tokio::join!(run(link, client), flood);
+    let (found, flooded) = tokio::join!(run(connection, client), flood);
     assert_eq!(found.exit, Exit::TimedOut);
     assert!(flooded < Duration::from_mins(1), "{flooded:?}");
 }
@@ -225,7 +225,7 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
         next: [&[0x81, length], CONGRATULATION.as_bytes()].concat(),
         until: start + Duration::from_mins(1),
     };
-    let link = Link::new(
+    let connection = Connection::new(
         Opened {
             stream,
             rest: Vec::new(),
@@ -239,11 +239,11 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
         tokio::io::sink(),
         Asking::Person(FakeEcho::default()),
     );
-    let times = Times {
+    let timeouts = Timeouts {
         close_deadline: Duration::from_millis(50),
-        ..TIMES
+        ..TIMEOUTS
     };
-    let session = ClientSession::new(link, console, times);
+    let session = ClientSession::new(connection, console, timeouts);
     let exit = session
         .run(
             Login::Messages(configured("admin:123456")),

@@ -9,7 +9,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{
     basic::{ADMIN, open_to, run_client},
     harness::{
-        FakeEcho, TIMES, TINY, TestClient, client_of, configured, connected, outcome, run, script,
+        FakeEcho, TIMEOUTS, TINY, TestClient, client_of, configured, connected, outcome, run,
+        script,
     },
 };
 use crate::{config::Auth, console::Asking, exit::Exit};
@@ -23,7 +24,7 @@ fn said(from: &str, text: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_input_waits_for_ones_own_messages() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let told = [
         r#"{"joined":"admin","at":"2026-11-25T16:40:05.123Z"}"#.to_owned(),
         said("admin", "yesterday"),
@@ -46,7 +47,7 @@ async fn the_end_of_the_input_waits_for_ones_own_messages() {
         server.closed().await;
         assert_eq!(all.elapsed(), Duration::ZERO);
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\nb\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\nb\n")), play);
     let raw = format!("{}\n", told.join("\n"));
     assert_eq!(found, outcome(Exit::Ok, &raw, "{welcome}"));
 }
@@ -54,7 +55,7 @@ async fn the_end_of_the_input_waits_for_ones_own_messages() {
 /// It would show the credentials to everybody.
 #[tokio::test(start_paused = true)]
 async fn a_room_without_a_login_gets_no_credentials() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server
             .say(r#"{"joined":"guest:17","at":"2026-11-25T16:40:05.123Z"}"#)
@@ -66,7 +67,7 @@ async fn a_room_without_a_login_gets_no_credentials() {
         asking: Asking::Person(FakeEcho::default()),
         ..client_of(input)
     };
-    let (found, closed) = tokio::join!(run(link, client), play);
+    let (found, closed) = tokio::join!(run(connection, client), play);
     assert_eq!(closed.0, 1000);
     let prompt = "please enter your username and password: \n";
     let expected = format!("{prompt}{NO_LOGIN}");
@@ -75,13 +76,13 @@ async fn a_room_without_a_login_gets_no_credentials() {
 
 #[tokio::test(start_paused = true)]
 async fn credentials_that_a_room_has_handed_on_are_said_to_be_seen() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         let text = server.text().await;
         server.say(&said("guest:17", &text)).await;
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
     let expected = format!(
         "{NO_LOGIN}ws-client: what was sent as credentials may have been shown to others: choose \
          a new password\nws-client: 1 line was not sent\n"
@@ -91,7 +92,7 @@ async fn credentials_that_a_room_has_handed_on_are_said_to_be_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn what_others_say_does_not_hold_the_end_up() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         let _ = server.text().await;
@@ -105,10 +106,10 @@ async fn what_others_say_does_not_hold_the_end_up() {
             server.0.flush().await.unwrap();
         };
         assert!(closed.unwrap().unwrap().is_close());
-        assert_eq!(sent.elapsed(), TIMES.linger);
+        assert_eq!(sent.elapsed(), TIMEOUTS.linger);
         assert!(server.0.next().await.is_none());
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
     assert_eq!(found.exit, Exit::Ok);
     assert!(
         found
@@ -121,16 +122,16 @@ async fn what_others_say_does_not_hold_the_end_up() {
 
 #[tokio::test(start_paused = true)]
 async fn ones_own_message_counts_while_closing() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let play = async {
         server.welcome().await;
         let text = server.text().await;
         server.say(&said("bob", "hi")).await;
-        tokio::time::sleep(TIMES.linger * 2).await;
+        tokio::time::sleep(TIMEOUTS.linger * 2).await;
         server.say(&said("admin", &text)).await;
         server.closed().await;
     };
-    let (found, ()) = tokio::join!(run(link, script(b"admin:123456\na\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
     let raw = format!("{}\n{}\n", said("bob", "hi"), said("admin", "a"));
     assert_eq!(found, outcome(Exit::Ok, &raw, "{welcome}"));
 }

@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 use super::harness::{
     Server, TINY, TestClient, USER_EXIT, client_of, configured, connected, outcome, run, script,
 };
-use crate::{connect::Opened, exit::Exit, websocket::Link};
+use crate::{connect::Opened, exit::Exit, websocket::Connection};
 
 /// A whole frame of a server.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -28,22 +28,22 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Both ends of a connection on which the server has spoken already: each text is a frame that came
 /// together with the answer to the handshake.
-async fn spoken_to(texts: &[&str]) -> (Link<DuplexStream>, Server) {
+async fn spoken_to(texts: &[&str]) -> (Connection<DuplexStream>, Server) {
     let frames = texts.iter().map(|text| frame(0x81, text.as_bytes()));
     began_with(frames.collect::<Vec<_>>().concat()).await
 }
 
 /// Both ends of a connection on which these bytes came together with the answer to the handshake.
-async fn began_with(rest: Vec<u8>) -> (Link<DuplexStream>, Server) {
+async fn began_with(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
-    let link = Link::new(Opened { stream: ours, rest }, 1 << 20).await;
+    let connection = Connection::new(Opened { stream: ours, rest }, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
-    (link, Server(server))
+    (connection, Server(server))
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
-    let (link, mut server) = spoken_to(&["welcome", "to", "the", "tutorial"]).await;
+    let (connection, mut server) = spoken_to(&["welcome", "to", "the", "tutorial"]).await;
     let play = async {
         assert_eq!(server.text().await, "admin:wrong");
         server.say(SORRY).await;
@@ -52,7 +52,7 @@ async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
         server.closed().await
     };
     let input = b"admin:wrong\nadmin:123456\nhello\n";
-    let (found, closed) = tokio::join!(run(link, script(input)), play);
+    let (found, closed) = tokio::join!(run(connection, script(input)), play);
     assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.to_owned()));
     assert_eq!(found.exit, Exit::Ok);
     assert_eq!(found.stdout, "your submit context: hello\n");
@@ -61,7 +61,7 @@ async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
 
 #[tokio::test(start_paused = true)]
 async fn configured_credentials_are_sent_after_a_greeting() {
-    let (link, mut server) = spoken_to(&["welcome"]).await;
+    let (connection, mut server) = spoken_to(&["welcome"]).await;
     let play = async {
         server.welcome().await;
         server.closed().await;
@@ -70,26 +70,26 @@ async fn configured_credentials_are_sent_after_a_greeting() {
         login: configured("admin:123456"),
         ..script(b"")
     };
-    let (found, ()) = tokio::join!(run(link, client), play);
+    let (found, ()) = tokio::join!(run(connection, client), play);
     assert_eq!(found, outcome(Exit::Ok, "", "welcome\n{welcome}"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_without_a_login_gets_no_credentials() {
-    let (link, mut server) = spoken_to(&[CONGRATULATION]).await;
+    let (connection, mut server) = spoken_to(&[CONGRATULATION]).await;
     let play = async { server.closed().await };
     let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"")
     };
-    let (found, closed) = tokio::join!(run(link, client), play);
+    let (found, closed) = tokio::join!(run(connection, client), play);
     assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.to_owned()));
     assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_it_pushes_is_not_counted_as_answers() {
-    let (link, mut server) = connected().await;
+    let (connection, mut server) = connected().await;
     let (ours, mut typing) = tokio::io::duplex(1000);
     let play = async {
         server.welcome().await;
@@ -115,7 +115,7 @@ async fn what_it_pushes_is_not_counted_as_answers() {
         typing.write_all(b"a\nb\nc\n").await.unwrap();
         drop(typing);
     };
-    let (found, (), ()) = tokio::join!(run(link, client), play, typed);
+    let (found, (), ()) = tokio::join!(run(connection, client), play, typed);
     let expected = "news\nmore news\nthe weather\na\nb\nc\n";
     assert_eq!(found, outcome(Exit::Ok, expected, "{welcome}"));
 }
@@ -125,13 +125,13 @@ async fn a_close_that_crosses_the_servers_is_sent_whole() {
     let welcome = frame(0x81, CONGRATULATION.as_bytes());
     let close = frame(0x88, &1000_u16.to_be_bytes());
     // The client's own Close frame does not fit into the stream at once.
-    let (link, mut server) = began_with([welcome, close].concat()).await;
+    let (connection, mut server) = began_with([welcome, close].concat()).await;
     let play = async { server.0.next().await.unwrap().unwrap() };
     let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"")
     };
-    let (found, closed) = tokio::join!(run(link, client), play);
+    let (found, closed) = tokio::join!(run(connection, client), play);
     let frame = CloseFrame {
         code: USER_EXIT.0.into(),
         reason: USER_EXIT.1.into(),
