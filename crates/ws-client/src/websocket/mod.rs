@@ -1,10 +1,10 @@
 //! The WebSocket, once it is open.
 
-mod link;
+mod connection;
 mod message;
 mod metered;
 
 pub use self::{
-    link::{CloseFrame, Closed, Connection, ConnectionEvent, Reading},
+    connection::{CloseFrame, Closed, Connection, ConnectionEvent, Reading},
     message::{Message, Payload},
 };
