@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use ws_client::{
     config::{Config, Flags},
     connect::{self, Deadline},
-    console::Audience,
+    console::Mode,
     handshake::Request,
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
@@ -44,7 +44,7 @@ async fn visit(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
         url: Some(url.to_owned()),
         ..Flags::default()
     };
-    let config = Config::load(flags, &fixtures(), Audience::Script).expect("the URL can be used");
+    let config = Config::load(flags, &fixtures(), Mode::Pipe).expect("the URL can be used");
     let deadline = Deadline::after(config.connect_deadline);
     let key = connect::new_key().expect("there are random bytes");
     let request = Request::new(config.endpoint, key, config.origin);

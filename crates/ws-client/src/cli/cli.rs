@@ -21,8 +21,8 @@ use crate::{
     config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Opened},
     console::{
-        Asking, Audience, Console, Echo, Reader, Streams, Taken, Terminal, editor::Editor,
-        take_over,
+        Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Taken, Terminal,
+        editor::Editor, take_over,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -44,7 +44,7 @@ messages from then on; with --auth basic, the first one is the credentials, and 
 all of them are messages.";
 
 const AFTER_HELP: &str = "\
-Streams:
+StdioConsole:
   stdout gets the messages that come after the login, each followed by a newline, and nothing else.
   stderr gets everything else: prompts, the server's words about the login, errors.
   What a room tells its members, as JSON, is put in words where stdout is a terminal, with the time
@@ -274,22 +274,22 @@ async fn handshake(arguments: tool::Arguments) -> anyhow::Result<Exit> {
 }
 
 async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
-    let audience = if stdin().is_terminal() {
-        Audience::Person
+    let mode = if stdin().is_terminal() {
+        Mode::Interactive
     } else {
-        Audience::Script
+        Mode::Pipe
     };
-    let config = Config::load(arguments.into(), Path::new(""), audience)?;
+    let config = Config::load(arguments.into(), Path::new(""), mode)?;
     let interrupts = interrupts()?;
     // Before the connection is there: what is typed in the meantime may be credentials.
-    let terminal = match audience {
-        Audience::Script => None,
-        Audience::Person => Some(take_over()?),
+    let terminal = match mode {
+        Mode::Pipe => None,
+        Mode::Interactive => Some(take_over()?),
     };
     let exit = match terminal {
         None => {
-            let asking = Asking::<Terminal>::Nobody;
-            let console = streams(config.max_message_bytes, asking, VecDeque::new());
+            let prompt_mode = PromptMode::<Terminal>::Off;
+            let console = streams(config.max_message_bytes, prompt_mode, VecDeque::new());
             run_client(console, config, interrupts).await
         }
         Some(Taken::ForEditor(terminal, typed_ahead)) => {
@@ -297,17 +297,17 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
             run_client(console, config, interrupts).await
         }
         Some(Taken::ForLines(terminal, typed_ahead)) => {
-            let asking = Asking::Person(terminal);
-            let console = streams(config.max_message_bytes, asking, typed_ahead);
+            let prompt_mode = PromptMode::On(terminal);
+            let console = streams(config.max_message_bytes, prompt_mode, typed_ahead);
             run_client(console, config, interrupts).await
         }
     };
     Ok(exit)
 }
 
-fn streams<H: Echo>(
+fn streams<H: EchoControl>(
     max_line_bytes: NonZeroUsize,
-    asking: Asking<H>,
+    prompt_mode: PromptMode<H>,
     typed_ahead: VecDeque<String>,
 ) -> impl Console {
     let reader = if stdout().is_terminal() {
@@ -315,11 +315,11 @@ fn streams<H: Echo>(
     } else {
         Reader::Program
     };
-    Streams::new(
+    StdioConsole::new(
         tokio::io::stdin(),
         (tokio::io::stdout(), reader),
         tokio::io::stderr(),
-        asking,
+        prompt_mode,
         max_line_bytes,
     )
     .with_typed_ahead(typed_ahead)

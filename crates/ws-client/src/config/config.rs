@@ -17,7 +17,7 @@ use proto::{
 use serde::Deserialize;
 
 use crate::{
-    console::Audience,
+    console::Mode,
     endpoint::{Endpoint, EndpointError, Scheme},
     handshake::Origin,
     tls::{Transport, Trust, TrustError},
@@ -202,7 +202,7 @@ impl Config {
     ///
     /// A file that cannot be read or understood, a URL that cannot be used, a password that would
     /// be sent in the clear or that nobody is there to type, nobody who could be trusted.
-    pub fn load(flags: Flags, directory: &Path, audience: Audience) -> Result<Self, ConfigError> {
+    pub fn load(flags: Flags, directory: &Path, mode: Mode) -> Result<Self, ConfigError> {
         let mut notices = Vec::new();
         let file = File::read(flags.config, directory)?;
         let raw: RawConfig = match &file {
@@ -241,7 +241,7 @@ impl Config {
             }
             (None, None | Some(_), _) => LoginSource::Ask,
         };
-        if let (LoginSource::AskPassword(name), Audience::Script) = (&login, audience) {
+        if let (LoginSource::AskPassword(name), Mode::Pipe) = (&login, mode) {
             return Err(ConfigError::NobodyToAsk(name.clone()));
         }
         let sends_password = auth != Auth::None;

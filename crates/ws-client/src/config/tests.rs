@@ -2,7 +2,7 @@ use std::{fs, path::Path, time::Duration};
 
 use super::config::{Auth, Cleartext, Config, Flags, LoginSource};
 use crate::{
-    console::Audience,
+    console::Mode,
     tls::{Transport, Trust},
 };
 
@@ -18,7 +18,7 @@ fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn load(files: &[(&str, &str)], flags: Flags) -> Result<Config, String> {
     let directory = directory(files);
-    let config = Config::load(flags, directory.path(), Audience::Person);
+    let config = Config::load(flags, directory.path(), Mode::Interactive);
     let path = format!("{}/", directory.path().display());
     config.map_err(|error| {
         let cause = std::error::Error::source(&error);
@@ -251,7 +251,7 @@ fn credentials_on_the_command_line_belong_to_its_url() {
         password_file: Some(directory.path().join("config/secret")),
         ..url("ws://127.0.0.1:98")
     };
-    let config = Config::load(flags, directory.path(), Audience::Script).unwrap();
+    let config = Config::load(flags, directory.path(), Mode::Pipe).unwrap();
     assert_eq!(line(&config).as_deref(), Some("jane:123456"));
     assert!(config.notices.is_empty());
 }
@@ -266,7 +266,7 @@ fn a_user_without_a_password_is_asked_for_it() {
     let config = load(WITH_LOGIN, jane()).unwrap();
     assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
     let directory = directory(&[]);
-    let error = Config::load(jane(), directory.path(), Audience::Script).unwrap_err();
+    let error = Config::load(jane(), directory.path(), Mode::Pipe).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the password of jane can be asked for at a terminal only; name a file that holds it with \
@@ -310,7 +310,7 @@ fn a_password_goes_anywhere_by_tls() {
             trust: Some(trust),
             ..url("wss://192.0.2.1")
         };
-        let config = Config::load(flags, directory.path(), Audience::Person).unwrap();
+        let config = Config::load(flags, directory.path(), Mode::Interactive).unwrap();
         assert_eq!(config.endpoint.authority(), "192.0.2.1:443");
         assert!(matches!(config.transport, Transport::Tls(_)));
     }

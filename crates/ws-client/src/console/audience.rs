@@ -2,9 +2,9 @@
 
 /// The kind of user that the lines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub enum Mode {
     /// A person at a terminal, who can be asked.
-    Person,
+    Interactive,
     /// A script at the other end of a pipe.
-    Script,
+    Pipe,
 }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{audience::Audience, input::InputError, prompt::Prompt};
+use super::{audience::Mode, input::InputError, prompt::Prompt};
 use crate::websocket::Payload;
 
 /// Something that happened at the console.
@@ -37,7 +37,7 @@ pub(crate) enum UnsentLines {
 /// Where lines come from and texts go to: a terminal, or streams.
 pub(crate) trait Console {
     /// Who is at the other end.
-    fn audience(&self) -> Audience;
+    fn mode(&self) -> Mode;
 
     /// The next thing that happens. Texts that were queued are written before a line is looked for.
     /// A line is asked for with this prompt, where somebody is there to be asked, or not at all if

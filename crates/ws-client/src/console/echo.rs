@@ -2,12 +2,12 @@
 
 /// A state of the echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Typing {
-    Shown,
-    Hidden,
+pub(crate) enum EchoState {
+    On,
+    Off,
 }
 
 /// A terminal whose echo can be switched.
-pub(crate) trait Echo {
-    fn set(&mut self, typing: Typing);
+pub(crate) trait EchoControl {
+    fn set_echo(&mut self, state: EchoState);
 }

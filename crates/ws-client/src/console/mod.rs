@@ -15,12 +15,12 @@ mod stdio;
 mod terminal;
 
 pub use self::{
-    audience::Audience,
+    audience::Mode,
     render::{Reader, message},
 };
 pub(crate) use self::{
     console::{Console, ConsoleEvent, UnsentLines},
-    echo::{Echo, Typing},
+    echo::{EchoControl, EchoState},
     input::{Command, InputError, Offer},
     output::{Channel, Outbox, Segment},
     prompt::{GOODBYE, Mask, Prompt},
@@ -28,6 +28,6 @@ pub(crate) use self::{
     room_message::RoomMessage,
     sanitize::{hexadecimal, safe_lines},
     screen::{Screen, columns},
-    stdio::{Asking, Streams},
+    stdio::{PromptMode, StdioConsole},
     terminal::{Taken, Terminal, take_over},
 };

@@ -16,9 +16,9 @@ use tokio::{
 };
 
 use super::{
-    audience::Audience,
+    audience::Mode,
     console::{Console, ConsoleEvent, UnsentLines},
-    echo::{Echo, Typing},
+    echo::{EchoControl, EchoState},
     input::{InputError, LineSplitter},
     output::{Channel, Outbox, Writer},
     prompt::Prompt,
@@ -36,11 +36,11 @@ const COUNT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Who is asked for lines, and how.
 #[derive(Debug)]
-pub(crate) enum Asking<E> {
+pub(crate) enum PromptMode<E> {
     /// Nobody: the lines come by themselves.
-    Nobody,
+    Off,
     /// A person, by prompts on stderr.
-    Person(E),
+    On(E),
 }
 
 /// How far the input was read.
@@ -54,7 +54,7 @@ enum Progress {
 
 /// A console of three streams, as a process has them.
 #[derive(Debug)]
-pub(crate) struct Streams<I, O, E, H> {
+pub(crate) struct StdioConsole<I, O, E, H> {
     input: I,
     lines: LineSplitter,
     progress: Progress,
@@ -62,23 +62,23 @@ pub(crate) struct Streams<I, O, E, H> {
     writer: Writer<O, E>,
     /// Who reads the messages.
     reader: Reader,
-    asking: Asking<H>,
+    prompt_mode: PromptMode<H>,
     /// The prompt that was written and not yet answered.
     asked: Option<Prompt>,
 }
 
-impl<I, O, E, H> Streams<I, O, E, H>
+impl<I, O, E, H> StdioConsole<I, O, E, H>
 where
     I: AsyncRead + Unpin,
     O: AsyncWrite + Unpin,
     E: AsyncWrite + Unpin,
-    H: Echo,
+    H: EchoControl,
 {
     pub(crate) fn new(
         input: I,
         (messages, reader): (O, Reader),
         notices: E,
-        asking: Asking<H>,
+        prompt_mode: PromptMode<H>,
         max_line_bytes: NonZeroUsize,
     ) -> Self {
         Self {
@@ -88,7 +88,7 @@ where
             outbox: Outbox::default(),
             writer: Writer::new(messages, notices),
             reader,
-            asking,
+            prompt_mode,
             asked: None,
         }
     }
@@ -124,16 +124,16 @@ where
 
     /// Writes the prompt, unless it stands there already.
     fn ask(&mut self, prompt: &Prompt) {
-        let Asking::Person(echo) = &mut self.asking else {
+        let PromptMode::On(echo) = &mut self.prompt_mode else {
             return;
         };
         if self.asked.as_ref() == Some(prompt) {
             return;
         }
-        echo.set(if prompt.mask().hides() {
-            Typing::Hidden
+        echo.set_echo(if prompt.mask().hides() {
+            EchoState::Off
         } else {
-            Typing::Shown
+            EchoState::On
         });
         self.leave_prompt();
         self.outbox.push(Channel::Notices, prompt.text().as_bytes());
@@ -160,17 +160,17 @@ where
     }
 }
 
-impl<I, O, E, H> Console for Streams<I, O, E, H>
+impl<I, O, E, H> Console for StdioConsole<I, O, E, H>
 where
     I: AsyncRead + Unpin,
     O: AsyncWrite + Unpin,
     E: AsyncWrite + Unpin,
-    H: Echo,
+    H: EchoControl,
 {
-    fn audience(&self) -> Audience {
-        match self.asking {
-            Asking::Nobody => Audience::Script,
-            Asking::Person(_) => Audience::Person,
+    fn mode(&self) -> Mode {
+        match self.prompt_mode {
+            PromptMode::Off => Mode::Pipe,
+            PromptMode::On(_) => Mode::Interactive,
         }
     }
 
@@ -221,7 +221,7 @@ where
     }
 
     async fn unsent_lines(&mut self) -> UnsentLines {
-        if self.progress == Progress::Untouched || self.audience() == Audience::Person {
+        if self.progress == Progress::Untouched || self.mode() == Mode::Interactive {
             // Whoever wrote the lines has them still, and what a person types from now on is meant
             // for somebody else.
             return UnsentLines::Exactly(0);

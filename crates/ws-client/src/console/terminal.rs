@@ -14,7 +14,7 @@ use rustix::{
     },
 };
 
-use super::echo::{Echo, Typing};
+use super::echo::{EchoControl, EchoState};
 
 /// The longest line that a terminal collects by itself.
 const MAX_TYPED_BYTES: usize = 4096;
@@ -30,7 +30,7 @@ const DISABLED: u8 = 0;
 pub(crate) struct Terminal<T: AsFd = Stdin> {
     tty: T,
     original: Termios,
-    typing: Typing,
+    echo: EchoState,
     manner: Manner,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn take_over() -> io::Result<Taken> {
             return Ok(Taken::ForEditor(terminal, lines));
         }
         // What was typed meanwhile is still wanted.
-        terminal.set(Typing::Shown);
+        terminal.set_echo(EchoState::On);
     }
     Ok(Taken::ForLines(
         Terminal::take(stdin(), Manner::Lines)?,
@@ -101,7 +101,7 @@ impl<T: AsFd> Terminal<T> {
         let terminal = Self {
             tty,
             original,
-            typing: Typing::Hidden,
+            echo: EchoState::Off,
             manner,
         };
         terminal.apply()?;
@@ -110,9 +110,9 @@ impl<T: AsFd> Terminal<T> {
 
     fn apply(&self) -> io::Result<()> {
         let mut attributes = self.original.clone();
-        match (self.manner, self.typing) {
-            (Manner::Lines, Typing::Shown) => {}
-            (Manner::Lines, Typing::Hidden) => {
+        match (self.manner, self.echo) {
+            (Manner::Lines, EchoState::On) => {}
+            (Manner::Lines, EchoState::Off) => {
                 attributes.local_modes.remove(LocalModes::ECHO);
                 // Whoever stops the program here gets a shell, which shows again what is typed.
                 attributes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
@@ -134,12 +134,12 @@ impl<T: AsFd> Terminal<T> {
     }
 }
 
-impl<T: AsFd> Echo for Terminal<T> {
-    fn set(&mut self, typing: Typing) {
-        if self.typing == typing {
+impl<T: AsFd> EchoControl for Terminal<T> {
+    fn set_echo(&mut self, echo: EchoState) {
+        if self.echo == echo {
             return;
         }
-        self.typing = typing;
+        self.echo = echo;
         match self.manner {
             // A terminal that does not obey is gone, and reading from it says so.
             Manner::Lines => drop(self.apply()),
@@ -151,11 +151,11 @@ impl<T: AsFd> Echo for Terminal<T> {
 
 impl<T: AsFd> Drop for Terminal<T> {
     fn drop(&mut self) {
-        let action = match self.typing {
-            Typing::Shown => OptionalActions::Now,
+        let action = match self.echo {
+            EchoState::On => OptionalActions::Now,
             // What was typed ahead may be a password. It must not reach the shell that reads next,
             // and its history.
-            Typing::Hidden => OptionalActions::Flush,
+            EchoState::Off => OptionalActions::Flush,
         };
         let _ = tcsetattr(&self.tty, action, &self.original);
     }
@@ -171,7 +171,7 @@ mod tests {
         termios::{LocalModes, SpecialCodeIndex, Termios, tcgetattr},
     };
 
-    use super::{Echo as _, Manner, Terminal, Typing, typed_ahead};
+    use super::{EchoControl as _, EchoState, Manner, Terminal, typed_ahead};
 
     /// Both ends of a terminal of the test's own.
     fn pseudo_terminal() -> (OwnedFd, File) {
@@ -216,9 +216,9 @@ mod tests {
         let mut terminal = Terminal::take(&tty, Manner::Lines).unwrap();
         assert!(!modes(&tty).contains(LocalModes::ECHO));
         assert!(modes(&tty).contains(LocalModes::ICANON | LocalModes::ISIG));
-        terminal.set(Typing::Shown);
+        terminal.set_echo(EchoState::On);
         assert!(modes(&tty).contains(LocalModes::ECHO));
-        terminal.set(Typing::Hidden);
+        terminal.set_echo(EchoState::Off);
         assert!(!modes(&tty).contains(LocalModes::ECHO));
     }
 
@@ -226,7 +226,7 @@ mod tests {
     fn nothing_is_shown_or_stopped_between_edited_lines() {
         let (_controller, tty) = pseudo_terminal();
         let mut terminal = Terminal::take(&tty, Manner::Editor).unwrap();
-        terminal.set(Typing::Shown);
+        terminal.set_echo(EchoState::On);
         assert!(!modes(&tty).intersects(LocalModes::ECHO | LocalModes::ICANON));
         assert!(modes(&tty).contains(LocalModes::ISIG));
         let attributes = tcgetattr(&tty).unwrap();
@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn what_was_typed_ahead_at_the_login_reaches_no_shell() {
         use std::io::{Read as _, Write as _};
-        for (typing, left) in [
-            (Typing::Hidden, "next\n"),
-            (Typing::Shown, "secret\nnext\n"),
+        for (echo, left) in [
+            (EchoState::Off, "next\n"),
+            (EchoState::On, "secret\nnext\n"),
         ] {
             let (controller, mut tty) = pseudo_terminal();
             let mut keys = File::from(controller);
             let mut terminal = Terminal::take(tty.try_clone().unwrap(), Manner::Lines).unwrap();
-            terminal.set(typing);
+            terminal.set_echo(echo);
             keys.write_all(b"secret\n").unwrap();
             // It takes a moment from one end of a terminal to the other.
             let mut arrived = [PollFd::new(&tty, PollFlags::IN)];

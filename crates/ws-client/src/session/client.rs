@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Opened},
-    console::{Audience, Console, GOODBYE, Offer, Prompt},
+    console::{Console, GOODBYE, Mode, Offer, Prompt},
     exit::Exit,
     websocket::Connection,
 };
@@ -111,9 +111,9 @@ impl<C: Console> Client<C> {
             };
             match (
                 self.connect(dial(Some(&credentials))).await,
-                self.console.audience(),
+                self.console.mode(),
             ) {
-                (Err(EndReason::ConnectFailed(error)), Audience::Person)
+                (Err(EndReason::ConnectFailed(error)), Mode::Interactive)
                     if error.is_of_credentials() =>
                 {
                     self.console.say(&error.to_string());
@@ -139,10 +139,10 @@ impl<C: Console> Client<C> {
                     return Err(EndReason::Exit);
                 }
             };
-            match (Credentials::parse(line.expose()), self.console.audience()) {
+            match (Credentials::parse(line.expose()), self.console.mode()) {
                 (Ok(credentials), _) => return Ok(credentials),
-                (Err(error), Audience::Person) => self.console.say(&error.to_string()),
-                (Err(error), Audience::Script) => return Err(EndReason::NoCredentials(error)),
+                (Err(error), Mode::Interactive) => self.console.say(&error.to_string()),
+                (Err(error), Mode::Pipe) => return Err(EndReason::NoCredentials(error)),
             }
         }
     }
@@ -173,7 +173,7 @@ impl<C: Console> Client<C> {
     /// Ends a visit that has not come to a session.
     async fn finish(&mut self, end_reason: &EndReason) -> Exit {
         let context = EndContext {
-            audience: self.console.audience(),
+            mode: self.console.mode(),
             stage: Stage::LoggingIn,
             counts: MessageCounts::default(),
         };

@@ -61,7 +61,7 @@ where
             _ => end_reason,
         };
         let context = EndContext {
-            audience: self.console.audience(),
+            mode: self.console.mode(),
             stage: self.stage,
             counts: self.replies.counts(),
         };

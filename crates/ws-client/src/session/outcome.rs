@@ -11,7 +11,7 @@ use proto::{
 
 use crate::{
     connect::ConnectError,
-    console::{Audience, ConsoleEvent, InputError, UnsentLines},
+    console::{ConsoleEvent, InputError, Mode, UnsentLines},
     exit::Exit,
     websocket::{CloseFrame, Closed},
 };
@@ -107,7 +107,7 @@ impl MessageCounts {
 /// What is known when a session is over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EndContext {
-    pub(crate) audience: Audience,
+    pub(crate) mode: Mode,
     pub(crate) stage: Stage,
     pub(crate) counts: MessageCounts,
 }
@@ -145,18 +145,18 @@ pub(crate) fn exit_report(
     close_deadline: Duration,
 ) -> ExitReport {
     let EndContext {
-        audience,
+        mode,
         stage,
         counts,
     } = context;
     let mut lines = Vec::new();
     let exit = match end_reason {
-        EndReason::EndOfInput if stage == Stage::LoggingIn && audience == Audience::Script => {
+        EndReason::EndOfInput if stage == Stage::LoggingIn && mode == Mode::Pipe => {
             lines.push("the input ended before the login succeeded".to_owned());
             Exit::LoginRefused
         }
         EndReason::Exit | EndReason::EndOfInput => {
-            let replies_missing = audience == Audience::Script && counts.unanswered() > 0;
+            let replies_missing = mode == Mode::Pipe && counts.unanswered() > 0;
             after_ours(
                 close_outcome,
                 replies_missing,
@@ -218,12 +218,12 @@ pub(crate) fn exit_report(
         }
         EndReason::Server(end) => match by_server(end, stage, &mut lines) {
             // However kindly it left, it left before it had answered.
-            Exit::Ok if audience == Audience::Script && counts.unanswered() > 0 => Exit::Closed,
+            Exit::Ok if mode == Mode::Pipe && counts.unanswered() > 0 => Exit::Closed,
             exit => exit,
         },
     };
     let theirs = matches!(end_reason, EndReason::Server(_) | EndReason::Stalled(_));
-    if (theirs || audience == Audience::Script) && counts.unanswered() > 0 {
+    if (theirs || mode == Mode::Pipe) && counts.unanswered() > 0 {
         let count = plural(counts.unanswered(), "message", "messages");
         lines.push(format!("{count} got no answer"));
     }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::outcome::{EndReason, ExitReport, unsent};
 use crate::{
-    console::{Audience, Console, ConsoleEvent},
+    console::{Console, ConsoleEvent, Mode},
     exit::Exit,
 };
 
@@ -44,9 +44,9 @@ pub(crate) async fn print_report(
     };
     console.say(&line);
     drain(console).await;
-    match (report.exit, console.audience()) {
+    match (report.exit, console.mode()) {
         // However kindly a server leaves, a script wants all of its lines sent.
-        (Exit::Ok, Audience::Script) => Exit::Closed,
+        (Exit::Ok, Mode::Pipe) => Exit::Closed,
         (exit, _) => exit,
     }
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Audience, Command, Console, ConsoleEvent, GOODBYE, Offer, Prompt, RoomMessage, hexadecimal,
+        Command, Console, ConsoleEvent, GOODBYE, Mode, Offer, Prompt, RoomMessage, hexadecimal,
         safe_lines,
     },
     websocket::{Connection, ConnectionEvent, Message, Reading},
@@ -128,9 +128,9 @@ where
 
     async fn log_in(&mut self, source: LoginSource) -> Result<(), EndReason> {
         let patience = self.timeouts.reply_deadline;
-        let when_refused = match self.console.audience() {
-            Audience::Person => WhenRefused::Ask,
-            Audience::Script => WhenRefused::GiveUp,
+        let when_refused = match self.console.mode() {
+            Mode::Interactive => WhenRefused::Ask,
+            Mode::Pipe => WhenRefused::GiveUp,
         };
         let (mut login, prompt) = match source {
             LoginSource::Ask => (ClientLogin::ask(patience), Prompt::Credentials),
@@ -200,13 +200,13 @@ where
     }
 
     async fn run_messages(&mut self) -> EndReason {
-        let audience = self.console.audience();
+        let mode = self.console.mode();
         let mut over: Option<EndReason> = None;
         let mut hold: Option<Instant> = None;
         let mut patience: Option<Instant> = None;
         loop {
             let (wanted, until) = match over.take() {
-                Some(end_reason) if self.is_done(audience) => return end_reason,
+                Some(end_reason) if self.is_done(mode) => return end_reason,
                 Some(end_reason) => {
                     over = Some(end_reason);
                     (None, self.reply_wait(&mut patience))
@@ -227,7 +227,7 @@ where
                         let message = Message::Text(text.into());
                         self.replies.note_queued(&message);
                         self.connection.queue(message);
-                        if audience == Audience::Person {
+                        if mode == Mode::Interactive {
                             hold = Some(Instant::now() + PROMPT_DELAY);
                         }
                     }
@@ -257,10 +257,10 @@ where
     }
 
     /// Whether nothing more is waited for, once there are no more lines.
-    fn is_done(&self, audience: Audience) -> bool {
-        match audience {
-            Audience::Person => true,
-            Audience::Script => self.connection.is_flushed() && self.replies.is_complete(),
+    fn is_done(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Interactive => true,
+            Mode::Pipe => self.connection.is_flushed() && self.replies.is_complete(),
         }
     }
 

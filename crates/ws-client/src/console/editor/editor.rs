@@ -22,8 +22,8 @@ use tokio::{
 use super::thread::{Desk, Order, Report, write_segments};
 use crate::{
     console::{
-        Audience, Channel, Console, ConsoleEvent, Echo, InputError, Outbox, Prompt, Reader, Screen,
-        Typing, UnsentLines, message_on,
+        Channel, Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, Outbox, Prompt,
+        Reader, Screen, UnsentLines, message_on,
     },
     websocket::Payload,
 };
@@ -55,7 +55,7 @@ pub(crate) struct Editor<H> {
     terminal: H,
 }
 
-impl<H: Echo> Editor<H> {
+impl<H: EchoControl> Editor<H> {
     /// Starts the thread on a terminal. These lines were typed before it could see them.
     pub(crate) fn start(terminal: H, typed_ahead: VecDeque<String>) -> io::Result<Self> {
         let (mut editor, desk) = Self::new(terminal);
@@ -155,9 +155,9 @@ fn split(text: &str) -> VecDeque<String> {
     lines
 }
 
-impl<H: Echo> Console for Editor<H> {
-    fn audience(&self) -> Audience {
-        Audience::Person
+impl<H: EchoControl> Console for Editor<H> {
+    fn mode(&self) -> Mode {
+        Mode::Interactive
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
@@ -181,10 +181,10 @@ impl<H: Echo> Console for Editor<H> {
             return Poll::Ready(ConsoleEvent::Line(line));
         }
         if self.reading.as_ref() != Some(prompt) {
-            self.terminal.set(if prompt.mask().hides() {
-                Typing::Hidden
+            self.terminal.set_echo(if prompt.mask().hides() {
+                EchoState::Off
             } else {
-                Typing::Shown
+                EchoState::On
             });
             // A thread that is gone is noticed by its reports, which end.
             let _ = self.order(Order::Read(prompt.clone()));
@@ -240,14 +240,14 @@ mod tests {
 
     use super::{Console as _, ConsoleEvent, Desk, Editor, Order, Report, split};
     use crate::{
-        console::{Echo, Prompt, Typing},
+        console::{EchoControl, EchoState, Prompt},
         websocket::Payload,
     };
 
     struct Untouched;
 
-    impl Echo for Untouched {
-        fn set(&mut self, _: Typing) {}
+    impl EchoControl for Untouched {
+        fn set_echo(&mut self, _: EchoState) {}
     }
 
     fn poll(editor: &mut Editor<Untouched>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {

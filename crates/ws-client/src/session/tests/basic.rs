@@ -26,7 +26,7 @@ use super::harness::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Deadline, open},
-    console::{Asking, Typing},
+    console::{EchoState, PromptMode},
     endpoint::Endpoint,
     exit::Exit,
     handshake::Request,
@@ -118,7 +118,7 @@ where
         test_client.input,
         stdout.clone(),
         stderr.clone(),
-        test_client.asking,
+        test_client.prompt_mode,
     );
     let client = Client {
         console,
@@ -241,7 +241,7 @@ async fn a_person_is_asked_again_and_comes_again() {
     let echo = FakeEcho::default();
     let client = TestClient {
         login: configured("bad:1"),
-        asking: Asking::Person(echo.clone()),
+        prompt_mode: PromptMode::On(echo.clone()),
         ..person(b"bad:1\n\nno colon\nadmin:\nadmin:123456\nhi\nexit\n")
     };
     let found = basic(client, async |door| {
@@ -267,9 +267,9 @@ async fn a_person_is_asked_again_and_comes_again() {
             )
         )
     );
-    let typings = echo.0.lock().unwrap().clone();
-    let shown = typings.iter().position(|typing| *typing == Typing::Shown);
-    assert_eq!(shown, Some(5), "only messages are seen: {typings:?}");
+    let states = echo.0.lock().unwrap().clone();
+    let shown = states.iter().position(|state| *state == EchoState::On);
+    assert_eq!(shown, Some(5), "only messages are seen: {states:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,7 +360,7 @@ async fn what_is_no_refusal_of_credentials_ends_the_visit() {
 async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
     let (input, _typed) = tokio::io::duplex(TINY);
     let client = TestClient {
-        asking: Asking::Person(FakeEcho::default()),
+        prompt_mode: PromptMode::On(FakeEcho::default()),
         ..client_of(input)
     }
     .interrupted_by(stream::iter([()]));
@@ -422,7 +422,7 @@ async fn without_a_login_the_first_line_is_a_message() {
 async fn without_a_login_a_person_is_asked_for_messages_only() {
     let echo = FakeEcho::default();
     let client = TestClient {
-        asking: Asking::Person(echo.clone()),
+        prompt_mode: PromptMode::On(echo.clone()),
         ..person(b"hi\nexit\n")
     };
     let found = run_client(Auth::None, client, async |door| {
@@ -441,7 +441,7 @@ async fn without_a_login_a_person_is_asked_for_messages_only() {
              you have enter \"exit\", goodbye\n"
         )
     );
-    assert!(!echo.0.lock().unwrap().contains(&Typing::Hidden));
+    assert!(!echo.0.lock().unwrap().contains(&EchoState::Off));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use super::harness::{
 };
 use crate::{
     config::LoginSource,
-    console::{Asking, Typing},
+    console::{EchoState, PromptMode},
     exit::Exit,
 };
 
@@ -180,7 +180,7 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
     let echo = FakeEcho::default();
     let client = TestClient {
         login: configured("admin:654321"),
-        asking: Asking::Person(echo.clone()),
+        prompt_mode: PromptMode::On(echo.clone()),
         ..person(b"admin:123456\nhi\nexit\n")
     };
     let play = async {
@@ -203,8 +203,8 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
             )
         )
     );
-    let typings = echo.0.lock().unwrap().clone();
-    assert_eq!(typings[..2], [Typing::Hidden, Typing::Shown]);
+    let states = echo.0.lock().unwrap().clone();
+    assert_eq!(states[..2], [EchoState::Off, EchoState::On]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,7 +213,7 @@ async fn a_person_may_leave_at_the_login() {
         let (connection, mut server) = connected().await;
         let echo = FakeEcho::default();
         let client = TestClient {
-            asking: Asking::Person(echo.clone()),
+            prompt_mode: PromptMode::On(echo.clone()),
             ..person(input)
         };
         let play = async { server.closed().await };
@@ -222,7 +222,7 @@ async fn a_person_may_leave_at_the_login() {
         assert_eq!(found.exit, Exit::Ok);
         assert_eq!(found.stderr.contains("goodbye"), !input.is_empty());
         // What else was typed stays hidden: the terminal drops it, and no shell gets it.
-        assert_eq!(*echo.0.lock().unwrap(), [Typing::Hidden]);
+        assert_eq!(*echo.0.lock().unwrap(), [EchoState::Off]);
     }
 }
 

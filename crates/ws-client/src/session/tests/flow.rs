@@ -10,7 +10,7 @@ use super::harness::{
 };
 use crate::{
     config::LoginSource,
-    console::Asking,
+    console::PromptMode,
     exit::Exit,
     session::session::{ClientSession, Login},
 };
@@ -76,7 +76,7 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
         &b"admin:123456\na\nb\n"[..],
         stdout,
         stderr.clone(),
-        Asking::Nobody,
+        PromptMode::Off,
     );
     let play = async {
         server.welcome().await;
@@ -97,7 +97,7 @@ async fn a_slow_reader_holds_the_server_back() {
     let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let (ours, _typing) = open_input(b"admin:123456\n").await;
-    let console = console_of(ours, stdout, Written::default(), Asking::Nobody);
+    let console = console_of(ours, stdout, Written::default(), PromptMode::Off);
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let sent = Mutex::new(0);
     let play = async {

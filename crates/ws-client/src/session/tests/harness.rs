@@ -26,7 +26,7 @@ use tokio_tungstenite::{
 use crate::{
     config::LoginSource,
     connect::Opened,
-    console::{Asking, Echo, Reader, Streams, Typing},
+    console::{EchoControl, EchoState, PromptMode, Reader, StdioConsole},
     exit::Exit,
     session::session::{ClientSession, Login, Timeouts},
     websocket::Connection,
@@ -94,11 +94,11 @@ impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
 
 /// A terminal that remembers what it was told.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FakeEcho(pub(super) Arc<Mutex<Vec<Typing>>>);
+pub(super) struct FakeEcho(pub(super) Arc<Mutex<Vec<EchoState>>>);
 
-impl Echo for FakeEcho {
-    fn set(&mut self, typing: Typing) {
-        self.0.lock().unwrap().push(typing);
+impl EchoControl for FakeEcho {
+    fn set_echo(&mut self, state: EchoState) {
+        self.0.lock().unwrap().push(state);
     }
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn connected() -> (Connection<DuplexStream>, Server) {
 pub(super) struct TestClient<I, N> {
     pub(super) input: I,
     pub(super) login: LoginSource,
-    pub(super) asking: Asking<FakeEcho>,
+    pub(super) prompt_mode: PromptMode<FakeEcho>,
     pub(super) interrupts: N,
 }
 
@@ -191,7 +191,7 @@ impl<I, N> TestClient<I, N> {
         TestClient {
             input: self.input,
             login: self.login,
-            asking: self.asking,
+            prompt_mode: self.prompt_mode,
             interrupts,
         }
     }
@@ -202,7 +202,7 @@ pub(super) fn client_of<I>(input: I) -> TestClient<I, stream::Pending<()>> {
     TestClient {
         input,
         login: LoginSource::Ask,
-        asking: Asking::Nobody,
+        prompt_mode: PromptMode::Off,
         interrupts: stream::pending(),
     }
 }
@@ -213,7 +213,7 @@ pub(super) fn script(input: &[u8]) -> TestClient<&[u8], stream::Pending<()>> {
 
 pub(super) fn person(input: &[u8]) -> TestClient<&[u8], stream::Pending<()>> {
     TestClient {
-        asking: Asking::Person(FakeEcho::default()),
+        prompt_mode: PromptMode::On(FakeEcho::default()),
         ..client_of(input)
     }
 }
@@ -230,8 +230,8 @@ pub(super) fn console_of<I, O, E>(
     input: I,
     stdout: O,
     stderr: E,
-    asking: Asking<FakeEcho>,
-) -> Streams<I, O, E, FakeEcho>
+    prompt_mode: PromptMode<FakeEcho>,
+) -> StdioConsole<I, O, E, FakeEcho>
 where
     I: AsyncRead + Unpin,
     O: AsyncWrite + Unpin,
@@ -239,7 +239,7 @@ where
 {
     let max_line_bytes = NonZeroUsize::new(1 << 16).unwrap();
     let reader = Reader::Program;
-    Streams::new(input, (stdout, reader), stderr, asking, max_line_bytes)
+    StdioConsole::new(input, (stdout, reader), stderr, prompt_mode, max_line_bytes)
 }
 
 /// Runs a session to its end.
@@ -252,7 +252,12 @@ where
     N: Stream<Item = ()> + Unpin,
 {
     let (stdout, stderr) = (Written::default(), Written::default());
-    let console = console_of(client.input, stdout.clone(), stderr.clone(), client.asking);
+    let console = console_of(
+        client.input,
+        stdout.clone(),
+        stderr.clone(),
+        client.prompt_mode,
+    );
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let running = session.run(Login::Messages(client.login), client.interrupts);
     // No session of these tests takes a day: one that hangs fails at once, on a paused clock.

@@ -4,7 +4,7 @@ use proto::close::{CloseCode, CloseReason};
 
 use crate::{
     connect::ConnectError,
-    console::{Audience, InputError, UnsentLines},
+    console::{InputError, Mode, UnsentLines},
     exit::Exit,
     session::outcome::{
         CloseOutcome, EndContext, EndReason, ExitReport, MessageCounts, Stage, exit_report, unsent,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 const SCRIPT: EndContext = EndContext {
-    audience: Audience::Script,
+    mode: Mode::Pipe,
     stage: Stage::Messaging,
     counts: MessageCounts {
         sent: 3,
@@ -22,7 +22,7 @@ const SCRIPT: EndContext = EndContext {
 };
 
 const PERSON: EndContext = EndContext {
-    audience: Audience::Person,
+    mode: Mode::Interactive,
     ..SCRIPT
 };
 

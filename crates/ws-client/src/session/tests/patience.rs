@@ -25,7 +25,7 @@ use super::harness::{
 use crate::{
     config::LoginSource,
     connect::Opened,
-    console::Asking,
+    console::PromptMode,
     exit::Exit,
     session::session::{ClientSession, Login, Timeouts},
     websocket::Connection,
@@ -59,10 +59,14 @@ async fn a_message_that_comes_slowly_is_no_silence() {
 
 /// Runs a session whose messages nobody takes for ten minutes, with a server that answers each of
 /// these lines with 3000 bytes. Returns how many bytes were taken in the end.
-async fn with_a_slow_reader(input: String, asking: Asking<FakeEcho>, answers: usize) -> usize {
+async fn with_a_slow_reader(
+    input: String,
+    prompt_mode: PromptMode<FakeEcho>,
+    answers: usize,
+) -> usize {
     let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
-    let console = console_of(input.as_bytes(), stdout, Written::default(), asking);
+    let console = console_of(input.as_bytes(), stdout, Written::default(), prompt_mode);
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let play = async {
         server.welcome().await;
@@ -91,7 +95,7 @@ async fn with_a_slow_reader(input: String, asking: Asking<FakeEcho>, answers: us
 async fn a_slow_reader_gets_all_answers_at_the_end_of_the_input() {
     let input = format!("admin:123456\n{}", "a\n".repeat(100));
     assert_eq!(
-        with_a_slow_reader(input, Asking::Nobody, 100).await,
+        with_a_slow_reader(input, PromptMode::Off, 100).await,
         300_000
     );
 }
@@ -99,7 +103,7 @@ async fn a_slow_reader_gets_all_answers_at_the_end_of_the_input() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_gets_all_that_came_before_the_servers_close() {
     let input = format!("admin:123456\n{}exit\n", "a\n".repeat(100));
-    let person = Asking::Person(FakeEcho::default());
+    let person = PromptMode::On(FakeEcho::default());
     assert_eq!(with_a_slow_reader(input, person, 100).await, 300_000);
 }
 
@@ -128,7 +132,7 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
         &b"admin:123456\na\n"[..],
         Full,
         stderr.clone(),
-        Asking::Nobody,
+        PromptMode::Off,
     );
     let play = async {
         server.welcome().await;
@@ -237,7 +241,7 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
         &b"exit\n"[..],
         tokio::io::sink(),
         tokio::io::sink(),
-        Asking::Person(FakeEcho::default()),
+        PromptMode::On(FakeEcho::default()),
     );
     let timeouts = Timeouts {
         close_deadline: Duration::from_millis(50),

@@ -13,7 +13,7 @@ use super::{
         script,
     },
 };
-use crate::{config::Auth, console::Asking, exit::Exit};
+use crate::{config::Auth, console::PromptMode, exit::Exit};
 
 const NO_LOGIN: &str =
     "ws-client: the room lets in whoever comes; to talk there, say --auth none\n";
@@ -64,7 +64,7 @@ async fn a_room_without_a_login_gets_no_credentials() {
     };
     let (input, _typed) = tokio::io::duplex(TINY);
     let client = TestClient {
-        asking: Asking::Person(FakeEcho::default()),
+        prompt_mode: PromptMode::On(FakeEcho::default()),
         ..client_of(input)
     };
     let (found, closed) = tokio::join!(run(connection, client), play);
