@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{audience::Mode, input::InputError, prompt::Prompt};
+use super::{input::InputError, mode::Mode, prompt::Prompt};
 use crate::websocket::Payload;
 
 /// Something that happened at the console.

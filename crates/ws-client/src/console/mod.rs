@@ -1,10 +1,10 @@
 //! The place where lines come from and texts go to: a terminal, or streams.
 
-mod audience;
 mod console;
-mod echo;
+mod echo_control;
 pub(crate) mod editor;
 mod input;
+mod mode;
 mod output;
 mod prompt;
 mod render;
@@ -14,13 +14,9 @@ mod screen;
 mod stdio;
 mod terminal;
 
-pub use self::{
-    audience::Mode,
-    render::{Reader, message},
-};
 pub(crate) use self::{
     console::{Console, ConsoleEvent, UnsentLines},
-    echo::{EchoControl, EchoState},
+    echo_control::{EchoControl, EchoState},
     input::{Command, InputError, Offer},
     output::{Channel, Outbox, Segment},
     prompt::{GOODBYE, Mask, Prompt},
@@ -30,4 +26,8 @@ pub(crate) use self::{
     screen::{Screen, columns},
     stdio::{PromptMode, StdioConsole},
     terminal::{Taken, Terminal, take_over},
+};
+pub use self::{
+    mode::Mode,
+    render::{Reader, message},
 };

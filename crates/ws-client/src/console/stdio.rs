@@ -16,10 +16,10 @@ use tokio::{
 };
 
 use super::{
-    audience::Mode,
     console::{Console, ConsoleEvent, UnsentLines},
-    echo::{EchoControl, EchoState},
+    echo_control::{EchoControl, EchoState},
     input::{InputError, LineSplitter},
+    mode::Mode,
     output::{Channel, Outbox, Writer},
     prompt::Prompt,
     render::{Reader, message_on},

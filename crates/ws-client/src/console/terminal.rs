@@ -14,7 +14,7 @@ use rustix::{
     },
 };
 
-use super::echo::{EchoControl, EchoState};
+use super::echo_control::{EchoControl, EchoState};
 
 /// The longest line that a terminal collects by itself.
 const MAX_TYPED_BYTES: usize = 4096;
