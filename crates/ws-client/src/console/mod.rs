@@ -18,7 +18,7 @@ pub(crate) use self::{
     console::{Console, ConsoleEvent, UnsentLines},
     echo_control::{EchoControl, EchoState},
     input::{Command, InputError, Offer},
-    output::{Channel, Outbox, Segment},
+    output::{OutputChunk, OutputQueue, OutputStream},
     prompt::{GOODBYE, Mask, Prompt},
     render::message_on,
     room_message::RoomMessage,

@@ -14,34 +14,34 @@ const HIGH_WATER_BYTES: usize = 64 * 1024;
 
 /// Where a text goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channel {
+pub(crate) enum OutputStream {
     /// stdout: the messages, and nothing else.
-    Messages,
+    Stdout,
     /// stderr: everything else.
-    Notices,
+    Stderr,
 }
 
 /// Texts for one channel.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) channel: Channel,
+pub(crate) struct OutputChunk {
+    pub(crate) stream: OutputStream,
     pub(crate) bytes: Vec<u8>,
 }
 
 /// Texts that wait to be written.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    segments: VecDeque<Segment>,
+pub(crate) struct OutputQueue {
+    chunks: VecDeque<OutputChunk>,
     bytes: usize,
 }
 
-impl Outbox {
-    pub(crate) fn push(&mut self, channel: Channel, bytes: &[u8]) {
+impl OutputQueue {
+    pub(crate) fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.bytes += bytes.len();
-        match self.segments.back_mut() {
-            Some(last) if last.channel == channel => last.bytes.extend_from_slice(bytes),
-            Some(_) | None => self.segments.push_back(Segment {
-                channel,
+        match self.chunks.back_mut() {
+            Some(last) if last.stream == stream => last.bytes.extend_from_slice(bytes),
+            Some(_) | None => self.chunks.push_back(OutputChunk {
+                stream,
                 bytes: bytes.to_vec(),
             }),
         }
@@ -53,40 +53,40 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.chunks.is_empty()
     }
 
     /// Takes everything.
-    pub(crate) fn take(&mut self) -> Vec<Segment> {
+    pub(crate) fn take(&mut self) -> Vec<OutputChunk> {
         self.bytes = 0;
-        self.segments.drain(..).collect()
+        self.chunks.drain(..).collect()
     }
 
-    fn next(&mut self) -> Option<Segment> {
-        let segment = self.segments.pop_front()?;
-        self.bytes -= segment.bytes.len();
-        Some(segment)
+    fn next(&mut self) -> Option<OutputChunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.bytes -= chunk.bytes.len();
+        Some(chunk)
     }
 }
 
 /// Writes an outbox to two streams.
 #[derive(Debug)]
-pub(crate) struct Writer<O, E> {
-    messages: O,
-    notices: E,
+pub(crate) struct OutputWriter<O, E> {
+    stdout: O,
+    stderr: E,
     /// What is being written, and how much of it was.
-    current: Option<(Segment, usize)>,
+    current: Option<(OutputChunk, usize)>,
 }
 
-impl<O, E> Writer<O, E>
+impl<O, E> OutputWriter<O, E>
 where
     O: AsyncWrite + Unpin,
     E: AsyncWrite + Unpin,
 {
-    pub(crate) fn new(messages: O, notices: E) -> Self {
+    pub(crate) fn new(stdout: O, stderr: E) -> Self {
         Self {
-            messages,
-            notices,
+            stdout,
+            stderr,
             current: None,
         }
     }
@@ -104,29 +104,29 @@ where
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        outbox: &mut Outbox,
+        output: &mut OutputQueue,
     ) -> Poll<io::Result<()>> {
         if self.current.is_none() {
-            self.current = outbox.next().map(|segment| (segment, 0));
+            self.current = output.next().map(|chunk| (chunk, 0));
         }
-        let Some((segment, written)) = &mut self.current else {
+        let Some((chunk, written)) = &mut self.current else {
             return Poll::Pending;
         };
-        let channel = segment.channel;
-        let done = match channel {
-            Channel::Messages => poll_segment(&mut self.messages, cx, &segment.bytes, written),
-            Channel::Notices => poll_segment(&mut self.notices, cx, &segment.bytes, written),
+        let stream = chunk.stream;
+        let done = match stream {
+            OutputStream::Stdout => poll_chunk(&mut self.stdout, cx, &chunk.bytes, written),
+            OutputStream::Stderr => poll_chunk(&mut self.stderr, cx, &chunk.bytes, written),
         };
         let result = ready!(done);
         self.current = None;
-        Poll::Ready(match channel {
-            Channel::Messages => result,
-            Channel::Notices => Ok(()),
+        Poll::Ready(match stream {
+            OutputStream::Stdout => result,
+            OutputStream::Stderr => Ok(()),
         })
     }
 }
 
-fn poll_segment(
+fn poll_chunk(
     to: &mut (impl AsyncWrite + Unpin),
     cx: &mut Context<'_>,
     bytes: &[u8],
@@ -147,7 +147,7 @@ mod tests {
     use futures::future::poll_fn;
     use tokio::io::AsyncReadExt as _;
 
-    use super::{Channel, HIGH_WATER_BYTES, Outbox, Writer};
+    use super::{HIGH_WATER_BYTES, OutputQueue, OutputStream, OutputWriter};
 
     #[tokio::test]
     async fn texts_are_written_in_the_order_in_which_they_were_said() {
@@ -155,20 +155,20 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(3);
         let (_, ours) = tokio::io::split(ours);
         let shared = std::sync::Arc::new(std::sync::Mutex::new(ours));
-        let mut writer = Writer::new(Shared(shared.clone()), Shared(shared));
-        let mut outbox = Outbox::default();
-        for (channel, text) in [
-            (Channel::Notices, "one "),
-            (Channel::Messages, "two "),
-            (Channel::Messages, "three "),
-            (Channel::Notices, "four"),
+        let mut writer = OutputWriter::new(Shared(shared.clone()), Shared(shared));
+        let mut output = OutputQueue::default();
+        for (stream, text) in [
+            (OutputStream::Stderr, "one "),
+            (OutputStream::Stdout, "two "),
+            (OutputStream::Stdout, "three "),
+            (OutputStream::Stderr, "four"),
         ] {
-            outbox.push(channel, text.as_bytes());
+            output.push(stream, text.as_bytes());
         }
         let mut written = [0; 18];
         let write = async {
-            while !(outbox.is_empty() && writer.is_idle()) {
-                poll_fn(|cx| writer.poll_write(cx, &mut outbox))
+            while !(output.is_empty() && writer.is_idle()) {
+                poll_fn(|cx| writer.poll_write(cx, &mut output))
                     .await
                     .unwrap();
             }
@@ -180,13 +180,13 @@ mod tests {
 
     #[test]
     fn is_full_before_it_is_large() {
-        let mut outbox = Outbox::default();
-        outbox.push(Channel::Messages, &vec![0; HIGH_WATER_BYTES - 1]);
-        assert!(outbox.has_room());
-        outbox.push(Channel::Notices, &[0]);
-        assert!(!outbox.has_room());
-        assert_eq!(outbox.take().len(), 2);
-        assert!(outbox.has_room() && outbox.is_empty());
+        let mut output = OutputQueue::default();
+        output.push(OutputStream::Stdout, &vec![0; HIGH_WATER_BYTES - 1]);
+        assert!(output.has_room());
+        output.push(OutputStream::Stderr, &[0]);
+        assert!(!output.has_room());
+        assert_eq!(output.take().len(), 2);
+        assert!(output.has_room() && output.is_empty());
     }
 
     struct Shared<W>(std::sync::Arc<std::sync::Mutex<W>>);

@@ -20,7 +20,7 @@ use super::{
     echo_control::{EchoControl, EchoState},
     input::{InputError, LineSplitter},
     mode::Mode,
-    output::{Channel, Outbox, Writer},
+    output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
     render::{Reader, message_on},
     screen::Screen,
@@ -58,8 +58,8 @@ pub(crate) struct StdioConsole<I, O, E, H> {
     input: I,
     lines: LineSplitter,
     progress: Progress,
-    outbox: Outbox,
-    writer: Writer<O, E>,
+    output: OutputQueue,
+    writer: OutputWriter<O, E>,
     /// Who reads the messages.
     reader: Reader,
     prompt_mode: PromptMode<H>,
@@ -85,8 +85,8 @@ where
             input,
             lines: LineSplitter::new(max_line_bytes),
             progress: Progress::Untouched,
-            outbox: Outbox::default(),
-            writer: Writer::new(messages, notices),
+            output: OutputQueue::default(),
+            writer: OutputWriter::new(messages, notices),
             reader,
             prompt_mode,
             asked: None,
@@ -136,14 +136,15 @@ where
             EchoState::On
         });
         self.leave_prompt();
-        self.outbox.push(Channel::Notices, prompt.text().as_bytes());
+        self.output
+            .push(OutputStream::Stderr, prompt.text().as_bytes());
         self.asked = Some(prompt.clone());
     }
 
     /// Begins a line of its own for what is written next; the prompt is written again after it.
     fn leave_prompt(&mut self) {
         if self.asked.take().is_some() {
-            self.outbox.push(Channel::Notices, b"\n");
+            self.output.push(OutputStream::Stderr, b"\n");
         }
     }
 
@@ -154,7 +155,7 @@ where
             .as_ref()
             .is_some_and(|prompt| prompt.mask().hides())
         {
-            self.outbox.push(Channel::Notices, b"\n");
+            self.output.push(OutputStream::Stderr, b"\n");
         }
         self.asked = None;
     }
@@ -178,7 +179,7 @@ where
         if let Some(prompt) = wanted {
             self.ask(prompt);
         }
-        match self.writer.poll_write(cx, &mut self.outbox) {
+        match self.writer.poll_write(cx, &mut self.output) {
             Poll::Ready(Ok(())) => return Poll::Ready(ConsoleEvent::Wrote),
             Poll::Ready(Err(error)) => return Poll::Ready(ConsoleEvent::OutputFailed(error)),
             Poll::Pending => {}
@@ -199,21 +200,21 @@ where
     fn message(&mut self, payload: Payload<'_>) {
         self.leave_prompt();
         let bytes = message_on(payload, self.reader, Screen::here);
-        self.outbox.push(Channel::Messages, &bytes);
+        self.output.push(OutputStream::Stdout, &bytes);
     }
 
     fn notice(&mut self, text: &str) {
         self.leave_prompt();
-        self.outbox.push(Channel::Notices, text.as_bytes());
-        self.outbox.push(Channel::Notices, b"\n");
+        self.output.push(OutputStream::Stderr, text.as_bytes());
+        self.output.push(OutputStream::Stderr, b"\n");
     }
 
     fn has_room(&self) -> bool {
-        self.outbox.has_room()
+        self.output.has_room()
     }
 
     fn is_drained(&self) -> bool {
-        self.outbox.is_empty() && self.writer.is_idle()
+        self.output.is_empty() && self.writer.is_idle()
     }
 
     fn hush(&mut self) {

@@ -19,11 +19,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::thread::{Desk, Order, Report, write_segments};
+use super::thread::{Desk, Order, Report, write_chunks};
 use crate::{
     console::{
-        Channel, Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, Outbox, Prompt,
-        Reader, Screen, UnsentLines, message_on,
+        Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, OutputQueue, OutputStream,
+        Prompt, Reader, Screen, UnsentLines, message_on,
     },
     websocket::Payload,
 };
@@ -48,7 +48,7 @@ pub(crate) struct Editor<H> {
     reading: Option<Prompt>,
     /// Whether the thread was given something to print and did not say that it has.
     printing: bool,
-    outbox: Outbox,
+    output: OutputQueue,
     /// Lines that were entered together, or before they were asked for.
     lines: VecDeque<String>,
     /// Dropped last, when the thread has given the terminal back.
@@ -82,7 +82,7 @@ impl<H: EchoControl> Editor<H> {
             disturb,
             reading: None,
             printing: false,
-            outbox: Outbox::default(),
+            output: OutputQueue::default(),
             lines: VecDeque::new(),
             terminal,
         };
@@ -101,11 +101,11 @@ impl<H: EchoControl> Editor<H> {
 
     /// Has printed what waits for it.
     fn print(&mut self) {
-        let segments = self.outbox.take();
-        match self.order(Order::Print(segments)) {
+        let chunks = self.output.take();
+        match self.order(Order::Print(chunks)) {
             Ok(()) => self.printing = true,
             // Nothing is being typed any more: the texts need not keep out of the way.
-            Err(Order::Print(segments)) => drop(write_segments(&segments)),
+            Err(Order::Print(chunks)) => drop(write_chunks(&chunks)),
             Err(Order::Read(_) | Order::Hush) => {}
         }
     }
@@ -161,7 +161,7 @@ impl<H: EchoControl> Console for Editor<H> {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
-        if !self.printing && !self.outbox.is_empty() {
+        if !self.printing && !self.output.is_empty() {
             self.print();
         }
         while let Poll::Ready(report) = self.reports.poll_recv(cx) {
@@ -195,20 +195,20 @@ impl<H: EchoControl> Console for Editor<H> {
 
     fn message(&mut self, payload: Payload<'_>) {
         let bytes = message_on(payload, Reader::Terminal, Screen::here);
-        self.outbox.push(Channel::Messages, &bytes);
+        self.output.push(OutputStream::Stdout, &bytes);
     }
 
     fn notice(&mut self, text: &str) {
-        self.outbox.push(Channel::Notices, text.as_bytes());
-        self.outbox.push(Channel::Notices, b"\n");
+        self.output.push(OutputStream::Stderr, text.as_bytes());
+        self.output.push(OutputStream::Stderr, b"\n");
     }
 
     fn has_room(&self) -> bool {
-        self.outbox.has_room()
+        self.output.has_room()
     }
 
     fn is_drained(&self) -> bool {
-        self.outbox.is_empty() && !self.printing
+        self.output.is_empty() && !self.printing
     }
 
     fn hush(&mut self) {
@@ -344,7 +344,7 @@ mod tests {
         ));
         assert!(poll(&mut editor, None).is_pending());
         match desk.orders.try_recv() {
-            Ok(Order::Print(segments)) => assert_eq!(segments[0].bytes, b"b\nc\n"),
+            Ok(Order::Print(chunks)) => assert_eq!(chunks[0].bytes, b"b\nc\n"),
             other => panic!("nothing is printed: {other:?}"),
         }
         assert!(!editor.is_drained());

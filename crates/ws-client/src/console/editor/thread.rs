@@ -17,7 +17,7 @@ use reedline::{
 use tokio::sync::mpsc::{Receiver, Sender, error::TryRecvError};
 
 use super::layout;
-use crate::console::{Channel, Mask, Prompt, Segment, columns};
+use crate::console::{Mask, OutputChunk, OutputStream, Prompt, columns};
 
 /// How soon a line that is being typed makes room for a message.
 const BREAK_INTERVAL: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ pub(super) enum Order {
     /// Ask for a line. A line that was asked for with another prompt is given up.
     Read(Prompt),
     /// Write these texts, above the line that is being typed.
-    Print(Vec<Segment>),
+    Print(Vec<OutputChunk>),
     /// Ask for no more lines. What was typed of one stays on the screen.
     Hush,
 }
@@ -78,7 +78,7 @@ impl Desk {
         while let Some(order) = self.orders.blocking_recv() {
             let done = match order {
                 Order::Read(prompt) => self.read(prompt),
-                Order::Print(segments) => self.print(&segments),
+                Order::Print(chunks) => self.print(&chunks),
                 Order::Hush => Ok(()),
             };
             if let Err(Gone) = done {
@@ -132,7 +132,7 @@ impl Desk {
         let mut wanted = Some(prompt);
         for order in orders {
             match order {
-                Order::Print(segments) => self.print(&segments)?,
+                Order::Print(chunks) => self.print(&chunks)?,
                 Order::Read(other) => {
                     wanted = Some(other);
                     *draft = Draft::default();
@@ -172,8 +172,8 @@ impl Desk {
         self.report(Report::Line(prompt, text))
     }
 
-    fn print(&mut self, segments: &[Segment]) -> Result<(), Gone> {
-        self.report(Report::Printed(write_segments(segments)))
+    fn print(&mut self, chunks: &[OutputChunk]) -> Result<(), Gone> {
+        self.report(Report::Printed(write_chunks(chunks)))
     }
 
     fn report(&self, report: Report) -> Result<(), Gone> {
@@ -230,13 +230,13 @@ impl Desk {
 }
 
 /// Writes texts to stdout and stderr.
-pub(super) fn write_segments(segments: &[Segment]) -> io::Result<()> {
+pub(super) fn write_chunks(chunks: &[OutputChunk]) -> io::Result<()> {
     let mut result = Ok(());
-    for Segment { channel, bytes } in segments {
-        match channel {
-            Channel::Messages => result = result.and(write_all(io::stdout().lock(), bytes)),
+    for OutputChunk { stream, bytes } in chunks {
+        match stream {
+            OutputStream::Stdout => result = result.and(write_all(io::stdout().lock(), bytes)),
             // Nobody could be told that stderr is gone.
-            Channel::Notices => {
+            OutputStream::Stderr => {
                 let _ = write_all(io::stderr().lock(), bytes);
             }
         }
