@@ -62,7 +62,7 @@ pub(crate) trait Console {
     fn is_drained(&self) -> bool;
 
     /// Asks for no more lines. A line that is half typed stays on the screen.
-    fn hush(&mut self);
+    fn cancel_prompt(&mut self);
 
     /// Counts the lines that will not be sent any more, as far as that takes no time.
     async fn unsent_lines(&mut self) -> UnsentLines;

@@ -217,7 +217,7 @@ where
         self.output.is_empty() && self.writer.is_idle()
     }
 
-    fn hush(&mut self) {
+    fn cancel_prompt(&mut self) {
         self.leave_prompt();
     }
 

@@ -56,7 +56,7 @@ impl<C: Console> Client<C> {
                 session.run(login, interrupts).await
             }
             Err(end_reason) => {
-                self.console.hush();
+                self.console.cancel_prompt();
                 let exit = tokio::select! {
                     biased;
                     Some(()) = interrupts.next() => Exit::Interrupted,

@@ -34,7 +34,7 @@ where
             Some(()) = interrupts.next() => EndReason::Interrupted,
             end_reason = self.run_session(login) => end_reason,
         };
-        self.console.hush();
+        self.console.cancel_prompt();
         let exit = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Exit::Interrupted,

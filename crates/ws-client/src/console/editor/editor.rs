@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::thread::{Desk, Order, Report, write_chunks};
+use super::thread::{EditorCommand, EditorEvent, EditorThread, write_chunks};
 use crate::{
     console::{
         Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, OutputQueue, OutputStream,
@@ -41,9 +41,9 @@ const LEAVE_BRACKETED_PASTE: &[u8] = b"\x1b[?2004l";
 /// The line editor's thread, and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Editor<H> {
-    orders: Option<Sender<Order>>,
-    reports: Receiver<Report>,
-    disturb: Arc<AtomicBool>,
+    commands: Option<Sender<EditorCommand>>,
+    events: Receiver<EditorEvent>,
+    wake: Arc<AtomicBool>,
     /// What the thread asks for just now.
     reading: Option<Prompt>,
     /// Whether the thread was given something to print and did not say that it has.
@@ -58,62 +58,62 @@ pub(crate) struct Editor<H> {
 impl<H: EchoControl> Editor<H> {
     /// Starts the thread on a terminal. These lines were typed before it could see them.
     pub(crate) fn start(terminal: H, typed_ahead: VecDeque<String>) -> io::Result<Self> {
-        let (mut editor, desk) = Self::new(terminal);
+        let (mut editor, thread) = Self::new(terminal);
         editor.lines = typed_ahead;
         std::thread::Builder::new()
             .name("editor".to_owned())
-            .spawn(move || desk.run())?;
+            .spawn(move || thread.run())?;
         Ok(editor)
     }
 
-    fn new(terminal: H) -> (Self, Desk) {
-        let (orders, taken) = channel(QUEUE);
-        let (sent, reports) = channel(QUEUE);
-        let disturb = Arc::new(AtomicBool::new(false));
-        let desk = Desk {
-            orders: taken,
-            reports: sent,
-            disturb: Arc::clone(&disturb),
+    fn new(terminal: H) -> (Self, EditorThread) {
+        let (commands, command_receiver) = channel(QUEUE);
+        let (event_sender, events) = channel(QUEUE);
+        let wake = Arc::new(AtomicBool::new(false));
+        let thread = EditorThread {
+            commands: command_receiver,
+            events: event_sender,
+            wake: Arc::clone(&wake),
             history: VecDeque::new(),
         };
         let editor = Self {
-            orders: Some(orders),
-            reports,
-            disturb,
+            commands: Some(commands),
+            events,
+            wake,
             reading: None,
             printing: false,
             output: OutputQueue::default(),
             lines: VecDeque::new(),
             terminal,
         };
-        (editor, desk)
+        (editor, thread)
     }
 
     /// Gives an order, and gives it back if the thread is gone.
-    fn order(&mut self, order: Order) -> Result<(), Order> {
-        let Some(orders) = &self.orders else {
-            return Err(order);
+    fn send_command(&mut self, command: EditorCommand) -> Result<(), EditorCommand> {
+        let Some(commands) = &self.commands else {
+            return Err(command);
         };
-        let sent = orders.try_send(order);
-        self.disturb.store(true, Ordering::Relaxed);
+        let sent = commands.try_send(command);
+        self.wake.store(true, Ordering::Relaxed);
         sent.map_err(TrySendError::into_inner)
     }
 
     /// Has printed what waits for it.
     fn print(&mut self) {
         let chunks = self.output.take();
-        match self.order(Order::Print(chunks)) {
+        match self.send_command(EditorCommand::Print(chunks)) {
             Ok(()) => self.printing = true,
             // Nothing is being typed any more: the texts need not keep out of the way.
-            Err(Order::Print(chunks)) => drop(write_chunks(&chunks)),
-            Err(Order::Read(_) | Order::Hush) => {}
+            Err(EditorCommand::Print(chunks)) => drop(write_chunks(&chunks)),
+            Err(EditorCommand::Read(_) | EditorCommand::CancelPrompt) => {}
         }
     }
 
     /// Takes a report; most of them are something that the session waits for.
-    fn take(&mut self, report: Report) -> Option<ConsoleEvent> {
-        match report {
-            Report::Line(prompt, text) => {
+    fn take(&mut self, event: EditorEvent) -> Option<ConsoleEvent> {
+        match event {
+            EditorEvent::Line(prompt, text) => {
                 let mut lines = split(&text);
                 if self.reading.as_ref() != Some(&prompt) && prompt.mask().hides() {
                     // It was asked for before the login succeeded without it, and is no message.
@@ -124,22 +124,22 @@ impl<H: EchoControl> Editor<H> {
                 self.lines.append(&mut lines);
                 None
             }
-            Report::EndOfInput => {
+            EditorEvent::EndOfInput => {
                 self.reading = None;
                 Some(ConsoleEvent::EndOfInput)
             }
-            Report::Interrupted => {
+            EditorEvent::Interrupted => {
                 self.reading = None;
                 Some(ConsoleEvent::Interrupted)
             }
-            Report::Printed(result) => {
+            EditorEvent::Printed(result) => {
                 self.printing = false;
                 Some(match result {
                     Ok(()) => ConsoleEvent::Wrote,
                     Err(error) => ConsoleEvent::OutputFailed(error),
                 })
             }
-            Report::Failed(error) => Some(ConsoleEvent::BadInput(InputError::Read(error))),
+            EditorEvent::Failed(error) => Some(ConsoleEvent::BadInput(InputError::Read(error))),
         }
     }
 }
@@ -164,13 +164,13 @@ impl<H: EchoControl> Console for Editor<H> {
         if !self.printing && !self.output.is_empty() {
             self.print();
         }
-        while let Poll::Ready(report) = self.reports.poll_recv(cx) {
-            let Some(report) = report else {
+        while let Poll::Ready(event) = self.events.poll_recv(cx) {
+            let Some(event) = event else {
                 self.printing = false;
                 let error = io::Error::other("the line editor ended");
                 return Poll::Ready(ConsoleEvent::BadInput(InputError::Read(error)));
             };
-            if let Some(event) = self.take(report) {
+            if let Some(event) = self.take(event) {
                 return Poll::Ready(event);
             }
         }
@@ -187,7 +187,7 @@ impl<H: EchoControl> Console for Editor<H> {
                 EchoState::On
             });
             // A thread that is gone is noticed by its reports, which end.
-            let _ = self.order(Order::Read(prompt.clone()));
+            let _ = self.send_command(EditorCommand::Read(prompt.clone()));
             self.reading = Some(prompt.clone());
         }
         Poll::Pending
@@ -211,9 +211,9 @@ impl<H: EchoControl> Console for Editor<H> {
         self.output.is_empty() && !self.printing
     }
 
-    fn hush(&mut self) {
+    fn cancel_prompt(&mut self) {
         if self.reading.take().is_some() {
-            let _ = self.order(Order::Hush);
+            let _ = self.send_command(EditorCommand::CancelPrompt);
         }
     }
 
@@ -223,9 +223,9 @@ impl<H: EchoControl> Console for Editor<H> {
 
     async fn finish(mut self) {
         // Without orders the thread ends, and with it the reports.
-        self.orders = None;
-        self.disturb.store(true, Ordering::Relaxed);
-        let ended = async { while self.reports.recv().await.is_some() {} };
+        self.commands = None;
+        self.wake.store(true, Ordering::Relaxed);
+        let ended = async { while self.events.recv().await.is_some() {} };
         if timeout(FINISH_DEADLINE, ended).await.is_err() {
             let mut stdout = io::stdout();
             let _ = stdout.write_all(LEAVE_BRACKETED_PASTE);
@@ -238,7 +238,9 @@ impl<H: EchoControl> Console for Editor<H> {
 mod tests {
     use std::task::{Context, Poll, Waker};
 
-    use super::{Console as _, ConsoleEvent, Desk, Editor, Order, Report, split};
+    use super::{
+        Console as _, ConsoleEvent, Editor, EditorCommand, EditorEvent, EditorThread, split,
+    };
     use crate::{
         console::{EchoControl, EchoState, Prompt},
         websocket::Payload,
@@ -261,10 +263,12 @@ mod tests {
         }
     }
 
-    fn enter(desk: &mut Desk, prompt: Prompt, text: &str) {
-        assert!(matches!(desk.orders.try_recv(), Ok(Order::Read(asked)) if asked == prompt));
-        let report = Report::Line(prompt, text.to_owned());
-        desk.reports.try_send(report).unwrap();
+    fn enter(thread: &mut EditorThread, prompt: Prompt, text: &str) {
+        assert!(
+            matches!(thread.commands.try_recv(), Ok(EditorCommand::Read(asked)) if asked == prompt)
+        );
+        let event = EditorEvent::Line(prompt, text.to_owned());
+        thread.events.try_send(event).unwrap();
     }
 
     #[test]
@@ -283,10 +287,10 @@ mod tests {
 
     #[test]
     fn pasted_lines_are_credentials_and_then_messages() {
-        let (mut editor, mut desk) = Editor::new(Untouched);
+        let (mut editor, mut thread) = Editor::new(Untouched);
         assert_eq!(line(&mut editor, &Prompt::Credentials), None);
         enter(
-            &mut desk,
+            &mut thread,
             Prompt::Credentials,
             "admin:123456\nfirst\nsecond",
         );
@@ -300,18 +304,18 @@ mod tests {
             line(&mut editor, &Prompt::Context).as_deref(),
             Some("second")
         );
-        assert!(desk.orders.try_recv().is_err());
+        assert!(thread.commands.try_recv().is_err());
     }
 
     #[test]
     fn credentials_that_come_too_late_are_no_message() {
-        let (mut editor, mut desk) = Editor::new(Untouched);
+        let (mut editor, mut thread) = Editor::new(Untouched);
         assert_eq!(line(&mut editor, &Prompt::Credentials), None);
         // The login succeeds without them.
         assert_eq!(line(&mut editor, &Prompt::Context), None);
-        enter(&mut desk, Prompt::Credentials, "admin:123456");
+        enter(&mut thread, Prompt::Credentials, "admin:123456");
         assert_eq!(line(&mut editor, &Prompt::Context), None);
-        enter(&mut desk, Prompt::Context, "hello");
+        enter(&mut thread, Prompt::Context, "hello");
         assert_eq!(
             line(&mut editor, &Prompt::Context).as_deref(),
             Some("hello")
@@ -320,31 +324,40 @@ mod tests {
 
     #[test]
     fn one_line_is_asked_for_once() {
-        let (mut editor, mut desk) = Editor::new(Untouched);
+        let (mut editor, mut thread) = Editor::new(Untouched);
         for _ in 0..3 {
             assert!(poll(&mut editor, Some(&Prompt::Context)).is_pending());
         }
-        assert!(matches!(desk.orders.try_recv(), Ok(Order::Read(_))));
-        assert!(desk.orders.try_recv().is_err());
+        assert!(matches!(
+            thread.commands.try_recv(),
+            Ok(EditorCommand::Read(_))
+        ));
+        assert!(thread.commands.try_recv().is_err());
     }
 
     #[test]
     fn what_comes_while_something_is_printed_is_printed_together() {
-        let (mut editor, mut desk) = Editor::new(Untouched);
+        let (mut editor, mut thread) = Editor::new(Untouched);
         for text in ["a", "b", "c"] {
             editor.message(Payload::Text(text));
             assert!(poll(&mut editor, None).is_pending());
         }
-        assert!(matches!(desk.orders.try_recv(), Ok(Order::Print(_))));
-        assert!(desk.orders.try_recv().is_err());
-        desk.reports.try_send(Report::Printed(Ok(()))).unwrap();
+        assert!(matches!(
+            thread.commands.try_recv(),
+            Ok(EditorCommand::Print(_))
+        ));
+        assert!(thread.commands.try_recv().is_err());
+        thread
+            .events
+            .try_send(EditorEvent::Printed(Ok(())))
+            .unwrap();
         assert!(matches!(
             poll(&mut editor, None),
             Poll::Ready(ConsoleEvent::Wrote)
         ));
         assert!(poll(&mut editor, None).is_pending());
-        match desk.orders.try_recv() {
-            Ok(Order::Print(chunks)) => assert_eq!(chunks[0].bytes, b"b\nc\n"),
+        match thread.commands.try_recv() {
+            Ok(EditorCommand::Print(chunks)) => assert_eq!(chunks[0].bytes, b"b\nc\n"),
             other => panic!("nothing is printed: {other:?}"),
         }
         assert!(!editor.is_drained());
@@ -352,10 +365,10 @@ mod tests {
 
     #[test]
     fn an_editor_that_is_gone_ends_the_input_and_holds_nothing_back() {
-        let (mut editor, desk) = Editor::new(Untouched);
+        let (mut editor, thread) = Editor::new(Untouched);
         editor.message(Payload::Text("lost"));
         assert!(poll(&mut editor, None).is_pending());
-        drop(desk);
+        drop(thread);
         for _ in 0..2 {
             assert!(poll(&mut editor, None).is_ready());
             assert!(editor.is_drained());

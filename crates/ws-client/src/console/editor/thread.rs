@@ -27,25 +27,25 @@ const HISTORY_LINES: usize = 100;
 
 /// What the thread is told to do.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum EditorCommand {
     /// Ask for a line. A line that was asked for with another prompt is given up.
     Read(Prompt),
     /// Write these texts, above the line that is being typed.
     Print(Vec<OutputChunk>),
     /// Ask for no more lines. What was typed of one stays on the screen.
-    Hush,
+    CancelPrompt,
 }
 
 /// What the thread has to tell.
 #[derive(Debug)]
-pub(super) enum Report {
+pub(super) enum EditorEvent {
     /// A line was entered. It holds line breaks where several lines were pasted.
     Line(Prompt, String),
     /// Ctrl-D.
     EndOfInput,
     /// Ctrl-C.
     Interrupted,
-    /// The texts of the last [`Order::Print`] were written.
+    /// The texts of the last [`EditorCommand::Print`] were written.
     Printed(io::Result<()>),
     /// No line can be read.
     Failed(io::Error),
@@ -53,69 +53,69 @@ pub(super) enum Report {
 
 /// The thread's side of the editor.
 #[derive(Debug)]
-pub(super) struct Desk {
-    pub(super) orders: Receiver<Order>,
-    pub(super) reports: Sender<Report>,
+pub(super) struct EditorThread {
+    pub(super) commands: Receiver<EditorCommand>,
+    pub(super) events: Sender<EditorEvent>,
     /// Set when there are new orders: the line editor looks at it while it waits for keys.
-    pub(super) disturb: Arc<AtomicBool>,
+    pub(super) wake: Arc<AtomicBool>,
     pub(super) history: VecDeque<String>,
 }
 
 /// A line that is being typed.
 #[derive(Default)]
-struct Draft {
+struct LineBuffer {
     text: String,
     /// The byte before which the cursor stands.
     cursor: usize,
 }
 
 /// The other side of the channels is gone, and nobody wants anything any more.
-struct Gone;
+struct Disconnected;
 
-impl Desk {
+impl EditorThread {
     /// Follows orders until there are no more.
     pub(super) fn run(mut self) {
-        while let Some(order) = self.orders.blocking_recv() {
-            let done = match order {
-                Order::Read(prompt) => self.read(prompt),
-                Order::Print(chunks) => self.print(&chunks),
-                Order::Hush => Ok(()),
+        while let Some(command) = self.commands.blocking_recv() {
+            let done = match command {
+                EditorCommand::Read(prompt) => self.read(prompt),
+                EditorCommand::Print(chunks) => self.print(&chunks),
+                EditorCommand::CancelPrompt => Ok(()),
             };
-            if let Err(Gone) = done {
+            if let Err(Disconnected) = done {
                 return;
             }
         }
     }
 
     /// Reads one line, and follows orders in the meantime.
-    fn read(&mut self, mut prompt: Prompt) -> Result<(), Gone> {
-        let mut draft = Draft::default();
+    fn read(&mut self, mut prompt: Prompt) -> Result<(), Disconnected> {
+        let mut buffer = LineBuffer::default();
         loop {
             // Each round has an editor of its own. One that goes on after a break may believe that
             // its prompt still stands where it was, and paints over what was printed there.
-            let mut editor = self.editor(&prompt, &draft);
-            let orders = loop {
+            let mut editor = self.editor(&prompt, &buffer);
+            let commands = loop {
                 match editor.read_line(&BarePrompt(prompt.text())) {
                     Ok(Signal::Success(text)) => return self.entered(prompt, text),
-                    Ok(Signal::CtrlC) => return self.report(Report::Interrupted),
-                    Ok(Signal::CtrlD) => return self.report(Report::EndOfInput),
+                    Ok(Signal::CtrlC) => return self.send_event(EditorEvent::Interrupted),
+                    Ok(Signal::CtrlD) => return self.send_event(EditorEvent::EndOfInput),
                     Ok(Signal::ExternalBreak(text)) => {
-                        let orders = self.queued();
-                        if orders.is_empty() && !self.orders.is_closed() {
+                        let commands = self.queued();
+                        if commands.is_empty() && !self.commands.is_closed() {
                             continue;
                         }
                         let cursor = editor.current_insertion_point();
-                        draft = Draft { text, cursor };
-                        break orders;
+                        buffer = LineBuffer { text, cursor };
+                        break commands;
                     }
                     // Other signals belong to features that are not switched on.
                     Ok(_) => {}
-                    Err(error) => return self.report(Report::Failed(error)),
+                    Err(error) => return self.send_event(EditorEvent::Failed(error)),
                 }
             };
-            erase(&prompt, &draft);
-            match self.obey(orders, prompt, &mut draft)? {
-                Some(_) if self.orders.is_closed() => return Err(Gone),
+            erase(&prompt, &buffer);
+            match self.apply(commands, prompt, &mut buffer)? {
+                Some(_) if self.commands.is_closed() => return Err(Disconnected),
                 Some(same_or_other) => prompt = same_or_other,
                 None => return Ok(()),
             }
@@ -123,25 +123,25 @@ impl Desk {
     }
 
     /// Follows the orders that came while a line was being typed, and says what to ask for now.
-    fn obey(
+    fn apply(
         &mut self,
-        orders: Vec<Order>,
+        commands: Vec<EditorCommand>,
         prompt: Prompt,
-        draft: &mut Draft,
-    ) -> Result<Option<Prompt>, Gone> {
+        buffer: &mut LineBuffer,
+    ) -> Result<Option<Prompt>, Disconnected> {
         let mut wanted = Some(prompt);
-        for order in orders {
-            match order {
-                Order::Print(chunks) => self.print(&chunks)?,
-                Order::Read(other) => {
+        for command in commands {
+            match command {
+                EditorCommand::Print(chunks) => self.print(&chunks)?,
+                EditorCommand::Read(other) => {
                     wanted = Some(other);
-                    *draft = Draft::default();
+                    *buffer = LineBuffer::default();
                 }
-                Order::Hush => {
-                    let hushed = wanted.take();
-                    if let Some(prompt) = hushed.filter(|_| !draft.text.is_empty()) {
+                EditorCommand::CancelPrompt => {
+                    let cancelled = wanted.take();
+                    if let Some(prompt) = cancelled.filter(|_| !buffer.text.is_empty()) {
                         // It was not sent, and whoever typed it may want to keep it.
-                        let shown = prompt.mask().apply(&draft.text);
+                        let shown = prompt.mask().apply(&buffer.text);
                         let _ = writeln!(io::stderr(), "{}{shown}", prompt.text());
                     }
                 }
@@ -151,17 +151,17 @@ impl Desk {
     }
 
     /// All orders that are there.
-    fn queued(&mut self) -> Vec<Order> {
-        let mut orders = Vec::new();
+    fn queued(&mut self) -> Vec<EditorCommand> {
+        let mut commands = Vec::new();
         loop {
-            match self.orders.try_recv() {
-                Ok(order) => orders.push(order),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return orders,
+            match self.commands.try_recv() {
+                Ok(command) => commands.push(command),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return commands,
             }
         }
     }
 
-    fn entered(&mut self, prompt: Prompt, text: String) -> Result<(), Gone> {
+    fn entered(&mut self, prompt: Prompt, text: String) -> Result<(), Disconnected> {
         let repeated = self.history.back() == Some(&text);
         if !prompt.mask().hides() && !text.is_empty() && !repeated {
             if self.history.len() == HISTORY_LINES {
@@ -169,15 +169,15 @@ impl Desk {
             }
             self.history.push_back(text.clone());
         }
-        self.report(Report::Line(prompt, text))
+        self.send_event(EditorEvent::Line(prompt, text))
     }
 
-    fn print(&mut self, chunks: &[OutputChunk]) -> Result<(), Gone> {
-        self.report(Report::Printed(write_chunks(chunks)))
+    fn print(&mut self, chunks: &[OutputChunk]) -> Result<(), Disconnected> {
+        self.send_event(EditorEvent::Printed(write_chunks(chunks)))
     }
 
-    fn report(&self, report: Report) -> Result<(), Gone> {
-        self.reports.blocking_send(report).map_err(|_| Gone)
+    fn send_event(&self, event: EditorEvent) -> Result<(), Disconnected> {
+        self.events.blocking_send(event).map_err(|_| Disconnected)
     }
 
     /// A line editor for one line.
@@ -185,7 +185,7 @@ impl Desk {
     /// reedline's own way to print while a line is edited (its feature `external_printer`) is not
     /// used: it takes the number of bytes for the number of columns and forgets the prompt, and so
     /// overwrites earlier lines as soon as something wide is typed.
-    fn editor(&self, prompt: &Prompt, draft: &Draft) -> Reedline {
+    fn editor(&self, prompt: &Prompt, buffer: &LineBuffer) -> Reedline {
         let mut keys = default_emacs_keybindings();
         // A search shows something else than prompt and text, which could not be erased by their
         // size; and another program must not get to see the line.
@@ -198,17 +198,17 @@ impl Desk {
             .with_history(Box::new(self.history_for(prompt)))
             .with_ansi_colors(false)
             .use_bracketed_paste(true)
-            .with_break_signal(Arc::clone(&self.disturb))
+            .with_break_signal(Arc::clone(&self.wake))
             .with_poll_interval(BREAK_INTERVAL);
         if prompt.mask().hides() {
             // The empty prefix fits every line: none is remembered.
             editor = editor.with_history_exclusion_prefix(Some(String::new()));
         }
-        if !draft.text.is_empty() {
+        if !buffer.text.is_empty() {
             editor.run_edit_commands(&[
-                EditCommand::InsertString(draft.text.clone()),
+                EditCommand::InsertString(buffer.text.clone()),
                 EditCommand::MoveToPosition {
-                    position: draft.cursor,
+                    position: buffer.cursor,
                     select: false,
                 },
             ]);
@@ -250,10 +250,10 @@ fn write_all(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Takes prompt and text off the screen.
-fn erase(prompt: &Prompt, draft: &Draft) {
+fn erase(prompt: &Prompt, buffer: &LineBuffer) {
     let columns = columns(io::stderr());
-    let shown = prompt.mask().apply(&draft.text);
-    let before_cursor = shown.get(..draft.cursor).unwrap_or(&shown);
+    let shown = prompt.mask().apply(&buffer.text);
+    let before_cursor = shown.get(..buffer.cursor).unwrap_or(&shown);
     let row = layout::cursor_row(&prompt.text(), before_cursor, columns);
     let _ = write_all(io::stderr().lock(), layout::erase(row).as_bytes());
 }
@@ -305,73 +305,79 @@ mod tests {
     use reedline::{Highlighter as _, History as _};
     use tokio::sync::mpsc::{Receiver, channel};
 
-    use super::{Desk, Draft, HISTORY_LINES, Masked, Order, Report};
+    use super::{EditorCommand, EditorEvent, EditorThread, HISTORY_LINES, LineBuffer, Masked};
     use crate::console::{Mask, Prompt};
 
-    fn desk() -> (Desk, Receiver<Report>) {
-        let (_, orders) = channel(1);
-        let (reports, told) = channel(200);
-        let desk = Desk {
-            orders,
-            reports,
-            disturb: Arc::new(AtomicBool::new(false)),
+    fn thread() -> (EditorThread, Receiver<EditorEvent>) {
+        let (_, commands) = channel(1);
+        let (events, events_out) = channel(200);
+        let thread = EditorThread {
+            commands,
+            events,
+            wake: Arc::new(AtomicBool::new(false)),
             history: VecDeque::new(),
         };
-        (desk, told)
+        (thread, events_out)
     }
 
     #[test]
     fn secrets_are_not_remembered() {
-        let (mut desk, _told) = desk();
+        let (mut thread, _events) = thread();
         let jane = Prompt::Password(UserName::parse("jane").unwrap());
         for prompt in [Prompt::Credentials, jane] {
-            let _ = desk.entered(prompt, "admin:123456".into());
+            let _ = thread.entered(prompt, "admin:123456".into());
         }
-        assert!(desk.history.is_empty());
+        assert!(thread.history.is_empty());
     }
 
     #[test]
     fn messages_are_remembered_for_messages_only() {
-        let (mut desk, _told) = desk();
+        let (mut thread, _events) = thread();
         for line in ["a", "b", "b", "", "c"] {
-            let _ = desk.entered(Prompt::Context, line.into());
+            let _ = thread.entered(Prompt::Context, line.into());
         }
-        assert_eq!(desk.history, ["a", "b", "c"]);
-        assert_eq!(desk.history_for(&Prompt::Context).count_all().unwrap(), 3);
-        let secret = desk.history_for(&Prompt::Credentials);
+        assert_eq!(thread.history, ["a", "b", "c"]);
+        assert_eq!(thread.history_for(&Prompt::Context).count_all().unwrap(), 3);
+        let secret = thread.history_for(&Prompt::Credentials);
         assert_eq!(secret.count_all().unwrap(), 0);
     }
 
     #[test]
     fn the_oldest_lines_are_forgotten() {
-        let (mut desk, _told) = desk();
+        let (mut thread, _events) = thread();
         for number in 0..=HISTORY_LINES {
-            let _ = desk.entered(Prompt::Context, number.to_string());
+            let _ = thread.entered(Prompt::Context, number.to_string());
         }
-        assert_eq!(desk.history.len(), HISTORY_LINES);
-        assert_eq!(desk.history[0], "1");
+        assert_eq!(thread.history.len(), HISTORY_LINES);
+        assert_eq!(thread.history[0], "1");
     }
 
     #[test]
     fn last_words_are_printed_after_the_last_line_was_given_up() {
-        let (mut desk, mut told) = desk();
-        let orders = vec![Order::Hush, Order::Print(Vec::new())];
-        let wanted = desk.obey(orders, Prompt::Context, &mut Draft::default());
+        let (mut thread, mut events_out) = thread();
+        let commands = vec![
+            EditorCommand::CancelPrompt,
+            EditorCommand::Print(Vec::new()),
+        ];
+        let wanted = thread.apply(commands, Prompt::Context, &mut LineBuffer::default());
         assert!(matches!(wanted, Ok(None)));
-        assert!(matches!(told.try_recv(), Ok(Report::Printed(Ok(())))));
+        assert!(matches!(
+            events_out.try_recv(),
+            Ok(EditorEvent::Printed(Ok(())))
+        ));
     }
 
     #[test]
     fn another_prompt_begins_an_empty_line() {
-        let (mut desk, _told) = desk();
-        let mut draft = Draft {
+        let (mut thread, _events) = thread();
+        let mut buffer = LineBuffer {
             text: "admin:12".into(),
             cursor: 8,
         };
-        let orders = vec![Order::Read(Prompt::Context)];
-        let wanted = desk.obey(orders, Prompt::Credentials, &mut draft);
+        let commands = vec![EditorCommand::Read(Prompt::Context)];
+        let wanted = thread.apply(commands, Prompt::Credentials, &mut buffer);
         assert!(matches!(wanted, Ok(Some(Prompt::Context))));
-        assert!(draft.text.is_empty());
+        assert!(buffer.text.is_empty());
     }
 
     #[test]
