@@ -21,8 +21,8 @@ use crate::{
     config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Opened},
     console::{
-        Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Taken, Terminal,
-        editor::Editor, take_over,
+        Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Terminal, TerminalSetup,
+        acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -284,7 +284,7 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     // Before the connection is there: what is typed in the meantime may be credentials.
     let terminal = match mode {
         Mode::Pipe => None,
-        Mode::Interactive => Some(take_over()?),
+        Mode::Interactive => Some(acquire()?),
     };
     let exit = match terminal {
         None => {
@@ -292,11 +292,11 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
             let console = streams(config.max_message_bytes, prompt_mode, VecDeque::new());
             run_client(console, config, interrupts).await
         }
-        Some(Taken::ForEditor(terminal, typed_ahead)) => {
+        Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
             let console = Editor::start(terminal, typed_ahead)?;
             run_client(console, config, interrupts).await
         }
-        Some(Taken::ForLines(terminal, typed_ahead)) => {
+        Some(TerminalSetup::Lines(terminal, typed_ahead)) => {
             let prompt_mode = PromptMode::On(terminal);
             let console = streams(config.max_message_bytes, prompt_mode, typed_ahead);
             run_client(console, config, interrupts).await

@@ -29,16 +29,16 @@ impl Command {
 
 /// What a line says at the login.
 #[derive(Debug)]
-pub(crate) enum Offer {
+pub(crate) enum LoginInput {
     /// Say goodbye and leave.
     Exit,
     /// Nothing: ask again.
-    Nothing,
+    Empty,
     /// Credentials, perhaps: `username:password`.
     Line(Secret),
 }
 
-impl Offer {
+impl LoginInput {
     /// Reads a line that was typed at this prompt.
     pub(crate) fn parse(line: String, prompt: &Prompt) -> Self {
         match prompt {
@@ -46,7 +46,7 @@ impl Offer {
             Prompt::Password(name) => Self::Line(Secret::new(format!("{name}:{line}"))),
             Prompt::Credentials | Prompt::Context => match Command::parse(line) {
                 Command::Exit => Self::Exit,
-                Command::Send(line) if line.is_empty() => Self::Nothing,
+                Command::Send(line) if line.is_empty() => Self::Empty,
                 Command::Send(line) => Self::Line(Secret::new(line)),
             },
         }
@@ -157,7 +157,7 @@ mod tests {
 
     use proto::username::UserName;
 
-    use super::{Command, InputError, LineSplitter, Offer, Prompt};
+    use super::{Command, InputError, LineSplitter, LoginInput, Prompt};
     use std::num::NonZeroUsize;
 
     fn splitter(limit: usize) -> LineSplitter {
@@ -187,22 +187,22 @@ mod tests {
     #[test]
     fn a_password_may_be_what_is_a_command_elsewhere() {
         let password = Prompt::Password(UserName::parse("jane").unwrap());
-        for (prompt, line, offered) in [
+        for (prompt, line, expected) in [
             (&Prompt::Credentials, "admin:1", Some("admin:1")),
             (&Prompt::Credentials, "exit:", Some("exit:")),
             (&password, "exit", Some("jane:exit")),
             (&password, "", Some("jane:")),
             (&Prompt::Credentials, "", None),
         ] {
-            let found = match Offer::parse(line.to_owned(), prompt) {
-                Offer::Line(line) => Some(line.expose().to_owned()),
-                Offer::Nothing => None,
-                Offer::Exit => panic!("{line:?} does not leave"),
+            let found = match LoginInput::parse(line.to_owned(), prompt) {
+                LoginInput::Line(line) => Some(line.expose().to_owned()),
+                LoginInput::Empty => None,
+                LoginInput::Exit => panic!("{line:?} does not leave"),
             };
-            assert_eq!(found.as_deref(), offered);
+            assert_eq!(found.as_deref(), expected);
         }
-        let left = Offer::parse("exit".to_owned(), &Prompt::Credentials);
-        assert!(matches!(left, Offer::Exit));
+        let input = LoginInput::parse("exit".to_owned(), &Prompt::Credentials);
+        assert!(matches!(input, LoginInput::Exit));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod terminal;
 pub(crate) use self::{
     console::{Console, ConsoleEvent, UnsentLines},
     echo_control::{EchoControl, EchoState},
-    input::{Command, InputError, Offer},
+    input::{Command, InputError, LoginInput},
     output::{OutputChunk, OutputQueue, OutputStream},
     prompt::{GOODBYE, Mask, Prompt},
     render::message_on,
@@ -25,7 +25,7 @@ pub(crate) use self::{
     sanitize::{hexadecimal, safe_lines},
     screen::{Screen, columns},
     stdio::{PromptMode, StdioConsole},
-    terminal::{Taken, Terminal, take_over},
+    terminal::{Terminal, TerminalSetup, acquire},
 };
 pub use self::{
     mode::Mode,

@@ -31,12 +31,12 @@ pub(crate) struct Terminal<T: AsFd = Stdin> {
     tty: T,
     original: Termios,
     echo: EchoState,
-    manner: Manner,
+    line_mode: LineMode,
 }
 
 /// How lines are typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum LineMode {
     /// The terminal collects a line by itself, and shows it or not.
     Lines,
     /// The line editor shows what is typed. Between two lines nothing is shown, and nothing lost:
@@ -46,30 +46,30 @@ enum Manner {
 
 /// A terminal, and what it is good for.
 #[derive(Debug)]
-pub(crate) enum Taken {
+pub(crate) enum TerminalSetup {
     /// The lines were typed before the terminal was taken over.
-    ForEditor(Terminal, VecDeque<String>),
-    ForLines(Terminal, VecDeque<String>),
+    Editor(Terminal, VecDeque<String>),
+    Lines(Terminal, VecDeque<String>),
 }
 
 /// Takes the terminal behind stdin for the line editor if it can carry one, and for whole lines
 /// otherwise. The editor has to know where the cursor is: it asks the terminal on stdout, which is
 /// no place for questions unless it is that terminal.
-pub(crate) fn take_over() -> io::Result<Taken> {
-    let all = stdout().is_terminal() && stderr().is_terminal();
+pub(crate) fn acquire() -> io::Result<TerminalSetup> {
+    let all_terminals = stdout().is_terminal() && stderr().is_terminal();
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     let mut lines = VecDeque::new();
-    if all && !dumb {
+    if all_terminals && !dumb {
         lines = typed_ahead(&stdin())?;
-        let mut terminal = Terminal::take(stdin(), Manner::Editor)?;
+        let mut terminal = Terminal::take(stdin(), LineMode::Editor)?;
         if crossterm::cursor::position().is_ok() {
-            return Ok(Taken::ForEditor(terminal, lines));
+            return Ok(TerminalSetup::Editor(terminal, lines));
         }
         // What was typed meanwhile is still wanted.
         terminal.set_echo(EchoState::On);
     }
-    Ok(Taken::ForLines(
-        Terminal::take(stdin(), Manner::Lines)?,
+    Ok(TerminalSetup::Lines(
+        Terminal::take(stdin(), LineMode::Lines)?,
         lines,
     ))
 }
@@ -96,13 +96,13 @@ fn typed_ahead(tty: &impl AsFd) -> io::Result<VecDeque<String>> {
 }
 
 impl<T: AsFd> Terminal<T> {
-    fn take(tty: T, manner: Manner) -> io::Result<Self> {
+    fn take(tty: T, line_mode: LineMode) -> io::Result<Self> {
         let original = tcgetattr(&tty)?;
         let terminal = Self {
             tty,
             original,
             echo: EchoState::Off,
-            manner,
+            line_mode,
         };
         terminal.apply()?;
         Ok(terminal)
@@ -110,14 +110,14 @@ impl<T: AsFd> Terminal<T> {
 
     fn apply(&self) -> io::Result<()> {
         let mut attributes = self.original.clone();
-        match (self.manner, self.echo) {
-            (Manner::Lines, EchoState::On) => {}
-            (Manner::Lines, EchoState::Off) => {
+        match (self.line_mode, self.echo) {
+            (LineMode::Lines, EchoState::On) => {}
+            (LineMode::Lines, EchoState::Off) => {
                 attributes.local_modes.remove(LocalModes::ECHO);
                 // Whoever stops the program here gets a shell, which shows again what is typed.
                 attributes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
             }
-            (Manner::Editor, _) => {
+            (LineMode::Editor, _) => {
                 // Signals stay on, so that Ctrl-C works while nothing is edited.
                 let modes = LocalModes::ECHO | LocalModes::ICANON;
                 attributes.local_modes.remove(modes);
@@ -140,11 +140,11 @@ impl<T: AsFd> EchoControl for Terminal<T> {
             return;
         }
         self.echo = echo;
-        match self.manner {
+        match self.line_mode {
             // A terminal that does not obey is gone, and reading from it says so.
-            Manner::Lines => drop(self.apply()),
+            LineMode::Lines => drop(self.apply()),
             // The editor may be at work, and keeps its own attributes.
-            Manner::Editor => {}
+            LineMode::Editor => {}
         }
     }
 }
@@ -171,7 +171,7 @@ mod tests {
         termios::{LocalModes, SpecialCodeIndex, Termios, tcgetattr},
     };
 
-    use super::{EchoControl as _, EchoState, Manner, Terminal, typed_ahead};
+    use super::{EchoControl as _, EchoState, LineMode, Terminal, typed_ahead};
 
     /// Both ends of a terminal of the test's own.
     fn pseudo_terminal() -> (OwnedFd, File) {
@@ -204,7 +204,7 @@ mod tests {
         let mut arrived = [PollFd::new(&tty, PollFlags::IN)];
         assert_eq!(poll(&mut arrived, None).unwrap(), 1);
         assert_eq!(typed_ahead(&tty).unwrap(), ["admin:1", "", "ünï"]);
-        let _terminal = Terminal::take(tty.try_clone().unwrap(), Manner::Editor).unwrap();
+        let _terminal = Terminal::take(tty.try_clone().unwrap(), LineMode::Editor).unwrap();
         let mut rest = [0; 3];
         tty.read_exact(&mut rest).unwrap();
         assert_eq!(&rest, b"hal");
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn lines_are_hidden_until_they_may_be_seen() {
         let (_controller, tty) = pseudo_terminal();
-        let mut terminal = Terminal::take(&tty, Manner::Lines).unwrap();
+        let mut terminal = Terminal::take(&tty, LineMode::Lines).unwrap();
         assert!(!modes(&tty).contains(LocalModes::ECHO));
         assert!(modes(&tty).contains(LocalModes::ICANON | LocalModes::ISIG));
         terminal.set_echo(EchoState::On);
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn nothing_is_shown_or_stopped_between_edited_lines() {
         let (_controller, tty) = pseudo_terminal();
-        let mut terminal = Terminal::take(&tty, Manner::Editor).unwrap();
+        let mut terminal = Terminal::take(&tty, LineMode::Editor).unwrap();
         terminal.set_echo(EchoState::On);
         assert!(!modes(&tty).intersects(LocalModes::ECHO | LocalModes::ICANON));
         assert!(modes(&tty).contains(LocalModes::ISIG));
@@ -235,11 +235,11 @@ mod tests {
 
     #[test]
     fn the_terminal_is_restored_even_by_a_panic() {
-        for manner in [Manner::Lines, Manner::Editor] {
+        for line_mode in [LineMode::Lines, LineMode::Editor] {
             let (_controller, tty) = pseudo_terminal();
             let before = shown(&tcgetattr(&tty).unwrap());
             let failed = std::panic::catch_unwind(|| {
-                let _terminal = Terminal::take(&tty, manner).unwrap();
+                let _terminal = Terminal::take(&tty, line_mode).unwrap();
                 assert_ne!(shown(&tcgetattr(&tty).unwrap()), before);
                 std::panic::resume_unwind(Box::new("as a panic does"));
             });
@@ -257,7 +257,7 @@ mod tests {
         ] {
             let (controller, mut tty) = pseudo_terminal();
             let mut keys = File::from(controller);
-            let mut terminal = Terminal::take(tty.try_clone().unwrap(), Manner::Lines).unwrap();
+            let mut terminal = Terminal::take(tty.try_clone().unwrap(), LineMode::Lines).unwrap();
             terminal.set_echo(echo);
             keys.write_all(b"secret\n").unwrap();
             // It takes a moment from one end of a terminal to the other.

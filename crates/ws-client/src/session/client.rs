@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Opened},
-    console::{Console, GOODBYE, Mode, Offer, Prompt},
+    console::{Console, GOODBYE, LoginInput, Mode, Prompt},
     exit::Exit,
     websocket::Connection,
 };
@@ -131,10 +131,10 @@ impl<C: Console> Client<C> {
             let Some(line) = event.line()? else {
                 continue;
             };
-            let line = match Offer::parse(line, prompt) {
-                Offer::Line(line) => line,
-                Offer::Nothing => continue,
-                Offer::Exit => {
+            let line = match LoginInput::parse(line, prompt) {
+                LoginInput::Line(line) => line,
+                LoginInput::Empty => continue,
+                LoginInput::Exit => {
                     self.console.notice(GOODBYE);
                     return Err(EndReason::Exit);
                 }

@@ -24,8 +24,8 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Command, Console, ConsoleEvent, GOODBYE, Mode, Offer, Prompt, RoomMessage, hexadecimal,
-        safe_lines,
+        Command, Console, ConsoleEvent, GOODBYE, LoginInput, Mode, Prompt, RoomMessage,
+        hexadecimal, safe_lines,
     },
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
@@ -170,10 +170,10 @@ where
                 ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(patience)),
             };
             match event {
-                SessionEvent::Line(line) => match Offer::parse(line, &prompt) {
-                    Offer::Line(line) => login.offer(line),
-                    Offer::Nothing => {}
-                    Offer::Exit => {
+                SessionEvent::Line(line) => match LoginInput::parse(line, &prompt) {
+                    LoginInput::Line(line) => login.offer(line),
+                    LoginInput::Empty => {}
+                    LoginInput::Exit => {
                         self.console.notice(GOODBYE);
                         return Err(EndReason::Exit);
                     }
