@@ -19,7 +19,7 @@ use proto::{
 
 use crate::{
     config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
-    connect::{self, ConnectError, Deadline, MaybeTlsStream, Opened},
+    connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded},
     console::{
         Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Terminal, TerminalSetup,
         acquire, editor::Editor,
@@ -366,7 +366,7 @@ struct Target {
 async fn dial(
     target: &Target,
     credentials: Option<&Credentials>,
-) -> Result<Opened<MaybeTlsStream>, ConnectError> {
+) -> Result<Upgraded<MaybeTlsStream>, ConnectError> {
     let deadline = Deadline::after(target.deadline);
     let mut request = Request::new(
         target.endpoint.clone(),

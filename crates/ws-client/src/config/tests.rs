@@ -293,14 +293,14 @@ fn no_password_goes_over_a_network_in_the_clear() {
 /// Flags that need no roots of the system, which a test may not have.
 fn insecure(flags: Flags) -> Flags {
     Flags {
-        trust: Some(Trust::Anybody),
+        trust: Some(Trust::Insecure),
         ..flags
     }
 }
 
 #[test]
 fn a_password_goes_anywhere_by_tls() {
-    for trusting in [Trust::Anybody, Trust::File("config/ca.pem".into())] {
+    for trusting in [Trust::Insecure, Trust::File("config/ca.pem".into())] {
         let directory = directory(&[("config/ca.pem", CERTIFICATE)]);
         let trust = match trusting {
             Trust::File(path) => Trust::File(directory.path().join(path)),

@@ -27,7 +27,7 @@ const BODY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A stream that speaks WebSocket from here on.
 #[derive(Debug)]
-pub struct Opened<S> {
+pub struct Upgraded<S> {
     /// The stream.
     pub stream: S,
     /// What already came behind the head: the first frames.
@@ -61,7 +61,7 @@ pub fn new_key() -> Result<Key, ConnectError> {
 /// Connects to an endpoint by TCP.
 pub async fn tcp(endpoint: &Endpoint, deadline: Deadline) -> Result<TcpStream, ConnectError> {
     let authority = || endpoint.authority();
-    match timeout_at(deadline.at, first_address_that_answers(endpoint)).await {
+    match timeout_at(deadline.at, connect_any_address(endpoint)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(source)) => Err(ConnectError::Tcp {
             authority: authority(),
@@ -74,7 +74,7 @@ pub async fn tcp(endpoint: &Endpoint, deadline: Deadline) -> Result<TcpStream, C
     }
 }
 
-async fn first_address_that_answers(endpoint: &Endpoint) -> io::Result<TcpStream> {
+async fn connect_any_address(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(
         io::ErrorKind::AddrNotAvailable,
         "the name stands for no address that may be used",
@@ -131,8 +131,8 @@ where
     let mut bytes = Vec::new();
     let heads = send_and_read_heads(stream, request, &mut bytes);
     let otherwise = match timeout_at(deadline.at, heads).await {
-        Ok(Err(Stopped::Incomplete(incomplete))) => incomplete,
-        Ok(Err(Stopped::Tls(failure))) => {
+        Ok(Err(HeadError::Incomplete(incomplete))) => incomplete,
+        Ok(Err(HeadError::Tls(failure))) => {
             return Err(TlsError {
                 authority: request.endpoint().authority(),
                 failure,
@@ -150,7 +150,7 @@ where
 }
 
 /// Why no whole head was read.
-enum Stopped {
+enum HeadError {
     Incomplete(Incomplete),
     Tls(TlsFailure),
 }
@@ -160,7 +160,7 @@ async fn send_and_read_heads<S>(
     stream: &mut S,
     request: &Request,
     bytes: &mut Vec<u8>,
-) -> Result<(), Stopped>
+) -> Result<(), HeadError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -173,14 +173,14 @@ where
             return Ok(());
         }
         if bytes.len() >= MAX_HEAD_BYTES {
-            return Err(Stopped::Incomplete(Incomplete::TooLong));
+            return Err(HeadError::Incomplete(Incomplete::TooLong));
         }
         match stream.read_buf(bytes).await {
             Ok(1..) => {}
-            Ok(0) => return Err(Stopped::Incomplete(Incomplete::Closed)),
+            Ok(0) => return Err(HeadError::Incomplete(Incomplete::Closed)),
             Err(error) => {
-                let otherwise = Stopped::Incomplete(Incomplete::Closed);
-                return Err(TlsFailure::of_stream(&error).map_or(otherwise, Stopped::Tls));
+                let otherwise = HeadError::Incomplete(Incomplete::Closed);
+                return Err(TlsFailure::of_stream(&error).map_or(otherwise, HeadError::Tls));
             }
         }
     }
@@ -208,13 +208,13 @@ pub async fn open<S>(
     mut stream: S,
     request: &Request,
     deadline: Deadline,
-) -> Result<Opened<S>, ConnectError>
+) -> Result<Upgraded<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let received = exchange(&mut stream, request, deadline).await?;
     let Some(refusal) = Verdict::judge(&received, request.key()).refusal() else {
-        return Ok(Opened {
+        return Ok(Upgraded {
             stream,
             rest: received.rest().to_vec(),
         });

@@ -7,6 +7,6 @@ mod stream;
 mod tests;
 
 pub use self::{
-    dialer::{ConnectError, Deadline, Opened, exchange, new_key, open, stream, tcp},
+    dialer::{ConnectError, Deadline, Upgraded, exchange, new_key, open, stream, tcp},
     stream::MaybeTlsStream,
 };

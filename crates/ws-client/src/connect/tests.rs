@@ -52,14 +52,14 @@ async fn answer(listener: TcpListener, answer: &[u8], then: Then) -> String {
 }
 
 /// What a client makes of an answer.
-async fn opened(bytes: &[u8], then: Then, patience: Duration) -> Result<Vec<u8>, ConnectError> {
+async fn upgraded(bytes: &[u8], then: Then, patience: Duration) -> Result<Vec<u8>, ConnectError> {
     let (listener, request) = listening().await;
     let client = async {
         let deadline = Deadline::after(patience);
         let stream = tcp(request.endpoint(), deadline).await?;
         open(stream, &request, deadline)
             .await
-            .map(|opened| opened.rest)
+            .map(|upgraded| upgraded.rest)
     };
     let both = async { tokio::join!(client, answer(listener, bytes, then)) };
     // Whoever waits longer than this has no deadline.
@@ -78,7 +78,7 @@ const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
 #[tokio::test]
 async fn frames_that_follow_the_answer_at_once_are_kept() {
     let bytes = format!("{RIGHT}\r\n\u{1}\u{2}frames");
-    let rest = opened(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
+    let rest = upgraded(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
     assert_eq!(rest, b"\x01\x02frames");
 }
 
@@ -88,21 +88,21 @@ async fn informational_answers_are_passed_over() {
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
          {RIGHT}\r\nframes"
     );
-    let rest = opened(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
+    let rest = upgraded(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
     assert_eq!(rest, b"frames");
 }
 
 #[tokio::test]
 async fn informational_answers_do_not_extend_the_deadline() {
     let hint = b"HTTP/1.1 103 Early Hints\r\n\r\n";
-    let (_, exit) = said(opened(hint, Then::Stay, Duration::from_millis(20)).await);
+    let (_, exit) = said(upgraded(hint, Then::Stay, Duration::from_millis(20)).await);
     assert_eq!(exit, Exit::TimedOut);
 }
 
 #[tokio::test]
 async fn informational_answers_without_end_are_refused() {
     let bytes = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(5000);
-    let (message, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(
         message.starts_with("the server's answer is no WebSocket handshake: "),
@@ -114,7 +114,7 @@ async fn informational_answers_without_end_are_refused() {
 async fn a_chunked_refusal_is_shown_without_its_framing() {
     let bytes = b"HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
                   4\r\nfull\r\n3\r\n up\r\n0\r\n\r\n";
-    let (message, _) = said(opened(bytes, Then::Close, LONG).await);
+    let (message, _) = said(upgraded(bytes, Then::Close, LONG).await);
     assert!(message.ends_with("; it says: full up"), "{message}");
 }
 
@@ -130,7 +130,7 @@ async fn a_page_for_browsers_is_not_quoted() {
             "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Type: {kind}\r\n\
              Content-Length: 6\r\n\r\n<html>"
         );
-        let (message, _) = said(opened(bytes.as_bytes(), Then::Close, LONG).await);
+        let (message, _) = said(upgraded(bytes.as_bytes(), Then::Close, LONG).await);
         assert_eq!(message.contains("<html>"), quoted, "{kind}: {message}");
     }
 }
@@ -138,7 +138,7 @@ async fn a_page_for_browsers_is_not_quoted() {
 #[tokio::test]
 async fn a_wrong_accept_value_is_refused() {
     let bytes = RIGHT.replace("s3pP", "s3pQ") + "\r\n";
-    let (message, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(
         message.contains("Sec-WebSocket-Accept: it must be"),
@@ -153,7 +153,7 @@ async fn a_redirect_is_not_followed() {
         "HTTP/1.1 302 Found\r\nLocation: ws://{}/\r\nContent-Length: 0\r\n\r\n",
         elsewhere.local_addr().unwrap()
     );
-    let (_, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (_, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     let nobody = timeout(Duration::ZERO, elsewhere.accept()).await;
     assert!(nobody.is_err());
@@ -162,7 +162,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_refusal_is_shown_with_its_body() {
     let bytes = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nfull \x1b[1m";
-    let (message, exit) = said(opened(bytes, Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes, Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(message.ends_with("; it says: full \\u{1b}[1m"), "{message}");
 }
@@ -176,7 +176,7 @@ async fn logged_in(line: &str, bytes: &[u8]) -> (Result<Vec<u8>, ConnectError>, 
         let stream = tcp(request.endpoint(), deadline).await?;
         open(stream, &request, deadline)
             .await
-            .map(|opened| opened.rest)
+            .map(|upgraded| upgraded.rest)
     };
     tokio::join!(client, answer(listener, bytes, Then::Close))
 }
@@ -184,8 +184,8 @@ async fn logged_in(line: &str, bytes: &[u8]) -> (Result<Vec<u8>, ConnectError>, 
 #[tokio::test]
 async fn credentials_are_presented_with_the_handshake() {
     let bytes = format!("{RIGHT}\r\nframes");
-    let (opened, asked) = logged_in("admin:12:3\u{fc}", bytes.as_bytes()).await;
-    assert_eq!(opened.unwrap(), b"frames");
+    let (upgraded, asked) = logged_in("admin:12:3\u{fc}", bytes.as_bytes()).await;
+    assert_eq!(upgraded.unwrap(), b"frames");
     let field = "\r\nAuthorization: Basic YWRtaW46MTI6M8O8\r\n\r\n";
     assert!(asked.ends_with(field), "{asked}");
 }
@@ -239,14 +239,15 @@ async fn what_else_a_server_refuses_is_not_the_credentials() {
 #[tokio::test]
 async fn a_401_to_a_request_without_credentials_is_a_failed_handshake() {
     let bytes = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
-    let error = opened(bytes, Then::Close, LONG).await.unwrap_err();
+    let error = upgraded(bytes, Then::Close, LONG).await.unwrap_err();
     assert!(!error.is_of_credentials());
     assert_eq!(error.exit(), Exit::HandshakeRefused);
 }
 
 #[tokio::test]
 async fn silence_ends_at_the_deadline() {
-    let (message, exit) = said(opened(b"HTTP/1.1 1", Then::Stay, Duration::from_millis(20)).await);
+    let (message, exit) =
+        said(upgraded(b"HTTP/1.1 1", Then::Stay, Duration::from_millis(20)).await);
     assert_eq!(exit, Exit::TimedOut);
     assert_eq!(
         message,
@@ -256,14 +257,14 @@ async fn silence_ends_at_the_deadline() {
 
 #[tokio::test]
 async fn an_early_end_is_a_refusal() {
-    let (_, exit) = said(opened(b"", Then::Close, LONG).await);
+    let (_, exit) = said(upgraded(b"", Then::Close, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
 }
 
 #[tokio::test]
 async fn a_head_without_end_is_refused() {
     let bytes = format!("HTTP/1.1 101 x\r\n{}", "A: b\r\n".repeat(5000));
-    let (message, exit) = said(opened(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(message.contains("a head that long"), "{message}");
 }

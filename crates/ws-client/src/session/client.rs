@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::{Auth, LoginSource},
-    connect::{ConnectError, Opened},
+    connect::{ConnectError, Upgraded},
     console::{Console, GOODBYE, LoginInput, Mode, Prompt},
     exit::Exit,
     websocket::Connection,
@@ -38,7 +38,7 @@ impl<C: Console> Client<C> {
         mut self,
         auth: Auth,
         source: LoginSource,
-        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Upgraded<S>, ConnectError>,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit
     where
@@ -50,8 +50,8 @@ impl<C: Console> Client<C> {
             connected = self.connect_and_log_in(auth, source, dial) => connected,
         };
         match connected {
-            Ok((opened, login)) => {
-                let connection = Connection::new(opened, self.max_message_bytes).await;
+            Ok((upgraded, login)) => {
+                let connection = Connection::new(upgraded, self.max_message_bytes).await;
                 let session = ClientSession::new(connection, self.console, self.timeouts);
                 session.run(login, interrupts).await
             }
@@ -72,20 +72,20 @@ impl<C: Console> Client<C> {
         &mut self,
         auth: Auth,
         source: LoginSource,
-        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
-    ) -> Result<(Opened<S>, Login), EndReason> {
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Upgraded<S>, ConnectError>,
+    ) -> Result<(Upgraded<S>, Login), EndReason> {
         match auth {
             Auth::Message => {
-                let opened = self.connect(dial(None)).await?;
-                Ok((opened, Login::Messages(source)))
+                let upgraded = self.connect(dial(None)).await?;
+                Ok((upgraded, Login::Messages(source)))
             }
             Auth::Basic => {
-                let (opened, name) = self.log_in(source, dial).await?;
-                Ok((opened, Login::Done(Some(name))))
+                let (upgraded, name) = self.log_in(source, dial).await?;
+                Ok((upgraded, Login::Done(Some(name))))
             }
             Auth::None => {
-                let opened = self.connect(dial(None)).await?;
-                Ok((opened, Login::Done(None)))
+                let upgraded = self.connect(dial(None)).await?;
+                Ok((upgraded, Login::Done(None)))
             }
         }
     }
@@ -97,8 +97,8 @@ impl<C: Console> Client<C> {
     async fn log_in<S>(
         &mut self,
         source: LoginSource,
-        dial: impl AsyncFn(Option<&Credentials>) -> Result<Opened<S>, ConnectError>,
-    ) -> Result<(Opened<S>, UserName), EndReason> {
+        dial: impl AsyncFn(Option<&Credentials>) -> Result<Upgraded<S>, ConnectError>,
+    ) -> Result<(Upgraded<S>, UserName), EndReason> {
         let (mut configured, prompt) = match source {
             LoginSource::Ask => (None, Prompt::Credentials),
             LoginSource::AskPassword(name) => (None, Prompt::Password(name)),
@@ -118,7 +118,7 @@ impl<C: Console> Client<C> {
                 {
                     self.console.say(&error.to_string());
                 }
-                (result, _) => return result.map(|opened| (opened, credentials.name)),
+                (result, _) => return result.map(|upgraded| (upgraded, credentials.name)),
             }
         }
     }
@@ -150,8 +150,8 @@ impl<C: Console> Client<C> {
     /// Connects, and has written meanwhile what is queued.
     async fn connect<S>(
         &mut self,
-        dial: impl Future<Output = Result<Opened<S>, ConnectError>>,
-    ) -> Result<Opened<S>, EndReason> {
+        dial: impl Future<Output = Result<Upgraded<S>, ConnectError>>,
+    ) -> Result<Upgraded<S>, EndReason> {
         if let Some(warning) = self.warning {
             self.console.say(warning);
         }

@@ -21,7 +21,7 @@ impl TrustArguments {
     /// Who is to be trusted, if that was said.
     pub fn trust(self) -> Option<Trust> {
         match (self.cacert, self.insecure) {
-            (_, true) => Some(Trust::Anybody),
+            (_, true) => Some(Trust::Insecure),
             (Some(path), false) => Some(Trust::File(path)),
             (None, false) => None,
         }

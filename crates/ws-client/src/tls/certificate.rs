@@ -83,7 +83,7 @@ fn advice(trust: &Trust) -> &'static str {
         Trust::File(_) => {
             "if it is the right server, add its certificate, or that of its authority, to the file"
         }
-        Trust::System | Trust::Anybody => {
+        Trust::System | Trust::Insecure => {
             "if it is the right server, name a file with its certificate, or that of its \
              authority, with --cacert FILE"
         }

@@ -11,6 +11,6 @@ pub use self::{
     arguments::TrustArguments,
     certificate::CertificateFailure,
     failure::{TlsError, TlsFailure},
-    transport::{Secured, Tls, Transport},
+    transport::{Tls, TlsSummary, Transport},
     trust::{Trust, TrustError},
 };

@@ -59,7 +59,7 @@ impl Transport {
     pub fn warning(&self) -> Option<&'static str> {
         match self {
             Self::Tls(Tls {
-                trust: Trust::Anybody,
+                trust: Trust::Insecure,
                 ..
             }) => Some(
                 "warning: --insecure checks no certificate; others may read and change what is sent",
@@ -113,7 +113,7 @@ impl Tls {
     }
 
     /// What a connection came to.
-    pub(crate) fn secured(&self, endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> Secured {
+    pub(crate) fn summary(&self, endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> TlsSummary {
         let (_, connection) = stream.get_ref();
         let version = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
@@ -127,13 +127,13 @@ impl Tls {
             || "nothing, which is as good".to_owned(),
             |protocol| Escaped(&String::from_utf8_lossy(protocol)).to_string(),
         );
-        Secured {
+        TlsSummary {
             authority: endpoint.authority(),
             version,
             cipher_suite,
             protocol,
             certificate: match &self.trust {
-                Trust::Anybody => "NOT CHECKED, because of --insecure".to_owned(),
+                Trust::Insecure => "NOT CHECKED, because of --insecure".to_owned(),
                 trust => format!("right: it is for {}, by {trust}", endpoint.host()),
             },
         }
@@ -151,7 +151,7 @@ fn server_name(host: &Host<String>) -> Result<ServerName<'static>, InvalidDnsNam
 
 /// What a connection by TLS came to, for a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secured {
+pub struct TlsSummary {
     authority: String,
     version: &'static str,
     cipher_suite: String,
@@ -159,7 +159,7 @@ pub struct Secured {
     certificate: String,
 }
 
-impl fmt::Display for Secured {
+impl fmt::Display for TlsSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "TLS with {}", self.authority)?;
         writeln!(f, "  version      {}", self.version)?;
@@ -201,7 +201,7 @@ mod tests {
         let transport = Transport::new(&plain, None, Trust::File("/nonexistent".into()));
         assert!(matches!(transport, Ok(Transport::Tcp)));
         for (trust, flag) in [
-            (Trust::Anybody, "--insecure"),
+            (Trust::Insecure, "--insecure"),
             (Trust::File("/nonexistent".into()), "--cacert"),
         ] {
             let error = Transport::new(&plain, Some(trust), Trust::System).unwrap_err();
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn who_checks_nothing_is_warned() {
-        let insecure = Transport::new(&endpoint("wss://h"), Some(Trust::Anybody), Trust::System);
+        let insecure = Transport::new(&endpoint("wss://h"), Some(Trust::Insecure), Trust::System);
         let warning = insecure.unwrap().warning().unwrap();
         assert!(warning.contains("--insecure"), "{warning}");
         assert_eq!(Transport::Tcp.warning(), None);

@@ -21,7 +21,7 @@ pub enum Trust {
     /// Those whose certificates are in a file, and no others.
     File(PathBuf),
     /// Anybody: certificates are not checked.
-    Anybody,
+    Insecure,
 }
 
 impl Trust {
@@ -29,7 +29,7 @@ impl Trust {
     pub(super) fn flag(&self) -> &'static str {
         match self {
             Self::System | Self::File(_) => "--cacert",
-            Self::Anybody => "--insecure",
+            Self::Insecure => "--insecure",
         }
     }
 }
@@ -39,26 +39,26 @@ impl fmt::Display for Trust {
         match self {
             Self::System => f.write_str("an authority that this system trusts"),
             Self::File(path) => write!(f, "an authority in {}", path.display()),
-            Self::Anybody => f.write_str("anybody"),
+            Self::Insecure => f.write_str("anybody"),
         }
     }
 }
 
 /// The certificates that this system trusts.
-pub(super) fn of_system() -> Result<RootCertStore, TrustError> {
+pub(super) fn system_roots() -> Result<RootCertStore, TrustError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Systems have some that are too old to be read.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let problems = found.errors.iter().map(|error| format!(" ({error})"));
-        return Err(TrustError::NobodyBySystem(problems.take(1).collect()));
+        return Err(TrustError::NoSystemRoots(problems.take(1).collect()));
     }
     Ok(roots)
 }
 
 /// The certificates in a file. What else is in it is passed over, as others do.
-pub(super) fn of_file(path: &Path) -> Result<RootCertStore, TrustError> {
+pub(super) fn file_roots(path: &Path) -> Result<RootCertStore, TrustError> {
     let bytes = fs::read(path).map_err(|source| TrustError::Read {
         path: path.to_owned(),
         source,
@@ -92,7 +92,7 @@ pub enum TrustError {
     #[error(
         "this system trusts no authority{0}, so no certificate can be checked; install its certificates (often called ca-certificates), or name a file with those to be trusted with --cacert FILE"
     )]
-    NobodyBySystem(String),
+    NoSystemRoots(String),
     /// The file cannot be read.
     #[error("the certificate file {} cannot be read", path.display())]
     Read {

@@ -20,11 +20,11 @@ pub(super) fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TrustError> {
     let roots = match trust {
-        Trust::System => trust::of_system()?,
-        Trust::File(path) => trust::of_file(path)?,
-        Trust::Anybody => {
+        Trust::System => trust::system_roots()?,
+        Trust::File(path) => trust::file_roots(path)?,
+        Trust::Insecure => {
             let algorithms = provider.signature_verification_algorithms;
-            return Ok(Arc::new(Unchecked(algorithms)));
+            return Ok(Arc::new(NoVerification(algorithms)));
         }
     };
     let checked = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
@@ -35,9 +35,9 @@ pub(super) fn verifier(
 
 /// Checks nothing: whoever sent the certificate need not even have its key.
 #[derive(Debug)]
-struct Unchecked(WebPkiSupportedAlgorithms);
+struct NoVerification(WebPkiSupportedAlgorithms);
 
-impl ServerCertVerifier for Unchecked {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

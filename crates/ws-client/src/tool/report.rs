@@ -7,7 +7,7 @@ use proto::key::{GUID, Key};
 use crate::{
     exit::Exit,
     handshake::{MAX_BODY_BYTES, Outcome, Part, Received, Refusal, Request, Verdict, excerpt},
-    tls::Secured,
+    tls::TlsSummary,
 };
 
 /// How many lines of a head are shown: a flood of them tells nothing more.
@@ -27,9 +27,9 @@ pub struct Report {
 
 impl Report {
     /// Reports on a request and what came in answer, and on the TLS under both.
-    pub fn new(secured: Option<Secured>, request: &Request, received: &Received) -> Self {
+    pub fn new(tls_summary: Option<TlsSummary>, request: &Request, received: &Received) -> Self {
         let verdict = Verdict::judge(received, request.key());
-        let tls = secured.map_or(String::new(), |secured| format!("{secured}\n"));
+        let tls = tls_summary.map_or(String::new(), |tls_summary| format!("{tls_summary}\n"));
         let text = format!("{tls}{}", Whole(request, received, &verdict));
         let exit = verdict.refusal().map_or(Exit::Ok, |refusal| refusal.exit());
         Self { text, exit }

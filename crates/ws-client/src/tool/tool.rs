@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::report::Report;
 use crate::{
-    connect::{self, ConnectError, Deadline, MaybeTlsStream, Opened, exchange},
+    connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded, exchange},
     exit::Exit,
     handshake::{Origin, Request},
     tls::{Transport, TrustArguments},
@@ -49,18 +49,18 @@ pub async fn run(
 ) -> Result<Report, ConnectError> {
     let deadline = Deadline::after(connect_deadline);
     let mut stream = connect::stream(request.endpoint(), transport, deadline).await?;
-    let secured = match (transport, &stream) {
+    let tls_summary = match (transport, &stream) {
         (Transport::Tls(tls), MaybeTlsStream::Tls(stream)) => {
-            Some(tls.secured(request.endpoint(), stream))
+            Some(tls.summary(request.endpoint(), stream))
         }
         (Transport::Tls(_) | Transport::Tcp, _) => None,
     };
     let received = exchange(&mut stream, request, deadline).await?;
-    let report = Report::new(secured, request, &received);
+    let report = Report::new(tls_summary, request, &received);
     if report.exit == Exit::Ok {
         // A server that was polite is left politely.
         let rest = received.rest().to_vec();
-        let mut connection = Connection::new(Opened { stream, rest }, MAX_MESSAGE_BYTES).await;
+        let mut connection = Connection::new(Upgraded { stream, rest }, MAX_MESSAGE_BYTES).await;
         connection.close(CloseReason::UserExit);
         let end = async {
             loop {

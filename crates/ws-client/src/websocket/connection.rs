@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 };
 
 use super::{message::Message, metered::Metered};
-use crate::connect::Opened;
+use crate::connect::Upgraded;
 
 /// Enough for the usual message; a greater one gets the room that it needs.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
@@ -99,13 +99,13 @@ pub struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A link on a stream that speaks WebSocket from here on. A server that sends a longer message
     /// than this breaks the protocol.
-    pub async fn new(opened: Opened<S>, max_message_bytes: usize) -> Self {
+    pub async fn new(upgraded: Upgraded<S>, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
-        let Opened { stream, rest } = opened;
+        let Upgraded { stream, rest } = upgraded;
         let stream = Metered::new(stream);
         let role = Role::Client;
         let socket = WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await;

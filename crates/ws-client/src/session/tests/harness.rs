@@ -25,7 +25,7 @@ use tokio_tungstenite::{
 
 use crate::{
     config::LoginSource,
-    connect::Opened,
+    connect::Upgraded,
     console::{EchoControl, EchoState, PromptMode, Reader, StdioConsole},
     exit::Exit,
     session::session::{ClientSession, Login, Timeouts},
@@ -168,11 +168,11 @@ pub(super) fn configured(line: &str) -> LoginSource {
 /// Both ends of a connection.
 pub(super) async fn connected() -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
-    let opened = Opened {
+    let upgraded = Upgraded {
         stream: ours,
         rest: Vec::new(),
     };
-    let connection = Connection::new(opened, 1 << 20).await;
+    let connection = Connection::new(upgraded, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
     (connection, Server(server))
 }

@@ -24,7 +24,7 @@ use super::harness::{
 };
 use crate::{
     config::LoginSource,
-    connect::Opened,
+    connect::Upgraded,
     console::PromptMode,
     exit::Exit,
     session::session::{ClientSession, Login, Timeouts},
@@ -35,11 +35,11 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn a_message_that_comes_slowly_is_no_silence() {
     let (ours, theirs) = tokio::io::duplex(TINY);
-    let opened = Opened {
+    let upgraded = Upgraded {
         stream: ours,
         rest: Vec::new(),
     };
-    let connection = Connection::new(opened, 1 << 20).await;
+    let connection = Connection::new(upgraded, 1 << 20).await;
     let mut server = Server(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await);
     let play = async {
         server.welcome().await;
@@ -230,7 +230,7 @@ async fn a_flood_of_messages_does_not_hold_the_close_up() {
         until: start + Duration::from_mins(1),
     };
     let connection = Connection::new(
-        Opened {
+        Upgraded {
             stream,
             rest: Vec::new(),
         },

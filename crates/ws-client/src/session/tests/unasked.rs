@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 use super::harness::{
     Server, TINY, TestClient, USER_EXIT, client_of, configured, connected, outcome, run, script,
 };
-use crate::{connect::Opened, exit::Exit, websocket::Connection};
+use crate::{connect::Upgraded, exit::Exit, websocket::Connection};
 
 /// A whole frame of a server.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -36,7 +36,7 @@ async fn spoken_to(texts: &[&str]) -> (Connection<DuplexStream>, Server) {
 /// Both ends of a connection on which these bytes came together with the answer to the handshake.
 async fn began_with(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
-    let connection = Connection::new(Opened { stream: ours, rest }, 1 << 20).await;
+    let connection = Connection::new(Upgraded { stream: ours, rest }, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
     (connection, Server(server))
 }
