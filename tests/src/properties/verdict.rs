@@ -6,7 +6,7 @@ use proto::{escape::is_unsafe, key::Key};
 use ws_client::{
     endpoint::Endpoint,
     exit::Exit,
-    handshake::{Incomplete, Received, Request, Verdict, excerpt},
+    handshake::{RawResponse, ReadError, Request, Verdict, excerpt},
     tool::Report,
 };
 
@@ -43,13 +43,13 @@ const MAX_REPORT_BYTES: usize = 1024 * 1024;
 /// If that does not hold.
 pub fn check(data: &[u8]) {
     for incomplete in [
-        Incomplete::Closed,
-        Incomplete::Silent(Duration::from_secs(10)),
-        Incomplete::TooLong,
+        ReadError::Closed,
+        ReadError::TimedOut(Duration::from_secs(10)),
+        ReadError::TooLong,
     ] {
-        let received = Received::new(data.to_vec(), incomplete);
-        check_received(&REQUEST, &received);
-        if received.incomplete().is_none() {
+        let response = RawResponse::new(data.to_vec(), incomplete);
+        check_received(&REQUEST, &response);
+        if response.incomplete().is_none() {
             // It came whole, and why it might not have does not matter.
             break;
         }
@@ -57,14 +57,14 @@ pub fn check(data: &[u8]) {
     assert_is_line(&excerpt(data, 512));
 }
 
-fn check_received(request: &Request, received: &Received) {
-    let verdict = Verdict::judge(received, request.key());
-    let refusal = verdict.refusal();
-    let opens = opens(&received.bytes);
-    let text = received.bytes.escape_ascii();
+fn check_received(request: &Request, response: &RawResponse) {
+    let verdict = Verdict::judge(response, request.key());
+    let refusal = verdict.error();
+    let opens = opens(&response.bytes);
+    let text = response.bytes.escape_ascii();
     assert_eq!(refusal.is_none(), opens.is_some(), "{refusal:?}: {text}");
     if let Some(length) = opens {
-        assert_eq!(received.rest(), &received.bytes[length..]);
+        assert_eq!(response.rest(), &response.bytes[length..]);
     }
     if let Some(refusal) = &refusal {
         assert_is_line(&refusal.to_string());
@@ -73,7 +73,7 @@ fn check_received(request: &Request, received: &Received) {
         assert_is_line(&check.found);
         assert_is_line(&check.why);
     }
-    let report = Report::new(None, request, received);
+    let report = Report::new(None, request, response);
     assert_eq!(report.exit == Exit::Ok, refusal.is_none());
     assert!(
         report.text.len() < MAX_REPORT_BYTES,
@@ -81,7 +81,7 @@ fn check_received(request: &Request, received: &Received) {
         report.text.len()
     );
     report.text.lines().for_each(assert_is_line);
-    assert!(received.body().len() <= received.bytes.len());
+    assert!(response.body().len() <= response.bytes.len());
 }
 
 #[track_caller]

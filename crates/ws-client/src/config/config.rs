@@ -225,7 +225,7 @@ impl Config {
         };
         let auth = flags.auth.or(auth_of_file).unwrap_or_default();
         let login = match (flags.user, raw.login, &file) {
-            (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserForNothing),
+            (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserWithoutLogin),
             // Whoever logs in somewhere else does not do so here.
             (None, _, _) if auth == Auth::None => LoginSource::Ask,
             (Some(user), _, _) => login_by_flags(&user, flags.password_file)?,
@@ -242,7 +242,7 @@ impl Config {
             (None, None | Some(_), _) => LoginSource::Ask,
         };
         if let (LoginSource::AskPassword(name), Mode::Pipe) = (&login, mode) {
-            return Err(ConfigError::NobodyToAsk(name.clone()));
+            return Err(ConfigError::NotInteractive(name.clone()));
         }
         let sends_password = auth != Auth::None;
         let readable = endpoint.scheme() == Scheme::Ws && !endpoint.is_loopback();
@@ -362,7 +362,7 @@ pub enum ConfigError {
     User(UserNameError),
     /// There is a user after `--user`, and no login.
     #[error("--user: nobody logs in with auth \"none\"; choose another way with --auth")]
-    UserForNothing,
+    UserWithoutLogin,
     /// The password file cannot be read.
     #[error("the password file {} cannot be read", path.display())]
     PasswordRead {
@@ -392,7 +392,7 @@ pub enum ConfigError {
     #[error(
         "the password of {0} can be asked for at a terminal only; name a file that holds it with --password-file"
     )]
-    NobodyToAsk(UserName),
+    NotInteractive(UserName),
     /// The password would go over the network as it is.
     #[error(
         "a password sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"

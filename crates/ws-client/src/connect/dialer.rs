@@ -15,8 +15,8 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{
-        Head, Incomplete, MAX_BODY_BYTES, MAX_HEAD_BYTES, Received, Refusal, Request, Verdict,
-        excerpt, final_head,
+        HandshakeError, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, RawResponse, ReadError, Request,
+        Verdict, excerpt, final_head,
     },
     tls::{TlsError, TlsFailure, Transport},
 };
@@ -124,34 +124,34 @@ pub async fn exchange<S>(
     stream: &mut S,
     request: &Request,
     deadline: Deadline,
-) -> Result<Received, TlsError>
+) -> Result<RawResponse, TlsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = Vec::new();
     let heads = send_and_read_heads(stream, request, &mut bytes);
-    let otherwise = match timeout_at(deadline.at, heads).await {
-        Ok(Err(HeadError::Incomplete(incomplete))) => incomplete,
+    let read_error = match timeout_at(deadline.at, heads).await {
+        Ok(Err(HeadError::Response(incomplete))) => incomplete,
         Ok(Err(HeadError::Tls(failure))) => {
             return Err(TlsError {
                 authority: request.endpoint().authority(),
                 failure,
             });
         }
-        Ok(Ok(())) | Err(_) => Incomplete::Silent(deadline.span),
+        Ok(Ok(())) | Err(_) => ReadError::TimedOut(deadline.span),
     };
-    let mut received = Received::new(bytes, otherwise);
-    if received.incomplete().is_none() {
+    let mut response = RawResponse::new(bytes, read_error);
+    if response.incomplete().is_none() {
         let body_deadline = deadline.at.min(Instant::now() + BODY_PATIENCE);
         // What is missing of a body at its deadline is not worth an error.
-        let _ = timeout_at(body_deadline, read_body(stream, &mut received)).await;
+        let _ = timeout_at(body_deadline, read_body(stream, &mut response)).await;
     }
-    Ok(received)
+    Ok(response)
 }
 
 /// Why no whole head was read.
 enum HeadError {
-    Incomplete(Incomplete),
+    Response(ReadError),
     Tls(TlsFailure),
 }
 
@@ -173,30 +173,30 @@ where
             return Ok(());
         }
         if bytes.len() >= MAX_HEAD_BYTES {
-            return Err(HeadError::Incomplete(Incomplete::TooLong));
+            return Err(HeadError::Response(ReadError::TooLong));
         }
         match stream.read_buf(bytes).await {
             Ok(1..) => {}
-            Ok(0) => return Err(HeadError::Incomplete(Incomplete::Closed)),
+            Ok(0) => return Err(HeadError::Response(ReadError::Closed)),
             Err(error) => {
-                let otherwise = HeadError::Incomplete(Incomplete::Closed);
-                return Err(TlsFailure::of_stream(&error).map_or(otherwise, HeadError::Tls));
+                let read_error = HeadError::Response(ReadError::Closed);
+                return Err(TlsFailure::of_stream(&error).map_or(read_error, HeadError::Tls));
             }
         }
     }
 }
 
 /// Reads the body behind a head that is no upgrade, as far as it is shown.
-async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, received: &mut Received) {
-    let head = Head::parse(received.final_head());
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, response: &mut RawResponse) {
+    let head = Head::parse(response.final_head());
     if head.status.as_ref().is_ok_and(|status| status.code == 101) || head.status.is_err() {
         return;
     }
     let announced = head.values("Content-Length");
     let announced = announced.first().and_then(|length| length.parse().ok());
     let wanted = announced.unwrap_or(usize::MAX).min(MAX_BODY_BYTES);
-    while received.rest().len() < wanted {
-        match stream.read_buf(&mut received.bytes).await {
+    while response.rest().len() < wanted {
+        match stream.read_buf(&mut response.bytes).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
@@ -212,32 +212,32 @@ pub async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let received = exchange(&mut stream, request, deadline).await?;
-    let Some(refusal) = Verdict::judge(&received, request.key()).refusal() else {
+    let response = exchange(&mut stream, request, deadline).await?;
+    let Some(error) = Verdict::judge(&response, request.key()).error() else {
         return Ok(Upgraded {
             stream,
-            rest: received.rest().to_vec(),
+            rest: response.rest().to_vec(),
         });
     };
-    let refusal = if request.presents_credentials() {
-        refusal.of_credentials()
+    let error = if request.presents_credentials() {
+        error.with_credentials_sent()
     } else {
-        refusal
+        error
     };
-    let body = received.body();
-    if !refusal.is_by_status() || body.is_empty() || is_page(&received) {
-        return Err(ConnectError::Refused(refusal));
+    let body = response.body();
+    if !error.is_by_status() || body.is_empty() || is_page(&response) {
+        return Err(ConnectError::Refused(error));
     }
     Err(ConnectError::RefusedWithBody {
-        refusal,
+        error,
         body: excerpt(&body, MAX_BODY_BYTES),
     })
 }
 
 /// Whether the body is a page for browsers: its words are hard to find, and seldom say more than the
 /// status.
-fn is_page(received: &Received) -> bool {
-    let kinds = Head::parse(received.final_head()).values("Content-Type");
+fn is_page(response: &RawResponse) -> bool {
+    let kinds = Head::parse(response.final_head()).values("Content-Type");
     kinds.first().is_some_and(|kind| {
         let essence = kind.split(';').next().unwrap_or_default();
         essence.trim().eq_ignore_ascii_case("text/html")
@@ -271,12 +271,12 @@ pub enum ConnectError {
     Tls(#[from] TlsError),
     /// The handshake failed.
     #[error(transparent)]
-    Refused(Refusal),
+    Refused(HandshakeError),
     /// The handshake failed, and the server said why.
-    #[error("{refusal}; it says: {body}")]
+    #[error("{error}; it says: {body}")]
     RefusedWithBody {
         /// What the answer was.
-        refusal: Refusal,
+        error: HandshakeError,
         /// The first bytes of its body, escaped.
         body: String,
     },
@@ -286,8 +286,8 @@ impl ConnectError {
     /// Whether it is nothing but the credentials that the server refuses, so that others may help.
     pub fn is_of_credentials(&self) -> bool {
         match self {
-            Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => {
-                matches!(refusal, Refusal::Credentials(..))
+            Self::Refused(error) | Self::RefusedWithBody { error, .. } => {
+                matches!(error, HandshakeError::Credentials(..))
             }
             Self::Random(_) | Self::Tcp { .. } | Self::TimedOut { .. } | Self::Tls(_) => false,
         }
@@ -300,7 +300,7 @@ impl ConnectError {
             Self::Tcp { .. } => Exit::Unreachable,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Tls(error) => error.failure.exit(),
-            Self::Refused(refusal) | Self::RefusedWithBody { refusal, .. } => refusal.exit(),
+            Self::Refused(error) | Self::RefusedWithBody { error, .. } => error.exit(),
         }
     }
 }

@@ -6,18 +6,18 @@ use proto::escape::Escaped;
 
 use super::{
     challenge::{BASIC, Schemes},
-    part::Part,
+    part::ResponsePart,
     response::{Head, StatusLine},
-    retry_after::Retry,
+    retry_after::RetryAfter,
 };
 use crate::exit::Exit;
 
 /// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum HandshakeError {
     /// The head did not come in time.
     #[error("the server did not complete its answer within {0:?}")]
-    Silent(Duration),
+    TimedOut(Duration),
     /// The connection ended before the answer began.
     #[error("the server closed the connection without an answer")]
     Closed,
@@ -29,27 +29,27 @@ pub enum Refusal {
     Credentials(StatusLine, Schemes),
     /// The server refuses for now.
     #[error("{}: {}; {_1}", answered(.0), status_meaning(.0.code))]
-    Busy(StatusLine, Retry),
+    Busy(StatusLine, RetryAfter),
     /// The server refused, with another status of HTTP.
     #[error("{}: {}", answered(.0), status_meaning(.0.code))]
     Status(StatusLine),
     /// A part of the answer is wrong.
     #[error("the server's answer is no WebSocket handshake: {}: {_1}", _0.name())]
-    Wrong(Part, String),
+    Wrong(ResponsePart, String),
 }
 
-impl Refusal {
+impl HandshakeError {
     /// The refusal that the status of a head is, unless it agrees or only informs.
     pub fn by_status(head: &Head) -> Option<Self> {
         let status = head.status.as_ref().ok()?.clone();
         match status.code {
             100..=199 => None,
             401 => {
-                let schemes = Schemes::read(&head.values(Part::Challenge.name()));
+                let schemes = Schemes::read(&head.values(ResponsePart::Challenge.name()));
                 Some(Self::Unauthorized(status, schemes))
             }
             429 | 503 => {
-                let retry = Retry::read(&head.values("Retry-After"));
+                let retry = RetryAfter::read(&head.values("Retry-After"));
                 Some(Self::Busy(status, retry))
             }
             _ => Some(Self::Status(status)),
@@ -62,13 +62,13 @@ impl Refusal {
             Self::Unauthorized(..) | Self::Credentials(..) | Self::Busy(..) | Self::Status(_) => {
                 true
             }
-            Self::Silent(_) | Self::Closed | Self::Wrong(..) => false,
+            Self::TimedOut(_) | Self::Closed | Self::Wrong(..) => false,
         }
     }
 
     /// What the refusal means for a request that presented credentials.
     #[must_use]
-    pub fn of_credentials(self) -> Self {
+    pub fn with_credentials_sent(self) -> Self {
         match self {
             Self::Unauthorized(status, schemes) => Self::Credentials(status, schemes),
             other => other,
@@ -78,7 +78,7 @@ impl Refusal {
     /// The exit code that this refusal ends the program with.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Silent(_) => Exit::TimedOut,
+            Self::TimedOut(_) => Exit::TimedOut,
             Self::Credentials(..) => Exit::LoginRefused,
             Self::Closed
             | Self::Unauthorized(..)

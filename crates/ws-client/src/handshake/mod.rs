@@ -15,9 +15,9 @@ mod tests;
 mod verdict;
 
 pub use self::{
-    error::Refusal,
-    part::Part,
-    received::{Incomplete, MAX_BODY_BYTES, Received, excerpt},
+    error::HandshakeError,
+    part::ResponsePart,
+    received::{MAX_BODY_BYTES, RawResponse, ReadError, excerpt},
     request::{Origin, Request},
     response::{Head, MAX_HEAD_BYTES, final_head},
     verdict::{Outcome, Verdict},

@@ -2,7 +2,7 @@
 
 /// A part of the answer that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum ResponsePart {
     /// The form of the first line.
     StatusLine,
     /// The number in it.
@@ -23,7 +23,7 @@ pub enum Part {
     Subprotocol,
 }
 
-impl Part {
+impl ResponsePart {
     /// What the part is called; a field by its name.
     pub fn name(self) -> &'static str {
         match self {

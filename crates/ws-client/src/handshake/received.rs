@@ -11,39 +11,39 @@ pub const MAX_BODY_BYTES: usize = 512;
 
 /// Everything that came in answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct RawResponse {
     /// The bytes: informational heads, the final head, and what follows it.
     pub bytes: Vec<u8>,
     /// Where the final head begins: what stands before it only informs.
     start: usize,
     /// Where the final head ends, if it came whole.
-    end: Result<usize, Incomplete>,
+    end: Result<usize, ReadError>,
 }
 
 /// Why the final head of an answer did not come whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Incomplete {
+pub enum ReadError {
     /// The server closed the connection.
     Closed,
     /// The server said nothing more for this long.
-    Silent(Duration),
+    TimedOut(Duration),
     /// The heads have more bytes than anybody needs.
     TooLong,
 }
 
-impl Received {
+impl RawResponse {
     /// Finds the final head in what came; where it is not whole, that is for the reason given.
-    pub fn new(bytes: Vec<u8>, otherwise: Incomplete) -> Self {
+    pub fn new(bytes: Vec<u8>, read_error: ReadError) -> Self {
         let found = final_head(&bytes);
         Self {
             bytes,
             start: found.start,
-            end: found.end.ok_or(otherwise),
+            end: found.end.ok_or(read_error),
         }
     }
 
     /// Why the final head did not come whole, unless it did.
-    pub fn incomplete(&self) -> Option<Incomplete> {
+    pub fn incomplete(&self) -> Option<ReadError> {
         self.end.err()
     }
 
@@ -102,28 +102,28 @@ pub fn excerpt(bytes: &[u8], max: usize) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Incomplete, Received, data_of_chunks};
+    use super::{RawResponse, ReadError, data_of_chunks};
 
     #[test]
     fn informational_heads_stand_before_the_final_one() {
-        let received = Received::new(
+        let response = RawResponse::new(
             b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100\n\n\
               HTTP/1.1 101 Go\r\n\r\nframes"
                 .to_vec(),
-            Incomplete::Closed,
+            ReadError::Closed,
         );
-        assert_eq!(received.incomplete(), None);
-        assert_eq!(received.final_head(), b"HTTP/1.1 101 Go\r\n\r\n");
-        assert_eq!(received.rest(), b"frames");
-        assert!(received.heads().starts_with(b"HTTP/1.1 103"));
+        assert_eq!(response.incomplete(), None);
+        assert_eq!(response.final_head(), b"HTTP/1.1 101 Go\r\n\r\n");
+        assert_eq!(response.rest(), b"frames");
+        assert!(response.heads().starts_with(b"HTTP/1.1 103"));
     }
 
     #[test]
     fn an_informational_head_alone_is_no_answer() {
         let bytes = b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec();
-        let received = Received::new(bytes, Incomplete::Closed);
-        assert_eq!(received.incomplete(), Some(Incomplete::Closed));
-        assert_eq!(received.final_head(), b"");
+        let response = RawResponse::new(bytes, ReadError::Closed);
+        assert_eq!(response.incomplete(), Some(ReadError::Closed));
+        assert_eq!(response.final_head(), b"");
     }
 
     #[test]

@@ -90,14 +90,14 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The first line, unless it is missing or broken.
-    pub status: Result<StatusLine, Broken>,
+    pub status: Result<StatusLine, Malformed>,
     /// The fields, unless they are broken.
-    pub fields: Result<Vec<Field>, Broken>,
+    pub fields: Result<Vec<Field>, Malformed>,
 }
 
 /// Why a part of a head cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub struct Malformed {
     /// The reason, in words that complete "the answer ...".
     pub why: &'static str,
     /// The line that cannot be read, if it is a certain one.
@@ -140,7 +140,7 @@ impl Head {
     /// Reads a head whose first line is no status line that can be read.
     fn without_status(head: &[u8]) -> Self {
         let first = first_line(head);
-        let broken = |why| Broken {
+        let broken = |why| Malformed {
             why,
             line: Some(String::from_utf8_lossy(first).into_owned()),
         };
@@ -165,7 +165,7 @@ impl Head {
                 } else {
                     NO_STATUS_LINE.why
                 })),
-                fields: Err(Broken {
+                fields: Err(Malformed {
                     why: "is not of HTTP",
                     line: None,
                 }),
@@ -193,12 +193,12 @@ impl Head {
     }
 }
 
-const INCOMPLETE: Broken = Broken {
+const INCOMPLETE: Malformed = Malformed {
     why: "ends in the middle of its head",
     line: None,
 };
 
-const NO_STATUS_LINE: Broken = Broken {
+const NO_STATUS_LINE: Malformed = Malformed {
     why: "does not begin with a status line; it must be like HTTP/1.1 101 Switching Protocols",
     line: None,
 };
@@ -208,7 +208,7 @@ fn is_of_tls(answer: &[u8]) -> bool {
     answer.starts_with(&[21, 3])
 }
 
-fn fields_alone(lines: &[u8]) -> Result<Vec<Field>, Broken> {
+fn fields_alone(lines: &[u8]) -> Result<Vec<Field>, Malformed> {
     let mut headers = [EMPTY_HEADER; MAX_FIELDS];
     match httparse::parse_headers(lines, &mut headers) {
         Ok(httparse::Status::Complete((_, headers))) => Ok(owned(headers)),
@@ -217,16 +217,16 @@ fn fields_alone(lines: &[u8]) -> Result<Vec<Field>, Broken> {
     }
 }
 
-fn broken_fields(error: httparse::Error, lines: &[u8]) -> Broken {
+fn broken_fields(error: httparse::Error, lines: &[u8]) -> Malformed {
     if error == httparse::Error::TooManyHeaders {
-        return Broken {
+        return Malformed {
             why: "has more than 100 fields",
             line: None,
         };
     }
     let mut lines = lines.split(|byte| *byte == b'\n').map(without_return);
     let line = lines.find(|line| !line.is_empty() && !is_field(line));
-    Broken {
+    Malformed {
         why: "has a line that is not a header field",
         line: line.map(|line| String::from_utf8_lossy(line).into_owned()),
     }

@@ -6,41 +6,41 @@ use std::{fmt, time::Duration};
 use proto::escape::Escaped;
 
 /// The longest moment that is shown. A date of HTTP has 29 characters.
-const MAX_MOMENT_CHARS: usize = 40;
+const MAX_DATE_CHARS: usize = 40;
 
 /// When to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Retry {
+pub enum RetryAfter {
     /// The server does not say, or not in words of HTTP.
-    Later,
+    Unspecified,
     /// After so long.
-    In(Duration),
+    Delay(Duration),
     /// After a moment, in the server's own words.
-    After(String),
+    Date(String),
 }
 
-impl Retry {
+impl RetryAfter {
     /// Reads the values of the fields, of which there should be one.
     pub fn read(values: &[String]) -> Self {
         match values {
-            [] => Self::Later,
+            [] => Self::Unspecified,
             [first, ..] => match first.trim().parse() {
-                Ok(seconds) => Self::In(Duration::from_secs(seconds)),
+                Ok(seconds) => Self::Delay(Duration::from_secs(seconds)),
                 // Every date of HTTP is written so.
-                Err(_) if first.trim().ends_with(" GMT") => Self::After(first.trim().to_owned()),
-                Err(_) => Self::Later,
+                Err(_) if first.trim().ends_with(" GMT") => Self::Date(first.trim().to_owned()),
+                Err(_) => Self::Unspecified,
             },
         }
     }
 }
 
-impl fmt::Display for Retry {
+impl fmt::Display for RetryAfter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Later => f.write_str("try again later"),
-            Self::In(span) => write!(f, "try again in {span:?}"),
-            Self::After(moment) => {
-                let short: String = moment.chars().take(MAX_MOMENT_CHARS).collect();
+            Self::Unspecified => f.write_str("try again later"),
+            Self::Delay(span) => write!(f, "try again in {span:?}"),
+            Self::Date(moment) => {
+                let short: String = moment.chars().take(MAX_DATE_CHARS).collect();
                 write!(f, "try again after {}", Escaped(&short))
             }
         }
@@ -49,7 +49,7 @@ impl fmt::Display for Retry {
 
 #[cfg(test)]
 mod tests {
-    use super::Retry;
+    use super::RetryAfter;
 
     #[test]
     fn says_when_to_try_again() {
@@ -71,7 +71,7 @@ mod tests {
             (&[long.as_str()], short.as_str()),
         ] {
             let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-            assert_eq!(Retry::read(&values).to_string(), said, "{values:?}");
+            assert_eq!(RetryAfter::read(&values).to_string(), said, "{values:?}");
         }
     }
 }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use proto::key::Key;
 
 use super::{
-    error::Refusal,
-    part::Part,
-    received::{Incomplete, Received},
+    error::HandshakeError,
+    part::ResponsePart,
+    received::{RawResponse, ReadError},
     verdict::{Outcome, Verdict},
 };
 
@@ -18,14 +18,14 @@ fn key() -> Key {
 
 fn judge(text: &str) -> Verdict {
     let bytes = text.as_bytes().to_vec();
-    Verdict::judge(&Received::new(bytes, Incomplete::Closed), &key())
+    Verdict::judge(&RawResponse::new(bytes, ReadError::Closed), &key())
 }
 
 fn with_fields(fields: &str) -> Verdict {
     judge(&format!("HTTP/1.1 101 Go\r\n{fields}\r\n"))
 }
 
-fn wrong_parts(verdict: &Verdict) -> Vec<Part> {
+fn wrong_parts(verdict: &Verdict) -> Vec<ResponsePart> {
     let wrong = verdict
         .checks()
         .iter()
@@ -42,7 +42,7 @@ fn takes_a_right_answer_however_it_is_written() {
         "Upgrade:websocket\r\nConnection:,upgrade ,\r\nServer: x\r\n",
     ] {
         let verdict = with_fields(&format!("{fields}{ACCEPT}"));
-        assert_eq!(verdict.refusal(), None, "{fields}");
+        assert_eq!(verdict.error(), None, "{fields}");
         assert_eq!(wrong_parts(&verdict), []);
     }
 }
@@ -52,41 +52,41 @@ fn finds_the_part_that_is_wrong() {
     let upgrade = "Upgrade: websocket\r\n";
     let connection = "Connection: Upgrade\r\n";
     for (fields, part) in [
-        (format!("{connection}{ACCEPT}"), Part::Upgrade),
+        (format!("{connection}{ACCEPT}"), ResponsePart::Upgrade),
         (
             format!("Upgrade: websockets\r\n{connection}{ACCEPT}"),
-            Part::Upgrade,
+            ResponsePart::Upgrade,
         ),
-        (format!("{upgrade}{ACCEPT}"), Part::Connection),
+        (format!("{upgrade}{ACCEPT}"), ResponsePart::Connection),
         (
             format!("{upgrade}Connection: close\r\n{ACCEPT}"),
-            Part::Connection,
+            ResponsePart::Connection,
         ),
-        (format!("{upgrade}{connection}"), Part::Accept),
+        (format!("{upgrade}{connection}"), ResponsePart::Accept),
         (
             // One letter differs in its case, which base64 tells apart.
             format!("{upgrade}{connection}{}", ACCEPT.replace("xOo=", "xoo=")),
-            Part::Accept,
+            ResponsePart::Accept,
         ),
         (
             format!("{upgrade}{connection}{ACCEPT}{ACCEPT}"),
-            Part::Accept,
+            ResponsePart::Accept,
         ),
         (
             format!(
                 "{upgrade}{connection}{ACCEPT}Sec-WebSocket-Extensions: permessage-deflate\r\n"
             ),
-            Part::Extensions,
+            ResponsePart::Extensions,
         ),
         (
             format!("{upgrade}{connection}{ACCEPT}Sec-WebSocket-Protocol: chat\r\n"),
-            Part::Subprotocol,
+            ResponsePart::Subprotocol,
         ),
     ] {
         let verdict = with_fields(&fields);
         assert_eq!(wrong_parts(&verdict), [part], "{fields}");
         assert!(
-            matches!(verdict.refusal(), Some(Refusal::Wrong(found, _)) if found == part),
+            matches!(verdict.error(), Some(HandshakeError::Wrong(found, _)) if found == part),
             "{fields}"
         );
     }
@@ -99,10 +99,10 @@ fn a_status_other_than_101_is_the_refusal() {
          Connection: Upgrade\r\n{ACCEPT}\r\n"
     );
     let verdict = judge(&answer);
-    assert_eq!(wrong_parts(&verdict), [Part::Status]);
-    let refusal = verdict.refusal().unwrap();
+    assert_eq!(wrong_parts(&verdict), [ResponsePart::Status]);
+    let error = verdict.error().unwrap();
     assert_eq!(
-        refusal.to_string(),
+        error.to_string(),
         "the server answered HTTP/1.1 302 Found: it points to another place; a handshake \
          follows no redirect, so give the other URL"
     );
@@ -113,7 +113,11 @@ fn a_refusal_owes_no_fields_of_an_upgrade() {
     for (code, judged) in [(101, true), (200, false), (403, false), (426, false)] {
         let verdict = judge(&format!("HTTP/1.1 {code} x\r\n\r\n"));
         let wrong = wrong_parts(&verdict);
-        for part in [Part::Upgrade, Part::Connection, Part::Accept] {
+        for part in [
+            ResponsePart::Upgrade,
+            ResponsePart::Connection,
+            ResponsePart::Accept,
+        ] {
             assert_eq!(wrong.contains(&part), judged, "{code}");
             let named = verdict.checks().iter().any(|check| check.part == part);
             assert_eq!(named, judged, "{code}");
@@ -127,31 +131,31 @@ fn a_401_owes_a_challenge() {
     for (field, wrong, why, said) in [
         (
             "",
-            &[Part::Status, Part::Challenge][..],
+            &[ResponsePart::Status, ResponsePart::Challenge][..],
             "the field is missing; a 401 must say which credentials it takes",
             ", and does not say of which kind",
         ),
         (
             "WWW-Authenticate: \x1f?\r\n",
-            &[Part::Status, Part::Fields],
+            &[ResponsePart::Status, ResponsePart::Fields],
             "",
             ", and does not say of which kind",
         ),
         (
             "WWW-Authenticate: realm=\"x\"\r\n",
-            &[Part::Status, Part::Challenge],
+            &[ResponsePart::Status, ResponsePart::Challenge],
             "it names no scheme of credentials",
             ", and does not say of which kind",
         ),
         (
             "WWW-Authenticate: Bearer\r\nwww-authenticate: Digest realm=\"a, b\", qop=auth\r\n",
-            &[Part::Status],
+            &[ResponsePart::Status],
             "it takes Bearer, Digest; ws-client knows only Basic",
             ", of a kind that ws-client does not know: Bearer, Digest",
         ),
         (
             "WWW-Authenticate: Bearer, basic realm=x\r\n",
-            &[Part::Status],
+            &[ResponsePart::Status],
             "it takes Basic, which ws-client --auth basic sends",
             "; ws-client --auth basic sends them",
         ),
@@ -161,16 +165,16 @@ fn a_401_owes_a_challenge() {
         let check = verdict
             .checks()
             .iter()
-            .find(|check| check.part == Part::Challenge);
+            .find(|check| check.part == ResponsePart::Challenge);
         assert_eq!(check.map_or("", |check| &check.why), why);
         assert_eq!(
-            verdict.refusal().unwrap().to_string(),
+            verdict.error().unwrap().to_string(),
             format!("{refused}{said}")
         );
     }
     // Whoever refuses otherwise owes none.
     let verdict = judge("HTTP/1.1 403 No\r\n\r\n");
-    assert_eq!(wrong_parts(&verdict), [Part::Status]);
+    assert_eq!(wrong_parts(&verdict), [ResponsePart::Status]);
 }
 
 #[test]
@@ -195,7 +199,7 @@ fn a_refusal_for_now_says_when_to_come_again() {
         let verdict = judge(&format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
         assert_eq!(verdict.checks()[1].why, format!("{said}; it must be 101"));
         assert_eq!(
-            verdict.refusal().unwrap().to_string(),
+            verdict.error().unwrap().to_string(),
             format!("the server answered HTTP/1.1 {status}: {said}")
         );
     }
@@ -207,8 +211,8 @@ fn only_spaces_and_tabs_may_stand_around_a_token() {
     for (value, wrong) in [
         (" \t websocket \t", &[][..]),
         ("h2c \t,\t websocket", &[]),
-        ("websocket\u{a0}", &[Part::Upgrade]),
-        ("\u{3000}websocket", &[Part::Upgrade]),
+        ("websocket\u{a0}", &[ResponsePart::Upgrade]),
+        ("\u{3000}websocket", &[ResponsePart::Upgrade]),
     ] {
         let verdict = with_fields(&format!("Upgrade:{value}\r\n{other}"));
         assert_eq!(wrong_parts(&verdict), wrong, "{value:?}");
@@ -220,42 +224,51 @@ fn informational_heads_are_not_judged() {
     let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
     let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: x\r\n\r\n";
     let verdict = judge(&format!("{hints}HTTP/1.1 101 Go\r\n{right}"));
-    assert_eq!(verdict.refusal(), None);
-    let refusal = judge(&format!("{hints}HTTP/1.1 403 No\r\n\r\n")).refusal();
-    assert!(matches!(refusal, Some(Refusal::Status(status)) if status.code == 403));
+    assert_eq!(verdict.error(), None);
+    let error = judge(&format!("{hints}HTTP/1.1 403 No\r\n\r\n")).error();
+    assert!(matches!(error, Some(HandshakeError::Status(status)) if status.code == 403));
 }
 
 #[test]
 fn an_informational_head_that_is_broken_is_the_answer() {
     let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
     for (hint, part) in [
-        ("\rHTTP/1.1 103 Early Hints\r\n\r\n", Part::StatusLine),
-        ("HTTP/1.1 103 Early\0Hints\r\n\r\n", Part::Fields),
-        ("HTTP/1.1 103 Early Hints\r\nLink\r\n\r\n", Part::Fields),
-        ("HTTP/1.1 103 Early Hints\r\nLink: \0\r\n\r\n", Part::Fields),
+        (
+            "\rHTTP/1.1 103 Early Hints\r\n\r\n",
+            ResponsePart::StatusLine,
+        ),
+        ("HTTP/1.1 103 Early\0Hints\r\n\r\n", ResponsePart::Fields),
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink\r\n\r\n",
+            ResponsePart::Fields,
+        ),
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink: \0\r\n\r\n",
+            ResponsePart::Fields,
+        ),
     ] {
         let verdict = judge(&format!("{hint}HTTP/1.1 101 Go\r\n{right}"));
         assert!(wrong_parts(&verdict).contains(&part), "{hint:?}");
-        assert!(verdict.refusal().is_some(), "{hint:?}");
+        assert!(verdict.error().is_some(), "{hint:?}");
     }
 }
 
 #[test]
 fn informational_heads_alone_are_no_answer() {
     let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
-    assert_eq!(judge(hint).refusal(), Some(Refusal::Closed));
+    assert_eq!(judge(hint).error(), Some(HandshakeError::Closed));
     let started = "HTTP/1.1 103 Early Hints\r\nLink";
     assert_eq!(
-        judge(started).refusal().unwrap().to_string(),
+        judge(started).error().unwrap().to_string(),
         "the server's answer is no WebSocket handshake: status: it only informs, and no final \
          answer follows; it must be 101"
     );
     // The second one ends at the bound exactly.
     for bytes in [hint.repeat(1000), "HTTP/1.1 103\r\n\r\n".repeat(1024)] {
-        let received = Received::new(bytes.into_bytes(), Incomplete::TooLong);
-        let verdict = Verdict::judge(&received, &key());
-        assert!(verdict.refusal().is_some());
-        assert!(wrong_parts(&verdict).contains(&Part::Fields));
+        let response = RawResponse::new(bytes.into_bytes(), ReadError::TooLong);
+        let verdict = Verdict::judge(&response, &key());
+        assert!(verdict.error().is_some());
+        assert!(wrong_parts(&verdict).contains(&ResponsePart::Fields));
     }
 }
 
@@ -279,7 +292,7 @@ fn quotes_a_first_line_that_is_no_status_line() {
     ] {
         let verdict = judge(&format!("{line}\r\nUpgrade: websocket\r\n\r\n"));
         let check = &verdict.checks()[0];
-        assert_eq!(check.part, Part::StatusLine);
+        assert_eq!(check.part, ResponsePart::StatusLine);
         assert_eq!(check.outcome, Outcome::Wrong);
         assert_eq!((check.found.as_str(), check.why.as_str()), (found, why));
     }
@@ -289,7 +302,7 @@ fn quotes_a_first_line_that_is_no_status_line() {
 fn an_alert_of_tls_is_recognized() {
     let verdict = judge("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
     assert_eq!(
-        verdict.refusal().unwrap().to_string(),
+        verdict.error().unwrap().to_string(),
         "the server's answer is no WebSocket handshake: status line: the answer is one of TLS; the \
          URL must begin with wss:// here"
     );
@@ -310,7 +323,7 @@ fn quotes_a_line_that_is_no_field() {
         for first in ["HTTP/1.1 101 Go", "HTTP/2 101 Go", "A: b"] {
             let verdict = judge(&format!("{first}\r\nServer: x\r\n{line}\r\nB: c\r\n\r\n"));
             let check = &verdict.checks()[2];
-            assert_eq!(check.part, Part::Fields);
+            assert_eq!(check.part, ResponsePart::Fields);
             assert_eq!(check.found, found, "{first}");
             assert_eq!(
                 check.why,
@@ -324,7 +337,7 @@ fn quotes_a_line_that_is_no_field() {
 fn http_1_0_cannot_upgrade() {
     let answer =
         format!("HTTP/1.0 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
-    assert_eq!(wrong_parts(&judge(&answer)), [Part::StatusLine]);
+    assert_eq!(wrong_parts(&judge(&answer)), [ResponsePart::StatusLine]);
 }
 
 #[test]
@@ -362,23 +375,23 @@ fn an_answer_that_never_ends_is_none() {
     for (bytes, incomplete, said) in [
         (
             started.clone(),
-            Incomplete::Silent(Duration::from_secs(10)),
+            ReadError::TimedOut(Duration::from_secs(10)),
             "the server did not complete its answer within 10s",
         ),
         (
             Vec::new(),
-            Incomplete::Closed,
+            ReadError::Closed,
             "the server closed the connection without an answer",
         ),
         (
             started,
-            Incomplete::Closed,
+            ReadError::Closed,
             "the server's answer is no WebSocket handshake: header fields: the connection \
              ended before the empty line that ends the head",
         ),
     ] {
-        let verdict = Verdict::judge(&Received::new(bytes, incomplete), &key());
-        assert_eq!(verdict.refusal().unwrap().to_string(), said);
+        let verdict = Verdict::judge(&RawResponse::new(bytes, incomplete), &key());
+        assert_eq!(verdict.error().unwrap().to_string(), said);
     }
 }
 
@@ -390,14 +403,14 @@ fn nothing_of_the_server_is_shown_unescaped() {
         .iter()
         .map(|check| check.found.as_str())
         .collect();
-    said.push_str(&verdict.refusal().unwrap().to_string());
+    said.push_str(&verdict.error().unwrap().to_string());
     assert!(!said.chars().any(proto::escape::is_unsafe), "{said:?}");
 }
 
 proptest! {
     #[test]
     fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let verdict = Verdict::judge(&Received::new(bytes, Incomplete::Closed), &key());
-        prop_assert!(verdict.refusal().is_some());
+        let verdict = Verdict::judge(&RawResponse::new(bytes, ReadError::Closed), &key());
+        prop_assert!(verdict.error().is_some());
     }
 }

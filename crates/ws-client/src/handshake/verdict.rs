@@ -7,9 +7,9 @@ use proto::{escape::escaped_start, key::Key};
 
 use super::{
     challenge::{BASIC, Schemes},
-    error::{Refusal, status_meaning},
-    part::Part,
-    received::{Incomplete, Received},
+    error::{HandshakeError, status_meaning},
+    part::ResponsePart,
+    received::{RawResponse, ReadError},
     response::{Head, MAX_HEAD_BYTES, StatusLine},
 };
 
@@ -26,7 +26,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// The part.
-    pub part: Part,
+    pub part: ResponsePart,
     /// Whether it is right.
     pub outcome: Outcome,
     /// What stands there, escaped and shortened, or that nothing does.
@@ -38,29 +38,29 @@ pub struct Check {
 /// The verdict on an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    incomplete: Option<Incomplete>,
+    incomplete: Option<ReadError>,
     nothing_came: bool,
     status: Option<StatusLine>,
     /// What the status says, unless it agrees or only informs.
-    refused: Option<Refusal>,
+    refused: Option<HandshakeError>,
     checks: Vec<Check>,
 }
 
 impl Verdict {
     /// Judges an answer to a request with this key, which asked for no extension and no
     /// subprotocol.
-    pub fn judge(received: &Received, key: &Key) -> Self {
-        let incomplete = received.incomplete();
+    pub fn judge(response: &RawResponse, key: &Key) -> Self {
+        let incomplete = response.incomplete();
         // Of heads that are too long, the final one may be all that is missing.
         let nothing_came =
-            received.final_head().is_empty() && incomplete != Some(Incomplete::TooLong);
-        let mut head_bytes = received.final_head().to_vec();
+            response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
+        let mut head_bytes = response.final_head().to_vec();
         if incomplete.is_some() {
             // What came is judged as if the head had ended here.
             head_bytes.extend_from_slice(b"\r\n\r\n");
         }
         let head = Head::parse(&head_bytes);
-        let refused = Refusal::by_status(&head);
+        let refused = HandshakeError::by_status(&head);
         let mut checks = Vec::new();
         if !nothing_came {
             checks.push(status_line(&head));
@@ -71,15 +71,15 @@ impl Verdict {
         if !nothing_came && head.fields.is_ok() {
             // A refusal owes none of these. An answer without a status may be meant as a 101.
             if head.status.as_ref().map_or(101, |status| status.code) == 101 {
-                checks.push(token(&head, Part::Upgrade, "websocket"));
-                checks.push(token(&head, Part::Connection, "upgrade"));
+                checks.push(token(&head, ResponsePart::Upgrade, "websocket"));
+                checks.push(token(&head, ResponsePart::Connection, "upgrade"));
                 checks.push(accept(&head, key));
             }
-            if let Some(Refusal::Unauthorized(_, schemes)) = &refused {
+            if let Some(HandshakeError::Unauthorized(_, schemes)) = &refused {
                 checks.push(challenge(&head, schemes));
             }
-            checks.push(unasked(&head, Part::Extensions));
-            checks.push(unasked(&head, Part::Subprotocol));
+            checks.push(unasked(&head, ResponsePart::Extensions));
+            checks.push(unasked(&head, ResponsePart::Subprotocol));
         }
         Self {
             incomplete,
@@ -101,23 +101,25 @@ impl Verdict {
     }
 
     /// Why the handshake fails, unless it succeeds.
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub fn error(&self) -> Option<HandshakeError> {
         match (self.incomplete, &self.refused) {
-            (Some(Incomplete::Silent(time)), _) => return Some(Refusal::Silent(time)),
-            (Some(Incomplete::Closed), _) if self.nothing_came => return Some(Refusal::Closed),
+            (Some(ReadError::TimedOut(time)), _) => return Some(HandshakeError::TimedOut(time)),
+            (Some(ReadError::Closed), _) if self.nothing_came => {
+                return Some(HandshakeError::Closed);
+            }
             // Where nothing final follows 1xx, that is what is wrong.
             (_, Some(refused)) => return Some(refused.clone()),
-            (Some(Incomplete::Closed | Incomplete::TooLong) | None, _) => {}
+            (Some(ReadError::Closed | ReadError::TooLong) | None, _) => {}
         }
         let wrong = |check: &&Check| check.outcome == Outcome::Wrong;
         self.checks
             .iter()
             .find(wrong)
-            .map(|check| Refusal::Wrong(check.part, check.why.clone()))
+            .map(|check| HandshakeError::Wrong(check.part, check.why.clone()))
     }
 }
 
-fn right(part: Part, found: impl Into<String>, why: impl Into<String>) -> Check {
+fn right(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -> Check {
     Check {
         part,
         outcome: Outcome::Right,
@@ -126,7 +128,7 @@ fn right(part: Part, found: impl Into<String>, why: impl Into<String>) -> Check 
     }
 }
 
-fn wrong(part: Part, found: impl Into<String>, why: impl Into<String>) -> Check {
+fn wrong(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -> Check {
     Check {
         part,
         outcome: Outcome::Wrong,
@@ -138,7 +140,7 @@ fn wrong(part: Part, found: impl Into<String>, why: impl Into<String>) -> Check 
 const NOTHING: &str = "nothing";
 
 fn status_line(head: &Head) -> Check {
-    let part = Part::StatusLine;
+    let part = ResponsePart::StatusLine;
     match &head.status {
         Ok(line) if line.minor_version == 1 => {
             right(part, shown(&line.to_string()), "a status line of HTTP/1.1")
@@ -156,14 +158,16 @@ fn status_line(head: &Head) -> Check {
     }
 }
 
-fn status(head: &Head, refused: Option<&Refusal>) -> Check {
-    let part = Part::Status;
+fn status(head: &Head, refused: Option<&HandshakeError>) -> Check {
+    let part = ResponsePart::Status;
     match &head.status {
         Ok(line) if line.code == 101 => right(part, "101", status_meaning(101)),
         Ok(line) => {
             let meaning = status_meaning(line.code);
             let why = match refused {
-                Some(Refusal::Busy(_, retry)) => format!("{meaning}; {retry}; it must be 101"),
+                Some(HandshakeError::Busy(_, retry)) => {
+                    format!("{meaning}; {retry}; it must be 101")
+                }
                 Some(_) | None => format!("{meaning}; it must be 101"),
             };
             wrong(part, line.code.to_string(), why)
@@ -176,20 +180,20 @@ fn status(head: &Head, refused: Option<&Refusal>) -> Check {
     }
 }
 
-fn fields(head: &Head, incomplete: Option<Incomplete>) -> Check {
-    let part = Part::Fields;
+fn fields(head: &Head, incomplete: Option<ReadError>) -> Check {
+    let part = ResponsePart::Fields;
     match (&head.fields, incomplete) {
-        (_, Some(Incomplete::TooLong)) => wrong(
+        (_, Some(ReadError::TooLong)) => wrong(
             part,
             format!("more than {MAX_HEAD_BYTES} bytes"),
             "a head that long is no answer to a handshake",
         ),
-        (_, Some(Incomplete::Closed)) => wrong(
+        (_, Some(ReadError::Closed)) => wrong(
             part,
             "an early end",
             "the connection ended before the empty line that ends the head",
         ),
-        (_, Some(Incomplete::Silent(_))) => wrong(
+        (_, Some(ReadError::TimedOut(_))) => wrong(
             part,
             "an early end",
             "the empty line that ends the head did not come in time",
@@ -212,7 +216,7 @@ fn fields(head: &Head, incomplete: Option<Incomplete>) -> Check {
 }
 
 fn challenge(head: &Head, schemes: &Schemes) -> Check {
-    let part = Part::Challenge;
+    let part = ResponsePart::Challenge;
     let values = head.values(part.name());
     let found = found(&values);
     if values.is_empty() {
@@ -235,7 +239,7 @@ fn challenge(head: &Head, schemes: &Schemes) -> Check {
     }
 }
 
-fn token(head: &Head, part: Part, wanted: &str) -> Check {
+fn token(head: &Head, part: ResponsePart, wanted: &str) -> Check {
     let values = head.values(part.name());
     let found = found(&values);
     if head.names(part.name(), wanted) {
@@ -252,7 +256,7 @@ fn token(head: &Head, part: Part, wanted: &str) -> Check {
 }
 
 fn accept(head: &Head, key: &Key) -> Check {
-    let part = Part::Accept;
+    let part = ResponsePart::Accept;
     let values = head.values(part.name());
     let expected = key.accept();
     let must = format!("it must be {expected}, which follows from the key");
@@ -285,7 +289,7 @@ fn guess(value: &str, key: &Key) -> String {
     }
 }
 
-fn unasked(head: &Head, part: Part) -> Check {
+fn unasked(head: &Head, part: ResponsePart) -> Check {
     let values = head.values(part.name());
     if values.is_empty() {
         right(part, NOTHING, "none was asked for")

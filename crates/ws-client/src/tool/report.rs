@@ -6,7 +6,10 @@ use proto::key::{GUID, Key};
 
 use crate::{
     exit::Exit,
-    handshake::{MAX_BODY_BYTES, Outcome, Part, Received, Refusal, Request, Verdict, excerpt},
+    handshake::{
+        HandshakeError, MAX_BODY_BYTES, Outcome, RawResponse, Request, ResponsePart, Verdict,
+        excerpt,
+    },
     tls::TlsSummary,
 };
 
@@ -27,40 +30,40 @@ pub struct Report {
 
 impl Report {
     /// Reports on a request and what came in answer, and on the TLS under both.
-    pub fn new(tls_summary: Option<TlsSummary>, request: &Request, received: &Received) -> Self {
-        let verdict = Verdict::judge(received, request.key());
+    pub fn new(tls_summary: Option<TlsSummary>, request: &Request, response: &RawResponse) -> Self {
+        let verdict = Verdict::judge(response, request.key());
         let tls = tls_summary.map_or(String::new(), |tls_summary| format!("{tls_summary}\n"));
-        let text = format!("{tls}{}", Whole(request, received, &verdict));
-        let exit = verdict.refusal().map_or(Exit::Ok, |refusal| refusal.exit());
+        let text = format!("{tls}{}", ReportDisplay(request, response, &verdict));
+        let exit = verdict.error().map_or(Exit::Ok, |error| error.exit());
         Self { text, exit }
     }
 }
 
 /// A report as it is printed.
-struct Whole<'a>(&'a Request, &'a Received, &'a Verdict);
+struct ReportDisplay<'a>(&'a Request, &'a RawResponse, &'a Verdict);
 
-impl fmt::Display for Whole<'_> {
+impl fmt::Display for ReportDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(request, received, verdict) = self;
-        write_report(f, request, received, verdict)
+        let Self(request, response, verdict) = self;
+        write_report(f, request, response, verdict)
     }
 }
 
 fn write_report(
     to: &mut fmt::Formatter<'_>,
     request: &Request,
-    received: &Received,
+    response: &RawResponse,
     verdict: &Verdict,
 ) -> fmt::Result {
     writeln!(to, "request to {}", request.endpoint().authority())?;
     write_lines(to, '>', request.masked().as_bytes())?;
     writeln!(to, "\nresponse")?;
-    if received.bytes.is_empty() {
+    if response.bytes.is_empty() {
         writeln!(to, "  nothing came")?;
     } else {
-        write_lines(to, '<', received.heads())?;
+        write_lines(to, '<', response.heads())?;
     }
-    write_rest(to, received, verdict)?;
+    write_rest(to, response, verdict)?;
     if !verdict.checks().is_empty() {
         writeln!(to, "\nchecks")?;
     }
@@ -97,15 +100,19 @@ fn write_lines(to: &mut fmt::Formatter<'_>, sign: char, head: &[u8]) -> fmt::Res
 }
 
 /// Writes what follows the head: the body of a refusal, or frames, which are only counted.
-fn write_rest(to: &mut fmt::Formatter<'_>, received: &Received, verdict: &Verdict) -> fmt::Result {
+fn write_rest(
+    to: &mut fmt::Formatter<'_>,
+    response: &RawResponse,
+    verdict: &Verdict,
+) -> fmt::Result {
     let upgraded = verdict.status().is_none_or(|status| status.code == 101);
     if upgraded {
-        return match received.rest().len() {
+        return match response.rest().len() {
             0 => Ok(()),
             length => writeln!(to, "  {length} more bytes follow the head"),
         };
     }
-    let body = received.body();
+    let body = response.body();
     if body.is_empty() {
         return Ok(());
     }
@@ -126,15 +133,15 @@ fn write_accept(to: &mut fmt::Formatter<'_>, key: &Key) -> fmt::Result {
 }
 
 fn write_verdict(to: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
-    let Some(refusal) = verdict.refusal() else {
+    let Some(error) = verdict.error() else {
         return writeln!(to, "\nverdict: right, the WebSocket is open");
     };
     let count = wrong_fields(verdict);
-    match (refusal, count) {
-        (refusal @ Refusal::Wrong(..), 2..) => {
-            writeln!(to, "\nverdict: WRONG in {count} parts; {refusal}")
+    match (error, count) {
+        (error @ HandshakeError::Wrong(..), 2..) => {
+            writeln!(to, "\nverdict: WRONG in {count} parts; {error}")
         }
-        (refusal, _) => writeln!(to, "\nverdict: WRONG; {refusal}"),
+        (error, _) => writeln!(to, "\nverdict: WRONG; {error}"),
     }
 }
 
@@ -145,6 +152,7 @@ fn wrong_fields(verdict: &Verdict) -> usize {
         .iter()
         .filter(|check| check.outcome == Outcome::Wrong);
     let count = wrong.clone().count();
-    let no_status = verdict.status().is_none() && wrong.any(|check| check.part == Part::Status);
+    let no_status =
+        verdict.status().is_none() && wrong.any(|check| check.part == ResponsePart::Status);
     count - usize::from(no_status)
 }

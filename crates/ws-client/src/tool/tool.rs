@@ -55,11 +55,11 @@ pub async fn run(
         }
         (Transport::Tls(_) | Transport::Tcp, _) => None,
     };
-    let received = exchange(&mut stream, request, deadline).await?;
-    let report = Report::new(tls_summary, request, &received);
+    let response = exchange(&mut stream, request, deadline).await?;
+    let report = Report::new(tls_summary, request, &response);
     if report.exit == Exit::Ok {
         // A server that was polite is left politely.
-        let rest = received.rest().to_vec();
+        let rest = response.rest().to_vec();
         let mut connection = Connection::new(Upgraded { stream, rest }, MAX_MESSAGE_BYTES).await;
         connection.close(CloseReason::UserExit);
         let end = async {

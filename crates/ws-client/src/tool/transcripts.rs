@@ -1,4 +1,4 @@
-//! Whole reports of the `handshake` tool, as they are printed.
+//! Complete reports of the `handshake` tool, as they are printed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::report::Report;
 use crate::{
     endpoint::Endpoint,
     exit::Exit,
-    handshake::{Incomplete, MAX_HEAD_BYTES, Received, Request},
+    handshake::{MAX_HEAD_BYTES, RawResponse, ReadError, Request},
 };
 
 const REQUEST: &str = "\
@@ -36,14 +36,18 @@ fn request() -> Request {
     Request::new(endpoint, Key::new(*b"the sample nonce"), None)
 }
 
-fn report(bytes: &[u8], otherwise: Incomplete) -> Report {
-    Report::new(None, &request(), &Received::new(bytes.to_vec(), otherwise))
+fn report(bytes: &[u8], read_error: ReadError) -> Report {
+    Report::new(
+        None,
+        &request(),
+        &RawResponse::new(bytes.to_vec(), read_error),
+    )
 }
 
 /// Compares the part between the request and the computation of the accept value, and the verdict.
 #[track_caller]
-fn assert_report(answer: &[u8], otherwise: Incomplete, middle: &str, verdict: &str, exit: Exit) {
-    let found = report(answer, otherwise);
+fn assert_report(answer: &[u8], read_error: ReadError, middle: &str, verdict: &str, exit: Exit) {
+    let found = report(answer, read_error);
     let expected = format!("{REQUEST}{middle}{ACCEPT}\nverdict: {verdict}\n");
     assert_eq!(found.text, expected, "\n{}", found.text);
     assert_eq!(found.exit, exit);
@@ -54,7 +58,7 @@ fn a_right_answer() {
     assert_report(
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
           sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x00",
-        Incomplete::Closed,
+        ReadError::Closed,
         "
 response
 < HTTP/1.1 101 Switching Protocols
@@ -91,7 +95,7 @@ checks
 fn the_tutorials_own_server() {
     assert_report(
         b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: bG9jYWxob3N0\r\n\r\n",
-        Incomplete::Closed,
+        ReadError::Closed,
         "
 response
 < Upgrade: websocket
@@ -128,7 +132,7 @@ fn a_403_with_a_body() {
     assert_report(
         b"HTTP/1.1 403 Forbidden\r\nContent-Length: 30\r\nConnection: close\r\n\r\n\
           this origin is not allowed\x1b[2J\n",
-        Incomplete::Closed,
+        ReadError::Closed,
         "
 response
 < HTTP/1.1 403 Forbidden
@@ -160,7 +164,7 @@ fn a_hint_before_a_chunked_refusal() {
         b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
           HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
           5\r\ntry a\r\n5\r\ngain\n\r\n0\r\n\r\n",
-        Incomplete::Closed,
+        ReadError::Closed,
         "
 response
 < HTTP/1.1 103 Early Hints
@@ -192,8 +196,8 @@ checks
 fn credentials_in_a_request_are_not_shown() {
     let credentials = Credentials::parse("admin:123456").unwrap();
     let request = request().with_credentials(&credentials);
-    let received = Received::new(Vec::new(), Incomplete::Closed);
-    let text = Report::new(None, &request, &received).text;
+    let response = RawResponse::new(Vec::new(), ReadError::Closed);
+    let text = Report::new(None, &request, &response).text;
     assert!(text.contains("\n> Authorization: ***\n>\n"), "{text}");
     assert!(!text.contains("YWRtaW46MTIzNDU2"), "{text}");
 }
@@ -202,7 +206,7 @@ fn credentials_in_a_request_are_not_shown() {
 fn silence() {
     assert_report(
         b"",
-        Incomplete::Silent(Duration::from_secs(10)),
+        ReadError::TimedOut(Duration::from_secs(10)),
         "\nresponse\n  nothing came\n",
         "WRONG; the server did not complete its answer within 10s",
         Exit::TimedOut,
@@ -213,7 +217,7 @@ fn silence() {
 fn bytes_that_are_no_http() {
     let report = report(
         b"\x15\x03\x01\0\x02\x02\x16\n\xff\x1b[31m",
-        Incomplete::Closed,
+        ReadError::Closed,
     );
     assert!(
         report.text.contains(
@@ -234,7 +238,7 @@ fn a_head_without_end() {
     while bytes.len() < MAX_HEAD_BYTES {
         bytes.extend_from_slice(b"X: y\r\n");
     }
-    let report = report(&bytes, Incomplete::TooLong);
+    let report = report(&bytes, ReadError::TooLong);
     assert!(
         report.text.contains("\n< ... and 2606 more lines\n"),
         "{}",
