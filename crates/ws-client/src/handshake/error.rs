@@ -6,8 +6,8 @@ use proto::escape::Escaped;
 
 use super::{
     challenge::{BASIC, Schemes},
-    part::ResponsePart,
     response::{Head, StatusLine},
+    response_part::ResponsePart,
     retry_after::RetryAfter,
 };
 use crate::exit::Exit;

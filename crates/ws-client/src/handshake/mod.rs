@@ -5,10 +5,10 @@
 
 mod challenge;
 mod error;
-mod part;
-mod received;
+mod raw_response;
 mod request;
 mod response;
+mod response_part;
 mod retry_after;
 #[cfg(test)]
 mod tests;
@@ -16,9 +16,9 @@ mod verdict;
 
 pub use self::{
     error::HandshakeError,
-    part::ResponsePart,
-    received::{MAX_BODY_BYTES, RawResponse, ReadError, excerpt},
+    raw_response::{MAX_BODY_BYTES, RawResponse, ReadError, excerpt},
     request::{Origin, Request},
     response::{Head, MAX_HEAD_BYTES, final_head},
+    response_part::ResponsePart,
     verdict::{Outcome, Verdict},
 };

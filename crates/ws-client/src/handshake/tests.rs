@@ -5,8 +5,8 @@ use proto::key::Key;
 
 use super::{
     error::HandshakeError,
-    part::ResponsePart,
-    received::{RawResponse, ReadError},
+    raw_response::{RawResponse, ReadError},
+    response_part::ResponsePart,
     verdict::{Outcome, Verdict},
 };
 

@@ -8,9 +8,9 @@ use proto::{escape::escaped_start, key::Key};
 use super::{
     challenge::{BASIC, Schemes},
     error::{HandshakeError, status_meaning},
-    part::ResponsePart,
-    received::{RawResponse, ReadError},
+    raw_response::{RawResponse, ReadError},
     response::{Head, MAX_HEAD_BYTES, StatusLine},
+    response_part::ResponsePart,
 };
 
 /// Whether a part is as it must be.
