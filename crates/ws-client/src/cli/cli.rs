@@ -7,7 +7,6 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
@@ -19,7 +18,7 @@ use proto::{
 
 use crate::{
     config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, Flags},
-    connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded},
+    connect::{self, ConnectError, Dialer},
     console::{
         Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Terminal, TerminalSetup,
         acquire, editor::Editor,
@@ -343,41 +342,16 @@ async fn run_client(
         max_message_bytes: config.max_message_bytes.get(),
         warning: config.transport.warning(),
     };
-    let target = Target {
+    let dialer = Dialer {
         endpoint: config.endpoint,
         transport: config.transport,
         origin: config.origin,
-        deadline: config.connect_deadline,
+        connect_deadline: config.connect_deadline,
     };
-    let dial = async |credentials: Option<&Credentials>| dial(&target, credentials).await;
+    let dial = async |credentials: Option<&Credentials>| dialer.dial(credentials).await;
     client
         .run(config.auth, config.login, dial, interrupts)
         .await
-}
-
-/// What is connected to, and how.
-struct Target {
-    endpoint: Endpoint,
-    transport: Transport,
-    origin: Option<Origin>,
-    deadline: Duration,
-}
-
-async fn dial(
-    target: &Target,
-    credentials: Option<&Credentials>,
-) -> Result<Upgraded<MaybeTlsStream>, ConnectError> {
-    let deadline = Deadline::after(target.deadline);
-    let mut request = Request::new(
-        target.endpoint.clone(),
-        connect::new_key()?,
-        target.origin.clone(),
-    );
-    if let Some(credentials) = credentials {
-        request = request.with_credentials(credentials);
-    }
-    let stream = connect::stream(&target.endpoint, &target.transport, deadline).await?;
-    connect::open(stream, &request, deadline).await
 }
 
 impl From<SessionArguments> for Flags {

@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use proto::key::Key;
+use proto::{key::Key, message::Credentials};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, lookup_host},
@@ -15,8 +15,8 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{
-        HandshakeError, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, RawResponse, ReadError, Request,
-        Verdict, excerpt, final_head,
+        HandshakeError, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin, RawResponse, ReadError,
+        Request, Verdict, excerpt, final_head,
     },
     tls::{TlsError, TlsFailure, Transport},
 };
@@ -48,6 +48,32 @@ impl Deadline {
             at: Instant::now() + span,
             span,
         }
+    }
+}
+
+/// The server to connect to, and the parameters of each connection.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) transport: Transport,
+    pub(crate) origin: Option<Origin>,
+    /// The longest time for TCP, TLS and the opening handshake together.
+    pub(crate) connect_deadline: Duration,
+}
+
+impl Dialer {
+    /// Opens a connection. Credentials, if given, are sent with the opening handshake.
+    pub(crate) async fn dial(
+        &self,
+        credentials: Option<&Credentials>,
+    ) -> Result<Upgraded<MaybeTlsStream>, ConnectError> {
+        let deadline = Deadline::after(self.connect_deadline);
+        let mut request = Request::new(self.endpoint.clone(), new_key()?, self.origin.clone());
+        if let Some(credentials) = credentials {
+            request = request.with_credentials(credentials);
+        }
+        let stream = stream(&self.endpoint, &self.transport, deadline).await?;
+        open(stream, &request, deadline).await
     }
 }
 

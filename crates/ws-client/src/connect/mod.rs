@@ -6,6 +6,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::dialer::Dialer;
 pub use self::{
     dialer::{ConnectError, Deadline, Upgraded, exchange, new_key, open, stream, tcp},
     stream::MaybeTlsStream,
