@@ -20,8 +20,8 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    Counted, FakeEcho, Outcome, Server, TIMEOUTS, TINY, TestClient, Written, client_of, configured,
-    console_of, outcome, person, script,
+    CapturedOutput, FakeEcho, Outcome, ReadCounter, Server, TIMEOUTS, TINY, TestClient, client_of,
+    configured, console_of, outcome, person, script,
 };
 use crate::{
     config::{Auth, LoginSource},
@@ -46,11 +46,11 @@ const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized:
                        credentials; it says: who? \\u{1b}.\n";
 
 /// Where the connections of a visit arrive.
-pub(super) struct Door(Receiver<DuplexStream>);
+pub(super) struct FakeListener(Receiver<DuplexStream>);
 
-impl Door {
+impl FakeListener {
     /// Takes the next connection, and returns what its `Authorization` fields say.
-    pub(super) async fn knock(&mut self) -> (DuplexStream, Vec<String>) {
+    pub(super) async fn accept_request(&mut self) -> (DuplexStream, Vec<String>) {
         let mut stream = self.0.recv().await.expect("a client comes");
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -66,26 +66,26 @@ impl Door {
     }
 
     /// Lets the next client in, which presents these credentials.
-    pub(super) async fn welcome(&mut self, authorization: &str) -> Server {
-        let (stream, asked) = self.knock().await;
+    pub(super) async fn accept(&mut self, authorization: &str) -> Server {
+        let (stream, asked) = self.accept_request().await;
         assert_eq!(asked, [authorization]);
-        open_to(stream).await
+        upgrade(stream).await
     }
 
     /// Turns the next client away, which presents these credentials.
     async fn refuse(&mut self, authorization: &str, answer: &str) {
-        let (mut stream, asked) = self.knock().await;
+        let (mut stream, asked) = self.accept_request().await;
         assert_eq!(asked, [authorization]);
         stream.write_all(answer.as_bytes()).await.unwrap();
     }
 
     /// Whether nobody else has come.
-    fn is_quiet(&mut self) -> bool {
+    fn is_idle(&mut self) -> bool {
         self.0.try_recv().is_err()
     }
 }
 
-pub(super) async fn open_to(mut stream: DuplexStream) -> Server {
+pub(super) async fn upgrade(mut stream: DuplexStream) -> Server {
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     stream.write_all(answer.as_bytes()).await.unwrap();
@@ -96,7 +96,7 @@ pub(super) async fn open_to(mut stream: DuplexStream) -> Server {
 pub(super) async fn run_client<I, N>(
     auth: Auth,
     test_client: TestClient<I, N>,
-    play: impl AsyncFnOnce(&mut Door),
+    play: impl AsyncFnOnce(&mut FakeListener),
 ) -> Outcome
 where
     I: AsyncRead + Unpin,
@@ -113,7 +113,7 @@ where
         }
         open(ours, &request, Deadline::after(Duration::from_secs(10))).await
     };
-    let (stdout, stderr) = (Written::default(), Written::default());
+    let (stdout, stderr) = (CapturedOutput::default(), CapturedOutput::default());
     let console = console_of(
         test_client.input,
         stdout.clone(),
@@ -126,13 +126,13 @@ where
         max_message_bytes: 1 << 20,
         warning: None,
     };
-    let mut door = Door(arrived);
+    let mut listener = FakeListener(arrived);
     let running = client.run(auth, test_client.login, dial, test_client.interrupts);
-    let both = async { tokio::join!(running, play(&mut door)) };
+    let both = async { tokio::join!(running, play(&mut listener)) };
     let (exit, ()) = timeout(Duration::from_hours(24), both)
         .await
         .expect("the visit ends");
-    assert!(door.is_quiet(), "nobody comes again");
+    assert!(listener.is_idle(), "nobody comes again");
     Outcome {
         exit,
         stdout: stdout.text(),
@@ -140,7 +140,7 @@ where
     }
 }
 
-async fn basic<I, N>(client: TestClient<I, N>, play: impl AsyncFnOnce(&mut Door)) -> Outcome
+async fn basic<I, N>(client: TestClient<I, N>, play: impl AsyncFnOnce(&mut FakeListener)) -> Outcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
@@ -150,13 +150,16 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn the_first_line_of_a_script_is_its_credentials_and_what_comes_is_messages() {
-    let found = basic(script(b"\n\r\nadmin:123456\r\nhello\n\n"), async |door| {
-        let mut server = door.welcome(ADMIN).await;
-        // Not even these words are waited for, or taken for anything but a message.
-        server.say(SORRY).await;
-        server.echo(2).await;
-        assert_eq!(server.closed().await, (1000, "user exit".into()));
-    })
+    let found = basic(
+        script(b"\n\r\nadmin:123456\r\nhello\n\n"),
+        async |listener| {
+            let mut server = listener.accept(ADMIN).await;
+            // Not even these words are waited for, or taken for anything but a message.
+            server.say(SORRY).await;
+            server.echo(2).await;
+            assert_eq!(server.closed().await, (1000, "user exit".into()));
+        },
+    )
     .await;
     let messages = format!("{SORRY}\nyour submit context: hello\nyour submit context: \n");
     assert_eq!(found, outcome(Exit::Ok, &messages, ""));
@@ -164,8 +167,8 @@ async fn the_first_line_of_a_script_is_its_credentials_and_what_comes_is_message
 
 #[tokio::test(start_paused = true)]
 async fn a_greeting_is_not_taken_for_the_last_answer() {
-    let found = basic(script(b"admin:123456\nhello\n"), async |door| {
-        let mut server = door.welcome(ADMIN).await;
+    let found = basic(script(b"admin:123456\nhello\n"), async |listener| {
+        let mut server = listener.accept(ADMIN).await;
         let text = server.text().await;
         server.say("hello, admin").await;
         tokio::time::sleep(Duration::from_millis(900)).await;
@@ -181,8 +184,8 @@ async fn a_greeting_is_not_taken_for_the_last_answer() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_waited_for_if_nothing_was_sent() {
     let began = Instant::now();
-    let found = basic(script(b"admin:123456\n"), async |door| {
-        door.welcome(ADMIN).await.closed().await;
+    let found = basic(script(b"admin:123456\n"), async |listener| {
+        listener.accept(ADMIN).await.closed().await;
     })
     .await;
     assert_eq!(found, outcome(Exit::Ok, "", ""));
@@ -195,8 +198,8 @@ async fn configured_credentials_are_presented_and_the_input_is_messages() {
         login: configured("admin:123456"),
         ..script(b"bad:1\n")
     };
-    let found = basic(client, async |door| {
-        let mut server = door.welcome(ADMIN).await;
+    let found = basic(client, async |listener| {
+        let mut server = listener.accept(ADMIN).await;
         server.echo(1).await;
         server.closed().await;
     })
@@ -207,8 +210,8 @@ async fn configured_credentials_are_presented_and_the_input_is_messages() {
 #[tokio::test(start_paused = true)]
 async fn a_script_has_one_try_and_no_other_line_leaves() {
     let input = b"bad:1\nadmin:123456\nhello\n";
-    let found = basic(script(input), async |door| {
-        door.refuse(BAD, UNAUTHORIZED).await;
+    let found = basic(script(input), async |listener| {
+        listener.refuse(BAD, UNAUTHORIZED).await;
     })
     .await;
     assert_eq!(
@@ -226,10 +229,10 @@ async fn refused_configured_credentials_leave_the_input_unread() {
     let reads = Arc::new(Mutex::new(0));
     let client = TestClient {
         login: configured("bad:1"),
-        ..client_of(Counted(&b"a\n"[..], Arc::clone(&reads)))
+        ..client_of(ReadCounter(&b"a\n"[..], Arc::clone(&reads)))
     };
-    let found = basic(client, async |door| {
-        door.refuse(BAD, UNAUTHORIZED).await;
+    let found = basic(client, async |listener| {
+        listener.refuse(BAD, UNAUTHORIZED).await;
     })
     .await;
     assert_eq!(*reads.lock().unwrap(), 0);
@@ -244,10 +247,10 @@ async fn a_person_is_asked_again_and_comes_again() {
         prompt_mode: PromptMode::On(echo.clone()),
         ..person(b"bad:1\n\nno colon\nadmin:\nadmin:123456\nhi\nexit\n")
     };
-    let found = basic(client, async |door| {
-        door.refuse(BAD, UNAUTHORIZED).await;
-        door.refuse(BAD, UNAUTHORIZED).await;
-        let mut server = door.welcome(ADMIN).await;
+    let found = basic(client, async |listener| {
+        listener.refuse(BAD, UNAUTHORIZED).await;
+        listener.refuse(BAD, UNAUTHORIZED).await;
+        let mut server = listener.accept(ADMIN).await;
         server.echo(1).await;
         server.closed().await;
     })
@@ -278,9 +281,9 @@ async fn a_person_with_a_name_is_asked_for_the_password_alone() {
         login: LoginSource::AskPassword(UserName::parse("jane").unwrap()),
         ..person(b"\na\nexit\nexit\n")
     };
-    let found = basic(client, async |door| {
-        door.refuse("Basic amFuZTph", UNAUTHORIZED).await;
-        let mut server = door.welcome("Basic amFuZTpleGl0").await;
+    let found = basic(client, async |listener| {
+        listener.refuse("Basic amFuZTph", UNAUTHORIZED).await;
+        let mut server = listener.accept("Basic amFuZTpleGl0").await;
         server.closed().await;
     })
     .await;
@@ -342,15 +345,15 @@ async fn whoever_leaves_before_the_login_makes_no_connection() {
 #[tokio::test(start_paused = true)]
 async fn what_is_no_refusal_of_credentials_ends_the_visit() {
     let busy = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n";
-    let found = basic(script(b"admin:123456\nhello\n"), async |door| {
-        door.refuse(ADMIN, busy).await;
+    let found = basic(script(b"admin:123456\nhello\n"), async |listener| {
+        listener.refuse(ADMIN, busy).await;
     })
     .await;
     assert_eq!(found.exit, Exit::HandshakeRefused);
     let counted = "ws-client: 1 line was not sent\n";
     assert!(found.stderr.ends_with(counted), "{found:?}");
-    let found = basic(person(b"admin:123456\nbad:1\n"), async |door| {
-        door.refuse(ADMIN, busy).await;
+    let found = basic(person(b"admin:123456\nbad:1\n"), async |listener| {
+        listener.refuse(ADMIN, busy).await;
     })
     .await;
     assert_eq!(found.exit, Exit::HandshakeRefused);
@@ -373,8 +376,8 @@ async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
         ..script(b"hello\n")
     }
     .interrupted_by(interrupts);
-    let found = basic(client, async |door| {
-        let (mut stream, asked) = door.knock().await;
+    let found = basic(client, async |listener| {
+        let (mut stream, asked) = listener.accept_request().await;
         assert_eq!(asked, [ADMIN]);
         interrupt.send(()).await.unwrap();
         assert!(stream.read_u8().await.is_err(), "the client goes");
@@ -385,8 +388,8 @@ async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up_at_the_deadline() {
-    let found = basic(script(b"admin:123456\nhello\n"), async |door| {
-        let (mut stream, _) = door.knock().await;
+    let found = basic(script(b"admin:123456\nhello\n"), async |listener| {
+        let (mut stream, _) = listener.accept_request().await;
         assert_eq!(
             stream.read_u8().await.unwrap_err().kind(),
             io::ErrorKind::UnexpectedEof
@@ -406,10 +409,10 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_login_the_first_line_is_a_message() {
-    let found = run_client(Auth::None, script(b"\nadmin:123456\n"), async |door| {
-        let (stream, asked) = door.knock().await;
+    let found = run_client(Auth::None, script(b"\nadmin:123456\n"), async |listener| {
+        let (stream, asked) = listener.accept_request().await;
         assert!(asked.is_empty(), "{asked:?}");
-        let mut server = open_to(stream).await;
+        let mut server = upgrade(stream).await;
         server.echo(2).await;
         server.closed().await;
     })
@@ -425,9 +428,9 @@ async fn without_a_login_a_person_is_asked_for_messages_only() {
         prompt_mode: PromptMode::On(echo.clone()),
         ..person(b"hi\nexit\n")
     };
-    let found = run_client(Auth::None, client, async |door| {
-        let (stream, _) = door.knock().await;
-        let mut server = open_to(stream).await;
+    let found = run_client(Auth::None, client, async |listener| {
+        let (stream, _) = listener.accept_request().await;
+        let mut server = upgrade(stream).await;
         server.echo(1).await;
         server.closed().await;
     })
@@ -446,8 +449,8 @@ async fn without_a_login_a_person_is_asked_for_messages_only() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_wants_a_login_refuses_whoever_brings_none() {
-    let found = run_client(Auth::None, script(b"hello\n"), async |door| {
-        let (mut stream, _) = door.knock().await;
+    let found = run_client(Auth::None, script(b"hello\n"), async |listener| {
+        let (mut stream, _) = listener.accept_request().await;
         stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();
     })
     .await;
@@ -465,11 +468,11 @@ async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
         login: configured("admin:123456"),
         ..script(b"hello\n")
     };
-    let found = run_client(Auth::Message, client, async |door| {
-        let (stream, asked) = door.knock().await;
+    let found = run_client(Auth::Message, client, async |listener| {
+        let (stream, asked) = listener.accept_request().await;
         assert!(asked.is_empty(), "{asked:?}");
-        let mut server = open_to(stream).await;
-        server.welcome().await;
+        let mut server = upgrade(stream).await;
+        server.accept_login().await;
         server.echo(1).await;
         server.closed().await;
     })
@@ -482,8 +485,8 @@ async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_401_without_credentials_is_a_refused_handshake() {
-    let found = run_client(Auth::Message, script(b"admin:123456\n"), async |door| {
-        let (mut stream, asked) = door.knock().await;
+    let found = run_client(Auth::Message, script(b"admin:123456\n"), async |listener| {
+        let (mut stream, asked) = listener.accept_request().await;
         assert!(asked.is_empty(), "{asked:?}");
         stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();
     })

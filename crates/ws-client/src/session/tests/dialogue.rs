@@ -9,8 +9,8 @@ use proto::message::{CONGRATULATION, SORRY};
 use tokio::time::Instant;
 
 use super::harness::{
-    Counted, FakeEcho, TestClient, USER_EXIT, client_of, configured, connected, outcome, person,
-    run, script,
+    FakeEcho, ReadCounter, TestClient, USER_EXIT, client_of, configured, connected, outcome,
+    person, run, script,
 };
 use crate::{
     config::LoginSource,
@@ -25,7 +25,7 @@ async fn a_script_logs_in_talks_and_leaves() {
     let play = async {
         assert_eq!(server.text().await, "bad:1");
         server.say(SORRY).await;
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(2).await;
         assert_eq!(server.closed().await, (1000, "user exit".into()));
     };
@@ -46,7 +46,7 @@ async fn all_answers_come_back_in_order_however_small_the_pipe() {
     let lines: Vec<String> = (0..2000).map(|number| format!("line {number}")).collect();
     let input = format!("admin:123456\n{}\n", lines.join("\n"));
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(2000).await;
         server.closed().await
     };
@@ -64,7 +64,7 @@ async fn all_answers_come_back_in_order_however_small_the_pipe() {
 async fn nothing_is_waited_for_before_the_next_line_is_sent() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let all = [
             server.text().await,
             server.text().await,
@@ -83,7 +83,7 @@ async fn nothing_is_waited_for_before_the_next_line_is_sent() {
 async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let _ = (server.text().await, server.text().await);
         for text in ["one", "other"] {
             tokio::time::sleep(Duration::from_millis(900)).await;
@@ -112,7 +112,7 @@ async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
 async fn what_comes_while_closing_is_shown() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let text = server.text().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         server.say(&format!("late {text}")).await;
@@ -142,7 +142,7 @@ async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() 
     let reads = Arc::new(Mutex::new(0));
     let client = TestClient {
         login: configured("admin:654321"),
-        ..client_of(Counted(&b"a\n"[..], Arc::clone(&reads)))
+        ..client_of(ReadCounter(&b"a\n"[..], Arc::clone(&reads)))
     };
     let play = async {
         assert_eq!(server.text().await, "admin:654321");
@@ -163,7 +163,7 @@ async fn configured_credentials_log_in_without_a_line() {
         ..script(b"a\n")
     };
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         server.closed().await;
     };
@@ -186,7 +186,7 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
     let play = async {
         assert_eq!(server.text().await, "admin:654321");
         server.say(SORRY).await;
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         server.closed().await;
     };

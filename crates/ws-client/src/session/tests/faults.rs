@@ -14,7 +14,7 @@ use crate::exit::Exit;
 async fn a_server_that_does_not_close_is_left_after_the_deadline() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         Instant::now()
     };
@@ -28,7 +28,7 @@ async fn a_server_that_does_not_close_is_left_after_the_deadline() {
 async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counted() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         // All three are read, so that it is certain how many were sent.
         let _ = (server.text().await, server.text().await);
@@ -74,7 +74,7 @@ async fn lines_that_a_refusing_server_did_not_want_are_counted() {
 async fn a_connection_that_breaks_is_lost() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         drop(server);
     };
     // The input stays open.
@@ -103,7 +103,7 @@ async fn credentials_without_an_answer_time_out() {
 async fn a_ping_is_answered_while_nothing_is_typed() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server
             .0
             .send(Message::Ping("are you there".into()))
@@ -126,7 +126,7 @@ async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let client = client_of(ours);
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.0.get_mut().write_all(bytes).await.unwrap();
         server.closed().await
     };
@@ -165,7 +165,7 @@ async fn a_server_that_breaks_the_protocol_is_told_so() {
 async fn a_line_that_is_not_utf8_ends_the_input() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         server.closed().await;
     };

@@ -6,7 +6,8 @@ use futures::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::harness::{
-    TIMEOUTS, TINY, Written, client_of, connected, console_of, open_input, outcome, run, script,
+    CapturedOutput, TIMEOUTS, TINY, client_of, connected, console_of, open_input, outcome, run,
+    script,
 };
 use crate::{
     config::LoginSource,
@@ -20,7 +21,7 @@ async fn a_server_that_takes_in_nothing_times_out() {
     let (connection, mut server) = connected().await;
     let long = format!("admin:123456\n{}\n", "x".repeat(60_000));
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         std::future::pending::<()>().await;
     };
     let found = tokio::select! {
@@ -37,7 +38,7 @@ async fn a_line_after_a_long_silence_has_its_time() {
     let client = client_of(ours);
     let play = async {
         typing.write_all(b"admin:123456\n").await.unwrap();
-        server.welcome().await;
+        server.accept_login().await;
         tokio::time::sleep(Duration::from_hours(1)).await;
         let text = format!("{}\n", "x".repeat(50_000));
         typing.write_all(text.as_bytes()).await.unwrap();
@@ -55,7 +56,7 @@ async fn a_message_of_the_server_is_read_while_a_line_cannot_be_sent() {
     let (connection, mut server) = connected().await;
     let input = format!("admin:123456\n{}\n", "x".repeat(60_000));
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         // Neither side can go on unless the client reads now.
         server.say(&"y".repeat(60_000)).await;
         assert_eq!(server.text().await.len(), 60_000);
@@ -71,7 +72,7 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
     let (connection, mut server) = connected().await;
     let (stdout, reader) = tokio::io::duplex(1000);
     drop(reader);
-    let stderr = Written::default();
+    let stderr = CapturedOutput::default();
     let console = console_of(
         &b"admin:123456\na\nb\n"[..],
         stdout,
@@ -79,7 +80,7 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
         PromptMode::Off,
     );
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(2).await;
         while let Some(Ok(_)) = server.0.next().await {}
     };
@@ -97,11 +98,11 @@ async fn a_slow_reader_holds_the_server_back() {
     let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let (ours, _typing) = open_input(b"admin:123456\n").await;
-    let console = console_of(ours, stdout, Written::default(), PromptMode::Off);
+    let console = console_of(ours, stdout, CapturedOutput::default(), PromptMode::Off);
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let sent = Mutex::new(0);
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let kilobyte = "z".repeat(1000);
         for _ in 0..1000 {
             server.say(&kilobyte).await;

@@ -51,15 +51,15 @@ pub(super) struct Outcome {
 
 /// A stream that can be looked at after it was given away.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
+pub(super) struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-impl Written {
+impl CapturedOutput {
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl AsyncWrite for Written {
+impl AsyncWrite for CapturedOutput {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -79,9 +79,9 @@ impl AsyncWrite for Written {
 }
 
 /// Counts what is read of an input, so that a test can see that nothing was.
-pub(super) struct Counted<R>(pub(super) R, pub(super) Arc<Mutex<usize>>);
+pub(super) struct ReadCounter<R>(pub(super) R, pub(super) Arc<Mutex<usize>>);
 
-impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for ReadCounter<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -122,7 +122,7 @@ impl Server {
     }
 
     /// Lets `admin` in.
-    pub(super) async fn welcome(&mut self) {
+    pub(super) async fn accept_login(&mut self) {
         assert_eq!(self.text().await, "admin:123456");
         self.say(CONGRATULATION).await;
     }
@@ -251,7 +251,7 @@ where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
 {
-    let (stdout, stderr) = (Written::default(), Written::default());
+    let (stdout, stderr) = (CapturedOutput::default(), CapturedOutput::default());
     let console = console_of(
         client.input,
         stdout.clone(),

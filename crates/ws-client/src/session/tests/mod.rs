@@ -6,6 +6,6 @@ mod faults;
 mod flow;
 mod harness;
 mod outcome;
-mod patience;
 mod room;
-mod unasked;
+mod timeouts;
+mod unsolicited;

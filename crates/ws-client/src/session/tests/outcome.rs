@@ -26,7 +26,7 @@ const PERSON: EndContext = EndContext {
     ..SCRIPT
 };
 
-fn lacking(context: EndContext) -> EndContext {
+fn with_missing_replies(context: EndContext) -> EndContext {
     let counts = MessageCounts {
         sent: 3,
         answered: 1,
@@ -49,20 +49,20 @@ fn close(code: u16, reason: &str) -> Closed {
     })
 }
 
-fn concluded(
+fn report_of(
     end_reason: &EndReason,
     close_outcome: Option<&Closed>,
-    known: EndContext,
+    context: EndContext,
 ) -> (Exit, String) {
     let close_outcome = close_outcome.map_or(CloseOutcome::TimedOut, CloseOutcome::Closed);
     let ExitReport { exit, lines } =
-        exit_report(end_reason, close_outcome, known, Duration::from_secs(5));
+        exit_report(end_reason, close_outcome, context, Duration::from_secs(5));
     (exit, lines.join("; "))
 }
 
 #[test]
 fn a_server_that_closes_is_quoted_and_mapped() {
-    for (code, reason, known, exit, lines) in [
+    for (code, reason, context, exit, lines) in [
         (
             1000,
             "",
@@ -109,13 +109,13 @@ fn a_server_that_closes_is_quoted_and_mapped() {
         (
             1011,
             "",
-            lacking(PERSON),
+            with_missing_replies(PERSON),
             Exit::Closed,
             "the server closed the connection: 1011, the server failed; 2 messages got no \
              answer",
         ),
     ] {
-        let found = concluded(&EndReason::Server(close(code, reason)), None, known);
+        let found = report_of(&EndReason::Server(close(code, reason)), None, context);
         assert_eq!(found, (exit, lines.to_owned()));
     }
 }
@@ -149,7 +149,7 @@ fn a_connection_that_ends_otherwise_is_lost() {
              message too big",
         ),
     ] {
-        let found = concluded(&EndReason::Server(end), None, PERSON);
+        let found = report_of(&EndReason::Server(end), None, PERSON);
         assert_eq!(found, (Exit::Closed, lines.to_owned()));
     }
 }
@@ -157,13 +157,17 @@ fn a_connection_that_ends_otherwise_is_lost() {
 #[test]
 fn who_is_done_leaves_quietly() {
     let normal = close(1000, "user exit");
-    for known in [SCRIPT, PERSON, lacking(PERSON)] {
+    for context in [SCRIPT, PERSON, with_missing_replies(PERSON)] {
         for close_outcome in [&normal, &close(1005, ""), &Closed::Lost(None)] {
-            let found = concluded(&EndReason::Exit, Some(close_outcome), known);
+            let found = report_of(&EndReason::Exit, Some(close_outcome), context);
             assert_eq!(found, (Exit::Ok, String::new()));
         }
     }
-    let found = concluded(&EndReason::EndOfInput, Some(&normal), lacking(SCRIPT));
+    let found = report_of(
+        &EndReason::EndOfInput,
+        Some(&normal),
+        with_missing_replies(SCRIPT),
+    );
     assert_eq!(found, (Exit::Ok, "2 messages got no answer".into()));
 }
 
@@ -171,15 +175,15 @@ fn who_is_done_leaves_quietly() {
 fn who_is_done_need_not_care_how_the_server_leaves() {
     let going = close(1001, "");
     let lines = "the server closed the connection: 1001, it is going away";
-    let found = concluded(&EndReason::Exit, Some(&going), SCRIPT);
+    let found = report_of(&EndReason::Exit, Some(&going), SCRIPT);
     assert_eq!(found, (Exit::Ok, lines.to_owned()));
-    let found = concluded(&EndReason::Exit, Some(&going), lacking(SCRIPT));
+    let found = report_of(&EndReason::Exit, Some(&going), with_missing_replies(SCRIPT));
     let lines = format!("{lines}; 2 messages got no answer");
     assert_eq!(found, (Exit::Closed, lines));
     let late = "the server did not close its side within 5s";
-    let found = concluded(&EndReason::Exit, None, SCRIPT);
+    let found = report_of(&EndReason::Exit, None, SCRIPT);
     assert_eq!(found, (Exit::Ok, late.to_owned()));
-    let found = concluded(&EndReason::Exit, None, lacking(SCRIPT));
+    let found = report_of(&EndReason::Exit, None, with_missing_replies(SCRIPT));
     assert_eq!(
         found,
         (Exit::TimedOut, format!("{late}; 2 messages got no answer"))
@@ -192,7 +196,7 @@ fn the_other_endings_have_their_codes() {
     let full = io::Error::from(io::ErrorKind::StorageFull);
     let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
     let input = InputError::NotUtf8 { line: 7 };
-    for (end_reason, known, exit, lines) in [
+    for (end_reason, context, exit, lines) in [
         (
             EndReason::EndOfInput,
             before_login(SCRIPT),
@@ -208,7 +212,12 @@ fn the_other_endings_have_their_codes() {
             Exit::Usage,
             "line 7 of the input is not UTF-8",
         ),
-        (EndReason::OutputFailed(pipe), lacking(SCRIPT), Exit::Ok, ""),
+        (
+            EndReason::OutputFailed(pipe),
+            with_missing_replies(SCRIPT),
+            Exit::Ok,
+            "",
+        ),
         (
             EndReason::OutputFailed(full),
             SCRIPT,
@@ -229,13 +238,13 @@ fn the_other_endings_have_their_codes() {
         ),
         (
             EndReason::Stalled(span),
-            lacking(PERSON),
+            with_missing_replies(PERSON),
             Exit::TimedOut,
             "the server took in nothing for 30s; 2 messages got no answer",
         ),
     ] {
         let normal = close(1000, "");
-        let found = concluded(&end_reason, Some(&normal), known);
+        let found = report_of(&end_reason, Some(&normal), context);
         assert_eq!(found, (exit, lines.to_owned()), "{end_reason:?}");
     }
 }
@@ -259,7 +268,7 @@ fn lines_that_were_not_sent_are_counted() {
 
 #[test]
 fn without_a_connection_nothing_is_closed() {
-    for (end_reason, known, exit, lines) in [
+    for (end_reason, context, exit, lines) in [
         (
             EndReason::ConnectFailed(ConnectError::TimedOut {
                 authority: "a:1".into(),
@@ -288,11 +297,11 @@ fn without_a_connection_nothing_is_closed() {
         ),
         (EndReason::Interrupted, PERSON, Exit::Interrupted, ""),
     ] {
-        let known = before_login(known);
+        let context = before_login(context);
         let report = exit_report(
             &end_reason,
             CloseOutcome::NotNeeded,
-            known,
+            context,
             Duration::from_secs(5),
         );
         let found = (report.exit, report.lines.join("; "));

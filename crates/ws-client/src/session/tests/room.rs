@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    basic::{ADMIN, open_to, run_client},
+    basic::{ADMIN, run_client, upgrade},
     harness::{
         FakeEcho, TIMEOUTS, TINY, TestClient, client_of, configured, connected, outcome, run,
         script,
@@ -34,7 +34,7 @@ async fn the_end_of_the_input_waits_for_ones_own_messages() {
         said("admin", "b"),
     ];
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let _ = (server.text().await, server.text().await);
         for text in &told[..4] {
             server.say(text).await;
@@ -94,7 +94,7 @@ async fn credentials_that_a_room_has_handed_on_are_said_to_be_seen() {
 async fn what_others_say_does_not_hold_the_end_up() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let _ = server.text().await;
         let sent = Instant::now();
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
@@ -124,7 +124,7 @@ async fn what_others_say_does_not_hold_the_end_up() {
 async fn ones_own_message_counts_while_closing() {
     let (connection, mut server) = connected().await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         let text = server.text().await;
         server.say(&said("bob", "hi")).await;
         tokio::time::sleep(TIMEOUTS.linger * 2).await;
@@ -142,8 +142,8 @@ async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name(
         login: configured("admin:123456"),
         ..script(b"a\n")
     };
-    let found = run_client(Auth::Basic, client, async |door| {
-        let mut server = door.welcome(ADMIN).await;
+    let found = run_client(Auth::Basic, client, async |listener| {
+        let mut server = listener.accept(ADMIN).await;
         let text = server.text().await;
         server.say(&said("bob", &text)).await;
         tokio::time::sleep(Duration::from_millis(900)).await;
@@ -159,9 +159,9 @@ async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name(
 
 #[tokio::test(start_paused = true)]
 async fn a_guest_leaves_when_the_last_text_has_come_back() {
-    let found = run_client(Auth::None, script(b"a\nb\n"), async |door| {
-        let (stream, _) = door.knock().await;
-        let mut server = open_to(stream).await;
+    let found = run_client(Auth::None, script(b"a\nb\n"), async |listener| {
+        let (stream, _) = listener.accept_request().await;
+        let mut server = upgrade(stream).await;
         let _ = (server.text().await, server.text().await);
         for text in ["news", "a", "more news"] {
             server.say(&said("guest:17", text)).await;

@@ -28,13 +28,13 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Both ends of a connection on which the server has spoken already: each text is a frame that came
 /// together with the answer to the handshake.
-async fn spoken_to(texts: &[&str]) -> (Connection<DuplexStream>, Server) {
+async fn connected_with_texts(texts: &[&str]) -> (Connection<DuplexStream>, Server) {
     let frames = texts.iter().map(|text| frame(0x81, text.as_bytes()));
-    began_with(frames.collect::<Vec<_>>().concat()).await
+    connected_with_bytes(frames.collect::<Vec<_>>().concat()).await
 }
 
 /// Both ends of a connection on which these bytes came together with the answer to the handshake.
-async fn began_with(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
+async fn connected_with_bytes(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
     let connection = Connection::new(Upgraded { stream: ours, rest }, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
@@ -43,11 +43,12 @@ async fn began_with(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
-    let (connection, mut server) = spoken_to(&["welcome", "to", "the", "tutorial"]).await;
+    let (connection, mut server) =
+        connected_with_texts(&["welcome", "to", "the", "tutorial"]).await;
     let play = async {
         assert_eq!(server.text().await, "admin:wrong");
         server.say(SORRY).await;
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         server.closed().await
     };
@@ -61,9 +62,9 @@ async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
 
 #[tokio::test(start_paused = true)]
 async fn configured_credentials_are_sent_after_a_greeting() {
-    let (connection, mut server) = spoken_to(&["welcome"]).await;
+    let (connection, mut server) = connected_with_texts(&["welcome"]).await;
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.closed().await;
     };
     let client = TestClient {
@@ -76,7 +77,7 @@ async fn configured_credentials_are_sent_after_a_greeting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_without_a_login_gets_no_credentials() {
-    let (connection, mut server) = spoken_to(&[CONGRATULATION]).await;
+    let (connection, mut server) = connected_with_texts(&[CONGRATULATION]).await;
     let play = async { server.closed().await };
     let client = TestClient {
         login: configured("admin:123456"),
@@ -92,7 +93,7 @@ async fn what_it_pushes_is_not_counted_as_answers() {
     let (connection, mut server) = connected().await;
     let (ours, mut typing) = tokio::io::duplex(1000);
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         for text in ["news", "more news", "the weather"] {
             server.say(text).await;
         }
@@ -125,7 +126,7 @@ async fn a_close_that_crosses_the_servers_is_sent_whole() {
     let welcome = frame(0x81, CONGRATULATION.as_bytes());
     let close = frame(0x88, &1000_u16.to_be_bytes());
     // The client's own Close frame does not fit into the stream at once.
-    let (connection, mut server) = began_with([welcome, close].concat()).await;
+    let (connection, mut server) = connected_with_bytes([welcome, close].concat()).await;
     let play = async { server.0.next().await.unwrap().unwrap() };
     let client = TestClient {
         login: configured("admin:123456"),

@@ -19,8 +19,8 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    FakeEcho, Server, TIMEOUTS, TINY, TestClient, Written, configured, connected, console_of, run,
-    script,
+    CapturedOutput, FakeEcho, Server, TIMEOUTS, TINY, TestClient, configured, connected,
+    console_of, run, script,
 };
 use crate::{
     config::LoginSource,
@@ -42,7 +42,7 @@ async fn a_message_that_comes_slowly_is_no_silence() {
     let connection = Connection::new(upgraded, 1 << 20).await;
     let mut server = Server(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await);
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         assert_eq!(server.text().await, "a");
         let mut stream = server.0.into_inner();
         stream.write_all(&[0x81, 100]).await.unwrap();
@@ -66,10 +66,15 @@ async fn with_a_slow_reader(
 ) -> usize {
     let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
-    let console = console_of(input.as_bytes(), stdout, Written::default(), prompt_mode);
+    let console = console_of(
+        input.as_bytes(),
+        stdout,
+        CapturedOutput::default(),
+        prompt_mode,
+    );
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         for _ in 0..answers {
             let _ = server.text().await;
         }
@@ -127,7 +132,7 @@ impl AsyncWrite for Full {
 #[tokio::test(start_paused = true)]
 async fn the_last_answer_that_cannot_be_written_is_a_failure() {
     let (connection, mut server) = connected().await;
-    let stderr = Written::default();
+    let stderr = CapturedOutput::default();
     let console = console_of(
         &b"admin:123456\na\n"[..],
         Full,
@@ -135,7 +140,7 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
         PromptMode::Off,
     );
     let play = async {
-        server.welcome().await;
+        server.accept_login().await;
         server.echo(1).await;
         while let Some(Ok(_)) = server.0.next().await {}
     };
