@@ -1,5 +1,6 @@
-//! A visit to a server, from the first prompt or connection to the last words. It has a console all
-//! along: credentials that travel with the handshake are asked for before there is a connection.
+//! One run of the program, from the first prompt or connection to the exit code. The console exists
+//! from the start: credentials for the opening handshake are asked for before there is a
+//! connection.
 
 use std::{future::Future, pin::pin, task::Poll};
 
@@ -20,20 +21,20 @@ use crate::{
     websocket::Connection,
 };
 
-/// A console, and what is kept to while it is used.
+/// A console and the settings of its session.
 #[derive(Debug)]
 pub(crate) struct Client<C> {
     pub(crate) console: C,
     pub(crate) timeouts: Timeouts,
     /// See [`crate::config::Config::max_message_bytes`].
     pub(crate) max_message_bytes: usize,
-    /// What is said before each connection.
+    /// The warning that is printed before each connection.
     pub(crate) warning: Option<&'static str>,
 }
 
 impl<C: Console> Client<C> {
-    /// Runs the visit to its end. Each connection is made by `dial`, with the credentials that the
-    /// handshake is to present. Until one is open, the first interrupt ends the visit.
+    /// Runs the client until it exits. `dial` opens each connection, with the credentials for the
+    /// opening handshake. The first interrupt exits while no connection is open.
     pub(crate) async fn run<S>(
         mut self,
         auth: Auth,
@@ -90,10 +91,11 @@ impl<C: Console> Client<C> {
         }
     }
 
-    /// Presents credentials with the handshake. A person whose credentials are refused is asked for
-    /// others, which are presented on a new connection. A script has one connection, and so one
-    /// line for its credentials: what follows a wrong one is likely to be a message, and must not
-    /// be presented, line by line, as a guess of a password.
+    /// Connects with credentials in the opening handshake (HTTP Basic, RFC 7617).
+    ///
+    /// In interactive mode, refused credentials are asked for again and sent on a new connection. A
+    /// pipe gets one connection, and so one line of credentials. The line after a wrong one is
+    /// probably a message, which must not be sent as a password guess.
     async fn log_in<S>(
         &mut self,
         source: LoginSource,
@@ -123,8 +125,8 @@ impl<C: Console> Client<C> {
         }
     }
 
-    /// Gets credentials from the input. What is none is not sent anywhere: a person is told so and
-    /// asked again.
+    /// Reads credentials from the input. A malformed line is never sent: interactive mode explains
+    /// the error and asks again.
     async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, EndReason> {
         loop {
             let event = poll_fn(|cx| self.console.poll_event(cx, Some(prompt))).await;
@@ -147,7 +149,7 @@ impl<C: Console> Client<C> {
         }
     }
 
-    /// Connects, and has written meanwhile what is queued.
+    /// Connects, and meanwhile writes the queued output.
     async fn connect<S>(
         &mut self,
         dial: impl Future<Output = Result<Upgraded<S>, ConnectError>>,
@@ -170,7 +172,7 @@ impl<C: Console> Client<C> {
         .await
     }
 
-    /// Ends a visit that has not come to a session.
+    /// Ends a run that never had a session.
     async fn finish(&mut self, end_reason: &EndReason) -> Exit {
         let context = EndContext {
             mode: self.console.mode(),

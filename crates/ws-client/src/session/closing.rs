@@ -1,4 +1,4 @@
-//! The whole of a session, and its end: the closing handshake, and the last words.
+//! The run of a session up to its end: the closing handshake (RFC 6455 section 7) and the report.
 
 use futures::{Stream, StreamExt as _};
 use proto::close::CloseReason;
@@ -23,7 +23,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Console,
 {
-    /// Runs the session to its end. The first interrupt closes it, the second one ends it at once.
+    /// Runs the session until it ends. The first interrupt starts the closing handshake, the second
+    /// exits at once.
     pub(crate) async fn run(
         mut self,
         login: Login,
@@ -44,7 +45,7 @@ where
         exit
     }
 
-    /// Ends the connection in an orderly way, as far as there is one, and says what is to be said.
+    /// Closes the connection if it is still open, and prints the report.
     async fn close(&mut self, end_reason: EndReason) -> Exit {
         let deadline = self.timeouts.close_deadline;
         let theirs = match &end_reason {
@@ -52,7 +53,7 @@ where
             _ => Some(self.run_close_handshake().await),
         };
         let end_reason = match end_reason {
-            // All is well only if all that came could be written.
+            // Success requires that all received messages were written.
             EndReason::Exit | EndReason::EndOfInput => {
                 let earlier = self.unwritten.take();
                 let unwritten = drain(&mut self.console).await.or(earlier);
@@ -83,15 +84,15 @@ where
         exit
     }
 
-    /// Sends a Close frame, and takes what comes until the server ends its side, or its time is up.
+    /// Sends a Close frame and handles events until the server closes its side. Returns `None` if
+    /// the deadline passed first.
     async fn run_close_handshake(&mut self) -> Option<Closed> {
-        // The silence before was nobody's fault.
+        // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
         self.connection.close(CloseReason::UserExit);
         let mut until = None;
         loop {
-            // While nobody takes what came before, the server is not read, and its time stands
-            // still.
+            // While the output queue is full, the server is not read and its deadline is suspended.
             let limit = if self.console.has_room() {
                 let fresh = || Instant::now() + self.timeouts.close_deadline;
                 Wait::Until(*until.get_or_insert_with(fresh))
@@ -102,7 +103,7 @@ where
             match self.next_event(None, limit).await {
                 SessionEvent::Received(message) => self.show_late(&message),
                 SessionEvent::Ended(EndReason::Server(end)) => return Some(end),
-                // What is queued is written as far as it can be.
+                // Keep writing the rest of the queue.
                 SessionEvent::Ended(EndReason::OutputFailed(error)) => self.unwritten = Some(error),
                 SessionEvent::Sent | SessionEvent::Progress | SessionEvent::Line(_) => {}
                 SessionEvent::Ended(_) | SessionEvent::TimedOut => return None,
@@ -110,7 +111,7 @@ where
         }
     }
 
-    /// Shows a message that came after our Close frame.
+    /// Shows a message that was received after the client's Close frame.
     fn show_late(&mut self, message: &Message) {
         match (self.stage, message.payload()) {
             (Stage::Messaging, payload) => {

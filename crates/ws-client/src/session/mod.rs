@@ -1,4 +1,4 @@
-//! A session with a server: log in, unless that is done or not wanted, talk, part.
+//! A session with a server: login, messages, closing handshake, report.
 
 mod client;
 mod closing;

@@ -1,4 +1,4 @@
-//! Why a session ended, and what that means for whoever started it.
+//! The reason why a session ended, with its exit code and its error messages.
 
 use std::{fmt::Write as _, io, time::Duration};
 
@@ -16,36 +16,37 @@ use crate::{
     websocket::{CloseFrame, Closed},
 };
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Debug)]
 pub(crate) enum EndReason {
-    /// Somebody entered `exit`.
+    /// The user entered `exit`.
     Exit,
-    /// There are no more lines.
+    /// The input ended.
     EndOfInput,
-    /// A signal, or Ctrl-C.
+    /// A signal arrived, or Ctrl-C was pressed.
     Interrupted,
-    /// The input cannot be used.
+    /// The input cannot be read any further.
     BadInput(InputError),
-    /// The input of a script does not begin with credentials.
+    /// The piped input does not begin with credentials.
     NoCredentials(CredentialsError),
-    /// Messages cannot be written.
+    /// Messages cannot be written to stdout.
     OutputFailed(io::Error),
-    /// No connection came about.
+    /// No connection could be opened.
     ConnectFailed(ConnectError),
-    /// The configured credentials were refused.
+    /// The server refused the configured credentials.
     LoginRefused,
-    /// A room speaks where a login was to come: it lets in whoever comes, and hands on what is sent.
+    /// A room message arrived during the login. The room needs no login and forwards everything
+    /// that is sent to it.
     NoLogin(CredentialsSent),
-    /// No answer to credentials came in time.
+    /// The server did not answer the credentials in time.
     LoginTimedOut(Duration),
-    /// The server took nothing for too long.
+    /// The server read nothing for this long.
     Stalled(Duration),
-    /// The server ended it.
+    /// The connection ended without a request from the client.
     Server(Closed),
 }
 
-/// What others may have seen that was not meant for them.
+/// Tells if credentials were sent to a server that may have shown them to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CredentialsSent {
     No,
@@ -53,7 +54,11 @@ pub(crate) enum CredentialsSent {
 }
 
 impl ConsoleEvent {
-    /// The line that came, if one did, or the ending that the turn brings.
+    /// Returns the line that was read, if any.
+    ///
+    /// # Errors
+    ///
+    /// Returns the end reason that the event brings.
     pub(crate) fn line(self) -> Result<Option<String>, EndReason> {
         match self {
             Self::Line(line) => Ok(Some(line)),
@@ -66,25 +71,25 @@ impl ConsoleEvent {
     }
 }
 
-/// What came of closing the connection after an ending that was not the server's.
+/// The outcome of a closing handshake that the client started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CloseOutcome<'a> {
-    /// There was nothing to be closed.
+    /// The connection was already closed.
     NotNeeded,
-    /// The server ended its side.
+    /// The server closed its side.
     Closed(&'a Closed),
-    /// The server did not end its side in time.
+    /// The server did not close its side in time.
     TimedOut,
 }
 
-/// How far a session came.
+/// The phase of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     LoggingIn,
     Messaging,
 }
 
-/// What became of the messages.
+/// The numbers of messages that were sent and answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct MessageCounts {
     pub(crate) sent: usize,
@@ -92,19 +97,20 @@ pub(crate) struct MessageCounts {
 }
 
 impl MessageCounts {
-    /// Counts a message that came. What comes while nothing is unanswered is no answer: a server
-    /// may speak without being asked.
+    /// Counts a received message as an answer. A message that arrives while nothing is unanswered
+    /// is unsolicited and not counted.
     pub(crate) fn note_received(&mut self) {
         self.answered = self.sent.min(self.answered + 1);
     }
 
-    /// How many messages got no answer, if each one gets one.
+    /// Returns the number of messages without an answer, for a server that sends one answer to
+    /// each.
     pub(crate) fn unanswered(self) -> usize {
         self.sent.saturating_sub(self.answered)
     }
 }
 
-/// What is known when a session is over.
+/// The state of a session at its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EndContext {
     pub(crate) mode: Mode,
@@ -112,7 +118,7 @@ pub(crate) struct EndContext {
     pub(crate) counts: MessageCounts,
 }
 
-/// How the program ends, and what it says about that.
+/// The exit code and the lines that are printed before it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ExitReport {
     pub(crate) exit: Exit,
@@ -120,8 +126,8 @@ pub(crate) struct ExitReport {
 }
 
 impl EndReason {
-    /// Whether it is worth counting what was not sent. Whoever said `exit` knows of what follows
-    /// it; whoever interrupted, or closed the output, wants nothing more.
+    /// Returns true if the unsent lines are worth counting. They are not after `exit`, an interrupt
+    /// or a closed output: the user asked for the end.
     pub(crate) fn leaves_lines(&self) -> bool {
         match self {
             Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
@@ -137,7 +143,7 @@ impl EndReason {
     }
 }
 
-/// Draws the conclusion from an ending, and from the close that followed one of ours.
+/// Returns the exit code and the lines to print for this end of a session.
 pub(crate) fn exit_report(
     end_reason: &EndReason,
     close_outcome: CloseOutcome<'_>,
@@ -176,7 +182,7 @@ pub(crate) fn exit_report(
             ));
             Exit::Usage
         }
-        // Whoever reads the messages has seen enough, as `head` does.
+        // The reader of stdout has read enough, as `head` does.
         EndReason::OutputFailed(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return ExitReport {
                 exit: Exit::Ok,
@@ -217,7 +223,7 @@ pub(crate) fn exit_report(
             Exit::TimedOut
         }
         EndReason::Server(end) => match by_server(end, stage, &mut lines) {
-            // However kindly it left, it left before it had answered.
+            // A normal close is an error if answers are missing.
             Exit::Ok if mode == Mode::Pipe && counts.unanswered() > 0 => Exit::Closed,
             exit => exit,
         },
@@ -230,7 +236,7 @@ pub(crate) fn exit_report(
     ExitReport { exit, lines }
 }
 
-/// Says how many lines were not sent, if there are any.
+/// Returns the line about input that was not sent, if there is any.
 pub(crate) fn unsent(unsent_lines: UnsentLines, queued: usize) -> Option<String> {
     let (count, qualifier) = match unsent_lines {
         UnsentLines::Exactly(count) => (count + queued, ""),
@@ -240,7 +246,7 @@ pub(crate) fn unsent(unsent_lines: UnsentLines, queued: usize) -> Option<String>
     (count > 0).then(|| format!("{qualifier}{lines} not sent"))
 }
 
-/// How the program ends after a Close of our own.
+/// Returns the exit code after a closing handshake that the client started.
 fn after_ours(
     close_outcome: CloseOutcome<'_>,
     replies_missing: bool,
@@ -255,7 +261,7 @@ fn after_ours(
         {
             Exit::Ok
         }
-        // All that was wanted had come: it does not matter how a server leaves.
+        // All answers had been received: how the server closes does not matter.
         CloseOutcome::Closed(Closed::Lost(_)) if !replies_missing => Exit::Ok,
         CloseOutcome::Closed(end @ Closed::ByPeer(_)) if !replies_missing => {
             by_server(end, stage, lines);
@@ -303,7 +309,7 @@ fn by_server(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Exit {
     }
 }
 
-/// A server's Close frame in words.
+/// Describes a Close frame of the server.
 fn in_words(frame: &CloseFrame) -> String {
     let CloseFrame { code, reason } = frame;
     let manner = if *code == CloseReason::UserExit.code() {
@@ -324,8 +330,8 @@ fn in_words(frame: &CloseFrame) -> String {
     words
 }
 
-/// The exit code for a server's close code. Whatever it says before the login succeeded, there was
-/// no login.
+/// Returns the exit code for a close code of the server. Before the login succeeded, a normal close
+/// means a refused login.
 fn closed(code: CloseCode, stage: Stage) -> Exit {
     match (code.0, stage) {
         (3008, _) => Exit::TimedOut,
@@ -335,7 +341,7 @@ fn closed(code: CloseCode, stage: Stage) -> Exit {
     }
 }
 
-/// An error with its sources.
+/// Formats an error with its sources.
 fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),

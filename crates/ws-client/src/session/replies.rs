@@ -1,7 +1,7 @@
-//! Which of the messages that come are answers to those that were sent, as far as that can be known.
+//! Matching of received messages with sent ones, as far as it is possible.
 //!
-//! Most servers answer each message with one, and so whatever comes counts. A room hands each
-//! message back to whoever sent it, in order, and others speak in between.
+//! Most servers send one answer to each message, so each received message counts. A room returns
+//! each message to its sender, in order, between the messages of other members.
 
 use proto::username::UserName;
 
@@ -11,33 +11,33 @@ use crate::{
     websocket::{Message, Payload},
 };
 
-/// What is known of the answers.
+/// The sent messages and the answers to them.
 #[derive(Debug, Default)]
 pub(super) struct ReplyTracker {
     counts: MessageCounts,
-    /// Whether what came may include a greeting. It looks like an answer if it comes after the
-    /// first message was sent, and then as many messages as were sent do not mean as many answers.
+    /// True if the server may have sent a greeting. A greeting after the first sent message looks
+    /// like an answer, so that equal numbers do not prove all answers.
     may_be_greeted: bool,
-    /// Who logged in. A guest is not told under which name a room knows it.
+    /// The user who logged in. A guest does not know the name that a room gave it.
     name: Option<UserName>,
-    /// Whether a room has spoken.
+    /// True once a room message was received.
     in_room: bool,
-    /// What was sent last, until a room hands it back. As many messages of one's own as were sent
-    /// prove nothing, because what a room tells first may be of an earlier visit.
+    /// The last sent message, until a room returns it. Equal numbers prove nothing there: the
+    /// history that a room sends first may hold the user's messages of an earlier session.
     last: Option<Message>,
 }
 
-/// What a message that came is to those that were sent.
+/// The relation of a received message to the sent ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyKind {
-    /// It answers one, for all that is known.
+    /// The message counts as an answer.
     Reply,
-    /// It would have come without them.
+    /// The message would have been sent in any case.
     Unsolicited,
 }
 
 impl ReplyTracker {
-    /// Tracks the replies to this user, or to a guest without a name.
+    /// Creates a tracker for this user, or for a guest without a name.
     pub(super) fn for_user(name: Option<UserName>) -> Self {
         Self {
             name,
@@ -45,7 +45,7 @@ impl ReplyTracker {
         }
     }
 
-    /// The same, with a server that may greet of its own accord.
+    /// Marks the server as one that may send a greeting.
     pub(super) fn with_greeting(self) -> Self {
         Self {
             may_be_greeted: true,
@@ -53,17 +53,17 @@ impl ReplyTracker {
         }
     }
 
-    /// Takes note of what is about to be sent.
+    /// Records the message that is about to be sent.
     pub(super) fn note_queued(&mut self, message: &Message) {
         self.last = Some(message.clone());
     }
 
-    /// Takes note that it was.
+    /// Records that the queued message was sent.
     pub(super) fn note_sent(&mut self) {
         self.counts.sent += 1;
     }
 
-    /// Takes note of a message that came.
+    /// Records a received message and classifies it.
     pub(super) fn note_received(&mut self, payload: Payload<'_>) -> ReplyKind {
         let room_message = match payload {
             Payload::Text(text) => RoomMessage::parse(text),
@@ -81,7 +81,7 @@ impl ReplyTracker {
         let is_last = last == Some(Payload::Text(&text));
         match &self.name {
             Some(name) if name.as_str() == from => self.counts.note_received(),
-            // What was sent before the last one came before it.
+            // A room returns messages in order, so the earlier ones were returned too.
             None if is_last => self.counts.answered = self.counts.sent,
             Some(_) | None => return ReplyKind::Unsolicited,
         }
@@ -91,12 +91,12 @@ impl ReplyTracker {
         ReplyKind::Reply
     }
 
-    /// Whether others are there who speak without being asked.
+    /// Returns true if the server is a room, whose other members speak at any time.
     pub(super) fn in_room(&self) -> bool {
         self.in_room
     }
 
-    /// Whether everything that was sent is sure to be answered.
+    /// Returns true if every sent message has certainly been answered.
     pub(super) fn is_complete(&self) -> bool {
         let all = self.counts.unanswered() == 0;
         if self.in_room {
@@ -131,7 +131,7 @@ mod tests {
         replies
     }
 
-    /// How each message stands, and what then lacks.
+    /// Returns the kind of each message, the number of missing answers, and the completeness.
     fn take(replies: &mut ReplyTracker, came: &[&str]) -> (Vec<ReplyKind>, usize, bool) {
         let kinds = came
             .iter()
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_answers_with_whatever_comes() {
+    fn echo_any_message_is_an_answer() {
         use ReplyKind::Reply;
         let mut replies = of(Some("jane"), &["a", "b"]);
         assert_eq!(take(&mut replies, &["x"]), (vec![Reply], 1, false));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_makes_the_count_doubtful_but_not_what_a_room_hands_back() {
+    fn greeting_makes_counts_unreliable_outside_rooms() {
         for (came, complete) in [("x", false), (HELLO, true)] {
             let mut replies = of(Some("jane"), &["hello"]).with_greeting();
             assert_eq!(take(&mut replies, &[came]).1, 0);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_room_only_ones_own_messages_are_answers() {
+    fn room_only_own_messages_are_answers() {
         use ReplyKind::{Reply, Unsolicited};
         for (came, expected) in [
             (&[OF_BOB][..], (vec![Unsolicited], 1, false)),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_messages_each_one_is_awaited() {
+    fn room_equal_messages_are_awaited_separately() {
         let mut replies = of(Some("jane"), &["hello", "hello"]);
         assert_eq!(take(&mut replies, &[HELLO]).1, 1);
         assert!(!replies.is_complete());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_knows_the_last_message_by_its_text() {
+    fn guest_recognises_last_message_by_its_text() {
         use ReplyKind::{Reply, Unsolicited};
         let mut replies = of(None, &["first", "hello"]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The last words of the program: why it ends, and what was not sent.
+//! The report at the end of the program: why it ends, and how many lines were not sent.
 
 use std::{io, time::Duration};
 
@@ -11,8 +11,8 @@ use crate::{
     exit::Exit,
 };
 
-/// Says what is to be said, and returns the exit code. So many messages were queued and never sent;
-/// whoever interrupts waits this long at most for the output to be written.
+/// Prints the report and returns the exit code. `queued` messages were queued and never sent. After
+/// an interrupt, the output has `deadline` to be written.
 pub(crate) async fn print_report(
     console: &mut impl Console,
     end_reason: &EndReason,
@@ -24,7 +24,7 @@ pub(crate) async fn print_report(
         console.say(line);
     }
     if let EndReason::Interrupted = end_reason {
-        // Whoever reads the output may be what was to be interrupted.
+        // The reader of the output may be the reason for the interrupt.
         let _ = timeout(deadline, drain(console)).await;
         return report.exit;
     }
@@ -34,7 +34,7 @@ pub(crate) async fn print_report(
     }
     let bad_lines = match end_reason {
         EndReason::BadInput(error) => error.lines(),
-        // It may have been meant as a message.
+        // The line may have been meant as a message.
         EndReason::NoCredentials(_) => 1,
         _ => 0,
     };
@@ -45,14 +45,14 @@ pub(crate) async fn print_report(
     console.say(&line);
     drain(console).await;
     match (report.exit, console.mode()) {
-        // However kindly a server leaves, a script wants all of its lines sent.
+        // After a normal close too, unsent lines of a pipe are an error.
         (Exit::Ok, Mode::Pipe) => Exit::Closed,
         (exit, _) => exit,
     }
 }
 
-/// Writes what is queued, and returns why messages could not be written, unless they could. There
-/// is no deadline: it waits for the user's own programs.
+/// Writes the queued output and returns the last write error of stdout. There is no deadline: the
+/// readers are programs of the user.
 pub(crate) async fn drain(console: &mut impl Console) -> Option<io::Error> {
     let mut unwritten = None;
     while !console.is_drained() {

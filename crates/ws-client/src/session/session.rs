@@ -1,8 +1,8 @@
-//! One session on an open WebSocket: log in, unless that is done or not wanted, talk, part.
+//! One session on an open WebSocket: login, messages, end.
 //!
-//! One task does all of it. It waits for the server, the console and the clock at once, so that a
-//! server which stops reading until it has been read is read, and a slow reader of stdout slows the
-//! server down instead of filling the memory.
+//! A single task waits for the server, the console and the clock at once. A server that sends
+//! before it reads is therefore read. A slow reader of stdout slows the server down (back-pressure)
+//! instead of filling the memory.
 
 use std::{future::pending, io, task::Poll, time::Duration};
 
@@ -30,11 +30,11 @@ use crate::{
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
 
-/// How long a person is not asked for the next message after one was sent: an answer usually comes
-/// within this time, and then stands above the prompt without having pushed it down.
+/// The delay of the next prompt after a message was sent. An answer usually arrives within this
+/// time and is then printed above the prompt.
 const PROMPT_DELAY: Duration = Duration::from_millis(100);
 
-/// The times that a session keeps.
+/// The time limits of a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     /// See [`crate::config::Config::linger`].
@@ -45,16 +45,16 @@ pub(crate) struct Timeouts {
     pub(crate) reply_deadline: Duration,
 }
 
-/// What brings the login.
+/// The way in which the client logs in.
 #[derive(Debug)]
 pub(crate) enum Login {
-    /// The first messages do, with credentials from here.
+    /// By the first messages, with credentials from this source.
     Messages(LoginSource),
-    /// Nothing does: this user logged in with the handshake, or nobody did who has a name.
+    /// Already done: by the opening handshake with this user name, or without a login.
     Done(Option<UserName>),
 }
 
-/// A WebSocket and a console.
+/// A session: a connection and a console.
 #[derive(Debug)]
 pub(crate) struct ClientSession<S, C> {
     pub(super) connection: Connection<S>,
@@ -62,35 +62,35 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) timeouts: Timeouts,
     pub(super) stage: Stage,
     pub(super) replies: ReplyTracker,
-    /// When something last moved: how long the server takes in nothing is counted from here.
+    /// The time of the last activity in either direction. The write timeout starts here.
     pub(super) last_activity: Instant,
-    /// How many bytes had moved on the link by then.
+    /// The number of bytes on the connection at that time.
     bytes: u64,
-    /// Why messages could not be written, if that was found while something else ended the session.
+    /// The write error of stdout, if the session ended for another reason.
     pub(super) unwritten: Option<io::Error>,
 }
 
-/// How long a session waits for something to happen.
+/// A limit of the wait for an event.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wait {
-    /// For as long as it takes.
+    /// No limit.
     Forever,
-    /// Until nothing has moved for this long.
+    /// Until there was no activity for this long.
     Idle(Duration),
-    /// Until this moment, whatever happens before.
+    /// Until this time, whatever happens before.
     Until(Instant),
 }
 
-/// Something that a session waits for.
+/// An event that a session handles.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
     Line(String),
     Received(Message),
-    /// The message that was queued was sent.
+    /// The queued message was sent.
     Sent,
-    /// Something else was sent or written.
+    /// Other data was sent or written.
     Progress,
-    /// The given time came.
+    /// The limit of the wait was reached.
     TimedOut,
     Ended(EndReason),
 }
@@ -161,7 +161,7 @@ where
                 }
                 ClientAction::LoggedIn(text) => {
                     self.console.notice(&safe_lines(&text));
-                    // A server that congratulates unasked needs no credentials.
+                    // A server that accepts unasked needs no credentials.
                     self.connection.cancel_queued();
                     self.replies = ReplyTracker::for_user(tried);
                     return Ok(());
@@ -178,7 +178,7 @@ where
                         return Err(EndReason::Exit);
                     }
                 },
-                // No room tells anything to somebody who has not logged in, if it wants that.
+                // A room that requires a login sends nothing before it.
                 SessionEvent::Received(Message::Text(text))
                     if RoomMessage::parse(&text).is_some() =>
                 {
@@ -245,7 +245,7 @@ where
                     Some(end_reason) => return end_reason,
                     None => hold = None,
                 },
-                // What was sent before is still answered.
+                // Earlier messages may still be answered.
                 SessionEvent::Ended(
                     end_reason @ (EndReason::EndOfInput | EndReason::BadInput(_)),
                 ) => {
@@ -256,7 +256,7 @@ where
         }
     }
 
-    /// Whether nothing more is waited for, once there are no more lines.
+    /// Returns true if no more answers are awaited after the end of the input.
     fn is_done(&self, mode: Mode) -> bool {
         match mode {
             Mode::Interactive => true,
@@ -264,14 +264,14 @@ where
         }
     }
 
-    /// How long answers are waited for, once there are no more lines. Among others, who need never
-    /// be quiet, that is until a moment, which each answer puts off.
+    /// Returns the limit of the wait for answers after the end of the input. In a room, where
+    /// others may never be quiet, each answer renews the limit and other messages do not.
     fn reply_wait(&self, patience: &mut Option<Instant>) -> Wait {
         if !self.connection.is_flushed() {
             *patience = None;
             Wait::Forever
         } else if !self.console.has_room() {
-            // What is not read because nobody takes what came before is no silence.
+            // A server that is not read because the output queue is full is not silent.
             Wait::Forever
         } else if self.replies.in_room() {
             let fresh = || Instant::now() + self.timeouts.linger;
@@ -281,7 +281,7 @@ where
         }
     }
 
-    /// Waits for the next thing that happens, for so long.
+    /// Waits for the next event within a limit.
     pub(super) async fn next_event(
         &mut self,
         wanted: Option<&Prompt>,
@@ -291,7 +291,7 @@ where
             let limit = match until {
                 Wait::Forever => None,
                 Wait::Idle(span) => Some(self.last_activity + span),
-                // However much happens: a flood must not hold the time up.
+                // Checked first, so that a flood of events cannot suspend the limit.
                 Wait::Until(moment) if Instant::now() >= moment => return SessionEvent::TimedOut,
                 Wait::Until(moment) => Some(moment),
             };
@@ -300,12 +300,12 @@ where
             } else {
                 Reading::Paused
             };
-            // A server that is not read may well stop reading: then it is not to blame.
+            // A server that is not read may stop reading: that is no stall of its own.
             let may_stall = reading == Reading::On && !self.connection.is_flushed();
             let stalls = may_stall.then_some(self.last_activity + self.timeouts.reply_deadline);
             let event = poll_fn(|cx| {
-                // A line that is at hand is sent before what was sent is flushed: many lines
-                // travel together.
+                // A line that is available is sent before the flush, so that many lines travel in
+                // one write.
                 match self.console.poll_event(cx, wanted) {
                     Poll::Ready(event) => Poll::Ready(PolledEvent::Console(event)),
                     Poll::Pending => self
@@ -328,8 +328,8 @@ where
         }
     }
 
-    /// Whether bytes have moved on the link since this was last looked at. They may be part of a
-    /// message that takes longer than any silence.
+    /// Returns true if bytes moved on the connection since the last call. They may belong to a
+    /// message that takes longer than any limit.
     fn has_activity(&mut self) -> bool {
         let bytes = self.connection.bytes();
         let has_activity = bytes != self.bytes;
@@ -340,7 +340,7 @@ where
         has_activity
     }
 
-    /// Takes note of an event.
+    /// Converts an event and records the activity.
     fn take(&mut self, event: PolledEvent) -> SessionEvent {
         match event {
             PolledEvent::Console(event) => match event.line() {
@@ -365,14 +365,14 @@ where
     }
 }
 
-/// What one of the two sides of a session did.
+/// An event of one side of a session.
 #[derive(Debug)]
 enum PolledEvent {
     Console(ConsoleEvent),
     Connection(ConnectionEvent),
 }
 
-/// Waits for a moment, or for ever.
+/// Waits until a time, or forever.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

@@ -1,4 +1,4 @@
-//! Visits in which the handshake brings the login, or does not, or none is wanted.
+//! Runs in which the opening handshake carries the login, carries none, or needs none.
 
 use std::{
     io,
@@ -33,10 +33,10 @@ use crate::{
     session::Client,
 };
 
-/// What `admin:123456` is in an `Authorization` field.
+/// The `Authorization` value of `admin:123456`.
 pub(super) const ADMIN: &str = "Basic YWRtaW46MTIzNDU2";
 
-/// What `bad:1` is in one.
+/// The `Authorization` value of `bad:1`.
 const BAD: &str = "Basic YmFkOjE=";
 
 const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\
@@ -45,11 +45,11 @@ const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\
 const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
                        credentials; it says: who? \\u{1b}.\n";
 
-/// Where the connections of a visit arrive.
+/// The server end of each connection that the client opens.
 pub(super) struct FakeListener(Receiver<DuplexStream>);
 
 impl FakeListener {
-    /// Takes the next connection, and returns what its `Authorization` fields say.
+    /// Accepts a connection and returns the values of its `Authorization` fields.
     pub(super) async fn accept_request(&mut self) -> (DuplexStream, Vec<String>) {
         let mut stream = self.0.recv().await.expect("a client comes");
         let mut request = Vec::new();
@@ -65,21 +65,21 @@ impl FakeListener {
         (stream, fields.collect())
     }
 
-    /// Lets the next client in, which presents these credentials.
+    /// Accepts a connection with these credentials and completes the handshake.
     pub(super) async fn accept(&mut self, authorization: &str) -> Server {
         let (stream, asked) = self.accept_request().await;
         assert_eq!(asked, [authorization]);
         upgrade(stream).await
     }
 
-    /// Turns the next client away, which presents these credentials.
+    /// Refuses a connection with these credentials.
     async fn refuse(&mut self, authorization: &str, answer: &str) {
         let (mut stream, asked) = self.accept_request().await;
         assert_eq!(asked, [authorization]);
         stream.write_all(answer.as_bytes()).await.unwrap();
     }
 
-    /// Whether nobody else has come.
+    /// Returns true if there is no further connection.
     fn is_idle(&mut self) -> bool {
         self.0.try_recv().is_err()
     }
@@ -92,7 +92,7 @@ pub(super) async fn upgrade(mut stream: DuplexStream) -> Server {
     Server(WebSocketStream::from_raw_socket(stream, Role::Server, None).await)
 }
 
-/// Runs a visit to its end, and a server's part in it.
+/// Runs a client and a scripted server until both end.
 pub(super) async fn run_client<I, N>(
     auth: Auth,
     test_client: TestClient<I, N>,
@@ -149,12 +149,12 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_line_of_a_script_is_its_credentials_and_what_comes_is_messages() {
+async fn pipe_first_line_is_credentials_rest_is_messages() {
     let found = basic(
         script(b"\n\r\nadmin:123456\r\nhello\n\n"),
         async |listener| {
             let mut server = listener.accept(ADMIN).await;
-            // Not even these words are waited for, or taken for anything but a message.
+            // After Basic, this text is not awaited and is an ordinary message.
             server.say(SORRY).await;
             server.echo(2).await;
             assert_eq!(server.closed().await, (1000, "user exit".into()));
@@ -166,7 +166,7 @@ async fn the_first_line_of_a_script_is_its_credentials_and_what_comes_is_message
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_greeting_is_not_taken_for_the_last_answer() {
+async fn greeting_is_not_the_last_answer() {
     let found = basic(script(b"admin:123456\nhello\n"), async |listener| {
         let mut server = listener.accept(ADMIN).await;
         let text = server.text().await;
@@ -182,7 +182,7 @@ async fn a_greeting_is_not_taken_for_the_last_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_waited_for_if_nothing_was_sent() {
+async fn pipe_without_messages_closes_at_once() {
     let began = Instant::now();
     let found = basic(script(b"admin:123456\n"), async |listener| {
         listener.accept(ADMIN).await.closed().await;
@@ -193,7 +193,7 @@ async fn nothing_is_waited_for_if_nothing_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn configured_credentials_are_presented_and_the_input_is_messages() {
+async fn configured_credentials_leave_input_for_messages() {
     let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"bad:1\n")
@@ -208,7 +208,7 @@ async fn configured_credentials_are_presented_and_the_input_is_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_script_has_one_try_and_no_other_line_leaves() {
+async fn pipe_refused_login_sends_no_further_line() {
     let input = b"bad:1\nadmin:123456\nhello\n";
     let found = basic(script(input), async |listener| {
         listener.refuse(BAD, UNAUTHORIZED).await;
@@ -225,7 +225,7 @@ async fn a_script_has_one_try_and_no_other_line_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_configured_credentials_leave_the_input_unread() {
+async fn refused_configured_login_leaves_input_unread() {
     let reads = Arc::new(Mutex::new(0));
     let client = TestClient {
         login: configured("bad:1"),
@@ -240,7 +240,7 @@ async fn refused_configured_credentials_leave_the_input_unread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_is_asked_again_and_comes_again() {
+async fn interactive_refused_login_reconnects() {
     let echo = FakeEcho::default();
     let client = TestClient {
         login: configured("bad:1"),
@@ -276,7 +276,7 @@ async fn a_person_is_asked_again_and_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_with_a_name_is_asked_for_the_password_alone() {
+async fn interactive_known_user_is_asked_for_password_only() {
     let client = TestClient {
         login: LoginSource::AskPassword(UserName::parse("jane").unwrap()),
         ..person(b"\na\nexit\nexit\n")
@@ -302,7 +302,7 @@ async fn a_person_with_a_name_is_asked_for_the_password_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_input_that_begins_with_no_credentials_goes_nowhere() {
+async fn pipe_malformed_credentials_are_not_sent() {
     for (line, problem) in [
         ("hunter2", "credentials are written as username:password"),
         (":hunter2", "a name has at least one character"),
@@ -328,7 +328,7 @@ async fn an_input_that_begins_with_no_credentials_goes_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_before_the_login_makes_no_connection() {
+async fn exit_before_login_makes_no_connection() {
     let goodbye = "you have enter \"exit\", goodbye\n";
     let found = basic(script(b"exit\nhello\n"), async |_| {}).await;
     assert_eq!(found, outcome(Exit::Ok, "", goodbye));
@@ -343,7 +343,7 @@ async fn whoever_leaves_before_the_login_makes_no_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_refusal_of_credentials_ends_the_visit() {
+async fn other_refusal_ends_the_run() {
     let busy = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n";
     let found = basic(script(b"admin:123456\nhello\n"), async |listener| {
         listener.refuse(ADMIN, busy).await;
@@ -360,7 +360,7 @@ async fn what_is_no_refusal_of_credentials_ends_the_visit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
+async fn interrupt_ends_prompt_and_handshake() {
     let (input, _typed) = tokio::io::duplex(TINY);
     let client = TestClient {
         prompt_mode: PromptMode::On(FakeEcho::default()),
@@ -387,7 +387,7 @@ async fn an_interrupt_ends_the_wait_for_credentials_and_for_the_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_is_given_up_at_the_deadline() {
+async fn silent_server_times_out() {
     let found = basic(script(b"admin:123456\nhello\n"), async |listener| {
         let (mut stream, _) = listener.accept_request().await;
         assert_eq!(
@@ -408,7 +408,7 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_login_the_first_line_is_a_message() {
+async fn auth_none_first_line_is_a_message() {
     let found = run_client(Auth::None, script(b"\nadmin:123456\n"), async |listener| {
         let (stream, asked) = listener.accept_request().await;
         assert!(asked.is_empty(), "{asked:?}");
@@ -422,7 +422,7 @@ async fn without_a_login_the_first_line_is_a_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_login_a_person_is_asked_for_messages_only() {
+async fn auth_none_prompts_for_messages_only() {
     let echo = FakeEcho::default();
     let client = TestClient {
         prompt_mode: PromptMode::On(echo.clone()),
@@ -448,7 +448,7 @@ async fn without_a_login_a_person_is_asked_for_messages_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_wants_a_login_refuses_whoever_brings_none() {
+async fn auth_none_is_refused_where_login_is_required() {
     let found = run_client(Auth::None, script(b"hello\n"), async |listener| {
         let (mut stream, _) = listener.accept_request().await;
         stream.write_all(UNAUTHORIZED.as_bytes()).await.unwrap();
@@ -463,7 +463,7 @@ async fn a_server_that_wants_a_login_refuses_whoever_brings_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
+async fn auth_message_sends_no_authorization_field() {
     let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"hello\n")
@@ -484,7 +484,7 @@ async fn a_login_by_messages_presents_nothing_and_awaits_the_congratulation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_without_credentials_is_a_refused_handshake() {
+async fn status_401_without_credentials_is_refused_handshake() {
     let found = run_client(Auth::Message, script(b"admin:123456\n"), async |listener| {
         let (mut stream, asked) = listener.accept_request().await;
         assert!(asked.is_empty(), "{asked:?}");

@@ -1,4 +1,4 @@
-//! Sessions in which all goes well, or the login does not.
+//! Sessions that succeed, and sessions whose login fails.
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_script_logs_in_talks_and_leaves() {
+async fn pipe_logs_in_sends_messages_and_closes() {
     let (connection, mut server) = connected().await;
     let input = b"bad:1\n\n\nadmin:123456\nhello\r\n\nexit\nnever sent\n";
     let play = async {
@@ -41,7 +41,7 @@ async fn a_script_logs_in_talks_and_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_answers_come_back_in_order_however_small_the_pipe() {
+async fn small_pipe_answers_arrive_in_order() {
     let (connection, mut server) = connected().await;
     let lines: Vec<String> = (0..2000).map(|number| format!("line {number}")).collect();
     let input = format!("admin:123456\n{}\n", lines.join("\n"));
@@ -61,7 +61,7 @@ async fn all_answers_come_back_in_order_however_small_the_pipe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_waited_for_before_the_next_line_is_sent() {
+async fn pipe_sends_lines_without_awaiting_answers() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -80,7 +80,7 @@ async fn nothing_is_waited_for_before_the_next_line_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
+async fn end_of_input_waits_for_linger_time() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -96,7 +96,7 @@ async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
         quiet.elapsed()
     };
     let (found, waited) = tokio::join!(run(connection, script(b"admin:123456\na\nb\n")), play);
-    // The answer came 900 ms before, and a second of quiet is waited for.
+    // The answer arrived 900 ms earlier, and the linger time is one second.
     assert_eq!(waited, Duration::from_millis(100));
     assert_eq!(
         found,
@@ -109,7 +109,7 @@ async fn the_end_of_the_input_waits_until_nothing_comes_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_while_closing_is_shown() {
+async fn message_during_close_is_shown() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -123,7 +123,7 @@ async fn what_comes_while_closing_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_input_before_the_login_is_a_refusal() {
+async fn end_of_input_before_login_is_login_refused() {
     let (connection, mut server) = connected().await;
     let play = async {
         assert_eq!(server.text().await, "bad:1");
@@ -137,7 +137,7 @@ async fn the_end_of_the_input_before_the_login_is_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() {
+async fn configured_login_reads_no_input_before_acceptance() {
     let (connection, mut server) = connected().await;
     let reads = Arc::new(Mutex::new(0));
     let client = TestClient {
@@ -156,7 +156,7 @@ async fn configured_credentials_leave_the_input_alone_until_they_are_accepted() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn configured_credentials_log_in_without_a_line() {
+async fn configured_credentials_need_no_input() {
     let (connection, mut server) = connected().await;
     let client = TestClient {
         login: configured("admin:123456"),
@@ -175,7 +175,7 @@ async fn configured_credentials_log_in_without_a_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
+async fn interactive_refused_configured_login_prompts() {
     let (connection, mut server) = connected().await;
     let echo = FakeEcho::default();
     let client = TestClient {
@@ -208,7 +208,7 @@ async fn a_person_is_asked_again_after_configured_credentials_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_may_leave_at_the_login() {
+async fn interactive_exit_at_login_closes() {
     for input in [&b"exit\n"[..], b""] {
         let (connection, mut server) = connected().await;
         let echo = FakeEcho::default();
@@ -221,13 +221,13 @@ async fn a_person_may_leave_at_the_login() {
         assert_eq!(closed, (1000, "user exit".into()));
         assert_eq!(found.exit, Exit::Ok);
         assert_eq!(found.stderr.contains("goodbye"), !input.is_empty());
-        // What else was typed stays hidden: the terminal drops it, and no shell gets it.
+        // The echo stays off: the terminal drops typed-ahead input, so that no shell reads it.
         assert_eq!(*echo.0.lock().unwrap(), [EchoState::Off]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_that_is_a_command_elsewhere_is_sent() {
+async fn password_exit_is_sent() {
     let (connection, mut server) = connected().await;
     let client = TestClient {
         login: LoginSource::AskPassword(proto::username::UserName::parse("jane").unwrap()),

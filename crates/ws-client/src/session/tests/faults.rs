@@ -1,4 +1,4 @@
-//! Sessions in which a side fails, is slow, or is interrupted.
+//! Sessions with a failing or slow side, and interrupted ones.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::harness::{Outcome, TIMEOUTS, client_of, connected, open_input, outcom
 use crate::exit::Exit;
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_close_is_left_after_the_deadline() {
+async fn close_without_reply_ends_at_the_deadline() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -25,12 +25,12 @@ async fn a_server_that_does_not_close_is_left_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counted() {
+async fn server_close_is_quoted_and_losses_counted() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
         server.echo(1).await;
-        // All three are read, so that it is certain how many were sent.
+        // Reading all of them fixes the number of sent messages.
         let _ = (server.text().await, server.text().await);
         server.close(1001, "server is shutting down").await;
     };
@@ -49,7 +49,7 @@ async fn a_server_that_closes_in_the_middle_is_quoted_and_what_is_lost_is_counte
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_that_a_refusing_server_did_not_want_are_counted() {
+async fn refused_login_counts_unsent_lines() {
     let (connection, mut server) = connected().await;
     let play = async {
         let _ = server.text().await;
@@ -71,7 +71,7 @@ async fn lines_that_a_refusing_server_did_not_want_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_breaks_is_lost() {
+async fn broken_connection_is_lost() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -85,7 +85,7 @@ async fn a_connection_that_breaks_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_without_an_answer_time_out() {
+async fn unanswered_credentials_time_out() {
     let (connection, mut server) = connected().await;
     let play = async {
         let _ = server.text().await;
@@ -100,7 +100,7 @@ async fn credentials_without_an_answer_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_is_answered_while_nothing_is_typed() {
+async fn ping_is_answered_while_input_is_idle() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -120,7 +120,8 @@ async fn a_ping_is_answered_while_nothing_is_typed() {
     assert_eq!(found.exit, Exit::Ok);
 }
 
-/// A server that sends these bytes after the login, and what the client's Close frame says.
+/// Returns the outcome and the client's Close frame when the server sends these bytes after the
+/// login.
 async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
     let (connection, mut server) = connected().await;
     let (ours, _typing) = open_input(b"admin:123456\n").await;
@@ -134,10 +135,10 @@ async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_breaks_the_protocol_is_told_so() {
+async fn protocol_violation_gets_a_close_code() {
     for (bytes, reason, said) in [
         (
-            // Masked, as only a client may.
+            // Masked, which only a client may do (RFC 6455 section 5.1).
             &b"\x81\x81\0\0\0\0x"[..],
             CloseReason::ProtocolError,
             "Received a masked frame from server",
@@ -148,7 +149,7 @@ async fn a_server_that_breaks_the_protocol_is_told_so() {
             "invalid utf-8 sequence",
         ),
         (
-            // Two megabytes are announced, one is allowed.
+            // The frame announces two megabytes, one is allowed.
             b"\x82\x7f\0\0\0\0\0\x20\0\0",
             CloseReason::MessageTooBig,
             "Message too long",
@@ -162,7 +163,7 @@ async fn a_server_that_breaks_the_protocol_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_that_is_not_utf8_ends_the_input() {
+async fn line_not_utf8_ends_the_input() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -183,7 +184,7 @@ async fn a_line_that_is_not_utf8_ends_the_input() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_closes_the_connection() {
+async fn interrupt_closes_the_connection() {
     let (connection, mut server) = connected().await;
     let (ours, _open) = tokio::io::duplex(1000);
     let client = client_of(ours).interrupted_by(stream::iter([()]));
@@ -194,7 +195,7 @@ async fn an_interrupt_closes_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_interrupt_waits_for_nobody() {
+async fn second_interrupt_exits_at_once() {
     let (connection, server) = connected().await;
     let (ours, _open) = tokio::io::duplex(1000);
     let client = client_of(ours).interrupted_by(stream::iter([(), ()]));
@@ -206,7 +207,7 @@ async fn a_second_interrupt_waits_for_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_terminal_sees_no_control_characters_of_the_server() {
+async fn server_control_characters_are_escaped_on_terminal() {
     let (connection, mut server) = connected().await;
     let play = async {
         let _ = server.text().await;

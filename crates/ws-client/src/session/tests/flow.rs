@@ -1,4 +1,4 @@
-//! Sessions in which a side does not take in what it is sent.
+//! Sessions in which one side does not read.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_takes_in_nothing_times_out() {
+async fn server_that_reads_nothing_times_out() {
     let (connection, mut server) = connected().await;
     let long = format!("admin:123456\n{}\n", "x".repeat(60_000));
     let play = async {
@@ -32,7 +32,7 @@ async fn a_server_that_takes_in_nothing_times_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_after_a_long_silence_has_its_time() {
+async fn line_after_long_silence_has_full_timeout() {
     let (connection, mut server) = connected().await;
     let (ours, mut typing) = tokio::io::duplex(100_000);
     let client = client_of(ours);
@@ -52,12 +52,12 @@ async fn a_line_after_a_long_silence_has_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_of_the_server_is_read_while_a_line_cannot_be_sent() {
+async fn message_is_read_while_a_line_cannot_be_sent() {
     let (connection, mut server) = connected().await;
     let input = format!("admin:123456\n{}\n", "x".repeat(60_000));
     let play = async {
         server.accept_login().await;
-        // Neither side can go on unless the client reads now.
+        // Neither side can continue unless the client reads now.
         server.say(&"y".repeat(60_000)).await;
         assert_eq!(server.text().await.len(), 60_000);
         server.closed().await;
@@ -68,7 +68,7 @@ async fn a_message_of_the_server_is_read_while_a_line_cannot_be_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_has_enough_ends_the_session_quietly() {
+async fn closed_stdout_ends_the_session_quietly() {
     let (connection, mut server) = connected().await;
     let (stdout, reader) = tokio::io::duplex(1000);
     drop(reader);
@@ -94,7 +94,7 @@ async fn a_reader_that_has_enough_ends_the_session_quietly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_holds_the_server_back() {
+async fn slow_stdout_reader_slows_the_server() {
     let (connection, mut server) = connected().await;
     let (stdout, mut reader) = tokio::io::duplex(TINY);
     let (ours, _typing) = open_input(b"admin:123456\n").await;
@@ -119,7 +119,7 @@ async fn a_slow_reader_holds_the_server_back() {
     };
     let run = session.run(Login::Messages(LoginSource::Ask), stream::pending());
     let (exit, (), (held, all)) = tokio::join!(run, play, read);
-    // The outbox has room for 64 KiB, twice: what is being written and what waits.
+    // The queue holds 64 KiB, once in the write in progress and once waiting.
     assert!((50..200).contains(&held), "{held}");
     assert_eq!(all, 1_001_000);
     assert_eq!(exit, Exit::Ok);

@@ -1,4 +1,4 @@
-//! A client on streams in memory, and a server that a test plays by hand.
+//! A client on in-memory streams, and a server that the test scripts.
 
 use std::{
     io,
@@ -32,7 +32,7 @@ use crate::{
     websocket::Connection,
 };
 
-/// So small that a frame seldom arrives whole.
+/// The size of the in-memory stream: few frames fit whole.
 pub(super) const TINY: usize = 16;
 
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
@@ -41,7 +41,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     reply_deadline: Duration::from_secs(30),
 };
 
-/// What a session left behind.
+/// The exit code and the output of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) exit: Exit,
@@ -49,7 +49,7 @@ pub(super) struct Outcome {
     pub(super) stderr: String,
 }
 
-/// A stream that can be looked at after it was given away.
+/// A writer whose content can be read after it was moved away.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
@@ -78,7 +78,7 @@ impl AsyncWrite for CapturedOutput {
     }
 }
 
-/// Counts what is read of an input, so that a test can see that nothing was.
+/// A reader that counts its reads, to show that there were none.
 pub(super) struct ReadCounter<R>(pub(super) R, pub(super) Arc<Mutex<usize>>);
 
 impl<R: AsyncRead + Unpin> AsyncRead for ReadCounter<R> {
@@ -92,7 +92,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadCounter<R> {
     }
 }
 
-/// A terminal that remembers what it was told.
+/// A terminal that records its echo states.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FakeEcho(pub(super) Arc<Mutex<Vec<EchoState>>>);
 
@@ -102,7 +102,7 @@ impl EchoControl for FakeEcho {
     }
 }
 
-/// The server's side, which plays its part by hand.
+/// The server side, scripted by the test.
 pub(super) struct Server(pub(super) WebSocketStream<DuplexStream>);
 
 impl Server {
@@ -121,7 +121,7 @@ impl Server {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    /// Lets `admin` in.
+    /// Accepts the login of `admin`.
     pub(super) async fn accept_login(&mut self) {
         assert_eq!(self.text().await, "admin:123456");
         self.say(CONGRATULATION).await;
@@ -135,7 +135,7 @@ impl Server {
         }
     }
 
-    /// The code and the reason of the client's Close frame, which is then answered.
+    /// Returns code and reason of the client's Close frame, and waits for the end of the stream.
     pub(super) async fn closed(&mut self) -> (u16, String) {
         let closed = match self.0.next().await.unwrap().unwrap() {
             Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
@@ -165,7 +165,7 @@ pub(super) fn configured(line: &str) -> LoginSource {
     LoginSource::Configured(Credentials::parse(line).unwrap())
 }
 
-/// Both ends of a connection.
+/// Returns both ends of a connection.
 pub(super) async fn connected() -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
     let upgraded = Upgraded {
@@ -177,7 +177,7 @@ pub(super) async fn connected() -> (Connection<DuplexStream>, Server) {
     (connection, Server(server))
 }
 
-/// Who is at the client's side.
+/// The client side of a test: input, login, prompts and interrupts.
 pub(super) struct TestClient<I, N> {
     pub(super) input: I,
     pub(super) login: LoginSource,
@@ -186,7 +186,7 @@ pub(super) struct TestClient<I, N> {
 }
 
 impl<I, N> TestClient<I, N> {
-    /// Returns the same client with other interrupts.
+    /// Returns this client with other interrupts.
     pub(super) fn interrupted_by<M>(self, interrupts: M) -> TestClient<I, M> {
         TestClient {
             input: self.input,
@@ -197,7 +197,7 @@ impl<I, N> TestClient<I, N> {
     }
 }
 
-/// Makes a client without configured credentials, prompts and interrupts.
+/// Creates a client without configured credentials, prompts and interrupts.
 pub(super) fn client_of<I>(input: I) -> TestClient<I, stream::Pending<()>> {
     TestClient {
         input,
@@ -218,14 +218,14 @@ pub(super) fn person(input: &[u8]) -> TestClient<&[u8], stream::Pending<()>> {
     }
 }
 
-/// Makes an input that begins with these bytes, and the end where more can be typed.
+/// Returns an input that begins with these bytes, and the end on which to type more.
 pub(super) async fn open_input(bytes: &[u8]) -> (DuplexStream, DuplexStream) {
     let (ours, mut typing) = tokio::io::duplex(100_000);
     typing.write_all(bytes).await.unwrap();
     (ours, typing)
 }
 
-/// Makes a console that writes messages for a program.
+/// Creates a console whose messages are for a program.
 pub(super) fn console_of<I, O, E>(
     input: I,
     stdout: O,
@@ -242,7 +242,7 @@ where
     StdioConsole::new(input, (stdout, reader), stderr, prompt_mode, max_line_bytes)
 }
 
-/// Runs a session to its end.
+/// Runs a session until it ends.
 pub(super) async fn run<I, N>(
     connection: Connection<DuplexStream>,
     client: TestClient<I, N>,
@@ -260,7 +260,7 @@ where
     );
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let running = session.run(Login::Messages(client.login), client.interrupts);
-    // No session of these tests takes a day: one that hangs fails at once, on a paused clock.
+    // No session of these tests takes a day. On a paused clock, one that hangs fails at once.
     let exit = timeout(Duration::from_hours(24), running).await;
     let exit = exit.expect("the session ends");
     Outcome {

@@ -1,4 +1,4 @@
-//! One session on a stream in memory, with the clock paused, against a scripted server.
+//! Sessions on in-memory streams, with the clock paused, against a scripted server.
 
 mod basic;
 mod dialogue;

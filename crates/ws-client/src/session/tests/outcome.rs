@@ -61,7 +61,7 @@ fn report_of(
 }
 
 #[test]
-fn a_server_that_closes_is_quoted_and_mapped() {
+fn server_close_is_quoted_and_mapped() {
     for (code, reason, context, exit, lines) in [
         (
             1000,
@@ -121,7 +121,7 @@ fn a_server_that_closes_is_quoted_and_mapped() {
 }
 
 #[test]
-fn a_connection_that_ends_otherwise_is_lost() {
+fn connection_end_without_close_is_lost() {
     let reset = io::Error::from(io::ErrorKind::ConnectionReset);
     for (end, lines) in [
         (
@@ -155,7 +155,7 @@ fn a_connection_that_ends_otherwise_is_lost() {
 }
 
 #[test]
-fn who_is_done_leaves_quietly() {
+fn finished_client_exits_silently() {
     let normal = close(1000, "user exit");
     for context in [SCRIPT, PERSON, with_missing_replies(PERSON)] {
         for close_outcome in [&normal, &close(1005, ""), &Closed::Lost(None)] {
@@ -172,7 +172,7 @@ fn who_is_done_leaves_quietly() {
 }
 
 #[test]
-fn who_is_done_need_not_care_how_the_server_leaves() {
+fn finished_client_ignores_how_the_server_closes() {
     let going = close(1001, "");
     let lines = "the server closed the connection: 1001, it is going away";
     let found = report_of(&EndReason::Exit, Some(&going), SCRIPT);
@@ -191,7 +191,7 @@ fn who_is_done_need_not_care_how_the_server_leaves() {
 }
 
 #[test]
-fn the_other_endings_have_their_codes() {
+fn other_end_reasons_have_their_exit_codes() {
     let span = Duration::from_secs(30);
     let full = io::Error::from(io::ErrorKind::StorageFull);
     let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
@@ -250,7 +250,7 @@ fn the_other_endings_have_their_codes() {
 }
 
 #[test]
-fn lines_that_were_not_sent_are_counted() {
+fn unsent_lines_are_counted() {
     for (unsent_lines, queued, lines) in [
         (UnsentLines::Exactly(0), 0, None),
         (UnsentLines::AtLeast(0), 0, None),
@@ -267,7 +267,7 @@ fn lines_that_were_not_sent_are_counted() {
 }
 
 #[test]
-fn without_a_connection_nothing_is_closed() {
+fn failed_connection_needs_no_close() {
     for (end_reason, context, exit, lines) in [
         (
             EndReason::ConnectFailed(ConnectError::TimedOut {

@@ -1,4 +1,4 @@
-//! A room, in which others speak as well, and the end of a piped input.
+//! Sessions in a room with other members, and the end of a piped input there.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn said(from: &str, text: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_input_waits_for_ones_own_messages() {
+async fn end_of_input_waits_for_own_messages() {
     let (connection, mut server) = connected().await;
     let told = [
         r#"{"joined":"admin","at":"2026-11-25T16:40:05.123Z"}"#.to_owned(),
@@ -52,9 +52,9 @@ async fn the_end_of_the_input_waits_for_ones_own_messages() {
     assert_eq!(found, outcome(Exit::Ok, &raw, "{welcome}"));
 }
 
-/// It would show the credentials to everybody.
+/// The room would show the credentials to all members.
 #[tokio::test(start_paused = true)]
-async fn a_room_without_a_login_gets_no_credentials() {
+async fn room_without_login_gets_no_credentials() {
     let (connection, mut server) = connected().await;
     let play = async {
         server
@@ -75,7 +75,7 @@ async fn a_room_without_a_login_gets_no_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_a_room_has_handed_on_are_said_to_be_seen() {
+async fn credentials_sent_to_a_room_are_reported() {
     let (connection, mut server) = connected().await;
     let play = async {
         let text = server.text().await;
@@ -91,7 +91,7 @@ async fn credentials_that_a_room_has_handed_on_are_said_to_be_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_say_does_not_hold_the_end_up() {
+async fn messages_of_others_do_not_delay_the_end() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -121,7 +121,7 @@ async fn what_others_say_does_not_hold_the_end_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ones_own_message_counts_while_closing() {
+async fn own_message_during_close_counts_as_answer() {
     let (connection, mut server) = connected().await;
     let play = async {
         server.accept_login().await;
@@ -137,7 +137,7 @@ async fn ones_own_message_counts_while_closing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name() {
+async fn basic_login_recognises_own_messages_by_name() {
     let client = TestClient {
         login: configured("admin:123456"),
         ..script(b"a\n")
@@ -158,7 +158,7 @@ async fn after_a_login_with_the_handshake_ones_own_message_is_known_by_the_name(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guest_leaves_when_the_last_text_has_come_back() {
+async fn guest_closes_after_its_last_text_returned() {
     let found = run_client(Auth::None, script(b"a\nb\n"), async |listener| {
         let (stream, _) = listener.accept_request().await;
         let mut server = upgrade(stream).await;

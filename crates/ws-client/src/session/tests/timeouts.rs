@@ -1,4 +1,4 @@
-//! What is waited for, and what is not.
+//! Time limits: what they count, and what they do not.
 
 use std::{
     io,
@@ -31,9 +31,9 @@ use crate::{
     websocket::Connection,
 };
 
-/// A long message may take longer than any silence is waited for.
+/// A long message may take longer than the linger time.
 #[tokio::test(start_paused = true)]
-async fn a_message_that_comes_slowly_is_no_silence() {
+async fn slow_message_is_no_silence() {
     let (ours, theirs) = tokio::io::duplex(TINY);
     let upgraded = Upgraded {
         stream: ours,
@@ -57,8 +57,8 @@ async fn a_message_that_comes_slowly_is_no_silence() {
     assert_eq!(found.stdout, format!("{}\n", "x".repeat(100)));
 }
 
-/// Runs a session whose messages nobody takes for ten minutes, with a server that answers each of
-/// these lines with 3000 bytes. Returns how many bytes were taken in the end.
+/// Runs a session whose stdout is not read for ten minutes. The server answers each of these lines
+/// with 3000 bytes. Returns the number of bytes read in the end.
 async fn with_a_slow_reader(
     input: String,
     prompt_mode: PromptMode<FakeEcho>,
@@ -95,9 +95,9 @@ async fn with_a_slow_reader(
     read
 }
 
-/// Whoever reads the messages may take their time.
+/// A reader of stdout may take any time.
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_gets_all_answers_at_the_end_of_the_input() {
+async fn slow_reader_gets_all_answers_after_end_of_input() {
     let input = format!("admin:123456\n{}", "a\n".repeat(100));
     assert_eq!(
         with_a_slow_reader(input, PromptMode::Off, 100).await,
@@ -106,13 +106,13 @@ async fn a_slow_reader_gets_all_answers_at_the_end_of_the_input() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_gets_all_that_came_before_the_servers_close() {
+async fn slow_reader_gets_all_messages_before_server_close() {
     let input = format!("admin:123456\n{}exit\n", "a\n".repeat(100));
     let person = PromptMode::On(FakeEcho::default());
     assert_eq!(with_a_slow_reader(input, person, 100).await, 300_000);
 }
 
-/// A stream that has room for nothing, as a full disk.
+/// A writer without space, as a full disk.
 struct Full;
 
 impl AsyncWrite for Full {
@@ -130,7 +130,7 @@ impl AsyncWrite for Full {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_answer_that_cannot_be_written_is_a_failure() {
+async fn unwritable_last_answer_is_a_failure() {
     let (connection, mut server) = connected().await;
     let stderr = CapturedOutput::default();
     let console = console_of(
@@ -157,13 +157,13 @@ async fn the_last_answer_that_cannot_be_written_is_a_failure() {
     );
 }
 
-/// However much a server sends, it must answer the credentials in time.
+/// A server that floods still has to answer the credentials in time.
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_pings_does_not_hold_the_time_up() {
+async fn ping_flood_does_not_suspend_the_timeout() {
     let (connection, mut server) = connected().await;
     let flood = async {
         let start = Instant::now();
-        // Each takes some time, so that the clock goes on.
+        // Each ping takes time, so that the paused clock advances.
         while server.0.send(Message::Ping("x".into())).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if start.elapsed() > Duration::from_hours(1) {
@@ -181,8 +181,8 @@ async fn a_flood_of_pings_does_not_hold_the_time_up() {
     assert!(flooded < Duration::from_mins(1), "{flooded:?}");
 }
 
-/// A server that congratulates, and then sends messages for as long as it is read, up to a time
-/// that no test should take.
+/// A server that accepts the login and then sends messages without end, up to a time limit for a
+/// failing test.
 struct Flood {
     next: Vec<u8>,
     until: std::time::Instant,
@@ -225,9 +225,9 @@ impl AsyncWrite for Flood {
     }
 }
 
-/// The clock runs in this one: a stream that is always ready leaves it no time to be turned.
+/// The clock runs: an always ready stream would leave a paused clock no time to advance.
 #[tokio::test]
-async fn a_flood_of_messages_does_not_hold_the_close_up() {
+async fn message_flood_does_not_delay_the_close() {
     let length = u8::try_from(CONGRATULATION.len()).unwrap();
     let start = std::time::Instant::now();
     let stream = Flood {

@@ -1,4 +1,4 @@
-//! A server that speaks without being asked.
+//! A server that sends messages without being asked.
 
 use std::time::Duration;
 
@@ -21,19 +21,19 @@ use super::harness::{
 };
 use crate::{connect::Upgraded, exit::Exit, websocket::Connection};
 
-/// A whole frame of a server.
+/// Returns a whole unmasked frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
 }
 
-/// Both ends of a connection on which the server has spoken already: each text is a frame that came
-/// together with the answer to the handshake.
+/// Returns both ends of a connection. Each text is a frame that arrived together with the handshake
+/// response.
 async fn connected_with_texts(texts: &[&str]) -> (Connection<DuplexStream>, Server) {
     let frames = texts.iter().map(|text| frame(0x81, text.as_bytes()));
     connected_with_bytes(frames.collect::<Vec<_>>().concat()).await
 }
 
-/// Both ends of a connection on which these bytes came together with the answer to the handshake.
+/// Returns both ends of a connection. These bytes arrived together with the handshake response.
 async fn connected_with_bytes(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
     let connection = Connection::new(Upgraded { stream: ours, rest }, 1 << 20).await;
@@ -42,7 +42,7 @@ async fn connected_with_bytes(rest: Vec<u8>) -> (Connection<DuplexStream>, Serve
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_says_before_the_credentials_is_no_answer_to_them() {
+async fn text_before_credentials_is_no_answer() {
     let (connection, mut server) =
         connected_with_texts(&["welcome", "to", "the", "tutorial"]).await;
     let play = async {
@@ -76,7 +76,7 @@ async fn configured_credentials_are_sent_after_a_greeting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_without_a_login_gets_no_credentials() {
+async fn server_without_login_gets_no_credentials() {
     let (connection, mut server) = connected_with_texts(&[CONGRATULATION]).await;
     let play = async { server.closed().await };
     let client = TestClient {
@@ -89,7 +89,7 @@ async fn a_server_without_a_login_gets_no_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_pushes_is_not_counted_as_answers() {
+async fn pushed_messages_are_not_counted_as_answers() {
     let (connection, mut server) = connected().await;
     let (ours, mut typing) = tokio::io::duplex(1000);
     let play = async {
@@ -122,10 +122,10 @@ async fn what_it_pushes_is_not_counted_as_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_crosses_the_servers_is_sent_whole() {
+async fn crossing_close_frames_are_sent_whole() {
     let welcome = frame(0x81, CONGRATULATION.as_bytes());
     let close = frame(0x88, &1000_u16.to_be_bytes());
-    // The client's own Close frame does not fit into the stream at once.
+    // The client's Close frame does not fit into the stream at once.
     let (connection, mut server) = connected_with_bytes([welcome, close].concat()).await;
     let play = async { server.0.next().await.unwrap().unwrap() };
     let client = TestClient {
