@@ -1,5 +1,5 @@
-//! The WebSocket, once it is open: one message goes out at a time, and whatever comes is taken in
-//! the meantime.
+//! The open WebSocket (RFC 6455 sections 5 to 7): one message at a time is sent, and messages are
+//! received meanwhile.
 
 use std::{
     io,
@@ -25,80 +25,80 @@ use tokio_tungstenite::{
 use super::{message::Message, metered::Metered};
 use crate::connect::Upgraded;
 
-/// Enough for the usual message; a greater one gets the room that it needs.
+/// Enough for the usual message. The buffer grows for a longer one.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 
-/// How much is collected before it is written without being asked to: many short lines of a script
-/// travel together.
+/// The number of bytes that are collected before a write without a flush: many short lines of a
+/// pipe travel together.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
-/// How many pings and pongs are taken in before anything else has its turn.
+/// The number of pings and pongs that are handled before the task yields.
 const BATCH_FRAMES: usize = 64;
 
-/// What a server's Close frame says.
+/// The content of a server's Close frame (RFC 6455 section 5.5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// The code in it; [`CloseCode::ABSENT`] if there was none.
+    /// The close code; [`CloseCode::ABSENT`] if the frame had none.
     pub code: CloseCode,
-    /// The server's own words, as they came.
+    /// The reason, unescaped.
     pub reason: String,
 }
 
-/// Why nothing more will come.
+/// The reason why a connection delivers no more messages.
 #[derive(Debug)]
 pub enum Closed {
     /// The server sent a Close frame.
     ByPeer(CloseFrame),
-    /// The connection ended without one.
+    /// The connection ended without a Close frame.
     Lost(Option<io::Error>),
-    /// The server broke the protocol, and is to be told so.
+    /// The server violated the protocol and is sent a Close frame.
     ProtocolViolation {
-        /// What it is to be told.
+        /// The code and the reason to send.
         reply: CloseReason,
-        /// What it did, in the words of the WebSocket library.
+        /// The violation, as the WebSocket library describes it.
         detail: String,
     },
 }
 
-/// Something that happened on the link.
+/// An event of a connection.
 #[derive(Debug)]
 pub enum ConnectionEvent {
-    /// A message came.
+    /// A message was received.
     Received(Message),
-    /// The message that was queued has gone into the write buffer.
+    /// The queued message was moved into the write buffer.
     Sent,
-    /// All that was sent has left the write buffer.
+    /// The write buffer was flushed.
     Flushed,
-    /// Nothing more will come.
+    /// The connection delivers no more messages.
     Closed(Closed),
 }
 
-/// Whether messages may be taken from the server just now.
+/// The permission to read messages from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// They are taken as they come.
+    /// Messages are read as they arrive.
     On,
-    /// What came before has not been shown yet.
+    /// Nothing is read, because earlier messages were not written to stdout yet (back-pressure).
     Paused,
 }
 
-/// A WebSocket and the message that waits to be sent on it.
+/// A WebSocket and the message that is queued on it.
 #[derive(Debug)]
 pub struct Connection<S> {
     socket: WebSocketStream<Metered<S>>,
     outgoing: Option<Message>,
-    /// How many messages were given up because the link was closed before they were sent.
+    /// The number of messages that were dropped unsent when the connection was closed.
     dropped: usize,
-    /// Whether something may be left in the write buffer.
+    /// True if data may be left in the write buffer.
     unflushed: bool,
-    /// Set when writing failed. What the server said before may still be there to be read, such as
-    /// why it closed.
+    /// Set when a write failed. Data that the server sent before may still be readable, such as its
+    /// Close frame.
     failure: Option<io::Error>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A link on a stream that speaks WebSocket from here on. A server that sends a longer message
-    /// than this breaks the protocol.
+    /// Creates a connection from a stream after the opening handshake. A longer message than
+    /// `max_message_bytes` is a protocol violation.
     pub async fn new(upgraded: Upgraded<S>, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -118,40 +118,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// How many bytes have moved so far, in both directions.
+    /// Returns the number of bytes that moved so far, in both directions.
     pub(crate) fn bytes(&self) -> u64 {
         self.socket.get_ref().bytes()
     }
 
-    /// Whether a message may be queued.
+    /// Returns true if a message may be queued.
     pub fn is_free(&self) -> bool {
         self.outgoing.is_none() && self.failure.is_none()
     }
 
-    /// Whether everything that was queued has left.
+    /// Returns true if all queued messages were flushed.
     pub(crate) fn is_flushed(&self) -> bool {
         self.is_free() && !self.unflushed
     }
 
-    /// How many messages were queued and never sent.
+    /// Returns the number of messages that were queued and never sent.
     pub(crate) fn unsent(&self) -> usize {
         self.dropped + usize::from(self.outgoing.is_some())
     }
 
-    /// Queues a message. The link must be free.
+    /// Queues a message. [`Self::is_free`] must be true.
     pub fn queue(&mut self, message: Message) {
         debug_assert!(self.outgoing.is_none(), "one message goes out at a time");
         self.outgoing = Some(message);
     }
 
-    /// Takes back what was queued, if it was not sent yet: nobody needs it any more.
+    /// Drops the queued message, if it was not sent yet.
     pub(crate) fn cancel_queued(&mut self) {
         self.outgoing = None;
     }
 
-    /// The next thing that happens. What the server sends comes first, so that neither side waits
-    /// for the other to read; what was sent is flushed when there is nothing else to do, so that
-    /// the caller offers a message before it polls.
+    /// Polls for the next event.
+    ///
+    /// Received messages come first, so that neither side waits for the other to read. A flush
+    /// comes last, so that the caller can queue a message before it polls.
     pub fn poll_event(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<ConnectionEvent> {
         if reading == Reading::On
             && let Poll::Ready(event) = self.poll_receive(cx)
@@ -199,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     tungstenite::Message::Binary(bytes) => {
                         return Poll::Ready(ConnectionEvent::Received(Message::Binary(bytes)));
                     }
-                    // Polling again sends the pong.
+                    // The next poll sends the pong (RFC 6455 section 5.5.2).
                     tungstenite::Message::Ping(_)
                     | tungstenite::Message::Pong(_)
                     | tungstenite::Message::Frame(_) => continue,
@@ -210,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             return Poll::Ready(ConnectionEvent::Closed(end));
         }
-        // A flood of pings must not keep the time from being looked at.
+        // A flood of pings must not starve the timers.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -225,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Queues a Close frame, behind all that was sent. What was not sent is given up.
+    /// Queues a Close frame behind all sent data, and drops the unsent message.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         self.dropped += usize::from(self.outgoing.take().is_some());
         let frame = protocol::CloseFrame {
@@ -234,19 +235,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.unflushed = true;
         let close = tungstenite::Message::Close(Some(frame));
-        // What fails here is found again by whoever reads on.
+        // The next read returns the same error.
         let _ = self.socket.start_send_unpin(close);
     }
 
-    /// Gives the server what it is owed after it ended its side: the Close frame that answers its
-    /// own, or the one that tells it what it did wrong. That takes this long at most.
+    /// Completes the close after the server ended its side, within a deadline. Sends the reply to
+    /// its Close frame, or the Close frame for its violation (RFC 6455 sections 5.5.1 and 7.1.7).
     pub async fn finish_close(&mut self, end: &Closed, deadline: Duration) {
         match end {
-            // The answer was queued when the frame came.
+            // The reply was queued when the frame was read.
             Closed::ByPeer(_) => {
                 let leave = async {
                     let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
-                    // By TLS, the server is told that nothing was cut off.
+                    // TLS then tells the server that nothing was truncated.
                     let _ = self.socket.get_mut().shutdown().await;
                 };
                 let _ = timeout(deadline, leave).await;
@@ -258,8 +259,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Lets go of a server that broke the protocol. The Close frame is lost if the connection ends
-    /// while there is something unread, so everything is read and dropped until the server is gone.
+    /// Closes the connection after a protocol violation. Unread data at the end would reset TCP and
+    /// lose the Close frame, so everything is read and dropped until the server closes.
     async fn close_after_violation(&mut self, reason: CloseReason, deadline: Duration) {
         self.close(reason);
         let leave = async {
@@ -286,10 +287,10 @@ fn close_frame(frame: Option<protocol::CloseFrame>) -> CloseFrame {
     }
 }
 
-/// What an error of the WebSocket means for the session.
+/// Maps an error of the WebSocket library to the end of the connection.
 fn closed(error: Error, failure: Option<io::Error>) -> Closed {
     match error {
-        // TLS was cut off: nothing that is worth more words than an early end of TCP.
+        // A truncated TLS stream is reported like an early end of TCP.
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Closed::Lost(failure),
         Error::Io(error) => Closed::Lost(Some(failure.unwrap_or(error))),
         Error::ConnectionClosed

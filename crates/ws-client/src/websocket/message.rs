@@ -1,13 +1,13 @@
-//! A message, and its content.
+//! Messages and their payload.
 
 use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
 
-/// A message, one way or the other.
+/// A message in either direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Text.
+    /// A text message.
     Text(Utf8Bytes),
-    /// Anything else.
+    /// A binary message.
     Binary(Bytes),
 }
 
@@ -29,11 +29,11 @@ impl From<Message> for tungstenite::Message {
     }
 }
 
-/// A message's content.
+/// A borrowed payload of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload<'a> {
-    /// Of a text message.
+    /// The payload of a text message.
     Text(&'a str),
-    /// Of a binary message.
+    /// The payload of a binary message.
     Binary(&'a [u8]),
 }

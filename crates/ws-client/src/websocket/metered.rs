@@ -1,5 +1,5 @@
-//! A stream that counts what goes through it: a connection on which bytes move is alive, however
-//! long it takes until they make a message.
+//! A stream that counts its bytes. A connection on which bytes move is alive, however long a
+//! message takes.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream and the number of bytes that went through it, in both directions.
+/// A stream and the number of bytes that passed it in both directions.
 #[derive(Debug)]
 pub(crate) struct Metered<S> {
     stream: S,
@@ -21,7 +21,7 @@ impl<S> Metered<S> {
         Self { stream, bytes: 0 }
     }
 
-    /// How many bytes went through so far.
+    /// Returns the number of bytes that passed so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -1,4 +1,4 @@
-//! The WebSocket, once it is open.
+//! The open WebSocket (RFC 6455 sections 5 to 7).
 
 mod connection;
 mod message;

@@ -484,7 +484,7 @@ async fn auth_message_sends_no_authorization_field() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_401_without_credentials_is_refused_handshake() {
+async fn unauthorized_without_credentials_is_refused() {
     let found = run_client(Auth::Message, script(b"admin:123456\n"), async |listener| {
         let (mut stream, asked) = listener.accept_request().await;
         assert!(asked.is_empty(), "{asked:?}");
