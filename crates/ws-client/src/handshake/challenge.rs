@@ -1,35 +1,34 @@
-//! Which credentials a server says that it takes: the schemes of its challenges (RFC 9110 section
-//! 11.6.1).
+//! The authentication schemes of `WWW-Authenticate` (RFC 9110 section 11.6.1).
 
 use std::fmt;
 
-/// The scheme that the client knows.
+/// The scheme that the client supports (RFC 7617).
 pub(super) const BASIC: &str = "Basic";
 
-/// The most schemes that are shown. A real server names one or two.
+/// The number of schemes that are shown. Real servers name one or two.
 const MAX_SHOWN: usize = 4;
 
-/// The longest name of a scheme that is shown. Real ones have a dozen characters at most.
+/// The longest scheme name that is accepted. Real ones have up to a dozen characters.
 const MAX_SCHEME_BYTES: usize = 32;
 
-/// The schemes that the `WWW-Authenticate` fields of an answer name, in their order.
+/// The schemes of the `WWW-Authenticate` fields, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schemes(Vec<String>);
 
 impl Schemes {
-    /// Reads the values of the fields. Of one that is malformed, that is taken which looks like the
-    /// name of a scheme.
+    /// Parses the field values. From a malformed value, everything that looks like a scheme name is
+    /// taken.
     pub fn read(values: &[String]) -> Self {
         let elements = values.iter().flat_map(|value| elements(value));
         Self(elements.filter_map(scheme).map(str::to_owned).collect())
     }
 
-    /// Whether none is named.
+    /// Returns true if no scheme is named.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this one is among them. Their names are compared without case.
+    /// Returns true if a scheme is named. Scheme names are case-insensitive.
     pub fn has(&self, wanted: &str) -> bool {
         self.0.iter().any(|name| name.eq_ignore_ascii_case(wanted))
     }
@@ -50,7 +49,7 @@ impl fmt::Display for Schemes {
     }
 }
 
-/// The elements of a list. A comma within quotes separates none.
+/// Splits a list at its commas, except inside quotes.
 fn elements(value: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     value.split(move |sign| {
@@ -64,7 +63,8 @@ fn elements(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The scheme that begins in an element, unless that is a further parameter of the one before.
+/// Returns the scheme that begins in an element, or `None` for a further parameter of the previous
+/// scheme.
 fn scheme(element: &str) -> Option<&str> {
     let element = element.trim_matches([' ', '\t']);
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_schemes_among_their_parameters() {
+    fn schemes_are_found_among_their_parameters() {
         for (values, schemes) in [
             (&[][..], ""),
             (&[""], ""),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_without_case() {
+    fn scheme_names_are_case_insensitive() {
         let schemes = Schemes::read(&["bASIC realm=x".to_owned()]);
         assert!(schemes.has("Basic"));
         assert!(!schemes.has("Bas"));
@@ -123,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_is_read_and_short_to_show(
+        fn any_value_parses_and_is_short_when_shown(
             values in prop::collection::vec(any::<String>(), 0..4),
         ) {
             let shown = Schemes::read(&values).to_string();

@@ -1,4 +1,4 @@
-//! Why a handshake failed, in words and as an exit code.
+//! The errors of an opening handshake, with their messages and exit codes.
 
 use std::time::Duration;
 
@@ -12,34 +12,34 @@ use super::{
 };
 use crate::exit::Exit;
 
-/// Why a handshake failed.
+/// An error of the opening handshake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// The head did not come in time.
+    /// The response head was not complete in time.
     #[error("the server did not complete its answer within {0:?}")]
     TimedOut(Duration),
-    /// The connection ended before the answer began.
+    /// The connection ended before the response began.
     #[error("the server closed the connection without an answer")]
     Closed,
-    /// The server wants credentials in the request, of these kinds.
+    /// Status 401 to a request without credentials, with the accepted schemes.
     #[error("{}: {}", answered(.0), wanted(.1))]
     Unauthorized(StatusLine, Schemes),
-    /// The server refuses the credentials in the request, and takes such ones.
+    /// Status 401 to a request with credentials, with the accepted schemes.
     #[error("{}: it refuses the credentials{}", answered(.0), others(.1))]
     Credentials(StatusLine, Schemes),
-    /// The server refuses for now.
+    /// Status 429 or 503: the server refuses for now (RFC 6585 section 4, RFC 9110 section 15.6.4).
     #[error("{}: {}; {_1}", answered(.0), status_meaning(.0.code))]
     Busy(StatusLine, RetryAfter),
-    /// The server refused, with another status of HTTP.
+    /// Another status than 101.
     #[error("{}: {}", answered(.0), status_meaning(.0.code))]
     Status(StatusLine),
-    /// A part of the answer is wrong.
+    /// A part of the response violates RFC 6455 section 4.2.2.
     #[error("the server's answer is no WebSocket handshake: {}: {_1}", _0.name())]
     Wrong(ResponsePart, String),
 }
 
 impl HandshakeError {
-    /// The refusal that the status of a head is, unless it agrees or only informs.
+    /// Returns the error for the status of a head, or `None` for 1xx.
     pub fn by_status(head: &Head) -> Option<Self> {
         let status = head.status.as_ref().ok()?.clone();
         match status.code {
@@ -56,7 +56,7 @@ impl HandshakeError {
         }
     }
 
-    /// Whether the server refused in words of HTTP, so that a body may say more.
+    /// Returns true if the error is an HTTP status, so that a body may explain it.
     pub fn is_by_status(&self) -> bool {
         match self {
             Self::Unauthorized(..) | Self::Credentials(..) | Self::Busy(..) | Self::Status(_) => {
@@ -66,7 +66,7 @@ impl HandshakeError {
         }
     }
 
-    /// What the refusal means for a request that presented credentials.
+    /// Converts the error for a request that carried credentials.
     #[must_use]
     pub fn with_credentials_sent(self) -> Self {
         match self {
@@ -75,7 +75,7 @@ impl HandshakeError {
         }
     }
 
-    /// The exit code that this refusal ends the program with.
+    /// Returns the exit code of the program after this error.
     pub fn exit(&self) -> Exit {
         match self {
             Self::TimedOut(_) => Exit::TimedOut,
@@ -89,12 +89,12 @@ impl HandshakeError {
     }
 }
 
-/// The words that a refusal by a status begins with.
+/// Returns the first words of an error by status.
 fn answered(status: &StatusLine) -> String {
     format!("the server answered {}", Escaped(&status.to_string()))
 }
 
-/// What a 401 that takes these credentials means.
+/// Explains a 401 with these schemes to a request without credentials.
 fn wanted(schemes: &Schemes) -> String {
     let meaning = status_meaning(401);
     if schemes.has(BASIC) {
@@ -106,7 +106,7 @@ fn wanted(schemes: &Schemes) -> String {
     }
 }
 
-/// What is said of a server that refuses credentials which it would not take from anybody.
+/// Explains a 401 of a server that does not accept Basic at all.
 fn others(schemes: &Schemes) -> String {
     if schemes.is_empty() || schemes.has(BASIC) {
         String::new()
@@ -115,7 +115,7 @@ fn others(schemes: &Schemes) -> String {
     }
 }
 
-/// What a status means for a handshake.
+/// Explains a status as the response to an opening handshake.
 pub(super) fn status_meaning(code: u16) -> &'static str {
     match code {
         101 => "the connection changes to the WebSocket protocol",

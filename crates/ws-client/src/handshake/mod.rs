@@ -1,7 +1,8 @@
-//! The opening handshake as plain data: what is asked, and whether the answer is right.
+//! The opening handshake as plain data: the request (RFC 6455 section 4.1) and the checks of the
+//! response (section 4.2.2).
 //!
-//! It does no I/O, and both the connections and the `handshake` tool are built on it: what the tool
-//! shows is what every connection is judged by.
+//! The module does no I/O. Connections and the `handshake` tool share it, so the tool shows exactly
+//! the checks of every connection.
 
 mod challenge;
 mod error;

@@ -1,4 +1,4 @@
-//! What came in answer to a request, taken apart into heads and what follows them.
+//! The bytes of a response, split into heads and the data behind them.
 
 use std::time::Duration;
 
@@ -6,33 +6,33 @@ use proto::escape::Escaped;
 
 use super::response::{Head, final_head};
 
-/// How many bytes of a body are shown.
+/// The number of body bytes that are shown.
 pub const MAX_BODY_BYTES: usize = 512;
 
-/// Everything that came in answer to a request.
+/// All bytes of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawResponse {
-    /// The bytes: informational heads, the final head, and what follows it.
+    /// The informational heads, the final head, and the data behind it.
     pub bytes: Vec<u8>,
-    /// Where the final head begins: what stands before it only informs.
+    /// The offset of the final head, behind the informational ones.
     start: usize,
-    /// Where the final head ends, if it came whole.
+    /// The end of the final head, or the reason why it is incomplete.
     end: Result<usize, ReadError>,
 }
 
-/// Why the final head of an answer did not come whole.
+/// The reason why the final head is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadError {
     /// The server closed the connection.
     Closed,
-    /// The server said nothing more for this long.
+    /// The head was not complete within this time.
     TimedOut(Duration),
-    /// The heads have more bytes than anybody needs.
+    /// The heads exceed `MAX_HEAD_BYTES`.
     TooLong,
 }
 
 impl RawResponse {
-    /// Finds the final head in what came; where it is not whole, that is for the reason given.
+    /// Finds the final head. `read_error` is recorded if the head is incomplete.
     pub fn new(bytes: Vec<u8>, read_error: ReadError) -> Self {
         let found = final_head(&bytes);
         Self {
@@ -42,27 +42,27 @@ impl RawResponse {
         }
     }
 
-    /// Why the final head did not come whole, unless it did.
+    /// Returns the reason why the final head is incomplete, or `None` if it is complete.
     pub fn incomplete(&self) -> Option<ReadError> {
         self.end.err()
     }
 
-    /// All heads, or as much of them as came.
+    /// Returns all heads, as far as they were received.
     pub fn heads(&self) -> &[u8] {
         &self.bytes[..self.end.unwrap_or(self.bytes.len())]
     }
 
-    /// The final head, or as much of it as came.
+    /// Returns the final head, as far as it was received.
     pub fn final_head(&self) -> &[u8] {
         &self.heads()[self.start..]
     }
 
-    /// What follows the heads: the first frames, or the body of a refusal as it was sent.
+    /// Returns the data behind the heads: the first frames, or the encoded body of a refusal.
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.heads().len()..]
     }
 
-    /// The body of a refusal, as far as it came, without the framing of chunks.
+    /// Returns the body of a refusal, as far as it was received, without chunked encoding.
     pub fn body(&self) -> Vec<u8> {
         if Head::parse(self.final_head()).names("Transfer-Encoding", "chunked") {
             data_of_chunks(self.rest())
@@ -72,7 +72,7 @@ impl RawResponse {
     }
 }
 
-/// The data of the chunks that are there (RFC 9112 section 7.1), up to where they end or break.
+/// Decodes chunks (RFC 9112 section 7.1) up to their end or the first malformed one.
 fn data_of_chunks(mut rest: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     while let Ok(httparse::Status::Complete((start, length @ 1..))) =
@@ -87,7 +87,7 @@ fn data_of_chunks(mut rest: &[u8]) -> Vec<u8> {
     data
 }
 
-/// The first bytes of a text, escaped.
+/// Returns the first bytes of a text, escaped.
 pub fn excerpt(bytes: &[u8], max: usize) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]);
     let more = bytes.len().saturating_sub(max);
@@ -105,7 +105,7 @@ mod tests {
     use super::{RawResponse, ReadError, data_of_chunks};
 
     #[test]
-    fn informational_heads_stand_before_the_final_one() {
+    fn informational_heads_precede_the_final_one() {
         let response = RawResponse::new(
             b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100\n\n\
               HTTP/1.1 101 Go\r\n\r\nframes"
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_informational_head_alone_is_no_answer() {
+    fn informational_head_alone_is_incomplete() {
         let bytes = b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec();
         let response = RawResponse::new(bytes, ReadError::Closed);
         assert_eq!(response.incomplete(), Some(ReadError::Closed));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_taken_out_of_their_framing() {
+    fn chunked_body_is_decoded() {
         for (bytes, data) in [
             (&b"4\r\nfull\r\n3;x=y\r\n up\r\n0\r\n\r\n"[..], "full up"),
             (b"A\r\nonly so mu", "only so mu"),
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_have_chunks_within_them(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_decode_to_no_more_than_their_length(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(data_of_chunks(&bytes).len() <= bytes.len());
         }
     }

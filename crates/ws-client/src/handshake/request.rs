@@ -1,16 +1,20 @@
-//! The upgrade request.
+//! The request of the opening handshake (RFC 6455 section 4.1).
 
 use proto::{basic::authorization, key::Key, message::Credentials, secret::Secret};
 use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 
-/// Where the request comes from, in the words of a browser.
+/// The value of an `Origin` field, as a browser sends it (RFC 6454 section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Takes the value of an `Origin` field.
+    /// Parses the value of an `Origin` field.
+    ///
+    /// # Errors
+    ///
+    /// The text is empty, or holds spaces, control or non-ASCII characters.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
@@ -28,12 +32,12 @@ impl std::str::FromStr for Origin {
     }
 }
 
-/// A text that cannot stand in an `Origin` field.
+/// A text that is no `Origin` value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is written as http://example.org, without spaces")]
 pub struct OriginError;
 
-/// What is asked of a server.
+/// A request of the opening handshake.
 #[derive(Debug)]
 pub struct Request {
     endpoint: Endpoint,
@@ -43,8 +47,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request for this endpoint. An origin is sent only where one is given: it is for browsers,
-    /// and a server may refuse those it does not know.
+    /// Creates a request. An origin is sent only if one is given: it is meant for browsers, and a
+    /// server may refuse unknown ones.
     pub fn new(endpoint: Endpoint, key: Key, origin: Option<Origin>) -> Self {
         Self {
             endpoint,
@@ -54,7 +58,7 @@ impl Request {
         }
     }
 
-    /// The same request, which presents credentials by the Basic scheme.
+    /// Adds credentials by the Basic scheme (RFC 7617).
     #[must_use]
     pub fn with_credentials(self, credentials: &Credentials) -> Self {
         Self {
@@ -63,28 +67,28 @@ impl Request {
         }
     }
 
-    /// Where it goes.
+    /// Returns the endpoint to which the request is sent.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The key that the answer has to fit.
+    /// Returns the `Sec-WebSocket-Key` of the request.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Whether it presents credentials.
+    /// Returns true if the request carries credentials.
     pub fn presents_credentials(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// The bytes of the request.
+    /// Returns the bytes of the request.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let authorization = self.authorization.as_ref().map(Secret::expose);
         Zeroizing::new(self.head(authorization).into_bytes())
     }
 
-    /// The request as it may be shown: without the credentials in it.
+    /// Returns the request with its credentials masked.
     pub fn masked(&self) -> String {
         self.head(self.authorization.as_ref().map(|_| "***"))
     }
@@ -108,7 +112,8 @@ impl Request {
         }
         if let Some(authorization) = authorization {
             const NAME: &str = "Authorization: ";
-            // All of the room that is still needed: a text that grows leaves a copy behind.
+            // Reserve everything that follows: a reallocation would leave a copy of the
+            // credentials.
             text.reserve(NAME.len() + authorization.len() + 4);
             text.push_str(NAME);
             text.push_str(authorization);
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_version_13_with_host_and_key() {
+    fn request_has_version_13_host_and_key() {
         assert_eq!(
             bytes(None),
             "GET /a?b HTTP/1.1\r\n\
@@ -149,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn sends_an_origin_only_on_demand() {
+    fn origin_is_sent_only_if_given() {
         let origin = Origin::parse("http://example.org").unwrap();
         assert!(bytes(Some(origin)).ends_with("13\r\nOrigin: http://example.org\r\n\r\n"));
         assert!(!bytes(None).contains("Origin"));
     }
 
     #[test]
-    fn presents_credentials_in_one_field_and_shows_them_to_nobody() {
+    fn credentials_are_one_field_and_never_shown() {
         let credentials = Credentials::parse("Aladdin:open sesame").unwrap();
         let origin = Origin::parse("http://example.org").unwrap();
         let request = request(Some(origin)).with_credentials(&credentials);
@@ -179,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn presents_no_credentials_unless_there_are_some() {
+    fn request_without_credentials_has_no_authorization() {
         assert!(!request(None).presents_credentials());
         assert!(!bytes(None).contains("Authorization"));
         assert_eq!(request(None).masked(), bytes(None));
     }
 
     #[test]
-    fn an_origin_cannot_bring_lines_of_its_own() {
+    fn origin_with_line_break_is_rejected() {
         for text in ["", "a b", "http://x\r\nX: y", "ü"] {
             assert_eq!(Origin::parse(text), Err(OriginError), "{text:?}");
         }

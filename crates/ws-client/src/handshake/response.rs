@@ -1,24 +1,24 @@
-//! The head of a server's answer: where it ends, and what is in it.
+//! The head of a response (RFC 9112 sections 2 to 5): its end, status line and header fields.
 
 use httparse::{EMPTY_HEADER, Header};
 
-/// The greatest length of all heads of an answer together, in bytes. Real ones have a few hundred.
+/// The greatest length of all heads of a response together, in bytes. Real ones have a few hundred.
 pub const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// The greatest number of fields in a head.
+/// The greatest number of header fields.
 const MAX_FIELDS: usize = 100;
 
-/// Where the final head of an answer stands.
+/// The position of the final head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FinalHead {
-    /// Where it begins: behind the informational heads.
+    /// The offset of its first byte, behind the informational heads.
     pub start: usize,
-    /// Where it ends, if all of it is there.
+    /// The offset behind its last byte, if the head is complete.
     pub end: Option<usize>,
 }
 
-/// Looks for the head that is not followed by another one. Heads with a status of 1xx only inform,
-/// and any number of them may come first (RFC 9110 section 15.2); but 101 is the last word of HTTP.
+/// Finds the final head. Any number of heads with a status of 1xx may precede it (RFC 9110 section
+/// 15.2), but 101 is final.
 pub fn final_head(bytes: &[u8]) -> FinalHead {
     let bytes = &bytes[..bytes.len().min(MAX_HEAD_BYTES)];
     let mut start = 0;
@@ -33,14 +33,14 @@ pub fn final_head(bytes: &[u8]) -> FinalHead {
     }
 }
 
-/// Whether a head is one of 1xx that another one follows. One that is broken is the answer itself.
+/// Returns true for a 1xx head that another one follows. A malformed head is final.
 fn informs(head: &[u8]) -> bool {
     let head = Head::parse(head);
     let is_of_1xx = |status: StatusLine| (100..200).contains(&status.code) && status.code != 101;
     head.fields.is_ok() && head.status.is_ok_and(is_of_1xx)
 }
 
-/// Where a head ends, if all of it is there: behind the first empty line.
+/// Returns the length of a complete head, up to and including the first empty line.
 fn head_length(bytes: &[u8]) -> Option<usize> {
     let mut line_start = 0;
     for (index, byte) in bytes.iter().enumerate() {
@@ -56,14 +56,14 @@ fn head_length(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// The first line of an answer.
+/// The status line of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusLine {
     /// The minor version of HTTP/1.
     pub minor_version: u8,
-    /// The status, such as 101.
+    /// The status code, such as 101.
     pub code: u16,
-    /// What follows it.
+    /// The reason phrase.
     pub reason: String,
 }
 
@@ -78,34 +78,34 @@ impl std::fmt::Display for StatusLine {
     }
 }
 
-/// One field of a head.
+/// A header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     name: String,
     value: Vec<u8>,
 }
 
-/// What could be read of a head. A head without a status line is read as well, so that the fields
-/// of a server that forgets it can still be judged.
+/// A parsed head. A head without a status line is parsed too, so that the fields of such a server
+/// can still be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The first line, unless it is missing or broken.
+    /// The status line, unless it is missing or malformed.
     pub status: Result<StatusLine, Malformed>,
-    /// The fields, unless they are broken.
+    /// The header fields, unless they are malformed.
     pub fields: Result<Vec<Field>, Malformed>,
 }
 
-/// Why a part of a head cannot be read.
+/// The reason why a part of a head cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// The reason, in words that complete "the answer ...".
+    /// The reason, as it continues "the answer ...".
     pub why: &'static str,
-    /// The line that cannot be read, if it is a certain one.
+    /// The malformed line, if it is known.
     pub line: Option<String>,
 }
 
 impl Head {
-    /// Reads a head, up to and with its empty line.
+    /// Parses a head, up to and including its empty line.
     pub fn parse(head: &[u8]) -> Self {
         let mut headers = [EMPTY_HEADER; MAX_FIELDS];
         let mut response = httparse::Response::new(&mut headers);
@@ -137,7 +137,7 @@ impl Head {
         }
     }
 
-    /// Reads a head whose first line is no status line that can be read.
+    /// Parses a head whose first line is no valid status line.
     fn without_status(head: &[u8]) -> Self {
         let first = first_line(head);
         let broken = |why| Malformed {
@@ -173,7 +173,7 @@ impl Head {
         }
     }
 
-    /// The values of a field, which may stand on several lines. Names are compared without case.
+    /// Returns the values of all fields with this name. Names are case-insensitive.
     pub fn values(&self, name: &str) -> Vec<String> {
         let fields = self.fields.as_deref().unwrap_or_default();
         let named = fields
@@ -184,8 +184,8 @@ impl Head {
             .collect()
     }
 
-    /// Whether the list in a field has this token, in whatever case. Around a token may stand
-    /// spaces and tabs, and no other white space (RFC 9110 section 5.6.3).
+    /// Returns true if the list in a field contains a token, in any case. Only spaces and tabs may
+    /// surround a token (RFC 9110 section 5.6.3).
     pub fn names(&self, name: &str, token: &str) -> bool {
         let values = self.values(name);
         let mut tokens = values.iter().flat_map(|value| value.split(','));
@@ -203,7 +203,8 @@ const NO_STATUS_LINE: Malformed = Malformed {
     line: None,
 };
 
-/// Whether it begins as a record of TLS, an alert: what a server that speaks TLS says to HTTP.
+/// Returns true if the bytes begin as a TLS alert record, which a TLS server sends in response to
+/// HTTP.
 fn is_of_tls(answer: &[u8]) -> bool {
     answer.starts_with(&[21, 3])
 }
@@ -232,14 +233,14 @@ fn broken_fields(error: httparse::Error, lines: &[u8]) -> Malformed {
     }
 }
 
-/// The first line that is not empty, without its end.
+/// Returns the first non-empty line, without its line end.
 fn first_line(head: &[u8]) -> &[u8] {
     let head = without_leading_ends(head);
     let end = head.iter().position(|byte| *byte == b'\n');
     without_return(&head[..end.unwrap_or(head.len())])
 }
 
-/// What follows the first line that is not empty.
+/// Returns everything behind the first non-empty line.
 fn behind_first_line(head: &[u8]) -> &[u8] {
     let head = without_leading_ends(head);
     let end = head.iter().position(|byte| *byte == b'\n');
@@ -255,7 +256,8 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Whether a line is a field: a name, a colon at once, and a value without control bytes.
+/// Returns true for a header field: a name, a colon directly behind it, a value without control
+/// bytes (RFC 9112 section 5).
 fn is_field(line: &[u8]) -> bool {
     let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let is_of_value = |byte: &u8| *byte == b'\t' || !byte.is_ascii_control();
@@ -265,7 +267,7 @@ fn is_field(line: &[u8]) -> bool {
     }
 }
 
-/// Whether what follows `HTTP/` begins with a version that is neither 1.0 nor 1.1.
+/// Returns true if the text behind `HTTP/` begins with a version other than 1.0 and 1.1.
 fn is_other_version(text: &[u8]) -> bool {
     let version = text.split(|byte| *byte == b' ').next().unwrap_or_default();
     version.first().is_some_and(u8::is_ascii_digit)
@@ -291,7 +293,7 @@ mod tests {
     use super::{FinalHead, Head, MAX_HEAD_BYTES, NO_STATUS_LINE, final_head, head_length};
 
     #[test]
-    fn a_head_ends_behind_its_empty_line() {
+    fn head_ends_behind_its_empty_line() {
         for (bytes, length) in [
             (&b"HTTP/1.1 101 x\r\nA: b\r\n\r\nframes"[..], Some(24)),
             (b"HTTP/1.1 101 x\r\n\r\n", Some(18)),
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_a_greatest_length() {
+    fn head_over_the_limit_is_incomplete() {
         let mut bytes = vec![b'x'; MAX_HEAD_BYTES - 4];
         bytes.extend_from_slice(b"\r\n\r\n");
         assert_eq!(final_head(&bytes).end, Some(MAX_HEAD_BYTES));
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn all_heads_together_have_a_greatest_length() {
+    fn heads_over_the_limit_together_are_incomplete() {
         let hint = b"HTTP/1.1 103 x\r\n\r\n";
         let mut bytes = hint.repeat(MAX_HEAD_BYTES / hint.len());
         let start = bytes.len();
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn only_1xx_before_101_informs() {
+    fn only_1xx_except_101_is_informational() {
         for (line, start) in [
             ("HTTP/1.1 100 Continue", 25),
             ("HTTP/1.1 199", 16),
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_whatever_their_case_and_line() {
+    fn fields_are_found_in_any_case_and_line() {
         let head = Head::parse(b"HTTP/1.1 101 Go\r\nconnection: a\r\nCONNECTION:  b, c \r\n\r\n");
         assert_eq!(head.status.clone().unwrap().to_string(), "HTTP/1.1 101 Go");
         assert_eq!(head.values("Connection"), ["a", "b, c"]);
@@ -368,7 +370,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_parse_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let head = Head::parse(&bytes);
             prop_assert!(head.values("Upgrade").len() <= 100);
             let found = final_head(&bytes);

@@ -1,15 +1,15 @@
-//! The parts of an answer to a handshake.
+//! The parts of a response that are checked.
 
-/// A part of the answer that is judged.
+/// A part of a response that is checked (RFC 6455 section 4.1, "the client MUST validate").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePart {
-    /// The form of the first line.
+    /// The format of the status line.
     StatusLine,
-    /// The number in it.
+    /// The status code.
     Status,
-    /// The form of the fields, and the empty line behind them.
+    /// The format of the header fields, and the empty line behind them.
     Fields,
-    /// `WWW-Authenticate`, which a 401 owes.
+    /// `WWW-Authenticate`, which a 401 must carry (RFC 9110 section 15.5.2).
     Challenge,
     /// `Upgrade`.
     Upgrade,
@@ -24,7 +24,7 @@ pub enum ResponsePart {
 }
 
 impl ResponsePart {
-    /// What the part is called; a field by its name.
+    /// Returns the name of the part. A field has its own name.
     pub fn name(self) -> &'static str {
         match self {
             Self::StatusLine => "status line",

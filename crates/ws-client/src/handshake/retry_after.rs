@@ -1,32 +1,31 @@
-//! When a server that refuses for now is to be tried again (`Retry-After`, RFC 9110 section
-//! 10.2.3).
+//! The `Retry-After` field (RFC 9110 section 10.2.3) of a server that refuses for now.
 
 use std::{fmt, time::Duration};
 
 use proto::escape::Escaped;
 
-/// The longest moment that is shown. A date of HTTP has 29 characters.
+/// The number of characters of a date that are shown. An HTTP date has 29.
 const MAX_DATE_CHARS: usize = 40;
 
-/// When to try again.
+/// The time after which to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// The server does not say, or not in words of HTTP.
+    /// The field is missing or malformed.
     Unspecified,
-    /// After so long.
+    /// After a delay.
     Delay(Duration),
-    /// After a moment, in the server's own words.
+    /// After an HTTP date, as the server wrote it.
     Date(String),
 }
 
 impl RetryAfter {
-    /// Reads the values of the fields, of which there should be one.
+    /// Parses the field values, of which only the first counts.
     pub fn read(values: &[String]) -> Self {
         match values {
             [] => Self::Unspecified,
             [first, ..] => match first.trim().parse() {
                 Ok(seconds) => Self::Delay(Duration::from_secs(seconds)),
-                // Every date of HTTP is written so.
+                // Every HTTP date ends in GMT (RFC 9110 section 5.6.7).
                 Err(_) if first.trim().ends_with(" GMT") => Self::Date(first.trim().to_owned()),
                 Err(_) => Self::Unspecified,
             },
@@ -52,7 +51,7 @@ mod tests {
     use super::RetryAfter;
 
     #[test]
-    fn says_when_to_try_again() {
+    fn delay_and_date_are_shown() {
         let long = "x".repeat(100) + " GMT";
         let short = format!("try again after {}", &long[..40]);
         for (values, said) in [

@@ -34,7 +34,7 @@ fn wrong_parts(verdict: &Verdict) -> Vec<ResponsePart> {
 }
 
 #[test]
-fn takes_a_right_answer_however_it_is_written() {
+fn valid_response_is_accepted_in_any_notation() {
     for fields in [
         "Upgrade: websocket\r\nConnection: Upgrade\r\n",
         "upgrade: WebSocket\r\nCONNECTION: keep-alive, UPGRADE\r\n",
@@ -48,7 +48,7 @@ fn takes_a_right_answer_however_it_is_written() {
 }
 
 #[test]
-fn finds_the_part_that_is_wrong() {
+fn wrong_part_is_found() {
     let upgrade = "Upgrade: websocket\r\n";
     let connection = "Connection: Upgrade\r\n";
     for (fields, part) in [
@@ -64,7 +64,7 @@ fn finds_the_part_that_is_wrong() {
         ),
         (format!("{upgrade}{connection}"), ResponsePart::Accept),
         (
-            // One letter differs in its case, which base64 tells apart.
+            // One letter differs in its case, and base64 is case-sensitive.
             format!("{upgrade}{connection}{}", ACCEPT.replace("xOo=", "xoo=")),
             ResponsePart::Accept,
         ),
@@ -93,7 +93,7 @@ fn finds_the_part_that_is_wrong() {
 }
 
 #[test]
-fn a_status_other_than_101_is_the_refusal() {
+fn other_status_than_101_is_the_error() {
     let answer = format!(
         "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\n{ACCEPT}\r\n"
@@ -109,7 +109,7 @@ fn a_status_other_than_101_is_the_refusal() {
 }
 
 #[test]
-fn a_refusal_owes_no_fields_of_an_upgrade() {
+fn refusal_needs_no_upgrade_fields() {
     for (code, judged) in [(101, true), (200, false), (403, false), (426, false)] {
         let verdict = judge(&format!("HTTP/1.1 {code} x\r\n\r\n"));
         let wrong = wrong_parts(&verdict);
@@ -126,7 +126,7 @@ fn a_refusal_owes_no_fields_of_an_upgrade() {
 }
 
 #[test]
-fn a_401_owes_a_challenge() {
+fn unauthorized_needs_a_challenge() {
     let refused = "the server answered HTTP/1.1 401 No: it wants credentials in the request";
     for (field, wrong, why, said) in [
         (
@@ -172,13 +172,13 @@ fn a_401_owes_a_challenge() {
             format!("{refused}{said}")
         );
     }
-    // Whoever refuses otherwise owes none.
+    // Other statuses need no challenge.
     let verdict = judge("HTTP/1.1 403 No\r\n\r\n");
     assert_eq!(wrong_parts(&verdict), [ResponsePart::Status]);
 }
 
 #[test]
-fn a_refusal_for_now_says_when_to_come_again() {
+fn busy_server_shows_when_to_retry() {
     for (status, fields, said) in [
         (
             "429 Slow down",
@@ -206,7 +206,7 @@ fn a_refusal_for_now_says_when_to_come_again() {
 }
 
 #[test]
-fn only_spaces_and_tabs_may_stand_around_a_token() {
+fn token_is_surrounded_by_spaces_and_tabs_only() {
     let other = format!("Connection: Upgrade\r\n{ACCEPT}");
     for (value, wrong) in [
         (" \t websocket \t", &[][..]),
@@ -220,7 +220,7 @@ fn only_spaces_and_tabs_may_stand_around_a_token() {
 }
 
 #[test]
-fn informational_heads_are_not_judged() {
+fn informational_heads_are_not_checked() {
     let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
     let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: x\r\n\r\n";
     let verdict = judge(&format!("{hints}HTTP/1.1 101 Go\r\n{right}"));
@@ -230,7 +230,7 @@ fn informational_heads_are_not_judged() {
 }
 
 #[test]
-fn an_informational_head_that_is_broken_is_the_answer() {
+fn malformed_informational_head_is_final() {
     let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
     for (hint, part) in [
         (
@@ -254,7 +254,7 @@ fn an_informational_head_that_is_broken_is_the_answer() {
 }
 
 #[test]
-fn informational_heads_alone_are_no_answer() {
+fn informational_heads_alone_are_no_response() {
     let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
     assert_eq!(judge(hint).error(), Some(HandshakeError::Closed));
     let started = "HTTP/1.1 103 Early Hints\r\nLink";
@@ -263,7 +263,7 @@ fn informational_heads_alone_are_no_answer() {
         "the server's answer is no WebSocket handshake: status: it only informs, and no final \
          answer follows; it must be 101"
     );
-    // The second one ends at the bound exactly.
+    // The second input ends exactly at the limit.
     for bytes in [hint.repeat(1000), "HTTP/1.1 103\r\n\r\n".repeat(1024)] {
         let response = RawResponse::new(bytes.into_bytes(), ReadError::TooLong);
         let verdict = Verdict::judge(&response, &key());
@@ -273,7 +273,7 @@ fn informational_heads_alone_are_no_answer() {
 }
 
 #[test]
-fn quotes_a_first_line_that_is_no_status_line() {
+fn malformed_status_line_is_quoted() {
     let form = "the answer does not begin with a status line; it must be like HTTP/1.1 101 Switching \
          Protocols";
     let version = "the answer is of another version of HTTP; it must be HTTP/1.1";
@@ -299,7 +299,7 @@ fn quotes_a_first_line_that_is_no_status_line() {
 }
 
 #[test]
-fn an_alert_of_tls_is_recognized() {
+fn tls_alert_is_recognised() {
     let verdict = judge("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
     assert_eq!(
         verdict.error().unwrap().to_string(),
@@ -309,7 +309,7 @@ fn an_alert_of_tls_is_recognized() {
 }
 
 #[test]
-fn quotes_a_line_that_is_no_field() {
+fn malformed_field_is_quoted() {
     let long = "x".repeat(1000);
     let short = format!("\"{}...\"", &long[..120]);
     for (line, found) in [
@@ -341,7 +341,7 @@ fn http_1_0_cannot_upgrade() {
 }
 
 #[test]
-fn says_what_a_wrong_accept_value_seems_to_be() {
+fn wrong_accept_value_is_explained() {
     for (value, guess) in [
         (
             "bG9jYWxob3N0",
@@ -370,7 +370,7 @@ fn says_what_a_wrong_accept_value_seems_to_be() {
 }
 
 #[test]
-fn an_answer_that_never_ends_is_none() {
+fn endless_head_is_refused() {
     let started = b"HTTP/1.1 101 Go\r\nUpgrade: websocket".to_vec();
     for (bytes, incomplete, said) in [
         (
@@ -396,7 +396,7 @@ fn an_answer_that_never_ends_is_none() {
 }
 
 #[test]
-fn nothing_of_the_server_is_shown_unescaped() {
+fn server_text_is_always_escaped() {
     let verdict = judge("HTTP/1.1 403 \x1b]0;x\x07\r\nUpgrade: \u{202e}\r\n\r\n");
     let mut said: String = verdict
         .checks()
@@ -409,7 +409,7 @@ fn nothing_of_the_server_is_shown_unescaped() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_checked_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let verdict = Verdict::judge(&RawResponse::new(bytes, ReadError::Closed), &key());
         prop_assert!(verdict.error().is_some());
     }

@@ -1,4 +1,5 @@
-//! Whether an answer opens a WebSocket (RFC 6455 section 4.1), part by part.
+//! The checks of a response (RFC 6455 section 4.1, steps 1 to 6 of the validation; field values by
+//! section 4.2.2), part by part.
 
 use std::fmt;
 
@@ -13,50 +14,49 @@ use super::{
     response_part::ResponsePart,
 };
 
-/// Whether a part is as it must be.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is.
+    /// The part is valid.
     Right,
-    /// It is not, and the handshake fails.
+    /// The part is invalid, and the handshake fails.
     Wrong,
 }
 
-/// The verdict on one part.
+/// A check of one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// The part.
     pub part: ResponsePart,
-    /// Whether it is right.
+    /// The result.
     pub outcome: Outcome,
-    /// What stands there, escaped and shortened, or that nothing does.
+    /// The value that was found, escaped and shortened, or a word for a missing one.
     pub found: String,
-    /// Why that is right, or wrong.
+    /// The reason for the result.
     pub why: String,
 }
 
-/// The verdict on an answer.
+/// The result of all checks of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     incomplete: Option<ReadError>,
     nothing_came: bool,
     status: Option<StatusLine>,
-    /// What the status says, unless it agrees or only informs.
+    /// The error for the status, unless that is 1xx.
     refused: Option<HandshakeError>,
     checks: Vec<Check>,
 }
 
 impl Verdict {
-    /// Judges an answer to a request with this key, which asked for no extension and no
-    /// subprotocol.
+    /// Checks a response to a request with this key, which offered no extension and no subprotocol.
     pub fn judge(response: &RawResponse, key: &Key) -> Self {
         let incomplete = response.incomplete();
-        // Of heads that are too long, the final one may be all that is missing.
+        // Heads that are too long may lack only the final one.
         let nothing_came =
             response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
         let mut head_bytes = response.final_head().to_vec();
         if incomplete.is_some() {
-            // What came is judged as if the head had ended here.
+            // A truncated head is checked as if it ended here.
             head_bytes.extend_from_slice(b"\r\n\r\n");
         }
         let head = Head::parse(&head_bytes);
@@ -67,9 +67,9 @@ impl Verdict {
             checks.push(status(&head, refused.as_ref()));
             checks.push(fields(&head, incomplete));
         }
-        // Of fields that cannot be read nothing is said, not even that one of them is missing.
+        // Malformed fields are not checked, so none is reported as missing.
         if !nothing_came && head.fields.is_ok() {
-            // A refusal owes none of these. An answer without a status may be meant as a 101.
+            // A refusal needs none of these. A response without a status may be meant as a 101.
             if head.status.as_ref().map_or(101, |status| status.code) == 101 {
                 checks.push(token(&head, ResponsePart::Upgrade, "websocket"));
                 checks.push(token(&head, ResponsePart::Connection, "upgrade"));
@@ -90,24 +90,24 @@ impl Verdict {
         }
     }
 
-    /// The verdict on each part, in the order of the answer.
+    /// Returns the checks in the order of the response.
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
 
-    /// The status line, where there is one.
+    /// Returns the status line, if there is one.
     pub fn status(&self) -> Option<&StatusLine> {
         self.status.as_ref()
     }
 
-    /// Why the handshake fails, unless it succeeds.
+    /// Returns the error of the handshake, or `None` if it succeeded.
     pub fn error(&self) -> Option<HandshakeError> {
         match (self.incomplete, &self.refused) {
             (Some(ReadError::TimedOut(time)), _) => return Some(HandshakeError::TimedOut(time)),
             (Some(ReadError::Closed), _) if self.nothing_came => {
                 return Some(HandshakeError::Closed);
             }
-            // Where nothing final follows 1xx, that is what is wrong.
+            // A 1xx without a final response is reported as such.
             (_, Some(refused)) => return Some(refused.clone()),
             (Some(ReadError::Closed | ReadError::TooLong) | None, _) => {}
         }
@@ -200,7 +200,7 @@ fn fields(head: &Head, incomplete: Option<ReadError>) -> Check {
         ),
         (Err(broken), None) => wrong(
             part,
-            // In quotes, because the mistake may be a space at the beginning.
+            // In quotes, because the mistake may be a leading space.
             broken.line.as_deref().map_or_else(
                 || "something else".to_owned(),
                 |line| format!("\"{}\"", shown(line)),
@@ -269,7 +269,7 @@ fn accept(head: &Head, key: &Key) -> Check {
     }
 }
 
-/// What a wrong accept value seems to be, for whoever has to repair the server.
+/// Explains a wrong accept value, to help repair the server.
 fn guess(value: &str, key: &Key) -> String {
     if value == key.as_str() {
         return "; this is the key itself, not hashed".to_owned();
@@ -302,7 +302,7 @@ fn unasked(head: &Head, part: ResponsePart) -> Check {
     }
 }
 
-/// The values of a field on one line.
+/// Joins the values of a field into one line.
 fn found(values: &[String]) -> String {
     if values.is_empty() {
         NOTHING.to_owned()
@@ -311,7 +311,7 @@ fn found(values: &[String]) -> String {
     }
 }
 
-/// A text of the server's, escaped and not longer than a line or two.
+/// Escapes and shortens a text of the server.
 fn shown(text: &str) -> String {
     escaped_start(text, 120)
 }
