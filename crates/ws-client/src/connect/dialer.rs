@@ -1,5 +1,5 @@
-//! Opens a connection: TCP, TLS where the URL asks for it, then the handshake, all within one
-//! deadline.
+//! Opening of a connection within one deadline: TCP, then TLS for `wss://`, then the opening
+//! handshake.
 
 use std::{io, time::Duration};
 
@@ -21,20 +21,20 @@ use crate::{
     tls::{TlsError, TlsFailure, Transport},
 };
 
-/// How long the body of a refusal is waited for. It comes with the head or not much later, and is
-/// worth no more than that.
+/// The time limit for the body of a refusal. A body arrives with the head or shortly after it, and
+/// is not worth a longer wait.
 const BODY_PATIENCE: Duration = Duration::from_millis(500);
 
-/// A stream that speaks WebSocket from here on.
+/// A stream after a successful opening handshake.
 #[derive(Debug)]
 pub struct Upgraded<S> {
     /// The stream.
     pub stream: S,
-    /// What already came behind the head: the first frames.
+    /// The bytes that arrived behind the response head: the first frames.
     pub rest: Vec<u8>,
 }
 
-/// A moment, and how long it was away when it was set.
+/// A point in time, with the duration that led to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     at: Instant,
@@ -42,7 +42,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The moment that is this long away.
+    /// Returns the deadline after this duration.
     pub fn after(span: Duration) -> Self {
         Self {
             at: Instant::now() + span,
@@ -77,7 +77,11 @@ impl Dialer {
     }
 }
 
-/// Draws a key for one handshake.
+/// Draws a random `Sec-WebSocket-Key` (RFC 6455 section 4.1).
+///
+/// # Errors
+///
+/// The system returns no random bytes.
 pub fn new_key() -> Result<Key, ConnectError> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(ConnectError::Random)?;
@@ -85,6 +89,10 @@ pub fn new_key() -> Result<Key, ConnectError> {
 }
 
 /// Connects to an endpoint by TCP.
+///
+/// # Errors
+///
+/// No allowed address accepts the connection before the deadline.
 pub async fn tcp(endpoint: &Endpoint, deadline: Deadline) -> Result<TcpStream, ConnectError> {
     let authority = || endpoint.authority();
     match timeout_at(deadline.at, connect_any_address(endpoint)).await {
@@ -111,7 +119,8 @@ async fn connect_any_address(endpoint: &Endpoint) -> io::Result<TcpStream> {
         }
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                // A message is to leave when it is written, not when another one follows it.
+                // Disable Nagle's algorithm: a message is sent when it is written, not when another
+                // one follows.
                 stream.set_nodelay(true)?;
                 return Ok(stream);
             }
@@ -121,7 +130,11 @@ async fn connect_any_address(endpoint: &Endpoint) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-/// Connects to an endpoint by TCP, and by TLS on top of it where that is asked for.
+/// Connects to an endpoint by TCP, then by TLS if the transport asks for it.
+///
+/// # Errors
+///
+/// TCP or TLS fails, or the deadline passes.
 pub async fn stream(
     endpoint: &Endpoint,
     transport: &Transport,
@@ -141,11 +154,11 @@ pub async fn stream(
     }
 }
 
-/// Sends a request and reads what comes in answer: the heads, and the body if it is a refusal.
+/// Sends a request and reads the response: its heads, and the body of a refusal.
 ///
 /// # Errors
 ///
-/// TLS failed under it.
+/// TLS fails.
 pub async fn exchange<S>(
     stream: &mut S,
     request: &Request,
@@ -169,19 +182,19 @@ where
     let mut response = RawResponse::new(bytes, read_error);
     if response.incomplete().is_none() {
         let body_deadline = deadline.at.min(Instant::now() + BODY_PATIENCE);
-        // What is missing of a body at its deadline is not worth an error.
+        // A body that is incomplete at its deadline is no error.
         let _ = timeout_at(body_deadline, read_body(stream, &mut response)).await;
     }
     Ok(response)
 }
 
-/// Why no whole head was read.
+/// The reason why the heads are incomplete.
 enum HeadError {
     Response(ReadError),
     Tls(TlsFailure),
 }
 
-/// Reads up to and with the final head.
+/// Sends the request and reads up to and including the final head.
 async fn send_and_read_heads<S>(
     stream: &mut S,
     request: &Request,
@@ -190,8 +203,8 @@ async fn send_and_read_heads<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    // A server that refuses may do so, and close, before it has read the request: its answer counts
-    // even if writing fails.
+    // A server may refuse and close before it has read the request: its response counts even if the
+    // write fails.
     let _ = stream.write_all(&request.to_bytes()).await;
     let _ = stream.flush().await;
     loop {
@@ -212,7 +225,7 @@ where
     }
 }
 
-/// Reads the body behind a head that is no upgrade, as far as it is shown.
+/// Reads the body of a refusal, as far as it is shown.
 async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, response: &mut RawResponse) {
     let head = Head::parse(response.final_head());
     if head.status.as_ref().is_ok_and(|status| status.code == 101) || head.status.is_err() {
@@ -229,7 +242,11 @@ async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, response: &mut RawRespo
     }
 }
 
-/// Performs the handshake on a stream.
+/// Performs the opening handshake on a stream.
+///
+/// # Errors
+///
+/// TLS fails, or the response does not open a WebSocket.
 pub async fn open<S>(
     mut stream: S,
     request: &Request,
@@ -260,8 +277,8 @@ where
     })
 }
 
-/// Whether the body is a page for browsers: its words are hard to find, and seldom say more than the
-/// status.
+/// Returns true if the body is an HTML page: its text is hard to extract and seldom says more than
+/// the status.
 fn is_page(response: &RawResponse) -> bool {
     let kinds = Head::parse(response.final_head()).values("Content-Type");
     kinds.first().is_some_and(|kind| {
@@ -270,10 +287,10 @@ fn is_page(response: &RawResponse) -> bool {
     })
 }
 
-/// Why there is no connection.
+/// The reason why no connection could be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The system has no random numbers.
+    /// The system returned no random bytes.
     #[error("the system gives no random bytes for the handshake's key")]
     Random(#[source] getrandom::Error),
     /// TCP failed.
@@ -281,7 +298,7 @@ pub enum ConnectError {
     Tcp {
         /// Host and port.
         authority: String,
-        /// Why.
+        /// The error of the last address.
         source: io::Error,
     },
     /// TCP took too long.
@@ -289,27 +306,27 @@ pub enum ConnectError {
     TimedOut {
         /// Host and port.
         authority: String,
-        /// How long it was tried.
+        /// The time limit.
         span: Duration,
     },
     /// TLS failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The handshake failed.
+    /// The opening handshake failed.
     #[error(transparent)]
     Refused(HandshakeError),
-    /// The handshake failed, and the server said why.
+    /// The opening handshake failed, and the response has a body.
     #[error("{error}; it says: {body}")]
     RefusedWithBody {
-        /// What the answer was.
+        /// The error of the handshake.
         error: HandshakeError,
-        /// The first bytes of its body, escaped.
+        /// The first bytes of the body, escaped.
         body: String,
     },
 }
 
 impl ConnectError {
-    /// Whether it is nothing but the credentials that the server refuses, so that others may help.
+    /// Returns true if the server refused only the credentials, so that others may succeed.
     pub fn is_of_credentials(&self) -> bool {
         match self {
             Self::Refused(error) | Self::RefusedWithBody { error, .. } => {
@@ -319,7 +336,7 @@ impl ConnectError {
         }
     }
 
-    /// The exit code that this error ends the program with.
+    /// Returns the exit code of the program after this error.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Random(_) => Exit::Failure,

@@ -1,5 +1,5 @@
-//! Opens a connection: TCP, TLS where the URL asks for it, then the handshake, all within one
-//! deadline.
+//! Opening of a connection within one deadline: TCP, then TLS for `wss://`, then the opening
+//! handshake.
 
 mod dialer;
 mod stream;

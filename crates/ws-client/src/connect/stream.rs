@@ -1,4 +1,4 @@
-//! The stream of a connection, with TLS or without.
+//! The byte stream of a connection, with or without TLS.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// A stream to the server. Whoever uses it need not know whether TLS is under it.
+/// A byte stream to the server, with or without TLS.
 #[derive(Debug)]
 pub enum MaybeTlsStream {
     /// TCP alone.

@@ -1,4 +1,4 @@
-//! Handshakes with servers that answer by hand, on real sockets.
+//! Opening handshakes with scripted servers on real sockets.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::{endpoint::Endpoint, exit::Exit, handshake::Request};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// What a server does once the request has come.
+/// The action of a server after its response.
 enum Then {
-    /// It closes the connection.
+    /// Closes the connection.
     Close,
-    /// It keeps silent.
+    /// Keeps the connection open without sending.
     Stay,
 }
 
-/// A listener on a port of its own, and a request to it.
+/// Returns a listener on a free port, and a request to it.
 async fn listening() -> (TcpListener, Request) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ async fn listening() -> (TcpListener, Request) {
     )
 }
 
-/// Reads the request, answers with these bytes, and returns what was asked.
+/// Reads the request, sends these bytes, and returns the request.
 async fn answer(listener: TcpListener, answer: &[u8], then: Then) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
@@ -51,7 +51,7 @@ async fn answer(listener: TcpListener, answer: &[u8], then: Then) -> String {
     asked
 }
 
-/// What a client makes of an answer.
+/// Returns the result of a handshake with this response.
 async fn upgraded(bytes: &[u8], then: Then, patience: Duration) -> Result<Vec<u8>, ConnectError> {
     let (listener, request) = listening().await;
     let client = async {
@@ -62,7 +62,7 @@ async fn upgraded(bytes: &[u8], then: Then, patience: Duration) -> Result<Vec<u8
             .map(|upgraded| upgraded.rest)
     };
     let both = async { tokio::join!(client, answer(listener, bytes, then)) };
-    // Whoever waits longer than this has no deadline.
+    // A client that takes longer has no deadline.
     let (result, _) = timeout(LONG, both).await.expect("the client gives up");
     result
 }
@@ -76,14 +76,14 @@ const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
                      Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
 #[tokio::test]
-async fn frames_that_follow_the_answer_at_once_are_kept() {
+async fn frames_behind_the_response_are_kept() {
     let bytes = format!("{RIGHT}\r\n\u{1}\u{2}frames");
     let rest = upgraded(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
     assert_eq!(rest, b"\x01\x02frames");
 }
 
 #[tokio::test]
-async fn informational_answers_are_passed_over() {
+async fn informational_responses_are_skipped() {
     let bytes = format!(
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
          {RIGHT}\r\nframes"
@@ -93,14 +93,14 @@ async fn informational_answers_are_passed_over() {
 }
 
 #[tokio::test]
-async fn informational_answers_do_not_extend_the_deadline() {
+async fn informational_responses_keep_the_deadline() {
     let hint = b"HTTP/1.1 103 Early Hints\r\n\r\n";
     let (_, exit) = said(upgraded(hint, Then::Stay, Duration::from_millis(20)).await);
     assert_eq!(exit, Exit::TimedOut);
 }
 
 #[tokio::test]
-async fn informational_answers_without_end_are_refused() {
+async fn endless_informational_responses_are_refused() {
     let bytes = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(5000);
     let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
@@ -111,7 +111,7 @@ async fn informational_answers_without_end_are_refused() {
 }
 
 #[tokio::test]
-async fn a_chunked_refusal_is_shown_without_its_framing() {
+async fn chunked_refusal_is_shown_decoded() {
     let bytes = b"HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
                   4\r\nfull\r\n3\r\n up\r\n0\r\n\r\n";
     let (message, _) = said(upgraded(bytes, Then::Close, LONG).await);
@@ -119,7 +119,7 @@ async fn a_chunked_refusal_is_shown_without_its_framing() {
 }
 
 #[tokio::test]
-async fn a_page_for_browsers_is_not_quoted() {
+async fn html_body_is_not_quoted() {
     for (kind, quoted) in [
         ("text/html", false),
         ("Text/HTML; charset=utf-8", false),
@@ -136,7 +136,7 @@ async fn a_page_for_browsers_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_wrong_accept_value_is_refused() {
+async fn wrong_accept_value_is_refused() {
     let bytes = RIGHT.replace("s3pP", "s3pQ") + "\r\n";
     let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
@@ -147,7 +147,7 @@ async fn a_wrong_accept_value_is_refused() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let (elsewhere, _) = listening().await;
     let bytes = format!(
         "HTTP/1.1 302 Found\r\nLocation: ws://{}/\r\nContent-Length: 0\r\n\r\n",
@@ -160,14 +160,14 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_shown_with_its_body() {
+async fn refusal_is_shown_with_its_body() {
     let bytes = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nfull \x1b[1m";
     let (message, exit) = said(upgraded(bytes, Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(message.ends_with("; it says: full \\u{1b}[1m"), "{message}");
 }
 
-/// What a client that presents these credentials makes of an answer, and what it asked.
+/// Returns the result of a handshake with credentials, and the request.
 async fn logged_in(line: &str, bytes: &[u8]) -> (Result<Vec<u8>, ConnectError>, String) {
     let (listener, request) = listening().await;
     let request = request.with_credentials(&Credentials::parse(line).unwrap());
@@ -182,7 +182,7 @@ async fn logged_in(line: &str, bytes: &[u8]) -> (Result<Vec<u8>, ConnectError>, 
 }
 
 #[tokio::test]
-async fn credentials_are_presented_with_the_handshake() {
+async fn credentials_are_sent_with_the_handshake() {
     let bytes = format!("{RIGHT}\r\nframes");
     let (upgraded, asked) = logged_in("admin:12:3\u{fc}", bytes.as_bytes()).await;
     assert_eq!(upgraded.unwrap(), b"frames");
@@ -191,7 +191,7 @@ async fn credentials_are_presented_with_the_handshake() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_no_failed_handshake() {
+async fn refused_credentials_are_login_refused() {
     for (rest, said) in [
         (
             "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
@@ -226,7 +226,7 @@ async fn refused_credentials_are_no_failed_handshake() {
 }
 
 #[tokio::test]
-async fn what_else_a_server_refuses_is_not_the_credentials() {
+async fn other_refusal_is_not_of_credentials() {
     for status in ["403 Forbidden", "429 Slow", "503 Full", "302 Found"] {
         let bytes = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         let (result, _) = logged_in("admin:123456", bytes.as_bytes()).await;
@@ -237,7 +237,7 @@ async fn what_else_a_server_refuses_is_not_the_credentials() {
 }
 
 #[tokio::test]
-async fn a_401_to_a_request_without_credentials_is_a_failed_handshake() {
+async fn unauthorized_without_credentials_fails_handshake() {
     let bytes = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
     let error = upgraded(bytes, Then::Close, LONG).await.unwrap_err();
     assert!(!error.is_of_credentials());
@@ -245,7 +245,7 @@ async fn a_401_to_a_request_without_credentials_is_a_failed_handshake() {
 }
 
 #[tokio::test]
-async fn silence_ends_at_the_deadline() {
+async fn silent_server_times_out() {
     let (message, exit) =
         said(upgraded(b"HTTP/1.1 1", Then::Stay, Duration::from_millis(20)).await);
     assert_eq!(exit, Exit::TimedOut);
@@ -256,13 +256,13 @@ async fn silence_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_early_end_is_a_refusal() {
+async fn early_end_is_a_refusal() {
     let (_, exit) = said(upgraded(b"", Then::Close, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_refused() {
+async fn endless_head_is_refused() {
     let bytes = format!("HTTP/1.1 101 x\r\n{}", "A: b\r\n".repeat(5000));
     let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
@@ -270,7 +270,7 @@ async fn a_head_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_no_connection() {
+async fn closed_port_is_unreachable() {
     let (listener, request) = listening().await;
     drop(listener);
     let error = tcp(request.endpoint(), Deadline::after(LONG))
@@ -285,7 +285,7 @@ async fn nobody_listening_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_message_leaves_when_it_is_written() {
+async fn stream_has_nodelay_set() {
     let (_listener, request) = listening().await;
     let stream: TcpStream = tcp(request.endpoint(), Deadline::after(LONG))
         .await

@@ -1,24 +1,24 @@
-//! Who is trusted, on the command line.
+//! The command-line arguments about certificates.
 
 use std::path::PathBuf;
 
 use super::trust::Trust;
 
-/// What the command line says about certificates.
+/// The command-line arguments about certificates.
 #[derive(Debug, clap::Args)]
 pub struct TrustArguments {
     /// With wss://: trusts the authorities whose certificates are in this file (PEM), instead of
     /// those of the system.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
-    /// With wss://: does not check the certificate. Whoever is on the way can read and change
+    /// With wss://: does not check the certificate. Anyone on the network path can read and change
     /// everything, passwords as well.
     #[arg(long, conflicts_with = "cacert")]
     insecure: bool,
 }
 
 impl TrustArguments {
-    /// Who is to be trusted, if that was said.
+    /// Returns the trust that was asked for, if any.
     pub fn trust(self) -> Option<Trust> {
         match (self.cacert, self.insecure) {
             (_, true) => Some(Trust::Insecure),

@@ -1,4 +1,4 @@
-//! Why a certificate is refused, in words.
+//! The reasons why a certificate is refused, with their messages.
 
 use chrono::{DateTime, Utc};
 use proto::escape::escaped_start;
@@ -12,11 +12,11 @@ const SHOWN_NAMES: usize = 5;
 /// The number of characters of one name that are shown.
 const SHOWN_CHARACTERS: usize = 80;
 
-/// The number of characters of the library's own words that are shown.
+/// The number of characters of a library message that are shown.
 pub(super) const SHOWN_REASON: usize = 200;
 
-/// A fault of a certificate, as it follows "the certificate of example.org". Text of the certificate
-/// is escaped. A fault that the user of a client cannot mend is told in the library's own words.
+/// A fault of a certificate, as it continues "the certificate of example.org". Text of the
+/// certificate is escaped. Faults that a client's user cannot repair are quoted from the library.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFailure {
     /// The certificate has expired, or is not valid yet.
@@ -37,7 +37,7 @@ pub enum CertificateFailure {
     UnknownAuthority {
         /// The trusted authorities.
         trust: Trust,
-        /// The library's own words.
+        /// The message of the library.
         reason: String,
     },
     /// The certificate cannot be used, for the reason that the library gives.
@@ -46,7 +46,7 @@ pub enum CertificateFailure {
 }
 
 impl CertificateFailure {
-    /// Puts an error of the library in words. `trust` is what the certificate was checked against.
+    /// Converts an error of the library. `trust` is what the certificate was checked against.
     pub(super) fn of(error: &CertificateError, trust: &Trust) -> Self {
         let reason = || escaped_start(&error.to_string(), SHOWN_REASON);
         match error {
@@ -63,8 +63,8 @@ impl CertificateFailure {
                 host: expected.to_str().into_owned(),
                 names: names(presented),
             },
-            // The last two come of an authority that has the name of a trusted one and another key.
-            // A server without the key of its certificate makes the second one too.
+            // The last two occur if an authority has the name of a trusted one and another key. The
+            // second also occurs if the server lacks the key of its certificate.
             CertificateError::UnknownIssuer
             | CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -90,7 +90,7 @@ fn advice(trust: &Trust) -> &'static str {
     }
 }
 
-/// Returns a moment as people write it.
+/// Formats a time in UTC.
 fn moment(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).ok();
     let moment = seconds.and_then(|seconds| DateTime::<Utc>::from_timestamp(seconds, 0));
@@ -113,7 +113,7 @@ fn names(presented: &[String]) -> String {
     }
 }
 
-/// Returns a name without its kind, which the library puts around it.
+/// Returns a name without the wrapper that the library prints around it.
 fn shown(name: &str) -> String {
     let bare = |kind: &str, end: &str| name.strip_prefix(kind)?.strip_suffix(end);
     let bare = bare("DnsName(\"", "\")").or_else(|| bare("IpAddress(", ")"));

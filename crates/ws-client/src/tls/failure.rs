@@ -1,4 +1,4 @@
-//! The reasons why there is no TLS, in words.
+//! The reasons why TLS fails, with their messages.
 
 use std::{fmt, io, time::Duration};
 
@@ -20,15 +20,15 @@ pub struct TlsError {
     pub failure: TlsFailure,
 }
 
-/// A reason why there is no TLS. Six of them tell the user what to do, three of these by
-/// [`CertificateFailure`]; for the rest the library's own words are shown.
+/// A reason why TLS fails. Six of them tell the user what to do, three of these by
+/// [`CertificateFailure`]. The others quote the library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFailure {
     /// The server does not speak TLS.
     NoTls,
-    /// Both sides have no version or cipher in common.
+    /// Client and server have no TLS version or cipher suite in common.
     Incompatible,
-    /// The server said nothing for this long.
+    /// The server did not complete the TLS handshake within this time.
     Silent(Duration),
     /// The certificate is refused.
     Certificate(CertificateFailure),
@@ -37,8 +37,7 @@ pub enum TlsFailure {
 }
 
 impl TlsFailure {
-    /// Puts an error of the TLS handshake in words. `trust` is what the certificate was checked
-    /// against.
+    /// Converts an error of the TLS handshake. `trust` is what the certificate was checked against.
     pub(super) fn of_handshake(error: &io::Error, trust: &Trust) -> Self {
         match of_tls(error) {
             Some(Error::InvalidCertificate(error)) => {
@@ -49,8 +48,8 @@ impl TlsFailure {
         }
     }
 
-    /// Puts an error of a stream after the TLS handshake in words, if it is an error of TLS: a
-    /// server may refuse the client only then.
+    /// Converts an error after the TLS handshake, if it is one of TLS. With TLS 1.3, a server
+    /// refuses the client only then.
     pub(crate) fn of_stream(error: &io::Error) -> Option<Self> {
         of_tls(error).map(Self::of_protocol)
     }
@@ -76,7 +75,7 @@ impl TlsFailure {
         }
     }
 
-    /// Quotes the library, escaped and cut.
+    /// Quotes a message of the library, escaped and shortened.
     pub(super) fn other(error: &dyn fmt::Display) -> Self {
         Self::Other(escaped_start(&error.to_string(), SHOWN_REASON))
     }
@@ -90,7 +89,7 @@ impl TlsFailure {
     }
 }
 
-/// Returns the error of TLS in an error of a stream, if there is one.
+/// Returns the TLS error inside an I/O error, if there is one.
 fn of_tls(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
@@ -250,7 +249,7 @@ mod tests {
         }
     }
 
-    /// Anyone can write anything into a certificate.
+    /// A certificate may contain any text.
     #[test]
     fn text_of_a_certificate_is_escaped_and_cut() {
         let name = format!("DnsName(\"\u{1b}[2J\u{202e}{}\")", "ü".repeat(1000));

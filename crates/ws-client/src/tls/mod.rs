@@ -1,4 +1,4 @@
-//! The transport of a WebSocket: TCP, or TLS with a certificate that was checked.
+//! The transport under a WebSocket: TCP, or TLS with a checked certificate.
 
 mod arguments;
 mod certificate;

@@ -1,4 +1,4 @@
-//! What a WebSocket stands on: TCP, or TLS with a certificate that was checked.
+//! The transport under a WebSocket: TCP, or TLS with a checked certificate.
 
 use std::{fmt, sync::Arc};
 
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::endpoint::{Endpoint, Scheme};
 
-/// The protocol that is spoken behind TLS, in the words of ALPN: a WebSocket begins with it.
+/// The ALPN protocol (RFC 7301): a WebSocket begins as HTTP/1.1.
 const HTTP: &[u8] = b"http/1.1";
 
-/// What a WebSocket stands on.
+/// The transport under a WebSocket.
 #[derive(Debug, Clone)]
 pub enum Transport {
     /// TCP alone.
@@ -37,12 +37,12 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// What the URL asks for. Who is trusted is what was asked for with it, or else what holds
-    /// otherwise.
+    /// Returns the transport for a URL. `asked` is the trust that was asked for with the URL,
+    /// `otherwise` the default.
     ///
     /// # Errors
     ///
-    /// There is nobody to be trusted, or nothing to be checked.
+    /// No root certificate can be loaded, or trust was asked for and the URL is `ws://`.
     pub fn new(
         endpoint: &Endpoint,
         asked: Option<Trust>,
@@ -55,7 +55,7 @@ impl Transport {
         }
     }
 
-    /// What is to be said before each connection, if anything.
+    /// Returns the warning to print before each connection, if any.
     pub fn warning(&self) -> Option<&'static str> {
         match self {
             Self::Tls(Tls {
@@ -69,7 +69,7 @@ impl Transport {
     }
 }
 
-/// How TLS is spoken, and who is trusted.
+/// A TLS configuration and the trust behind it.
 #[derive(Debug, Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
@@ -87,7 +87,7 @@ impl Tls {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.alpn_protocols = vec![HTTP.to_vec()];
-        // There is one connection, or another one with other credentials.
+        // A second connection has other credentials, so there is nothing to resume.
         config.resumption = Resumption::disabled();
         Ok(Self {
             config: Arc::new(config),
@@ -95,7 +95,11 @@ impl Tls {
         })
     }
 
-    /// Performs the handshake of TLS. Nothing else is sent before the certificate was checked.
+    /// Performs the TLS handshake. Nothing else is sent before the certificate was checked.
+    ///
+    /// # Errors
+    ///
+    /// The host is no valid server name, or the handshake fails.
     pub(crate) async fn connect(
         &self,
         endpoint: &Endpoint,
@@ -112,7 +116,7 @@ impl Tls {
         connected.map_err(|error| failed(TlsFailure::of_handshake(&error, &self.trust)))
     }
 
-    /// What a connection came to.
+    /// Returns the parameters of an established connection.
     pub(crate) fn summary(&self, endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> TlsSummary {
         let (_, connection) = stream.get_ref();
         let version = match connection.protocol_version() {
@@ -140,7 +144,7 @@ impl Tls {
     }
 }
 
-/// The name or the address that the certificate has to be for.
+/// Returns the name or address that the certificate must be for.
 fn server_name(host: &Host<String>) -> Result<ServerName<'static>, InvalidDnsNameError> {
     match host {
         Host::Domain(name) => ServerName::try_from(name.clone()),
@@ -149,7 +153,7 @@ fn server_name(host: &Host<String>) -> Result<ServerName<'static>, InvalidDnsNam
     }
 }
 
-/// What a connection by TLS came to, for a reader.
+/// The parameters of a TLS connection, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSummary {
     authority: String,
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_an_address_have_to_be_in_the_certificate() {
+    fn server_name_is_dns_name_or_ip_address() {
         for (url, name) in [
             ("wss://Example.org", "DnsName(\"example.org\")"),
             ("wss://example.org.", "DnsName(\"example.org\")"),
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_websocket_has_nothing_to_check() {
+    fn plain_websocket_rejects_trust_flags() {
         let plain = endpoint("ws://127.0.0.1");
         let transport = Transport::new(&plain, None, Trust::File("/nonexistent".into()));
         assert!(matches!(transport, Ok(Transport::Tcp)));
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn who_checks_nothing_is_warned() {
+    fn insecure_transport_has_a_warning() {
         let insecure = Transport::new(&endpoint("wss://h"), Some(Trust::Insecure), Trust::System);
         let warning = insecure.unwrap().warning().unwrap();
         assert!(warning.contains("--insecure"), "{warning}");

@@ -1,4 +1,4 @@
-//! Who is trusted to say which certificate is whose.
+//! The root certificates that the client trusts.
 
 use std::{
     fmt, fs, io,
@@ -13,19 +13,19 @@ use tokio_rustls::rustls::{
     },
 };
 
-/// Who is trusted to say which certificate is whose.
+/// The source of trust in certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// The authorities that this system trusts.
+    /// The root certificates of the system.
     System,
-    /// Those whose certificates are in a file, and no others.
+    /// Only the certificates in this file.
     File(PathBuf),
-    /// Anybody: certificates are not checked.
+    /// No check of certificates.
     Insecure,
 }
 
 impl Trust {
-    /// The flag that asks for it, or would change it.
+    /// Returns the flag that selects this trust, or that would change it.
     pub(super) fn flag(&self) -> &'static str {
         match self {
             Self::System | Self::File(_) => "--cacert",
@@ -44,11 +44,15 @@ impl fmt::Display for Trust {
     }
 }
 
-/// The certificates that this system trusts.
+/// Loads the root certificates of the system.
+///
+/// # Errors
+///
+/// The system has none.
 pub(super) fn system_roots() -> Result<RootCertStore, TrustError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // Systems have some that are too old to be read.
+    // Systems may hold some that are too old to parse.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let problems = found.errors.iter().map(|error| format!(" ({error})"));
@@ -57,7 +61,11 @@ pub(super) fn system_roots() -> Result<RootCertStore, TrustError> {
     Ok(roots)
 }
 
-/// The certificates in a file. What else is in it is passed over, as others do.
+/// Loads the certificates in a PEM file. Other PEM sections are skipped, as curl and OpenSSL do.
+///
+/// # Errors
+///
+/// The file cannot be read, or holds no usable certificate.
 pub(super) fn file_roots(path: &Path) -> Result<RootCertStore, TrustError> {
     let bytes = fs::read(path).map_err(|source| TrustError::Read {
         path: path.to_owned(),
@@ -82,13 +90,13 @@ pub(super) fn file_roots(path: &Path) -> Result<RootCertStore, TrustError> {
     Ok(roots)
 }
 
-/// Why there is nobody who could be trusted, or nothing to be checked.
+/// The reason why no trust could be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// A flag speaks of certificates, and the URL asks for none.
+    /// A flag about certificates was given with a `ws://` URL.
     #[error("{0} is about certificates, and a ws:// URL has none; leave it out, or use wss://")]
     NothingToCheck(&'static str),
-    /// The system trusts nobody.
+    /// The system has no root certificates.
     #[error(
         "this system trusts no authority{0}, so no certificate can be checked; install its certificates (often called ca-certificates), or name a file with those to be trusted with --cacert FILE"
     )]
@@ -98,7 +106,7 @@ pub enum TrustError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The file cannot be used.
@@ -106,23 +114,23 @@ pub enum TrustError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with its content.
+        /// The fault of its content.
         problem: TrustFileError,
     },
 }
 
-/// What is wrong with a file of certificates.
+/// A fault of a certificate file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrustFileError {
-    /// There is none in it.
+    /// The file holds no certificate.
     #[error(
         "it holds no certificate; it must be PEM, which begins with -----BEGIN CERTIFICATE-----"
     )]
     Empty,
-    /// One of them has no end.
+    /// A certificate has no end line.
     #[error("a certificate in it has no line -----END CERTIFICATE-----")]
     Unended,
-    /// One of them is none.
+    /// The certificate with this number cannot be parsed.
     #[error("certificate {0} in it is broken")]
     Broken(usize),
 }

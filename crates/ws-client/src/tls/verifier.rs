@@ -1,4 +1,4 @@
-//! What is checked of a certificate.
+//! The verifier of server certificates.
 
 use std::sync::Arc;
 
@@ -14,7 +14,11 @@ use tokio_rustls::rustls::{
 
 use super::trust::{self, Trust, TrustError};
 
-/// What checks certificates for whoever trusts these.
+/// Returns the verifier for a source of trust.
+///
+/// # Errors
+///
+/// The root certificates cannot be loaded.
 pub(super) fn verifier(
     trust: &Trust,
     provider: &Arc<CryptoProvider>,
@@ -33,7 +37,7 @@ pub(super) fn verifier(
     Ok(checked)
 }
 
-/// Checks nothing: whoever sent the certificate need not even have its key.
+/// A verifier that accepts every certificate, even without a proof of its key.
 #[derive(Debug)]
 struct NoVerification(WebPkiSupportedAlgorithms);
 
