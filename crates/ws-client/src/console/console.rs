@@ -1,4 +1,4 @@
-//! What a session needs of the place where lines come from and texts go to.
+//! The console of a session: the source of lines and the sink of messages and notices.
 
 use std::{
     io,
@@ -8,46 +8,45 @@ use std::{
 use super::{input::InputError, mode::Mode, prompt::Prompt};
 use crate::websocket::Payload;
 
-/// Something that happened at the console.
+/// An event of a console.
 #[derive(Debug)]
 pub(crate) enum ConsoleEvent {
-    /// A line was typed, or read.
+    /// A line was entered or read.
     Line(String),
-    /// There will be no more lines.
+    /// The input ended.
     EndOfInput,
-    /// Ctrl-C.
+    /// Ctrl-C was pressed.
     Interrupted,
-    /// The input cannot be used any further.
+    /// The input cannot be read any further.
     BadInput(InputError),
-    /// Some of the queued texts were written.
+    /// Queued output was written.
     Wrote,
-    /// Nothing can be written any more.
+    /// Stdout cannot be written any more.
     OutputFailed(io::Error),
 }
 
-/// How many lines were left unread.
+/// The number of input lines that were not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnsentLines {
-    /// So many, and no more.
+    /// Exactly this number.
     Exactly(usize),
-    /// So many, and perhaps more.
+    /// At least this number: the count was stopped.
     AtLeast(usize),
 }
 
-/// Where lines come from and texts go to: a terminal, or streams.
+/// The source of lines and the sink of messages and notices: a terminal or three streams.
 pub(crate) trait Console {
-    /// Who is at the other end.
+    /// Returns the mode of the console.
     fn mode(&self) -> Mode;
 
-    /// The next thing that happens. Texts that were queued are written before a line is looked for.
-    /// A line is asked for with this prompt, where somebody is there to be asked, or not at all if
-    /// there is no prompt; what was asked for once stays asked for.
+    /// Polls for the next event. Queued output is written before a line is read. Without a prompt,
+    /// no line is read. A prompt that was shown once stays.
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent>;
 
-    /// Queues a message of the server's for stdout.
+    /// Queues a message of the server for stdout.
     fn message(&mut self, payload: Payload<'_>);
 
-    /// Queues a line for stderr. Whatever a server said in it was escaped before.
+    /// Queues a line for stderr. Server text in it must be escaped already.
     fn notice(&mut self, text: &str);
 
     /// Queues a line about the program itself for stderr.
@@ -55,18 +54,18 @@ pub(crate) trait Console {
         self.notice(&format!("ws-client: {line}"));
     }
 
-    /// Whether the queue is short enough for more.
+    /// Returns true if the output queue accepts more.
     fn has_room(&self) -> bool;
 
-    /// Whether everything that was queued was written.
+    /// Returns true if all queued output was written.
     fn is_drained(&self) -> bool;
 
-    /// Asks for no more lines. A line that is half typed stays on the screen.
+    /// Stops reading lines. A half-typed line stays on the screen.
     fn cancel_prompt(&mut self);
 
-    /// Counts the lines that will not be sent any more, as far as that takes no time.
+    /// Counts the lines that were not sent, as far as they are available at once.
     async fn unsent_lines(&mut self) -> UnsentLines;
 
-    /// Gives the terminal back, if it is one. Everything that was queued was written before.
+    /// Restores the terminal, if it is one. All queued output must have been written.
     async fn finish(self);
 }

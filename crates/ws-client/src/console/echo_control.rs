@@ -1,6 +1,6 @@
 //! The echo of a terminal.
 
-/// A state of the echo.
+/// The state of a terminal's echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EchoState {
     On,

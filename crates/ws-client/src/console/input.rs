@@ -1,4 +1,4 @@
-//! What a line means, and where a line ends.
+//! Splitting of the input into lines, and the meaning of a line.
 
 use std::{io, num::NonZeroUsize};
 
@@ -6,18 +6,18 @@ use proto::secret::Secret;
 
 use super::prompt::Prompt;
 
-/// What a line asks for.
+/// The meaning of a line after the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Say goodbye and close.
+    /// Print a goodbye and close.
     Exit,
     /// Send this text.
     Send(String),
 }
 
 impl Command {
-    /// Reads a line. Only the bare word is a command: nothing is trimmed, so that every other text
-    /// can be sent.
+    /// Parses a line. Only the bare word `exit` is a command. Nothing is trimmed, so that every
+    /// other text can be sent.
     pub(crate) fn parse(line: String) -> Self {
         if line == "exit" {
             Self::Exit
@@ -27,22 +27,22 @@ impl Command {
     }
 }
 
-/// What a line says at the login.
+/// The meaning of a line during the login.
 #[derive(Debug)]
 pub(crate) enum LoginInput {
-    /// Say goodbye and leave.
+    /// Print a goodbye and close.
     Exit,
-    /// Nothing: ask again.
+    /// An empty line: prompt again.
     Empty,
-    /// Credentials, perhaps: `username:password`.
+    /// A line that may be credentials: `username:password`.
     Line(Secret),
 }
 
 impl LoginInput {
-    /// Reads a line that was typed at this prompt.
+    /// Parses a line that was entered at this prompt.
     pub(crate) fn parse(line: String, prompt: &Prompt) -> Self {
         match prompt {
-            // A password may be any text, even the one that is a command elsewhere.
+            // A password may be any text, even `exit`.
             Prompt::Password(name) => Self::Line(Secret::new(format!("{name}:{line}"))),
             Prompt::Credentials | Prompt::Context => match Command::parse(line) {
                 Command::Exit => Self::Exit,
@@ -53,7 +53,7 @@ impl LoginInput {
     }
 }
 
-/// Why the input cannot be used any further.
+/// The reason why the input cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
     #[error("line {line} of the input is not UTF-8")]
@@ -65,7 +65,7 @@ pub(crate) enum InputError {
 }
 
 impl InputError {
-    /// How many lines it is about, none of which was sent.
+    /// Returns the number of lines that the error concerns. They were not sent.
     pub(crate) fn lines(&self) -> usize {
         match self {
             Self::NotUtf8 { .. } | Self::TooLong { .. } => 1,
@@ -74,17 +74,17 @@ impl InputError {
     }
 }
 
-/// Cuts a stream of bytes into lines. A line is what stands before `\n`, less one `\r`; the last
-/// one needs no `\n`.
+/// A splitter of bytes into lines. A line ends before `\n`, without one `\r`. The last line needs
+/// no `\n`.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
     bytes: Vec<u8>,
-    /// Where the next line begins.
+    /// The offset of the next line.
     start: usize,
-    /// Up to here there is no `\n`, so that a long line is searched once.
+    /// There is no `\n` before this offset, so that a long line is searched only once.
     searched: usize,
     lines: usize,
-    /// The greatest length of a line: what is not sent must not be collected without end.
+    /// The greatest length of a line, which bounds the buffer.
     limit: NonZeroUsize,
 }
 
@@ -99,7 +99,7 @@ impl LineSplitter {
         }
     }
 
-    /// Takes what was read.
+    /// Appends bytes that were read.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.bytes.drain(..self.start);
@@ -109,7 +109,7 @@ impl LineSplitter {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole line.
+    /// Returns the next complete line.
     pub(crate) fn next_line(&mut self) -> Option<Result<String, InputError>> {
         let unsearched = &self.bytes[self.searched..];
         let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
@@ -124,7 +124,7 @@ impl LineSplitter {
         Some(line)
     }
 
-    /// The last line, at the end of the input, if it has no `\n`.
+    /// Returns the last line at the end of the input, if it has no `\n`.
     pub(crate) fn finish(&mut self) -> Option<Result<String, InputError>> {
         let rest = self.start..self.bytes.len();
         self.start = rest.end;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_bare_word_is_a_command() {
+    fn only_the_bare_word_exit_is_a_command() {
         assert_eq!(Command::parse("exit".into()), Command::Exit);
         for text in ["", "exit ", " exit", "Exit", "exit\r", "quit", "exit now"] {
             assert_eq!(Command::parse(text.into()), Command::Send(text.into()));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_may_be_what_is_a_command_elsewhere() {
+    fn password_may_be_exit_or_empty() {
         let password = Prompt::Password(UserName::parse("jane").unwrap());
         for (prompt, line, expected) in [
             (&Prompt::Credentials, "admin:1", Some("admin:1")),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stands_before_its_newline_less_one_carriage_return() {
+    fn line_ends_before_newline_and_one_carriage_return() {
         for (input, expected) in [
             (&b""[..], &[][..]),
             (b"a", &["a"]),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_utf8_is_named_by_its_number() {
+    fn line_not_utf8_is_reported_by_number() {
         assert_eq!(
             lines(b"a\n\xff\nb\n", 100)[1],
             Err("line 2 of the input is not UTF-8".into())
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_given_up() {
+    fn line_over_the_limit_is_an_error() {
         let mut longest = splitter(4);
         longest.push(b"abcd\r\nabcd");
         assert_eq!(longest.next_line().unwrap().unwrap(), "abcd");
@@ -260,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_the_bytes_arrive(
+        fn lines_do_not_depend_on_chunk_size(
             text in "([a-zü]{0,5}[\r\n]{0,2}){0,20}",
             chunk in 1_usize..9,
         ) {

@@ -1,4 +1,4 @@
-//! The place where lines come from and texts go to: a terminal, or streams.
+//! The console: the source of lines and the sink of messages and notices.
 
 mod console;
 mod echo_control;

@@ -1,10 +1,10 @@
-//! The kind of user at the console.
+//! The mode of a console.
 
-/// The kind of user that the lines come from.
+/// The mode of a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// A person at a terminal, who can be asked.
+    /// A person at a terminal, who can be prompted.
     Interactive,
-    /// A script at the other end of a pipe.
+    /// A program or a file behind stdin.
     Pipe,
 }

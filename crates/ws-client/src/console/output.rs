@@ -1,4 +1,4 @@
-//! Texts on their way to stdout and stderr, in the order in which they were said.
+//! The output to stdout and stderr, in the order in which it was queued.
 
 use std::{
     collections::VecDeque,
@@ -9,26 +9,26 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-/// How much may wait before the server is left waiting instead.
+/// The length of the queue in bytes at which the client stops reading from the server.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
 
-/// Where a text goes.
+/// The stream for a piece of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputStream {
-    /// stdout: the messages, and nothing else.
+    /// Stdout: messages only.
     Stdout,
-    /// stderr: everything else.
+    /// Stderr: everything else.
     Stderr,
 }
 
-/// Texts for one channel.
+/// A piece of output for one stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct OutputChunk {
     pub(crate) stream: OutputStream,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Texts that wait to be written.
+/// The output that waits to be written.
 #[derive(Debug, Default)]
 pub(crate) struct OutputQueue {
     chunks: VecDeque<OutputChunk>,
@@ -47,7 +47,7 @@ impl OutputQueue {
         }
     }
 
-    /// Whether little enough waits for more to be taken from the server.
+    /// Returns true if the queue is short enough to read more from the server.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes < HIGH_WATER_BYTES
     }
@@ -56,7 +56,7 @@ impl OutputQueue {
         self.chunks.is_empty()
     }
 
-    /// Takes everything.
+    /// Takes all chunks.
     pub(crate) fn take(&mut self) -> Vec<OutputChunk> {
         self.bytes = 0;
         self.chunks.drain(..).collect()
@@ -69,12 +69,12 @@ impl OutputQueue {
     }
 }
 
-/// Writes an outbox to two streams.
+/// A writer of the queue to two streams.
 #[derive(Debug)]
 pub(crate) struct OutputWriter<O, E> {
     stdout: O,
     stderr: E,
-    /// What is being written, and how much of it was.
+    /// The chunk that is being written, and the number of its bytes that were written.
     current: Option<(OutputChunk, usize)>,
 }
 
@@ -91,16 +91,17 @@ where
         }
     }
 
-    /// Whether nothing is being written.
+    /// Returns true if no chunk is being written.
     pub(crate) fn is_idle(&self) -> bool {
         self.current.is_none()
     }
 
-    /// Writes and flushes the next segment. It is pending as well when there is none.
+    /// Writes and flushes the next chunk. Also pending if there is none.
     ///
     /// # Errors
     ///
-    /// Messages cannot be written. Notices are dropped if they cannot be: nobody could be told.
+    /// Stdout cannot be written. Errors of stderr are dropped: there is no other place to report
+    /// them.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -150,8 +151,8 @@ mod tests {
     use super::{HIGH_WATER_BYTES, OutputQueue, OutputStream, OutputWriter};
 
     #[tokio::test]
-    async fn texts_are_written_in_the_order_in_which_they_were_said() {
-        // One stream behind both channels shows the order.
+    async fn chunks_are_written_in_queue_order() {
+        // One stream behind both shows the order.
         let (ours, mut theirs) = tokio::io::duplex(3);
         let (_, ours) = tokio::io::split(ours);
         let shared = std::sync::Arc::new(std::sync::Mutex::new(ours));
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn is_full_before_it_is_large() {
+    fn queue_is_full_at_the_high_water_mark() {
         let mut output = OutputQueue::default();
         output.push(OutputStream::Stdout, &vec![0; HIGH_WATER_BYTES - 1]);
         assert!(output.has_room());

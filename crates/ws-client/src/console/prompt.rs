@@ -1,14 +1,14 @@
-//! The words of the dialogue with a person. Each exact text stands here and nowhere else; what the
-//! server answers is in [`proto::message`].
+//! The texts of the dialogue with a person, each defined only here. The server's texts are in
+//! [`proto::message`].
 
 use std::borrow::Cow;
 
 use proto::username::UserName;
 
-/// What is said to somebody who typed `exit`.
+/// The text after `exit` was entered.
 pub(crate) const GOODBYE: &str = "you have enter \"exit\", goodbye";
 
-/// What a line is asked for.
+/// A request for a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Prompt {
     /// A line `username:password`.
@@ -19,19 +19,19 @@ pub(crate) enum Prompt {
     Context,
 }
 
-/// Which part of a typed line nobody may see.
+/// The part of a typed line that is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mask {
     /// Everything is shown.
     Nothing,
-    /// What follows the first `:` is hidden.
+    /// Everything behind the first `:` is hidden.
     AfterColon,
     /// Everything is hidden.
     Everything,
 }
 
 impl Prompt {
-    /// The text of the prompt. It ends with a space, and what is typed follows at once.
+    /// Returns the text of the prompt. The input follows its trailing space.
     pub(crate) fn text(&self) -> Cow<'static, str> {
         match self {
             Self::Credentials => "please enter your username and password: ".into(),
@@ -40,7 +40,7 @@ impl Prompt {
         }
     }
 
-    /// What is hidden of the answer.
+    /// Returns the mask for the input at this prompt.
     pub(crate) fn mask(&self) -> Mask {
         match self {
             Self::Credentials => Mask::AfterColon,
@@ -51,7 +51,7 @@ impl Prompt {
 }
 
 impl Mask {
-    /// Whether the typed line holds a secret.
+    /// Returns true if the typed line holds a secret.
     pub(crate) fn hides(self) -> bool {
         match self {
             Self::Nothing => false,
@@ -59,8 +59,8 @@ impl Mask {
         }
     }
 
-    /// The line as it may be shown. It has the length of the line in bytes, because the editor
-    /// cuts the shown text at the byte where the cursor stands in the typed one.
+    /// Masks a line for display. The result has the same length in bytes, because the editor cuts
+    /// it at the cursor's byte offset.
     pub(crate) fn apply(self, line: &str) -> String {
         let visible = match self {
             Self::Nothing => line.len(),
@@ -83,7 +83,7 @@ mod tests {
     use proto::username::UserName;
 
     #[test]
-    fn texts_are_the_pinned_ones() {
+    fn prompt_texts_are_pinned() {
         assert_eq!(GOODBYE, "you have enter \"exit\", goodbye");
         for (prompt, text) in [
             (
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn hides_what_follows_the_first_colon() {
+    fn credentials_are_hidden_behind_first_colon() {
         for (line, shown) in [
             ("admin", "admin"),
             ("admin:", "admin:"),
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn hides_all_of_a_password_and_nothing_of_a_message() {
+    fn password_is_hidden_and_message_is_shown() {
         assert_eq!(Mask::Everything.apply("a:b"), "***");
         assert_eq!(Mask::Nothing.apply("a:b"), "a:b");
     }
 
     proptest! {
         #[test]
-        fn what_is_shown_has_the_length_of_the_line(line in any::<String>()) {
+        fn masked_line_keeps_its_length(line in any::<String>()) {
             for mask in [Mask::Nothing, Mask::AfterColon, Mask::Everything] {
                 prop_assert_eq!(mask.apply(&line).len(), line.len());
             }

@@ -1,4 +1,4 @@
-//! What is written for a message of the server, and for a text about it.
+//! The rendering of messages for stdout.
 
 use chrono::TimeZone;
 
@@ -9,17 +9,17 @@ use super::{
 };
 use crate::websocket::Payload;
 
-/// Who reads what is written.
+/// The receiver of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// A terminal, which would obey control characters.
+    /// A terminal, which would interpret control characters.
     Terminal,
-    /// A program or a file, which gets the bytes as they came.
+    /// A program or a file, which gets the unchanged bytes.
     Program,
 }
 
-/// A message as it is written for this screen, with the newline that ends it. What a room tells is
-/// put in words at a terminal; any other message is written as [`message`] has it.
+/// Renders a message for a screen, with a final newline. A terminal gets room messages in words,
+/// all others as by [`message`].
 pub(crate) fn message_on<Z: TimeZone>(
     payload: Payload<'_>,
     reader: Reader,
@@ -39,7 +39,7 @@ pub(crate) fn message_on<Z: TimeZone>(
     }
 }
 
-/// A message as it is written wherever it comes from, with the newline that ends it.
+/// Renders a message without looking for room messages, with a final newline.
 pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
     let mut written = match (payload, reader) {
         (Payload::Text(text), Reader::Terminal) => safe_lines(text).into_bytes(),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_line_breaks_and_no_other_control() {
+    fn terminal_gets_no_control_but_line_breaks() {
         for (text, expected) in [
             ("plain, 你好", "plain, 你好\n"),
             ("", "\n"),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_the_bytes_as_they_came() {
+    fn program_gets_unchanged_bytes() {
         let text = "a\r\n\x1b[2J\u{202e}";
         assert_eq!(
             shown(Payload::Text(text), Reader::Program),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_binary_as_hexadecimal_digits() {
+    fn terminal_gets_binary_as_hexadecimal() {
         for (bytes, expected) in [
             (&b""[..], "[binary, 0 bytes]\n"),
             (b"\x1b", "[binary, 1 byte]\n1b\n"),
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_not_flooded_by_a_binary_message() {
+    fn terminal_gets_long_binary_shortened() {
         let long = shown(Payload::Binary(&[0; 1000]), Reader::Terminal);
         assert_eq!(long.lines().count(), 1 + 16 + 1);
         assert!(long.ends_with("00\n[744 more not shown]\n"), "{long}");
     }
 
     #[test]
-    fn what_a_room_tells_is_put_in_words_for_people_only() {
+    fn room_message_is_in_words_on_terminals_only() {
         let screen = || Screen {
             now: DateTime::<Utc>::from_timestamp(0, 0).unwrap(),
             columns: 80,

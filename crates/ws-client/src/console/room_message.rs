@@ -1,7 +1,7 @@
-//! What a room tells its members: read from a message, and put in words for a person.
+//! Room messages: parsed from JSON, and put in words for a terminal.
 //!
-//! A room tells it as one JSON object with exactly the keys of its kind. Anything else is a message
-//! like any other, and none of the business of this file.
+//! A room message is one JSON object with exactly the keys of its kind. Any other message is not a
+//! room message.
 
 use std::fmt::Write as _;
 
@@ -12,40 +12,42 @@ use unicode_width::UnicodeWidthChar as _;
 
 use super::{sanitize::safe_lines, screen::Screen};
 
-/// What stands before each further row of a message: the room that the time takes. Nothing that
-/// somebody sends can begin where a message begins.
+/// The indent of further rows of a message, as wide as the time. No member can therefore send a
+/// text that looks like the begin of another message.
 const INDENT: &str = "         ";
 
-/// The narrowest screen on which rows are folded: below, next to nothing would stand on one.
+/// The narrowest screen on which rows are folded. Narrower ones would have almost no room beside
+/// the indent.
 const MIN_COLUMNS: usize = 2 * INDENT.len();
 
-/// Has no width, and makes the character before it twice as wide.
+/// The variation selector for emoji: it has no width, and doubles the width of the character before
+/// it.
 const EMOJI_PRESENTATION: char = '\u{fe0f}';
 
-/// Something that a room tells its members.
+/// A message of a room to its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RoomMessage {
-    /// Somebody sent a text.
+    /// A member sent a text.
     Said {
         from: String,
         text: String,
         at: DateTime<FixedOffset>,
     },
-    /// Somebody came.
+    /// A member joined.
     Joined {
         who: String,
         at: DateTime<FixedOffset>,
     },
-    /// Somebody went.
+    /// A member left.
     Left {
         who: String,
         at: DateTime<FixedOffset>,
     },
-    /// So many messages did not reach this member, who read too slowly.
+    /// The number of messages that were dropped because this member read too slowly.
     Lost(u64),
 }
 
-/// All keys that there are. Each kind of message has some of them.
+/// All keys. Each kind of message has some of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Keys {
@@ -63,7 +65,7 @@ struct Keys {
     at: Option<String>,
 }
 
-/// Takes the value of a key that is there: `null` is none.
+/// Deserializes the value of a present key, for which `null` is invalid.
 fn present<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -73,10 +75,10 @@ where
 }
 
 impl RoomMessage {
-    /// Reads what a room tells, if this is such a message. The first key that no room sends ends
-    /// the reading, so that other JSON costs little, however long it is.
+    /// Parses a room message, or returns `None` for any other text. Parsing stops at the first
+    /// unknown key, so that other JSON costs little at any length.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // An array of the values would do for serde.
+        // Serde would accept an array of the values.
         if !text.starts_with('{') {
             return None;
         }
@@ -128,8 +130,8 @@ impl RoomMessage {
         }
     }
 
-    /// The message in words, for a person at this screen: times are told in the zone there, and
-    /// with the date unless that is the same. Whatever a member had a hand in is escaped.
+    /// Puts the message in words for a screen. Times are in its zone, with the date unless it is
+    /// today. Text of members is escaped.
     pub(crate) fn in_words<Z: TimeZone>(&self, screen: &Screen<Z>) -> String {
         let now = &screen.now;
         let words = match self {
@@ -144,11 +146,11 @@ impl RoomMessage {
     }
 }
 
-/// The words in rows of so many columns, all but the first one indented. If it were left to the
-/// terminal to go on in its next row, a text of the right length could begin there.
+/// Folds words into rows of this many columns, all but the first indented. If the terminal wrapped
+/// the row, a text of the right length could look like a new message.
 ///
-/// The width is summed up by characters, which may be more than the terminal needs, and so never
-/// leaves it a reason to break a row by itself.
+/// The width is the sum of the characters' widths. It may exceed the real width, so the terminal
+/// never wraps a row itself.
 fn folded(words: &str, columns: usize) -> String {
     let mut rows = String::with_capacity(words.len());
     let mut column = 0;
@@ -171,7 +173,7 @@ fn folded(words: &str, columns: usize) -> String {
     rows
 }
 
-/// The time of day of a moment, and its date if it is of another day than now.
+/// Formats a time of day, with the date if it is not today.
 fn time<Z: TimeZone>(at: &DateTime<FixedOffset>, now: &DateTime<Z>) -> String {
     let at = at.with_timezone(&now.timezone()).naive_local();
     let mut words = String::new();
@@ -193,7 +195,7 @@ mod tests {
     use super::{INDENT, RoomMessage, time};
     use crate::console::Screen;
 
-    /// A screen an hour east of Greenwich.
+    /// Returns a screen in the zone UTC+1.
     fn screen(columns: u16) -> Screen<FixedOffset> {
         Screen {
             now: DateTime::parse_from_rfc3339("2026-11-25T17:45:00+01:00").unwrap(),
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn is_told_in_words() {
+    fn room_message_is_put_in_words() {
         for (text, words) in [
             (
                 r#"{"from":"jane","text":"hello","at":"2026-11-25T16:40:05.123Z"}"#,
@@ -226,7 +228,7 @@ mod tests {
             ),
             (r#"{"lost":12}"#, "12 messages were lost"),
             (r#"{"lost":1}"#, "1 message was lost"),
-            // Order and spaces mean nothing in an object.
+            // The order of keys and the spaces do not matter.
             (
                 r#"{ "at": "2026-11-25T16:40:05Z", "text": "\u4f60", "from": "j" } "#,
                 "17:40:05 j: 你",
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn of_another_day_has_its_date() {
+    fn other_day_is_shown_with_date() {
         for (at, words) in [
             ("2026-11-24T23:00:00Z", "00:00:00 j left"),
             ("2026-11-24T22:59:59Z", "2026-11-24 23:59:59 j left"),
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn is_nothing_but_one_object_of_its_keys() {
+    fn other_json_is_no_room_message() {
         for text in [
             "",
             "hello",
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn is_never_taken_for_two() {
+    fn one_message_never_looks_like_two() {
         for (from, text, words) in [
             (
                 "jane",
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn is_folded_before_the_terminal_does_it() {
+    fn long_text_is_folded_before_the_terminal_wraps() {
         for (text, columns, words) in [
             ("ab", 18, "17:40:05 jane: ab"),
             ("abc", 18, "17:40:05 jane: abc"),
@@ -342,10 +344,10 @@ mod tests {
             ),
             ("ab\nc", 18, "17:40:05 jane: ab\n         c"),
             ("abc\nd", 18, "17:40:05 jane: abc\n         d"),
-            // Two columns are not there any more, and a mark needs none.
+            // Two columns are left, and a combining mark needs none.
             ("ab你", 18, "17:40:05 jane: ab\n         你"),
             ("abe\u{301}", 18, "17:40:05 jane: abe\u{301}"),
-            // Some terminals draw them one by one.
+            // Some terminals draw the parts one by one.
             (
                 "\u{1f469}\u{200d}\u{1f469}",
                 18,
@@ -364,7 +366,7 @@ mod tests {
         }
     }
 
-    /// Text that is full of what might begin a line.
+    /// Generates text with many imitations of a line's begin.
     fn tricky() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             any::<String>(),
@@ -377,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_begins_one_line(
+        fn any_text_begins_exactly_one_line(
             who in tricky(),
             text in tricky(),
             seconds in -70_000_000_000_i64..260_000_000_000,
@@ -402,13 +404,13 @@ mod tests {
                 let time = time(&moment.fixed_offset(), &screen(columns).now);
                 prop_assert!(rows.next().unwrap().starts_with(&time[..time.len().min(18)]));
                 prop_assert!(rows.all(|row| row.starts_with(INDENT)), "{words:?}");
-                // Whatever zone this machine is in.
+                // In the zone of this machine, whichever it is.
                 message.in_words(&Screen::here());
             }
         }
 
         #[test]
-        fn no_text_is_too_strange(text in any::<String>(), more in "[{\\[\"a-z:,0-9\\]} ]*") {
+        fn any_text_is_rendered_without_a_panic(text in any::<String>(), more in "[{\\[\"a-z:,0-9\\]} ]*") {
             RoomMessage::parse(&text);
             RoomMessage::parse(&format!("{{{text}"));
             RoomMessage::parse(&format!("{{{more}"));

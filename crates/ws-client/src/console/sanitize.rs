@@ -1,4 +1,4 @@
-//! Texts and bytes of a server, made safe for a terminal.
+//! Escaping of server data for a terminal.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use proto::{
     plural::plural,
 };
 
-/// How much of a binary message a person is shown.
+/// The number of bytes of a binary message that are shown.
 const SHOWN_BYTES: usize = 256;
 
-/// How many bytes stand on one line of hexadecimal digits.
+/// The number of bytes per line of hexadecimal digits.
 const BYTES_A_LINE: usize = 16;
 
-/// A text of the server's, made safe for a terminal: its line breaks are kept, everything that
-/// would move the cursor or reorder the line is escaped.
+/// Escapes a text of the server for a terminal. Line breaks are kept. Characters that move the
+/// cursor or reorder the line are escaped.
 pub(crate) fn safe_lines(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -22,7 +22,7 @@ pub(crate) fn safe_lines(text: &str) -> String {
         if c == '\n' {
             safe.push('\n');
         } else if c == '\r' && rest.peek() == Some(&'\n') {
-            // The line feed that follows breaks the line.
+            // The following line feed breaks the line.
         } else if is_unsafe(c) {
             write_escaped(c, &mut safe).expect("a string takes everything");
         } else {
@@ -32,7 +32,7 @@ pub(crate) fn safe_lines(text: &str) -> String {
     safe
 }
 
-/// A binary message for a person: its length, and its first bytes.
+/// Renders a binary message for a terminal: its length and its first bytes.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let mut shown = format!("[binary, {}]", plural(bytes.len(), "byte", "bytes"));
     for line in bytes[..bytes.len().min(SHOWN_BYTES)].chunks(BYTES_A_LINE) {
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_line_feeds_is_left_to_obey(text in any::<String>()) {
+        fn any_text_keeps_no_control_but_line_feeds(text in any::<String>()) {
             prop_assert!(!safe_lines(&text).chars().any(|c| c != '\n' && is_unsafe(c)));
         }
     }

@@ -1,24 +1,24 @@
-//! The screen on which messages are shown: how wide it is, and when and where that is.
+//! The screen on which messages are shown: its width, time and time zone.
 
 use std::{io::stdout, os::fd::AsFd};
 
 use chrono::{DateTime, Local, TimeZone};
 use rustix::termios::tcgetwinsize;
 
-/// The width that is assumed of a terminal that does not know its own.
+/// The assumed width of a terminal that reports none.
 const USUAL_COLUMNS: u16 = 80;
 
-/// What a screen is like at this moment.
+/// The properties of a screen at this moment.
 #[derive(Debug)]
 pub(crate) struct Screen<Z: TimeZone> {
-    /// The time, in the zone of whoever sits before it.
+    /// The current time in the user's zone.
     pub(crate) now: DateTime<Z>,
-    /// How many columns it has.
+    /// The number of columns.
     pub(crate) columns: u16,
 }
 
 impl Screen<Local> {
-    /// The screen behind stdout.
+    /// Returns the screen behind stdout.
     pub(crate) fn here() -> Self {
         Self {
             now: Local::now(),
@@ -27,7 +27,7 @@ impl Screen<Local> {
     }
 }
 
-/// How many columns a terminal has.
+/// Returns the number of columns of a terminal.
 pub(crate) fn columns(terminal: impl AsFd) -> u16 {
     match tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 => size.ws_col,

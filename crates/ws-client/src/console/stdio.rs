@@ -1,5 +1,4 @@
-//! The console of scripts, and of terminals without a line editor: lines are read as they come, and
-//! everything is written as it is.
+//! The console of pipes, and of terminals without a line editor.
 
 use std::{
     collections::VecDeque,
@@ -27,32 +26,32 @@ use super::{
 };
 use crate::websocket::Payload;
 
-/// How much is read of the input at once.
+/// The number of input bytes per read.
 const READ_BYTES: usize = 16 * 1024;
 
-/// How long the end of an input is looked for, to count the lines that were not sent. What stands in
-/// a file or a full pipe is read in no time; a program that goes on writing is not waited for.
+/// The time limit for counting the rest of the input. A file or a full pipe is read in no time, and
+/// a program that keeps writing is not awaited.
 const COUNT_PATIENCE: Duration = Duration::from_millis(200);
 
-/// Who is asked for lines, and how.
+/// The prompts of a console.
 #[derive(Debug)]
 pub(crate) enum PromptMode<E> {
-    /// Nobody: the lines come by themselves.
+    /// No prompts.
     Off,
-    /// A person, by prompts on stderr.
+    /// Prompts on stderr, with control of the terminal's echo.
     On(E),
 }
 
-/// How far the input was read.
+/// The progress of reading the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// Nothing was read, and perhaps nothing ever will be.
+    /// Nothing was read yet.
     Untouched,
     Begun,
     Ended,
 }
 
-/// A console of three streams, as a process has them.
+/// A console of the three standard streams.
 #[derive(Debug)]
 pub(crate) struct StdioConsole<I, O, E, H> {
     input: I,
@@ -60,10 +59,10 @@ pub(crate) struct StdioConsole<I, O, E, H> {
     progress: Progress,
     output: OutputQueue,
     writer: OutputWriter<O, E>,
-    /// Who reads the messages.
+    /// The receiver of stdout.
     reader: Reader,
     prompt_mode: PromptMode<H>,
-    /// The prompt that was written and not yet answered.
+    /// The prompt that is on the screen.
     asked: Option<Prompt>,
 }
 
@@ -93,7 +92,7 @@ where
         }
     }
 
-    /// The same console, with lines that were typed before it was there.
+    /// Adds lines that were typed before the console existed.
     pub(crate) fn with_typed_ahead(mut self, lines: VecDeque<String>) -> Self {
         for line in lines {
             self.lines.push(line.as_bytes());
@@ -102,7 +101,7 @@ where
         self
     }
 
-    /// The next line, or the end of the input.
+    /// Polls for the next line, or `None` at the end of the input.
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<String, InputError>>> {
         loop {
             if let Some(line) = self.lines.next_line() {
@@ -122,7 +121,7 @@ where
         }
     }
 
-    /// Writes the prompt, unless it stands there already.
+    /// Writes the prompt, unless it is on the screen already.
     fn ask(&mut self, prompt: &Prompt) {
         let PromptMode::On(echo) = &mut self.prompt_mode else {
             return;
@@ -141,14 +140,14 @@ where
         self.asked = Some(prompt.clone());
     }
 
-    /// Begins a line of its own for what is written next; the prompt is written again after it.
+    /// Ends the prompt's line. The prompt is written again later.
     fn leave_prompt(&mut self) {
         if self.asked.take().is_some() {
             self.output.push(OutputStream::Stderr, b"\n");
         }
     }
 
-    /// Takes note that a line was typed. Where that was hidden, the line break was hidden too.
+    /// Records that a line was entered. If its echo was off, so was the echo of its line break.
     fn answered(&mut self) {
         if self
             .asked
@@ -223,8 +222,8 @@ where
 
     async fn unsent_lines(&mut self) -> UnsentLines {
         if self.progress == Progress::Untouched || self.mode() == Mode::Interactive {
-            // Whoever wrote the lines has them still, and what a person types from now on is meant
-            // for somebody else.
+            // A program still has its lines. Lines that a person types from now on are for another
+            // program.
             return UnsentLines::Exactly(0);
         }
         let mut count = 0;
@@ -235,7 +234,7 @@ where
                     Some(Ok(_) | Err(InputError::NotUtf8 { .. })) => count += 1,
                     Some(Err(InputError::TooLong { .. } | InputError::Read(_))) => return false,
                 }
-                // An input that is always ready must not keep the time from being looked at.
+                // An input that is always ready must not starve the timers.
                 tokio::task::coop::consume_budget().await;
             }
         };
@@ -246,6 +245,6 @@ where
     }
 
     async fn finish(self) {
-        // The terminal gives itself back, and knows whether what was typed ahead may be seen.
+        // The terminal restores itself on drop, and decides there about typed-ahead input.
     }
 }

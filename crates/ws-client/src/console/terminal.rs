@@ -1,5 +1,5 @@
 //! The terminal behind stdin: its attributes are changed while the program runs, and restored on
-//! every way out of it.
+//! every exit path.
 
 use std::{
     collections::VecDeque,
@@ -16,16 +16,16 @@ use rustix::{
 
 use super::echo_control::{EchoControl, EchoState};
 
-/// The longest line that a terminal collects by itself.
+/// The longest line that a terminal driver buffers.
 const MAX_TYPED_BYTES: usize = 4096;
 
-/// The value of a special character that switches it off.
+/// The value that disables a special character.
 const DISABLED: u8 = 0;
 
-/// Restores the terminal when it is dropped: at the end, after a signal, and when a panic unwinds.
+/// A terminal that is restored on drop: at the end, after a signal, and when a panic unwinds.
 ///
-/// What is typed stays hidden until the login is through, even while nothing is asked for: it may
-/// be credentials that somebody types ahead.
+/// The echo is off until the login succeeded, even without a prompt: the user may type credentials
+/// ahead.
 #[derive(Debug)]
 pub(crate) struct Terminal<T: AsFd = Stdin> {
     tty: T,
@@ -34,27 +34,30 @@ pub(crate) struct Terminal<T: AsFd = Stdin> {
     line_mode: LineMode,
 }
 
-/// How lines are typed.
+/// The way in which lines are entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineMode {
-    /// The terminal collects a line by itself, and shows it or not.
+    /// The terminal driver collects lines (canonical mode), with or without echo.
     Lines,
-    /// The line editor shows what is typed. Between two lines nothing is shown, and nothing lost:
-    /// what is typed ahead waits in the terminal for the next line.
+    /// The line editor echoes. Between two lines the echo is off and nothing is lost: typed-ahead
+    /// input waits in the terminal for the next line.
     Editor,
 }
 
-/// A terminal, and what it is good for.
+/// A terminal and its use, with the lines that were typed before.
 #[derive(Debug)]
 pub(crate) enum TerminalSetup {
-    /// The lines were typed before the terminal was taken over.
+    /// For the line editor.
     Editor(Terminal, VecDeque<String>),
     Lines(Terminal, VecDeque<String>),
 }
 
-/// Takes the terminal behind stdin for the line editor if it can carry one, and for whole lines
-/// otherwise. The editor has to know where the cursor is: it asks the terminal on stdout, which is
-/// no place for questions unless it is that terminal.
+/// Acquires the terminal behind stdin, for the line editor if possible, and for whole lines
+/// otherwise. The editor queries the cursor position on stdout, so stdout must be the terminal too.
+///
+/// # Errors
+///
+/// The attributes of the terminal cannot be read or set.
 pub(crate) fn acquire() -> io::Result<TerminalSetup> {
     let all_terminals = stdout().is_terminal() && stderr().is_terminal();
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -65,7 +68,7 @@ pub(crate) fn acquire() -> io::Result<TerminalSetup> {
         if crossterm::cursor::position().is_ok() {
             return Ok(TerminalSetup::Editor(terminal, lines));
         }
-        // What was typed meanwhile is still wanted.
+        // Keep the input that was typed meanwhile.
         terminal.set_echo(EchoState::On);
     }
     Ok(TerminalSetup::Lines(
@@ -74,9 +77,13 @@ pub(crate) fn acquire() -> io::Result<TerminalSetup> {
     ))
 }
 
-/// The whole lines that a terminal has collected already. The editor would not know them for lines,
-/// because the terminal has turned their return keys into line feeds. The beginning of a further
-/// line stays where it is, and comes to the editor as if it was typed later.
+/// Returns the lines that the terminal driver has completed. The editor would not recognise them,
+/// because the driver turned carriage returns into line feeds. An incomplete line stays and reaches
+/// the editor as later input.
+///
+/// # Errors
+///
+/// The terminal cannot be read.
 fn typed_ahead(tty: &impl AsFd) -> io::Result<VecDeque<String>> {
     let mut lines = VecDeque::new();
     let mut line = [0; MAX_TYPED_BYTES];
@@ -85,7 +92,7 @@ fn typed_ahead(tty: &impl AsFd) -> io::Result<VecDeque<String>> {
         if poll(&mut ready, Some(&Timespec::default()))? == 0 {
             return Ok(lines);
         }
-        // Nothing is read where the end of the input was typed, or the terminal is gone.
+        // Zero bytes mean a typed end of input, or a closed terminal.
         let read = rustix::io::read(tty, &mut line)?;
         if read == 0 {
             return Ok(lines);
@@ -114,19 +121,19 @@ impl<T: AsFd> Terminal<T> {
             (LineMode::Lines, EchoState::On) => {}
             (LineMode::Lines, EchoState::Off) => {
                 attributes.local_modes.remove(LocalModes::ECHO);
-                // Whoever stops the program here gets a shell, which shows again what is typed.
+                // A stopped program would leave its shell without echo.
                 attributes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
             }
             (LineMode::Editor, _) => {
-                // Signals stay on, so that Ctrl-C works while nothing is edited.
+                // Signals stay on, so that Ctrl-C works between two lines.
                 let modes = LocalModes::ECHO | LocalModes::ICANON;
                 attributes.local_modes.remove(modes);
-                // The editor knows the return key by the byte that the key sends.
+                // The editor recognises the return key by its carriage return.
                 attributes
                     .input_modes
                     .remove(InputModes::ICRNL | InputModes::INLCR);
-                // A program that was stopped would leave the terminal silent; the editor has no
-                // use for Ctrl-Z either.
+                // A stopped program would leave the terminal without echo. The editor has no use
+                // for Ctrl-Z either.
                 attributes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
             }
         }
@@ -141,9 +148,9 @@ impl<T: AsFd> EchoControl for Terminal<T> {
         }
         self.echo = echo;
         match self.line_mode {
-            // A terminal that does not obey is gone, and reading from it says so.
+            // A terminal that fails here is closed, which the next read reports.
             LineMode::Lines => drop(self.apply()),
-            // The editor may be at work, and keeps its own attributes.
+            // The editor may be active, with attributes of its own.
             LineMode::Editor => {}
         }
     }
@@ -153,8 +160,8 @@ impl<T: AsFd> Drop for Terminal<T> {
     fn drop(&mut self) {
         let action = match self.echo {
             EchoState::On => OptionalActions::Now,
-            // What was typed ahead may be a password. It must not reach the shell that reads next,
-            // and its history.
+            // Typed-ahead input may be a password, which must not reach the next shell and its
+            // history.
             EchoState::Off => OptionalActions::Flush,
         };
         let _ = tcsetattr(&self.tty, action, &self.original);
@@ -173,7 +180,7 @@ mod tests {
 
     use super::{EchoControl as _, EchoState, LineMode, Terminal, typed_ahead};
 
-    /// Both ends of a terminal of the test's own.
+    /// Returns both ends of a pseudo-terminal.
     fn pseudo_terminal() -> (OwnedFd, File) {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&controller).unwrap();
@@ -195,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_lines_that_were_typed_ahead_are_taken_and_the_rest_is_left() {
+    fn typed_ahead_lines_are_taken_and_rest_stays() {
         use std::io::{Read as _, Write as _};
         let (controller, mut tty) = pseudo_terminal();
         assert!(typed_ahead(&tty).unwrap().is_empty());
@@ -211,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_hidden_until_they_may_be_seen() {
+    fn echo_is_off_until_switched_on() {
         let (_controller, tty) = pseudo_terminal();
         let mut terminal = Terminal::take(&tty, LineMode::Lines).unwrap();
         assert!(!modes(&tty).contains(LocalModes::ECHO));
@@ -223,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shown_or_stopped_between_edited_lines() {
+    fn editor_mode_disables_echo_and_suspend() {
         let (_controller, tty) = pseudo_terminal();
         let mut terminal = Terminal::take(&tty, LineMode::Editor).unwrap();
         terminal.set_echo(EchoState::On);
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_is_restored_even_by_a_panic() {
+    fn panic_restores_the_terminal() {
         for line_mode in [LineMode::Lines, LineMode::Editor] {
             let (_controller, tty) = pseudo_terminal();
             let before = shown(&tcgetattr(&tty).unwrap());
@@ -249,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_ahead_at_the_login_reaches_no_shell() {
+    fn input_typed_ahead_at_login_is_dropped() {
         use std::io::{Read as _, Write as _};
         for (echo, left) in [
             (EchoState::Off, "next\n"),
@@ -260,7 +267,7 @@ mod tests {
             let mut terminal = Terminal::take(tty.try_clone().unwrap(), LineMode::Lines).unwrap();
             terminal.set_echo(echo);
             keys.write_all(b"secret\n").unwrap();
-            // It takes a moment from one end of a terminal to the other.
+            // The line needs a moment to pass the terminal.
             let mut arrived = [PollFd::new(&tty, PollFlags::IN)];
             assert_eq!(poll(&mut arrived, None).unwrap(), 1);
             drop(terminal);

@@ -25,7 +25,7 @@ impl RetryAfter {
             [] => Self::Unspecified,
             [first, ..] => match first.trim().parse() {
                 Ok(seconds) => Self::Delay(Duration::from_secs(seconds)),
-                // Every HTTP date ends in GMT (RFC 9110 section 5.6.7).
+                // A generated HTTP date ends in GMT (RFC 9110 section 5.6.7).
                 Err(_) if first.trim().ends_with(" GMT") => Self::Date(first.trim().to_owned()),
                 Err(_) => Self::Unspecified,
             },

@@ -61,7 +61,7 @@ pub(super) fn system_roots() -> Result<RootCertStore, TrustError> {
     Ok(roots)
 }
 
-/// Loads the certificates in a PEM file. Other PEM sections are skipped, as curl and OpenSSL do.
+/// Loads the certificates in a PEM file. Other content is skipped, as other programs do.
 ///
 /// # Errors
 ///
