@@ -1,7 +1,7 @@
-//! The console of a person at a terminal: lines are edited, secrets are masked, and messages are
-//! printed above the line that is being typed.
+//! The console of a person at a terminal, with line editing, masked secrets, and messages above the
+//! current line.
 //!
-//! Editing blocks, so it has a thread of its own (`thread`), which takes orders and sends reports.
+//! Editing blocks, so it runs on its own thread (`thread`), which takes commands and sends events.
 
 use std::{
     collections::VecDeque,
@@ -28,35 +28,39 @@ use crate::{
     websocket::Payload,
 };
 
-/// Room for all orders and reports that can be under way at once, and some more: neither side ever
-/// waits for room.
+/// The capacity of both channels, above the number of commands and events that can be in flight.
+/// Neither side ever waits for capacity.
 const QUEUE: usize = 8;
 
-/// How long the thread has to end. It takes a moment, unless the terminal does not answer.
+/// The time limit for the end of the thread. It ends at once, unless the terminal does not respond.
 const FINISH_DEADLINE: Duration = Duration::from_secs(1);
 
-/// What leaves the mode in which a terminal marks pasted text.
+/// The sequence that disables bracketed paste.
 const LEAVE_BRACKETED_PASTE: &[u8] = b"\x1b[?2004l";
 
-/// The line editor's thread, and what is known of it.
+/// A handle to the line editor's thread, and its known state.
 #[derive(Debug)]
 pub(crate) struct Editor<H> {
     commands: Option<Sender<EditorCommand>>,
     events: Receiver<EditorEvent>,
     wake: Arc<AtomicBool>,
-    /// What the thread asks for just now.
+    /// The prompt that the thread shows.
     reading: Option<Prompt>,
-    /// Whether the thread was given something to print and did not say that it has.
+    /// True while a print command is not confirmed.
     printing: bool,
     output: OutputQueue,
-    /// Lines that were entered together, or before they were asked for.
+    /// Lines that were pasted together, or entered before they were asked for.
     lines: VecDeque<String>,
-    /// Dropped last, when the thread has given the terminal back.
+    /// Dropped last, after the thread has released the terminal.
     terminal: H,
 }
 
 impl<H: EchoControl> Editor<H> {
-    /// Starts the thread on a terminal. These lines were typed before it could see them.
+    /// Starts the thread on a terminal, with lines that were typed before.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
     pub(crate) fn start(terminal: H, typed_ahead: VecDeque<String>) -> io::Result<Self> {
         let (mut editor, thread) = Self::new(terminal);
         editor.lines = typed_ahead;
@@ -89,7 +93,7 @@ impl<H: EchoControl> Editor<H> {
         (editor, thread)
     }
 
-    /// Gives an order, and gives it back if the thread is gone.
+    /// Sends a command, and returns it if the thread has ended.
     fn send_command(&mut self, command: EditorCommand) -> Result<(), EditorCommand> {
         let Some(commands) = &self.commands else {
             return Err(command);
@@ -99,24 +103,24 @@ impl<H: EchoControl> Editor<H> {
         sent.map_err(TrySendError::into_inner)
     }
 
-    /// Has printed what waits for it.
+    /// Prints the queued output.
     fn print(&mut self) {
         let chunks = self.output.take();
         match self.send_command(EditorCommand::Print(chunks)) {
             Ok(()) => self.printing = true,
-            // Nothing is being typed any more: the texts need not keep out of the way.
+            // Without the thread there is no line to protect.
             Err(EditorCommand::Print(chunks)) => drop(write_chunks(&chunks)),
             Err(EditorCommand::Read(_) | EditorCommand::CancelPrompt) => {}
         }
     }
 
-    /// Takes a report; most of them are something that the session waits for.
+    /// Converts an event of the thread. Most of them are events of the console.
     fn take(&mut self, event: EditorEvent) -> Option<ConsoleEvent> {
         match event {
             EditorEvent::Line(prompt, text) => {
                 let mut lines = split(&text);
                 if self.reading.as_ref() != Some(&prompt) && prompt.mask().hides() {
-                    // It was asked for before the login succeeded without it, and is no message.
+                    // The login succeeded without this line, which must not be sent as a message.
                     lines.pop_front();
                 } else {
                     self.reading = None;
@@ -144,8 +148,7 @@ impl<H: EchoControl> Editor<H> {
     }
 }
 
-/// The lines of what was entered: pasted text may have several, and each is a line of its own, as
-/// it would be if it were typed.
+/// Splits entered text into lines, because pasted text may hold several.
 fn split(text: &str) -> VecDeque<String> {
     let line = |line: &str| line.strip_suffix('\r').unwrap_or(line).to_owned();
     let mut lines: VecDeque<String> = text.split('\n').map(line).collect();
@@ -186,7 +189,7 @@ impl<H: EchoControl> Console for Editor<H> {
             } else {
                 EchoState::On
             });
-            // A thread that is gone is noticed by its reports, which end.
+            // The end of the thread is noticed by its event channel.
             let _ = self.send_command(EditorCommand::Read(prompt.clone()));
             self.reading = Some(prompt.clone());
         }
@@ -222,7 +225,7 @@ impl<H: EchoControl> Console for Editor<H> {
     }
 
     async fn finish(mut self) {
-        // Without orders the thread ends, and with it the reports.
+        // Without a command sender the thread ends, and closes the event channel.
         self.commands = None;
         self.wake.store(true, Ordering::Relaxed);
         let ended = async { while self.events.recv().await.is_some() {} };
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_entered_together_are_separate() {
+    fn pasted_lines_are_split() {
         for (text, lines) in [
             ("", &[""][..]),
             ("a", &["a"]),
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn pasted_lines_are_credentials_and_then_messages() {
+    fn pasted_lines_are_credentials_then_messages() {
         let (mut editor, mut thread) = Editor::new(Untouched);
         assert_eq!(line(&mut editor, &Prompt::Credentials), None);
         enter(
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_come_too_late_are_no_message() {
+    fn late_credentials_are_not_sent_as_message() {
         let (mut editor, mut thread) = Editor::new(Untouched);
         assert_eq!(line(&mut editor, &Prompt::Credentials), None);
         // The login succeeds without them.
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_is_asked_for_once() {
+    fn same_prompt_is_sent_once() {
         let (mut editor, mut thread) = Editor::new(Untouched);
         for _ in 0..3 {
             assert!(poll(&mut editor, Some(&Prompt::Context)).is_pending());
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_something_is_printed_is_printed_together() {
+    fn output_during_print_is_printed_together() {
         let (mut editor, mut thread) = Editor::new(Untouched);
         for text in ["a", "b", "c"] {
             editor.message(Payload::Text(text));
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_editor_that_is_gone_ends_the_input_and_holds_nothing_back() {
+    fn ended_thread_ends_input_and_keeps_no_output() {
         let (mut editor, thread) = Editor::new(Untouched);
         editor.message(Payload::Text("lost"));
         assert!(poll(&mut editor, None).is_pending());

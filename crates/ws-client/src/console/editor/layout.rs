@@ -1,13 +1,13 @@
-//! Where a prompt and the text behind it stand on the screen.
+//! The position of a prompt and its input on the screen.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-/// On which row the cursor stands, counted from the row on which the prompt begins.
+/// Returns the row of the cursor, counted from the first row of the prompt.
 ///
-/// The text is walked a grapheme at a time, as a terminal draws it: a wide one that does not fit
-/// goes to the next row whole, so that a division of the width by the columns would be wrong. A
-/// cursor behind a full row stands on the next one, where the line editor puts it.
+/// The text is measured by graphemes, as a terminal draws it. A wide grapheme that does not fit
+/// moves to the next row whole, so dividing the width by the columns would be wrong. Behind a full
+/// row the cursor is on the next one, where the line editor puts it.
 pub(crate) fn cursor_row(prompt: &str, before_cursor: &str, columns: u16) -> u16 {
     let columns = usize::from(columns.max(1));
     let (mut row, mut column) = (0_u16, 0_usize);
@@ -31,11 +31,11 @@ pub(crate) fn cursor_row(prompt: &str, before_cursor: &str, columns: u16) -> u16
     row
 }
 
-/// What erases everything from the beginning of the prompt, when the cursor stands on this row of
-/// it.
+/// Returns the sequence that erases everything from the first row of the prompt, for a cursor on
+/// this row.
 pub(crate) fn erase(cursor_row: u16) -> String {
     match cursor_row {
-        // Going up by no row would go up by one.
+        // A parameter of 0 would move up by one row.
         0 => "\r\x1b[J".to_owned(),
         rows => format!("\r\x1b[{rows}A\x1b[J"),
     }
@@ -46,22 +46,22 @@ mod tests {
     use super::{cursor_row, erase};
 
     #[test]
-    fn counts_rows_as_a_terminal_fills_them() {
+    fn rows_are_counted_as_a_terminal_fills_them() {
         for (text, columns, row) in [
             ("", 10, 0),
             ("1234567", 10, 0),
-            // The row is full: the cursor stands on the next one.
+            // The row is full, so the cursor is on the next one.
             ("12345678", 10, 1),
             ("123456789", 10, 1),
             ("123456781234567890", 10, 2),
-            // Eight columns are left behind the prompt: four wide characters fill them.
+            // Eight columns are left behind the prompt, filled by four wide characters.
             ("你好你好", 10, 1),
             // A wide character does not fit into the last column, which stays empty.
             ("1你好你好", 10, 1),
             ("1你好你你好你好你", 10, 2),
             ("a\nb", 10, 1),
             ("12345678\nb", 10, 1),
-            // A letter and a combining mark are one column.
+            // A letter and a combining mark take one column.
             ("e\u{301}234567", 10, 0),
             ("abc", 1, 5),
             ("abc", 0, 5),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn erases_from_the_first_row_down() {
+    fn erase_starts_at_the_first_row() {
         assert_eq!(erase(0), "\r\x1b[J");
         assert_eq!(erase(3), "\r\x1b[3A\x1b[J");
     }

@@ -1,5 +1,5 @@
-//! The console of a person at a terminal: lines are edited, secrets are masked, and messages are
-//! printed above the line that is being typed.
+//! The console of a person at a terminal, with line editing, masked secrets, and messages above the
+//! current line.
 
 mod editor;
 mod layout;

@@ -1,5 +1,5 @@
-//! The thread on which lines are edited. It owns the line editor, and everything that is written to
-//! the terminal is written here, so that nothing is written into a line that is being typed.
+//! The thread of the line editor. All terminal output is written here, so that none of it lands
+//! inside the line that is being typed.
 
 use std::{
     borrow::Cow,
@@ -19,61 +19,61 @@ use tokio::sync::mpsc::{Receiver, Sender, error::TryRecvError};
 use super::layout;
 use crate::console::{Mask, OutputChunk, OutputStream, Prompt, columns};
 
-/// How soon a line that is being typed makes room for a message.
+/// The longest delay of a message while a line is being typed.
 const BREAK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many lines can be called back with the arrow keys.
+/// The number of lines that the arrow keys can recall.
 const HISTORY_LINES: usize = 100;
 
-/// What the thread is told to do.
+/// A command to the thread.
 #[derive(Debug)]
 pub(super) enum EditorCommand {
-    /// Ask for a line. A line that was asked for with another prompt is given up.
+    /// Read a line. A line at another prompt is discarded.
     Read(Prompt),
-    /// Write these texts, above the line that is being typed.
+    /// Write this output above the current line.
     Print(Vec<OutputChunk>),
-    /// Ask for no more lines. What was typed of one stays on the screen.
+    /// Stop reading. The typed part of the line stays on the screen.
     CancelPrompt,
 }
 
-/// What the thread has to tell.
+/// An event of the thread.
 #[derive(Debug)]
 pub(super) enum EditorEvent {
-    /// A line was entered. It holds line breaks where several lines were pasted.
+    /// A line was entered. Pasted text may hold line breaks.
     Line(Prompt, String),
-    /// Ctrl-D.
+    /// Ctrl-D was pressed.
     EndOfInput,
-    /// Ctrl-C.
+    /// Ctrl-C was pressed.
     Interrupted,
-    /// The texts of the last [`EditorCommand::Print`] were written.
+    /// The output of the last [`EditorCommand::Print`] was written.
     Printed(io::Result<()>),
-    /// No line can be read.
+    /// Lines cannot be read any more.
     Failed(io::Error),
 }
 
-/// The thread's side of the editor.
+/// The state of the thread.
 #[derive(Debug)]
 pub(super) struct EditorThread {
     pub(super) commands: Receiver<EditorCommand>,
     pub(super) events: Sender<EditorEvent>,
-    /// Set when there are new orders: the line editor looks at it while it waits for keys.
+    /// Set with each new command. The line editor checks it while it waits for keys.
     pub(super) wake: Arc<AtomicBool>,
     pub(super) history: VecDeque<String>,
 }
 
-/// A line that is being typed.
+/// A partly typed line.
 #[derive(Default)]
 struct LineBuffer {
     text: String,
-    /// The byte before which the cursor stands.
+    /// The byte offset of the cursor.
     cursor: usize,
 }
 
-/// The other side of the channels is gone, and nobody wants anything any more.
+/// The other side of the channels has ended.
 struct Disconnected;
 
 impl EditorThread {
-    /// Follows orders until there are no more.
+    /// Handles commands until the channel closes.
     pub(super) fn run(mut self) {
         while let Some(command) = self.commands.blocking_recv() {
             let done = match command {
@@ -87,12 +87,12 @@ impl EditorThread {
         }
     }
 
-    /// Reads one line, and follows orders in the meantime.
+    /// Reads one line, and handles commands meanwhile.
     fn read(&mut self, mut prompt: Prompt) -> Result<(), Disconnected> {
         let mut buffer = LineBuffer::default();
         loop {
-            // Each round has an editor of its own. One that goes on after a break may believe that
-            // its prompt still stands where it was, and paints over what was printed there.
+            // A new editor for each round. After a break, a reused one may assume its prompt at the
+            // old position, and overwrite printed output.
             let mut editor = self.editor(&prompt, &buffer);
             let commands = loop {
                 match editor.read_line(&BarePrompt(prompt.text())) {
@@ -108,7 +108,7 @@ impl EditorThread {
                         buffer = LineBuffer { text, cursor };
                         break commands;
                     }
-                    // Other signals belong to features that are not switched on.
+                    // Other signals belong to features that are off.
                     Ok(_) => {}
                     Err(error) => return self.send_event(EditorEvent::Failed(error)),
                 }
@@ -122,7 +122,8 @@ impl EditorThread {
         }
     }
 
-    /// Follows the orders that came while a line was being typed, and says what to ask for now.
+    /// Handles the commands that arrived while a line was typed. Returns the prompt to show next,
+    /// if any.
     fn apply(
         &mut self,
         commands: Vec<EditorCommand>,
@@ -140,7 +141,7 @@ impl EditorThread {
                 EditorCommand::CancelPrompt => {
                     let cancelled = wanted.take();
                     if let Some(prompt) = cancelled.filter(|_| !buffer.text.is_empty()) {
-                        // It was not sent, and whoever typed it may want to keep it.
+                        // The line was not sent, and the user may want to copy it.
                         let shown = prompt.mask().apply(&buffer.text);
                         let _ = writeln!(io::stderr(), "{}{shown}", prompt.text());
                     }
@@ -150,7 +151,7 @@ impl EditorThread {
         Ok(wanted)
     }
 
-    /// All orders that are there.
+    /// Takes all commands in the channel.
     fn queued(&mut self) -> Vec<EditorCommand> {
         let mut commands = Vec::new();
         loop {
@@ -180,15 +181,15 @@ impl EditorThread {
         self.events.blocking_send(event).map_err(|_| Disconnected)
     }
 
-    /// A line editor for one line.
+    /// Creates an editor for one line.
     ///
-    /// reedline's own way to print while a line is edited (its feature `external_printer`) is not
-    /// used: it takes the number of bytes for the number of columns and forgets the prompt, and so
-    /// overwrites earlier lines as soon as something wide is typed.
+    /// reedline's own printing during editing (feature `external_printer`) was refused. It takes
+    /// bytes for columns and forgets the prompt, so it overwrites earlier lines once wide text is
+    /// typed.
     fn editor(&self, prompt: &Prompt, buffer: &LineBuffer) -> Reedline {
         let mut keys = default_emacs_keybindings();
-        // A search shows something else than prompt and text, which could not be erased by their
-        // size; and another program must not get to see the line.
+        // Ctrl-R shows a search line that could not be erased by its size. Ctrl-O would show the
+        // line to an external editor.
         for key in ['r', 'o'] {
             keys.remove_binding(KeyModifiers::CONTROL, KeyCode::Char(key));
         }
@@ -201,7 +202,7 @@ impl EditorThread {
             .with_break_signal(Arc::clone(&self.wake))
             .with_poll_interval(BREAK_INTERVAL);
         if prompt.mask().hides() {
-            // The empty prefix fits every line: none is remembered.
+            // The empty prefix matches every line, so none is stored.
             editor = editor.with_history_exclusion_prefix(Some(String::new()));
         }
         if !buffer.text.is_empty() {
@@ -216,12 +217,12 @@ impl EditorThread {
         editor
     }
 
-    /// The lines that can be called back: none where something secret is typed.
+    /// Returns the history for the arrow keys, which is empty where a secret is typed.
     fn history_for(&self, prompt: &Prompt) -> FileBackedHistory {
         let mut history = FileBackedHistory::new(HISTORY_LINES).unwrap_or_default();
         if !prompt.mask().hides() {
             for line in &self.history {
-                // It is kept in memory only, which does not fail.
+                // An in-memory history cannot fail.
                 let _ = history.save(HistoryItem::from_command_line(line));
             }
         }
@@ -229,13 +230,17 @@ impl EditorThread {
     }
 }
 
-/// Writes texts to stdout and stderr.
+/// Writes chunks to stdout and stderr.
+///
+/// # Errors
+///
+/// Stdout cannot be written.
 pub(super) fn write_chunks(chunks: &[OutputChunk]) -> io::Result<()> {
     let mut result = Ok(());
     for OutputChunk { stream, bytes } in chunks {
         match stream {
             OutputStream::Stdout => result = result.and(write_all(io::stdout().lock(), bytes)),
-            // Nobody could be told that stderr is gone.
+            // There is no place to report errors of stderr.
             OutputStream::Stderr => {
                 let _ = write_all(io::stderr().lock(), bytes);
             }
@@ -249,7 +254,7 @@ fn write_all(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
-/// Takes prompt and text off the screen.
+/// Erases prompt and input from the screen.
 fn erase(prompt: &Prompt, buffer: &LineBuffer) {
     let columns = columns(io::stderr());
     let shown = prompt.mask().apply(&buffer.text);
@@ -258,7 +263,7 @@ fn erase(prompt: &Prompt, buffer: &LineBuffer) {
     let _ = write_all(io::stderr().lock(), layout::erase(row).as_bytes());
 }
 
-/// A prompt that is nothing but its text.
+/// A prompt without decoration.
 struct BarePrompt(Cow<'static, str>);
 
 impl reedline::Prompt for BarePrompt {
@@ -283,7 +288,7 @@ impl reedline::Prompt for BarePrompt {
     }
 }
 
-/// Shows a line with its secret part hidden.
+/// A highlighter that masks the secret part of a line.
 struct Masked(Mask);
 
 impl Highlighter for Masked {
@@ -321,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_remembered() {
+    fn secrets_are_not_in_the_history() {
         let (mut thread, _events) = thread();
         let jane = Prompt::Password(UserName::parse("jane").unwrap());
         for prompt in [Prompt::Credentials, jane] {
@@ -331,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_remembered_for_messages_only() {
+    fn messages_are_recalled_at_message_prompts_only() {
         let (mut thread, _events) = thread();
         for line in ["a", "b", "b", "", "c"] {
             let _ = thread.entered(Prompt::Context, line.into());
@@ -343,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_lines_are_forgotten() {
+    fn full_history_drops_the_oldest_line() {
         let (mut thread, _events) = thread();
         for number in 0..=HISTORY_LINES {
             let _ = thread.entered(Prompt::Context, number.to_string());
@@ -353,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn last_words_are_printed_after_the_last_line_was_given_up() {
+    fn output_after_cancelled_prompt_is_printed() {
         let (mut thread, mut events_out) = thread();
         let commands = vec![
             EditorCommand::CancelPrompt,
@@ -368,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn another_prompt_begins_an_empty_line() {
+    fn other_prompt_begins_an_empty_line() {
         let (mut thread, _events) = thread();
         let mut buffer = LineBuffer {
             text: "admin:12".into(),
@@ -381,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn the_editor_gets_a_masked_line() {
+    fn highlighter_masks_the_line() {
         let shown = Masked(Mask::AfterColon).highlight("admin:123456", 0);
         let shown: String = shown.buffer.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(shown, "admin:******");
