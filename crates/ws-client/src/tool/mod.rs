@@ -1,4 +1,4 @@
-//! `ws-client handshake URL`: one handshake, shown and judged.
+//! The command `ws-client handshake URL`: one opening handshake, shown and checked.
 
 mod report;
 #[cfg(test)]

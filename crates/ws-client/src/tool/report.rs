@@ -1,4 +1,4 @@
-//! The `handshake` tool's output: what went over the wire, and what to think of it.
+//! The report of the `handshake` tool: the bytes on the wire and the checks.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ use crate::{
     tls::TlsSummary,
 };
 
-/// How many lines of a head are shown: a flood of them tells nothing more.
+/// The number of lines of a head that are shown. More of them would tell nothing new.
 const MAX_LINES: usize = 120;
 
-/// How much of one line is shown.
+/// The number of bytes of a line that are shown.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// The text of the tool, and how it ends.
+/// The text of the report, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What goes to stdout.
+    /// The text for stdout.
     pub text: String,
     /// The exit code.
     pub exit: Exit,
 }
 
 impl Report {
-    /// Reports on a request and what came in answer, and on the TLS under both.
+    /// Creates the report on a request, its response, and the TLS connection under both.
     pub fn new(tls_summary: Option<TlsSummary>, request: &Request, response: &RawResponse) -> Self {
         let verdict = Verdict::judge(response, request.key());
         let tls = tls_summary.map_or(String::new(), |tls_summary| format!("{tls_summary}\n"));
@@ -39,7 +39,7 @@ impl Report {
     }
 }
 
-/// A report as it is printed.
+/// A formatter of the report.
 struct ReportDisplay<'a>(&'a Request, &'a RawResponse, &'a Verdict);
 
 impl fmt::Display for ReportDisplay<'_> {
@@ -81,7 +81,7 @@ fn write_report(
     write_verdict(to, verdict)
 }
 
-/// Writes the lines of a head, each behind a sign that says who sent it.
+/// Writes the lines of a head, each with a sign for its sender.
 fn write_lines(to: &mut fmt::Formatter<'_>, sign: char, head: &[u8]) -> fmt::Result {
     let head = head.strip_suffix(b"\n").unwrap_or(head);
     let lines = head.split(|byte| *byte == b'\n');
@@ -99,7 +99,7 @@ fn write_lines(to: &mut fmt::Formatter<'_>, sign: char, head: &[u8]) -> fmt::Res
     }
 }
 
-/// Writes what follows the head: the body of a refusal, or frames, which are only counted.
+/// Writes the data behind the head: the body of a refusal, or the number of bytes of frames.
 fn write_rest(
     to: &mut fmt::Formatter<'_>,
     response: &RawResponse,
@@ -119,7 +119,7 @@ fn write_rest(
     writeln!(to, "  body: {}", excerpt(&body, MAX_BODY_BYTES))
 }
 
-/// Computes the accept value before the reader's eyes.
+/// Shows the computation of the accept value (RFC 6455 section 4.2.2, step 5.4).
 fn write_accept(to: &mut fmt::Formatter<'_>, key: &Key) -> fmt::Result {
     writeln!(to, "\nhow the key becomes the accept value")?;
     writeln!(to, "  key         {}", key.as_str())?;
@@ -145,7 +145,7 @@ fn write_verdict(to: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result 
     }
 }
 
-/// How many parts are wrong. A missing status line and the missing status in it are one mistake.
+/// Counts the wrong parts. A missing status line and its missing status count as one.
 fn wrong_fields(verdict: &Verdict) -> usize {
     let mut wrong = verdict
         .checks()

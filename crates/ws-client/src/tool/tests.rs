@@ -1,4 +1,4 @@
-//! The tool and servers that answer by hand, on real sockets.
+//! The tool against scripted servers on real sockets.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::{
 use super::{report::Report, tool::run};
 use crate::{endpoint::Endpoint, exit::Exit, handshake::Request, tls::Transport};
 
-/// Returns the report on a server that answers with these bytes, and the two bytes that it gets
+/// Returns the report on a server that sends these bytes, and the first two bytes that it receives
 /// after them.
 async fn run_against(answer: &[u8]) -> (Report, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! `ws-client handshake URL`: one handshake, shown and judged.
+//! The command `ws-client handshake URL`: one opening handshake, shown and checked.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::{
     websocket::{Connection, ConnectionEvent, Reading},
 };
 
-/// How long the tool takes to leave a WebSocket that it opened.
+/// The time limit for closing the WebSocket after the handshake.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The greatest message that is taken while leaving. It is not looked at.
+/// The greatest message that is accepted during the close. Its content is ignored.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// What the tool is told on the command line.
+/// The arguments of the tool.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server, as in `ws://127.0.0.1:5678` or `wss://example.org`.
@@ -36,12 +36,16 @@ pub struct Arguments {
     /// handshake that was seen elsewhere.
     #[arg(long, value_parser = Key::parse)]
     pub key: Option<Key>,
-    /// Who is trusted.
+    /// The arguments about certificates.
     #[command(flatten)]
     pub tls: TrustArguments,
 }
 
-/// Performs the handshake, and reports on it.
+/// Performs the opening handshake and reports on it.
+///
+/// # Errors
+///
+/// TCP or TLS fails, or the deadline passes before the handshake begins.
 pub async fn run(
     request: &Request,
     transport: &Transport,
@@ -58,7 +62,7 @@ pub async fn run(
     let response = exchange(&mut stream, request, deadline).await?;
     let report = Report::new(tls_summary, request, &response);
     if report.exit == Exit::Ok {
-        // A server that was polite is left politely.
+        // A valid handshake is followed by a closing handshake.
         let rest = response.rest().to_vec();
         let mut connection = Connection::new(Upgraded { stream, rest }, MAX_MESSAGE_BYTES).await;
         connection.close(CloseReason::UserExit);

@@ -44,7 +44,8 @@ fn report(bytes: &[u8], read_error: ReadError) -> Report {
     )
 }
 
-/// Compares the part between the request and the computation of the accept value, and the verdict.
+/// Compares the exit code and the whole report. The request and the accept value are the same for
+/// all.
 #[track_caller]
 fn assert_report(answer: &[u8], read_error: ReadError, middle: &str, verdict: &str, exit: Exit) {
     let found = report(answer, read_error);
@@ -54,7 +55,7 @@ fn assert_report(answer: &[u8], read_error: ReadError, middle: &str, verdict: &s
 }
 
 #[test]
-fn a_right_answer() {
+fn valid_response_is_reported() {
     assert_report(
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
           sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x00",
@@ -92,7 +93,7 @@ checks
 }
 
 #[test]
-fn the_tutorials_own_server() {
+fn response_of_the_tutorial_server_is_reported() {
     assert_report(
         b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: bG9jYWxob3N0\r\n\r\n",
         ReadError::Closed,
@@ -128,7 +129,7 @@ checks
 }
 
 #[test]
-fn a_403_with_a_body() {
+fn refusal_with_body_is_reported() {
     assert_report(
         b"HTTP/1.1 403 Forbidden\r\nContent-Length: 30\r\nConnection: close\r\n\r\n\
           this origin is not allowed\x1b[2J\n",
@@ -159,7 +160,7 @@ checks
 }
 
 #[test]
-fn a_hint_before_a_chunked_refusal() {
+fn hint_before_chunked_refusal_is_reported() {
     assert_report(
         b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
           HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -193,7 +194,7 @@ checks
 }
 
 #[test]
-fn credentials_in_a_request_are_not_shown() {
+fn credentials_of_the_request_are_masked() {
     let credentials = Credentials::parse("admin:123456").unwrap();
     let request = request().with_credentials(&credentials);
     let response = RawResponse::new(Vec::new(), ReadError::Closed);
@@ -203,7 +204,7 @@ fn credentials_in_a_request_are_not_shown() {
 }
 
 #[test]
-fn silence() {
+fn silent_server_is_reported() {
     assert_report(
         b"",
         ReadError::TimedOut(Duration::from_secs(10)),
@@ -214,7 +215,7 @@ fn silence() {
 }
 
 #[test]
-fn bytes_that_are_no_http() {
+fn other_protocol_is_reported() {
     let report = report(
         b"\x15\x03\x01\0\x02\x02\x16\n\xff\x1b[31m",
         ReadError::Closed,
@@ -233,7 +234,7 @@ fn bytes_that_are_no_http() {
 }
 
 #[test]
-fn a_head_without_end() {
+fn endless_head_is_reported() {
     let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
     while bytes.len() < MAX_HEAD_BYTES {
         bytes.extend_from_slice(b"X: y\r\n");
