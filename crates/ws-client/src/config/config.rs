@@ -1,4 +1,4 @@
-//! What a session needs to know: flags over file over defaults, brought together in one place.
+//! The configuration of a session: flags override the file, which overrides the defaults.
 
 use std::{
     io,
@@ -23,38 +23,38 @@ use crate::{
     tls::{Transport, Trust, TrustError},
 };
 
-/// The file that is read when no other is named, if it exists.
+/// The file that is read if no other is named and it exists.
 const DEFAULT_FILE: &str = "config/client.toml";
 
-/// Where the server of this workspace listens.
+/// The address of this workspace's server.
 const DEFAULT_URL: &str = "ws://127.0.0.1:5678";
 
-/// The longest quiet at the end of the input before the connection is closed.
+/// The longest silence after the end of the input before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The longest time for connecting and for the answer to the handshake.
+/// The time limit for the connection and the opening handshake.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The longest time for the server's side of the closing handshake.
+/// The time limit for the server's side of the closing handshake.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The longest time for an answer to credentials. A server may hash passwords slowly on purpose.
+/// The time limit for the answer to credentials. A server may hash passwords slowly on purpose.
 const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The greatest message: an echo is somewhat longer than what was sent, and a server's limit is
-/// often a round number.
+/// The greatest message. An echo is longer than its message, and a server's limit is often a round
+/// number.
 const MAX_MESSAGE_BYTES: NonZeroUsize = NonZeroUsize::new(16 * 1024 * 1024).unwrap();
 
-/// What the command line says. What it leaves out is taken from the file.
+/// The values of the command line. The file supplies missing ones.
 #[derive(Debug, Default)]
 pub struct Flags {
-    /// The URL, which is not checked yet.
+    /// The URL, unchecked.
     pub url: Option<String>,
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// See [`Config::auth`].
     pub auth: Option<Auth>,
-    /// Whom to log in as.
+    /// The user to log in as.
     pub user: Option<String>,
     /// The file with that user's password.
     pub password_file: Option<PathBuf>,
@@ -68,23 +68,23 @@ pub struct Flags {
     pub max_message_bytes: Option<Size>,
     /// See [`Config::origin`].
     pub origin: Option<Origin>,
-    /// Whether a password may be sent unencrypted over a network.
+    /// The permission to send a password unencrypted over a network.
     pub cleartext: Cleartext,
-    /// Who is to be trusted to say which certificate is whose.
+    /// The source of trust in certificates.
     pub trust: Option<Trust>,
 }
 
-/// Whether a password may leave this machine unencrypted.
+/// The permission to send a password unencrypted over a network.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Cleartext {
-    /// It may not.
+    /// The password is not sent.
     #[default]
     Refused,
-    /// The user said that it may.
+    /// The user allowed it.
     Allowed,
 }
 
-/// How credentials are sent.
+/// The way in which credentials are sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Auth {
     /// As the first message; the server answers whether they are right.
@@ -92,50 +92,49 @@ pub enum Auth {
     Message,
     /// With the handshake, by HTTP Basic; the connection that opens is the login.
     Basic,
-    /// Not at all: the server lets in whoever comes.
+    /// Not at all: the server needs no login.
     None,
 }
 
-/// Everything that a session needs to know, checked.
+/// The checked configuration of a session.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to connect to.
+    /// The server to connect to.
     pub endpoint: Endpoint,
-    /// What the WebSocket stands on there.
+    /// The transport under the WebSocket.
     pub transport: Transport,
-    /// What to send as `Origin`, if anything.
+    /// The `Origin` to send, if any.
     pub origin: Option<Origin>,
-    /// How long nothing may come at the end of the input before the connection is closed.
+    /// The longest silence after the end of the input before the connection is closed.
     pub linger: Duration,
-    /// The longest time for connecting and for the answer to the handshake, together.
+    /// The time limit for the connection and the opening handshake together.
     pub connect_deadline: Duration,
-    /// The longest time for the server's side of the closing handshake.
+    /// The time limit for the server's side of the closing handshake.
     pub close_deadline: Duration,
-    /// The longest time that the server may take for an answer to credentials, and to take in what
-    /// is sent to it.
+    /// The time limit for the answer to credentials, and for the server to read what is sent.
     pub reply_deadline: Duration,
-    /// The greatest message that is taken from the server, and the greatest line from the input.
+    /// The greatest message from the server, and the longest line of the input.
     pub max_message_bytes: NonZeroUsize,
-    /// How the credentials are sent.
+    /// The way in which the credentials are sent.
     pub auth: Auth,
-    /// Where the credentials come from, if any are sent.
+    /// The source of the credentials, if any are sent.
     pub login: LoginSource,
-    /// What the user should know about how this came about.
+    /// Notices for the user about the choice of these values.
     pub notices: Vec<String>,
 }
 
-/// Where the credentials come from.
+/// The source of the credentials.
 #[derive(Debug)]
 pub enum LoginSource {
-    /// From the lines of the input.
+    /// The lines of the input.
     Ask,
-    /// The user is known, and the person is asked for the password.
+    /// A password prompt, for this user.
     AskPassword(UserName),
-    /// They are configured.
+    /// The configuration.
     Configured(Credentials),
 }
 
-/// The file as it is written.
+/// The configuration file as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
@@ -164,7 +163,11 @@ struct File {
 }
 
 impl File {
-    /// Reads the named file, or the default one of this directory if it exists.
+    /// Reads the named file, or the default file in the directory if it exists.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or the named one is missing.
     fn read(named: Option<PathBuf>, directory: &Path) -> Result<Option<Self>, ConfigError> {
         let (path, optional) = match named {
             Some(path) => (path, false),
@@ -177,7 +180,7 @@ impl File {
         }
     }
 
-    /// A path that is written in the file: a relative one is meant from there.
+    /// Resolves a path in the file, relative to the file's directory.
     fn resolve(&self, path: PathBuf) -> PathBuf {
         let directory = self.path.parent().unwrap_or(Path::new(""));
         directory.join(path)
@@ -196,12 +199,12 @@ impl File {
 }
 
 impl Config {
-    /// Reads the configuration file and the password file, and brings everything together.
+    /// Reads the configuration file and the password file, and merges them with the flags.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read or understood, a URL that cannot be used, a password that would
-    /// be sent in the clear or that nobody is there to type, nobody who could be trusted.
+    /// A file cannot be read or parsed, or the URL is invalid. A password would be sent
+    /// unencrypted, or there is no terminal to ask for it. There are no root certificates.
     pub fn load(flags: Flags, directory: &Path, mode: Mode) -> Result<Self, ConfigError> {
         let mut notices = Vec::new();
         let file = File::read(flags.config, directory)?;
@@ -226,7 +229,7 @@ impl Config {
         let auth = flags.auth.or(auth_of_file).unwrap_or_default();
         let login = match (flags.user, raw.login, &file) {
             (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserWithoutLogin),
-            // Whoever logs in somewhere else does not do so here.
+            // The login in the file is for another way of logging in.
             (None, _, _) if auth == Auth::None => LoginSource::Ask,
             (Some(user), _, _) => login_by_flags(&user, flags.password_file)?,
             (None, Some(login), Some(file)) if here => login_by_file(file, login)?,
@@ -335,7 +338,7 @@ fn credentials(name: UserName, path: PathBuf) -> Result<LoginSource, ConfigError
     Ok(LoginSource::Configured(credentials))
 }
 
-/// Why there is no configuration to work with.
+/// The reason why there is no valid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The configuration file cannot be read.
@@ -343,24 +346,24 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// Something in the configuration file is wrong.
+    /// The configuration file has an error.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Line, key, and what to write.
+        /// The line, the key, and the value to write.
         problem: TomlError,
     },
-    /// The URL on the command line is wrong.
+    /// The URL on the command line is invalid.
     #[error(transparent)]
     Url(EndpointError),
-    /// The name after `--user` is none.
+    /// The name after `--user` is invalid.
     #[error("--user: {0}")]
     User(UserNameError),
-    /// There is a user after `--user`, and no login.
+    /// `--user` was given without a login.
     #[error("--user: nobody logs in with auth \"none\"; choose another way with --auth")]
     UserWithoutLogin,
     /// The password file cannot be read.
@@ -368,7 +371,7 @@ pub enum ConfigError {
     PasswordRead {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The password file does not hold a password.
@@ -376,10 +379,10 @@ pub enum ConfigError {
     Password {
         /// The file.
         path: PathBuf,
-        /// What is wrong with its content.
+        /// The fault of its content.
         problem: PasswordFileError,
     },
-    /// Name and password are longer than a server takes.
+    /// Name and password together are longer than a server accepts.
     #[error(
         "the password file {}: name and password together have at most {MAX_CREDENTIALS_BYTES} bytes",
         path.display()
@@ -388,17 +391,17 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// The password has to be typed, and stdin is no terminal.
+    /// The password must be typed, and stdin is not a terminal.
     #[error(
         "the password of {0} can be asked for at a terminal only; name a file that holds it with --password-file"
     )]
     NotInteractive(UserName),
-    /// The password would go over the network as it is.
+    /// The password would be sent unencrypted over a network.
     #[error(
         "a password sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
     )]
     Cleartext(String),
-    /// Nobody can be trusted, or nothing checked.
+    /// The trust in certificates cannot be set up.
     #[error(transparent)]
     Trust(#[from] TrustError),
 }

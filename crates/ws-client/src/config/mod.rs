@@ -1,4 +1,4 @@
-//! The configuration of a session: flags over file over defaults, checked in one place.
+//! The configuration of a session: flags override the file, which overrides the defaults.
 
 mod config;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::{
     tls::{Transport, Trust},
 };
 
-/// A directory with these files in it.
+/// Returns a directory with these files.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("config")).unwrap();
@@ -42,7 +42,7 @@ const WITH_LOGIN: &[(&str, &str)] = &[
     ("config/secret", "123456\n"),
 ];
 
-/// A certificate whose key is gone.
+/// A certificate without its key.
 const CERTIFICATE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBnzCCAUWgAwIBAgIUCMfv3VG3ZeRbKXfxwpncgUtWO+owCgYIKoZIzj0EAwIw
@@ -57,7 +57,7 @@ BQIgROk3VbYdWkW3l86YO45ZYO++EgvfE3kRuB0X0gVaj+A=
 -----END CERTIFICATE-----
 ";
 
-/// The line that would be sent without asking.
+/// Returns the login line that is sent without asking.
 fn line(config: &Config) -> Option<String> {
     match &config.login {
         LoginSource::Configured(credentials) => Some(credentials.line().expose().to_owned()),
@@ -66,7 +66,7 @@ fn line(config: &Config) -> Option<String> {
 }
 
 #[test]
-fn works_without_a_file() {
+fn missing_file_gives_the_defaults() {
     let config = load(&[], Flags::default()).unwrap();
     assert_eq!(config.endpoint.to_string(), "ws://127.0.0.1:5678/");
     assert_eq!(config.linger, Duration::from_secs(1));
@@ -81,7 +81,7 @@ fn works_without_a_file() {
 
 #[test]
 #[ignore = "needs config/ as it is checked in"]
-fn the_shipped_file_says_what_holds_without_it() {
+fn shipped_file_states_the_defaults() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let source = fs::read_to_string(workspace.join("config/client.toml")).unwrap();
     let shipped = load(&[("config/client.toml", &source)], Flags::default()).unwrap();
@@ -113,13 +113,13 @@ fn the_shipped_file_says_what_holds_without_it() {
 }
 
 #[test]
-fn the_way_of_the_login_belongs_to_the_configured_place() {
+fn auth_of_file_applies_to_its_url_only() {
     let file = "url = \"ws://127.0.0.1:99\"\n[login]\nauth = \"basic\"\n";
     let files = [("config/client.toml", file)];
     let config = load(&files, Flags::default()).unwrap();
     assert_eq!(config.auth, Auth::Basic);
     assert!(matches!(config.login, LoginSource::Ask));
-    // Another user is another user of the same server.
+    // The other user belongs to the same server.
     let jane = |flags| Flags {
         user: Some("jane".into()),
         ..flags
@@ -134,7 +134,7 @@ fn the_way_of_the_login_belongs_to_the_configured_place() {
 }
 
 #[test]
-fn the_way_of_the_login_on_the_command_line_comes_first() {
+fn auth_flag_overrides_the_file() {
     let with_auth = |auth, flags| Flags {
         auth: Some(auth),
         ..flags
@@ -144,14 +144,14 @@ fn the_way_of_the_login_on_the_command_line_comes_first() {
     let config = load(&files, with_auth(Auth::Message, Flags::default())).unwrap();
     assert_eq!(config.auth, Auth::Message);
     assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
-    // It needs no file, and no login in it.
+    // Neither a file nor a login in it is needed.
     for files in [&[][..], &[("config/client.toml", "")], WITH_LOGIN] {
         for place in [Flags::default(), url("ws://127.0.0.1:98")] {
             let config = load(files, with_auth(Auth::Basic, place)).unwrap();
             assert_eq!(config.auth, Auth::Basic);
         }
     }
-    // No way makes an open network a safe one.
+    // No way of logging in makes an open network safe.
     let elsewhere = with_auth(Auth::Basic, url("ws://192.0.2.1"));
     assert!(
         load(&[], elsewhere)
@@ -161,7 +161,7 @@ fn the_way_of_the_login_on_the_command_line_comes_first() {
 }
 
 #[test]
-fn no_login_needs_no_credentials_and_no_safe_network() {
+fn auth_none_needs_no_credentials_and_no_tls() {
     let none = |flags| Flags {
         auth: Some(Auth::None),
         ..flags
@@ -172,7 +172,7 @@ fn no_login_needs_no_credentials_and_no_safe_network() {
     for (files, flags) in [
         (&file[..], Flags::default()),
         (&[], none(Flags::default())),
-        // The login of another place, or another time, is left alone.
+        // The login for another server or another time is not read.
         (&gone, none(Flags::default())),
         (WITH_LOGIN, none(url("ws://127.0.0.1:98"))),
         (&[], none(url("ws://192.0.2.1/room/lobby"))),
@@ -185,7 +185,7 @@ fn no_login_needs_no_credentials_and_no_safe_network() {
 }
 
 #[test]
-fn a_user_who_would_not_log_in_is_a_mistake() {
+fn user_with_auth_none_is_an_error() {
     let jane = |auth| Flags {
         auth,
         user: Some("jane".into()),
@@ -200,7 +200,7 @@ fn a_user_who_would_not_log_in_is_a_mistake() {
 }
 
 #[test]
-fn flags_come_before_the_file() {
+fn flags_override_the_file() {
     let file = "url = \"ws://127.0.0.1:1\"\nlinger = \"2s\"\nmax_message_bytes = \"1KiB\"\n\
                 reply_deadline = \"3s\"\nclose_deadline = \"4s\"\n";
     let flags = Flags {
@@ -218,7 +218,7 @@ fn flags_come_before_the_file() {
 }
 
 #[test]
-fn configured_credentials_log_in_at_the_configured_place() {
+fn configured_credentials_are_used_for_their_url() {
     for flags in [Flags::default(), url("ws://127.0.0.1:99/other?path")] {
         let config = load(WITH_LOGIN, flags).unwrap();
         assert_eq!(line(&config).as_deref(), Some("admin:123456"));
@@ -227,7 +227,7 @@ fn configured_credentials_log_in_at_the_configured_place() {
 }
 
 #[test]
-fn configured_credentials_go_nowhere_else() {
+fn configured_credentials_are_not_sent_elsewhere() {
     for elsewhere in ["ws://127.0.0.1:98", "ws://localhost:99", "ws://[::1]:99"] {
         let config = load(WITH_LOGIN, url(elsewhere)).unwrap();
         assert_eq!(line(&config), None, "{elsewhere}");
@@ -244,7 +244,7 @@ fn configured_credentials_go_nowhere_else() {
 }
 
 #[test]
-fn credentials_on_the_command_line_belong_to_its_url() {
+fn credentials_of_flags_are_used_for_any_url() {
     let directory = directory(WITH_LOGIN);
     let flags = Flags {
         user: Some("jane".into()),
@@ -257,12 +257,12 @@ fn credentials_on_the_command_line_belong_to_its_url() {
 }
 
 #[test]
-fn a_user_without_a_password_is_asked_for_it() {
+fn user_without_password_is_prompted() {
     let jane = || Flags {
         user: Some("jane".into()),
         ..Flags::default()
     };
-    // The password in the file is somebody else's.
+    // The password in the file belongs to another user.
     let config = load(WITH_LOGIN, jane()).unwrap();
     assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
     let directory = directory(&[]);
@@ -275,7 +275,7 @@ fn a_user_without_a_password_is_asked_for_it() {
 }
 
 #[test]
-fn no_password_goes_over_a_network_in_the_clear() {
+fn password_without_tls_is_refused_off_loopback() {
     let message = "a password sent to 192.0.2.1:80 could be read on the way, because ws:// is not \
                    encrypted; use wss://, or say with --allow-insecure that the network can be \
                    trusted";
@@ -290,7 +290,7 @@ fn no_password_goes_over_a_network_in_the_clear() {
     assert!(load(&[], allowed).is_ok());
 }
 
-/// Flags that need no roots of the system, which a test may not have.
+/// Returns flags that need no root certificates, which the test system may lack.
 fn insecure(flags: Flags) -> Flags {
     Flags {
         trust: Some(Trust::Insecure),
@@ -299,7 +299,7 @@ fn insecure(flags: Flags) -> Flags {
 }
 
 #[test]
-fn a_password_goes_anywhere_by_tls() {
+fn password_with_tls_is_sent_to_any_host() {
     for trusting in [Trust::Insecure, Trust::File("config/ca.pem".into())] {
         let directory = directory(&[("config/ca.pem", CERTIFICATE)]);
         let trust = match trusting {
@@ -317,7 +317,7 @@ fn a_password_goes_anywhere_by_tls() {
 }
 
 #[test]
-fn configured_credentials_do_not_leave_tls() {
+fn configured_credentials_stay_on_tls() {
     let secure = [
         (
             "config/client.toml",
@@ -344,7 +344,7 @@ fn configured_credentials_do_not_leave_tls() {
 }
 
 #[test]
-fn the_certificates_of_the_file_stand_beside_it() {
+fn cacert_of_file_is_relative_to_the_file() {
     let files = [
         (
             "config/client.toml",
@@ -353,13 +353,13 @@ fn the_certificates_of_the_file_stand_beside_it() {
         ("config/ca.pem", CERTIFICATE),
         ("config/empty", ""),
     ];
-    // For whatever URL.
+    // For every URL.
     for flags in [Flags::default(), url("wss://other")] {
         let config = load(&files, flags).unwrap();
         let trust = format!("{:?}", config.transport);
         assert!(trust.contains("config/ca.pem"), "{trust}");
     }
-    // A URL that needs none does not mind, and a flag comes first.
+    // A URL without TLS ignores it, and a flag overrides it.
     let config = load(&files, url("ws://127.0.0.1")).unwrap();
     assert!(matches!(config.transport, Transport::Tcp));
     assert_eq!(config.transport.warning(), None);
@@ -390,7 +390,7 @@ fn insecure_is_no_key_of_the_file() {
 }
 
 #[test]
-fn errors_say_file_line_key_and_what_to_write() {
+fn file_errors_name_line_key_and_correction() {
     for (source, message) in [
         (
             "\nlingr = \"1s\"",
@@ -453,7 +453,7 @@ fn errors_say_file_line_key_and_what_to_write() {
 }
 
 #[test]
-fn a_named_file_must_be_there() {
+fn missing_named_file_is_an_error() {
     let flags = Flags {
         config: Some("/nonexistent/client.toml".into()),
         ..Flags::default()
