@@ -137,7 +137,7 @@ struct SessionArguments {
     /// Reads this configuration file instead of config/client.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How the credentials are sent [default: message].
+    /// Sends the credentials in this way [default: message].
     #[arg(long, value_name = "WAY")]
     auth: Option<Auth>,
     /// Logs in as this user, without asking for the name.
@@ -176,7 +176,7 @@ pub fn main() -> ExitCode {
     let arguments = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(arguments) => arguments,
         Err(answer) => {
-            // Nothing is left to be done if the stream for it is gone.
+            // There is no place to report a failed write.
             let _ = answer.print();
             return match answer.exit_code() {
                 0 => Exit::Ok.into(),
@@ -190,21 +190,25 @@ pub fn main() -> ExitCode {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(run(arguments));
-            // A read of stdin may still be under way, and must not keep the program from ending.
+            // A pending read of stdin must not delay the exit.
             runtime.shutdown_background();
             result
         }
         Err(error) => Err(anyhow::Error::new(error).context("the runtime cannot be started")),
     };
     let exit = result.unwrap_or_else(|error| {
-        // Nothing is left to be done if stderr is gone too.
+        // There is no place to report a failed write to stderr.
         let _ = writeln!(stderr(), "ws-client: {error:#}");
         exit_for(&error)
     });
     exit.into()
 }
 
-/// Reads the arguments. An error repeats them, but no password of a URL among them.
+/// Parses the arguments.
+///
+/// # Errors
+///
+/// An argument is invalid. The error quotes the arguments with the user part of URLs masked.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(arguments).map_err(|_| {
         let masked = arguments.iter().map(|argument| masked(argument));
@@ -217,8 +221,8 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     })
 }
 
-/// An argument without what a URL in it says about the user. It need not be a right URL: whoever
-/// mistypes one has typed the password nevertheless.
+/// Masks the user and password of a URL in an argument. The URL may be invalid, because a mistyped
+/// one holds the password too.
 fn masked(argument: &OsStr) -> OsString {
     let text = argument.to_string_lossy();
     let masked = || {
@@ -231,7 +235,7 @@ fn masked(argument: &OsStr) -> OsString {
     masked().map_or_else(|| argument.to_owned(), OsString::from)
 }
 
-/// The exit code for an error that ends the program.
+/// Returns the exit code for an error that ends the program.
 fn exit_for(error: &anyhow::Error) -> Exit {
     if let Some(error) = error.downcast_ref::<ConnectError>() {
         error.exit()
@@ -261,12 +265,12 @@ async fn handshake(arguments: tool::Arguments) -> anyhow::Result<Exit> {
         .connect_deadline
         .map_or(CONNECT_DEADLINE, |span| span.0);
     if let Some(warning) = transport.warning() {
-        // Nothing is left to be done if stderr is gone.
+        // There is no place to report a failed write to stderr.
         let _ = writeln!(stderr(), "ws-client: {warning}");
     }
     let report = tool::run(&request, &transport, deadline).await?;
     let mut stdout = stdout().lock();
-    // Whoever closes stdout early has read enough.
+    // A reader that closes stdout early has read enough.
     let _ = stdout.write_all(report.text.as_bytes());
     let _ = stdout.flush();
     Ok(report.exit)
@@ -280,7 +284,7 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     };
     let config = Config::load(arguments.into(), Path::new(""), mode)?;
     let interrupts = interrupts()?;
-    // Before the connection is there: what is typed in the meantime may be credentials.
+    // Acquire the terminal before the connection opens: the user may type credentials meanwhile.
     let terminal = match mode {
         Mode::Pipe => None,
         Mode::Interactive => Some(acquire()?),

@@ -1,4 +1,4 @@
-//! Which arguments are taken, and what is said about the others.
+//! Valid and invalid arguments, and the errors about them.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use super::cli::{Arguments, parse};
 
 #[test]
-fn the_arguments_are_consistent() {
+fn arguments_are_consistent() {
     Arguments::command().debug_assert();
 }
 
@@ -41,7 +41,7 @@ fn refused(arguments: &[&str]) -> clap::Error {
 }
 
 #[test]
-fn wrong_arguments_exit_with_2_and_repeat_no_url() {
+fn wrong_arguments_exit_with_2_and_quote_no_url() {
     for arguments in [
         &["--nonsense"][..],
         &["--linger", "0s"],
@@ -71,13 +71,13 @@ fn wrong_arguments_exit_with_2_and_repeat_no_url() {
 }
 
 #[test]
-fn a_wrong_argument_is_named_without_its_password() {
+fn wrong_argument_is_named_without_its_password() {
     let said = refused(&["handshake", "ws://b", "ws://a:hunter2@h"]).to_string();
     assert!(said.contains(" argument 'ws://***@h' found"), "{said}");
 }
 
 #[test]
-fn help_and_version_are_no_errors() {
+fn help_and_version_exit_with_0() {
     for asked in ["--help", "--version"] {
         let answer = refused(&["ws://admin:hunter2@h", asked]);
         assert_eq!(answer.exit_code(), 0, "{asked}");
