@@ -1,4 +1,5 @@
-//! A `ws://` or `wss://` URL, parsed once into what a connection needs.
+//! A `ws://` or `wss://` URL (RFC 6455 section 3), parsed once into the parts that a connection
+//! needs.
 
 use std::{
     fmt,
@@ -7,17 +8,17 @@ use std::{
 
 use url::{Host, Url};
 
-/// How a URL begins.
+/// A URL scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// WebSocket over TCP, which everybody on the way can read.
+    /// WebSocket over TCP, readable for everyone on the network path.
     Ws,
     /// WebSocket over TLS.
     Wss,
 }
 
 impl Scheme {
-    /// The port of a URL that names none.
+    /// Returns the port of a URL that names none.
     fn default_port(self) -> u16 {
         match self {
             Self::Ws => 80,
@@ -35,23 +36,23 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// Where to connect to, and what to ask for there.
+/// A server and a resource on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     scheme: Scheme,
     host: Host<String>,
     port: u16,
-    /// Path and query, as the request line has them.
+    /// The path and the query, as in the request line.
     target: String,
 }
 
 impl Endpoint {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
-    /// Whatever is not a plain `ws://` or `wss://` URL. The error repeats nothing of the text, because a
-    /// password may stand in it.
+    /// The text is not a plain `ws://` or `wss://` URL. The error quotes nothing of it, because it
+    /// may hold a password.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let url = Url::parse(text).map_err(|error| match error {
             url::ParseError::RelativeUrlWithoutBase => EndpointError::NoScheme,
@@ -90,22 +91,22 @@ impl Endpoint {
         })
     }
 
-    /// How its URL begins.
+    /// Returns the scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host: what a certificate has to be for.
+    /// Returns the host, which a certificate must be for.
     pub fn host(&self) -> &Host<String> {
         &self.host
     }
 
-    /// The path and the query.
+    /// Returns the path and the query.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// The value of the `Host` field: a port is named where it is not the scheme's own.
+    /// Returns the value of the `Host` field, without the scheme's default port.
     pub fn host_field(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host.to_string()
@@ -114,17 +115,17 @@ impl Endpoint {
         }
     }
 
-    /// Host and port in words, for messages.
+    /// Returns host and port, for messages.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Scheme, host and port in words, for messages.
+    /// Returns scheme, host and port, for messages.
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme, self.authority())
     }
 
-    /// Whether what is sent there stays on this machine.
+    /// Returns true if sent data stays on this machine.
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Domain(name) => {
@@ -136,19 +137,19 @@ impl Endpoint {
         }
     }
 
-    /// Whether this address may be connected to. A name that promises loopback must resolve to it,
-    /// since a password is sent there without further questions.
+    /// Returns true if this address may be connected to. A loopback name must resolve to loopback,
+    /// because passwords are sent there unencrypted without asking.
     pub fn allows(&self, address: SocketAddr) -> bool {
         !self.is_loopback() || address.ip().to_canonical().is_loopback()
     }
 
-    /// Whether both have the same scheme, host and port: whoever is trusted with a password at one
-    /// is trusted with it at the other.
+    /// Returns true if scheme, host and port are equal. A password for one endpoint may be sent to
+    /// the other then.
     pub fn same_origin(&self, other: &Self) -> bool {
         (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
     }
 
-    /// Host and port as the resolver takes them.
+    /// Returns host and port for the resolver.
     pub fn resolvable(&self) -> (String, u16) {
         let host = match &self.host {
             Host::Domain(name) => name.clone(),
@@ -165,33 +166,33 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Why a text cannot be used as a URL.
+/// The reason why a text is no usable URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// It does not begin with a scheme, or with one that has nothing to do with the web.
+    /// The scheme is missing, or none of the web.
     #[error("the URL must begin with ws:// or wss://, as in ws://127.0.0.1:5678")]
     NoScheme,
-    /// It is broken.
+    /// The URL is malformed.
     #[error("the URL cannot be read: {0}")]
     Malformed(url::ParseError),
-    /// It is the URL of a page.
+    /// The URL of a web page.
     #[error("the URL must begin with ws:// where it has http://")]
     Http,
-    /// It is the URL of a page over TLS.
+    /// The URL of a web page over TLS.
     #[error("the URL must begin with wss:// where it has https://")]
     Https,
-    /// There is a password in it.
+    /// The URL holds a password.
     #[error(
         "the URL holds a password, where everybody can see it; take it out and use --user with --password-file"
     )]
     Password,
-    /// There is a user's name in it.
+    /// The URL holds a user name.
     #[error("the URL holds a user's name; take it out and use --user")]
     User,
-    /// It has a part after `#`, which is never sent.
+    /// The URL has a fragment after `#`, which is never sent (RFC 6455 section 3).
     #[error("a WebSocket URL has no fragment; take out the # and what follows it")]
     Fragment,
-    /// It names port 0.
+    /// The URL names port 0.
     #[error("nothing listens on port 0")]
     PortZero,
 }
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_host_field_and_target() {
+    fn url_gives_host_field_and_target() {
         for (text, host, target) in [
             ("ws://127.0.0.1:5678", "127.0.0.1:5678", "/"),
             ("ws://example.org", "example.org", "/"),
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_plain_websocket_url() {
+    fn other_url_than_plain_websocket_is_rejected() {
         for (text, error) in [
             ("", EndpointError::NoScheme),
             ("127.0.0.1:5678", EndpointError::NoScheme),
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_repeats_a_password() {
+    fn error_never_quotes_a_password() {
         for text in [
             "ws://admin:hunter2@host",
             "wss://admin:hunter2@host",
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_stays_on_this_machine() {
+    fn loopback_hosts_are_recognised() {
         for text in [
             "ws://127.0.0.1",
             "ws://127.9.9.9:1",
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_name_is_not_followed_elsewhere() {
+    fn loopback_name_allows_loopback_addresses_only() {
         let localhost = endpoint("ws://localhost:1");
         assert!(localhost.allows("127.0.0.1:1".parse().unwrap()));
         assert!(localhost.allows("[::1]:1".parse().unwrap()));
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_scheme_host_and_port() {
+    fn origin_is_scheme_host_and_port() {
         let here = endpoint("ws://host:81/a");
         assert!(here.same_origin(&endpoint("ws://HOST:81/b?c")));
         assert!(!here.same_origin(&endpoint("ws://host:82/a")));

@@ -1,35 +1,35 @@
-//! The exit codes, which scripts rely on.
+//! The exit codes, on which scripts rely.
 
 use std::process::ExitCode;
 
-/// How the program ends.
+/// The result of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All went well.
+    /// Success.
     Ok = 0,
-    /// Something failed that has no code of its own.
+    /// A failure without a code of its own.
     Failure = 1,
-    /// The arguments, the configuration or the input cannot be used.
+    /// The arguments, the configuration or the input are invalid.
     Usage = 2,
     /// The login was refused, or the input ended before it succeeded.
     LoginRefused = 3,
-    /// No connection came about.
+    /// No connection could be opened.
     Unreachable = 4,
-    /// There is no TLS with the server, or its certificate is not right.
+    /// TLS failed, or the certificate is invalid.
     Tls = 5,
-    /// The server's answer is not a WebSocket handshake, or a wrong one.
+    /// The response is no valid opening handshake of a WebSocket.
     HandshakeRefused = 6,
-    /// The server kept silent for too long.
+    /// The server did not respond in time.
     TimedOut = 7,
-    /// The connection was lost, or closed for an error.
+    /// The connection was lost, or closed with an error.
     Closed = 8,
-    /// Ctrl-C, or a signal that asks to end.
+    /// Ctrl-C was pressed, or a signal arrived.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// The number.
+    /// Returns the exit code as a number.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::Exit;
 
     #[test]
-    fn numbers_are_the_pinned_ones() {
+    fn exit_codes_are_pinned() {
         let numbers = [
             Exit::Ok,
             Exit::Failure,

@@ -1,15 +1,15 @@
-//! The signals that ask the program to end.
+//! The signals that end the program.
 
 use std::{io, task::Poll};
 
 use futures::{Stream, stream};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// One item for each Ctrl-C, `SIGTERM` or `SIGHUP`.
+/// Returns a stream with one item for each Ctrl-C, `SIGTERM` or `SIGHUP`.
 ///
 /// # Errors
 ///
-/// The system does not let the signals be caught.
+/// The signal handlers cannot be installed.
 pub(crate) fn interrupts() -> io::Result<impl Stream<Item = ()> + Unpin> {
     let mut signals = [
         signal(SignalKind::interrupt())?,

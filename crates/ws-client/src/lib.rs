@@ -1,14 +1,16 @@
-//! A terminal for people and a pipe for scripts, in front of a WebSocket server that wants a login.
+//! The `ws-client` program: a WebSocket client for servers that require a login.
 //!
-//! The crate is the whole of the `ws-client` program. It deliberately is no library for other
-//! clients: what is public serves the program and its tests. It does not reconnect, and lines of
-//! text that are sent and messages that come are all that it knows of services, but for how a room
-//! speaks.
+//! At a terminal it edits lines and prints messages above them. In a pipe it sends the lines of
+//! stdin and writes messages to stdout.
 //!
-//! Start reading with `session`, which is what happens on an open connection.
+//! The library exists for the program and its tests only, and is no library for other clients. The
+//! client does not reconnect. It sends lines of text and receives messages. Of the services it
+//! knows only the JSON messages of a room.
 //!
-//! Only [`websocket`] knows tungstenite, only [`connect`] and [`tls`] know sockets. A session is
-//! generic over both its ends, and its tests run it on streams in memory, with the clock paused.
+//! Start reading with `session`, which handles an open connection.
+//!
+//! Only [`websocket`] uses tungstenite. Only [`connect`] and [`tls`] use sockets. A session is
+//! generic over its stream and its console. Its tests use in-memory streams and a paused clock.
 //!
 //! # Layers
 //!
@@ -16,17 +18,17 @@
 //!
 //! | layer | modules | holds |
 //! |---|---|---|
-//! | command line | `cli/` | arguments in, exit code out |
-//! | session | `session/` | connect, log in, talk, close, and report why it ended |
-//! | configuration | `config/` | flags over file over defaults, checked |
-//! | tool | `tool/` | one handshake, shown to a reader |
+//! | command line | `cli/` | arguments, exit code |
+//! | session | `session/` | login, messages, closing handshake, report |
+//! | configuration | `config/` | flags, file, defaults |
+//! | tool | `tool/` | the `handshake` command |
 //! | line editor | `console/editor/` | the console of a person at a terminal |
-//! | console | `console/` | where lines come from and texts go to; the exact texts |
-//! | WebSocket | `websocket/` | one message out at a time, and the messages that come |
-//! | connection | `connect/` | TCP, TLS and the handshake within one deadline |
-//! | handshake | `handshake/` | the request, and the verdict on the answer, as plain data |
-//! | TLS | `tls/` | the trusted authorities, and why a certificate is refused |
-//! | ground | `endpoint.rs`, `exit.rs`, `interrupt.rs` | a checked URL; exit codes; signals |
+//! | console | `console/` | the input lines, the output queue, the exact texts |
+//! | WebSocket | `websocket/` | the open WebSocket: messages, Close frames |
+//! | connection | `connect/` | TCP, TLS and the opening handshake within one deadline |
+//! | handshake | `handshake/` | the request, and the checks of the response, as plain data |
+//! | TLS | `tls/` | root certificates, verification, the reasons of a failure |
+//! | ground | `endpoint.rs`, `exit.rs`, `interrupt.rs` | the checked URL, exit codes, signals |
 
 pub mod cli;
 pub mod config;

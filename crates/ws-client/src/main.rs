@@ -1,4 +1,4 @@
-//! The `ws-client` program; all of it is in the library of the same name.
+//! The `ws-client` program. Its code is in the library of the same name.
 
 use std::process::ExitCode;
 
