@@ -63,7 +63,7 @@ Login:
   not empty is the credentials; if they are refused, nothing else is sent. A server may greet of
   its own accord, so the end of the input waits for --linger even if as many messages came as were
   sent.
-  --auth none sends no credentials, to a server that lets in whoever comes: all lines are messages,
+  --auth none sends no credentials, for a server without a login: all lines are messages,
   and the end of the input waits as with basic. A server that wants a login by messages takes each
   of them for a wrong one.
 

@@ -23,8 +23,7 @@ fn help_documents_exit_codes_and_streams() {
         "use it with servers that take Basic.",
         "  --linger. In a room that speaks JSON, what others say is no answer: one's own messages \
          are waited",
-        "  --auth none sends no credentials, to a server that lets in whoever comes: all lines are \
-         messages,",
+        "  --auth none sends no credentials, for a server without a login: all lines are messages,",
         "  comes from an authority that the system trusts (SSL_CERT_FILE and SSL_CERT_DIR name \
          others), is",
         "    5  no TLS came about, or the certificate is not right",

@@ -229,7 +229,7 @@ impl Config {
         let auth = flags.auth.or(auth_of_file).unwrap_or_default();
         let login = match (flags.user, raw.login, &file) {
             (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserWithoutLogin),
-            // The login in the file is for another way of logging in.
+            // A login in the file is for another server or another time.
             (None, _, _) if auth == Auth::None => LoginSource::Ask,
             (Some(user), _, _) => login_by_flags(&user, flags.password_file)?,
             (None, Some(login), Some(file)) if here => login_by_file(file, login)?,
@@ -298,7 +298,7 @@ fn auth_by_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigErr
     match Auth::from_str(auth, false) {
         Ok(Auth::None) if login.user.is_some() => Err(file.problem_at(
             "login.user",
-            &"nobody logs in with auth = \"none\"; take one of the two out",
+            &"auth = \"none\" needs no user; take one of the two out",
         )),
         Ok(auth) => Ok(Some(auth)),
         Err(_) => Err(file.problem_at("login.auth", &"write \"message\", \"basic\" or \"none\"")),
@@ -364,7 +364,7 @@ pub enum ConfigError {
     #[error("--user: {0}")]
     User(UserNameError),
     /// `--user` was given without a login.
-    #[error("--user: nobody logs in with auth \"none\"; choose another way with --auth")]
+    #[error("--user: auth \"none\" needs no user; leave --user out, or choose another --auth")]
     UserWithoutLogin,
     /// The password file cannot be read.
     #[error("the password file {} cannot be read", path.display())]

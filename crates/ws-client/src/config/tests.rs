@@ -192,7 +192,7 @@ fn user_with_auth_none_is_an_error() {
         ..Flags::default()
     };
     let file = [("config/client.toml", "[login]\nauth = \"none\"\n")];
-    let message = "--user: nobody logs in with auth \"none\"; choose another way with --auth";
+    let message = "--user: auth \"none\" needs no user; leave --user out, or choose another --auth";
     assert_eq!(load(&[], jane(Some(Auth::None))).unwrap_err(), message);
     assert_eq!(load(&file, jane(None)).unwrap_err(), message);
     let config = load(&file, jane(Some(Auth::Basic))).unwrap();
@@ -425,7 +425,7 @@ fn file_errors_name_line_key_and_correction() {
         ),
         (
             "[login]\nauth = \"none\"\nuser = \"jane\"",
-            "config/client.toml: line 3: `login.user`: nobody logs in with auth = \"none\"; take \
+            "config/client.toml: line 3: `login.user`: auth = \"none\" needs no user; take \
              one of the two out",
         ),
         (

@@ -155,8 +155,8 @@ async fn redirect_is_not_followed() {
     );
     let (_, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
-    let nobody = timeout(Duration::ZERO, elsewhere.accept()).await;
-    assert!(nobody.is_err());
+    let no_connection = timeout(Duration::ZERO, elsewhere.accept()).await;
+    assert!(no_connection.is_err());
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ fn status(head: &Head, refused: Option<&HandshakeError>) -> Check {
         Err(_) => wrong(
             part,
             NOTHING,
-            "without a status nobody knows that it agrees",
+            "without a status the upgrade is not accepted",
         ),
     }
 }

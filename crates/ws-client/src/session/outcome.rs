@@ -202,7 +202,7 @@ pub(crate) fn exit_report(
             Exit::LoginRefused
         }
         EndReason::NoLogin(credentials_sent) => {
-            lines.push("the room lets in whoever comes; to talk there, say --auth none".to_owned());
+            lines.push("the room needs no login; use --auth none to join it".to_owned());
             if *credentials_sent == CredentialsSent::Yes {
                 lines.push(
                     "what was sent as credentials may have been shown to others: choose a new \

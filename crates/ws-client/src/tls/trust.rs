@@ -39,7 +39,7 @@ impl fmt::Display for Trust {
         match self {
             Self::System => f.write_str("an authority that this system trusts"),
             Self::File(path) => write!(f, "an authority in {}", path.display()),
-            Self::Insecure => f.write_str("anybody"),
+            Self::Insecure => f.write_str("no authority"),
         }
     }
 }

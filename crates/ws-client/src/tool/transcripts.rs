@@ -108,7 +108,7 @@ checks
   WRONG  status line: nothing
          the answer does not begin with a status line; it must be like HTTP/1.1 101 Switching Protocols
   WRONG  status: nothing
-         without a status nobody knows that it agrees
+         without a status the upgrade is not accepted
   right  header fields: well-formed
          every line is a field, and an empty one ends them
   right  Upgrade: websocket

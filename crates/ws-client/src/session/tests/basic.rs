@@ -132,7 +132,7 @@ where
     let (exit, ()) = timeout(Duration::from_hours(24), both)
         .await
         .expect("the visit ends");
-    assert!(listener.is_idle(), "nobody comes again");
+    assert!(listener.is_idle(), "there is no further connection");
     Outcome {
         exit,
         stdout: stdout.text(),

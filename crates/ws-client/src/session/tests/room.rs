@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{config::Auth, console::PromptMode, exit::Exit};
 
-const NO_LOGIN: &str =
-    "ws-client: the room lets in whoever comes; to talk there, say --auth none\n";
+const NO_LOGIN: &str = "ws-client: the room needs no login; use --auth none to join it\n";
 
 fn said(from: &str, text: &str) -> String {
     format!(r#"{{"from":"{from}","text":"{text}","at":"2026-11-25T16:40:05.123Z"}}"#)
