@@ -221,9 +221,9 @@ impl Config {
             Some(url) => Endpoint::parse(&url).map_err(ConfigError::Url)?,
             None => configured.clone(),
         };
-        let here = endpoint.same_origin(&configured);
+        let same_origin = endpoint.same_origin(&configured);
         let auth_of_file = match (&raw.login, &file) {
-            (Some(login), Some(file)) => auth_by_file(file, login)?.filter(|_| here),
+            (Some(login), Some(file)) => auth_from_file(file, login)?.filter(|_| same_origin),
             (_, _) => None,
         };
         let auth = flags.auth.or(auth_of_file).unwrap_or_default();
@@ -231,8 +231,8 @@ impl Config {
             (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserWithoutLogin),
             // A login in the file is for another server or another time.
             (None, _, _) if auth == Auth::None => LoginSource::Ask,
-            (Some(user), _, _) => login_by_flags(&user, flags.password_file)?,
-            (None, Some(login), Some(file)) if here => login_by_file(file, login)?,
+            (Some(user), _, _) => login_from_flags(&user, flags.password_file)?,
+            (None, Some(login), Some(file)) if same_origin => login_from_file(file, login)?,
             (None, Some(_), Some(file)) => {
                 notices.push(format!(
                     "the login in {} is for {} and is not used for {}",
@@ -283,7 +283,10 @@ impl Config {
     }
 }
 
-fn login_by_flags(user: &str, password_file: Option<PathBuf>) -> Result<LoginSource, ConfigError> {
+fn login_from_flags(
+    user: &str,
+    password_file: Option<PathBuf>,
+) -> Result<LoginSource, ConfigError> {
     let name = UserName::parse(user).map_err(ConfigError::User)?;
     match password_file {
         Some(path) => credentials(name, path),
@@ -291,7 +294,7 @@ fn login_by_flags(user: &str, password_file: Option<PathBuf>) -> Result<LoginSou
     }
 }
 
-fn auth_by_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigError> {
+fn auth_from_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigError> {
     let Some(auth) = &login.auth else {
         return Ok(None);
     };
@@ -305,7 +308,7 @@ fn auth_by_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigErr
     }
 }
 
-fn login_by_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigError> {
+fn login_from_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigError> {
     let Some(user) = login.user else {
         return match login.password_file {
             Some(_) => Err(file.problem_at(

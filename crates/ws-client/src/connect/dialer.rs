@@ -23,7 +23,7 @@ use crate::{
 
 /// The time limit for the body of a refusal. A body arrives with the head or shortly after it, and
 /// is not worth a longer wait.
-const BODY_PATIENCE: Duration = Duration::from_millis(500);
+const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A stream after a successful opening handshake.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ pub async fn stream(
         Ok(stream) => Ok(MaybeTlsStream::Tls(Box::new(stream?))),
         Err(_) => Err(ConnectError::Tls(TlsError {
             authority: endpoint.authority(),
-            failure: TlsFailure::Silent(deadline.span),
+            failure: TlsFailure::TimedOut(deadline.span),
         })),
     }
 }
@@ -181,7 +181,7 @@ where
     };
     let mut response = RawResponse::new(bytes, read_error);
     if response.incomplete().is_none() {
-        let body_deadline = deadline.at.min(Instant::now() + BODY_PATIENCE);
+        let body_deadline = deadline.at.min(Instant::now() + BODY_TIMEOUT);
         // A body that is incomplete at its deadline is no error.
         let _ = timeout_at(body_deadline, read_body(stream, &mut response)).await;
     }
@@ -219,7 +219,7 @@ where
             Ok(0) => return Err(HeadError::Response(ReadError::Closed)),
             Err(error) => {
                 let read_error = HeadError::Response(ReadError::Closed);
-                return Err(TlsFailure::of_stream(&error).map_or(read_error, HeadError::Tls));
+                return Err(TlsFailure::from_stream(&error).map_or(read_error, HeadError::Tls));
             }
         }
     }
@@ -268,7 +268,7 @@ where
         error
     };
     let body = response.body();
-    if !error.is_by_status() || body.is_empty() || is_page(&response) {
+    if !error.has_status() || body.is_empty() || is_page(&response) {
         return Err(ConnectError::Refused(error));
     }
     Err(ConnectError::RefusedWithBody {
@@ -327,7 +327,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// Returns true if the server refused only the credentials, so that others may succeed.
-    pub fn is_of_credentials(&self) -> bool {
+    pub fn is_credentials_refused(&self) -> bool {
         match self {
             Self::Refused(error) | Self::RefusedWithBody { error, .. } => {
                 matches!(error, HandshakeError::Credentials(..))

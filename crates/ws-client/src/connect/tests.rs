@@ -209,7 +209,7 @@ async fn refused_credentials_are_login_refused() {
         let bytes = format!("HTTP/1.1 401 Unauthorized\r\n{rest}");
         let (result, _) = logged_in("admin:123456", bytes.as_bytes()).await;
         let error = result.unwrap_err();
-        assert!(error.is_of_credentials());
+        assert!(error.is_credentials_refused());
         assert_eq!(error.exit(), Exit::LoginRefused);
         assert_eq!(
             error.to_string(),
@@ -231,7 +231,7 @@ async fn other_refusal_is_not_of_credentials() {
         let bytes = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         let (result, _) = logged_in("admin:123456", bytes.as_bytes()).await;
         let error = result.unwrap_err();
-        assert!(!error.is_of_credentials(), "{error}");
+        assert!(!error.is_credentials_refused(), "{error}");
         assert_eq!(error.exit(), Exit::HandshakeRefused);
     }
 }
@@ -240,7 +240,7 @@ async fn other_refusal_is_not_of_credentials() {
 async fn unauthorized_without_credentials_fails_handshake() {
     let bytes = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
     let error = upgraded(bytes, Then::Close, LONG).await.unwrap_err();
-    assert!(!error.is_of_credentials());
+    assert!(!error.is_credentials_refused());
     assert_eq!(error.exit(), Exit::HandshakeRefused);
 }
 

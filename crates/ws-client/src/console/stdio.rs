@@ -31,7 +31,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// The time limit for counting the rest of the input. A file or a full pipe is read in no time, and
 /// a program that keeps writing is not awaited.
-const COUNT_PATIENCE: Duration = Duration::from_millis(200);
+const COUNT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The prompts of a console.
 #[derive(Debug)]
@@ -134,14 +134,14 @@ where
         } else {
             EchoState::On
         });
-        self.leave_prompt();
+        self.end_prompt_line();
         self.output
             .push(OutputStream::Stderr, prompt.text().as_bytes());
         self.asked = Some(prompt.clone());
     }
 
     /// Ends the prompt's line. The prompt is written again later.
-    fn leave_prompt(&mut self) {
+    fn end_prompt_line(&mut self) {
         if self.asked.take().is_some() {
             self.output.push(OutputStream::Stderr, b"\n");
         }
@@ -197,13 +197,13 @@ where
     }
 
     fn message(&mut self, payload: Payload<'_>) {
-        self.leave_prompt();
+        self.end_prompt_line();
         let bytes = message_on(payload, self.reader, Screen::here);
         self.output.push(OutputStream::Stdout, &bytes);
     }
 
     fn notice(&mut self, text: &str) {
-        self.leave_prompt();
+        self.end_prompt_line();
         self.output.push(OutputStream::Stderr, text.as_bytes());
         self.output.push(OutputStream::Stderr, b"\n");
     }
@@ -217,7 +217,7 @@ where
     }
 
     fn cancel_prompt(&mut self) {
-        self.leave_prompt();
+        self.end_prompt_line();
     }
 
     async fn unsent_lines(&mut self) -> UnsentLines {
@@ -238,7 +238,7 @@ where
                 tokio::task::coop::consume_budget().await;
             }
         };
-        match timeout(COUNT_PATIENCE, counting).await {
+        match timeout(COUNT_TIMEOUT, counting).await {
             Ok(true) => UnsentLines::Exactly(count),
             Ok(false) | Err(_) => UnsentLines::AtLeast(count),
         }

@@ -22,16 +22,16 @@ pub enum HandshakeError {
     #[error("the server closed the connection without an answer")]
     Closed,
     /// Status 401 to a request without credentials, with the accepted schemes.
-    #[error("{}: {}", answered(.0), wanted(.1))]
+    #[error("{}: {}", status_text(.0), unauthorized_text(.1))]
     Unauthorized(StatusLine, Schemes),
     /// Status 401 to a request with credentials, with the accepted schemes.
-    #[error("{}: it refuses the credentials{}", answered(.0), others(.1))]
+    #[error("{}: it refuses the credentials{}", status_text(.0), other_schemes_text(.1))]
     Credentials(StatusLine, Schemes),
     /// Status 429 or 503: the server refuses for now (RFC 6585 section 4, RFC 9110 section 15.6.4).
-    #[error("{}: {}; {_1}", answered(.0), status_meaning(.0.code))]
+    #[error("{}: {}; {_1}", status_text(.0), status_meaning(.0.code))]
     Busy(StatusLine, RetryAfter),
     /// Another status than 101.
-    #[error("{}: {}", answered(.0), status_meaning(.0.code))]
+    #[error("{}: {}", status_text(.0), status_meaning(.0.code))]
     Status(StatusLine),
     /// A part of the response violates RFC 6455 section 4.2.2.
     #[error("the server's answer is no WebSocket handshake: {}: {_1}", _0.name())]
@@ -40,7 +40,7 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// Returns the error for the status of a head, or `None` for 1xx.
-    pub fn by_status(head: &Head) -> Option<Self> {
+    pub fn from_status(head: &Head) -> Option<Self> {
         let status = head.status.as_ref().ok()?.clone();
         match status.code {
             100..=199 => None,
@@ -57,7 +57,7 @@ impl HandshakeError {
     }
 
     /// Returns true if the error is an HTTP status, so that a body may explain it.
-    pub fn is_by_status(&self) -> bool {
+    pub fn has_status(&self) -> bool {
         match self {
             Self::Unauthorized(..) | Self::Credentials(..) | Self::Busy(..) | Self::Status(_) => {
                 true
@@ -90,12 +90,12 @@ impl HandshakeError {
 }
 
 /// Returns the first words of an error by status.
-fn answered(status: &StatusLine) -> String {
+fn status_text(status: &StatusLine) -> String {
     format!("the server answered {}", Escaped(&status.to_string()))
 }
 
 /// Explains a 401 with these schemes to a request without credentials.
-fn wanted(schemes: &Schemes) -> String {
+fn unauthorized_text(schemes: &Schemes) -> String {
     let meaning = status_meaning(401);
     if schemes.has(BASIC) {
         format!("{meaning}; ws-client --auth basic sends them")
@@ -107,7 +107,7 @@ fn wanted(schemes: &Schemes) -> String {
 }
 
 /// Explains a 401 of a server that does not accept Basic at all.
-fn others(schemes: &Schemes) -> String {
+fn other_schemes_text(schemes: &Schemes) -> String {
     if schemes.is_empty() || schemes.has(BASIC) {
         String::new()
     } else {

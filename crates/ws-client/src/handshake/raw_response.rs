@@ -65,7 +65,7 @@ impl RawResponse {
     /// Returns the body of a refusal, as far as it was received, without chunked encoding.
     pub fn body(&self) -> Vec<u8> {
         if Head::parse(self.final_head()).names("Transfer-Encoding", "chunked") {
-            data_of_chunks(self.rest())
+            decode_chunks(self.rest())
         } else {
             self.rest().to_vec()
         }
@@ -73,7 +73,7 @@ impl RawResponse {
 }
 
 /// Decodes chunks (RFC 9112 section 7.1) up to their end or the first malformed one.
-fn data_of_chunks(mut rest: &[u8]) -> Vec<u8> {
+fn decode_chunks(mut rest: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     while let Ok(httparse::Status::Complete((start, length @ 1..))) =
         httparse::parse_chunk_size(rest)
@@ -102,7 +102,7 @@ pub fn excerpt(bytes: &[u8], max: usize) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{RawResponse, ReadError, data_of_chunks};
+    use super::{RawResponse, ReadError, decode_chunks};
 
     #[test]
     fn informational_heads_precede_the_final_one() {
@@ -137,14 +137,14 @@ mod tests {
             (b"no chunk", ""),
             (b"4", ""),
         ] {
-            assert_eq!(data_of_chunks(bytes), data.as_bytes(), "{bytes:?}");
+            assert_eq!(decode_chunks(bytes), data.as_bytes(), "{bytes:?}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_decode_to_no_more_than_their_length(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(data_of_chunks(&bytes).len() <= bytes.len());
+            prop_assert!(decode_chunks(&bytes).len() <= bytes.len());
         }
     }
 }

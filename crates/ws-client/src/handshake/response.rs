@@ -24,7 +24,7 @@ pub fn final_head(bytes: &[u8]) -> FinalHead {
     let mut start = 0;
     loop {
         match head_length(&bytes[start..]) {
-            Some(length) if informs(&bytes[start..start + length]) => start += length,
+            Some(length) if is_informational(&bytes[start..start + length]) => start += length,
             length => {
                 let end = length.map(|length| start + length);
                 return FinalHead { start, end };
@@ -34,7 +34,7 @@ pub fn final_head(bytes: &[u8]) -> FinalHead {
 }
 
 /// Returns true for a 1xx head that another one follows. A malformed head is final.
-fn informs(head: &[u8]) -> bool {
+fn is_informational(head: &[u8]) -> bool {
     let head = Head::parse(head);
     let is_of_1xx = |status: StatusLine| (100..200).contains(&status.code) && status.code != 101;
     head.fields.is_ok() && head.status.is_ok_and(is_of_1xx)
@@ -130,7 +130,7 @@ impl Head {
                         code,
                         reason: response.reason.unwrap_or_default().to_owned(),
                     }),
-                    fields: Err(broken_fields(error, behind_first_line(head))),
+                    fields: Err(broken_fields(error, after_first_line(head))),
                 },
                 (Some(_) | None, _) => Self::without_status(head),
             },
@@ -147,20 +147,20 @@ impl Head {
         if is_field(first) {
             return Self {
                 status: Err(NO_STATUS_LINE),
-                fields: fields_alone(head),
+                fields: parse_fields(head),
             };
         }
         match first.strip_prefix(b"HTTP/") {
             Some(version) if is_other_version(version) => Self {
                 status: Err(broken("is of another version of HTTP; it must be HTTP/1.1")),
-                fields: fields_alone(behind_first_line(head)),
+                fields: parse_fields(after_first_line(head)),
             },
             Some(_) => Self {
                 status: Err(broken(NO_STATUS_LINE.why)),
-                fields: fields_alone(behind_first_line(head)),
+                fields: parse_fields(after_first_line(head)),
             },
             None => Self {
-                status: Err(broken(if is_of_tls(head) {
+                status: Err(broken(if is_tls_alert(head) {
                     "is one of TLS; the URL must begin with wss:// here"
                 } else {
                     NO_STATUS_LINE.why
@@ -205,11 +205,11 @@ const NO_STATUS_LINE: Malformed = Malformed {
 
 /// Returns true if the bytes begin as a TLS alert record, which a TLS server sends in response to
 /// HTTP.
-fn is_of_tls(answer: &[u8]) -> bool {
+fn is_tls_alert(answer: &[u8]) -> bool {
     answer.starts_with(&[21, 3])
 }
 
-fn fields_alone(lines: &[u8]) -> Result<Vec<Field>, Malformed> {
+fn parse_fields(lines: &[u8]) -> Result<Vec<Field>, Malformed> {
     let mut headers = [EMPTY_HEADER; MAX_FIELDS];
     match httparse::parse_headers(lines, &mut headers) {
         Ok(httparse::Status::Complete((_, headers))) => Ok(owned(headers)),
@@ -225,7 +225,9 @@ fn broken_fields(error: httparse::Error, lines: &[u8]) -> Malformed {
             line: None,
         };
     }
-    let mut lines = lines.split(|byte| *byte == b'\n').map(without_return);
+    let mut lines = lines
+        .split(|byte| *byte == b'\n')
+        .map(strip_carriage_return);
     let line = lines.find(|line| !line.is_empty() && !is_field(line));
     Malformed {
         why: "has a line that is not a header field",
@@ -235,24 +237,24 @@ fn broken_fields(error: httparse::Error, lines: &[u8]) -> Malformed {
 
 /// Returns the first non-empty line, without its line end.
 fn first_line(head: &[u8]) -> &[u8] {
-    let head = without_leading_ends(head);
+    let head = skip_leading_line_ends(head);
     let end = head.iter().position(|byte| *byte == b'\n');
-    without_return(&head[..end.unwrap_or(head.len())])
+    strip_carriage_return(&head[..end.unwrap_or(head.len())])
 }
 
 /// Returns everything behind the first non-empty line.
-fn behind_first_line(head: &[u8]) -> &[u8] {
-    let head = without_leading_ends(head);
+fn after_first_line(head: &[u8]) -> &[u8] {
+    let head = skip_leading_line_ends(head);
     let end = head.iter().position(|byte| *byte == b'\n');
     end.map_or(&[], |end| &head[end + 1..])
 }
 
-fn without_leading_ends(head: &[u8]) -> &[u8] {
+fn skip_leading_line_ends(head: &[u8]) -> &[u8] {
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
     start.map_or(&[], |start| &head[start..])
 }
 
-fn without_return(line: &[u8]) -> &[u8] {
+fn strip_carriage_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 

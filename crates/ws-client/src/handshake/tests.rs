@@ -342,7 +342,7 @@ fn http_1_0_cannot_upgrade() {
 
 #[test]
 fn wrong_accept_value_is_explained() {
-    for (value, guess) in [
+    for (value, explain_accept) in [
         (
             "bG9jYWxob3N0",
             "this is \"localhost\" in base64, a constant",
@@ -365,7 +365,7 @@ fn wrong_accept_value_is_explained() {
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {value}\r\n"
         ));
         let why = &verdict.checks()[5].why;
-        assert!(why.ends_with(guess), "{why}");
+        assert!(why.ends_with(explain_accept), "{why}");
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     incomplete: Option<ReadError>,
-    nothing_came: bool,
+    is_empty: bool,
     status: Option<StatusLine>,
     /// The error for the status, unless that is 1xx.
     refused: Option<HandshakeError>,
@@ -52,23 +52,22 @@ impl Verdict {
     pub fn judge(response: &RawResponse, key: &Key) -> Self {
         let incomplete = response.incomplete();
         // Heads that are too long may lack only the final one.
-        let nothing_came =
-            response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
+        let is_empty = response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
         let mut head_bytes = response.final_head().to_vec();
         if incomplete.is_some() {
             // A truncated head is checked as if it ended here.
             head_bytes.extend_from_slice(b"\r\n\r\n");
         }
         let head = Head::parse(&head_bytes);
-        let refused = HandshakeError::by_status(&head);
+        let refused = HandshakeError::from_status(&head);
         let mut checks = Vec::new();
-        if !nothing_came {
+        if !is_empty {
             checks.push(status_line(&head));
             checks.push(status(&head, refused.as_ref()));
             checks.push(fields(&head, incomplete));
         }
         // Malformed fields are not checked, so none is reported as missing.
-        if !nothing_came && head.fields.is_ok() {
+        if !is_empty && head.fields.is_ok() {
             // A refusal needs none of these. A response without a status may be meant as a 101.
             if head.status.as_ref().map_or(101, |status| status.code) == 101 {
                 checks.push(token(&head, ResponsePart::Upgrade, "websocket"));
@@ -78,12 +77,12 @@ impl Verdict {
             if let Some(HandshakeError::Unauthorized(_, schemes)) = &refused {
                 checks.push(challenge(&head, schemes));
             }
-            checks.push(unasked(&head, ResponsePart::Extensions));
-            checks.push(unasked(&head, ResponsePart::Subprotocol));
+            checks.push(not_offered(&head, ResponsePart::Extensions));
+            checks.push(not_offered(&head, ResponsePart::Subprotocol));
         }
         Self {
             incomplete,
-            nothing_came,
+            is_empty,
             status: head.status.ok(),
             refused,
             checks,
@@ -104,7 +103,7 @@ impl Verdict {
     pub fn error(&self) -> Option<HandshakeError> {
         match (self.incomplete, &self.refused) {
             (Some(ReadError::TimedOut(time)), _) => return Some(HandshakeError::TimedOut(time)),
-            (Some(ReadError::Closed), _) if self.nothing_came => {
+            (Some(ReadError::Closed), _) if self.is_empty => {
                 return Some(HandshakeError::Closed);
             }
             // A 1xx without a final response is reported as such.
@@ -264,13 +263,13 @@ fn accept(head: &Head, key: &Key) -> Check {
     match values.as_slice() {
         [] => wrong(part, found, format!("the field is missing; {must}")),
         [value] if *value == expected => right(part, found, "it follows from the key"),
-        [value] => wrong(part, found, format!("{must}{}", guess(value, key))),
+        [value] => wrong(part, found, format!("{must}{}", explain_accept(value, key))),
         _ => wrong(part, found, format!("there is more than one; {must}")),
     }
 }
 
 /// Explains a wrong accept value, to help repair the server.
-fn guess(value: &str, key: &Key) -> String {
+fn explain_accept(value: &str, key: &Key) -> String {
     if value == key.as_str() {
         return "; this is the key itself, not hashed".to_owned();
     }
@@ -289,7 +288,7 @@ fn guess(value: &str, key: &Key) -> String {
     }
 }
 
-fn unasked(head: &Head, part: ResponsePart) -> Check {
+fn not_offered(head: &Head, part: ResponsePart) -> Check {
     let values = head.values(part.name());
     if values.is_empty() {
         right(part, NOTHING, "none was asked for")

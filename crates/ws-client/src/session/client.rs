@@ -116,7 +116,7 @@ impl<C: Console> Client<C> {
                 self.console.mode(),
             ) {
                 (Err(EndReason::ConnectFailed(error)), Mode::Interactive)
-                    if error.is_of_credentials() =>
+                    if error.is_credentials_refused() =>
                 {
                     self.console.say(&error.to_string());
                 }

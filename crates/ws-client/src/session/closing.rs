@@ -48,16 +48,16 @@ where
     /// Closes the connection if it is still open, and prints the report.
     async fn close(&mut self, end_reason: EndReason) -> Exit {
         let deadline = self.timeouts.close_deadline;
-        let theirs = match &end_reason {
+        let reply = match &end_reason {
             EndReason::Server(_) => None,
             _ => Some(self.run_close_handshake().await),
         };
         let end_reason = match end_reason {
             // Success requires that all received messages were written.
             EndReason::Exit | EndReason::EndOfInput => {
-                let earlier = self.unwritten.take();
-                let unwritten = drain(&mut self.console).await.or(earlier);
-                unwritten.map_or(end_reason, EndReason::OutputFailed)
+                let earlier = self.write_error.take();
+                let write_error = drain(&mut self.console).await.or(earlier);
+                write_error.map_or(end_reason, EndReason::OutputFailed)
             }
             _ => end_reason,
         };
@@ -66,7 +66,7 @@ where
             stage: self.stage,
             counts: self.replies.counts(),
         };
-        let close_outcome = match &theirs {
+        let close_outcome = match &reply {
             None => CloseOutcome::NotNeeded,
             Some(None) => CloseOutcome::TimedOut,
             Some(Some(end)) => CloseOutcome::Closed(end),
@@ -104,7 +104,9 @@ where
                 SessionEvent::Received(message) => self.show_late(&message),
                 SessionEvent::Ended(EndReason::Server(end)) => return Some(end),
                 // Keep writing the rest of the queue.
-                SessionEvent::Ended(EndReason::OutputFailed(error)) => self.unwritten = Some(error),
+                SessionEvent::Ended(EndReason::OutputFailed(error)) => {
+                    self.write_error = Some(error);
+                }
                 SessionEvent::Sent | SessionEvent::Progress | SessionEvent::Line(_) => {}
                 SessionEvent::Ended(_) | SessionEvent::TimedOut => return None,
             }

@@ -46,7 +46,7 @@ pub(crate) enum EndReason {
     Server(Closed),
 }
 
-/// Tells if credentials were sent to a server that may have shown them to others.
+/// The exposure of credentials to a server that may have shown them to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CredentialsSent {
     No,
@@ -163,7 +163,7 @@ pub(crate) fn exit_report(
         }
         EndReason::Exit | EndReason::EndOfInput => {
             let replies_missing = mode == Mode::Pipe && counts.unanswered() > 0;
-            after_ours(
+            after_client_close(
                 close_outcome,
                 replies_missing,
                 stage,
@@ -173,7 +173,7 @@ pub(crate) fn exit_report(
         }
         EndReason::Interrupted => Exit::Interrupted,
         EndReason::BadInput(error) => {
-            lines.push(chain(error));
+            lines.push(with_sources(error));
             Exit::Usage
         }
         EndReason::NoCredentials(error) => {
@@ -194,7 +194,7 @@ pub(crate) fn exit_report(
             Exit::Failure
         }
         EndReason::ConnectFailed(error) => {
-            lines.push(chain(error));
+            lines.push(with_sources(error));
             error.exit()
         }
         EndReason::LoginRefused => {
@@ -222,14 +222,14 @@ pub(crate) fn exit_report(
             lines.push(format!("the server took in nothing for {span:?}"));
             Exit::TimedOut
         }
-        EndReason::Server(end) => match by_server(end, stage, &mut lines) {
+        EndReason::Server(end) => match after_server_close(end, stage, &mut lines) {
             // A normal close is an error if answers are missing.
             Exit::Ok if mode == Mode::Pipe && counts.unanswered() > 0 => Exit::Closed,
             exit => exit,
         },
     };
-    let theirs = matches!(end_reason, EndReason::Server(_) | EndReason::Stalled(_));
-    if (theirs || mode == Mode::Pipe) && counts.unanswered() > 0 {
+    let by_server = matches!(end_reason, EndReason::Server(_) | EndReason::Stalled(_));
+    if (by_server || mode == Mode::Pipe) && counts.unanswered() > 0 {
         let count = plural(counts.unanswered(), "message", "messages");
         lines.push(format!("{count} got no answer"));
     }
@@ -247,7 +247,7 @@ pub(crate) fn unsent(unsent_lines: UnsentLines, queued: usize) -> Option<String>
 }
 
 /// Returns the exit code after a closing handshake that the client started.
-fn after_ours(
+fn after_client_close(
     close_outcome: CloseOutcome<'_>,
     replies_missing: bool,
     stage: Stage,
@@ -264,10 +264,10 @@ fn after_ours(
         // All answers had been received: how the server closes does not matter.
         CloseOutcome::Closed(Closed::Lost(_)) if !replies_missing => Exit::Ok,
         CloseOutcome::Closed(end @ Closed::ByPeer(_)) if !replies_missing => {
-            by_server(end, stage, lines);
+            after_server_close(end, stage, lines);
             Exit::Ok
         }
-        CloseOutcome::Closed(end) => by_server(end, stage, lines),
+        CloseOutcome::Closed(end) => after_server_close(end, stage, lines),
         CloseOutcome::TimedOut => {
             lines.push(format!(
                 "the server did not close its side within {close_deadline:?}"
@@ -281,11 +281,11 @@ fn after_ours(
     }
 }
 
-fn by_server(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Exit {
+fn after_server_close(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Exit {
     match end {
         Closed::ByPeer(frame) => {
-            lines.push(in_words(frame));
-            closed(frame.code, stage)
+            lines.push(describe(frame));
+            exit_for(frame.code, stage)
         }
         Closed::Lost(None) => {
             lines.push("the connection was lost: the server ended it without a close frame".into());
@@ -310,7 +310,7 @@ fn by_server(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Exit {
 }
 
 /// Describes a Close frame of the server.
-fn in_words(frame: &CloseFrame) -> String {
+fn describe(frame: &CloseFrame) -> String {
     let CloseFrame { code, reason } = frame;
     let manner = if *code == CloseReason::UserExit.code() {
         " normally"
@@ -332,7 +332,7 @@ fn in_words(frame: &CloseFrame) -> String {
 
 /// Returns the exit code for a close code of the server. Before the login succeeded, a normal close
 /// means a refused login.
-fn closed(code: CloseCode, stage: Stage) -> Exit {
+fn exit_for(code: CloseCode, stage: Stage) -> Exit {
     match (code.0, stage) {
         (3008, _) => Exit::TimedOut,
         (1000 | 3000 | 3003, Stage::LoggingIn) => Exit::LoginRefused,
@@ -342,9 +342,9 @@ fn closed(code: CloseCode, stage: Stage) -> Exit {
 }
 
 /// Formats an error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
+fn with_sources(error: &dyn std::error::Error) -> String {
     match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
+        Some(source) => format!("{error}: {}", with_sources(source)),
         None => error.to_string(),
     }
 }

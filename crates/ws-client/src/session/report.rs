@@ -54,12 +54,12 @@ pub(crate) async fn print_report(
 /// Writes the queued output and returns the last write error of stdout. There is no deadline: the
 /// readers are programs of the user.
 pub(crate) async fn drain(console: &mut impl Console) -> Option<io::Error> {
-    let mut unwritten = None;
+    let mut write_error = None;
     while !console.is_drained() {
         let event = poll_fn(|cx| console.poll_event(cx, None)).await;
         if let ConsoleEvent::OutputFailed(error) = event {
-            unwritten = Some(error);
+            write_error = Some(error);
         }
     }
-    unwritten
+    write_error
 }

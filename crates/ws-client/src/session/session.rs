@@ -67,7 +67,7 @@ pub(crate) struct ClientSession<S, C> {
     /// The number of bytes on the connection at that time.
     bytes: u64,
     /// The write error of stdout, if the session ended for another reason.
-    pub(super) unwritten: Option<io::Error>,
+    pub(super) write_error: Option<io::Error>,
 }
 
 /// A limit of the wait for an event.
@@ -109,7 +109,7 @@ where
             replies: ReplyTracker::default(),
             last_activity: Instant::now(),
             bytes: 0,
-            unwritten: None,
+            write_error: None,
         }
     }
 
@@ -127,25 +127,27 @@ where
     }
 
     async fn log_in(&mut self, source: LoginSource) -> Result<(), EndReason> {
-        let patience = self.timeouts.reply_deadline;
+        let reply_deadline = self.timeouts.reply_deadline;
         let when_refused = match self.console.mode() {
             Mode::Interactive => WhenRefused::Ask,
             Mode::Pipe => WhenRefused::GiveUp,
         };
         let (mut login, prompt) = match source {
-            LoginSource::Ask => (ClientLogin::ask(patience), Prompt::Credentials),
-            LoginSource::AskPassword(name) => (ClientLogin::ask(patience), Prompt::Password(name)),
+            LoginSource::Ask => (ClientLogin::ask(reply_deadline), Prompt::Credentials),
+            LoginSource::AskPassword(name) => {
+                (ClientLogin::ask(reply_deadline), Prompt::Password(name))
+            }
             LoginSource::Configured(credentials) => (
-                ClientLogin::with_line(credentials.line(), when_refused, patience),
+                ClientLogin::with_line(credentials.line(), when_refused, reply_deadline),
                 Prompt::Credentials,
             ),
         };
-        let began = Instant::now();
+        let started = Instant::now();
         let mut queued = None;
-        let mut tried = None;
+        let mut sent_user = None;
         let mut credentials_sent = CredentialsSent::No;
         loop {
-            let event = match login.next(began.elapsed()) {
+            let event = match login.next(started.elapsed()) {
                 ClientAction::Ask => self.next_event(Some(&prompt), Wait::Forever).await,
                 ClientAction::Send(line) => {
                     queued = Credentials::parse(line.expose()).ok();
@@ -153,7 +155,7 @@ where
                     continue;
                 }
                 ClientAction::Await(until) => {
-                    self.next_event(None, Wait::Until(began + until)).await
+                    self.next_event(None, Wait::Until(started + until)).await
                 }
                 ClientAction::Show(text) => {
                     self.console.notice(&safe_lines(&text));
@@ -163,11 +165,11 @@ where
                     self.console.notice(&safe_lines(&text));
                     // A server that accepts unasked needs no credentials.
                     self.connection.cancel_queued();
-                    self.replies = ReplyTracker::for_user(tried);
+                    self.replies = ReplyTracker::for_user(sent_user);
                     return Ok(());
                 }
                 ClientAction::Refused => return Err(EndReason::LoginRefused),
-                ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(patience)),
+                ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(reply_deadline)),
             };
             match event {
                 SessionEvent::Line(line) => match LoginInput::parse(line, &prompt) {
@@ -190,8 +192,8 @@ where
                 }
                 SessionEvent::Sent => {
                     credentials_sent = CredentialsSent::Yes;
-                    tried = queued.take().map(|credentials| credentials.name);
-                    login.sent(began.elapsed());
+                    sent_user = queued.take().map(|credentials| credentials.name);
+                    login.sent(started.elapsed());
                 }
                 SessionEvent::Progress | SessionEvent::TimedOut => {}
                 SessionEvent::Ended(end_reason) => return Err(end_reason),
@@ -201,17 +203,17 @@ where
 
     async fn run_messages(&mut self) -> EndReason {
         let mode = self.console.mode();
-        let mut over: Option<EndReason> = None;
-        let mut hold: Option<Instant> = None;
-        let mut patience: Option<Instant> = None;
+        let mut pending_end: Option<EndReason> = None;
+        let mut prompt_at: Option<Instant> = None;
+        let mut reply_timeout: Option<Instant> = None;
         loop {
-            let (wanted, until) = match over.take() {
+            let (wanted, until) = match pending_end.take() {
                 Some(end_reason) if self.is_done(mode) => return end_reason,
                 Some(end_reason) => {
-                    over = Some(end_reason);
-                    (None, self.reply_wait(&mut patience))
+                    pending_end = Some(end_reason);
+                    (None, self.reply_wait(&mut reply_timeout))
                 }
-                None => match hold {
+                None => match prompt_at {
                     Some(moment) => (None, Wait::Until(moment)),
                     None if !self.connection.is_free() => (None, Wait::Forever),
                     None => (Some(&Prompt::Context), Wait::Forever),
@@ -221,35 +223,35 @@ where
                 SessionEvent::Line(line) => match Command::parse(line) {
                     Command::Exit => {
                         self.console.notice(GOODBYE);
-                        over = Some(EndReason::Exit);
+                        pending_end = Some(EndReason::Exit);
                     }
                     Command::Send(text) => {
                         let message = Message::Text(text.into());
                         self.replies.note_queued(&message);
                         self.connection.queue(message);
                         if mode == Mode::Interactive {
-                            hold = Some(Instant::now() + PROMPT_DELAY);
+                            prompt_at = Some(Instant::now() + PROMPT_DELAY);
                         }
                     }
                 },
                 SessionEvent::Received(message) => {
                     self.console.message(message.payload());
                     match self.replies.note_received(message.payload()) {
-                        ReplyKind::Reply => (hold, patience) = (None, None),
+                        ReplyKind::Reply => (prompt_at, reply_timeout) = (None, None),
                         ReplyKind::Unsolicited => {}
                     }
                 }
                 SessionEvent::Sent => self.replies.note_sent(),
                 SessionEvent::Progress => {}
-                SessionEvent::TimedOut => match over.take() {
+                SessionEvent::TimedOut => match pending_end.take() {
                     Some(end_reason) => return end_reason,
-                    None => hold = None,
+                    None => prompt_at = None,
                 },
                 // Earlier messages may still be answered.
                 SessionEvent::Ended(
                     end_reason @ (EndReason::EndOfInput | EndReason::BadInput(_)),
                 ) => {
-                    over = Some(end_reason);
+                    pending_end = Some(end_reason);
                 }
                 SessionEvent::Ended(end_reason) => return end_reason,
             }
@@ -266,16 +268,16 @@ where
 
     /// Returns the limit of the wait for answers after the end of the input. In a room, where
     /// others may never be quiet, each answer renews the limit and other messages do not.
-    fn reply_wait(&self, patience: &mut Option<Instant>) -> Wait {
+    fn reply_wait(&self, reply_timeout: &mut Option<Instant>) -> Wait {
         if !self.connection.is_flushed() {
-            *patience = None;
+            *reply_timeout = None;
             Wait::Forever
         } else if !self.console.has_room() {
             // A server that is not read because the output queue is full is not silent.
             Wait::Forever
         } else if self.replies.in_room() {
             let fresh = || Instant::now() + self.timeouts.linger;
-            Wait::Until(*patience.get_or_insert_with(fresh))
+            Wait::Until(*reply_timeout.get_or_insert_with(fresh))
         } else {
             Wait::Idle(self.timeouts.linger)
         }

@@ -47,14 +47,14 @@ pub enum CertificateFailure {
 
 impl CertificateFailure {
     /// Converts an error of the library. `trust` is what the certificate was checked against.
-    pub(super) fn of(error: &CertificateError, trust: &Trust) -> Self {
+    pub(super) fn from_error(error: &CertificateError, trust: &Trust) -> Self {
         let reason = || escaped_start(&error.to_string(), SHOWN_REASON);
         match error {
             CertificateError::ExpiredContext { not_after, .. } => {
-                Self::OutOfDate(format!("expired on {}", moment(*not_after)))
+                Self::OutOfDate(format!("expired on {}", format_time(*not_after)))
             }
             CertificateError::NotValidYetContext { not_before, .. } => {
-                Self::OutOfDate(format!("is not valid before {}", moment(*not_before)))
+                Self::OutOfDate(format!("is not valid before {}", format_time(*not_before)))
             }
             CertificateError::NotValidForNameContext {
                 expected,
@@ -91,7 +91,7 @@ fn advice(trust: &Trust) -> &'static str {
 }
 
 /// Formats a time in UTC.
-fn moment(time: UnixTime) -> String {
+fn format_time(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).ok();
     let moment = seconds.and_then(|seconds| DateTime::<Utc>::from_timestamp(seconds, 0));
     moment.map_or("a day that no calendar has".to_owned(), |moment| {

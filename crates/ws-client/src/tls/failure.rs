@@ -29,7 +29,7 @@ pub enum TlsFailure {
     /// Client and server have no TLS version or cipher suite in common.
     Incompatible,
     /// The server did not complete the TLS handshake within this time.
-    Silent(Duration),
+    TimedOut(Duration),
     /// The certificate is refused.
     Certificate(CertificateFailure),
     /// TLS failed, for the reason that the library gives.
@@ -38,23 +38,23 @@ pub enum TlsFailure {
 
 impl TlsFailure {
     /// Converts an error of the TLS handshake. `trust` is what the certificate was checked against.
-    pub(super) fn of_handshake(error: &io::Error, trust: &Trust) -> Self {
-        match of_tls(error) {
+    pub(super) fn from_handshake(error: &io::Error, trust: &Trust) -> Self {
+        match tls_error(error) {
             Some(Error::InvalidCertificate(error)) => {
-                Self::Certificate(CertificateFailure::of(error, trust))
+                Self::Certificate(CertificateFailure::from_error(error, trust))
             }
-            Some(error) => Self::of_protocol(error),
+            Some(error) => Self::from_protocol(error),
             None => Self::other(error),
         }
     }
 
     /// Converts an error after the TLS handshake, if it is one of TLS. With TLS 1.3, a server
     /// refuses the client only then.
-    pub(crate) fn of_stream(error: &io::Error) -> Option<Self> {
-        of_tls(error).map(Self::of_protocol)
+    pub(crate) fn from_stream(error: &io::Error) -> Option<Self> {
+        tls_error(error).map(Self::from_protocol)
     }
 
-    fn of_protocol(error: &Error) -> Self {
+    fn from_protocol(error: &Error) -> Self {
         match error {
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType
@@ -83,14 +83,14 @@ impl TlsFailure {
     /// Returns the exit code of the program after this failure.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Silent(_) => Exit::TimedOut,
+            Self::TimedOut(_) => Exit::TimedOut,
             Self::NoTls | Self::Incompatible | Self::Certificate(_) | Self::Other(_) => Exit::Tls,
         }
     }
 }
 
 /// Returns the TLS error inside an I/O error, if there is one.
-fn of_tls(error: &io::Error) -> Option<&Error> {
+fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for TlsError {
                 "{authority} has no version or cipher of TLS in common with this client; it needs \
                  TLS 1.2 or 1.3"
             ),
-            TlsFailure::Silent(span) => {
+            TlsFailure::TimedOut(span) => {
                 write!(
                     f,
                     "{authority} did not complete the TLS handshake within {span:?}"
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn shown(error: &io::Error, trust: &Trust) -> String {
-        let failure = TlsFailure::of_handshake(error, trust);
+        let failure = TlsFailure::from_handshake(error, trust);
         assert_eq!(failure.exit(), Exit::Tls);
         let authority = "[::1]:443".to_owned();
         TlsError { authority, failure }.to_string()
@@ -267,8 +267,8 @@ mod tests {
     #[test]
     fn lost_stream_is_no_failure_of_tls() {
         let lost = io::Error::from(io::ErrorKind::ConnectionReset);
-        assert_eq!(TlsFailure::of_stream(&lost), None);
+        assert_eq!(TlsFailure::from_stream(&lost), None);
         let alert = failure(Error::AlertReceived(AlertDescription::CertificateRequired));
-        assert!(TlsFailure::of_stream(&alert).is_some());
+        assert!(TlsFailure::from_stream(&alert).is_some());
     }
 }

@@ -113,7 +113,7 @@ impl Tls {
             server_name(endpoint.host()).map_err(|error| failed(TlsFailure::other(&error)))?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connected = connector.connect(name, stream).await;
-        connected.map_err(|error| failed(TlsFailure::of_handshake(&error, &self.trust)))
+        connected.map_err(|error| failed(TlsFailure::from_handshake(&error, &self.trust)))
     }
 
     /// Returns the parameters of an established connection.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The time limit for closing the WebSocket after the handshake.
-const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The greatest message that is accepted during the close. Its content is ignored.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -75,8 +75,8 @@ pub async fn run(
                 }
             }
         };
-        if let Ok(end) = timeout(LEAVE_DEADLINE, end).await {
-            connection.finish_close(&end, LEAVE_DEADLINE).await;
+        if let Ok(end) = timeout(CLOSE_DEADLINE, end).await {
+            connection.finish_close(&end, CLOSE_DEADLINE).await;
         }
     }
     Ok(report)
