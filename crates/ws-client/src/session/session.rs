@@ -284,6 +284,8 @@ where
     }
 
     /// Waits for the next event within a limit.
+    ///
+    /// Cancel safe: an event stays with the connection or the console until it is returned.
     pub(super) async fn next_event(
         &mut self,
         wanted: Option<&Prompt>,
