@@ -7,7 +7,7 @@ use ws_client::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{RawResponse, ReadError, Request, Verdict, excerpt},
-    tool::Report,
+    tool::HandshakeReport,
 };
 
 use super::field::{Field, accept, field, lists, values};
@@ -73,7 +73,7 @@ fn check_received(request: &Request, response: &RawResponse) {
         assert_is_line(&check.found);
         assert_is_line(&check.why);
     }
-    let report = Report::new(None, request, response);
+    let report = HandshakeReport::new(None, request, response);
     assert_eq!(report.exit == Exit::Ok, refusal.is_none());
     assert!(
         report.text.len() < MAX_REPORT_BYTES,

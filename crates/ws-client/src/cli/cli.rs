@@ -28,7 +28,7 @@ use crate::{
     handshake::{Origin, Request},
     interrupt::interrupts,
     session::{Client, Timeouts},
-    tls::{Transport, Trust, TrustArguments, TrustError},
+    tls::{TransportKind, Trust, TrustArguments, TrustError},
     tool,
 };
 
@@ -127,7 +127,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Performs one opening handshake, and shows and judges it line by line.
-    Handshake(tool::Arguments),
+    Handshake(tool::HandshakeArguments),
 }
 
 #[derive(Debug, Args)]
@@ -253,9 +253,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-async fn handshake(arguments: tool::Arguments) -> anyhow::Result<Exit> {
+async fn handshake(arguments: tool::HandshakeArguments) -> anyhow::Result<Exit> {
     let endpoint = Endpoint::parse(&arguments.url)?;
-    let transport = Transport::new(&endpoint, arguments.tls.trust(), Trust::System)?;
+    let transport = TransportKind::new(&endpoint, arguments.tls.trust(), Trust::System)?;
     let key = match arguments.key {
         Some(key) => key,
         None => connect::new_key()?,

@@ -20,7 +20,7 @@ use crate::{
     console::Mode,
     endpoint::{Endpoint, EndpointError, Scheme},
     handshake::Origin,
-    tls::{Transport, Trust, TrustError},
+    tls::{TransportKind, Trust, TrustError},
 };
 
 /// The file that is read if no other is named and it exists.
@@ -102,7 +102,7 @@ pub struct Config {
     /// The server to connect to.
     pub endpoint: Endpoint,
     /// The transport under the WebSocket.
-    pub transport: Transport,
+    pub transport: TransportKind,
     /// The `Origin` to send, if any.
     pub origin: Option<Origin>,
     /// The longest silence after the end of the input before the connection is closed.
@@ -256,7 +256,7 @@ impl Config {
             (Some(path), Some(file)) => Trust::File(file.resolve(path)),
             (_, _) => Trust::System,
         };
-        let transport = Transport::new(&endpoint, flags.trust, trust)?;
+        let transport = TransportKind::new(&endpoint, flags.trust, trust)?;
         let span = |flag: Option<TimeSpan>, raw: Option<TimeSpan>, default| {
             flag.or(raw).map_or(default, |span| span.0)
         };

@@ -3,7 +3,7 @@ use std::{fs, path::Path, time::Duration};
 use super::config::{Auth, Cleartext, Config, Flags, LoginSource};
 use crate::{
     console::Mode,
-    tls::{Transport, Trust},
+    tls::{TransportKind, Trust},
 };
 
 /// Returns a directory with these files.
@@ -312,7 +312,7 @@ fn password_with_tls_is_sent_to_any_host() {
         };
         let config = Config::load(flags, directory.path(), Mode::Interactive).unwrap();
         assert_eq!(config.endpoint.authority(), "192.0.2.1:443");
-        assert!(matches!(config.transport, Transport::Tls(_)));
+        assert!(matches!(config.transport, TransportKind::Tls(_)));
     }
 }
 
@@ -361,7 +361,7 @@ fn cacert_of_file_is_relative_to_the_file() {
     }
     // A URL without TLS ignores it, and a flag overrides it.
     let config = load(&files, url("ws://127.0.0.1")).unwrap();
-    assert!(matches!(config.transport, Transport::Tcp));
+    assert!(matches!(config.transport, TransportKind::Tcp));
     assert_eq!(config.transport.warning(), None);
     let config = load(&files, insecure(Flags::default())).unwrap();
     assert!(config.transport.warning().is_some());

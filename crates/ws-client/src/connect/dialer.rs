@@ -18,7 +18,7 @@ use crate::{
         HandshakeError, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin, RawResponse, ReadError,
         Request, Verdict, excerpt, final_head,
     },
-    tls::{TlsError, TlsFailure, Transport},
+    tls::{TlsConnectError, TlsFailure, TransportKind},
 };
 
 /// The time limit for the body of a refusal. A body arrives with the head or shortly after it, and
@@ -55,7 +55,7 @@ impl Deadline {
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
-    pub(crate) transport: Transport,
+    pub(crate) transport: TransportKind,
     pub(crate) origin: Option<Origin>,
     /// The longest time for TCP, TLS and the opening handshake together.
     pub(crate) connect_deadline: Duration,
@@ -137,17 +137,17 @@ async fn connect_any_address(endpoint: &Endpoint) -> io::Result<TcpStream> {
 /// TCP or TLS fails, or the deadline passes.
 pub async fn stream(
     endpoint: &Endpoint,
-    transport: &Transport,
+    transport: &TransportKind,
     deadline: Deadline,
 ) -> Result<MaybeTlsStream, ConnectError> {
     let stream = tcp(endpoint, deadline).await?;
     let tls = match transport {
-        Transport::Tcp => return Ok(MaybeTlsStream::Tcp(stream)),
-        Transport::Tls(tls) => tls,
+        TransportKind::Tcp => return Ok(MaybeTlsStream::Tcp(stream)),
+        TransportKind::Tls(tls) => tls,
     };
     match timeout_at(deadline.at, tls.connect(endpoint, stream)).await {
         Ok(stream) => Ok(MaybeTlsStream::Tls(Box::new(stream?))),
-        Err(_) => Err(ConnectError::Tls(TlsError {
+        Err(_) => Err(ConnectError::Tls(TlsConnectError {
             authority: endpoint.authority(),
             failure: TlsFailure::TimedOut(deadline.span),
         })),
@@ -163,7 +163,7 @@ pub async fn exchange<S>(
     stream: &mut S,
     request: &Request,
     deadline: Deadline,
-) -> Result<RawResponse, TlsError>
+) -> Result<RawResponse, TlsConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -172,7 +172,7 @@ where
     let read_error = match timeout_at(deadline.at, heads).await {
         Ok(Err(HeadError::Response(incomplete))) => incomplete,
         Ok(Err(HeadError::Tls(failure))) => {
-            return Err(TlsError {
+            return Err(TlsConnectError {
                 authority: request.endpoint().authority(),
                 failure,
             });
@@ -311,7 +311,7 @@ pub enum ConnectError {
     },
     /// TLS failed.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] TlsConnectError),
     /// The opening handshake failed.
     #[error(transparent)]
     Refused(HandshakeError),

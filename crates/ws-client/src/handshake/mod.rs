@@ -21,5 +21,5 @@ pub use self::{
     request::{Origin, Request},
     response::{Head, MAX_HEAD_BYTES, final_head},
     response_part::ResponsePart,
-    verdict::{Outcome, Verdict},
+    verdict::{CheckOutcome, Verdict},
 };

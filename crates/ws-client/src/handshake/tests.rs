@@ -7,7 +7,7 @@ use super::{
     error::HandshakeError,
     raw_response::{RawResponse, ReadError},
     response_part::ResponsePart,
-    verdict::{Outcome, Verdict},
+    verdict::{CheckOutcome, Verdict},
 };
 
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
@@ -29,7 +29,7 @@ fn wrong_parts(verdict: &Verdict) -> Vec<ResponsePart> {
     let wrong = verdict
         .checks()
         .iter()
-        .filter(|check| check.outcome == Outcome::Wrong);
+        .filter(|check| check.outcome == CheckOutcome::Wrong);
     wrong.map(|check| check.part).collect()
 }
 
@@ -293,7 +293,7 @@ fn malformed_status_line_is_quoted() {
         let verdict = judge(&format!("{line}\r\nUpgrade: websocket\r\n\r\n"));
         let check = &verdict.checks()[0];
         assert_eq!(check.part, ResponsePart::StatusLine);
-        assert_eq!(check.outcome, Outcome::Wrong);
+        assert_eq!(check.outcome, CheckOutcome::Wrong);
         assert_eq!((check.found.as_str(), check.why.as_str()), (found, why));
     }
 }

@@ -16,7 +16,7 @@ use super::{
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// The part is valid.
     Right,
     /// The part is invalid, and the handshake fails.
@@ -25,11 +25,11 @@ pub enum Outcome {
 
 /// A check of one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct PartCheck {
     /// The part.
     pub part: ResponsePart,
     /// The result.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// The value that was found, escaped and shortened, or a word for a missing one.
     pub found: String,
     /// The reason for the result.
@@ -44,7 +44,7 @@ pub struct Verdict {
     status: Option<StatusLine>,
     /// The error for the status, unless that is 1xx.
     refused: Option<HandshakeError>,
-    checks: Vec<Check>,
+    checks: Vec<PartCheck>,
 }
 
 impl Verdict {
@@ -90,7 +90,7 @@ impl Verdict {
     }
 
     /// Returns the checks in the order of the response.
-    pub fn checks(&self) -> &[Check] {
+    pub fn checks(&self) -> &[PartCheck] {
         &self.checks
     }
 
@@ -110,7 +110,7 @@ impl Verdict {
             (_, Some(refused)) => return Some(refused.clone()),
             (Some(ReadError::Closed | ReadError::TooLong) | None, _) => {}
         }
-        let wrong = |check: &&Check| check.outcome == Outcome::Wrong;
+        let wrong = |check: &&PartCheck| check.outcome == CheckOutcome::Wrong;
         self.checks
             .iter()
             .find(wrong)
@@ -118,19 +118,19 @@ impl Verdict {
     }
 }
 
-fn right(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -> Check {
-    Check {
+fn right(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -> PartCheck {
+    PartCheck {
         part,
-        outcome: Outcome::Right,
+        outcome: CheckOutcome::Right,
         found: found.into(),
         why: why.into(),
     }
 }
 
-fn wrong(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -> Check {
-    Check {
+fn wrong(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -> PartCheck {
+    PartCheck {
         part,
-        outcome: Outcome::Wrong,
+        outcome: CheckOutcome::Wrong,
         found: found.into(),
         why: why.into(),
     }
@@ -138,7 +138,7 @@ fn wrong(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -
 
 const NOTHING: &str = "nothing";
 
-fn status_line(head: &Head) -> Check {
+fn status_line(head: &Head) -> PartCheck {
     let part = ResponsePart::StatusLine;
     match &head.status {
         Ok(line) if line.minor_version == 1 => {
@@ -157,7 +157,7 @@ fn status_line(head: &Head) -> Check {
     }
 }
 
-fn status(head: &Head, refused: Option<&HandshakeError>) -> Check {
+fn status(head: &Head, refused: Option<&HandshakeError>) -> PartCheck {
     let part = ResponsePart::Status;
     match &head.status {
         Ok(line) if line.code == 101 => right(part, "101", status_meaning(101)),
@@ -179,7 +179,7 @@ fn status(head: &Head, refused: Option<&HandshakeError>) -> Check {
     }
 }
 
-fn fields(head: &Head, incomplete: Option<ReadError>) -> Check {
+fn fields(head: &Head, incomplete: Option<ReadError>) -> PartCheck {
     let part = ResponsePart::Fields;
     match (&head.fields, incomplete) {
         (_, Some(ReadError::TooLong)) => wrong(
@@ -214,7 +214,7 @@ fn fields(head: &Head, incomplete: Option<ReadError>) -> Check {
     }
 }
 
-fn challenge(head: &Head, schemes: &Schemes) -> Check {
+fn challenge(head: &Head, schemes: &Schemes) -> PartCheck {
     let part = ResponsePart::Challenge;
     let values = head.values(part.name());
     let found = found(&values);
@@ -238,7 +238,7 @@ fn challenge(head: &Head, schemes: &Schemes) -> Check {
     }
 }
 
-fn token(head: &Head, part: ResponsePart, wanted: &str) -> Check {
+fn token(head: &Head, part: ResponsePart, wanted: &str) -> PartCheck {
     let values = head.values(part.name());
     let found = found(&values);
     if head.names(part.name(), wanted) {
@@ -254,7 +254,7 @@ fn token(head: &Head, part: ResponsePart, wanted: &str) -> Check {
     }
 }
 
-fn accept(head: &Head, key: &Key) -> Check {
+fn accept(head: &Head, key: &Key) -> PartCheck {
     let part = ResponsePart::Accept;
     let values = head.values(part.name());
     let expected = key.accept();
@@ -288,7 +288,7 @@ fn explain_accept(value: &str, key: &Key) -> String {
     }
 }
 
-fn not_offered(head: &Head, part: ResponsePart) -> Check {
+fn not_offered(head: &Head, part: ResponsePart) -> PartCheck {
     let values = head.values(part.name());
     if values.is_empty() {
         right(part, NOTHING, "none was asked for")
@@ -315,7 +315,7 @@ fn shown(text: &str) -> String {
     escaped_start(text, 120)
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Right => "right",

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     outcome::{CloseOutcome, EndContext, EndReason, MessageCounts, Stage, exit_report},
     report::print_report,
-    session::{ClientSession, Login, Timeouts},
+    session::{ClientSession, LoginPlan, Timeouts},
 };
 use crate::{
     config::{Auth, LoginSource},
@@ -74,19 +74,19 @@ impl<C: Console> Client<C> {
         auth: Auth,
         source: LoginSource,
         dial: impl AsyncFn(Option<&Credentials>) -> Result<Upgraded<S>, ConnectError>,
-    ) -> Result<(Upgraded<S>, Login), EndReason> {
+    ) -> Result<(Upgraded<S>, LoginPlan), EndReason> {
         match auth {
             Auth::Message => {
                 let upgraded = self.connect(dial(None)).await?;
-                Ok((upgraded, Login::Messages(source)))
+                Ok((upgraded, LoginPlan::Messages(source)))
             }
             Auth::Basic => {
                 let (upgraded, name) = self.log_in(source, dial).await?;
-                Ok((upgraded, Login::Done(Some(name))))
+                Ok((upgraded, LoginPlan::Done(Some(name))))
             }
             Auth::None => {
                 let upgraded = self.connect(dial(None)).await?;
-                Ok((upgraded, Login::Done(None)))
+                Ok((upgraded, LoginPlan::Done(None)))
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     outcome::{CloseOutcome, EndContext, EndReason, Stage, exit_report},
     report::{drain, print_report},
-    session::{ClientSession, Login, SessionEvent, Wait},
+    session::{ClientSession, LoginPlan, SessionEvent, Wait},
 };
 use crate::{
     console::{Console, hexadecimal, safe_lines},
@@ -27,7 +27,7 @@ where
     /// exits at once.
     pub(crate) async fn run(
         mut self,
-        login: Login,
+        login: LoginPlan,
         mut interrupts: impl Stream<Item = ()> + Unpin,
     ) -> Exit {
         let end_reason = tokio::select! {

@@ -47,7 +47,7 @@ pub(crate) struct Timeouts {
 
 /// The way in which the client logs in.
 #[derive(Debug)]
-pub(crate) enum Login {
+pub(crate) enum LoginPlan {
     /// By the first messages, with credentials from this source.
     Messages(LoginSource),
     /// Already done: by the opening handshake with this user name, or without a login.
@@ -113,14 +113,14 @@ where
         }
     }
 
-    pub(super) async fn run_session(&mut self, login: Login) -> EndReason {
+    pub(super) async fn run_session(&mut self, login: LoginPlan) -> EndReason {
         match login {
-            Login::Messages(source) => {
+            LoginPlan::Messages(source) => {
                 if let Err(end_reason) = self.log_in(source).await {
                     return end_reason;
                 }
             }
-            Login::Done(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
+            LoginPlan::Done(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
         }
         self.stage = Stage::Messaging;
         self.run_messages().await

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 
 /// An error of TLS with a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsError {
+pub struct TlsConnectError {
     /// Host and port of the server.
     pub authority: String,
     /// The reason.
@@ -94,7 +94,7 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-impl fmt::Display for TlsError {
+impl fmt::Display for TlsConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { authority, failure } = self;
         match failure {
@@ -122,7 +122,7 @@ impl fmt::Display for TlsError {
     }
 }
 
-impl std::error::Error for TlsError {}
+impl std::error::Error for TlsConnectError {}
 
 #[cfg(test)]
 mod tests {
@@ -134,7 +134,7 @@ mod tests {
         pki_types::{ServerName, UnixTime},
     };
 
-    use super::{TlsError, TlsFailure};
+    use super::{TlsConnectError, TlsFailure};
     use crate::{exit::Exit, tls::Trust};
 
     fn failure(error: impl Into<Error>) -> io::Error {
@@ -145,7 +145,7 @@ mod tests {
         let failure = TlsFailure::from_handshake(error, trust);
         assert_eq!(failure.exit(), Exit::Tls);
         let authority = "[::1]:443".to_owned();
-        TlsError { authority, failure }.to_string()
+        TlsConnectError { authority, failure }.to_string()
     }
 
     fn wrong_name(presented: &[&str]) -> io::Error {

@@ -10,7 +10,7 @@ mod verifier;
 pub use self::{
     arguments::TrustArguments,
     certificate::CertificateFailure,
-    failure::{TlsError, TlsFailure},
-    transport::{Tls, TlsSummary, Transport},
+    failure::{TlsConnectError, TlsFailure},
+    transport::{TlsSettings, TlsSummary, TransportKind},
     trust::{Trust, TrustError},
 };

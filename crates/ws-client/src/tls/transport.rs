@@ -18,7 +18,7 @@ use tokio_rustls::{
 use url::Host;
 
 use super::{
-    failure::{TlsError, TlsFailure},
+    failure::{TlsConnectError, TlsFailure},
     trust::{Trust, TrustError},
     verifier::verifier,
 };
@@ -29,14 +29,14 @@ const HTTP: &[u8] = b"http/1.1";
 
 /// The transport under a WebSocket.
 #[derive(Debug, Clone)]
-pub enum Transport {
+pub enum TransportKind {
     /// TCP alone.
     Tcp,
     /// TLS over TCP.
-    Tls(Tls),
+    Tls(TlsSettings),
 }
 
-impl Transport {
+impl TransportKind {
     /// Returns the transport for a URL. `asked` is the trust that was asked for with the URL,
     /// `otherwise` the default.
     ///
@@ -51,14 +51,14 @@ impl Transport {
         match (endpoint.scheme(), asked) {
             (Scheme::Ws, None) => Ok(Self::Tcp),
             (Scheme::Ws, Some(trust)) => Err(TrustError::NothingToCheck(trust.flag())),
-            (Scheme::Wss, asked) => Tls::new(asked.unwrap_or(otherwise)).map(Self::Tls),
+            (Scheme::Wss, asked) => TlsSettings::new(asked.unwrap_or(otherwise)).map(Self::Tls),
         }
     }
 
     /// Returns the warning to print before each connection, if any.
     pub fn warning(&self) -> Option<&'static str> {
         match self {
-            Self::Tls(Tls {
+            Self::Tls(TlsSettings {
                 trust: Trust::Insecure,
                 ..
             }) => Some(
@@ -71,12 +71,12 @@ impl Transport {
 
 /// A TLS configuration and the trust behind it.
 #[derive(Debug, Clone)]
-pub struct Tls {
+pub struct TlsSettings {
     config: Arc<ClientConfig>,
     trust: Trust,
 }
 
-impl Tls {
+impl TlsSettings {
     fn new(trust: Trust) -> Result<Self, TrustError> {
         let provider = Arc::new(ring::default_provider());
         let verifier = verifier(&trust, &provider)?;
@@ -104,8 +104,8 @@ impl Tls {
         &self,
         endpoint: &Endpoint,
         stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, TlsError> {
-        let failed = |failure| TlsError {
+    ) -> Result<TlsStream<TcpStream>, TlsConnectError> {
+        let failed = |failure| TlsConnectError {
             authority: endpoint.authority(),
             failure,
         };
@@ -175,7 +175,7 @@ impl fmt::Display for TlsSummary {
 
 #[cfg(test)]
 mod tests {
-    use super::{Transport, Trust, TrustError, server_name};
+    use super::{TransportKind, Trust, TrustError, server_name};
     use crate::endpoint::Endpoint;
 
     fn endpoint(url: &str) -> Endpoint {
@@ -202,22 +202,23 @@ mod tests {
     #[test]
     fn plain_websocket_rejects_trust_flags() {
         let plain = endpoint("ws://127.0.0.1");
-        let transport = Transport::new(&plain, None, Trust::File("/nonexistent".into()));
-        assert!(matches!(transport, Ok(Transport::Tcp)));
+        let transport = TransportKind::new(&plain, None, Trust::File("/nonexistent".into()));
+        assert!(matches!(transport, Ok(TransportKind::Tcp)));
         for (trust, flag) in [
             (Trust::Insecure, "--insecure"),
             (Trust::File("/nonexistent".into()), "--cacert"),
         ] {
-            let error = Transport::new(&plain, Some(trust), Trust::System).unwrap_err();
+            let error = TransportKind::new(&plain, Some(trust), Trust::System).unwrap_err();
             assert!(matches!(error, TrustError::NothingToCheck(found) if found == flag));
         }
     }
 
     #[test]
     fn insecure_transport_has_a_warning() {
-        let insecure = Transport::new(&endpoint("wss://h"), Some(Trust::Insecure), Trust::System);
+        let insecure =
+            TransportKind::new(&endpoint("wss://h"), Some(Trust::Insecure), Trust::System);
         let warning = insecure.unwrap().warning().unwrap();
         assert!(warning.contains("--insecure"), "{warning}");
-        assert_eq!(Transport::Tcp.warning(), None);
+        assert_eq!(TransportKind::Tcp.warning(), None);
     }
 }

@@ -8,6 +8,6 @@ mod tool;
 mod transcripts;
 
 pub use self::{
-    report::Report,
-    tool::{Arguments, run},
+    report::HandshakeReport,
+    tool::{HandshakeArguments, run},
 };

@@ -7,7 +7,7 @@ use proto::key::{GUID, Key};
 use crate::{
     exit::Exit,
     handshake::{
-        HandshakeError, MAX_BODY_BYTES, Outcome, RawResponse, Request, ResponsePart, Verdict,
+        CheckOutcome, HandshakeError, MAX_BODY_BYTES, RawResponse, Request, ResponsePart, Verdict,
         excerpt,
     },
     tls::TlsSummary,
@@ -21,14 +21,14 @@ const MAX_LINE_BYTES: usize = 1024;
 
 /// The text of the report, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct HandshakeReport {
     /// The text for stdout.
     pub text: String,
     /// The exit code.
     pub exit: Exit,
 }
 
-impl Report {
+impl HandshakeReport {
     /// Creates the report on a request, its response, and the TLS connection under both.
     pub fn new(tls_summary: Option<TlsSummary>, request: &Request, response: &RawResponse) -> Self {
         let verdict = Verdict::judge(response, request.key());
@@ -150,7 +150,7 @@ fn wrong_fields(verdict: &Verdict) -> usize {
     let mut wrong = verdict
         .checks()
         .iter()
-        .filter(|check| check.outcome == Outcome::Wrong);
+        .filter(|check| check.outcome == CheckOutcome::Wrong);
     let count = wrong.clone().count();
     let no_status =
         verdict.status().is_none() && wrong.any(|check| check.part == ResponsePart::Status);

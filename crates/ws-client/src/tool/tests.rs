@@ -8,12 +8,12 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::{report::Report, tool::run};
-use crate::{endpoint::Endpoint, exit::Exit, handshake::Request, tls::Transport};
+use super::{report::HandshakeReport, tool::run};
+use crate::{endpoint::Endpoint, exit::Exit, handshake::Request, tls::TransportKind};
 
 /// Returns the report on a server that sends these bytes, and the first two bytes that it receives
 /// after them.
-async fn run_against(answer: &[u8]) -> (Report, Vec<u8>) {
+async fn run_against(answer: &[u8]) -> (HandshakeReport, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let key = Key::new(*b"the sample nonce");
@@ -29,7 +29,7 @@ async fn run_against(answer: &[u8]) -> (Report, Vec<u8>) {
         stream.take(2).read_to_end(&mut behind).await.unwrap();
         behind
     };
-    let running = run(&request, &Transport::Tcp, Duration::from_secs(20));
+    let running = run(&request, &TransportKind::Tcp, Duration::from_secs(20));
     let (report, behind) = tokio::join!(running, serve);
     (report.unwrap(), behind)
 }

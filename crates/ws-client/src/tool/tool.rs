@@ -6,12 +6,12 @@ use futures::future::poll_fn;
 use proto::{close::CloseReason, config::TimeSpan, key::Key};
 use tokio::time::timeout;
 
-use super::report::Report;
+use super::report::HandshakeReport;
 use crate::{
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded, exchange},
     exit::Exit,
     handshake::{Origin, Request},
-    tls::{Transport, TrustArguments},
+    tls::{TransportKind, TrustArguments},
     websocket::{Connection, ConnectionEvent, Reading},
 };
 
@@ -23,7 +23,7 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The arguments of the tool.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct HandshakeArguments {
     /// The server, as in `ws://127.0.0.1:5678` or `wss://example.org`.
     pub url: String,
     /// Time for connecting and for the answer [default: 10s].
@@ -48,19 +48,19 @@ pub struct Arguments {
 /// TCP or TLS fails, or the deadline passes before the handshake begins.
 pub async fn run(
     request: &Request,
-    transport: &Transport,
+    transport: &TransportKind,
     connect_deadline: Duration,
-) -> Result<Report, ConnectError> {
+) -> Result<HandshakeReport, ConnectError> {
     let deadline = Deadline::after(connect_deadline);
     let mut stream = connect::stream(request.endpoint(), transport, deadline).await?;
     let tls_summary = match (transport, &stream) {
-        (Transport::Tls(tls), MaybeTlsStream::Tls(stream)) => {
+        (TransportKind::Tls(tls), MaybeTlsStream::Tls(stream)) => {
             Some(tls.summary(request.endpoint(), stream))
         }
-        (Transport::Tls(_) | Transport::Tcp, _) => None,
+        (TransportKind::Tls(_) | TransportKind::Tcp, _) => None,
     };
     let response = exchange(&mut stream, request, deadline).await?;
-    let report = Report::new(tls_summary, request, &response);
+    let report = HandshakeReport::new(tls_summary, request, &response);
     if report.exit == Exit::Ok {
         // A valid handshake is followed by a closing handshake.
         let rest = response.rest().to_vec();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::{key::Key, message::Credentials};
 
-use super::report::Report;
+use super::report::HandshakeReport;
 use crate::{
     endpoint::Endpoint,
     exit::Exit,
@@ -36,8 +36,8 @@ fn request() -> Request {
     Request::new(endpoint, Key::new(*b"the sample nonce"), None)
 }
 
-fn report(bytes: &[u8], read_error: ReadError) -> Report {
-    Report::new(
+fn report(bytes: &[u8], read_error: ReadError) -> HandshakeReport {
+    HandshakeReport::new(
         None,
         &request(),
         &RawResponse::new(bytes.to_vec(), read_error),
@@ -198,7 +198,7 @@ fn credentials_of_the_request_are_masked() {
     let credentials = Credentials::parse("admin:123456").unwrap();
     let request = request().with_credentials(&credentials);
     let response = RawResponse::new(Vec::new(), ReadError::Closed);
-    let text = Report::new(None, &request, &response).text;
+    let text = HandshakeReport::new(None, &request, &response).text;
     assert!(text.contains("\n> Authorization: ***\n>\n"), "{text}");
     assert!(!text.contains("YWRtaW46MTIzNDU2"), "{text}");
 }

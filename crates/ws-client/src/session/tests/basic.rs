@@ -20,8 +20,8 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    CapturedOutput, FakeEcho, Outcome, ReadCounter, Server, TIMEOUTS, TINY, TestClient, client_of,
-    configured, console_of, outcome, person, script,
+    CapturedOutput, FakeEcho, ReadCounter, RunOutcome, Server, TIMEOUTS, TINY, TestClient,
+    client_of, configured, console_of, outcome, person, script,
 };
 use crate::{
     config::{Auth, LoginSource},
@@ -97,7 +97,7 @@ pub(super) async fn run_client<I, N>(
     auth: Auth,
     test_client: TestClient<I, N>,
     play: impl AsyncFnOnce(&mut FakeListener),
-) -> Outcome
+) -> RunOutcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
@@ -133,14 +133,17 @@ where
         .await
         .expect("the visit ends");
     assert!(listener.is_idle(), "there is no further connection");
-    Outcome {
+    RunOutcome {
         exit,
         stdout: stdout.text(),
         stderr: stderr.text(),
     }
 }
 
-async fn basic<I, N>(client: TestClient<I, N>, play: impl AsyncFnOnce(&mut FakeListener)) -> Outcome
+async fn basic<I, N>(
+    client: TestClient<I, N>,
+    play: impl AsyncFnOnce(&mut FakeListener),
+) -> RunOutcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,

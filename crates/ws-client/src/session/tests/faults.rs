@@ -7,7 +7,9 @@ use proto::{close::CloseReason, message::SORRY};
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::harness::{Outcome, TIMEOUTS, client_of, connected, open_input, outcome, run, script};
+use super::harness::{
+    RunOutcome, TIMEOUTS, client_of, connected, open_input, outcome, run, script,
+};
 use crate::exit::Exit;
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +124,7 @@ async fn ping_is_answered_while_input_is_idle() {
 
 /// Returns the outcome and the client's Close frame when the server sends these bytes after the
 /// login.
-async fn broken_by(bytes: &[u8]) -> (Outcome, (u16, String)) {
+async fn broken_by(bytes: &[u8]) -> (RunOutcome, (u16, String)) {
     let (connection, mut server) = connected().await;
     let (ours, _typing) = open_input(b"admin:123456\n").await;
     let client = client_of(ours);

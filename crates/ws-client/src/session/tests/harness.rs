@@ -28,7 +28,7 @@ use crate::{
     connect::Upgraded,
     console::{EchoControl, EchoState, PromptMode, Reader, StdioConsole},
     exit::Exit,
-    session::session::{ClientSession, Login, Timeouts},
+    session::session::{ClientSession, LoginPlan, Timeouts},
     websocket::Connection,
 };
 
@@ -43,7 +43,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
 
 /// The exit code and the output of a run.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct RunOutcome {
     pub(super) exit: Exit,
     pub(super) stdout: String,
     pub(super) stderr: String,
@@ -246,7 +246,7 @@ where
 pub(super) async fn run<I, N>(
     connection: Connection<DuplexStream>,
     client: TestClient<I, N>,
-) -> Outcome
+) -> RunOutcome
 where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
@@ -259,19 +259,19 @@ where
         client.prompt_mode,
     );
     let session = ClientSession::new(connection, console, TIMEOUTS);
-    let running = session.run(Login::Messages(client.login), client.interrupts);
+    let running = session.run(LoginPlan::Messages(client.login), client.interrupts);
     // No session of these tests takes a day. On a paused clock, one that hangs fails at once.
     let exit = timeout(Duration::from_hours(24), running).await;
     let exit = exit.expect("the session ends");
-    Outcome {
+    RunOutcome {
         exit,
         stdout: stdout.text(),
         stderr: stderr.text(),
     }
 }
 
-pub(super) fn outcome(exit: Exit, stdout: &str, stderr: &str) -> Outcome {
-    Outcome {
+pub(super) fn outcome(exit: Exit, stdout: &str, stderr: &str) -> RunOutcome {
+    RunOutcome {
         exit,
         stdout: stdout.into(),
         stderr: stderr.replace(

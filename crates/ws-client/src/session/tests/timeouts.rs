@@ -27,7 +27,7 @@ use crate::{
     connect::Upgraded,
     console::PromptMode,
     exit::Exit,
-    session::session::{ClientSession, Login, Timeouts},
+    session::session::{ClientSession, LoginPlan, Timeouts},
     websocket::Connection,
 };
 
@@ -89,7 +89,7 @@ async fn with_a_slow_reader(
         reader.read_to_end(&mut all).await.unwrap();
         all.len()
     };
-    let run = session.run(Login::Messages(LoginSource::Ask), stream::pending());
+    let run = session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending());
     let (exit, (), read) = tokio::join!(run, play, read);
     assert_eq!(exit, Exit::Ok);
     read
@@ -146,7 +146,7 @@ async fn unwritable_last_answer_is_a_failure() {
     };
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let (exit, ()) = tokio::join!(
-        session.run(Login::Messages(LoginSource::Ask), stream::pending()),
+        session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending()),
         play
     );
     assert_eq!(exit, Exit::Failure);
@@ -255,7 +255,7 @@ async fn message_flood_does_not_delay_the_close() {
     let session = ClientSession::new(connection, console, timeouts);
     let exit = session
         .run(
-            Login::Messages(configured("admin:123456")),
+            LoginPlan::Messages(configured("admin:123456")),
             stream::pending(),
         )
         .await;
