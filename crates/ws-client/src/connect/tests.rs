@@ -15,7 +15,7 @@ use crate::{endpoint::Endpoint, exit::Exit, handshake::Request};
 const LONG: Duration = Duration::from_secs(20);
 
 /// The action of a server after its response.
-enum Then {
+enum AfterResponse {
     /// Closes the connection.
     Close,
     /// Keeps the connection open without sending.
@@ -34,34 +34,38 @@ async fn listening() -> (TcpListener, Request) {
 }
 
 /// Reads the request, sends these bytes, and returns the request.
-async fn answer(listener: TcpListener, answer: &[u8], then: Then) -> String {
+async fn answer(listener: TcpListener, answer: &[u8], after: AfterResponse) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
     }
-    let asked = String::from_utf8(request.clone()).unwrap();
+    let sent = String::from_utf8(request.clone()).unwrap();
     stream.write_all(answer).await.unwrap();
-    match then {
-        Then::Close => drop(stream),
-        Then::Stay => {
+    match after {
+        AfterResponse::Close => drop(stream),
+        AfterResponse::Stay => {
             let _ = stream.read_buf(&mut request).await;
         }
     }
-    asked
+    sent
 }
 
 /// Returns the result of a handshake with this response.
-async fn upgraded(bytes: &[u8], then: Then, patience: Duration) -> Result<Vec<u8>, ConnectError> {
+async fn upgraded(
+    bytes: &[u8],
+    after: AfterResponse,
+    limit: Duration,
+) -> Result<Vec<u8>, ConnectError> {
     let (listener, request) = listening().await;
     let client = async {
-        let deadline = Deadline::after(patience);
+        let deadline = Deadline::after(limit);
         let stream = tcp(request.endpoint(), deadline).await?;
         open(stream, &request, deadline)
             .await
             .map(|upgraded| upgraded.rest)
     };
-    let both = async { tokio::join!(client, answer(listener, bytes, then)) };
+    let both = async { tokio::join!(client, answer(listener, bytes, after)) };
     // A client that takes longer has no deadline.
     let (result, _) = timeout(LONG, both).await.expect("the client gives up");
     result
@@ -78,7 +82,9 @@ const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
 #[tokio::test]
 async fn frames_behind_the_response_are_kept() {
     let bytes = format!("{RIGHT}\r\n\u{1}\u{2}frames");
-    let rest = upgraded(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
+    let rest = upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG)
+        .await
+        .unwrap();
     assert_eq!(rest, b"\x01\x02frames");
 }
 
@@ -88,21 +94,23 @@ async fn informational_responses_are_skipped() {
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
          {RIGHT}\r\nframes"
     );
-    let rest = upgraded(bytes.as_bytes(), Then::Stay, LONG).await.unwrap();
+    let rest = upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG)
+        .await
+        .unwrap();
     assert_eq!(rest, b"frames");
 }
 
 #[tokio::test]
 async fn informational_responses_keep_the_deadline() {
     let hint = b"HTTP/1.1 103 Early Hints\r\n\r\n";
-    let (_, exit) = said(upgraded(hint, Then::Stay, Duration::from_millis(20)).await);
+    let (_, exit) = said(upgraded(hint, AfterResponse::Stay, Duration::from_millis(20)).await);
     assert_eq!(exit, Exit::TimedOut);
 }
 
 #[tokio::test]
 async fn endless_informational_responses_are_refused() {
     let bytes = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(5000);
-    let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(
         message.starts_with("the server's answer is no WebSocket handshake: "),
@@ -114,7 +122,7 @@ async fn endless_informational_responses_are_refused() {
 async fn chunked_refusal_is_shown_decoded() {
     let bytes = b"HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
                   4\r\nfull\r\n3\r\n up\r\n0\r\n\r\n";
-    let (message, _) = said(upgraded(bytes, Then::Close, LONG).await);
+    let (message, _) = said(upgraded(bytes, AfterResponse::Close, LONG).await);
     assert!(message.ends_with("; it says: full up"), "{message}");
 }
 
@@ -130,7 +138,7 @@ async fn html_body_is_not_quoted() {
             "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Type: {kind}\r\n\
              Content-Length: 6\r\n\r\n<html>"
         );
-        let (message, _) = said(upgraded(bytes.as_bytes(), Then::Close, LONG).await);
+        let (message, _) = said(upgraded(bytes.as_bytes(), AfterResponse::Close, LONG).await);
         assert_eq!(message.contains("<html>"), quoted, "{kind}: {message}");
     }
 }
@@ -138,7 +146,7 @@ async fn html_body_is_not_quoted() {
 #[tokio::test]
 async fn wrong_accept_value_is_refused() {
     let bytes = RIGHT.replace("s3pP", "s3pQ") + "\r\n";
-    let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(
         message.contains("Sec-WebSocket-Accept: it must be"),
@@ -153,7 +161,7 @@ async fn redirect_is_not_followed() {
         "HTTP/1.1 302 Found\r\nLocation: ws://{}/\r\nContent-Length: 0\r\n\r\n",
         elsewhere.local_addr().unwrap()
     );
-    let (_, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (_, exit) = said(upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     let no_connection = timeout(Duration::ZERO, elsewhere.accept()).await;
     assert!(no_connection.is_err());
@@ -162,7 +170,7 @@ async fn redirect_is_not_followed() {
 #[tokio::test]
 async fn refusal_is_shown_with_its_body() {
     let bytes = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nfull \x1b[1m";
-    let (message, exit) = said(upgraded(bytes, Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes, AfterResponse::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(message.ends_with("; it says: full \\u{1b}[1m"), "{message}");
 }
@@ -178,16 +186,16 @@ async fn logged_in(line: &str, bytes: &[u8]) -> (Result<Vec<u8>, ConnectError>, 
             .await
             .map(|upgraded| upgraded.rest)
     };
-    tokio::join!(client, answer(listener, bytes, Then::Close))
+    tokio::join!(client, answer(listener, bytes, AfterResponse::Close))
 }
 
 #[tokio::test]
 async fn credentials_are_sent_with_the_handshake() {
     let bytes = format!("{RIGHT}\r\nframes");
-    let (upgraded, asked) = logged_in("admin:12:3\u{fc}", bytes.as_bytes()).await;
+    let (upgraded, sent) = logged_in("admin:12:3\u{fc}", bytes.as_bytes()).await;
     assert_eq!(upgraded.unwrap(), b"frames");
     let field = "\r\nAuthorization: Basic YWRtaW46MTI6M8O8\r\n\r\n";
-    assert!(asked.ends_with(field), "{asked}");
+    assert!(sent.ends_with(field), "{sent}");
 }
 
 #[tokio::test]
@@ -239,15 +247,23 @@ async fn other_refusal_is_not_of_credentials() {
 #[tokio::test]
 async fn unauthorized_without_credentials_fails_handshake() {
     let bytes = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
-    let error = upgraded(bytes, Then::Close, LONG).await.unwrap_err();
+    let error = upgraded(bytes, AfterResponse::Close, LONG)
+        .await
+        .unwrap_err();
     assert!(!error.is_credentials_refused());
     assert_eq!(error.exit(), Exit::HandshakeRefused);
 }
 
 #[tokio::test]
 async fn silent_server_times_out() {
-    let (message, exit) =
-        said(upgraded(b"HTTP/1.1 1", Then::Stay, Duration::from_millis(20)).await);
+    let (message, exit) = said(
+        upgraded(
+            b"HTTP/1.1 1",
+            AfterResponse::Stay,
+            Duration::from_millis(20),
+        )
+        .await,
+    );
     assert_eq!(exit, Exit::TimedOut);
     assert_eq!(
         message,
@@ -257,14 +273,14 @@ async fn silent_server_times_out() {
 
 #[tokio::test]
 async fn early_end_is_a_refusal() {
-    let (_, exit) = said(upgraded(b"", Then::Close, LONG).await);
+    let (_, exit) = said(upgraded(b"", AfterResponse::Close, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
 }
 
 #[tokio::test]
 async fn endless_head_is_refused() {
     let bytes = format!("HTTP/1.1 101 x\r\n{}", "A: b\r\n".repeat(5000));
-    let (message, exit) = said(upgraded(bytes.as_bytes(), Then::Stay, LONG).await);
+    let (message, exit) = said(upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
     assert!(message.contains("a head that long"), "{message}");
 }
