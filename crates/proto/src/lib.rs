@@ -7,21 +7,20 @@
 //! and no file: time and chance are arguments, and whoever calls does the waiting. That is what
 //! lets the tests drive the two halves of the login against each other in memory.
 //!
-//! Start reading with [`login`], which is what the product exists for. Around it:
+//! Start reading with [`login`], which is what the product exists for.
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | [`message`] | the credentials line and the exact replies to it |
-//! | [`login`] | both halves of the login |
-//! | [`basic`] | credentials in an HTTP request |
-//! | [`credentials`] | accounts (server) and configured credentials (client) from TOML |
-//! | [`password`] | a password as the credentials file has it: plain, or an Argon2id hash |
-//! | [`username`], [`secret`] | a name that was checked, a password that does not leak |
-//! | [`close`] | every close code: what it means, whether to come back |
-//! | [`key`] | `Sec-WebSocket-Key` and the accept value that answers it |
-//! | [`escape`] | text of a stranger, made safe to show |
-//! | [`plural`] | counts in words |
-//! | [`config`] | TOML errors with line and suggestion; durations, sizes, limits |
+//! # Layers
+//!
+//! A file imports only its own layer and those below it.
+//!
+//! | layer | modules | holds |
+//! |---|---|---|
+//! | login | `login/` | both halves of the login |
+//! | close codes | `close.rs` | every close code: its meaning, and whether to connect again |
+//! | accounts | `credentials/` | accounts (server) and configured credentials (client) from TOML |
+//! | wire texts | `message.rs`, `basic.rs` | the credentials line and its replies; credentials in a request |
+//! | names and passwords | `username.rs`, `password.rs`, `secret.rs` | a checked name; a plain password or an Argon2id hash; a secret that no output shows |
+//! | ground | `config/`, `key.rs`, `escape.rs`, `plural.rs` | TOML errors and units; `Sec-WebSocket-Key`; escaped text; counts in words |
 
 pub mod basic;
 pub mod close;

@@ -1,7 +1,5 @@
 //! Both halves of the login, driven by a script of messages and times.
 
-mod script;
-
 use std::{
     num::NonZeroUsize,
     sync::LazyLock,
@@ -20,7 +18,7 @@ use proto::{
     secret::Secret,
 };
 
-use self::script::{Message, Script};
+use super::script::{Message, Script};
 
 /// The accounts, and the only two lines that log in.
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {

@@ -9,6 +9,7 @@ mod field;
 pub mod handshake;
 pub mod login;
 pub mod renderer;
+mod script;
 pub mod verdict;
 
 /// A property, for whoever tries all of them.
