@@ -77,7 +77,8 @@ def visit(node, file):
         if any(text.replace(" ", "") == "#[cfg(test)]" for text in attributes):
             file.test_lines.update(range(first, node.end_point.row + 1))
             if node.type == "mod_item" and node.child_by_field_name("body") is None:
-                file.test_modules.append(node.child_by_field_name("name").text.decode())
+                paths = [text.split('"')[1] for text in attributes if text.startswith("#[path")]
+                file.test_modules.append(paths[0] if paths else node.child_by_field_name("name").text.decode())
     if node.type == "macro_invocation" and node.text.startswith(b"proptest!"):
         file.tests += node.text.count(b"#[test]")
     if node.child_count == 0 or node.type in ("string_literal", "raw_string_literal"):
@@ -97,14 +98,16 @@ def read(path):
 
 
 def module_files(path, name):
-    """Returns the prefix that the files of a child module share."""
+    """Returns the prefix that the files of a child module share. The name may be that of a `path` attribute."""
+    if name.endswith(".rs"):
+        return path.parent / name
     is_root = path.name in ("mod.rs", "lib.rs", "main.rs")
     return (path.parent if is_root else path.with_suffix("")) / name
 
 
 def is_below(path, module):
     """Returns whether a file belongs to a module."""
-    return path == module.with_suffix(".rs") or module in path.parents
+    return path in (module, module.with_suffix(".rs")) or module in path.parents
 
 
 def add(size, file, rows, path, is_test):

@@ -18,7 +18,7 @@ use proto::{
     secret::Secret,
 };
 
-use super::script::{Message, Script};
+use super::script::{self, Message, Script};
 
 /// The accounts, and the only two lines that log in.
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
