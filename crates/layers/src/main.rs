@@ -10,7 +10,12 @@ use layers::Check;
 
 fn main() -> ExitCode {
     let mut exit = ExitCode::SUCCESS;
-    for folder in env::args_os().skip(1) {
+    let folders: Vec<_> = env::args_os().skip(1).collect();
+    if folders.is_empty() {
+        println!("usage: layers CRATE...; each is the folder of a Cargo.toml");
+        return ExitCode::from(2);
+    }
+    for folder in folders {
         print!("{}: ", folder.display());
         match Check::new(folder).run() {
             Ok(report) => println!("{report}"),

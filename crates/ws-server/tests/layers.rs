@@ -6,8 +6,7 @@ use layers::Check;
 fn files_import_only_what_is_below_them() {
     // A service gets what it needs by `session`.
     let check = Check::new(env!("CARGO_MANIFEST_DIR")).only("service", &["session"]);
-    match check.run() {
-        Ok(report) => assert_eq!(report.largest_circle, 0),
-        Err(violations) => panic!("\n{violations}"),
+    if let Err(violations) = check.run() {
+        panic!("\n{violations}");
     }
 }

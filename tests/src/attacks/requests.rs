@@ -3,6 +3,7 @@
 //! Most are [`HANDSHAKE`] with one line changed, so that nothing but the fault can be what is
 //! refused.
 
+use Answer::{Closed, Refused, Unread};
 use raw_peer::{CREDENTIALS, HANDSHAKE};
 
 use super::attacks;
@@ -18,8 +19,6 @@ pub enum Answer {
     /// The connection is closed.
     Closed,
 }
-
-use Answer::{Closed, Refused, Unread};
 
 const NO_HTTP_1_1: Answer = Refused(400, "this server speaks HTTP/1.1");
 const NO_HOST: Answer = Refused(400, "the Host field is missing");

@@ -43,7 +43,7 @@ messages from then on; with --auth basic, the first one is the credentials, and 
 all of them are messages.";
 
 const AFTER_HELP: &str = "\
-StdioConsole:
+Streams:
   stdout gets the messages that come after the login, each followed by a newline, and nothing else.
   stderr gets everything else: prompts, the server's words about the login, errors.
   What a room tells its members, as JSON, is put in words where stdout is a terminal, with the time

@@ -15,6 +15,8 @@ fn arguments_are_consistent() {
 fn help_documents_exit_codes_and_streams() {
     let help = Arguments::command().render_long_help().to_string();
     for line in [
+        "\nStreams:\n",
+        "\nExit codes:\n",
         "  stdout gets the messages that come after the login, each followed by a newline, and \
          nothing else.",
         "    16:40:05 jane: hello",
