@@ -15,8 +15,8 @@ use tracing::debug;
 
 use crate::{
     admin::{
-        listener::{Caller, Listener},
-        routes::Desk,
+        listener::{AdminListener, AdminPeer},
+        routes::AdminHandler,
     },
     config::AdminAddress,
     process::descriptors::MAX_ADMIN_CONNECTIONS,
@@ -27,19 +27,19 @@ use crate::{
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a connection is kept for further requests, however soon they follow.
-const LIFE: Duration = Duration::from_mins(1);
+const MAX_CONNECTION_AGE: Duration = Duration::from_mins(1);
 
 /// How long the last answer of a connection may take then. Whoever does not read it does not hold a
 /// place for ever.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+const RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long an answer that was begun may take once the server has ended.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The interface, listening.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    listeners: Vec<Listener>,
+    listeners: Vec<AdminListener>,
     tasks: TaskTracker,
     /// Cancelled when the server has ended.
     end: CancellationToken,
@@ -49,7 +49,7 @@ impl Admin {
     /// Listens on these addresses. An error names the one that it is about.
     pub(crate) fn bind(addresses: &[AdminAddress]) -> Result<Self, AdminBindError> {
         let listeners = addresses.iter().map(|address| {
-            Listener::bind(address).map_err(|source| AdminBindError {
+            AdminListener::bind(address).map_err(|source| AdminBindError {
                 address: address.clone(),
                 source,
             })
@@ -63,24 +63,33 @@ impl Admin {
 
     /// Where it listens. A port that was left to the system is known here.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = io::Result<AdminAddress>> {
-        self.listeners.iter().map(Listener::address)
+        self.listeners.iter().map(AdminListener::address)
     }
 
     /// Answers requests for good.
-    pub(crate) async fn serve(&self, desk: Desk) -> Infallible {
-        let desk = Arc::new(desk);
-        join_all(self.listeners.iter().map(|it| self.take_all_in(it, &desk))).await;
+    pub(crate) async fn serve(&self, handler: AdminHandler) -> Infallible {
+        let handler = Arc::new(handler);
+        join_all(
+            self.listeners
+                .iter()
+                .map(|it| self.accept_all(it, &handler)),
+        )
+        .await;
         // There is no listener.
         pending().await
     }
 
-    async fn take_all_in(&self, listener: &Listener, desk: &Arc<Desk>) -> Infallible {
-        let places = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
+    async fn accept_all(
+        &self,
+        listener: &AdminListener,
+        handler: &Arc<AdminHandler>,
+    ) -> Infallible {
+        let slots = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
         loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let place = place.expect("the places are never closed");
-            let (io, caller) = listener.accept().await;
-            let serve = serve(io, caller, Arc::clone(desk), self.end.clone(), place);
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            let slot = slot.expect("the places are never closed");
+            let (io, peer) = listener.accept().await;
+            let serve = serve(io, peer, Arc::clone(handler), self.end.clone(), slot);
             self.tasks.spawn(serve);
         }
     }
@@ -90,7 +99,7 @@ impl Admin {
         self.end.cancel();
         self.tasks.close();
         // Whoever does not read its answer by then does without.
-        let _ = timeout(LAST_ANSWERS, self.tasks.wait()).await;
+        let _ = timeout(SHUTDOWN_DEADLINE, self.tasks.wait()).await;
     }
 }
 
@@ -104,29 +113,29 @@ pub(crate) struct AdminBindError {
 
 async fn serve<S>(
     io: S,
-    caller: Caller,
-    desk: Arc<Desk>,
+    peer: AdminPeer,
+    handler: Arc<AdminHandler>,
     end: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let answer = service_fn(|request| {
-        let answer = desk.answer(request, caller);
-        async { Ok::<_, Infallible>(answer.await) }
+    let service = service_fn(|request| {
+        let response = handler.handle(request, peer);
+        async { Ok::<_, Infallible>(response.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
-        .serve_connection(TokioIo::new(io), answer);
+        .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     // Whichever comes first: the end of the server, or its own.
-    let last = timeout(LIFE, end.cancelled());
+    let last = timeout(MAX_CONNECTION_AGE, end.cancelled());
     let served = match select(connection.as_mut(), pin!(last)).await {
         Either::Left((served, _)) => Ok(served),
         Either::Right(_) => {
             connection.as_mut().graceful_shutdown();
-            timeout(ANSWER_DEADLINE, connection).await
+            timeout(RESPONSE_DEADLINE, connection).await
         }
     };
     match served {
@@ -148,7 +157,9 @@ mod tests {
     };
     use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-    use super::{ANSWER_DEADLINE, Caller, Desk, HEAD_DEADLINE, LIFE, serve};
+    use super::{
+        AdminHandler, AdminPeer, HEAD_DEADLINE, MAX_CONNECTION_AGE, RESPONSE_DEADLINE, serve,
+    };
     use crate::{
         config::Config,
         log::LostLines,
@@ -162,21 +173,25 @@ mod tests {
         let shared = Shared::new(Config::default(), accounts.unwrap());
         let control = Control::new(None, Arc::new(shared));
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let desk = Arc::new(Desk::new(
+        let handler = Arc::new(AdminHandler::new(
             control,
             Reloads::to_nobody(),
             LostLines::default(),
             end.clone(),
         ));
         for said in ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-            let place = Arc::new(Semaphore::new(1));
-            let taken = Arc::clone(&place).acquire_owned().await.unwrap();
+            let slot = Arc::new(Semaphore::new(1));
+            let taken = Arc::clone(&slot).acquire_owned().await.unwrap();
             let (mut client, io) = duplex(64);
             client.write_all(said.as_bytes()).await.unwrap();
-            let desk = Arc::clone(&desk);
-            tasks.spawn(serve(io, Caller::Anybody, desk, end.clone(), taken));
+            let handler = Arc::clone(&handler);
+            tasks.spawn(serve(io, AdminPeer::Tcp, handler, end.clone(), taken));
             // It reads nothing.
-            let free = timeout(HEAD_DEADLINE + LIFE + ANSWER_DEADLINE, place.acquire()).await;
+            let free = timeout(
+                HEAD_DEADLINE + MAX_CONNECTION_AGE + RESPONSE_DEADLINE,
+                slot.acquire(),
+            )
+            .await;
             assert!(free.is_ok(), "{said}");
         }
     }

@@ -14,12 +14,12 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sessions {
     /// In the order in which they came.
-    pub(crate) sessions: Vec<Session>,
+    pub(crate) sessions: Vec<SessionInfo>,
 }
 
 /// One session.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Session {
+pub(crate) struct SessionInfo {
     /// The number of its connection, which stands in the log as well.
     pub(crate) id: u64,
     /// Whose it is; none if nobody had to log in.
@@ -43,7 +43,7 @@ pub(crate) struct Session {
     pub(crate) bytes_out: u64,
 }
 
-impl Session {
+impl SessionInfo {
     /// What is known of a connection; none before its peer was let in.
     pub(crate) fn of(id: ConnectionId, live: &Live, now: Instant) -> Option<Self> {
         let visit = live.visit()?;
@@ -97,7 +97,7 @@ pub(crate) struct Revoke {
 
 /// What came of [`Revoke`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Revoked {
+pub(crate) struct UserRevoked {
     /// The name.
     pub(crate) user: String,
     /// How many sessions end.

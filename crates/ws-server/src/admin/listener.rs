@@ -23,30 +23,30 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A listening socket.
 #[derive(Debug)]
-pub(crate) enum Listener {
+pub(crate) enum AdminListener {
     Unix(UnixListener, SocketFile),
     Tcp(TcpListener),
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
+pub(crate) enum AdminPeer {
     /// Somebody who may open the socket: the user of this number, as the system says.
-    User(Option<u32>),
+    Unix(Option<u32>),
     /// Anybody on this machine.
-    Anybody,
+    Tcp,
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for AdminPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User(Some(uid)) => write!(f, "uid:{uid}"),
-            Self::User(None) | Self::Anybody => f.write_str("somebody"),
+            Self::Unix(Some(uid)) => write!(f, "uid:{uid}"),
+            Self::Unix(None) | Self::Tcp => f.write_str("somebody"),
         }
     }
 }
 
-impl Listener {
+impl AdminListener {
     /// Listens. A socket that a server left behind which is gone is replaced.
     pub(crate) fn bind(address: &AdminAddress) -> io::Result<Self> {
         match address {
@@ -75,16 +75,16 @@ impl Listener {
     }
 
     /// Waits for the next connection, whatever goes wrong meanwhile.
-    pub(crate) async fn accept(&self) -> (Either<UnixStream, TcpStream>, Caller) {
+    pub(crate) async fn accept(&self) -> (Either<UnixStream, TcpStream>, AdminPeer) {
         loop {
             let accepted = match self {
                 Self::Unix(socket, _) => socket.accept().await.map(|(stream, _)| {
                     let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                    (Either::Left(stream), Caller::User(uid))
+                    (Either::Left(stream), AdminPeer::Unix(uid))
                 }),
                 Self::Tcp(socket) => {
                     let accepted = socket.accept().await;
-                    accepted.map(|(stream, _)| (Either::Right(stream), Caller::Anybody))
+                    accepted.map(|(stream, _)| (Either::Right(stream), AdminPeer::Tcp))
                 }
             };
             match accepted {
@@ -164,7 +164,7 @@ mod tests {
     use socket2::{Domain, SockAddr, Socket, Type};
     use tempfile::tempdir;
 
-    use super::Listener;
+    use super::AdminListener;
     use crate::config::AdminAddress;
 
     #[tokio::test]
@@ -172,7 +172,7 @@ mod tests {
         let directory = tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let address = AdminAddress::Unix(path.clone());
-        let listener = Listener::bind(&address).unwrap();
+        let listener = AdminListener::bind(&address).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
         assert_eq!(listener.address().unwrap(), address);
@@ -187,12 +187,12 @@ mod tests {
         let address = AdminAddress::Unix(path.clone());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let first = Listener::bind(&address).unwrap();
-        let error = Listener::bind(&address).unwrap_err();
+        let first = AdminListener::bind(&address).unwrap();
+        let error = AdminListener::bind(&address).unwrap_err();
         assert_eq!(error.to_string(), "another server listens there");
         drop(first);
         fs::write(&path, "a file").unwrap();
-        let error = Listener::bind(&address).unwrap_err();
+        let error = AdminListener::bind(&address).unwrap_err();
         assert_eq!(error.to_string(), "there is a file, and it is not a socket");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
     }
@@ -213,7 +213,7 @@ mod tests {
             }
             waiting.push(socket);
         }
-        let error = Listener::bind(&AdminAddress::Unix(path.clone())).unwrap_err();
+        let error = AdminListener::bind(&AdminAddress::Unix(path.clone())).unwrap_err();
         assert_eq!(error.to_string(), "another server listens there");
         assert!(path.exists());
     }
@@ -223,9 +223,9 @@ mod tests {
         let directory = tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let address = AdminAddress::Unix(path.clone());
-        let last = Listener::bind(&address).unwrap();
+        let last = AdminListener::bind(&address).unwrap();
         fs::remove_file(&path).unwrap();
-        let _next = Listener::bind(&address).unwrap();
+        let _next = AdminListener::bind(&address).unwrap();
         drop(last);
         assert!(path.exists());
     }

@@ -12,7 +12,7 @@
 //! | `GET /metrics` | what Prometheus scrapes |
 //! | `GET /sessions` | `api::Sessions` |
 //! | `POST /kick` | takes `api::Kick`, answers `api::Kicked` |
-//! | `POST /revoke` | takes `api::Revoke`, answers `api::Revoked` |
+//! | `POST /revoke` | takes `api::Revoke`, answers `api::UserRevoked` |
 //! | `POST /reload` | `api::Reloaded` |
 //! | `POST /drain` | `api::Draining` |
 //! | `POST /publish` | takes `api::Publish`, answers it |
@@ -22,4 +22,4 @@ pub(crate) mod api;
 mod listener;
 mod routes;
 
-pub(crate) use self::{admin::Admin, routes::Desk};
+pub(crate) use self::{admin::Admin, routes::AdminHandler};

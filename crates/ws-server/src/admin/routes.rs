@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Principal,
     admin::{
-        api::{Draining, Kick, Kicked, Problem, Publish, Revoke, Revoked, Session, Sessions},
-        listener::Caller,
+        api::{
+            Draining, Kick, Kicked, Problem, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
+        },
+        listener::AdminPeer,
     },
     log::{LostLines, audit},
     metrics,
@@ -35,7 +37,7 @@ const OPERATOR: &str = "server:operator";
 
 /// What an operator can see and do.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct AdminHandler {
     control: Control,
     reloads: Reloads,
     lost_lines: LostLines,
@@ -45,13 +47,13 @@ pub(crate) struct Desk {
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum AdminError {
     #[error("there is nothing at this path")]
     UnknownPath,
     #[error("it takes {0}")]
     Method(&'static str),
     #[error("this is to be had on the Unix socket only")]
-    NotHere,
+    UnixSocketOnly,
     #[error("the body is not what belongs here: {0}")]
     Body(String),
     #[error("there is no open connection {0}")]
@@ -64,7 +66,7 @@ enum Refusal {
     Reload(String),
 }
 
-impl Refusal {
+impl AdminError {
     fn status(&self) -> StatusCode {
         match self {
             Self::UnknownPath
@@ -72,7 +74,7 @@ impl Refusal {
             | Self::NoUser(_)
             | Self::Publish(PublishError::NoRoom) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotHere => StatusCode::FORBIDDEN,
+            Self::UnixSocketOnly => StatusCode::FORBIDDEN,
             Self::Body(_) | Self::Publish(PublishError::Length { .. }) => StatusCode::BAD_REQUEST,
             Self::Reload(_) => StatusCode::CONFLICT,
         }
@@ -81,7 +83,7 @@ impl Refusal {
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Resource {
+enum AdminRoute {
     Live,
     Ready,
     Metrics,
@@ -93,7 +95,7 @@ enum Resource {
     Publish,
 }
 
-impl Resource {
+impl AdminRoute {
     fn at(path: &str) -> Option<Self> {
         Some(match path {
             "/livez" => Self::Live,
@@ -110,21 +112,21 @@ impl Resource {
     }
 
     /// Whether anybody on this machine may have it.
-    fn is_for_anybody(self) -> bool {
+    fn is_open_to_tcp(self) -> bool {
         matches!(self, Self::Live | Self::Ready | Self::Metrics)
     }
 
-    fn takes(self, method: &Method) -> Result<(), Refusal> {
-        let is_read = self.is_for_anybody() || self == Self::Sessions;
+    fn allow(self, method: &Method) -> Result<(), AdminError> {
+        let is_read = self.is_open_to_tcp() || self == Self::Sessions;
         match (is_read, method) {
             (true, &Method::GET | &Method::HEAD) | (false, &Method::POST) => Ok(()),
-            (true, _) => Err(Refusal::Method("GET, HEAD")),
-            (false, _) => Err(Refusal::Method("POST")),
+            (true, _) => Err(AdminError::Method("GET, HEAD")),
+            (false, _) => Err(AdminError::Method("POST")),
         }
     }
 }
 
-impl Desk {
+impl AdminHandler {
     /// A desk for this server.
     pub(crate) fn new(
         control: Control,
@@ -141,19 +143,19 @@ impl Desk {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(
+    pub(crate) async fn handle(
         &self,
         request: Request<Incoming>,
-        caller: Caller,
+        peer: AdminPeer,
     ) -> Response<Full<Bytes>> {
-        let answer = self.decide(request, caller).await;
-        let mut response = answer.unwrap_or_else(|refusal| {
+        let answer = self.decide(request, peer).await;
+        let mut response = answer.unwrap_or_else(|error| {
             let problem = Problem {
-                error: refusal.to_string(),
+                error: error.to_string(),
             };
             let mut response = json(&problem);
-            *response.status_mut() = refusal.status();
-            if let Refusal::Method(methods) = refusal {
+            *response.status_mut() = error.status();
+            if let AdminError::Method(methods) = error {
                 let methods = HeaderValue::from_static(methods);
                 response.headers_mut().insert(ALLOW, methods);
             }
@@ -167,33 +169,33 @@ impl Desk {
     async fn decide(
         &self,
         request: Request<Incoming>,
-        caller: Caller,
-    ) -> Result<Response<Full<Bytes>>, Refusal> {
-        let resource = Resource::at(request.uri().path()).ok_or(Refusal::UnknownPath)?;
-        if !resource.is_for_anybody() && caller == Caller::Anybody {
-            return Err(Refusal::NotHere);
+        peer: AdminPeer,
+    ) -> Result<Response<Full<Bytes>>, AdminError> {
+        let route = AdminRoute::at(request.uri().path()).ok_or(AdminError::UnknownPath)?;
+        if !route.is_open_to_tcp() && peer == AdminPeer::Tcp {
+            return Err(AdminError::UnixSocketOnly);
         }
-        resource.takes(request.method())?;
-        Ok(match resource {
-            Resource::Live => text(StatusCode::OK, "alive\n"),
-            Resource::Ready if self.control.is_ready() => text(StatusCode::OK, "ready\n"),
-            Resource::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            Resource::Metrics => {
+        route.allow(request.method())?;
+        Ok(match route {
+            AdminRoute::Live => text(StatusCode::OK, "alive\n"),
+            AdminRoute::Ready if self.control.is_ready() => text(StatusCode::OK, "ready\n"),
+            AdminRoute::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            AdminRoute::Metrics => {
                 let mut response =
                     Response::new(Full::from(self.control.metrics(self.lost_lines.count())));
                 let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
                 response.headers_mut().insert(CONTENT_TYPE, kind);
                 response
             }
-            Resource::Sessions => json(&self.sessions()),
-            Resource::Kick => json(&self.kick(&body(request).await?, caller)?),
-            Resource::Revoke => json(&self.revoke(body(request).await?, caller)?),
-            Resource::Reload => {
-                let by = caller.to_string();
-                json(&self.reloads.reload(by).await.map_err(Refusal::Reload)?)
+            AdminRoute::Sessions => json(&self.sessions()),
+            AdminRoute::Kick => json(&self.kick(&body(request).await?, peer)?),
+            AdminRoute::Revoke => json(&self.revoke(body(request).await?, peer)?),
+            AdminRoute::Reload => {
+                let by = peer.to_string();
+                json(&self.reloads.reload(by).await.map_err(AdminError::Reload)?)
             }
-            Resource::Drain => json(&self.drain(caller)),
-            Resource::Publish => json(&self.publish(body(request).await?, caller)?),
+            AdminRoute::Drain => json(&self.drain(peer)),
+            AdminRoute::Publish => json(&self.publish(body(request).await?, peer)?),
         })
     }
 
@@ -202,20 +204,20 @@ impl Desk {
         let sessions = self.control.sessions();
         let sessions = sessions
             .iter()
-            .filter_map(|(id, live)| Session::of(*id, live, now));
+            .filter_map(|(id, live)| SessionInfo::of(*id, live, now));
         Sessions {
             sessions: sessions.collect(),
         }
     }
 
-    fn kick(&self, kick: &Kick, caller: Caller) -> Result<Kicked, Refusal> {
+    fn kick(&self, kick: &Kick, peer: AdminPeer) -> Result<Kicked, AdminError> {
         let id = ConnectionId::from(kick.id);
         let live = self
             .control
             .kick(id)
-            .ok_or(Refusal::NoConnection(kick.id))?;
+            .ok_or(AdminError::NoConnection(kick.id))?;
         let principal = live.visit().map(|visit| &visit.grant.principal);
-        audit::kicked(&caller.to_string(), id, live.peer(), principal);
+        audit::kicked(&peer.to_string(), id, live.peer(), principal);
         let user = principal.and_then(Principal::user);
         Ok(Kicked {
             id: kick.id,
@@ -224,43 +226,43 @@ impl Desk {
         })
     }
 
-    fn revoke(&self, Revoke { user }: Revoke, caller: Caller) -> Result<Revoked, Refusal> {
+    fn revoke(&self, Revoke { user }: Revoke, peer: AdminPeer) -> Result<UserRevoked, AdminError> {
         let name = UserName::parse(&user).ok();
         let ended = name.as_ref().and_then(|name| self.control.revoke(name));
         let (Some(name), Some(sessions_ended)) = (name, ended) else {
-            return Err(Refusal::NoUser(user));
+            return Err(AdminError::NoUser(user));
         };
-        audit::user_revoked(&caller.to_string(), &name, sessions_ended);
-        Ok(Revoked {
+        audit::user_revoked(&peer.to_string(), &name, sessions_ended);
+        Ok(UserRevoked {
             user,
             sessions_ended,
         })
     }
 
-    fn drain(&self, caller: Caller) -> Draining {
+    fn drain(&self, peer: AdminPeer) -> Draining {
         let sessions = self.control.sessions().len();
         if !self.stop.is_cancelled() {
-            audit::drain_begun(&caller.to_string());
+            audit::drain_begun(&peer.to_string());
             self.stop.cancel();
         }
         Draining { sessions }
     }
 
-    fn publish(&self, publish: Publish, caller: Caller) -> Result<Publish, Refusal> {
+    fn publish(&self, publish: Publish, peer: AdminPeer) -> Result<Publish, AdminError> {
         let Publish { room, text } = &publish;
         let published = self.control.publish(room, OPERATOR, text);
-        published.map_err(Refusal::Publish)?;
-        audit::published(&caller.to_string(), room, text.len());
+        published.map_err(AdminError::Publish)?;
+        audit::published(&peer.to_string(), room, text.len());
         Ok(publish)
     }
 }
 
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, AdminError> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES)
         .collect()
         .await
-        .map_err(|error| Refusal::Body(error.to_string()))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| Refusal::Body(error.to_string()))
+        .map_err(|error| AdminError::Body(error.to_string()))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| AdminError::Body(error.to_string()))
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

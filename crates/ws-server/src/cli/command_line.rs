@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    admin::{Admin, Desk},
+    admin::{Admin, AdminHandler},
     cli::{
         ctl::{self, Action, CtlError, Form},
         hash_password::{self, HashPasswordError},
@@ -350,10 +350,10 @@ async fn serve(
     let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}");
 
     let stop = CancellationToken::new();
-    let desk = Desk::new(server.control(), reloads, log.lost_lines(), stop.clone());
+    let handler = AdminHandler::new(server.control(), reloads, log.lost_lines(), stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
     let mut follow = pin!(follower.follow());
-    let mut answer = pin!(admin.serve(desk));
+    let mut answer = pin!(admin.serve(handler));
     let mut deliver = pin!(messenger.deliver());
     let (mut is_stopping, mut is_signalled) = (false, false);
     loop {

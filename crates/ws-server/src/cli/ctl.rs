@@ -23,7 +23,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
-    admin::api::{Draining, Kick, Kicked, Problem, Publish, Revoke, Revoked, Session, Sessions},
+    admin::api::{
+        Draining, Kick, Kicked, Problem, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
+    },
     reload::Reloaded,
 };
 
@@ -266,7 +268,7 @@ fn table(Sessions { sessions }: &Sessions) -> String {
     table.trim_fmt()
 }
 
-fn row(session: &Session) -> [String; 9] {
+fn row(session: &SessionInfo) -> [String; 9] {
     [
         session.id.to_string(),
         session.user.clone().unwrap_or_else(|| "-".to_owned()),
@@ -302,10 +304,10 @@ fn kicked(Kicked { id, user, peer }: &Kicked) -> String {
 }
 
 fn revoked(
-    Revoked {
+    UserRevoked {
         user,
         sessions_ended,
-    }: &Revoked,
+    }: &UserRevoked,
 ) -> String {
     let sessions = sessions(*sessions_ended);
     format!("nobody gets in as {user} until the accounts change; {sessions} ended")
@@ -349,10 +351,10 @@ fn sessions(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Age, table};
-    use crate::admin::api::{Session, Sessions};
+    use crate::admin::api::{SessionInfo, Sessions};
 
-    fn session(id: u64, user: Option<&str>, seconds: f64) -> Session {
-        Session {
+    fn session(id: u64, user: Option<&str>, seconds: f64) -> SessionInfo {
+        SessionInfo {
             id,
             user: user.map(ToOwned::to_owned),
             peer: "127.0.0.1:40000".to_owned(),
@@ -383,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_session_that_was_told_to_end_is_marked() {
-        let ending = Session {
+        let ending = SessionInfo {
             ending: Some("login revoked: by an operator".to_owned()),
             ..session(7, Some("jane"), 59.9)
         };
