@@ -24,7 +24,7 @@ use crate::{
     config::{Files, Loaded, Source, TlsFiles, changed_at_start, changed_live, stranger},
     log::{Log, audit},
     process::systemd::ServiceManager,
-    server::Control,
+    server::ServerHandle,
     tls::Tls,
 };
 
@@ -35,7 +35,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Follower<'a> {
     source: Arc<Source>,
-    control: Control,
+    server: ServerHandle,
     log: &'a Log,
     manager: &'a ServiceManager,
     /// What the server has run on since its start.
@@ -123,14 +123,14 @@ impl<'a> Follower<'a> {
     pub(crate) fn new(
         source: Source,
         beginning: Beginning,
-        control: Control,
+        server: ServerHandle,
         log: &'a Log,
         manager: &'a ServiceManager,
     ) -> io::Result<(Self, Reloads)> {
         let (sender, requests) = channel(1);
         let follower = Self {
             source: Arc::new(source),
-            control,
+            server,
             log,
             manager,
             started: beginning.tables.clone(),
@@ -196,7 +196,7 @@ impl<'a> Follower<'a> {
             Err(problem) => {
                 // With all its causes, as at the start.
                 let error = format!("{:#}", anyhow::Error::from(problem));
-                self.control.note_failed_reload();
+                self.server.note_failed_reload();
                 audit::reload_refused(cause, &error);
                 self.manager.not_reloaded(&Escaped(&error));
                 Err(error)
@@ -221,7 +221,7 @@ impl<'a> Follower<'a> {
         let at_next_start = changed_at_start(&self.started, &next);
         self.running = next;
         let (level, users) = (config.log_level, accounts.users().len());
-        let sessions_ended = self.control.reload(config, accounts);
+        let sessions_ended = self.server.reload(config, accounts);
         let keys = (!changed.is_empty()).then(|| changed.join(", "));
         audit::reloaded(cause, users, keys.as_deref(), sessions_ended);
         if !at_next_start.is_empty() {
@@ -257,7 +257,7 @@ impl<'a> Follower<'a> {
             warn!("{flaw}");
         }
         if !changed.is_empty() {
-            self.control.replace_tls(next_tls.clone());
+            self.server.replace_tls(next_tls.clone());
             self.tls = Some((next_files, next_tls));
         }
         changed

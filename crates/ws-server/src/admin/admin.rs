@@ -164,17 +164,17 @@ mod tests {
         config::Config,
         log::LostLines,
         reload::Reloads,
-        server::{Control, Shared},
+        server::{ServerHandle, ServerState},
     };
 
     #[tokio::test(start_paused = true)]
     async fn nobody_holds_a_place_for_ever() {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
-        let shared = Shared::new(Config::default(), accounts.unwrap());
-        let control = Control::new(None, Arc::new(shared));
+        let state = ServerState::new(Config::default(), accounts.unwrap());
+        let handle = ServerHandle::new(None, Arc::new(state));
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         let handler = Arc::new(AdminHandler::new(
-            control,
+            handle,
             Reloads::to_nobody(),
             LostLines::default(),
             end.clone(),

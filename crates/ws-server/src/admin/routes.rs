@@ -25,7 +25,7 @@ use crate::{
     metrics,
     peer::ConnectionId,
     reload::Reloads,
-    server::{Control, PublishError},
+    server::{PublishError, ServerHandle},
 };
 
 /// The longest body: a text of the greatest message that can be configured would be longer, but
@@ -38,7 +38,7 @@ const OPERATOR: &str = "server:operator";
 /// What an operator can see and do.
 #[derive(Debug)]
 pub(crate) struct AdminHandler {
-    control: Control,
+    server: ServerHandle,
     reloads: Reloads,
     lost_lines: LostLines,
     /// Cancelled to have the server end in order.
@@ -129,13 +129,13 @@ impl AdminRoute {
 impl AdminHandler {
     /// A desk for this server.
     pub(crate) fn new(
-        control: Control,
+        server: ServerHandle,
         reloads: Reloads,
         lost_lines: LostLines,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            control,
+            server,
             reloads,
             lost_lines,
             stop,
@@ -178,11 +178,11 @@ impl AdminHandler {
         route.allow(request.method())?;
         Ok(match route {
             AdminRoute::Live => text(StatusCode::OK, "alive\n"),
-            AdminRoute::Ready if self.control.is_ready() => text(StatusCode::OK, "ready\n"),
+            AdminRoute::Ready if self.server.is_ready() => text(StatusCode::OK, "ready\n"),
             AdminRoute::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             AdminRoute::Metrics => {
                 let mut response =
-                    Response::new(Full::from(self.control.metrics(self.lost_lines.count())));
+                    Response::new(Full::from(self.server.metrics(self.lost_lines.count())));
                 let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
                 response.headers_mut().insert(CONTENT_TYPE, kind);
                 response
@@ -201,7 +201,7 @@ impl AdminHandler {
 
     fn sessions(&self) -> Sessions {
         let now = Instant::now();
-        let sessions = self.control.sessions();
+        let sessions = self.server.sessions();
         let sessions = sessions
             .iter()
             .filter_map(|(id, live)| SessionInfo::of(*id, live, now));
@@ -213,7 +213,7 @@ impl AdminHandler {
     fn kick(&self, kick: &Kick, peer: AdminPeer) -> Result<Kicked, AdminError> {
         let id = ConnectionId::from(kick.id);
         let live = self
-            .control
+            .server
             .kick(id)
             .ok_or(AdminError::NoConnection(kick.id))?;
         let principal = live.visit().map(|visit| &visit.grant.principal);
@@ -228,7 +228,7 @@ impl AdminHandler {
 
     fn revoke(&self, Revoke { user }: Revoke, peer: AdminPeer) -> Result<UserRevoked, AdminError> {
         let name = UserName::parse(&user).ok();
-        let ended = name.as_ref().and_then(|name| self.control.revoke(name));
+        let ended = name.as_ref().and_then(|name| self.server.revoke(name));
         let (Some(name), Some(sessions_ended)) = (name, ended) else {
             return Err(AdminError::NoUser(user));
         };
@@ -240,7 +240,7 @@ impl AdminHandler {
     }
 
     fn drain(&self, peer: AdminPeer) -> Draining {
-        let sessions = self.control.sessions().len();
+        let sessions = self.server.sessions().len();
         if !self.stop.is_cancelled() {
             audit::drain_begun(&peer.to_string());
             self.stop.cancel();
@@ -250,7 +250,7 @@ impl AdminHandler {
 
     fn publish(&self, publish: Publish, peer: AdminPeer) -> Result<Publish, AdminError> {
         let Publish { room, text } = &publish;
-        let published = self.control.publish(room, OPERATOR, text);
+        let published = self.server.publish(room, OPERATOR, text);
         published.map_err(AdminError::Publish)?;
         audit::published(&peer.to_string(), room, text.len());
         Ok(publish)

@@ -338,7 +338,7 @@ async fn serve(
         .local_addr()
         .context("failed to learn the address that was bound")?;
     let (manager, messenger) = systemd::from_environment(address);
-    let (follower, reloads) = Follower::new(source, beginning, server.control(), log, &manager)
+    let (follower, reloads) = Follower::new(source, beginning, server.handle(), log, &manager)
         .context("failed to listen for SIGHUP")?;
     manager.ready(introduction.users);
     introduction.give();
@@ -350,7 +350,7 @@ async fn serve(
     let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}");
 
     let stop = CancellationToken::new();
-    let handler = AdminHandler::new(server.control(), reloads, log.lost_lines(), stop.clone());
+    let handler = AdminHandler::new(server.handle(), reloads, log.lost_lines(), stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
     let mut follow = pin!(follower.follow());
     let mut answer = pin!(admin.serve(handler));

@@ -4,11 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{admission::Permit, peer::ConnectionId, server::state::Shared, settings::Settings};
+use crate::{
+    admission::Permit, peer::ConnectionId, server::state::ServerState, settings::Settings,
+};
 
 /// A connection that was just accepted, and has a place.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct AcceptedConnection {
     /// What tells it from all others in the log.
     pub(crate) id: ConnectionId,
     /// The other end of the stream.
@@ -21,12 +23,12 @@ pub(crate) struct Arrival {
     pub(crate) deadline: Instant,
 }
 
-impl Arrival {
+impl AcceptedConnection {
     /// The connection of this peer, which begins now.
-    pub(crate) fn new(peer: SocketAddr, permit: Permit, shared: &Shared) -> Self {
-        let settings = shared.current.load();
+    pub(crate) fn new(peer: SocketAddr, permit: Permit, state: &ServerState) -> Self {
+        let settings = state.current.load();
         Self {
-            id: shared.live.next_id(),
+            id: state.live.next_id(),
             peer,
             permit,
             deadline: Instant::now() + settings.limits.handshake_deadline,

@@ -14,9 +14,9 @@ use crate::{
     peer::ConnectionId,
     route::Route,
     server::{
-        accepted::Arrival,
-        http::{Answer, Exchange, exchange},
-        state::Shared,
+        accepted::AcceptedConnection,
+        http::{HandshakeResponse, HttpOutcome, exchange},
+        state::ServerState,
     },
     session::{NotAuthenticated, Session, admit},
     websocket::{Ended, Socket},
@@ -24,20 +24,20 @@ use crate::{
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is
 /// then freed, and a session is small.
-pub(crate) async fn serve<S>(io: S, arrival: Arrival, shared: Arc<Shared>)
+pub(crate) async fn serve<S>(io: S, accepted: AcceptedConnection, state: Arc<ServerState>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (exchange, peer) = exchange(io, &arrival, &shared).await;
-    let (id, settings, mut permit) = (arrival.id, arrival.settings, arrival.permit);
+    let (exchange, peer) = exchange(io, &accepted, &state).await;
+    let (id, settings, mut permit) = (accepted.id, accepted.settings, accepted.permit);
     let (io, leftovers, place, identity) = match exchange {
-        Exchange::Upgraded {
+        HttpOutcome::Upgraded {
             io,
             leftovers,
             place,
             identity,
         } => (io, leftovers, place, identity),
-        Exchange::Answered(Answer::Published {
+        HttpOutcome::Answered(HandshakeResponse::Published {
             path,
             identity,
             bytes,
@@ -46,30 +46,30 @@ where
             info!(connection = id.number(), %peer, %user, %path, bytes, "published");
             return;
         }
-        Exchange::Answered(Answer::Page) => {
+        HttpOutcome::Answered(HandshakeResponse::Page) => {
             debug!(connection = id.number(), %peer, "page sent");
             return;
         }
-        Exchange::Answered(Answer::Refused(refusal)) => {
+        HttpOutcome::Answered(HandshakeResponse::Refused(refusal)) => {
             let status = refusal.status().as_u16();
             let reason = refusal.text();
             debug!(connection = id.number(), %peer, status, reason, "handshake refused");
             return;
         }
-        Exchange::Malformed(error) => {
+        HttpOutcome::Malformed(error) => {
             debug!(connection = id.number(), %peer, %error, "not a handshake");
             return;
         }
-        Exchange::Late => {
+        HttpOutcome::TimedOut => {
             debug!(connection = id.number(), %peer, "no handshake in time");
             return;
         }
-        Exchange::Gone => {
+        HttpOutcome::Disconnected => {
             debug!(connection = id.number(), %peer, "gone before a handshake");
             return;
         }
     };
-    let registration = shared.live.register(id, peer);
+    let registration = state.live.register(id, peer);
     let route = Arc::clone(&place.route);
     let socket = Socket::new(
         io,
@@ -79,7 +79,7 @@ where
         registration,
     );
     let pattern = Arc::clone(&route.pattern);
-    let check = |grant: &Grant| shared.current.check(grant);
+    let check = |grant: &Grant| state.current.check(grant);
     let authenticated = match identity {
         Some(identity) => {
             let principal = Principal::User(identity);
@@ -99,8 +99,8 @@ where
                 visitor,
                 place,
                 policy: settings.login,
-                verifier: &shared.verifier,
-                current: &shared.current,
+                verifier: &state.verifier,
+                current: &state.current,
             };
             log_in(socket, login).await
         }
@@ -109,12 +109,12 @@ where
         Ok(authenticated) => {
             let session = Session::new(authenticated);
             permit.let_in(session.principal());
-            let serve = serve_session(session, id, permit, route, Arc::clone(&shared));
-            shared.tasks.spawn(serve);
+            let serve = serve_session(session, id, permit, route, Arc::clone(&state));
+            state.tasks.spawn(serve);
         }
         Err(NotAuthenticated { socket, ended }) => {
             debug!(connection = id.number(), %peer, cause = %ended, "not logged in");
-            shared.metrics.closed(&ended);
+            state.metrics.closed(&ended);
             socket.close(&ended).await;
         }
     }
@@ -128,7 +128,7 @@ fn serve_session<S>(
     id: ConnectionId,
     permit: Permit,
     route: Arc<Route>,
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
 ) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -143,8 +143,8 @@ where
             %path,
             "session opened"
         );
-        let ended = until_ended(route.service.run(&mut session, &shared.hub), id).await;
-        shared.metrics.closed(&ended);
+        let ended = until_ended(route.service.run(&mut session, &state.hub), id).await;
+        state.metrics.closed(&ended);
         let counts = session.counts();
         info!(
             connection = id.number(),

@@ -10,21 +10,21 @@ use crate::{
     metrics::ReloadResult,
     peer::ConnectionId,
     registry::Live,
-    server::{scrape::Reading, state::Shared},
+    server::{scrape::Reading, state::ServerState},
     tls::{CurrentTls, Tls},
 };
 
 /// A hold on a server that runs.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub struct ServerHandle {
     tls: Option<Arc<CurrentTls>>,
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
 }
 
-impl Control {
+impl ServerHandle {
     /// A hold on the server of which this is shared, and that speaks TLS by this, if it does.
-    pub(crate) fn new(tls: Option<Arc<CurrentTls>>, shared: Arc<Shared>) -> Self {
-        Self { tls, shared }
+    pub(crate) fn new(tls: Option<Arc<CurrentTls>>, state: Arc<ServerState>) -> Self {
+        Self { tls, state }
     }
 
     /// Has the server go on with another configuration and other accounts, and ends the sessions
@@ -34,8 +34,8 @@ impl Control {
     /// Of the configuration, the address, the threads and the hashing stay as they were at the
     /// start. Limits and service of the connections that are there stay the same.
     pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
-        let ended = self.shared.reload(config, accounts);
-        self.shared.metrics.reloaded(ReloadResult::Ok);
+        let ended = self.state.reload(config, accounts);
+        self.state.metrics.reloaded(ReloadResult::Ok);
         ended
     }
 
@@ -49,18 +49,18 @@ impl Control {
 
     /// Notes that the files were read again and could not be used.
     pub(crate) fn note_failed_reload(&self) {
-        self.shared.metrics.reloaded(ReloadResult::Failed);
+        self.state.metrics.reloaded(ReloadResult::Failed);
     }
 
     /// Everything that is counted and watched, as Prometheus reads it, where so many lines of the log
     /// were lost.
     pub(crate) fn metrics(&self, lost_lines: u64) -> String {
-        let shared = &self.shared;
-        shared.metrics.encode(Reading {
-            census: shared.admission.census(),
-            traffic: shared.live.traffic(),
-            workload: shared.verifier.workload(),
-            attendance: shared.hub.attendance(),
+        let state = &self.state;
+        state.metrics.encode(Reading {
+            census: state.admission.census(),
+            traffic: state.live.traffic(),
+            workload: state.verifier.workload(),
+            attendance: state.hub.attendance(),
             lost_lines,
             certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
         })
@@ -68,18 +68,18 @@ impl Control {
 
     /// Whether the server takes new connections.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.shared.drain.is_cancelled()
+        !self.state.drain.is_cancelled()
     }
 
     /// Every session that is open.
     pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
-        self.shared.live.sessions()
+        self.state.live.sessions()
     }
 
     /// Ends one connection. Returns what is known of it, unless it is not there or is ending
     /// already.
     pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<Live>> {
-        let live = self.shared.live.get(id)?;
+        let live = self.state.live.get(id)?;
         live.end(CloseReason::Kicked).then_some(live)
     }
 
@@ -87,12 +87,12 @@ impl Control {
     /// end, and there is no new one. Returns how many sessions these are; none if there is no such
     /// user.
     pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
-        self.shared.revoke(user)
+        self.state.revoke(user)
     }
 
     /// Publishes a text in a room, if there is one at this path.
     pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
-        let settings = self.shared.current.load();
+        let settings = self.state.current.load();
         // A text that no request could name as its path is one at which nobody is.
         let is_path = PathAndQuery::try_from(path).is_ok_and(|it| it.path() == path);
         let route = settings.rules.routes.find(path).filter(|_| is_path);
@@ -105,7 +105,7 @@ impl Control {
         }
         route
             .service
-            .publish(&self.shared.hub, &path.into(), from, text);
+            .publish(&self.state.hub, &path.into(), from, text);
         Ok(())
     }
 }

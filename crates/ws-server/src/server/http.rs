@@ -45,7 +45,7 @@ use crate::{
     page,
     peer::Peer,
     route::{Place, Route},
-    server::{accepted::Arrival, state::Shared},
+    server::{accepted::AcceptedConnection, state::ServerState},
 };
 
 /// The greatest length of a request head.
@@ -56,7 +56,7 @@ const HEAD_FIELDS: usize = 100;
 
 /// How the exchange went.
 #[derive(Debug)]
-pub(crate) enum Exchange<S> {
+pub(crate) enum HttpOutcome<S> {
     /// The stream is a WebSocket's now.
     Upgraded {
         /// The stream.
@@ -69,36 +69,38 @@ pub(crate) enum Exchange<S> {
         identity: Option<Identity>,
     },
     /// The request was answered, and the connection is over.
-    Answered(Answer),
+    Answered(HandshakeResponse),
     /// What came was not a request, and the connection is over.
     Malformed(hyper::Error),
     /// No whole request came in time, or no answer was found in time, and the connection is over.
-    Late,
+    TimedOut,
     /// The peer went before it had asked for anything.
-    Gone,
+    Disconnected,
 }
 
-impl<S> Exchange<S> {
+impl<S> HttpOutcome<S> {
     /// How the handshake came to its end.
     fn end(&self) -> HandshakeEnd {
         HandshakeEnd::Answered(match self {
             Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
-            Self::Answered(Answer::Published { .. }) => StatusCode::NO_CONTENT,
-            Self::Answered(Answer::Page) => StatusCode::OK,
-            Self::Answered(Answer::Refused(refusal)) => refusal.status(),
+            Self::Answered(HandshakeResponse::Published { .. }) => StatusCode::NO_CONTENT,
+            Self::Answered(HandshakeResponse::Page) => StatusCode::OK,
+            Self::Answered(HandshakeResponse::Refused(refusal)) => refusal.status(),
             // What hyper answers by itself.
             Self::Malformed(error) if error.is_parse_too_large() => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Malformed(error) if error.is_parse() => StatusCode::BAD_REQUEST,
-            Self::Malformed(_) | Self::Late | Self::Gone => return HandshakeEnd::Unanswered,
+            Self::Malformed(_) | Self::TimedOut | Self::Disconnected => {
+                return HandshakeEnd::Unanswered;
+            }
         })
     }
 }
 
 /// An answer that ends the connection.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum HandshakeResponse {
     /// The body of the request was published.
     Published {
         /// Where.
@@ -116,40 +118,44 @@ pub(crate) enum Answer {
 
 /// What was decided about a request.
 #[derive(Debug)]
-enum Outcome {
+enum RequestOutcome {
     Upgraded {
         place: Place,
         identity: Option<Identity>,
     },
-    Answered(Answer),
+    Answered(HandshakeResponse),
 }
 
 /// Reads one request and answers it, within the deadline. Who is at the other end may only
 /// be known by the request, and is returned as well.
-pub(crate) async fn exchange<S>(io: S, arrival: &Arrival, shared: &Shared) -> (Exchange<S>, Peer)
+pub(crate) async fn exchange<S>(
+    io: S,
+    accepted: &AcceptedConnection,
+    state: &ServerState,
+) -> (HttpOutcome<S>, Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut answerer = Answerer {
-        arrival,
-        shared,
+    let mut handler = RequestHandler {
+        accepted,
+        state,
         client: OnceLock::new(),
         outcome: OnceLock::new(),
     };
-    let exchange = serve(io, &mut answerer).await;
-    let peer = match answerer.client.into_inner() {
-        Some(client) if client != arrival.peer.ip().to_canonical() => Peer::Forwarded(client),
-        Some(_) | None => Peer::Direct(arrival.peer),
+    let exchange = serve(io, &mut handler).await;
+    let peer = match handler.client.into_inner() {
+        Some(client) if client != accepted.peer.ip().to_canonical() => Peer::Forwarded(client),
+        Some(_) | None => Peer::Direct(accepted.peer),
     };
     (exchange, peer)
 }
 
-async fn serve<S>(io: S, answerer: &mut Answerer<'_>) -> Exchange<S>
+async fn serve<S>(io: S, handler: &mut RequestHandler<'_>) -> HttpOutcome<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (arrival, shared) = (answerer.arrival, answerer.shared);
-    let limits = &arrival.settings.limits;
+    let (accepted, state) = (handler.accepted, handler.state);
+    let limits = &accepted.settings.limits;
     // Every answer but an upgrade says `Connection: close`, so there is one request. To switch
     // keep-alive off would have hyper say it in an upgrade, too.
     let mut connection = http1::Builder::new()
@@ -161,55 +167,55 @@ where
         .serve_connection(
             TokioIo::new(io),
             // Boxed, because hyper would move it.
-            service_fn(|request| Box::pin(answerer.answer(request))),
+            service_fn(|request| Box::pin(handler.handle(request))),
         );
     let served = {
         let serve = async {
             let undecided = pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
-            match select(undecided, pin!(shared.drain.cancelled())).await {
+            match select(undecided, pin!(state.drain.cancelled())).await {
                 Either::Left((served, _)) => Some(served),
                 // What was decided before is answered to the end.
-                Either::Right(((), serve)) if answerer.outcome.get().is_some() => Some(serve.await),
+                Either::Right(((), serve)) if handler.outcome.get().is_some() => Some(serve.await),
                 Either::Right(((), _)) => None,
             }
         };
-        timeout_at(arrival.deadline, serve).await
+        timeout_at(accepted.deadline, serve).await
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
-    let (exchange, last_words) = match (served, answerer.outcome.take()) {
-        (Ok(Some(Ok(()))), Some(Outcome::Upgraded { place, identity })) => {
-            let exchange = Exchange::Upgraded {
+    let (exchange, final_bytes) = match (served, handler.outcome.take()) {
+        (Ok(Some(Ok(()))), Some(RequestOutcome::Upgraded { place, identity })) => {
+            let exchange = HttpOutcome::Upgraded {
                 io,
                 // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
                 leftovers: Bytes::copy_from_slice(&read_buf),
                 place,
                 identity,
             };
-            shared.metrics.handshake(exchange.end());
+            state.metrics.handshake(exchange.end());
             return exchange;
         }
         // An answer is one whether or not the client stayed for it.
-        (Err(_), Some(Outcome::Answered(answer))) => (Exchange::Answered(answer), None),
-        (Err(_), _) => (Exchange::Late, None),
+        (Err(_), Some(RequestOutcome::Answered(answer))) => (HttpOutcome::Answered(answer), None),
+        (Err(_), _) => (HttpOutcome::TimedOut, None),
         // hyper has answered what it could make sense of.
-        (Ok(Some(_)), Some(Outcome::Answered(answer))) => {
-            (Exchange::Answered(answer), Some(Vec::new()))
+        (Ok(Some(_)), Some(RequestOutcome::Answered(answer))) => {
+            (HttpOutcome::Answered(answer), Some(Vec::new()))
         }
-        (Ok(Some(Err(error))), _) => (Exchange::Malformed(error), Some(Vec::new())),
-        (Ok(Some(Ok(()))), None) => (Exchange::Gone, None),
+        (Ok(Some(Err(error))), _) => (HttpOutcome::Malformed(error), Some(Vec::new())),
+        (Ok(Some(Ok(()))), None) => (HttpOutcome::Disconnected, None),
         (Ok(None), _) => {
             let words = Refusal::Draining.bytes();
-            let refused = Answer::Refused(Refusal::Draining);
-            (Exchange::Answered(refused), Some(words))
+            let refused = HandshakeResponse::Refused(Refusal::Draining);
+            (HttpOutcome::Answered(refused), Some(words))
         }
     };
     // Counted before it is waited for whoever has to read the answer.
-    shared.metrics.handshake(exchange.end());
-    if let Some(words) = last_words {
+    state.metrics.handshake(exchange.end());
+    if let Some(words) = final_bytes {
         let _ = timeout(limits.close_deadline, async {
             io.write_all(&words).await?;
-            let_it_be_read(&mut io).await
+            shutdown_and_drain(&mut io).await
         })
         .await;
     }
@@ -218,7 +224,7 @@ where
 
 /// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the
 /// connection before the answer was read.
-async fn let_it_be_read<S>(io: &mut S) -> std::io::Result<()>
+async fn shutdown_and_drain<S>(io: &mut S) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -234,15 +240,15 @@ where
 
 /// Answers the one request of a connection, and remembers what it was and whom it came from.
 #[derive(Debug)]
-struct Answerer<'a> {
-    arrival: &'a Arrival,
-    shared: &'a Shared,
+struct RequestHandler<'a> {
+    accepted: &'a AcceptedConnection,
+    state: &'a ServerState,
     client: OnceLock<IpAddr>,
-    outcome: OnceLock<Outcome>,
+    outcome: OnceLock<RequestOutcome>,
 }
 
-impl Answerer<'_> {
-    async fn answer(
+impl RequestHandler<'_> {
+    async fn handle(
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -252,7 +258,10 @@ impl Answerer<'_> {
             Ok(decided) => decided,
             Err(refusal) => {
                 let response = refusal.response().map(Full::from);
-                (Outcome::Answered(Answer::Refused(refusal)), response)
+                (
+                    RequestOutcome::Answered(HandshakeResponse::Refused(refusal)),
+                    response,
+                )
             }
         };
         // hyper answers in the client's version. Were ours another one, it would add to
@@ -267,20 +276,20 @@ impl Answerer<'_> {
         &self,
         head: Parts,
         body: Incoming,
-    ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
-        let Arrival {
+    ) -> Result<(RequestOutcome, Response<Full<Bytes>>), Refusal> {
+        let AcceptedConnection {
             settings,
             permit,
             peer,
             ..
-        } = self.arrival;
+        } = self.accepted;
         let client = settings.proxies.client(peer.ip(), &head.headers);
         let _ = self.client.set(client);
         let standing = match permit.comes_from(client) {
-            _ if self.shared.drain.is_cancelled() => Standing::Draining,
+            _ if self.state.drain.is_cancelled() => Standing::Draining,
             standing => standing,
         };
-        let budget = self.shared.verifier.look(client);
+        let budget = self.state.verifier.look(client);
         match decide(&head, &settings.rules, standing, budget) {
             Decision::Refuse(refusal) => Err(refusal),
             Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
@@ -294,7 +303,7 @@ impl Answerer<'_> {
                 self.publish(place, identity, body).await
             }
             Decision::Page => Ok((
-                Outcome::Answered(Answer::Page),
+                RequestOutcome::Answered(HandshakeResponse::Page),
                 page::response().map(Full::new),
             )),
         }
@@ -308,10 +317,10 @@ impl Answerer<'_> {
     ) -> Result<Identity, Refusal> {
         let visitor = Visitor {
             address: client,
-            connection: self.arrival.id,
+            connection: self.accepted.id,
             way: Way::Basic,
         };
-        match self.shared.verifier.verify(attempt, visitor, route).await {
+        match self.state.verifier.verify(attempt, visitor, route).await {
             Verdict::Right(identity) => Ok(identity),
             Verdict::Wrong => Err(Refusal::WrongCredentials),
             Verdict::Forbidden => Err(Refusal::NoRight),
@@ -325,28 +334,28 @@ impl Answerer<'_> {
         Place { route, path }: Place,
         identity: Identity,
         body: Incoming,
-    ) -> Result<(Outcome, Response<Full<Bytes>>), Refusal> {
-        let limit = self.arrival.settings.max_message_bytes(&route);
+    ) -> Result<(RequestOutcome, Response<Full<Bytes>>), Refusal> {
+        let limit = self.accepted.settings.max_message_bytes(&route);
         let text = read_text(body, limit).await?;
         let grant = Grant {
             principal: Principal::User(identity.clone()),
             pattern: Arc::clone(&route.pattern),
         };
         // The right to be here may have been taken away while the body came.
-        let right = self.shared.current.check(&grant);
+        let right = self.state.current.check(&grant);
         right.map_err(|_| Refusal::NoRight)?;
         let from = grant.principal.to_string();
-        route.service.publish(&self.shared.hub, &path, &from, &text);
+        route.service.publish(&self.state.hub, &path, &from, &text);
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
-        let answer = Answer::Published {
+        let answer = HandshakeResponse::Published {
             path,
             identity,
             bytes: text.len(),
         };
-        Ok((Outcome::Answered(answer), response))
+        Ok((RequestOutcome::Answered(answer), response))
     }
 }
 
@@ -368,10 +377,13 @@ async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
     }
 }
 
-fn upgraded(upgrade: Upgrade, identity: Option<Identity>) -> (Outcome, Response<Full<Bytes>>) {
+fn upgraded(
+    upgrade: Upgrade,
+    identity: Option<Identity>,
+) -> (RequestOutcome, Response<Full<Bytes>>) {
     let response = switching_protocols(&upgrade);
     let place = upgrade.place;
-    (Outcome::Upgraded { place, identity }, response)
+    (RequestOutcome::Upgraded { place, identity }, response)
 }
 
 fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {

@@ -17,14 +17,14 @@ const BACKLOG: u32 = 4096;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often such pauses are spoken of, at most.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+const WARN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A listening socket that outlives whatever goes wrong with a single connection.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
     user_timeout: Duration,
-    complained_at: Option<Instant>,
+    last_warned: Option<Instant>,
 }
 
 impl Listener {
@@ -48,7 +48,7 @@ impl Listener {
         Ok(Self {
             socket,
             user_timeout,
-            complained_at: None,
+            last_warned: None,
         })
     }
 
@@ -76,29 +76,29 @@ impl Listener {
         loop {
             match self.socket.accept().await {
                 Ok(connection) => return connection,
-                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) if is_per_connection_error(&error) => {}
                 Err(error) => {
-                    self.complain(&error);
+                    self.warn_rate_limited(&error);
                     sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    fn complain(&mut self, error: &io::Error) {
+    fn warn_rate_limited(&mut self, error: &io::Error) {
         let now = Instant::now();
         let is_due = self
-            .complained_at
-            .is_none_or(|at| now.duration_since(at) >= COMPLAINT_INTERVAL);
+            .last_warned
+            .is_none_or(|at| now.duration_since(at) >= WARN_INTERVAL);
         if is_due {
-            self.complained_at = Some(now);
+            self.last_warned = Some(now);
             warn!(%error, "no connection can be accepted for the moment");
         }
     }
 }
 
 /// Whether an error tells of one connection that went before it was accepted.
-fn is_about_one_connection(error: &io::Error) -> bool {
+fn is_per_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -114,7 +114,7 @@ mod tests {
     use socket2::SockRef;
     use tokio::net::TcpStream;
 
-    use super::{Listener, is_about_one_connection};
+    use super::{Listener, is_per_connection_error};
 
     #[tokio::test]
     async fn connections_have_the_options_of_the_listener() {
@@ -144,14 +144,14 @@ mod tests {
     #[test]
     fn only_errors_of_one_connection_are_passed_over() {
         let aborted = io::Error::from_raw_os_error(rustix::io::Errno::CONNABORTED.raw_os_error());
-        assert!(is_about_one_connection(&aborted));
+        assert!(is_per_connection_error(&aborted));
         for errno in [
             rustix::io::Errno::MFILE,
             rustix::io::Errno::NFILE,
             rustix::io::Errno::NOBUFS,
         ] {
             let error = io::Error::from_raw_os_error(errno.raw_os_error());
-            assert!(!is_about_one_connection(&error), "{error}");
+            assert!(!is_per_connection_error(&error), "{error}");
         }
     }
 }

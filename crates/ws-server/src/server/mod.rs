@@ -15,5 +15,5 @@ mod tls;
 
 pub(crate) use self::handle::PublishError;
 #[cfg(test)]
-pub(crate) use self::state::Shared;
-pub use self::{handle::Control, server::Server};
+pub(crate) use self::state::ServerState;
+pub use self::{handle::ServerHandle, server::Server};

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use crate::{
     config::Config,
     server::{
-        accepted::Arrival, connection, handle::Control, listener::Listener, state::Shared,
-        tls::serve,
+        accepted::AcceptedConnection, connection, handle::ServerHandle, listener::Listener,
+        state::ServerState, tls::serve,
     },
     tls::{CurrentTls, Tls},
 };
@@ -21,7 +21,7 @@ pub struct Server {
     listener: Listener,
     /// Present if connections are encrypted.
     tls: Option<Arc<CurrentTls>>,
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
 }
 
 impl Server {
@@ -33,7 +33,7 @@ impl Server {
         Ok(Self {
             listener,
             tls: None,
-            shared: Arc::new(Shared::new(config, accounts)),
+            state: Arc::new(ServerState::new(config, accounts)),
         })
     }
 
@@ -50,8 +50,8 @@ impl Server {
     }
 
     /// A hold on the server, for as long as it runs.
-    pub fn control(&self) -> Control {
-        Control::new(self.tls.clone(), Arc::clone(&self.shared))
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(self.tls.clone(), Arc::clone(&self.state))
     }
 
     /// Serves until `stop` is ready, then ends all connections within the drain deadline.
@@ -59,52 +59,52 @@ impl Server {
         let Self {
             mut listener,
             tls,
-            shared,
+            state,
         } = self;
         let tls = tls.as_deref();
         tokio::select! {
             () = stop => {}
-            never = take_all_in(&mut listener, tls, &shared) => match never {},
-            never = shared.end_expired() => match never {},
+            never = accept_all(&mut listener, tls, &state) => match never {},
+            never = state.end_expired() => match never {},
         }
         // Those who are connected by now, as they see it, are told as well.
         while let Some(connection) = listener.accept().now_or_never() {
-            take_in(connection, tls, &shared);
+            spawn_connection(connection, tls, &state);
         }
         drop(listener);
-        shared.end_all().await;
+        state.end_all().await;
     }
 }
 
-async fn take_all_in(
+async fn accept_all(
     listener: &mut Listener,
     tls: Option<&CurrentTls>,
-    shared: &Arc<Shared>,
+    state: &Arc<ServerState>,
 ) -> Infallible {
     loop {
         let connection = listener.accept().await;
-        take_in(connection, tls, shared);
-        listener.set_user_timeout(shared.current.load().limits.longest_standstill());
+        spawn_connection(connection, tls, state);
+        listener.set_user_timeout(state.current.load().limits.longest_standstill());
     }
 }
 
 /// Takes a connection in, on a task of its own, so that none waits for another.
-fn take_in(
+fn spawn_connection(
     (stream, peer): (TcpStream, SocketAddr),
     tls: Option<&CurrentTls>,
-    shared: &Arc<Shared>,
+    state: &Arc<ServerState>,
 ) {
-    let Some(permit) = shared.enter(peer.ip()) else {
+    let Some(permit) = state.enter(peer.ip()) else {
         return;
     };
-    let arrival = Arrival::new(peer, permit, shared);
+    let accepted = AcceptedConnection::new(peer, permit, state);
     // Two tasks rather than one that could be either: it would be as large as the larger one.
     match tls.map(CurrentTls::load) {
-        Some(tls) => shared
+        Some(tls) => state
             .tasks
-            .spawn(serve(stream, tls, arrival, Arc::clone(shared))),
-        None => shared
+            .spawn(serve(stream, tls, accepted, Arc::clone(state))),
+        None => state
             .tasks
-            .spawn(connection::serve(stream, arrival, Arc::clone(shared))),
+            .spawn(connection::serve(stream, accepted, Arc::clone(state))),
     };
 }

@@ -30,7 +30,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What all connections share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ServerState {
     /// What the files say at the moment.
     pub(crate) current: Arc<Current>,
     /// Who may come in.
@@ -69,7 +69,7 @@ fn possible(caps: Caps) -> Caps {
     possible
 }
 
-impl Shared {
+impl ServerState {
     /// What the connections of a server with this configuration share.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
         let admission = Admission::new(possible(config.limits.caps));
@@ -96,7 +96,7 @@ impl Shared {
         self.admission.enter((!is_proxy).then_some(peer))
     }
 
-    /// See [`Control::reload`](super::Control::reload).
+    /// See [`ServerHandle::reload`](super::ServerHandle::reload).
     pub(crate) fn reload(&self, config: Config, accounts: Accounts) -> usize {
         let changing = self.changing();
         self.admission.set_caps(possible(config.limits.caps));
@@ -107,7 +107,7 @@ impl Shared {
         self.end_revoked(&changing, SystemTime::now())
     }
 
-    /// See [`Control::revoke`](super::Control::revoke).
+    /// See [`ServerHandle::revoke`](super::ServerHandle::revoke).
     pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
         let changing = self.changing();
         let settings = self.current.load();
@@ -179,7 +179,7 @@ mod tests {
 
     use proto::credentials::Accounts;
 
-    use super::Shared;
+    use super::ServerState;
     use crate::config::Config;
 
     fn settings(connections: usize) -> (Config, Accounts) {
@@ -192,12 +192,12 @@ mod tests {
     #[test]
     fn two_reloads_at_once_leave_what_one_of_them_says() {
         let (config, accounts) = settings(1);
-        let shared = Shared::new(config, accounts);
+        let state = ServerState::new(config, accounts);
         for _ in 0..2000 {
             let ready = AtomicUsize::new(0);
             thread::scope(|scope| {
                 for connections in [100, 200] {
-                    let (shared, ready) = (&shared, &ready);
+                    let (state, ready) = (&state, &ready);
                     scope.spawn(move || {
                         let (config, accounts) = settings(connections);
                         // To be woken would take longer than a reload does.
@@ -205,13 +205,13 @@ mod tests {
                         while ready.load(Ordering::SeqCst) < 2 {
                             hint::spin_loop();
                         }
-                        shared.reload(config, accounts);
+                        state.reload(config, accounts);
                     });
                 }
             });
-            let settings = shared.current.load();
+            let settings = state.current.load();
             assert_eq!(
-                shared.admission.caps().connections,
+                state.admission.caps().connections,
                 settings.limits.caps.connections
             );
         }

@@ -12,7 +12,7 @@ use crate::{
     access::{Grant, Pattern, Principal},
     config::Config,
     peer::Peer,
-    server::state::Shared,
+    server::state::ServerState,
     session::{Ended, NotAuthenticated, admit},
     websocket::Socket,
 };
@@ -24,30 +24,30 @@ fn accounts(name: &str) -> Accounts {
 
 #[test]
 fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
-    let shared = Shared::new(Config::default(), accounts("admin"));
+    let state = ServerState::new(Config::default(), accounts("admin"));
     let credentials = Credentials::parse("admin:123456").unwrap();
     let identity = accounts("admin")
         .verify(&credentials, SystemTime::now(), &mut HashMemory::default())
         .unwrap();
     let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
     let admitted = || {
-        let registration = shared.live.register(shared.live.next_id(), peer);
-        let limits = Arc::clone(&shared.current.load().limits);
+        let registration = state.live.register(state.live.next_id(), peer);
+        let limits = Arc::clone(&state.current.load().limits);
         let socket = Socket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
         let pattern = Arc::new(Pattern::root());
         let principal = Principal::User(identity.clone());
-        let check = |grant: &Grant| shared.current.check(grant);
+        let check = |grant: &Grant| state.current.check(grant);
         match admit(socket, principal, pattern, "/".into(), check) {
             Ok(_) => None,
             Err(NotAuthenticated { ended, .. }) => Some(ended),
         }
     };
     assert_eq!(admitted(), None);
-    shared.reload(Config::default(), accounts("jane"));
+    state.reload(Config::default(), accounts("jane"));
     let revoked = Some(Ended::ByUs(CloseReason::UserRemoved));
     assert_eq!(admitted(), revoked);
-    shared.reload(Config::default(), accounts("admin"));
-    shared.live.end_all(CloseReason::ShuttingDown);
+    state.reload(Config::default(), accounts("admin"));
+    state.live.end_all(CloseReason::ShuttingDown);
     let shutting_down = Some(Ended::ByUs(CloseReason::ShuttingDown));
     assert_eq!(admitted(), shutting_down);
 }

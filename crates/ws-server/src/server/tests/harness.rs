@@ -27,7 +27,7 @@ pub(super) use tokio::{
 
 pub(super) use crate::{
     config::Config,
-    server::{accepted::Arrival, connection::serve, state::Shared},
+    server::{accepted::AcceptedConnection, connection::serve, state::ServerState},
 };
 
 pub(super) const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
@@ -40,7 +40,7 @@ pub(super) const fn seconds(seconds: u64) -> Duration {
 }
 
 /// A server without a listener.
-pub(super) struct Server(pub(super) Arc<Shared>);
+pub(super) struct Server(pub(super) Arc<ServerState>);
 
 impl Server {
     pub(super) fn new() -> Self {
@@ -54,7 +54,7 @@ impl Server {
     /// A server of these accounts.
     pub(super) fn of(config: Config, accounts: &str) -> Self {
         let accounts = Accounts::from_toml(accounts).unwrap();
-        Self(Arc::new(Shared::new(config, accounts)))
+        Self(Arc::new(ServerState::new(config, accounts)))
     }
 
     pub(super) fn connect(&self) -> RawPeer<DuplexStream> {
@@ -88,8 +88,8 @@ impl Server {
     {
         let peer = SocketAddr::from((address, 1024));
         let permit = self.0.enter(peer.ip()).unwrap();
-        let arrival = Arrival::new(peer, permit, &self.0);
-        self.0.tasks.spawn(serve(io, arrival, Arc::clone(&self.0)));
+        let accepted = AcceptedConnection::new(peer, permit, &self.0);
+        self.0.tasks.spawn(serve(io, accepted, Arc::clone(&self.0)));
     }
 
     /// Has the server go on with these accounts. Returns how many sessions are ended by it.

@@ -12,9 +12,9 @@ use crate::{
     page,
     peer::Peer,
     server::{
-        accepted::Arrival,
-        http::{Answer, Exchange, exchange},
-        state::Shared,
+        accepted::AcceptedConnection,
+        http::{HandshakeResponse, HttpOutcome, exchange},
+        state::ServerState,
     },
 };
 
@@ -22,20 +22,20 @@ const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
                     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                     Sec-WebSocket-Version: 13\r\n\r\n";
 
-async fn serve(io: DuplexStream, drain: CancellationToken) -> Exchange<DuplexStream> {
+async fn serve(io: DuplexStream, drain: CancellationToken) -> HttpOutcome<DuplexStream> {
     let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
-    let mut shared = Shared::new(Config::default(), accounts.unwrap());
-    shared.drain = drain;
+    let mut state = ServerState::new(Config::default(), accounts.unwrap());
+    state.drain = drain;
     let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
-    let permit = shared.admission.enter(Some(peer.ip())).unwrap();
-    let arrival = Arrival::new(peer, permit, &shared);
-    let (exchange, found) = exchange(io, &arrival, &shared).await;
+    let permit = state.admission.enter(Some(peer.ip())).unwrap();
+    let accepted = AcceptedConnection::new(peer, permit, &state);
+    let (exchange, found) = exchange(io, &accepted, &state).await;
     assert_eq!(found, Peer::Direct(peer));
     exchange
 }
 
 /// Sends some bytes, ends the client's side if asked to, and reads all of the answer.
-async fn ask(request: &[u8]) -> (String, Exchange<DuplexStream>) {
+async fn ask(request: &[u8]) -> (String, HttpOutcome<DuplexStream>) {
     let (mut client, io) = duplex(64);
     let answer = async {
         // The server may stop reading before the end.
@@ -53,7 +53,7 @@ async fn an_upgrade_yields_the_stream_and_what_came_behind_the_head() {
     let (mut client, io) = duplex(4096);
     client.write_all(GOOD.as_bytes()).await.unwrap();
     client.write_all(b"frames").await.unwrap();
-    let Exchange::Upgraded {
+    let HttpOutcome::Upgraded {
         mut io,
         leftovers: mut behind,
         identity: None,
@@ -95,7 +95,7 @@ async fn a_refusal_is_written_whole_and_ends_the_connection() {
     assert!(
         matches!(
             exchange,
-            Exchange::Answered(Answer::Refused(Refusal::UnknownPath))
+            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::UnknownPath))
         ),
         "{exchange:?}"
     );
@@ -121,7 +121,7 @@ async fn a_refusal_is_one_though_its_client_has_not_stayed_to_read_it() {
     assert!(
         matches!(
             exchange,
-            Exchange::Answered(Answer::Refused(Refusal::WrongCredentials))
+            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::WrongCredentials))
         ),
         "{exchange:?}"
     );
@@ -132,7 +132,7 @@ async fn a_browser_gets_the_page_whole_and_the_connection_ends() {
     let (answer, exchange) =
         ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await;
     assert!(
-        matches!(exchange, Exchange::Answered(Answer::Page)),
+        matches!(exchange, HttpOutcome::Answered(HandshakeResponse::Page)),
         "{exchange:?}"
     );
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -157,7 +157,7 @@ async fn a_client_of_http_1_0_that_wants_to_stay_is_told_that_it_may_not() {
     assert!(
         matches!(
             exchange,
-            Exchange::Answered(Answer::Refused(Refusal::HttpVersion))
+            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::HttpVersion))
         ),
         "{exchange:?}"
     );
@@ -185,7 +185,10 @@ async fn a_body_that_does_not_end_is_not_read_to_the_deadline() {
     let start = tokio::time::Instant::now();
     let (exchange, ()) = tokio::join!(serve(io, CancellationToken::new()), flood);
     assert!(
-        matches!(exchange, Exchange::Answered(Answer::Refused(Refusal::Body))),
+        matches!(
+            exchange,
+            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::Body))
+        ),
         "{exchange:?}"
     );
     assert_eq!(start.elapsed(), Duration::ZERO);
@@ -211,7 +214,10 @@ async fn what_is_no_request_is_refused_by_the_http_library() {
         (many.as_bytes(), "431"),
     ] {
         let (answer, exchange) = ask(request).await;
-        assert!(matches!(exchange, Exchange::Malformed(_)), "{exchange:?}");
+        assert!(
+            matches!(exchange, HttpOutcome::Malformed(_)),
+            "{exchange:?}"
+        );
         let start = format!("HTTP/1.1 {status} ");
         assert!(
             answer.starts_with(&start),
@@ -227,7 +233,7 @@ async fn a_head_that_does_not_come_in_time_ends_the_connection() {
     client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     let start = tokio::time::Instant::now();
     let exchange = serve(io, CancellationToken::new()).await;
-    assert!(matches!(exchange, Exchange::Late), "{exchange:?}");
+    assert!(matches!(exchange, HttpOutcome::TimedOut), "{exchange:?}");
     assert_eq!(start.elapsed(), Duration::from_secs(10));
 }
 
@@ -245,7 +251,7 @@ async fn the_deadline_is_for_the_whole_head_and_not_for_each_byte() {
     let start = tokio::time::Instant::now();
     let serve = async { (serve(io, CancellationToken::new()).await, start.elapsed()) };
     let ((), (exchange, took)) = tokio::join!(drip, serve);
-    assert!(matches!(exchange, Exchange::Late), "{exchange:?}");
+    assert!(matches!(exchange, HttpOutcome::TimedOut), "{exchange:?}");
     assert_eq!(took, Duration::from_secs(10));
 }
 
@@ -265,7 +271,7 @@ async fn a_head_in_flight_when_the_server_shuts_down_gets_503() {
     assert!(
         matches!(
             exchange,
-            Exchange::Answered(Answer::Refused(Refusal::Draining))
+            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::Draining))
         ),
         "{exchange:?}"
     );

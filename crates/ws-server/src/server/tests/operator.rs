@@ -4,7 +4,7 @@ use proto::username::UserName;
 
 use crate::{
     peer::ConnectionId,
-    server::{Control, PublishError, tests::harness::*},
+    server::{PublishError, ServerHandle, tests::harness::*},
 };
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
@@ -14,13 +14,13 @@ fn of_two() -> Server {
 }
 
 impl Server {
-    fn control(&self) -> Control {
-        Control::new(None, Arc::clone(&self.0))
+    fn handle(&self) -> ServerHandle {
+        ServerHandle::new(None, Arc::clone(&self.0))
     }
 
     /// The id of the only session that this user has.
     fn id_of(&self, user: &str) -> ConnectionId {
-        let sessions = self.control().sessions().into_iter();
+        let sessions = self.handle().sessions().into_iter();
         let mut of_user = sessions.filter(|(_, live)| {
             let principal = &live.visit().unwrap().grant.principal;
             principal.to_string() == user
@@ -39,7 +39,7 @@ impl Server {
 
     /// What a metric is at the moment, by its name and labels.
     pub(super) fn metric(&self, series: &str) -> u64 {
-        let metrics = self.control().metrics(0);
+        let metrics = self.handle().metrics(0);
         let value = metrics
             .lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -63,15 +63,15 @@ async fn a_kick_ends_one_connection_once_and_its_user_may_come_back() {
     let mut jane = server.logged_in("jane:123456").await;
     let mut admin = server.session().await;
     let id = server.id_of("jane");
-    let kicked = server.control().kick(id).expect("it is there");
+    let kicked = server.handle().kick(id).expect("it is there");
     let user = kicked.visit().unwrap().grant.principal.to_string();
     assert_eq!(user, "jane");
-    assert!(server.control().kick(id).is_none(), "it is ending already");
+    assert!(server.handle().kick(id).is_none(), "it is ending already");
     let expected = (1008, "disconnected by an operator".to_owned());
     assert_eq!(jane.close().await, expected);
     assert_talks(&mut admin).await;
     assert_talks(&mut server.logged_in("jane:123456").await).await;
-    assert!(server.control().kick(ConnectionId::from(99)).is_none());
+    assert!(server.handle().kick(ConnectionId::from(99)).is_none());
     let closed = "ws_server_closes_total{code=\"1008\",side=\"server\"}";
     assert_eq!(server.metric(closed), 1);
 }
@@ -81,8 +81,8 @@ async fn a_connection_that_has_not_logged_in_can_be_kicked_and_is_no_session() {
     let server = Server::new();
     let mut peer = server.connect();
     peer.upgrade().await;
-    assert!(server.control().sessions().is_empty());
-    assert!(server.control().kick(ConnectionId::from(1)).is_some());
+    assert!(server.handle().sessions().is_empty());
+    assert!(server.handle().kick(ConnectionId::from(1)).is_some());
     assert_eq!(peer.close().await.0, 1008);
 }
 
@@ -92,10 +92,10 @@ async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
     let mut jane = server.logged_in("jane:123456").await;
     let mut again = server.logged_in("jane:123456").await;
     let mut admin = server.session().await;
-    let control = server.control();
-    assert_eq!(control.revoke(&name("nobody")), None);
-    assert_eq!(control.revoke(&name("jane")), Some(2));
-    assert_eq!(control.revoke(&name("jane")), Some(0));
+    let handle = server.handle();
+    assert_eq!(handle.revoke(&name("nobody")), None);
+    assert_eq!(handle.revoke(&name("jane")), Some(2));
+    assert_eq!(handle.revoke(&name("jane")), Some(0));
     for peer in [&mut jane, &mut again] {
         let expected = (3000, "login revoked: by an operator".to_owned());
         assert_eq!(peer.close().await, expected);
@@ -143,7 +143,7 @@ async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session()
     peer.upgrade().await;
     peer.send(frame::text(CREDENTIALS)).await;
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(server.control().revoke(&name("admin")), Some(0));
+    assert_eq!(server.handle().revoke(&name("admin")), Some(0));
     assert_eq!(peer.text().await, CONGRATULATION);
     assert_eq!(peer.close().await.0, 3000);
     assert_eq!(server.metric("ws_server_connections{state=\"user\"}"), 0);
@@ -162,7 +162,7 @@ async fn only_rooms_can_be_spoken_in() {
     // What is sent is answered, so the member is there.
     member.send(frame::text("here")).await;
     member.text().await;
-    let say = |path: &str, text: &str| server.control().publish(path, "server:operator", text);
+    let say = |path: &str, text: &str| server.handle().publish(path, "server:operator", text);
     assert_eq!(say("/room/lobby", "soon"), Ok(()));
     let told = member.text().await;
     assert!(

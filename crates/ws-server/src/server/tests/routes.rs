@@ -28,7 +28,7 @@ pub(super) fn accounts(source: &str) -> Accounts {
 }
 
 pub(super) fn server() -> Server {
-    Server(Arc::new(Shared::new(config(ROUTES), accounts(TWO))))
+    Server(Arc::new(ServerState::new(config(ROUTES), accounts(TWO))))
 }
 
 /// Asks for a WebSocket at a path, with more fields, and yields the status line.

@@ -22,7 +22,7 @@ use tokio_rustls::{
 
 use crate::{
     config::Config,
-    server::{Control, accepted::Arrival, state::Shared, tls::serve},
+    server::{ServerHandle, accepted::AcceptedConnection, state::ServerState, tls::serve},
     tls::{Tls, certificates, private_key},
 };
 
@@ -43,7 +43,7 @@ fn tls(certificate: &str, key: &str) -> Tls {
 
 /// A server without a listener, that speaks TLS.
 struct Server {
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
     tls: Tls,
     /// The certificate and its key, as PEM.
     issued: (String, String),
@@ -54,7 +54,7 @@ impl Server {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
         let (certificate, key) = issued();
         Self {
-            shared: Arc::new(Shared::new(Config::default(), accounts.unwrap())),
+            state: Arc::new(ServerState::new(Config::default(), accounts.unwrap())),
             tls: tls(&certificate, &key),
             issued: (certificate, key),
         }
@@ -62,7 +62,7 @@ impl Server {
 
     /// How many handshakes of TLS have come to this.
     fn handshakes(&self, result: &str) -> usize {
-        let metrics = Control::new(None, Arc::clone(&self.shared)).metrics(0);
+        let metrics = ServerHandle::new(None, Arc::clone(&self.state)).metrics(0);
         let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}} ");
         let count = metrics.lines().find_map(|it| it.strip_prefix(&series));
         count.map_or(0, |count| count.parse().unwrap())
@@ -73,10 +73,10 @@ impl Server {
         // Small, but room for what a server sends before it reads on, as each socket has it.
         let (ours, theirs) = duplex(1024);
         let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
-        let permit = self.shared.enter(peer.ip()).unwrap();
-        let arrival = Arrival::new(peer, permit, &self.shared);
-        let connection = serve(theirs, self.tls.clone(), arrival, Arc::clone(&self.shared));
-        self.shared.tasks.spawn(connection);
+        let permit = self.state.enter(peer.ip()).unwrap();
+        let accepted = AcceptedConnection::new(peer, permit, &self.state);
+        let connection = serve(theirs, self.tls.clone(), accepted, Arc::clone(&self.state));
+        self.state.tasks.spawn(connection);
         ours
     }
 
@@ -152,8 +152,8 @@ async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
         peer.into_inner().read_to_end(&mut rest).await.unwrap();
         assert!(rest.is_empty(), "{rest:?}");
     };
-    tokio::join!(server.shared.end_all(), end);
-    assert!(server.shared.tasks.is_empty());
+    tokio::join!(server.state.end_all(), end);
+    assert!(server.state.tasks.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +199,7 @@ async fn a_drain_does_not_wait_for_a_handshake() {
     let mut slow = server.connect();
     // The beginning of a handshake.
     slow.write_all(&[22, 3, 1, 0]).await.unwrap();
-    let ended = timeout(Duration::from_secs(1), server.shared.end_all()).await;
+    let ended = timeout(Duration::from_secs(1), server.state.end_all()).await;
     ended.expect("nobody is waited for");
     assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
 }
@@ -219,7 +219,7 @@ async fn what_is_no_tls_ends_at_once() {
         "{answer:?}"
     );
     assert_eq!(server.handshakes("failed"), 1);
-    let metrics = Control::new(None, Arc::clone(&server.shared)).metrics(0);
+    let metrics = ServerHandle::new(None, Arc::clone(&server.state)).metrics(0);
     let counted = "ws_server_handshakes_total{status=\"none\"} 1\n";
     assert!(metrics.contains(counted), "{metrics}");
 }

@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     log::{LogFormat, Record},
     route::{Route, Routes},
-    server::state::Shared,
+    server::state::ServerState,
 };
 
 /// `123456` at a cost that is for tests only.
@@ -31,7 +31,7 @@ const HASH: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe
 /// A verifier whose audit is recorded, on whatever thread it is written.
 struct Setup {
     runtime: Runtime,
-    shared: Shared,
+    state: ServerState,
     record: Record,
     route: Arc<Route>,
 }
@@ -63,7 +63,7 @@ impl Setup {
             .unwrap();
         Self {
             runtime,
-            shared: Shared::new(config, Accounts::from_toml(&accounts).unwrap()),
+            state: ServerState::new(config, Accounts::from_toml(&accounts).unwrap()),
             record,
             route: Arc::clone(Routes::echo("").find("/").unwrap()),
         }
@@ -72,14 +72,14 @@ impl Setup {
     fn visitor(&self) -> Visitor {
         Visitor {
             address: [192, 0, 2, 1].into(),
-            connection: self.shared.live.next_id(),
+            connection: self.state.live.next_id(),
             way: Way::Message,
         }
     }
 
     fn verify(&self, line: &str) -> impl Future<Output = Verdict> {
         let attempt = Attempt::from(Credentials::parse(line));
-        let verifier = &self.shared.verifier;
+        let verifier = &self.state.verifier;
         verifier.verify(attempt, self.visitor(), &self.route)
     }
 
@@ -125,8 +125,8 @@ fn each_outcome_is_told_once_with_its_reason() {
             setup.verdict(line);
             assert_eq!(setup.told(&mut seen), [told], "{line}");
         }
-        assert!(setup.shared.verifier.look([192, 0, 2, 1].into()).is_err());
-        setup.shared.verifier.set_budget(None);
+        assert!(setup.state.verifier.look([192, 0, 2, 1].into()).is_err());
+        setup.state.verifier.set_budget(None);
         setup.verdict("joe:123456");
         let told = setup.told(&mut seen);
         let [unknown] = told.as_slice() else {
@@ -153,7 +153,7 @@ fn a_full_queue_is_told() {
     let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
     let log = setup.record.log();
     let verdict = setup.runtime.block_on(async {
-        let _busy = setup.shared.verifier.occupy_worker().await;
+        let _busy = setup.state.verifier.occupy_worker().await;
         let mut waiting = Box::pin(setup.verify("jane:123456"));
         assert!((&mut waiting).now_or_never().is_none());
         let refused = Box::pin(setup.verify("jane:123456"));
