@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     peer::ConnectionId,
-    registry::{Counts, Live},
+    registry::{ConnectionEntry, TrafficCounts},
 };
 
 /// Every session that is open.
@@ -45,21 +45,21 @@ pub(crate) struct SessionInfo {
 
 impl SessionInfo {
     /// What is known of a connection; none before its peer was let in.
-    pub(crate) fn of(id: ConnectionId, live: &Live, now: Instant) -> Option<Self> {
-        let visit = live.visit()?;
-        let Counts {
+    pub(crate) fn of(id: ConnectionId, entry: &ConnectionEntry, now: Instant) -> Option<Self> {
+        let admitted = entry.admitted()?;
+        let TrafficCounts {
             messages_in,
             bytes_in,
             messages_out,
             bytes_out,
-        } = live.traffic().counts();
+        } = entry.counters().counts();
         Some(Self {
             id: id.number(),
-            user: visit.grant.principal.user().map(ToString::to_string),
-            peer: live.peer().to_string(),
-            path: visit.path.to_string(),
-            seconds: now.duration_since(visit.since).as_secs_f64(),
-            ending: live.ended().map(|why| why.to_string()),
+            user: admitted.grant.principal.user().map(ToString::to_string),
+            peer: entry.peer().to_string(),
+            path: admitted.path.to_string(),
+            seconds: now.duration_since(admitted.since).as_secs_f64(),
+            ending: entry.ended().map(|why| why.to_string()),
             messages_in,
             bytes_in,
             messages_out,

@@ -204,7 +204,7 @@ impl AdminHandler {
         let sessions = self.server.sessions();
         let sessions = sessions
             .iter()
-            .filter_map(|(id, live)| SessionInfo::of(*id, live, now));
+            .filter_map(|(id, entry)| SessionInfo::of(*id, entry, now));
         Sessions {
             sessions: sessions.collect(),
         }
@@ -212,17 +212,17 @@ impl AdminHandler {
 
     fn kick(&self, kick: &Kick, peer: AdminPeer) -> Result<Kicked, AdminError> {
         let id = ConnectionId::from(kick.id);
-        let live = self
+        let entry = self
             .server
             .kick(id)
             .ok_or(AdminError::NoConnection(kick.id))?;
-        let principal = live.visit().map(|visit| &visit.grant.principal);
-        audit::kicked(&peer.to_string(), id, live.peer(), principal);
+        let principal = entry.admitted().map(|admitted| &admitted.grant.principal);
+        audit::kicked(&peer.to_string(), id, entry.peer(), principal);
         let user = principal.and_then(Principal::user);
         Ok(Kicked {
             id: kick.id,
             user: user.map(ToString::to_string),
-            peer: live.peer().to_string(),
+            peer: entry.peer().to_string(),
         })
     }
 

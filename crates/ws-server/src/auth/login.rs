@@ -16,7 +16,7 @@ use crate::{
     access::{Principal, Visitor},
     auth::Verifier,
     message::Message,
-    registry::Live,
+    registry::ConnectionEntry,
     route::Place,
     session::{Authenticated, NotAuthenticated, admit},
     settings::Current,
@@ -51,13 +51,13 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
         verifier,
         current,
     } = login;
-    let live = Arc::clone(socket.live());
+    let entry = Arc::clone(socket.entry());
     let start = Instant::now();
     let mut login = ServerLogin::new(policy);
     let ended = loop {
         match login.next(start.elapsed()) {
             ServerAction::Read(until) => {
-                match wait(&live, start + until, receive(&mut socket)).await {
+                match wait(&entry, start + until, receive(&mut socket)).await {
                     Waited::Done(Ok(message)) => {
                         login.received(borrow(&message));
                     }
@@ -69,7 +69,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             ServerAction::Verify(attempt) => {
                 let verdict = verifier.verify(attempt, visitor, &place.route);
-                match wait(&live, start + policy.deadline, verdict).await {
+                match wait(&entry, start + policy.deadline, verdict).await {
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());
                     }
@@ -79,13 +79,13 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             ServerAction::Wait(until) => {
                 if let Waited::End(reason) =
-                    wait(&live, start + until, std::future::pending::<()>()).await
+                    wait(&entry, start + until, std::future::pending::<()>()).await
                 {
                     break Ended::ByUs(reason);
                 }
             }
             ServerAction::Send(text) => {
-                match wait(&live, start + policy.deadline, send(&mut socket, text)).await {
+                match wait(&entry, start + policy.deadline, send(&mut socket, text)).await {
                     Waited::Done(Ok(())) | Waited::Late => {}
                     Waited::Done(Err(ended)) => break ended,
                     Waited::End(reason) => break Ended::ByUs(reason),
@@ -115,8 +115,12 @@ enum Waited<T> {
 }
 
 /// Waits for something to be done, but not beyond a moment, nor beyond the end of the connection.
-async fn wait<T>(live: &Arc<Live>, until: Instant, work: impl Future<Output = T>) -> Waited<T> {
-    let end = poll_fn(|cx| match live.poll_ended(cx.waker()) {
+async fn wait<T>(
+    entry: &Arc<ConnectionEntry>,
+    until: Instant,
+    work: impl Future<Output = T>,
+) -> Waited<T> {
+    let end = poll_fn(|cx| match entry.poll_ended(cx.waker()) {
         Some(reason) => Poll::Ready(reason),
         None => Poll::Pending,
     });

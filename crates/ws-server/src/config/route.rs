@@ -18,7 +18,7 @@ use toml::{
 use super::values::{MessageSize, Prefix, Subprotocols, Text, Texts, word};
 use crate::{
     access::{Access, AllowedOrigin, Pattern},
-    registry::{OutboxPolicy, WhenFull},
+    registry::{OutboxPolicy, OverflowPolicy},
     route::{Route, Routes},
     service::{Echo, Format, Keep, Presence, Room, Service},
 };
@@ -120,7 +120,7 @@ pub(super) struct RoomKeys {
     max_queued_bytes: Size,
     /// The consequence for a member whose queue is full.
     #[serde(deserialize_with = "word")]
-    when_full: WhenFull,
+    when_full: OverflowPolicy,
 }
 
 impl Default for RoomKeys {
@@ -135,7 +135,7 @@ impl Default for RoomKeys {
             history_bytes: Size(non_zero(16 * 1024)),
             max_queued: Count(non_zero(256)),
             max_queued_bytes: Size(non_zero(1024 * 1024)),
-            when_full: WhenFull::default(),
+            when_full: OverflowPolicy::default(),
         }
     }
 }
@@ -334,7 +334,7 @@ impl ServiceKeys {
                 outbox: OutboxPolicy {
                     max_texts: keys.max_queued.0,
                     max_bytes: keys.max_queued_bytes.0,
-                    when_full: keys.when_full,
+                    overflow: keys.when_full,
                 },
             }),
         }

@@ -17,14 +17,14 @@ use crate::{
     access::{Grant, Principal},
     peer::{ConnectionId, Peer},
     registry::{
-        counters::{Counts, Traffic},
-        queue::Queue,
+        counters::{SessionCounters, TrafficCounts},
+        queue::PushQueue,
     },
 };
 
 /// A peer that was let in.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct Admitted {
     /// Who it is, and what its right to be there depends on.
     pub(crate) grant: Grant,
     /// The path that it has asked for.
@@ -35,29 +35,29 @@ pub(crate) struct Visit {
 
 /// The way to reach one open connection from outside its task.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct ConnectionEntry {
     /// The other end.
     peer: Peer,
     /// Why the connection is to end; set once, the first reason stands.
     end: OnceLock<CloseReason>,
     /// Set once, when the peer is let in.
-    visit: OnceLock<Visit>,
+    admitted: OnceLock<Admitted>,
     /// What goes through the session.
-    traffic: Traffic,
+    counters: SessionCounters,
     /// What others push into the session.
-    queue: Queue,
+    queue: PushQueue,
     waker: AtomicWaker,
 }
 
-impl Live {
+impl ConnectionEntry {
     /// An entry of a connection with this peer.
     pub(crate) fn new(peer: Peer) -> Self {
         Self {
             peer,
             end: OnceLock::new(),
-            visit: OnceLock::new(),
-            traffic: Traffic::default(),
-            queue: Queue::default(),
+            admitted: OnceLock::new(),
+            counters: SessionCounters::default(),
+            queue: PushQueue::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -68,24 +68,24 @@ impl Live {
     }
 
     /// The peer is let in. From now on the connection ends when it may be there no longer.
-    pub(crate) fn let_in(&self, grant: Grant, path: Arc<str>) -> &Grant {
+    pub(crate) fn admit(&self, grant: Grant, path: Arc<str>) -> &Grant {
         // A connection is let in once.
-        let visit = self.visit.get_or_init(|| Visit {
+        let admitted = self.admitted.get_or_init(|| Admitted {
             grant,
             path,
             since: Instant::now(),
         });
-        &visit.grant
+        &admitted.grant
     }
 
     /// Who was let in, if anybody was.
-    pub(crate) fn visit(&self) -> Option<&Visit> {
-        self.visit.get()
+    pub(crate) fn admitted(&self) -> Option<&Admitted> {
+        self.admitted.get()
     }
 
     /// What goes through the session.
-    pub(crate) fn traffic(&self) -> &Traffic {
-        &self.traffic
+    pub(crate) fn counters(&self) -> &SessionCounters {
+        &self.counters
     }
 
     /// Tells the connection to end. It does so when it next waits. Returns whether this is why: a
@@ -97,7 +97,7 @@ impl Live {
     }
 
     /// What others push into the session.
-    pub(crate) fn queue(&self) -> &Queue {
+    pub(crate) fn queue(&self) -> &PushQueue {
         &self.queue
     }
 
@@ -120,7 +120,7 @@ impl Live {
         self.end.get().copied()
     }
 
-    /// Like [`Live::ended`]; the task is woken when the answer changes.
+    /// Like [`ConnectionEntry::ended`]; the task is woken when the answer changes.
     pub(crate) fn poll_ended(&self, waker: &Waker) -> Option<CloseReason> {
         // In this order: a reason that is set in between is seen by the read.
         self.waker.register(waker);
@@ -130,22 +130,22 @@ impl Live {
 
 /// Every connection that was upgraded and is still open.
 #[derive(Debug, Default)]
-pub(crate) struct LiveConnections {
-    entries: Mutex<Entries>,
+pub(crate) struct ConnectionRegistry {
+    state: Mutex<RegistryState>,
     last_id: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Entries {
-    by_id: HashMap<ConnectionId, Arc<Live>>,
+struct RegistryState {
+    by_id: HashMap<ConnectionId, Arc<ConnectionEntry>>,
     /// What went through the sessions that are over.
-    past: Counts,
+    past: TrafficCounts,
     /// Once set, whoever comes is told to end at once. This closes the race between an upgrade and
     /// the end of all connections.
     ended: Option<CloseReason>,
 }
 
-impl LiveConnections {
+impl ConnectionRegistry {
     /// Draws the id of a new connection.
     pub(crate) fn next_id(&self) -> ConnectionId {
         ConnectionId::from(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
@@ -153,14 +153,14 @@ impl LiveConnections {
 
     /// Enters a connection, which is taken out again when the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>, id: ConnectionId, peer: Peer) -> Registration {
-        let live = Arc::new(Live::new(peer));
-        let mut entries = self.entries();
-        entries.by_id.insert(id, Arc::clone(&live));
-        if let Some(reason) = entries.ended {
-            live.end(reason);
+        let entry = Arc::new(ConnectionEntry::new(peer));
+        let mut state = self.state();
+        state.by_id.insert(id, Arc::clone(&entry));
+        if let Some(reason) = state.ended {
+            entry.end(reason);
         }
         Registration {
-            live,
+            entry,
             id,
             connections: Arc::clone(self),
         }
@@ -169,12 +169,12 @@ impl LiveConnections {
     /// Tells all connections to end, those that are there and those that may still come. Returns
     /// how many there are.
     pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
-        let mut entries = self.entries();
-        entries.ended = Some(reason);
-        for live in entries.by_id.values() {
-            live.end(reason);
+        let mut state = self.state();
+        state.ended = Some(reason);
+        for entry in state.by_id.values() {
+            entry.end(reason);
         }
-        entries.by_id.len()
+        state.by_id.len()
     }
 
     /// Tells those connections to end that may be there no longer. Returns which these are, whose,
@@ -183,53 +183,55 @@ impl LiveConnections {
         &self,
         check: impl Fn(&Grant) -> Result<(), CloseReason>,
     ) -> Vec<(ConnectionId, Principal, CloseReason)> {
-        let entries = self.entries();
-        let revoked = entries.by_id.iter().filter_map(|(id, live)| {
-            let grant = &live.visit()?.grant;
+        let state = self.state();
+        let revoked = state.by_id.iter().filter_map(|(id, entry)| {
+            let grant = &entry.admitted()?.grant;
             let reason = check(grant).err()?;
-            let is_why = live.end(reason);
+            let is_why = entry.end(reason);
             is_why.then(|| (*id, grant.principal.clone(), reason))
         });
         revoked.collect()
     }
 
     /// One connection, if it is open.
-    pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<Live>> {
-        self.entries().by_id.get(&id).cloned()
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<ConnectionEntry>> {
+        self.state().by_id.get(&id).cloned()
     }
 
     /// Every connection whose peer was let in, in the order in which they came.
-    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
-        let entries = self.entries();
-        let let_in = entries
+    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<ConnectionEntry>)> {
+        let state = self.state();
+        let admitted = state
             .by_id
             .iter()
-            .filter(|(_, live)| live.visit().is_some());
-        let mut sessions: Vec<_> = let_in.map(|(id, live)| (*id, Arc::clone(live))).collect();
-        drop(entries);
+            .filter(|(_, entry)| entry.admitted().is_some());
+        let mut sessions: Vec<_> = admitted
+            .map(|(id, entry)| (*id, Arc::clone(entry)))
+            .collect();
+        drop(state);
         sessions.sort_unstable_by_key(|(id, _)| id.number());
         sessions
     }
 
     /// What went through all sessions that there ever were. It never becomes less.
-    pub(crate) fn traffic(&self) -> Counts {
-        let entries = self.entries();
-        let open = entries.by_id.values().map(|live| live.traffic.counts());
-        entries.past + open.sum()
+    pub(crate) fn traffic(&self) -> TrafficCounts {
+        let state = self.state();
+        let open = state.by_id.values().map(|entry| entry.counters.counts());
+        state.past + open.sum()
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    fn state(&self) -> MutexGuard<'_, RegistryState> {
         // A panic while the lock was held cannot have left a map half changed.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection's place among the live ones.
 #[derive(Debug)]
 pub(crate) struct Registration {
-    live: Arc<Live>,
+    entry: Arc<ConnectionEntry>,
     id: ConnectionId,
-    connections: Arc<LiveConnections>,
+    connections: Arc<ConnectionRegistry>,
 }
 
 impl Registration {
@@ -239,22 +241,22 @@ impl Registration {
     }
 
     /// The entry that was made.
-    pub(crate) fn live(&self) -> &Arc<Live> {
-        &self.live
+    pub(crate) fn entry(&self) -> &Arc<ConnectionEntry> {
+        &self.entry
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut entries = self.connections.entries();
-        entries.by_id.remove(&self.id);
+        let mut state = self.connections.state();
+        state.by_id.remove(&self.id);
         // Under the same lock, so that nobody finds it in neither place, or in both.
-        entries.past = entries.past + self.live.traffic.counts();
+        state.past = state.past + self.entry.counters.counts();
     }
 }
 
 #[cfg(test)]
-impl Default for Live {
+impl Default for ConnectionEntry {
     /// The entry of a connection that nobody asks where it comes from.
     fn default() -> Self {
         Self::new(Peer::Forwarded(std::net::Ipv4Addr::LOCALHOST.into()))
@@ -278,7 +280,7 @@ mod tests {
         close::CloseReason, credentials::Accounts, message::Credentials, password::HashMemory,
     };
 
-    use super::{Counts, LiveConnections};
+    use super::{ConnectionRegistry, TrafficCounts};
     use crate::{
         access::{Grant, Pattern, Principal},
         peer::Peer,
@@ -297,17 +299,20 @@ mod tests {
 
     #[test]
     fn ending_all_wakes_each_and_the_first_reason_stands() {
-        let connections = Arc::new(LiveConnections::default());
+        let connections = Arc::new(ConnectionRegistry::default());
         let registration = connections.register(connections.next_id(), PEER);
         let wakes = Arc::new(Wakes::default());
         assert_eq!(
-            registration.live().poll_ended(&waker(Arc::clone(&wakes))),
+            registration.entry().poll_ended(&waker(Arc::clone(&wakes))),
             None
         );
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 1);
-        registration.live().end(CloseReason::Internal);
+        registration.entry().end(CloseReason::Internal);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(registration.live().ended(), Some(CloseReason::ShuttingDown));
+        assert_eq!(
+            registration.entry().ended(),
+            Some(CloseReason::ShuttingDown)
+        );
     }
 
     #[test]
@@ -315,7 +320,7 @@ mod tests {
         let source = "[[user]]\nname = \"admin\"\npassword = \"1\"\n\
                       [[user]]\nname = \"jane\"\npassword = \"2\"";
         let accounts = Accounts::from_toml(source).unwrap();
-        let connections = Arc::new(LiveConnections::default());
+        let connections = Arc::new(ConnectionRegistry::default());
         let connected: Vec<_> = ["admin:1", "jane:2", "jane:2"]
             .into_iter()
             .map(|line| {
@@ -328,7 +333,7 @@ mod tests {
                     principal: Principal::User(identity),
                     pattern: Arc::new(Pattern::root()),
                 };
-                registration.live().let_in(grant, "/".into());
+                registration.entry().admit(grant, "/".into());
                 registration
             })
             .collect();
@@ -346,37 +351,37 @@ mod tests {
         assert_eq!(revoked, expected);
         let again = connections.end_revoked(check);
         assert!(again.is_empty(), "they are ending already");
-        let ended: Vec<_> = connected.iter().map(|it| it.live().ended()).collect();
+        let ended: Vec<_> = connected.iter().map(|it| it.entry().ended()).collect();
         let removed = Some(CloseReason::UserRemoved);
         assert_eq!(ended, [None, removed, removed]);
-        assert_eq!(not_logged_in.live().ended(), None);
+        assert_eq!(not_logged_in.entry().ended(), None);
     }
 
     #[test]
     fn whoever_comes_after_the_end_is_told_at_once() {
-        let connections = Arc::new(LiveConnections::default());
+        let connections = Arc::new(ConnectionRegistry::default());
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
         let late = connections.register(connections.next_id(), PEER);
         assert_eq!(
-            late.live().poll_ended(Waker::noop()),
+            late.entry().poll_ended(Waker::noop()),
             Some(CloseReason::ShuttingDown)
         );
     }
 
     #[test]
     fn a_dropped_registration_leaves_nothing_behind() {
-        let connections = Arc::new(LiveConnections::default());
+        let connections = Arc::new(ConnectionRegistry::default());
         drop(connections.register(connections.next_id(), PEER));
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
     }
 
     #[test]
     fn what_went_through_is_counted_in_an_open_session_and_after_its_end() {
-        let connections = Arc::new(LiveConnections::default());
+        let connections = Arc::new(ConnectionRegistry::default());
         let [first, second] = [(); 2].map(|()| connections.register(connections.next_id(), PEER));
-        first.live().traffic().received(5);
-        second.live().traffic().sent(26);
-        let counted = Counts {
+        first.entry().counters().received(5);
+        second.entry().counters().sent(26);
+        let counted = TrafficCounts {
             messages_in: 1,
             bytes_in: 5,
             messages_out: 1,

@@ -8,7 +8,7 @@ use std::{
 
 /// What went through a session, or through several.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub struct TrafficCounts {
     /// Messages that came.
     pub messages_in: u64,
     /// Bytes of payload that came.
@@ -19,7 +19,7 @@ pub struct Counts {
     pub bytes_out: u64,
 }
 
-impl Add for Counts {
+impl Add for TrafficCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -32,7 +32,7 @@ impl Add for Counts {
     }
 }
 
-impl Sum for Counts {
+impl Sum for TrafficCounts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
         counts.fold(Self::default(), Add::add)
     }
@@ -40,14 +40,14 @@ impl Sum for Counts {
 
 /// The counters of one session. Its own task counts, and nobody else; anybody may read.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic {
+pub(crate) struct SessionCounters {
     messages_in: AtomicU64,
     bytes_in: AtomicU64,
     messages_out: AtomicU64,
     bytes_out: AtomicU64,
 }
 
-impl Traffic {
+impl SessionCounters {
     /// A message of this length came.
     pub(crate) fn received(&self, len: usize) {
         add(&self.messages_in, 1);
@@ -61,8 +61,8 @@ impl Traffic {
     }
 
     /// What was counted so far.
-    pub(crate) fn counts(&self) -> Counts {
-        Counts {
+    pub(crate) fn counts(&self) -> TrafficCounts {
+        TrafficCounts {
             messages_in: self.messages_in.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             messages_out: self.messages_out.load(Ordering::Relaxed),

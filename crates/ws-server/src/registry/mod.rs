@@ -6,11 +6,11 @@ mod outbox;
 mod queue;
 
 pub(crate) use self::{
-    connections::{Live, LiveConnections, Registration},
+    connections::{ConnectionEntry, ConnectionRegistry, Registration},
     queue::Pushed,
 };
 pub use self::{
-    counters::Counts,
+    counters::TrafficCounts,
     outbox::Outbox,
-    queue::{Losses, OutboxPolicy, WhenFull},
+    queue::{DropCounts, OutboxPolicy, OverflowPolicy},
 };

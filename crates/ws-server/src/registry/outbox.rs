@@ -7,38 +7,38 @@ use proto::close::CloseReason;
 use crate::{
     message::Text,
     registry::{
-        connections::Live,
-        queue::{Losses, OutboxPolicy, Push},
+        connections::ConnectionEntry,
+        queue::{DropCounts, OutboxPolicy, Push},
     },
 };
 
 /// The way to push texts into a session, from wherever.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    live: Arc<Live>,
+    entry: Arc<ConnectionEntry>,
     policy: OutboxPolicy,
 }
 
 impl Outbox {
-    pub(crate) fn new(live: Arc<Live>, policy: OutboxPolicy) -> Self {
-        Self { live, policy }
+    pub(crate) fn new(entry: Arc<ConnectionEntry>, policy: OutboxPolicy) -> Self {
+        Self { entry, policy }
     }
 
     /// Has a text sent when the session comes to it. It never waits: a full queue costs the slow
     /// reader something, and nobody else. What it costs is returned.
-    pub fn push(&self, text: Text) -> Losses {
-        let mut losses = Losses::default();
-        match self.live.queue().push(text, self.policy) {
-            Push::Full => losses.evicted += u64::from(self.live.end(CloseReason::SlowReader)),
+    pub fn push(&self, text: Text) -> DropCounts {
+        let mut drops = DropCounts::default();
+        match self.entry.queue().push(text, self.policy) {
+            Push::Full => drops.evicted += u64::from(self.entry.end(CloseReason::SlowReader)),
             Push::Queued { dropped, was_empty } => {
-                losses.dropped = dropped;
+                drops.dropped = dropped;
                 // Whoever has begun to take texts out goes on until there are none.
                 if was_empty {
-                    self.live.wake();
+                    self.entry.wake();
                 }
             }
         }
-        losses
+        drops
     }
 }
 
@@ -51,17 +51,21 @@ mod tests {
     use super::Outbox;
     use crate::{
         message::Text,
-        registry::{Live, OutboxPolicy, Pushed, WhenFull},
+        registry::{ConnectionEntry, OutboxPolicy, OverflowPolicy, Pushed},
     };
 
-    fn outbox(max_texts: usize, max_bytes: usize, when_full: WhenFull) -> (Outbox, Arc<Live>) {
-        let live = Arc::new(Live::default());
+    fn outbox(
+        max_texts: usize,
+        max_bytes: usize,
+        overflow: OverflowPolicy,
+    ) -> (Outbox, Arc<ConnectionEntry>) {
+        let entry = Arc::new(ConnectionEntry::default());
         let policy = OutboxPolicy {
             max_texts: NonZeroUsize::new(max_texts).unwrap(),
             max_bytes: NonZeroUsize::new(max_bytes).unwrap(),
-            when_full,
+            overflow,
         };
-        (Outbox::new(Arc::clone(&live), policy), live)
+        (Outbox::new(Arc::clone(&entry), policy), entry)
     }
 
     fn text(text: &str) -> Pushed {
@@ -74,48 +78,48 @@ mod tests {
         }
     }
 
-    fn all(live: &Live) -> Vec<Pushed> {
-        std::iter::from_fn(|| live.queue().pop()).collect()
+    fn all(entry: &ConnectionEntry) -> Vec<Pushed> {
+        std::iter::from_fn(|| entry.queue().pop()).collect()
     }
 
     #[test]
     fn texts_come_out_in_order() {
-        let (outbox, live) = outbox(3, 100, WhenFull::Evict);
-        assert_eq!(live.queue().pop(), None);
+        let (outbox, entry) = outbox(3, 100, OverflowPolicy::Evict);
+        assert_eq!(entry.queue().pop(), None);
         push(&outbox, &["a", "b", "c"]);
-        assert_eq!(live.queue().pop(), Some(text("a")));
+        assert_eq!(entry.queue().pop(), Some(text("a")));
         push(&outbox, &["d"]);
-        assert_eq!(all(&live), [text("b"), text("c"), text("d")]);
-        assert_eq!(live.queue().pop(), None);
-        assert_eq!(live.ended(), None);
+        assert_eq!(all(&entry), [text("b"), text("c"), text("d")]);
+        assert_eq!(entry.queue().pop(), None);
+        assert_eq!(entry.ended(), None);
     }
 
     #[test]
     fn one_text_more_than_there_is_room_for_evicts_the_reader() {
         for (max_texts, max_bytes) in [(2, 100), (100, 4)] {
-            let (outbox, live) = outbox(max_texts, max_bytes, WhenFull::Evict);
+            let (outbox, entry) = outbox(max_texts, max_bytes, OverflowPolicy::Evict);
             push(&outbox, &["aa", "bb"]);
-            assert_eq!(live.ended(), None);
+            assert_eq!(entry.ended(), None);
             push(&outbox, &["c"]);
-            assert_eq!(live.ended(), Some(CloseReason::SlowReader));
-            assert_eq!(all(&live), [text("aa"), text("bb")]);
+            assert_eq!(entry.ended(), Some(CloseReason::SlowReader));
+            assert_eq!(all(&entry), [text("aa"), text("bb")]);
         }
     }
 
     #[test]
     fn or_costs_it_the_oldest_and_says_how_many() {
         for (max_texts, max_bytes) in [(2, 100), (100, 4)] {
-            let (outbox, live) = outbox(max_texts, max_bytes, WhenFull::DropOldest);
+            let (outbox, entry) = outbox(max_texts, max_bytes, OverflowPolicy::DropOldest);
             push(&outbox, &["aa", "bb", "cc", "dd"]);
-            assert_eq!(all(&live), [Pushed::Lost(2), text("cc"), text("dd")]);
-            assert_eq!(live.ended(), None);
+            assert_eq!(all(&entry), [Pushed::Lost(2), text("cc"), text("dd")]);
+            assert_eq!(entry.ended(), None);
         }
     }
 
     #[test]
     fn a_text_that_is_too_long_for_the_queue_may_wait_alone() {
-        let (outbox, live) = outbox(2, 4, WhenFull::DropOldest);
+        let (outbox, entry) = outbox(2, 4, OverflowPolicy::DropOldest);
         push(&outbox, &["a", "a long one"]);
-        assert_eq!(all(&live), [Pushed::Lost(1), text("a long one")]);
+        assert_eq!(all(&entry), [Pushed::Lost(1), text("a long one")]);
     }
 }

@@ -23,13 +23,13 @@ pub struct OutboxPolicy {
     /// How many bytes they may have together. A single text may always wait.
     pub max_bytes: NonZeroUsize,
     /// What becomes of a reader that is slower than that.
-    pub when_full: WhenFull,
+    pub overflow: OverflowPolicy,
 }
 
 /// What becomes of a reader that is too slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum WhenFull {
+pub enum OverflowPolicy {
     /// Its session ends with 1013.
     #[default]
     Evict,
@@ -39,14 +39,14 @@ pub enum WhenFull {
 
 /// What a push cost the reader, besides a place in its queue.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Losses {
+pub struct DropCounts {
     /// How many readers were evicted.
     pub evicted: u64,
     /// How many texts were dropped.
     pub dropped: u64,
 }
 
-impl AddAssign for Losses {
+impl AddAssign for DropCounts {
     fn add_assign(&mut self, other: Self) {
         self.evicted += other.evicted;
         self.dropped += other.dropped;
@@ -64,10 +64,10 @@ pub(crate) enum Pushed {
 
 /// The queue itself. It is allocated by the first push: most sessions never get one.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(OnceLock<Box<Mutex<Waiting>>>);
+pub(crate) struct PushQueue(OnceLock<Box<Mutex<PendingTexts>>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct PendingTexts {
     texts: VecDeque<Text>,
     bytes: usize,
     lost: u64,
@@ -87,54 +87,54 @@ pub(crate) enum Push {
     Full,
 }
 
-impl Queue {
+impl PushQueue {
     /// Puts a text at the end of the queue, or drops older ones for it, as the policy says.
     pub(crate) fn push(&self, text: Text, policy: OutboxPolicy) -> Push {
-        let mut waiting = self.get_or_make();
+        let mut pending = self.get_or_make();
         let len = text.len();
-        let is_full = |waiting: &Waiting| {
-            let is_first = waiting.texts.is_empty();
-            let has_room = waiting.texts.len() < policy.max_texts.get()
-                && waiting.bytes.saturating_add(len) <= policy.max_bytes.get();
+        let is_full = |pending: &PendingTexts| {
+            let is_first = pending.texts.is_empty();
+            let has_room = pending.texts.len() < policy.max_texts.get()
+                && pending.bytes.saturating_add(len) <= policy.max_bytes.get();
             !is_first && !has_room
         };
-        if is_full(&waiting) && policy.when_full == WhenFull::Evict {
+        if is_full(&pending) && policy.overflow == OverflowPolicy::Evict {
             return Push::Full;
         }
         let mut dropped = 0;
-        while is_full(&waiting)
-            && let Some(oldest) = waiting.texts.pop_front()
+        while is_full(&pending)
+            && let Some(oldest) = pending.texts.pop_front()
         {
-            waiting.bytes -= oldest.len();
-            waiting.lost += 1;
+            pending.bytes -= oldest.len();
+            pending.lost += 1;
             dropped += 1;
         }
-        let was_empty = waiting.texts.is_empty();
-        waiting.bytes += len;
-        waiting.texts.push_back(text);
+        let was_empty = pending.texts.is_empty();
+        pending.bytes += len;
+        pending.texts.push_back(text);
         Push::Queued { dropped, was_empty }
     }
 
     /// Takes the next thing out, if there is one.
     pub(crate) fn pop(&self) -> Option<Pushed> {
-        let mut waiting = lock(self.0.get()?);
-        if waiting.lost > 0 {
-            return Some(Pushed::Lost(mem::take(&mut waiting.lost)));
+        let mut pending = lock(self.0.get()?);
+        if pending.lost > 0 {
+            return Some(Pushed::Lost(mem::take(&mut pending.lost)));
         }
-        let text = waiting.texts.pop_front()?;
-        waiting.bytes -= text.len();
-        if waiting.texts.is_empty() {
-            waiting.texts.shrink_to(KEPT_ROOM);
+        let text = pending.texts.pop_front()?;
+        pending.bytes -= text.len();
+        if pending.texts.is_empty() {
+            pending.texts.shrink_to(KEPT_ROOM);
         }
         Some(Pushed::Text(text))
     }
 
-    fn get_or_make(&self) -> MutexGuard<'_, Waiting> {
+    fn get_or_make(&self) -> MutexGuard<'_, PendingTexts> {
         lock(self.0.get_or_init(Box::default))
     }
 }
 
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+fn lock(pending: &Mutex<PendingTexts>) -> MutexGuard<'_, PendingTexts> {
     // A panic while the lock was held cannot have left a text half in the queue.
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }

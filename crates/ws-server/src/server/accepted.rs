@@ -28,7 +28,7 @@ impl AcceptedConnection {
     pub(crate) fn new(peer: SocketAddr, permit: Permit, state: &ServerState) -> Self {
         let settings = state.current.load();
         Self {
-            id: state.live.next_id(),
+            id: state.registry.next_id(),
             peer,
             permit,
             deadline: Instant::now() + settings.limits.handshake_deadline,

@@ -69,7 +69,7 @@ where
             return;
         }
     };
-    let registration = state.live.register(id, peer);
+    let registration = state.registry.register(id, peer);
     let route = Arc::clone(&place.route);
     let socket = Socket::new(
         io,

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     metrics::ReloadResult,
     peer::ConnectionId,
-    registry::Live,
+    registry::ConnectionEntry,
     server::{scrape::Reading, state::ServerState},
     tls::{CurrentTls, Tls},
 };
@@ -58,7 +58,7 @@ impl ServerHandle {
         let state = &self.state;
         state.metrics.encode(Reading {
             census: state.admission.census(),
-            traffic: state.live.traffic(),
+            traffic: state.registry.traffic(),
             workload: state.verifier.workload(),
             attendance: state.hub.attendance(),
             lost_lines,
@@ -72,15 +72,15 @@ impl ServerHandle {
     }
 
     /// Every session that is open.
-    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<Live>)> {
-        self.state.live.sessions()
+    pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<ConnectionEntry>)> {
+        self.state.registry.sessions()
     }
 
     /// Ends one connection. Returns what is known of it, unless it is not there or is ending
     /// already.
-    pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<Live>> {
-        let live = self.state.live.get(id)?;
-        live.end(CloseReason::Kicked).then_some(live)
+    pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<ConnectionEntry>> {
+        let entry = self.state.registry.get(id)?;
+        entry.end(CloseReason::Kicked).then_some(entry)
     }
 
     /// Takes the login of a user back until the accounts next change: all sessions of that user

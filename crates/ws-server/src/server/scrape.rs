@@ -9,7 +9,8 @@ use prometheus_client::{
 };
 
 use crate::{
-    admission::Census, auth::Workload, metrics::timestamp, registry::Counts, service::Attendance,
+    admission::Census, auth::Workload, metrics::timestamp, registry::TrafficCounts,
+    service::Attendance,
 };
 
 /// What there is at a moment, and what was counted elsewhere.
@@ -18,7 +19,7 @@ pub(crate) struct Reading {
     /// The connections.
     pub(crate) census: Census,
     /// What went through all sessions.
-    pub(crate) traffic: Counts,
+    pub(crate) traffic: TrafficCounts,
     /// What those do who hash passwords.
     pub(crate) workload: Workload,
     /// Who takes part in rooms.
@@ -121,12 +122,12 @@ impl Reading {
             (
                 "room_evictions",
                 "Members that were sent away because they read too slowly",
-                Values::Counter(attendance.losses.evicted),
+                Values::Counter(attendance.drops.evicted),
             ),
             (
                 "room_texts_dropped",
                 "Texts that members have missed because they read too slowly",
-                Values::Counter(attendance.losses.dropped),
+                Values::Counter(attendance.drops.dropped),
             ),
             (
                 "log_lines_lost",

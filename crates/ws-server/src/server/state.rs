@@ -20,7 +20,7 @@ use crate::{
     log::audit,
     metrics::Metrics,
     process::descriptors,
-    registry::LiveConnections,
+    registry::ConnectionRegistry,
     service::Hub,
     settings::Current,
 };
@@ -40,7 +40,7 @@ pub(crate) struct ServerState {
     /// Brings what is published to those who listen.
     pub(crate) hub: Arc<Hub>,
     /// Who is connected.
-    pub(crate) live: Arc<LiveConnections>,
+    pub(crate) registry: Arc<ConnectionRegistry>,
     /// What an operator counts.
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down.
@@ -81,7 +81,7 @@ impl ServerState {
             verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
             current,
             hub: Arc::default(),
-            live: Arc::default(),
+            registry: Arc::default(),
             metrics,
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -144,7 +144,9 @@ impl ServerState {
 
     fn end_revoked(&self, _changing: &MutexGuard<'_, ()>, now: SystemTime) -> usize {
         let settings = self.current.load();
-        let revoked = self.live.end_revoked(|member| settings.check(member, now));
+        let revoked = self
+            .registry
+            .end_revoked(|member| settings.check(member, now));
         for (connection, principal, why) in &revoked {
             audit::session_revoked(*connection, principal, *why);
         }
@@ -159,7 +161,7 @@ impl ServerState {
     /// Ends all connections in order, within the drain deadline.
     pub(crate) async fn end_all(&self) {
         self.drain.cancel();
-        let open = self.live.end_all(CloseReason::ShuttingDown);
+        let open = self.registry.end_all(CloseReason::ShuttingDown);
         info!(connections = open, "ending all connections");
         self.tasks.close();
         let deadline = self.current.load().limits.drain_deadline;

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::session::{Losses, Outbox, Text};
+use crate::session::{DropCounts, Outbox, Text};
 
 /// How many topics that nobody has subscribed to are kept for what was said there. The one that has
 /// been quiet for longest goes first.
@@ -33,7 +33,7 @@ pub struct Keep {
 pub struct Hub {
     topics: Mutex<Topics>,
     /// What its pushes have cost those who read slowly.
-    losses: Mutex<Losses>,
+    drops: Mutex<DropCounts>,
 }
 
 /// How many take part in what, at a moment.
@@ -44,7 +44,7 @@ pub struct Attendance {
     /// Subscriptions to them.
     pub subscriptions: usize,
     /// What pushes have cost those who read slowly, so far.
-    pub losses: Losses,
+    pub drops: DropCounts,
 }
 
 #[derive(Debug, Default)]
@@ -146,8 +146,8 @@ impl Hub {
     /// Publishes a text on a topic, from outside.
     pub fn publish(&self, path: &Arc<str>, text: &Text, keep: Keep) {
         let topic = self.topics().take_up(path);
-        let losses = topic.state().publish(text, keep);
-        self.note(losses);
+        let drops = topic.state().publish(text, keep);
+        self.note(drops);
         self.topics().lay_down(path);
     }
 
@@ -164,19 +164,19 @@ impl Hub {
             attendance.subscriptions += subscriptions;
         }
         drop(topics);
-        attendance.losses = *self.losses();
+        attendance.drops = *self.drops();
         attendance
     }
 
-    fn note(&self, losses: Losses) {
-        if losses != Losses::default() {
-            *self.losses() += losses;
+    fn note(&self, drops: DropCounts) {
+        if drops != DropCounts::default() {
+            *self.drops() += drops;
         }
     }
 
-    fn losses(&self) -> MutexGuard<'_, Losses> {
+    fn drops(&self) -> MutexGuard<'_, DropCounts> {
         // A panic while the lock was held cannot have left a number half added.
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.drops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn topics(&self) -> MutexGuard<'_, Topics> {
@@ -245,12 +245,12 @@ impl Topic {
 }
 
 impl State {
-    fn tell(&self, text: &Text) -> Losses {
-        let mut losses = Losses::default();
+    fn tell(&self, text: &Text) -> DropCounts {
+        let mut drops = DropCounts::default();
         for outbox in self.subscribers.values() {
-            losses += outbox.push(text.clone());
+            drops += outbox.push(text.clone());
         }
-        losses
+        drops
     }
 
     /// Takes a subscriber out. Returns whether nobody of its name is left.
@@ -267,12 +267,12 @@ impl State {
         is_last
     }
 
-    fn publish(&mut self, text: &Text, keep: Keep) -> Losses {
-        let losses = self.tell(text);
+    fn publish(&mut self, text: &Text, keep: Keep) -> DropCounts {
+        let drops = self.tell(text);
         self.kept_bytes += text.len();
         self.kept.push_back(text.clone());
         self.forget_beyond(keep);
-        losses
+        drops
     }
 
     fn forget_beyond(&mut self, keep: Keep) {

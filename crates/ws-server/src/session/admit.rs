@@ -56,17 +56,17 @@ pub(crate) fn admit<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let live = socket.live();
+    let entry = socket.entry();
     let grant = Grant {
         principal: principal.clone(),
         pattern,
     };
-    if let Err(reason) = check(live.let_in(grant, Arc::clone(&path)))
-        && live.end(reason)
+    if let Err(reason) = check(entry.admit(grant, Arc::clone(&path)))
+        && entry.end(reason)
     {
         audit::session_revoked(socket.id(), &principal, reason);
     }
-    if let Some(reason) = live.ended() {
+    if let Some(reason) = entry.ended() {
         let ended = Ended::ByUs(reason);
         return Err(NotAuthenticated { socket, ended });
     }

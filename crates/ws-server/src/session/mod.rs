@@ -10,6 +10,6 @@ pub use self::session::{Event, Session};
 pub use crate::{
     access::Principal,
     message::{Message, Text},
-    registry::{Counts, Losses, Outbox, OutboxPolicy, WhenFull},
+    registry::{DropCounts, Outbox, OutboxPolicy, OverflowPolicy, TrafficCounts},
     websocket::Ended,
 };

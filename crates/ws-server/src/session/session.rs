@@ -23,7 +23,7 @@ use crate::{
     limits::Limits,
     message::{LONG_BYTES, Message, Text},
     peer::Peer,
-    registry::{Counts, Outbox, OutboxPolicy, Pushed},
+    registry::{Outbox, OutboxPolicy, Pushed, TrafficCounts},
     session::{
         Authenticated,
         keepalive::{Due, Pulse},
@@ -109,18 +109,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// When the peer was let in.
     pub(crate) fn since(&self) -> std::time::Instant {
-        let visit = self.socket.live().visit();
-        visit.expect("a session is of a peer that was let in").since
+        let admitted = self.socket.entry().admitted();
+        admitted
+            .expect("a session is of a peer that was let in")
+            .since
     }
 
     /// The other end.
     pub(crate) fn peer(&self) -> Peer {
-        self.socket.live().peer()
+        self.socket.entry().peer()
     }
 
     /// What went through the session so far.
-    pub fn counts(&self) -> Counts {
-        self.socket.live().traffic().counts()
+    pub fn counts(&self) -> TrafficCounts {
+        self.socket.entry().counters().counts()
     }
 
     /// The next message. Queued answers are written only when there is no message at hand, so that
@@ -153,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The way for others to push texts into the session, which [`Session::next`] yields then.
     pub fn outbox(&self, policy: OutboxPolicy) -> Outbox {
-        Outbox::new(Arc::clone(self.socket.live()), policy)
+        Outbox::new(Arc::clone(self.socket.entry()), policy)
     }
 
     /// Queues a message to go out. It waits only while more is queued than the high-water mark
@@ -172,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_ready(cx, len)).await?;
         self.socket.queue(message)?;
         self.pulse.talked();
-        self.socket.live().traffic().sent(len);
+        self.socket.entry().counters().sent(len);
         self.queued += len;
         if self.queued > LARGE_BYTES {
             self.note_growth();
@@ -213,11 +215,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Takes something out of the outbox, unless the session is to end.
     fn take_pushed(&mut self) -> Option<Result<Event, Ended>> {
-        let live = self.socket.live();
-        if let Some(reason) = live.ended() {
+        let entry = self.socket.entry();
+        if let Some(reason) = entry.ended() {
             return Some(Err(Ended::ByUs(reason)));
         }
-        let pushed = live.queue().pop()?;
+        let pushed = entry.queue().pop()?;
         self.pushed_in_a_row += 1;
         Some(Ok(pushed.into()))
     }
@@ -231,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The next message that is at hand.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
-        if let Some(reason) = self.socket.live().ended() {
+        if let Some(reason) = self.socket.entry().ended() {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
         // While the peer does not read, nothing is read from it: every ping would add a pong to
@@ -245,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             match incoming? {
                 Incoming::Message(message) => {
                     self.pulse.talked();
-                    self.socket.live().traffic().received(message.len());
+                    self.socket.entry().counters().received(message.len());
                     if message.len() > LARGE_BYTES {
                         self.note_growth();
                     }
@@ -266,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Poll::Ready(ended);
         }
         // Asked for once more after the waker is known: the reason may have come meanwhile.
-        if let Some(reason) = self.socket.live().poll_ended(cx.waker()) {
+        if let Some(reason) = self.socket.entry().poll_ended(cx.waker()) {
             return Poll::Ready(Ended::ByUs(reason));
         }
         self.poll_timer(cx)
@@ -282,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             self.note_stall();
         }
-        if let Some(reason) = self.socket.live().poll_ended(cx.waker()) {
+        if let Some(reason) = self.socket.entry().poll_ended(cx.waker()) {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
         self.poll_timer(cx).map(Err)

@@ -29,7 +29,7 @@ use crate::{
     limits::{Limits, MAX_DISCARDED_BYTES},
     message::{LONG_BYTES, Message, Text},
     peer::ConnectionId,
-    registry::{Live, Registration},
+    registry::{ConnectionEntry, Registration},
     websocket::{
         Ended,
         transport::{Refused, Transport},
@@ -94,8 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// The connection's entry among the live ones.
-    pub(crate) fn live(&self) -> &Arc<Live> {
-        self.registration.live()
+    pub(crate) fn entry(&self) -> &Arc<ConnectionEntry> {
+        self.registration.entry()
     }
 
     /// Which connection it is.
@@ -248,11 +248,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// progress, or the close deadline after the connection was told to end. Returns whether all of
     /// it was written.
     async fn flush_while_it_moves(&mut self) -> bool {
-        let live = Arc::clone(self.live());
+        let entry = Arc::clone(self.entry());
         let (write_deadline, close_deadline) =
             (self.limits.write_deadline, self.limits.close_deadline);
         let told_to_end = poll_fn(|cx| {
-            live.poll_ended(cx.waker())
+            entry
+                .poll_ended(cx.waker())
                 .map_or(Poll::Pending, Poll::Ready)
         });
         let flush = async {

@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     access::Way,
     log::{LogFormat, logged},
-    registry::LiveConnections,
+    registry::ConnectionRegistry,
 };
 
 fn name(text: &str) -> UserName {
@@ -26,7 +26,7 @@ fn name(text: &str) -> UserName {
 fn visitor(address: &str, way: Way) -> Visitor {
     Visitor {
         address: address.parse::<IpAddr>().unwrap(),
-        connection: Arc::new(LiveConnections::default()).next_id(),
+        connection: Arc::new(ConnectionRegistry::default()).next_id(),
         way,
     }
 }

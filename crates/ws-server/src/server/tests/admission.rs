@@ -31,7 +31,7 @@ fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
         .unwrap();
     let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
     let admitted = || {
-        let registration = state.live.register(state.live.next_id(), peer);
+        let registration = state.registry.register(state.registry.next_id(), peer);
         let limits = Arc::clone(&state.current.load().limits);
         let socket = Socket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
         let pattern = Arc::new(Pattern::root());
@@ -47,7 +47,7 @@ fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
     let revoked = Some(Ended::ByUs(CloseReason::UserRemoved));
     assert_eq!(admitted(), revoked);
     state.reload(Config::default(), accounts("admin"));
-    state.live.end_all(CloseReason::ShuttingDown);
+    state.registry.end_all(CloseReason::ShuttingDown);
     let shutting_down = Some(Ended::ByUs(CloseReason::ShuttingDown));
     assert_eq!(admitted(), shutting_down);
 }

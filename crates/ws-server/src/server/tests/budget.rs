@@ -129,7 +129,7 @@ async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
     let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
     let visitor = Visitor {
         address: HERE.into(),
-        connection: server.0.live.next_id(),
+        connection: server.0.registry.next_id(),
         way: Way::Message,
     };
     let routes = Routes::echo("");

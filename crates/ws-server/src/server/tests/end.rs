@@ -126,7 +126,7 @@ async fn what_comes_after_our_close_is_read_and_dropped() {
 
 #[tokio::test]
 async fn a_panic_in_a_service_ends_its_session_with_1011() {
-    let id = Server::new().0.live.next_id();
+    let id = Server::new().0.registry.next_id();
     let ended = crate::server::connection::until_ended(async { panic!("a bug") }, id).await;
     assert_eq!(ended.code().map(|code| code.0), Some(1011));
 }

@@ -21,8 +21,8 @@ impl Server {
     /// The id of the only session that this user has.
     fn id_of(&self, user: &str) -> ConnectionId {
         let sessions = self.handle().sessions().into_iter();
-        let mut of_user = sessions.filter(|(_, live)| {
-            let principal = &live.visit().unwrap().grant.principal;
+        let mut of_user = sessions.filter(|(_, entry)| {
+            let principal = &entry.admitted().unwrap().grant.principal;
             principal.to_string() == user
         });
         let (id, _) = of_user.next().unwrap();
@@ -64,7 +64,7 @@ async fn a_kick_ends_one_connection_once_and_its_user_may_come_back() {
     let mut admin = server.session().await;
     let id = server.id_of("jane");
     let kicked = server.handle().kick(id).expect("it is there");
-    let user = kicked.visit().unwrap().grant.principal.to_string();
+    let user = kicked.admitted().unwrap().grant.principal.to_string();
     assert_eq!(user, "jane");
     assert!(server.handle().kick(id).is_none(), "it is ending already");
     let expected = (1008, "disconnected by an operator".to_owned());

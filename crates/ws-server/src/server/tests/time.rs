@@ -79,7 +79,7 @@ async fn a_peer_that_pings_and_does_not_read_is_not_read() {
         sent += piece.len();
     }
     assert!(sent < all.len(), "everything was read");
-    server.0.live.end_all(CloseReason::ShuttingDown);
+    server.0.registry.end_all(CloseReason::ShuttingDown);
     assert!(
         peer.frame().await.payload == [7; 4096],
         "the answer is whole"

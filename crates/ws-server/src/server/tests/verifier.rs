@@ -72,7 +72,7 @@ impl Setup {
     fn visitor(&self) -> Visitor {
         Visitor {
             address: [192, 0, 2, 1].into(),
-            connection: self.state.live.next_id(),
+            connection: self.state.registry.next_id(),
             way: Way::Message,
         }
     }

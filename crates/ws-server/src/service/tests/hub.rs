@@ -9,8 +9,8 @@ use std::{
 
 use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
 use crate::{
-    registry::Live,
-    session::{Outbox, OutboxPolicy, Text, WhenFull},
+    registry::ConnectionEntry,
+    session::{Outbox, OutboxPolicy, OverflowPolicy, Text},
 };
 
 const KEEP: Keep = Keep {
@@ -22,21 +22,26 @@ fn text(text: &str) -> Text {
     Text::from(text.to_owned())
 }
 
-fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<Live>) {
+fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<ConnectionEntry>) {
     subscribe_to_more(hub, path, name, KEEP)
 }
 
-fn subscribe_to_more(hub: &Arc<Hub>, path: &str, name: &str, keep: Keep) -> (Arrival, Arc<Live>) {
-    let live = Arc::new(Live::default());
+fn subscribe_to_more(
+    hub: &Arc<Hub>,
+    path: &str,
+    name: &str,
+    keep: Keep,
+) -> (Arrival, Arc<ConnectionEntry>) {
+    let entry = Arc::new(ConnectionEntry::default());
     let policy = OutboxPolicy {
         max_texts: NonZeroUsize::new(9).unwrap(),
         max_bytes: NonZeroUsize::new(1000).unwrap(),
-        when_full: WhenFull::Evict,
+        overflow: OverflowPolicy::Evict,
     };
-    let outbox = Outbox::new(Arc::clone(&live), policy);
+    let outbox = Outbox::new(Arc::clone(&entry), policy);
     let greeting = || Some(text(&format!("{name} came")));
     let arrival = hub.subscribe(&path.into(), name.into(), outbox, keep, greeting);
-    (arrival, live)
+    (arrival, entry)
 }
 
 fn end(arrival: &mut Arrival, name: &str) {
@@ -46,14 +51,14 @@ fn end(arrival: &mut Arrival, name: &str) {
 }
 
 /// What came, but for who came and went.
-fn received(live: &Live) -> Vec<String> {
-    let mut all = all(live);
+fn received(entry: &ConnectionEntry) -> Vec<String> {
+    let mut all = all(entry);
     all.retain(|text| !text.ends_with(" came") && !text.ends_with(" went"));
     all
 }
 
-fn all(live: &Live) -> Vec<String> {
-    std::iter::from_fn(|| live.pushed()).collect()
+fn all(entry: &ConnectionEntry) -> Vec<String> {
+    std::iter::from_fn(|| entry.pushed()).collect()
 }
 
 fn kept(arrival: &Arrival) -> Vec<&str> {
@@ -92,11 +97,11 @@ fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
         }
         // She reads, and the other one has as many as there is room for.
         assert_eq!(received(&jane_live).len(), 7);
-        assert_eq!(hub.attendance().losses.evicted, 0);
+        assert_eq!(hub.attendance().drops.evicted, 0);
         speak(&hub, &mut jane);
-        assert_eq!(hub.attendance().losses.evicted, 1);
+        assert_eq!(hub.attendance().drops.evicted, 1);
         hub.publish(&"/a".into(), &text("more"), KEEP);
-        assert_eq!(hub.attendance().losses.evicted, 1);
+        assert_eq!(hub.attendance().drops.evicted, 1);
     }
 }
 
@@ -179,7 +184,7 @@ fn whoever_comes_finds_no_more_than_is_to_be_kept_by_now() {
 #[test]
 fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
     let hub = Arc::new(Hub::default());
-    let (jane, live) = subscribe(&hub, "/silent", "jane");
+    let (jane, entry) = subscribe(&hub, "/silent", "jane");
     drop(jane);
     assert!(hub.topics().by_path.is_empty());
     hub.publish(&"/said".into(), &text("1"), KEEP);
@@ -191,7 +196,7 @@ fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
     assert_eq!(hub.topics().quiet.len(), 0);
     drop(joe);
     assert_eq!(hub.topics().quiet.len(), 1);
-    assert_eq!(received(&live), [""; 0]);
+    assert_eq!(received(&entry), [""; 0]);
 }
 
 #[test]
@@ -254,14 +259,14 @@ fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
         end(&mut jane, "jane");
     }
     assert_eq!(hub.topics().quiet.len(), 1);
-    let (jane, live) = subscribe(&hub, "/lobby", "jane");
+    let (jane, entry) = subscribe(&hub, "/lobby", "jane");
     assert_eq!(hub.topics().quiet.len(), 0);
     for index in 0..=MAX_QUIET_TOPICS {
         hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
     }
     let (joe, _live) = subscribe(&hub, "/lobby", "joe");
     joe.subscription.publish(&text("hello"), KEEP);
-    assert_eq!(received(&live), ["hello"]);
+    assert_eq!(received(&entry), ["hello"]);
     drop(jane);
 }
 

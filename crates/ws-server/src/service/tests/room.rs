@@ -23,9 +23,9 @@ use super::{Format, Presence, Room};
 use crate::{
     access::{Pattern, Principal},
     limits::Limits,
-    registry::{Live, LiveConnections},
+    registry::{ConnectionEntry, ConnectionRegistry},
     service::{Hub, Keep},
-    session::{Ended, Event, Outbox, OutboxPolicy, Session, Text, WhenFull, admit},
+    session::{Ended, Event, Outbox, OutboxPolicy, OverflowPolicy, Session, Text, admit},
     websocket::Socket,
 };
 
@@ -42,7 +42,7 @@ fn room() -> Room {
         outbox: OutboxPolicy {
             max_texts: NonZeroUsize::new(4).unwrap(),
             max_bytes: NonZeroUsize::new(1000).unwrap(),
-            when_full: WhenFull::Evict,
+            overflow: OverflowPolicy::Evict,
         },
     }
 }
@@ -55,8 +55,9 @@ fn session(pipe_bytes: usize) -> (Session<DuplexStream>, RawPeer<DuplexStream>) 
 
 /// A session of `jane` on this stream.
 fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
-    let connections = Arc::new(LiveConnections::default());
-    let registration = connections.register(connections.next_id(), Live::default().peer());
+    let connections = Arc::new(ConnectionRegistry::default());
+    let registration =
+        connections.register(connections.next_id(), ConnectionEntry::default().peer());
     let limits = Arc::new(Limits::default());
     let socket = Socket::new(io, Bytes::new(), limits, 1 << 20, registration);
     let accounts = Accounts::from_toml("[[user]]\nname = \"jane\"\npassword = \"x\"").unwrap();
@@ -75,15 +76,15 @@ fn other(
     hub: &Arc<Hub>,
     room: &Room,
     name: &str,
-) -> (crate::service::hub::Subscription, Arc<Live>) {
-    let live = Arc::new(Live::default());
-    let outbox = Outbox::new(Arc::clone(&live), room.outbox);
+) -> (crate::service::hub::Subscription, Arc<ConnectionEntry>) {
+    let entry = Arc::new(ConnectionEntry::default());
+    let outbox = Outbox::new(Arc::clone(&entry), room.outbox);
     let arrival = hub.subscribe(&PATH.into(), name.into(), outbox, room.keep, || None);
-    (arrival.subscription, live)
+    (arrival.subscription, entry)
 }
 
-fn received(live: &Live) -> Vec<String> {
-    std::iter::from_fn(|| live.pushed()).collect()
+fn received(entry: &ConnectionEntry) -> Vec<String> {
+    std::iter::from_fn(|| entry.pushed()).collect()
 }
 
 /// A message of JSON without its time, which is asserted to be one.
@@ -339,7 +340,7 @@ async fn whoever_speaks_to_many_lets_others_have_their_turn() {
 #[tokio::test]
 async fn or_a_member_is_told_how_much_it_has_lost() {
     let mut room = room();
-    room.outbox.when_full = WhenFull::DropOldest;
+    room.outbox.overflow = OverflowPolicy::DropOldest;
     let hub = Arc::new(Hub::default());
     let (mut session, mut peer) = session(4096);
     {
