@@ -8,7 +8,7 @@ use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
 use ws_server::{
     access::{AllowedOrigin, Origin},
-    admission::{Spent, Standing},
+    admission::{Availability, Spent},
     handshake::{Basic, Decision, Refusal, Rules, Upgrade, decide},
     route::Routes,
 };
@@ -58,7 +58,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     let answer = answer_of(&raw);
-    match (decide(&head, &LISTED, Standing::Open, Ok(())), answer) {
+    match (decide(&head, &LISTED, Availability::Open, Ok(())), answer) {
         (Decision::Upgrade(upgrade), Ok(())) => {
             assert!(authorizations(&raw).is_empty(), "{raw:?}");
             assert_is_right(&raw, &upgrade);
@@ -74,20 +74,21 @@ pub fn check(data: &[u8]) {
         }
         (decision, answer) => panic!("{decision:?}, and not {answer:?}: {raw:?}"),
     }
-    for standing in [Standing::Full, Standing::Draining] {
-        let refusal = refusal(&decide(&head, &LISTED, standing, Ok(())), &raw);
+    for availability in [Availability::Full, Availability::Draining] {
+        let refusal = refusal(&decide(&head, &LISTED, availability, Ok(())), &raw);
         assert_is_told(&raw, refusal, check_form(&raw).err().unwrap_or(503));
     }
     let spent = Err(Spent {
         retry_after: Duration::from_secs(1),
     });
-    let decision = decide(&head, &LISTED, Standing::Open, spent);
+    let decision = decide(&head, &LISTED, Availability::Open, spent);
     if !matches!(decision, Decision::Page) {
         let refusal = refusal(&decision, &raw);
         assert_is_told(&raw, refusal, answer.err().unwrap_or(429));
     }
     // Fewer rules let nobody in.
-    if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Standing::Open, Ok(())) {
+    if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Availability::Open, Ok(()))
+    {
         assert_eq!(answer, Ok(()), "{raw:?}");
         assert_eq!(upgrade.subprotocol, None, "{raw:?}");
     }

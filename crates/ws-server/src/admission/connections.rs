@@ -17,16 +17,16 @@ use crate::{
 
 /// The connections that count against the caps.
 #[derive(Debug)]
-pub(crate) struct Admission(Mutex<Counts>);
+pub(crate) struct Admission(Mutex<ConnectionCounts>);
 
 #[derive(Debug)]
-struct Counts {
+struct ConnectionCounts {
     caps: Caps,
     all: Share,
     /// Connections that are served without a login.
     guests: usize,
     /// Connections that are there only to be told that there is no place for them.
-    polite: usize,
+    rejecting: usize,
     /// Connections that there was no place for at all, so far.
     dropped: u64,
     by_address: HashMap<AddressGroup, Share>,
@@ -34,7 +34,7 @@ struct Counts {
 
 /// How many connections there are of each kind, and how many there could not be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Census {
+pub(crate) struct ConnectionStats {
     /// Those that have not logged in yet.
     pub(crate) unauthenticated: usize,
     /// Those that are served without a login.
@@ -42,7 +42,7 @@ pub(crate) struct Census {
     /// Those that are served after a login.
     pub(crate) users: usize,
     /// Those that are told that there is no place for them.
-    pub(crate) turned_away: usize,
+    pub(crate) rejected: usize,
     /// Those that were dropped without a word, so far.
     pub(crate) dropped: u64,
     /// How many there may be, without those.
@@ -58,11 +58,11 @@ struct Share {
 impl Admission {
     /// Admits connections up to these caps.
     pub(crate) fn new(caps: Caps) -> Self {
-        Self(Mutex::new(Counts {
+        Self(Mutex::new(ConnectionCounts {
             caps,
             all: Share::default(),
             guests: 0,
-            polite: 0,
+            rejecting: 0,
             dropped: 0,
             by_address: HashMap::new(),
         }))
@@ -74,17 +74,17 @@ impl Admission {
     }
 
     /// How many connections there are, by what they are.
-    pub(crate) fn census(&self) -> Census {
+    pub(crate) fn stats(&self) -> ConnectionStats {
         let counts = self.counts();
         let Share {
             connections,
             unauthenticated,
         } = counts.all;
-        Census {
+        ConnectionStats {
             unauthenticated,
             guests: counts.guests,
             users: connections - unauthenticated - counts.guests,
-            turned_away: counts.polite,
+            rejected: counts.rejecting,
             dropped: counts.dropped,
             limit: counts.caps.connections,
         }
@@ -99,44 +99,44 @@ impl Admission {
     /// Counts a new connection in, which is not logged in. There is no place at all, not even to be
     /// told so, if there are more than enough who are being told.
     ///
-    /// Without an address, the connection comes from a proxy, and [`Permit::comes_from`] says later
+    /// Without an address, the connection comes from a proxy, and [`Permit::set_address`] says later
     /// whose it is.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Permit> {
         let group = address.map(AddressGroup::of);
         let mut counts = self.counts();
-        let place = if counts.have_room() && group.is_none_or(|group| counts.have_room_for(group)) {
+        let slot = if counts.have_room() && group.is_none_or(|group| counts.have_room_for(group)) {
             counts.all.connections += 1;
             counts.all.unauthenticated += 1;
             if let Some(group) = group {
                 counts.add(group);
             }
-            Place::Unauthenticated
-        } else if counts.polite < REJECTION_MARGIN {
-            counts.polite += 1;
-            Place::Polite
+            Slot::Unauthenticated
+        } else if counts.rejecting < REJECTION_MARGIN {
+            counts.rejecting += 1;
+            Slot::Rejecting
         } else {
             counts.dropped += 1;
             return None;
         };
         drop(counts);
-        let counted = match (place, group) {
-            (Place::Unauthenticated, Some(group)) => OnceLock::from(group),
+        let counted = match (slot, group) {
+            (Slot::Unauthenticated, Some(group)) => OnceLock::from(group),
             _ => OnceLock::new(),
         };
         Some(Permit {
             admission: Arc::clone(self),
             group: counted,
-            place,
+            slot,
         })
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, ConnectionCounts> {
         // A panic while the lock was held cannot have left a count half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
+impl ConnectionCounts {
     fn have_room(&self) -> bool {
         self.all.connections < self.caps.connections
             && self.all.unauthenticated < self.caps.unauthenticated
@@ -164,7 +164,7 @@ impl Counts {
 
 /// Whether the server takes anybody in at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Availability {
     /// It does.
     Open,
     /// There is no place left.
@@ -179,58 +179,58 @@ pub(crate) struct Permit {
     admission: Arc<Admission>,
     /// The address that the connection counts for.
     group: OnceLock<AddressGroup>,
-    place: Place,
+    slot: Slot,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Slot {
     Unauthenticated,
     Guest,
     Authenticated,
     /// Only to be told that there is no place.
-    Polite,
+    Rejecting,
 }
 
 impl Permit {
     /// Whether there was a place for the connection.
-    pub(crate) fn standing(&self) -> Standing {
-        match self.place {
-            Place::Unauthenticated | Place::Guest | Place::Authenticated => Standing::Open,
-            Place::Polite => Standing::Full,
+    pub(crate) fn availability(&self) -> Availability {
+        match self.slot {
+            Slot::Unauthenticated | Slot::Guest | Slot::Authenticated => Availability::Open,
+            Slot::Rejecting => Availability::Full,
         }
     }
 
     /// Counts the connection for the address that it comes from, where that was not known when it
     /// entered, and says whether there is a place for it.
-    pub(crate) fn comes_from(&self, address: IpAddr) -> Standing {
-        if self.place == Place::Polite || self.group.get().is_some() {
-            return self.standing();
+    pub(crate) fn set_address(&self, address: IpAddr) -> Availability {
+        if self.slot == Slot::Rejecting || self.group.get().is_some() {
+            return self.availability();
         }
         let group = AddressGroup::of(address);
         let mut counts = self.admission.counts();
         if !counts.have_room_for(group) {
-            return Standing::Full;
+            return Availability::Full;
         }
         if self.group.set(group).is_ok() {
             counts.add(group);
         }
-        Standing::Open
+        Availability::Open
     }
 
     /// The connection is served from now on.
-    pub(crate) fn let_in(&mut self, principal: &Principal) {
+    pub(crate) fn promote(&mut self, principal: &Principal) {
         match principal {
-            Principal::User(_) => self.logged_in(),
-            Principal::Guest(_) => self.is_guest(),
+            Principal::User(_) => self.mark_authenticated(),
+            Principal::Guest(_) => self.mark_guest(),
         }
     }
 
     /// The connection is served without a login. It no longer holds the place of somebody who is
     /// about to log in, but goes on to count against what its address may have without a login:
     /// nobody else keeps a stranger from taking all places.
-    fn is_guest(&mut self) {
-        if self.place == Place::Unauthenticated {
-            self.place = Place::Guest;
+    fn mark_guest(&mut self) {
+        if self.slot == Slot::Unauthenticated {
+            self.slot = Slot::Guest;
             let mut counts = self.admission.counts();
             counts.all.unauthenticated -= 1;
             counts.guests += 1;
@@ -238,9 +238,9 @@ impl Permit {
     }
 
     /// The connection is logged in: its place among those that are not is free.
-    fn logged_in(&mut self) {
-        if self.place == Place::Unauthenticated {
-            self.place = Place::Authenticated;
+    fn mark_authenticated(&mut self) {
+        if self.slot == Slot::Unauthenticated {
+            self.slot = Slot::Authenticated;
             let mut counts = self.admission.counts();
             for share in counts.shares(self.group.get()) {
                 share.unauthenticated -= 1;
@@ -252,17 +252,17 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        let (of_all, of_address) = match self.place {
-            Place::Polite => {
-                counts.polite -= 1;
+        let (of_all, of_address) = match self.slot {
+            Slot::Rejecting => {
+                counts.rejecting -= 1;
                 return;
             }
-            Place::Unauthenticated => (1, 1),
-            Place::Guest => {
+            Slot::Unauthenticated => (1, 1),
+            Slot::Guest => {
                 counts.guests -= 1;
                 (0, 1)
             }
-            Place::Authenticated => (0, 0),
+            Slot::Authenticated => (0, 0),
         };
         counts.all.connections -= 1;
         counts.all.unauthenticated -= of_all;
@@ -285,7 +285,7 @@ impl Drop for Permit {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use super::{Admission, Census, Permit, Standing};
+    use super::{Admission, Availability, ConnectionStats, Permit};
     use crate::{limits::Caps, process::descriptors::REJECTION_MARGIN};
 
     const ROOMY: Caps = Caps {
@@ -302,14 +302,14 @@ mod tests {
     #[track_caller]
     fn open(admission: &Arc<Admission>, address: IpAddr) -> Permit {
         let permit = admission.enter(Some(address)).expect("there is a place");
-        assert_eq!(permit.standing(), Standing::Open);
+        assert_eq!(permit.availability(), Availability::Open);
         permit
     }
 
     #[track_caller]
     fn assert_full(admission: &Arc<Admission>, address: IpAddr) {
         let permit = admission.enter(Some(address)).expect("there is a place");
-        assert_eq!(permit.standing(), Standing::Full);
+        assert_eq!(permit.availability(), Availability::Full);
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
         let mut first = open(&admission, address(1));
         let _second = open(&admission, address(2));
         assert_full(&admission, address(3));
-        first.logged_in();
+        first.mark_authenticated();
         assert_full(&admission, address(3));
         drop(first);
         open(&admission, address(3));
@@ -335,8 +335,8 @@ mod tests {
         }));
         let mut first = open(&admission, address(1));
         assert_full(&admission, address(2));
-        first.logged_in();
-        first.logged_in();
+        first.mark_authenticated();
+        first.mark_authenticated();
         let _second = open(&admission, address(2));
         assert_full(&admission, address(3));
     }
@@ -345,21 +345,21 @@ mod tests {
     fn each_connection_is_counted_as_what_it_is() {
         let admission = Arc::new(Admission::new(ROOMY));
         let [mut guest, mut user, waiting] = [1, 2, 3].map(|last| open(&admission, address(last)));
-        guest.is_guest();
-        user.logged_in();
-        let nobody = Census {
+        guest.mark_guest();
+        user.mark_authenticated();
+        let nobody = ConnectionStats {
             limit: ROOMY.connections,
-            ..Census::default()
+            ..ConnectionStats::default()
         };
-        let one_of_each = Census {
+        let one_of_each = ConnectionStats {
             unauthenticated: 1,
             guests: 1,
             users: 1,
             ..nobody
         };
-        assert_eq!(admission.census(), one_of_each);
+        assert_eq!(admission.stats(), one_of_each);
         drop((guest, user, waiting));
-        assert_eq!(admission.census(), nobody);
+        assert_eq!(admission.stats(), nobody);
     }
 
     #[test]
@@ -373,9 +373,9 @@ mod tests {
         let mut first = open(&admission, address(1));
         assert_full(&admission, address(1));
         let _other = open(&admission, address(2));
-        first.logged_in();
+        first.mark_authenticated();
         let mut second = open(&admission, address(1));
-        second.logged_in();
+        second.mark_authenticated();
         assert_full(&admission, address(1));
         drop(second);
         open(&admission, address(1));
@@ -403,12 +403,12 @@ mod tests {
         }));
         let mut first = admission.enter(None).unwrap();
         let second = admission.enter(None).unwrap();
-        assert_eq!(first.comes_from(address(1)), Standing::Open);
-        assert_eq!(first.comes_from(address(1)), Standing::Open);
-        assert_eq!(second.comes_from(address(1)), Standing::Full);
-        assert_eq!(second.comes_from(address(2)), Standing::Open);
+        assert_eq!(first.set_address(address(1)), Availability::Open);
+        assert_eq!(first.set_address(address(1)), Availability::Open);
+        assert_eq!(second.set_address(address(1)), Availability::Full);
+        assert_eq!(second.set_address(address(2)), Availability::Open);
         assert_full(&admission, address(2));
-        first.logged_in();
+        first.mark_authenticated();
         drop(open(&admission, address(1)));
         drop((first, second));
         let counts = admission.counts();
@@ -441,11 +441,11 @@ mod tests {
             .collect();
         assert!(
             told.iter()
-                .all(|permit| permit.standing() == Standing::Full)
+                .all(|permit| permit.availability() == Availability::Full)
         );
         assert!(admission.enter(Some(address(2))).is_none());
-        let census = admission.census();
-        assert_eq!((census.turned_away, census.dropped), (REJECTION_MARGIN, 1));
+        let stats = admission.stats();
+        assert_eq!((stats.rejected, stats.dropped), (REJECTION_MARGIN, 1));
         drop(told);
         assert_full(&admission, address(2));
     }

@@ -4,10 +4,10 @@ mod connections;
 mod failure_budget;
 
 pub use self::{
-    connections::Standing,
+    connections::Availability,
     failure_budget::{BudgetPolicy, Spent},
 };
 pub(crate) use self::{
-    connections::{Admission, Census, Permit},
+    connections::{Admission, ConnectionStats, Permit},
     failure_budget::FailureBudget,
 };

@@ -38,7 +38,7 @@ pub(crate) struct HashingPool {
 
 /// What the workers do at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Workload {
+pub(crate) struct HashingStats {
     /// How many workers there are.
     pub(crate) workers: usize,
     /// How many of them hash.
@@ -86,12 +86,12 @@ impl HashingPool {
     }
 
     /// What the workers do at this moment.
-    pub(crate) fn workload(&self) -> Workload {
+    pub(crate) fn stats(&self) -> HashingStats {
         let workers = self.policy.workers.get();
         let places = workers.saturating_add(self.policy.max_waiting.get());
         let busy = workers.saturating_sub(self.workers.free.available_permits());
         let taken = places.saturating_sub(self.places.available_permits());
-        Workload {
+        HashingStats {
             workers,
             busy,
             // The two were not read at one moment.

@@ -6,7 +6,7 @@ mod verifier;
 
 pub use self::hashing::HashingPolicy;
 pub(crate) use self::{
-    hashing::Workload,
+    hashing::HashingStats,
     login::{Login, log_in},
     verifier::Verifier,
 };

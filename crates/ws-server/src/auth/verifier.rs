@@ -17,7 +17,7 @@ use proto::{
 use crate::{
     access::{Failure, Visitor},
     admission::{BudgetPolicy, FailureBudget, Spent},
-    auth::hashing::{HashingPolicy, HashingPool, Workload},
+    auth::hashing::{HashingPolicy, HashingPool, HashingStats},
     log::audit,
     metrics::Metrics,
     peer::AddressGroup,
@@ -139,8 +139,8 @@ impl Verifier {
     }
 
     /// What those do who hash.
-    pub(crate) fn workload(&self) -> Workload {
-        self.pool.workload()
+    pub(crate) fn hashing_stats(&self) -> HashingStats {
+        self.pool.stats()
     }
 
     /// Keeps a worker busy for as long as this is held.

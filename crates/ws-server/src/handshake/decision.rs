@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Access, AllowedOrigin, Origin, parse_host},
-    admission::{Spent, Standing},
+    admission::{Availability, Spent},
     handshake::refusal::{Refusal, WEBSOCKET_VERSION},
     route::{Place, Routes},
 };
@@ -88,10 +88,10 @@ pub struct Upgrade {
 pub fn decide(
     head: &Parts,
     rules: &Rules,
-    standing: Standing,
+    availability: Availability,
     budget: Result<(), Spent>,
 ) -> Decision {
-    match check(head, rules, standing, budget) {
+    match check(head, rules, availability, budget) {
         Ok(decision) => decision,
         Err(Refusal::NoUpgrade | Refusal::UnknownPath) if rules.page && wants_page(head) => {
             Decision::Page
@@ -103,7 +103,7 @@ pub fn decide(
 fn check(
     head: &Parts,
     rules: &Rules,
-    standing: Standing,
+    availability: Availability,
     budget: Result<(), Spent>,
 ) -> Result<Decision, Refusal> {
     let path = head.uri.path();
@@ -116,10 +116,10 @@ fn check(
     if announces_body(&head.headers) && !is_post {
         return Err(Refusal::Body);
     }
-    match standing {
-        Standing::Open => {}
-        Standing::Full => return Err(Refusal::Full),
-        Standing::Draining => return Err(Refusal::Draining),
+    match availability {
+        Availability::Open => {}
+        Availability::Full => return Err(Refusal::Full),
+        Availability::Draining => return Err(Refusal::Draining),
     }
     let route = route.ok_or(Refusal::UnknownPath)?;
     if head.method != Method::GET && !is_post {

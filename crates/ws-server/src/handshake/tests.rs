@@ -8,7 +8,7 @@ use proto::login::Attempt;
 
 use crate::{
     access::{AllowedOrigin, Origin},
-    admission::{Spent, Standing},
+    admission::{Availability, Spent},
     handshake::{Basic, Decision, Refusal, Rules, decide},
     route::Routes,
 };
@@ -75,7 +75,7 @@ impl Head {
     }
 
     fn decide(&self) -> Decision {
-        decide(&self.parts(), &rules(), Standing::Open, Ok(()))
+        decide(&self.parts(), &rules(), Availability::Open, Ok(()))
     }
 }
 
@@ -298,7 +298,7 @@ fn a_browser_that_asks_for_no_upgrade_gets_the_page() {
         retry_after: Duration::from_secs(1),
     });
     assert!(matches!(
-        decide(&of_a_browser().parts(), &rules(), Standing::Open, spent),
+        decide(&of_a_browser().parts(), &rules(), Availability::Open, spent),
         Decision::Page
     ));
 }
@@ -319,7 +319,12 @@ fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
         (of_a_browser().with("Content-Length", "1"), Refusal::Body),
     ]);
     assert_upgrades(&Head::good().with(BROWSER.0, BROWSER.1));
-    let full = decide(&of_a_browser().parts(), &rules(), Standing::Full, Ok(()));
+    let full = decide(
+        &of_a_browser().parts(),
+        &rules(),
+        Availability::Full,
+        Ok(()),
+    );
     assert_eq!(refusal(&full), Some(Refusal::Full));
     let without_page = Rules {
         page: false,
@@ -328,7 +333,7 @@ fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
     let switched_off = decide(
         &of_a_browser().parts(),
         &without_page,
-        Standing::Open,
+        Availability::Open,
         Ok(()),
     );
     assert_eq!(refusal(&switched_off), Some(Refusal::NoUpgrade));
@@ -372,7 +377,7 @@ fn pages_without_an_origin_connect_only_where_that_is_listed() {
         ..Rules::default()
     };
     assert!(matches!(
-        decide(&head, &rules, Standing::Open, Ok(())),
+        decide(&head, &rules, Availability::Open, Ok(())),
         Decision::Upgrade(_)
     ));
 }
@@ -397,9 +402,9 @@ fn only_a_configured_subprotocol_that_was_offered_is_chosen() {
 
 #[test]
 fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
-    for (standing, refusal) in [
-        (Standing::Full, Refusal::Full),
-        (Standing::Draining, Refusal::Draining),
+    for (availability, refusal) in [
+        (Availability::Full, Refusal::Full),
+        (Availability::Draining, Refusal::Draining),
     ] {
         for head in [
             Head::good(),
@@ -407,13 +412,13 @@ fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
             Head::good().method("POST"),
         ] {
             assert_eq!(
-                self::refusal(&decide(&head.parts(), &rules(), standing, Ok(()))),
+                self::refusal(&decide(&head.parts(), &rules(), availability, Ok(()))),
                 Some(refusal)
             );
         }
         let malformed = Head::good().without("Host").parts();
         assert_eq!(
-            self::refusal(&decide(&malformed, &rules(), standing, Ok(()))),
+            self::refusal(&decide(&malformed, &rules(), availability, Ok(()))),
             Some(Refusal::NoHost)
         );
     }
@@ -473,7 +478,7 @@ fn attempt(fields: &[(&'static str, &'static str)], basic: Basic) -> Result<Atte
     let mut head = Head::good();
     head.fields.extend(fields);
     let rules = Rules { basic, ..rules() };
-    match decide(&head.parts(), &rules, Standing::Open, Ok(())) {
+    match decide(&head.parts(), &rules, Availability::Open, Ok(())) {
         Decision::Verify(_, attempt) => Ok(attempt),
         other => Err(other),
     }
@@ -524,14 +529,14 @@ fn an_address_that_spent_its_budget_is_told_before_its_credentials_are_looked_at
     let retry_after = Duration::from_millis(2001);
     let spent = Err(Spent { retry_after });
     for head in [Head::good(), Head::good().with(ADMIN.0, ADMIN.1)] {
-        let decision = decide(&head.parts(), &rules(), Standing::Open, spent);
+        let decision = decide(&head.parts(), &rules(), Availability::Open, spent);
         assert_eq!(
             refusal(&decision),
             Some(Refusal::TooManyFailures { retry_after })
         );
     }
     let foreign = Head::good().with("Origin", "https://evil.example.org");
-    let decision = decide(&foreign.parts(), &rules(), Standing::Open, spent);
+    let decision = decide(&foreign.parts(), &rules(), Availability::Open, spent);
     assert_eq!(refusal(&decision), Some(Refusal::Origin));
 }
 
@@ -590,7 +595,7 @@ proptest! {
             request = request.header(*name, value.as_str());
         }
         if let Ok(request) = request.body(()) {
-            let decision = decide(&request.into_parts().0, &rules(), Standing::Open, Ok(()));
+            let decision = decide(&request.into_parts().0, &rules(), Availability::Open, Ok(()));
             if let Decision::Upgrade(upgrade) = decision {
                 prop_assert_eq!(upgrade.accept.len(), 28);
             }

@@ -108,7 +108,7 @@ where
     match authenticated {
         Ok(authenticated) => {
             let session = Session::new(authenticated);
-            permit.let_in(session.principal());
+            permit.promote(session.principal());
             let serve = serve_session(session, id, permit, route, Arc::clone(&state));
             state.tasks.spawn(serve);
         }

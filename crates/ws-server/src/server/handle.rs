@@ -10,7 +10,7 @@ use crate::{
     metrics::ReloadResult,
     peer::ConnectionId,
     registry::ConnectionEntry,
-    server::{scrape::Reading, state::ServerState},
+    server::{scrape::ScrapeSnapshot, state::ServerState},
     tls::{CurrentTls, Tls},
 };
 
@@ -56,11 +56,11 @@ impl ServerHandle {
     /// were lost.
     pub(crate) fn metrics(&self, lost_lines: u64) -> String {
         let state = &self.state;
-        state.metrics.encode(Reading {
-            census: state.admission.census(),
+        state.metrics.encode(ScrapeSnapshot {
+            connections: state.admission.stats(),
             traffic: state.registry.traffic(),
-            workload: state.verifier.workload(),
-            attendance: state.hub.attendance(),
+            hashing: state.verifier.hashing_stats(),
+            rooms: state.hub.stats(),
             lost_lines,
             certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
         })

@@ -38,7 +38,7 @@ use tokio::{
 
 use crate::{
     access::{Grant, Principal, Visitor, Way},
-    admission::Standing,
+    admission::Availability,
     handshake::{Decision, Refusal, Upgrade, decide},
     limits::MAX_DISCARDED_BYTES,
     metrics::HandshakeEnd,
@@ -285,12 +285,12 @@ impl RequestHandler<'_> {
         } = self.accepted;
         let client = settings.proxies.client(peer.ip(), &head.headers);
         let _ = self.client.set(client);
-        let standing = match permit.comes_from(client) {
-            _ if self.state.drain.is_cancelled() => Standing::Draining,
-            standing => standing,
+        let availability = match permit.set_address(client) {
+            _ if self.state.drain.is_cancelled() => Availability::Draining,
+            availability => availability,
         };
         let budget = self.state.verifier.look(client);
-        match decide(&head, &settings.rules, standing, budget) {
+        match decide(&head, &settings.rules, availability, budget) {
             Decision::Refuse(refusal) => Err(refusal),
             Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
             Decision::Verify(upgrade, attempt) => {

@@ -9,21 +9,21 @@ use prometheus_client::{
 };
 
 use crate::{
-    admission::Census, auth::Workload, metrics::timestamp, registry::TrafficCounts,
-    service::Attendance,
+    admission::ConnectionStats, auth::HashingStats, metrics::timestamp, registry::TrafficCounts,
+    service::RoomStats,
 };
 
 /// What there is at a moment, and what was counted elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
+pub(crate) struct ScrapeSnapshot {
     /// The connections.
-    pub(crate) census: Census,
+    pub(crate) connections: ConnectionStats,
     /// What went through all sessions.
     pub(crate) traffic: TrafficCounts,
     /// What those do who hash passwords.
-    pub(crate) workload: Workload,
+    pub(crate) hashing: HashingStats,
     /// Who takes part in rooms.
-    pub(crate) attendance: Attendance,
+    pub(crate) rooms: RoomStats,
     /// Lines of the log that nobody will read.
     pub(crate) lost_lines: u64,
     /// When the certificate expires, if the server has one.
@@ -48,14 +48,14 @@ impl Values {
     }
 }
 
-impl Reading {
+impl ScrapeSnapshot {
     /// Each metric: its name, what it is, and what it says.
     fn metrics(self) -> Vec<(&'static str, &'static str, Values)> {
         let Self {
-            census,
+            connections,
             traffic,
-            workload,
-            attendance,
+            hashing,
+            rooms,
             lost_lines,
             certificate_expiry,
         } = self;
@@ -64,34 +64,34 @@ impl Reading {
                 "connections",
                 "Connections that are open, by state",
                 Values::GaugeByState(vec![
-                    ("unauthenticated", census.unauthenticated),
-                    ("guest", census.guests),
-                    ("user", census.users),
-                    ("turned_away", census.turned_away),
+                    ("unauthenticated", connections.unauthenticated),
+                    ("guest", connections.guests),
+                    ("user", connections.users),
+                    ("turned_away", connections.rejected),
                 ]),
             ),
             (
                 "connections_limit",
                 "How many connections there may be, turned away ones aside",
-                Values::gauge(census.limit),
+                Values::gauge(connections.limit),
             ),
             (
                 "connections_dropped",
                 "Connections that were ended unanswered, because too many were being turned away",
-                Values::Counter(census.dropped),
+                Values::Counter(connections.dropped),
             ),
             (
                 "hashing_workers",
                 "Those who hash passwords, by state",
                 Values::GaugeByState(vec![
-                    ("busy", workload.busy),
-                    ("free", workload.workers.saturating_sub(workload.busy)),
+                    ("busy", hashing.busy),
+                    ("free", hashing.workers.saturating_sub(hashing.busy)),
                 ]),
             ),
             (
                 "hashing_queue",
                 "Logins that wait for a password to be hashed",
-                Values::gauge(workload.waiting),
+                Values::gauge(hashing.waiting),
             ),
             (
                 "messages",
@@ -112,22 +112,22 @@ impl Reading {
             (
                 "rooms",
                 "Rooms that somebody is in",
-                Values::gauge(attendance.topics),
+                Values::gauge(rooms.topics),
             ),
             (
                 "room_members",
                 "Sessions that are in a room",
-                Values::gauge(attendance.subscriptions),
+                Values::gauge(rooms.subscriptions),
             ),
             (
                 "room_evictions",
                 "Members that were sent away because they read too slowly",
-                Values::Counter(attendance.drops.evicted),
+                Values::Counter(rooms.drops.evicted),
             ),
             (
                 "room_texts_dropped",
                 "Texts that members have missed because they read too slowly",
-                Values::Counter(attendance.drops.dropped),
+                Values::Counter(rooms.drops.dropped),
             ),
             (
                 "log_lines_lost",
@@ -146,7 +146,7 @@ impl Reading {
     }
 }
 
-impl Collector for Reading {
+impl Collector for ScrapeSnapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, help, values) in self.metrics() {
             let kind = match values {

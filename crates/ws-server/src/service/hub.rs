@@ -38,7 +38,7 @@ pub struct Hub {
 
 /// How many take part in what, at a moment.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Attendance {
+pub struct RoomStats {
     /// Topics that somebody has subscribed to.
     pub topics: usize,
     /// Subscriptions to them.
@@ -152,20 +152,20 @@ impl Hub {
     }
 
     /// How many take part in what.
-    pub fn attendance(&self) -> Attendance {
+    pub fn stats(&self) -> RoomStats {
         let topics = self.topics();
         let subscribers = topics
             .by_path
             .values()
             .map(|entry| entry.topic.state().subscribers.len());
-        let mut attendance = Attendance::default();
+        let mut stats = RoomStats::default();
         for subscriptions in subscribers.filter(|subscribers| *subscribers > 0) {
-            attendance.topics += 1;
-            attendance.subscriptions += subscriptions;
+            stats.topics += 1;
+            stats.subscriptions += subscriptions;
         }
         drop(topics);
-        attendance.drops = *self.drops();
-        attendance
+        stats.drops = *self.drops();
+        stats
     }
 
     fn note(&self, drops: DropCounts) {

@@ -7,7 +7,7 @@ mod service;
 
 pub use self::{
     echo::Echo,
-    hub::{Attendance, Hub, Keep},
+    hub::{Hub, Keep, RoomStats},
     room::{Format, Presence, Room},
     service::Service,
 };

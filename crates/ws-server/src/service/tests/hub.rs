@@ -97,11 +97,11 @@ fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
         }
         // She reads, and the other one has as many as there is room for.
         assert_eq!(received(&jane_live).len(), 7);
-        assert_eq!(hub.attendance().drops.evicted, 0);
+        assert_eq!(hub.stats().drops.evicted, 0);
         speak(&hub, &mut jane);
-        assert_eq!(hub.attendance().drops.evicted, 1);
+        assert_eq!(hub.stats().drops.evicted, 1);
         hub.publish(&"/a".into(), &text("more"), KEEP);
-        assert_eq!(hub.attendance().drops.evicted, 1);
+        assert_eq!(hub.stats().drops.evicted, 1);
     }
 }
 
