@@ -19,7 +19,7 @@ use prometheus_client::{
 use proto::close::{CloseCode, CloseReason};
 
 use crate::{
-    access::{Failure, Way},
+    access::{LoginFailure, LoginMethod},
     websocket::Ended,
 };
 
@@ -169,9 +169,9 @@ impl Metrics {
             metrics.last_reload.clone(),
         );
         // Series that are there from the start can be seen to begin to rise.
-        for way in Way::ALL {
-            for failure in Failure::ALL.map(Some).into_iter().chain([None]) {
-                drop(metrics.logins.get_or_create(&login_labels(way, failure)));
+        for method in LoginMethod::ALL {
+            for failure in LoginFailure::ALL.map(Some).into_iter().chain([None]) {
+                drop(metrics.logins.get_or_create(&login_labels(method, failure)));
             }
         }
         for result in TlsResult::ALL {
@@ -208,8 +208,10 @@ impl Metrics {
     }
 
     /// Somebody has tried to log in, and failed by this if it was not right.
-    pub(crate) fn login(&self, way: Way, failure: Option<Failure>) {
-        self.logins.get_or_create(&login_labels(way, failure)).inc();
+    pub(crate) fn login(&self, method: LoginMethod, failure: Option<LoginFailure>) {
+        self.logins
+            .get_or_create(&login_labels(method, failure))
+            .inc();
     }
 
     /// A WebSocket has come to its end.
@@ -264,9 +266,9 @@ impl Metrics {
     }
 }
 
-fn login_labels(way: Way, failure: Option<Failure>) -> Labels<2> {
-    let result = failure.map_or("ok", Failure::name);
-    [("way", way.name().into()), ("result", result.into())]
+fn login_labels(method: LoginMethod, failure: Option<LoginFailure>) -> Labels<2> {
+    let result = failure.map_or("ok", LoginFailure::name);
+    [("way", method.name().into()), ("result", result.into())]
 }
 
 /// What a reason is called as the cause of a revocation, if it is one.

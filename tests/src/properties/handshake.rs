@@ -8,7 +8,7 @@ use proto::login::Attempt;
 use raw_peer::HANDSHAKE;
 use ws_server::{
     access::{AllowedOrigin, Origin},
-    admission::{Availability, Spent},
+    admission::{Availability, BudgetExhausted},
     handshake::{Basic, Decision, Refusal, Rules, Upgrade, decide},
     route::Routes,
 };
@@ -78,7 +78,7 @@ pub fn check(data: &[u8]) {
         let refusal = refusal(&decide(&head, &LISTED, availability, Ok(())), &raw);
         assert_is_told(&raw, refusal, check_form(&raw).err().unwrap_or(503));
     }
-    let spent = Err(Spent {
+    let spent = Err(BudgetExhausted {
         retry_after: Duration::from_secs(1),
     });
     let decision = decide(&head, &LISTED, Availability::Open, spent);

@@ -6,25 +6,25 @@ use crate::peer::ConnectionId;
 
 /// Where a try to log in comes from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Visitor {
+pub(crate) struct LoginContext {
     /// The address that the try counts against.
     pub(crate) address: IpAddr,
     /// The connection that it came by.
     pub(crate) connection: ConnectionId,
     /// How it came.
-    pub(crate) way: Way,
+    pub(crate) method: LoginMethod,
 }
 
 /// The ways to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Way {
+pub(crate) enum LoginMethod {
     /// By a first message.
     Message,
     /// With an HTTP request, by Basic.
     Basic,
 }
 
-impl Way {
+impl LoginMethod {
     /// All ways, for tables.
     pub(crate) const ALL: [Self; 2] = [Self::Message, Self::Basic];
 
@@ -37,7 +37,7 @@ impl Way {
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for LoginMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -6,7 +6,7 @@ use proto::{credentials::Unproved, login::Verdict};
 
 /// Why a try to log in failed. It is for those who keep the server: whoever tried is told less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum LoginFailure {
     /// What was sent holds no name and password.
     Malformed,
     /// There is no such user.
@@ -18,9 +18,9 @@ pub(crate) enum Failure {
     /// The credentials are right, and an operator has taken the login back.
     Revoked,
     /// The credentials are right, and do not open this route.
-    NoRight,
+    Forbidden,
     /// Nothing was verified: the address has failed too often.
-    BudgetSpent {
+    BudgetExhausted {
         /// How long it takes until something would be.
         retry_after: Duration,
     },
@@ -30,7 +30,7 @@ pub(crate) enum Failure {
     Internal,
 }
 
-impl Failure {
+impl LoginFailure {
     /// All failures, for tables.
     pub(crate) const ALL: [Self; 9] = [
         Self::Malformed,
@@ -38,8 +38,8 @@ impl Failure {
         Self::WrongPassword,
         Self::Expired,
         Self::Revoked,
-        Self::NoRight,
-        Self::BudgetSpent {
+        Self::Forbidden,
+        Self::BudgetExhausted {
             retry_after: Duration::ZERO,
         },
         Self::QueueFull,
@@ -54,8 +54,8 @@ impl Failure {
             Self::WrongPassword => "wrong_password",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
-            Self::NoRight => "no_right",
-            Self::BudgetSpent { .. } => "budget_spent",
+            Self::Forbidden => "no_right",
+            Self::BudgetExhausted { .. } => "budget_spent",
             Self::QueueFull => "queue_full",
             Self::Internal => "internal",
         }
@@ -69,20 +69,20 @@ impl Failure {
             | Self::WrongPassword
             | Self::Expired
             | Self::Revoked => Verdict::Wrong,
-            Self::NoRight => Verdict::Forbidden,
-            Self::BudgetSpent { retry_after } => Verdict::BudgetSpent { retry_after },
+            Self::Forbidden => Verdict::Forbidden,
+            Self::BudgetExhausted { retry_after } => Verdict::BudgetSpent { retry_after },
             Self::QueueFull | Self::Internal => Verdict::Busy,
         }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for LoginFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl From<Unproved> for Failure {
+impl From<Unproved> for LoginFailure {
     fn from(unproved: Unproved) -> Self {
         match unproved {
             Unproved::UnknownUser => Self::UnknownUser,

@@ -10,8 +10,8 @@ mod principal;
 
 pub(crate) use self::{
     grant::Grant,
-    login_context::{Visitor, Way},
-    login_failure::Failure,
+    login_context::{LoginContext, LoginMethod},
+    login_failure::LoginFailure,
     origin::parse_host,
 };
 pub use self::{

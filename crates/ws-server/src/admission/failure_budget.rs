@@ -52,7 +52,7 @@ impl BudgetPolicy {
 
 /// There is no room for a further failure, so there is no further try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spent {
+pub struct BudgetExhausted {
     /// How long it takes until there is a try again.
     pub retry_after: Duration,
 }
@@ -93,7 +93,11 @@ impl FailureBudget {
     }
 
     /// Whether there may be a try.
-    pub(crate) fn look(&mut self, who: AddressGroup, now: Duration) -> Result<(), Spent> {
+    pub(crate) fn check(
+        &mut self,
+        who: AddressGroup,
+        now: Duration,
+    ) -> Result<(), BudgetExhausted> {
         let Some(policy) = self.policy_from(now) else {
             return Ok(());
         };
@@ -101,7 +105,7 @@ impl FailureBudget {
         let empty_in = empty_at.saturating_sub(now);
         match empty_in.saturating_sub(policy.longest_with_room()) {
             Duration::ZERO => Ok(()),
-            retry_after => Err(Spent { retry_after }),
+            retry_after => Err(BudgetExhausted { retry_after }),
         }
     }
 

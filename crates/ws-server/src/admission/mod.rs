@@ -5,7 +5,7 @@ mod failure_budget;
 
 pub use self::{
     connections::Availability,
-    failure_budget::{BudgetPolicy, Spent},
+    failure_budget::{BudgetExhausted, BudgetPolicy},
 };
 pub(crate) use self::{
     connections::{Admission, ConnectionStats, Permit},

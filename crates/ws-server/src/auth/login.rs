@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    access::{Principal, Visitor},
+    access::{LoginContext, Principal},
     auth::Verifier,
     message::Message,
     registry::ConnectionEntry,
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Login<'a> {
     /// Where the peer comes from.
-    pub(crate) visitor: Visitor,
+    pub(crate) context: LoginContext,
     /// Where it wants to go.
     pub(crate) place: Place,
     /// What is demanded of it.
@@ -45,7 +45,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     login: Login<'_>,
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
     let Login {
-        visitor,
+        context,
         place,
         policy,
         verifier,
@@ -68,7 +68,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(attempt, visitor, &place.route);
+                let verdict = verifier.verify(attempt, context, &place.route);
                 match wait(&entry, start + policy.deadline, verdict).await {
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());

@@ -15,8 +15,8 @@ use proto::{
 };
 
 use crate::{
-    access::{Failure, Visitor},
-    admission::{BudgetPolicy, FailureBudget, Spent},
+    access::{LoginContext, LoginFailure},
+    admission::{BudgetExhausted, BudgetPolicy, FailureBudget},
     auth::hashing::{HashingPolicy, HashingPool, HashingStats},
     log::audit,
     metrics::Metrics,
@@ -28,14 +28,14 @@ use crate::{
 /// Checks credentials, a few at a time, for as long as an address has not failed too often.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    judge: Arc<Judge>,
+    checker: Arc<AttemptChecker>,
     pool: HashingPool,
 }
 
 /// Decides, and remembers who has failed. It is there for as long as there is something to decide,
 /// whether or not anybody still waits for it.
 #[derive(Debug)]
-struct Judge {
+struct AttemptChecker {
     current: Arc<Current>,
     failures: Mutex<FailureBudget>,
     /// What the moments of the failures are counted from.
@@ -46,8 +46,8 @@ struct Judge {
 
 /// A try to log in that is being decided about.
 #[derive(Debug)]
-struct Case {
-    visitor: Visitor,
+struct PendingAttempt {
+    context: LoginContext,
     /// Who the visitor says to be, if that is a name at all.
     name: Option<UserName>,
     /// Where the visitor wants to go.
@@ -63,7 +63,7 @@ impl Verifier {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            judge: Arc::new(Judge {
+            checker: Arc::new(AttemptChecker {
                 current,
                 failures: Mutex::new(FailureBudget::new(budget)),
                 since: Instant::now(),
@@ -76,13 +76,13 @@ impl Verifier {
 
     /// Changes the budget. What was counted stays counted.
     pub(crate) fn set_budget(&self, budget: Option<BudgetPolicy>) {
-        self.judge
+        self.checker
             .with_failures(|failures, _| failures.set_policy(budget));
     }
 
     /// Whether this address may try to log in.
-    pub(crate) fn look(&self, who: IpAddr) -> Result<(), Spent> {
-        self.judge.look(who)
+    pub(crate) fn check_budget(&self, who: IpAddr) -> Result<(), BudgetExhausted> {
+        self.checker.check_budget(who)
     }
 
     /// Whether a try is right, and its user has the right to go to this route. It takes the same
@@ -94,7 +94,7 @@ impl Verifier {
     pub(crate) async fn verify(
         &self,
         attempt: Attempt,
-        visitor: Visitor,
+        context: LoginContext,
         route: &Arc<Route>,
     ) -> Verdict {
         let (name, credentials) = match attempt {
@@ -103,38 +103,38 @@ impl Verifier {
             }
             Attempt::Malformed => (None, None),
         };
-        let case = Case {
-            visitor,
+        let pending = PendingAttempt {
+            context,
             name,
             route: Arc::clone(route),
         };
-        let judge = &self.judge;
-        if let Err(failure) = judge.admit(&case) {
-            return judge.conclude(&case, Err(failure));
+        let checker = &self.checker;
+        if let Err(failure) = checker.admit(&pending) {
+            return checker.record_outcome(&pending, Err(failure));
         }
         let Some(credentials) = credentials else {
-            return judge.conclude(&case, Err(Failure::Malformed));
+            return checker.record_outcome(&pending, Err(LoginFailure::Malformed));
         };
-        if judge.accounts().costs().len() == 0 {
+        if checker.accounts().costs().len() == 0 {
             // Nothing is hashed, and no memory taken.
-            return judge.decide(&case, &credentials, &mut HashMemory::default());
+            return checker.decide(&pending, &credentials, &mut HashMemory::default());
         }
         let Some(place) = self.pool.enter() else {
-            return judge.conclude(&case, Err(Failure::QueueFull));
+            return checker.record_outcome(&pending, Err(LoginFailure::QueueFull));
         };
         let worker = place.worker().await;
         // While this one waited, others from this address may have failed.
-        if let Err(failure) = judge.admit(&case) {
-            return judge.conclude(&case, Err(failure));
+        if let Err(failure) = checker.admit(&pending) {
+            return checker.record_outcome(&pending, Err(failure));
         }
-        let case = Arc::new(case);
+        let pending = Arc::new(pending);
         let verdict = {
-            let (judge, case) = (Arc::clone(judge), Arc::clone(&case));
-            worker.compute(move |memory| judge.decide(&case, &credentials, memory))
+            let (checker, pending) = (Arc::clone(checker), Arc::clone(&pending));
+            worker.compute(move |memory| checker.decide(&pending, &credentials, memory))
         };
         match verdict.await {
             Some(verdict) => verdict,
-            None => judge.conclude(&case, Err(Failure::Internal)),
+            None => checker.record_outcome(&pending, Err(LoginFailure::Internal)),
         }
     }
 
@@ -151,59 +151,70 @@ impl Verifier {
     }
 }
 
-impl Judge {
+impl AttemptChecker {
     /// Whether there is a try at all.
-    fn admit(&self, case: &Case) -> Result<(), Failure> {
-        let looked = self.look(case.visitor.address);
-        looked.map_err(|Spent { retry_after }| Failure::BudgetSpent { retry_after })
+    fn admit(&self, pending: &PendingAttempt) -> Result<(), LoginFailure> {
+        let allowed = self.check_budget(pending.context.address);
+        allowed.map_err(
+            |BudgetExhausted { retry_after }| LoginFailure::BudgetExhausted { retry_after },
+        )
     }
 
     /// Looks at the credentials, by the accounts that there are now.
-    fn decide(&self, case: &Case, credentials: &Credentials, memory: &mut HashMemory) -> Verdict {
+    fn decide(
+        &self,
+        pending: &PendingAttempt,
+        credentials: &Credentials,
+        memory: &mut HashMemory,
+    ) -> Verdict {
         let settings = self.current.load();
         let verified = settings
             .accounts
             .verify(credentials, SystemTime::now(), memory);
         let outcome = match verified {
-            Ok(identity) if settings.is_revoked(identity.user()) => Err(Failure::Revoked),
-            Ok(identity) if !case.route.access.admits_user(identity.user()) => {
-                Err(Failure::NoRight)
+            Ok(identity) if settings.is_revoked(identity.user()) => Err(LoginFailure::Revoked),
+            Ok(identity) if !pending.route.access.admits_user(identity.user()) => {
+                Err(LoginFailure::Forbidden)
             }
             Ok(identity) => Ok(identity),
             Err(unproved) => Err(unproved.into()),
         };
-        self.conclude(case, outcome)
+        self.record_outcome(pending, outcome)
     }
 
     /// What a try came to is final here, once for each of them: it is counted, it is told to the
     /// audit, and it becomes what the visitor is told.
-    fn conclude(&self, case: &Case, outcome: Result<Identity, Failure>) -> Verdict {
-        let Case { visitor, name, .. } = case;
+    fn record_outcome(
+        &self,
+        pending: &PendingAttempt,
+        outcome: Result<Identity, LoginFailure>,
+    ) -> Verdict {
+        let PendingAttempt { context, name, .. } = pending;
         self.metrics
-            .login(visitor.way, outcome.as_ref().err().copied());
+            .login(context.method, outcome.as_ref().err().copied());
         match outcome {
             Ok(identity) => {
-                audit::login_ok(visitor, identity.user());
+                audit::login_ok(context, identity.user());
                 Verdict::Right(identity)
             }
             Err(failure) => {
                 let verdict = failure.verdict();
                 if matches!(verdict, Verdict::Wrong) {
-                    let who = AddressGroup::of(visitor.address);
+                    let who = AddressGroup::of(context.address);
                     self.with_failures(|failures, now| failures.fail(who, now));
                 }
                 let name = name
                     .as_ref()
                     .map(|name| audit::Name::of(name, &self.accounts()));
-                audit::login_failed(visitor, name.as_ref(), failure, &self.unverified);
+                audit::login_failed(context, name.as_ref(), failure, &self.unverified);
                 verdict
             }
         }
     }
 
-    fn look(&self, who: IpAddr) -> Result<(), Spent> {
+    fn check_budget(&self, who: IpAddr) -> Result<(), BudgetExhausted> {
         let who = AddressGroup::of(who);
-        self.with_failures(|failures, now| failures.look(who, now))
+        self.with_failures(|failures, now| failures.check(who, now))
     }
 
     fn with_failures<T>(&self, use_it: impl FnOnce(&mut FailureBudget, Duration) -> T) -> T {

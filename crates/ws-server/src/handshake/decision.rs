@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Access, AllowedOrigin, Origin, parse_host},
-    admission::{Availability, Spent},
+    admission::{Availability, BudgetExhausted},
     handshake::refusal::{Refusal, WEBSOCKET_VERSION},
     route::{Place, Routes},
 };
@@ -89,7 +89,7 @@ pub fn decide(
     head: &Parts,
     rules: &Rules,
     availability: Availability,
-    budget: Result<(), Spent>,
+    budget: Result<(), BudgetExhausted>,
 ) -> Decision {
     match check(head, rules, availability, budget) {
         Ok(decision) => decision,
@@ -104,7 +104,7 @@ fn check(
     head: &Parts,
     rules: &Rules,
     availability: Availability,
-    budget: Result<(), Spent>,
+    budget: Result<(), BudgetExhausted>,
 ) -> Result<Decision, Refusal> {
     let path = head.uri.path();
     let route = rules.routes.find(path);
@@ -139,7 +139,7 @@ fn check(
         let allowed = allowed.unwrap_or(&rules.allowed_origins);
         check_origin(origin.to_str().ok(), &host, allowed)?;
     }
-    if let Err(Spent { retry_after }) = budget {
+    if let Err(BudgetExhausted { retry_after }) = budget {
         return Err(Refusal::TooManyFailures { retry_after });
     }
     let place = Place {

@@ -8,7 +8,7 @@ use proto::login::Attempt;
 
 use crate::{
     access::{AllowedOrigin, Origin},
-    admission::{Availability, Spent},
+    admission::{Availability, BudgetExhausted},
     handshake::{Basic, Decision, Refusal, Rules, decide},
     route::Routes,
 };
@@ -294,7 +294,7 @@ fn a_browser_that_asks_for_no_upgrade_gets_the_page() {
             .set("Accept", "application/json")
             .with("Accept", "text/html")
     ));
-    let spent = Err(Spent {
+    let spent = Err(BudgetExhausted {
         retry_after: Duration::from_secs(1),
     });
     assert!(matches!(
@@ -527,7 +527,7 @@ fn credentials_in_the_request_may_be_required_or_ignored() {
 #[test]
 fn an_address_that_spent_its_budget_is_told_before_its_credentials_are_looked_at() {
     let retry_after = Duration::from_millis(2001);
-    let spent = Err(Spent { retry_after });
+    let spent = Err(BudgetExhausted { retry_after });
     for head in [Head::good(), Head::good().with(ADMIN.0, ADMIN.1)] {
         let decision = decide(&head.parts(), &rules(), Availability::Open, spent);
         assert_eq!(

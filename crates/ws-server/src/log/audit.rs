@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
 use crate::{
-    access::{Failure, Principal, Visitor},
+    access::{LoginContext, LoginFailure, Principal},
     peer::{ConnectionId, Peer},
 };
 
@@ -29,13 +29,13 @@ pub(crate) const TARGET: &str = "audit";
 const UNVERIFIED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Somebody has logged in.
-pub(crate) fn login_ok(visitor: &Visitor, user: &UserName) {
+pub(crate) fn login_ok(context: &LoginContext, user: &UserName) {
     info!(
         target: TARGET,
         event = %"login_ok",
-        peer = %Address(visitor.address),
-        connection = visitor.connection.number(),
-        way = %visitor.way,
+        peer = %Address(context.address),
+        connection = context.connection.number(),
+        way = %context.method,
         user = user.as_str(),
         "logged in"
     );
@@ -43,9 +43,9 @@ pub(crate) fn login_ok(visitor: &Visitor, user: &UserName) {
 
 /// Somebody has tried to log in, as a user of this name if it was one.
 pub(crate) fn login_failed(
-    visitor: &Visitor,
+    context: &LoginContext,
     name: Option<&Name<'_>>,
-    failure: Failure,
+    failure: LoginFailure,
     unverified: &Unverified,
 ) {
     let Some(more) = unverified.due(failure, Instant::now()) else {
@@ -54,9 +54,9 @@ pub(crate) fn login_failed(
     info!(
         target: TARGET,
         event = %"login_failed",
-        peer = %Address(visitor.address),
-        connection = visitor.connection.number(),
-        way = %visitor.way,
+        peer = %Address(context.address),
+        connection = context.connection.number(),
+        way = %context.method,
         user = name.map(Name::as_str),
         reason = %failure,
         more = (more > 0).then_some(more),
@@ -184,17 +184,17 @@ struct Sparse {
 
 impl Unverified {
     /// Whether there is a line about this failure, and how many others it stands for.
-    fn due(&self, failure: Failure, now: Instant) -> Option<u64> {
+    fn due(&self, failure: LoginFailure, now: Instant) -> Option<u64> {
         let sparse = match failure {
-            Failure::BudgetSpent { .. } => &self.budget_spent,
-            Failure::QueueFull => &self.queue_full,
-            Failure::Malformed
-            | Failure::UnknownUser
-            | Failure::WrongPassword
-            | Failure::Expired
-            | Failure::Revoked
-            | Failure::NoRight
-            | Failure::Internal => return Some(0),
+            LoginFailure::BudgetExhausted { .. } => &self.budget_spent,
+            LoginFailure::QueueFull => &self.queue_full,
+            LoginFailure::Malformed
+            | LoginFailure::UnknownUser
+            | LoginFailure::WrongPassword
+            | LoginFailure::Expired
+            | LoginFailure::Revoked
+            | LoginFailure::Forbidden
+            | LoginFailure::Internal => return Some(0),
         };
         // A panic while the lock was held cannot have left it half changed.
         let mut sparse = sparse.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, error, info};
 
 use crate::{
-    access::{Access, Grant, Principal, Visitor, Way},
+    access::{Access, Grant, LoginContext, LoginMethod, Principal},
     admission::Permit,
     auth::{Login, log_in},
     peer::ConnectionId,
@@ -90,13 +90,13 @@ where
             admit(socket, principal, pattern, place.path, check)
         }
         None => {
-            let visitor = Visitor {
+            let context = LoginContext {
                 address: peer.address(),
                 connection: id,
-                way: Way::Message,
+                method: LoginMethod::Message,
             };
             let login = Login {
-                visitor,
+                context,
                 place,
                 policy: settings.login,
                 verifier: &state.verifier,

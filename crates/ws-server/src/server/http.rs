@@ -37,7 +37,7 @@ use tokio::{
 };
 
 use crate::{
-    access::{Grant, Principal, Visitor, Way},
+    access::{Grant, LoginContext, LoginMethod, Principal},
     admission::Availability,
     handshake::{Decision, Refusal, Upgrade, decide},
     limits::MAX_DISCARDED_BYTES,
@@ -289,7 +289,7 @@ impl RequestHandler<'_> {
             _ if self.state.drain.is_cancelled() => Availability::Draining,
             availability => availability,
         };
-        let budget = self.state.verifier.look(client);
+        let budget = self.state.verifier.check_budget(client);
         match decide(&head, &settings.rules, availability, budget) {
             Decision::Refuse(refusal) => Err(refusal),
             Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
@@ -315,12 +315,12 @@ impl RequestHandler<'_> {
         client: IpAddr,
         route: &Arc<Route>,
     ) -> Result<Identity, Refusal> {
-        let visitor = Visitor {
+        let context = LoginContext {
             address: client,
             connection: self.accepted.id,
-            way: Way::Basic,
+            method: LoginMethod::Basic,
         };
-        match self.state.verifier.verify(attempt, visitor, route).await {
+        match self.state.verifier.verify(attempt, context, route).await {
             Verdict::Right(identity) => Ok(identity),
             Verdict::Wrong => Err(Refusal::WrongCredentials),
             Verdict::Forbidden => Err(Refusal::NoRight),

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{BudgetPolicy, FailureBudget, MAX_BUCKETS, Spent};
+use super::{BudgetExhausted, BudgetPolicy, FailureBudget, MAX_BUCKETS};
 use crate::peer::AddressGroup;
 
 const START: Duration = Duration::from_hours(1);
@@ -24,8 +24,8 @@ fn who(index: usize) -> AddressGroup {
     AddressGroup::of(std::net::Ipv4Addr::from(u32::try_from(index).unwrap()).into())
 }
 
-fn spent(retry_after: Duration) -> Result<(), Spent> {
-    Err(Spent { retry_after })
+fn spent(retry_after: Duration) -> Result<(), BudgetExhausted> {
+    Err(BudgetExhausted { retry_after })
 }
 
 /// A budget that has few buckets.
@@ -37,7 +37,11 @@ fn small_budget(policy: BudgetPolicy, max_buckets: usize) -> FailureBudget {
 }
 
 /// The same, from the times of one group's failures, in order.
-fn look_at(failures: &[Duration], policy: BudgetPolicy, now: Duration) -> Result<(), Spent> {
+fn look_at(
+    failures: &[Duration],
+    policy: BudgetPolicy,
+    now: Duration,
+) -> Result<(), BudgetExhausted> {
     let interval = policy.forgiven_after.as_nanos();
     let (mut level, mut at) = (0, Duration::ZERO);
     for &failure in failures {
@@ -61,16 +65,16 @@ fn drained(level: u128, then: Duration, now: Duration) -> u128 {
 fn twenty_failures_at_once_and_then_one_in_three_seconds() {
     let mut budget = FailureBudget::new(Some(BudgetPolicy::DEFAULT));
     for _ in 0..20 {
-        assert_eq!(budget.look(who(1), START), Ok(()));
+        assert_eq!(budget.check(who(1), START), Ok(()));
         budget.fail(who(1), START);
     }
-    assert_eq!(budget.look(who(1), START), spent(seconds(3)));
-    assert_eq!(budget.look(who(2), START), Ok(()));
+    assert_eq!(budget.check(who(1), START), spent(seconds(3)));
+    assert_eq!(budget.check(who(2), START), Ok(()));
     let next = START + seconds(3);
-    assert_eq!(budget.look(who(1), next), Ok(()));
+    assert_eq!(budget.check(who(1), next), Ok(()));
     budget.fail(who(1), next);
-    assert_eq!(budget.look(who(1), next), spent(seconds(3)));
-    assert_eq!(budget.look(who(1), START + seconds(63)), Ok(()));
+    assert_eq!(budget.check(who(1), next), spent(seconds(3)));
+    assert_eq!(budget.check(who(1), START + seconds(63)), Ok(()));
 }
 
 /// All of them were allowed, because none had failed when they were looked at.
@@ -78,12 +82,12 @@ fn twenty_failures_at_once_and_then_one_in_three_seconds() {
 fn tries_that_fail_together_are_a_debt_that_is_paid_back() {
     let mut budget = FailureBudget::new(Some(policy(2, seconds(1))));
     for _ in 0..5 {
-        assert_eq!(budget.look(who(1), START), Ok(()));
+        assert_eq!(budget.check(who(1), START), Ok(()));
     }
     for _ in 0..5 {
         budget.fail(who(1), START);
     }
-    assert_eq!(budget.look(who(1), START), spent(seconds(4)));
+    assert_eq!(budget.check(who(1), START), spent(seconds(4)));
 }
 
 #[test]
@@ -91,10 +95,10 @@ fn without_a_policy_nobody_spends_anything() {
     let mut budget = FailureBudget::new(None);
     for _ in 0..100 {
         budget.fail(who(1), START);
-        assert_eq!(budget.look(who(1), START), Ok(()));
+        assert_eq!(budget.check(who(1), START), Ok(()));
     }
     budget.set_policy(Some(policy(1, seconds(1))));
-    assert_eq!(budget.look(who(1), START), Ok(()));
+    assert_eq!(budget.check(who(1), START), Ok(()));
 }
 
 #[test]
@@ -106,17 +110,17 @@ fn what_was_counted_stays_counted_when_the_policy_changes() {
     // Three are forgiven. The pace changes, and then more of them are too many.
     let now = START + seconds(9);
     budget.set_policy(Some(policy(20, seconds(60))));
-    assert_eq!(budget.look(who(1), now), Ok(()));
+    assert_eq!(budget.check(who(1), now), Ok(()));
     budget.set_policy(Some(policy(10, seconds(60))));
-    assert_eq!(budget.look(who(1), now), spent(seconds(8 * 60)));
+    assert_eq!(budget.check(who(1), now), spent(seconds(8 * 60)));
     // Another is forgiven while the budget is off, at the pace of the last policy.
     budget.set_policy(None);
-    assert_eq!(budget.look(who(1), now), Ok(()));
+    assert_eq!(budget.check(who(1), now), Ok(()));
     let now = now + seconds(60);
     budget.set_policy(Some(policy(10, seconds(1))));
-    assert_eq!(budget.look(who(1), now), spent(seconds(7)));
+    assert_eq!(budget.check(who(1), now), spent(seconds(7)));
     budget.fail(who(1), now);
-    assert_eq!(budget.look(who(1), now), spent(seconds(8)));
+    assert_eq!(budget.check(who(1), now), spent(seconds(8)));
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn nothing_is_forgiven_by_rounding() {
     budget.fail(who(1), START);
     budget.set_policy(Some(policy(1, nanoseconds(2))));
     let now = START + nanoseconds(2);
-    assert_eq!(budget.look(who(1), now), spent(nanoseconds(1)));
+    assert_eq!(budget.check(who(1), now), spent(nanoseconds(1)));
 }
 
 #[test]
@@ -138,9 +142,9 @@ fn there_are_no_more_buckets_than_there_may_be() {
     assert_eq!(budget.empty_at.len(), MAX_BUCKETS);
     assert_eq!(budget.by_moment.len(), MAX_BUCKETS);
     let now = START + seconds(1);
-    assert_eq!(budget.look(who(0), now), Ok(()), "the emptiest is dropped");
+    assert_eq!(budget.check(who(0), now), Ok(()), "the emptiest is dropped");
     for index in [1, MAX_BUCKETS] {
-        assert!(budget.look(who(index), now).is_err(), "{index}");
+        assert!(budget.check(who(index), now).is_err(), "{index}");
     }
 }
 
@@ -153,10 +157,10 @@ fn whoever_comes_when_all_buckets_are_fuller_is_counted_nevertheless() {
         budget.fail(who(2), START);
     }
     for _ in 0..3 {
-        assert_eq!(budget.look(who(3), START), Ok(()));
+        assert_eq!(budget.check(who(3), START), Ok(()));
         budget.fail(who(3), START);
     }
-    assert_eq!(budget.look(who(3), START), spent(seconds(1)));
+    assert_eq!(budget.check(who(3), START), spent(seconds(1)));
 }
 
 #[test]
@@ -226,7 +230,7 @@ proptest! {
             for group in (0..4).map(who) {
                 let own = failures[..=index].iter().filter(|failure| failure.0 == group);
                 let own: Vec<_> = own.map(|failure| failure.1).collect();
-                prop_assert_eq!(budget.look(group, now), look_at(&own, policy, now));
+                prop_assert_eq!(budget.check(group, now), look_at(&own, policy, now));
             }
         }
     }
@@ -239,7 +243,7 @@ proptest! {
         let mut budget = FailureBudget::new(Some(policy));
         let mut allowed = Vec::new();
         for (_, now) in tries {
-            if budget.look(who(1), now).is_ok() {
+            if budget.check(who(1), now).is_ok() {
                 budget.fail(who(1), now);
                 allowed.push(now);
             }
@@ -266,13 +270,13 @@ proptest! {
         }
         let now = failures.last().map_or(START, |last| last.1) + later;
         for group in (0..4).map(who) {
-            if let Err(Spent { retry_after }) = budget.look(group, now) {
+            if let Err(BudgetExhausted { retry_after }) = budget.check(group, now) {
                 let nanosecond = Duration::from_nanos(1);
                 let then = now + retry_after;
                 let before = then.saturating_sub(nanosecond);
-                prop_assert_eq!(budget.look(group, before), spent(nanosecond));
-                prop_assert_eq!(budget.look(group, then), Ok(()));
-                prop_assert_eq!(budget.look(group, then + later), Ok(()));
+                prop_assert_eq!(budget.check(group, before), spent(nanosecond));
+                prop_assert_eq!(budget.check(group, then), Ok(()));
+                prop_assert_eq!(budget.check(group, then + later), Ok(()));
             }
         }
     }
@@ -284,9 +288,9 @@ proptest! {
     ) {
         let mut budget = FailureBudget::new(Some(policy));
         for (group, now) in failures {
-            let before = budget.look(group, now).err().map(|spent| spent.retry_after);
+            let before = budget.check(group, now).err().map(|spent| spent.retry_after);
             budget.fail(group, now);
-            let after = budget.look(group, now).err().map(|spent| spent.retry_after);
+            let after = budget.check(group, now).err().map(|spent| spent.retry_after);
             prop_assert!(before <= after, "{:?} {:?}", before, after);
         }
     }
@@ -331,7 +335,7 @@ proptest! {
         }
         budget.set_policy(Some(new));
         prop_assert_eq!(
-            budget.look(who(1), START),
+            budget.check(who(1), START),
             look_at(&vec![START; failures], new, START)
         );
     }
@@ -346,7 +350,7 @@ proptest! {
             if let Some((failures, on)) = change {
                 budget.set_policy(on.then(|| policy(failures.max(1), interval)));
             }
-            let _ = budget.look(who(index), now);
+            let _ = budget.check(who(index), now);
             budget.fail(who(index), now);
             prop_assert_eq!(budget.empty_at.len(), budget.by_moment.len());
         }

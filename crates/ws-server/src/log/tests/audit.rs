@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    access::Way,
+    access::LoginMethod,
     log::{LogFormat, logged},
     registry::ConnectionRegistry,
 };
@@ -23,11 +23,11 @@ fn name(text: &str) -> UserName {
     UserName::parse(text).unwrap()
 }
 
-fn visitor(address: &str, way: Way) -> Visitor {
-    Visitor {
+fn context(address: &str, method: LoginMethod) -> LoginContext {
+    LoginContext {
         address: address.parse::<IpAddr>().unwrap(),
         connection: Arc::new(ConnectionRegistry::default()).next_id(),
-        way,
+        method,
     }
 }
 
@@ -63,11 +63,16 @@ fn object(work: impl FnOnce()) -> Value {
 #[test]
 fn each_event_has_one_line_in_either_format() {
     let jane = jane();
-    let connection = visitor("192.0.2.1", Way::Basic).connection;
+    let connection = context("192.0.2.1", LoginMethod::Basic).connection;
     let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
     let lines: [(&dyn Fn(), &str, Value); 12] = [
         (
-            &|| login_ok(&visitor("::ffff:192.0.2.1", Way::Basic), &name("jane")),
+            &|| {
+                login_ok(
+                    &context("::ffff:192.0.2.1", LoginMethod::Basic),
+                    &name("jane"),
+                );
+            },
             "INFO audit: logged in event=login_ok peer=192.0.2.1 connection=1 way=basic \
              user=\"jane\"\n",
             json!({"level": "INFO", "target": "audit", "message": "logged in",
@@ -164,19 +169,22 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
     let accounts = accounts();
     let retry_after = Duration::from_secs(1);
     for (failure, reason) in [
-        (Failure::UnknownUser, "unknown_user"),
-        (Failure::WrongPassword, "wrong_password"),
-        (Failure::Expired, "expired"),
-        (Failure::NoRight, "no_right"),
-        (Failure::BudgetSpent { retry_after }, "budget_spent"),
-        (Failure::QueueFull, "queue_full"),
-        (Failure::Internal, "internal"),
+        (LoginFailure::UnknownUser, "unknown_user"),
+        (LoginFailure::WrongPassword, "wrong_password"),
+        (LoginFailure::Expired, "expired"),
+        (LoginFailure::Forbidden, "no_right"),
+        (
+            LoginFailure::BudgetExhausted { retry_after },
+            "budget_spent",
+        ),
+        (LoginFailure::QueueFull, "queue_full"),
+        (LoginFailure::Internal, "internal"),
     ] {
         let jane = name("jane");
         let known = Name::of(&jane, &accounts);
         let fail = || {
-            let visitor = visitor("2001:db8::1", Way::Message);
-            login_failed(&visitor, Some(&known), failure, &Unverified::default());
+            let context = context("2001:db8::1", LoginMethod::Message);
+            login_failed(&context, Some(&known), failure, &Unverified::default());
         };
         let expected = format!(
             "INFO audit: login failed event=login_failed peer=2001:db8::1 connection=1 \
@@ -189,8 +197,13 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
         assert_eq!(object(fail), expected);
     }
     let malformed = || {
-        let visitor = visitor("192.0.2.1", Way::Basic);
-        login_failed(&visitor, None, Failure::Malformed, &Unverified::default());
+        let context = context("192.0.2.1", LoginMethod::Basic);
+        login_failed(
+            &context,
+            None,
+            LoginFailure::Malformed,
+            &Unverified::default(),
+        );
     };
     let expected = "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 \
                     way=basic reason=malformed\n";
@@ -207,11 +220,11 @@ fn no_name_looks_like_another_field() {
     let name = name(forged);
     let known = Name::of(&name, &accounts);
     let fail = || {
-        let visitor = visitor("192.0.2.1", Way::Basic);
+        let context = context("192.0.2.1", LoginMethod::Basic);
         login_failed(
-            &visitor,
+            &context,
             Some(&known),
-            Failure::WrongPassword,
+            LoginFailure::WrongPassword,
             &Unverified::default(),
         );
     };
@@ -244,7 +257,7 @@ fn a_name_without_an_account_is_told_apart_and_not_told() {
 #[test]
 fn tries_that_were_not_verified_have_a_line_a_second_that_counts_the_others() {
     let unverified = Unverified::default();
-    let spent = Failure::BudgetSpent {
+    let spent = LoginFailure::BudgetExhausted {
         retry_after: Duration::ZERO,
     };
     let start = Instant::now();
@@ -252,18 +265,22 @@ fn tries_that_were_not_verified_have_a_line_a_second_that_counts_the_others() {
     assert_eq!(due(spent, 0), Some(0));
     assert_eq!(due(spent, 1), None);
     assert_eq!(due(spent, 999), None);
-    assert_eq!(due(Failure::QueueFull, 999), Some(0), "it is another one");
+    assert_eq!(
+        due(LoginFailure::QueueFull, 999),
+        Some(0),
+        "it is another one"
+    );
     assert_eq!(due(spent, 1000), Some(2));
     assert_eq!(due(spent, 2500), Some(0));
-    for failure in [Failure::Malformed, Failure::WrongPassword] {
+    for failure in [LoginFailure::Malformed, LoginFailure::WrongPassword] {
         assert_eq!(due(failure, 2500), Some(0));
         assert_eq!(due(failure, 2500), Some(0), "its budget bounds it");
     }
     let unverified = Unverified::default();
     let more = || {
-        let visitor = visitor("192.0.2.1", Way::Basic);
+        let context = context("192.0.2.1", LoginMethod::Basic);
         for _ in 0..3 {
-            login_failed(&visitor, None, spent, &unverified);
+            login_failed(&context, None, spent, &unverified);
         }
     };
     assert_eq!(text(more).matches('\n').count(), 1);

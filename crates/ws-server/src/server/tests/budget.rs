@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use proto::login::Attempt;
 
 use crate::{
-    access::{Visitor, Way},
+    access::{LoginContext, LoginMethod},
     config::BudgetPolicy,
     peer::{ForwardedField, TrustedProxies},
     route::Routes,
@@ -127,17 +127,17 @@ async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
     let server = Server::of(config(1), hashing::HASHED);
     let verifier = &server.0.verifier;
     let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
-    let visitor = Visitor {
+    let context = LoginContext {
         address: HERE.into(),
         connection: server.0.registry.next_id(),
-        way: Way::Message,
+        method: LoginMethod::Message,
     };
     let routes = Routes::echo("");
     let route = routes.find("/").unwrap();
-    let given_up = verifier.verify(wrong, visitor, route).now_or_never();
+    let given_up = verifier.verify(wrong, context, route).now_or_never();
     assert!(given_up.is_none(), "it is being hashed");
     let counted = async {
-        while verifier.look(HERE.into()).is_ok() {
+        while verifier.check_budget(HERE.into()).is_ok() {
             tokio::task::yield_now().await;
         }
     };

@@ -17,7 +17,7 @@ use proto::{
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    access::{Access, Visitor, Way},
+    access::{Access, LoginContext, LoginMethod},
     admission::BudgetPolicy,
     config::Config,
     log::{LogFormat, Record},
@@ -69,18 +69,18 @@ impl Setup {
         }
     }
 
-    fn visitor(&self) -> Visitor {
-        Visitor {
+    fn context(&self) -> LoginContext {
+        LoginContext {
             address: [192, 0, 2, 1].into(),
             connection: self.state.registry.next_id(),
-            way: Way::Message,
+            method: LoginMethod::Message,
         }
     }
 
     fn verify(&self, line: &str) -> impl Future<Output = Verdict> {
         let attempt = Attempt::from(Credentials::parse(line));
         let verifier = &self.state.verifier;
-        verifier.verify(attempt, self.visitor(), &self.route)
+        verifier.verify(attempt, self.context(), &self.route)
     }
 
     fn verdict(&self, line: &str) -> Verdict {
@@ -125,7 +125,13 @@ fn each_outcome_is_told_once_with_its_reason() {
             setup.verdict(line);
             assert_eq!(setup.told(&mut seen), [told], "{line}");
         }
-        assert!(setup.state.verifier.look([192, 0, 2, 1].into()).is_err());
+        assert!(
+            setup
+                .state
+                .verifier
+                .check_budget([192, 0, 2, 1].into())
+                .is_err()
+        );
         setup.state.verifier.set_budget(None);
         setup.verdict("joe:123456");
         let told = setup.told(&mut seen);
