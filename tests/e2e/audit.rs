@@ -65,7 +65,7 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
         (2, "jane", CloseReason::UserRemoved),
         (3, "jane", CloseReason::UserRemoved),
         (4, "jim", CloseReason::PasswordChanged),
-        (5, "ann", CloseReason::RightTaken),
+        (5, "ann", CloseReason::AccessRevoked),
     ]
     .map(|(connection, user, cause)| {
         format!(

@@ -119,7 +119,7 @@ pub enum CloseReason {
     /// A message was longer than is allowed.
     MessageTooBig,
     /// More bytes came before the login than a login needs.
-    LoginTooBig,
+    LoginTooLarge,
     /// This side failed.
     Internal,
     /// Nothing came back after a ping.
@@ -141,9 +141,9 @@ pub enum CloseReason {
     /// An operator of the server took the login back.
     LoginRevoked,
     /// The user has no right to what is at this path.
-    NoRight,
+    Forbidden,
     /// The right to what is at this path was taken away.
-    RightTaken,
+    AccessRevoked,
     /// The login came too late.
     LoginTimeout,
 }
@@ -160,7 +160,7 @@ impl CloseReason {
         Self::TooManyControlFrames,
         Self::Kicked,
         Self::MessageTooBig,
-        Self::LoginTooBig,
+        Self::LoginTooLarge,
         Self::Internal,
         Self::KeepaliveTimeout,
         Self::SlowReader,
@@ -171,8 +171,8 @@ impl CloseReason {
         Self::PasswordChanged,
         Self::AccountExpired,
         Self::LoginRevoked,
-        Self::NoRight,
-        Self::RightTaken,
+        Self::Forbidden,
+        Self::AccessRevoked,
         Self::LoginTimeout,
     ];
 
@@ -185,7 +185,7 @@ impl CloseReason {
             Self::TextOnly => 1003,
             Self::InvalidUtf8 => 1007,
             Self::TooManyControlFrames | Self::Kicked => 1008,
-            Self::MessageTooBig | Self::LoginTooBig => 1009,
+            Self::MessageTooBig | Self::LoginTooLarge => 1009,
             Self::Internal | Self::KeepaliveTimeout => 1011,
             Self::SlowReader | Self::TooManyFailures | Self::TooManyLogins => 1013,
             Self::TooManyAttempts
@@ -193,7 +193,7 @@ impl CloseReason {
             | Self::PasswordChanged
             | Self::AccountExpired
             | Self::LoginRevoked => 3000,
-            Self::NoRight | Self::RightTaken => 3003,
+            Self::Forbidden | Self::AccessRevoked => 3003,
             Self::LoginTimeout => 3008,
         })
     }
@@ -210,7 +210,7 @@ impl CloseReason {
             Self::TooManyControlFrames => "too many control frames",
             Self::Kicked => "disconnected by an operator",
             Self::MessageTooBig => "message too big",
-            Self::LoginTooBig => "too many bytes before the login",
+            Self::LoginTooLarge => "too many bytes before the login",
             Self::Internal => "internal error",
             Self::KeepaliveTimeout => "keepalive timeout",
             Self::SlowReader => "reader too slow",
@@ -221,8 +221,8 @@ impl CloseReason {
             Self::PasswordChanged => "login revoked: the password was changed",
             Self::AccountExpired => "login revoked: the account has expired",
             Self::LoginRevoked => "login revoked: by an operator",
-            Self::NoRight => "this user has no right to be here",
-            Self::RightTaken => "the right to this route was taken away",
+            Self::Forbidden => "this user has no right to be here",
+            Self::AccessRevoked => "the right to this route was taken away",
             Self::LoginTimeout => "login timeout",
         }
     }

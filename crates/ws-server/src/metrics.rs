@@ -277,7 +277,7 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
         CloseReason::UserRemoved => Some("user_removed"),
         CloseReason::PasswordChanged => Some("password_changed"),
         CloseReason::AccountExpired => Some("account_expired"),
-        CloseReason::RightTaken => Some("right_taken"),
+        CloseReason::AccessRevoked => Some("right_taken"),
         CloseReason::LoginRevoked => Some("operator"),
         CloseReason::UserExit
         | CloseReason::ShuttingDown
@@ -288,14 +288,14 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
         | CloseReason::TooManyControlFrames
         | CloseReason::Kicked
         | CloseReason::MessageTooBig
-        | CloseReason::LoginTooBig
+        | CloseReason::LoginTooLarge
         | CloseReason::Internal
         | CloseReason::KeepaliveTimeout
         | CloseReason::SlowReader
         | CloseReason::TooManyFailures
         | CloseReason::TooManyLogins
         | CloseReason::TooManyAttempts
-        | CloseReason::NoRight
+        | CloseReason::Forbidden
         | CloseReason::LoginTimeout => None,
     }
 }

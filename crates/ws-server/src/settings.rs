@@ -95,7 +95,7 @@ impl Settings {
         if route.is_some_and(|route| route.access.admits(principal)) {
             Ok(())
         } else {
-            Err(CloseReason::RightTaken)
+            Err(CloseReason::AccessRevoked)
         }
     }
 }

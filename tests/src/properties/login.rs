@@ -10,8 +10,8 @@ use proto::{
     close::CloseReason,
     credentials::Accounts,
     login::{
-        Attempt, ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin,
-        Verdict, WhenRefused,
+        Attempt, ClientAction, ClientLogin, LoginMessage, LoginPolicy, LoginVerdict, ServerAction,
+        ServerLogin, WhenRefused,
     },
     message::{CONGRATULATION, SORRY},
     password::HashMemory,
@@ -262,7 +262,7 @@ impl Server {
                 };
                 assert_eq!(identity.is_some(), self.is_right());
                 self.refused_at = *now;
-                let verdict = identity.map_or(Verdict::Wrong, Verdict::Right);
+                let verdict = identity.map_or(LoginVerdict::Rejected, LoginVerdict::Accepted);
                 self.login.verified(verdict, *now, script.chance());
                 Step::Busy
             }
@@ -300,7 +300,7 @@ impl Server {
                 assert!(!self.is_right());
                 assert_eq!(self.messages, self.policy.max_attempts.get());
                 assert_eq!(self.answers, self.messages, "the last one is answered, too");
-                assert_eq!(self.login.wrong_tries(), self.messages);
+                assert_eq!(self.login.rejected_attempts(), self.messages);
                 Step::Closed
             }
             ServerAction::Close(reason) => {

@@ -62,7 +62,7 @@ impl Identity {
 /// Why a name and a password prove nothing. It is for those who keep the server: whoever tried is not
 /// told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unproved {
+pub enum VerifyError {
     /// There is no such user.
     UnknownUser,
     /// There is, and this is not the password.
@@ -191,7 +191,7 @@ impl Accounts {
         credentials: &Credentials,
         now: SystemTime,
         memory: &mut HashMemory,
-    ) -> Result<Identity, Unproved> {
+    ) -> Result<Identity, VerifyError> {
         let account = self.by_name.get(&credentials.name);
         let password = account.map(|account| &account.credential.password);
         let plain = match password {
@@ -211,9 +211,9 @@ impl Accounts {
             }
         }
         match account {
-            None => Err(Unproved::UnknownUser),
-            Some(_) if !matches => Err(Unproved::WrongPassword),
-            Some(account) if !account.stands(now) => Err(Unproved::Expired),
+            None => Err(VerifyError::UnknownUser),
+            Some(_) if !matches => Err(VerifyError::WrongPassword),
+            Some(account) if !account.stands(now) => Err(VerifyError::Expired),
             Some(account) => Ok(Identity(Arc::clone(&account.credential))),
         }
     }

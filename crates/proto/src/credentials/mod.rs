@@ -4,7 +4,7 @@ mod accounts;
 mod password_file;
 
 pub use self::{
-    accounts::{Accounts, Identity, Revoked, Unproved},
+    accounts::{Accounts, Identity, Revoked, VerifyError},
     password_file::{PasswordFileError, password_from_file},
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Accounts, Identity, Revoked, Unproved};
+use super::{Accounts, Identity, Revoked, VerifyError};
 use crate::{
     message::Credentials,
     password::{HashMemory, spent_by},
@@ -22,15 +22,15 @@ fn verify_at(
     accounts: &Accounts,
     credentials: &Credentials,
     now: SystemTime,
-) -> Result<Identity, Unproved> {
+) -> Result<Identity, VerifyError> {
     accounts.verify(credentials, now, &mut HashMemory::default())
 }
 
-fn identity(accounts: &Accounts, line: &str) -> Result<Identity, Unproved> {
+fn identity(accounts: &Accounts, line: &str) -> Result<Identity, VerifyError> {
     verify_at(accounts, &Credentials::parse(line).unwrap(), NOW)
 }
 
-fn verify(accounts: &Accounts, line: &str) -> Result<String, Unproved> {
+fn verify(accounts: &Accounts, line: &str) -> Result<String, VerifyError> {
     Ok(identity(accounts, line)?.user().to_string())
 }
 
@@ -45,12 +45,12 @@ fn verifies_each_user_by_its_own_password() {
         assert_eq!(verify(&accounts, line).as_deref(), Ok(name));
     }
     for (line, why) in [
-        ("admin:with:colon", Unproved::WrongPassword),
-        ("admin:123456:x", Unproved::WrongPassword),
-        ("Admin:123456", Unproved::UnknownUser),
-        ("admin: 123456", Unproved::WrongPassword),
-        ("nobody:123456", Unproved::UnknownUser),
-        ("nobody:nobody has this one", Unproved::UnknownUser),
+        ("admin:with:colon", VerifyError::WrongPassword),
+        ("admin:123456:x", VerifyError::WrongPassword),
+        ("Admin:123456", VerifyError::UnknownUser),
+        ("admin: 123456", VerifyError::WrongPassword),
+        ("nobody:123456", VerifyError::UnknownUser),
+        ("nobody:nobody has this one", VerifyError::UnknownUser),
     ] {
         assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
@@ -70,13 +70,13 @@ fn verifies_plain_and_hashed_accounts_of_any_cost_in_one_file() {
         assert_eq!(verify(&accounts, line).as_deref(), Ok(name), "{line}");
     }
     for (line, why) in [
-        ("jane:123456", Unproved::WrongPassword),
-        ("admin:open sesame", Unproved::WrongPassword),
-        ("plain:open sesame", Unproved::WrongPassword),
-        ("plain:nobody has this one", Unproved::WrongPassword),
-        ("nobody:open sesame", Unproved::UnknownUser),
-        ("nobody:plain one", Unproved::UnknownUser),
-        ("jane:nobody has this one", Unproved::WrongPassword),
+        ("jane:123456", VerifyError::WrongPassword),
+        ("admin:open sesame", VerifyError::WrongPassword),
+        ("plain:open sesame", VerifyError::WrongPassword),
+        ("plain:nobody has this one", VerifyError::WrongPassword),
+        ("nobody:open sesame", VerifyError::UnknownUser),
+        ("nobody:plain one", VerifyError::UnknownUser),
+        ("jane:nobody has this one", VerifyError::WrongPassword),
     ] {
         assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
@@ -124,11 +124,11 @@ fn an_account_ends_when_it_expires() {
     let credentials = Credentials::parse("jane:x").unwrap();
     let identity = verify_at(&accounts, &credentials, before).unwrap();
     let late = verify_at(&accounts, &credentials, end).unwrap_err();
-    assert_eq!(late, Unproved::Expired);
+    assert_eq!(late, VerifyError::Expired);
     // A wrong password is wrong, however late it is.
     let wrong = Credentials::parse("jane:y").unwrap();
     let late = verify_at(&accounts, &wrong, end).unwrap_err();
-    assert_eq!(late, Unproved::WrongPassword);
+    assert_eq!(late, VerifyError::WrongPassword);
     assert_eq!(accounts.check(&identity, before), Ok(()));
     assert_eq!(accounts.check(&identity, end), Err(Revoked::Expired));
     assert_eq!(accounts.next_expiry(before), Some(end));

@@ -22,13 +22,13 @@ impl<E> From<Result<Credentials, E>> for Attempt {
 
 /// What came of a try to log in.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum LoginVerdict {
     /// The credentials are right, and belong to this user.
-    Right(Identity),
+    Accepted(Identity),
     /// They are not. Which part of them is wrong, nobody is told.
-    Wrong,
+    Rejected,
     /// They were not looked at: too many tries from this address were wrong.
-    BudgetSpent {
+    Throttled {
         /// How long it takes until they would be.
         retry_after: Duration,
     },

@@ -9,7 +9,7 @@ mod attempt;
 mod client;
 mod server;
 
-pub use attempt::{Attempt, LoginMessage, Verdict};
+pub use attempt::{Attempt, LoginMessage, LoginVerdict};
 pub use client::{ClientAction, ClientLogin, WhenRefused};
 pub use server::{LoginPolicy, ServerAction, ServerLogin};
 

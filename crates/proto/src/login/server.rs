@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use super::{Attempt, LoginMessage, Verdict};
+use super::{Attempt, LoginMessage, LoginVerdict};
 use crate::{
     close::CloseReason,
     credentials::Identity,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The wrong try from which on answers are delayed.
-const FIRST_DELAYED_TRY: usize = 3;
+const FIRST_DELAYED_ATTEMPT: usize = 3;
 
 /// The least delay of an answer to a wrong try, and how much chance adds to it. It slows guessing
 /// down by a time that tells nothing about the guess.
@@ -56,7 +56,7 @@ pub enum ServerAction {
 #[derive(Debug)]
 pub struct ServerLogin {
     policy: LoginPolicy,
-    wrong_tries: usize,
+    rejected_attempts: usize,
     state: State,
 }
 
@@ -78,7 +78,7 @@ impl ServerLogin {
     pub fn new(policy: LoginPolicy) -> Self {
         Self {
             policy,
-            wrong_tries: 0,
+            rejected_attempts: 0,
             state: State::Reading,
         }
     }
@@ -126,29 +126,31 @@ impl ServerLogin {
 
     /// Takes the verdict that [`ServerAction::Verify`] asked for. `chance` is drawn evenly from 0
     /// to 1, and spreads the delay of an answer.
-    pub fn verified(&mut self, verdict: Verdict, now: Duration, chance: f64) {
+    pub fn verified(&mut self, verdict: LoginVerdict, now: Duration, chance: f64) {
         self.state = match verdict {
-            Verdict::Right(identity) => State::Welcoming(identity),
-            Verdict::Wrong => self.refuse(now, chance),
-            Verdict::BudgetSpent { .. } => State::Refusing(now, Some(CloseReason::TooManyFailures)),
-            Verdict::Busy => State::Closing(CloseReason::TooManyLogins),
-            Verdict::Forbidden => State::Closing(CloseReason::NoRight),
+            LoginVerdict::Accepted(identity) => State::Welcoming(identity),
+            LoginVerdict::Rejected => self.refuse(now, chance),
+            LoginVerdict::Throttled { .. } => {
+                State::Refusing(now, Some(CloseReason::TooManyFailures))
+            }
+            LoginVerdict::Busy => State::Closing(CloseReason::TooManyLogins),
+            LoginVerdict::Forbidden => State::Closing(CloseReason::Forbidden),
         };
     }
 
     /// How many tries were wrong so far.
-    pub fn wrong_tries(&self) -> usize {
-        self.wrong_tries
+    pub fn rejected_attempts(&self) -> usize {
+        self.rejected_attempts
     }
 
     fn refuse(&mut self, now: Duration, chance: f64) -> State {
-        self.wrong_tries += 1;
-        let at = if self.wrong_tries < FIRST_DELAYED_TRY {
+        self.rejected_attempts += 1;
+        let at = if self.rejected_attempts < FIRST_DELAYED_ATTEMPT {
             now
         } else {
             now + DELAY + DELAY_SPREAD.mul_f64(chance.clamp(0.0, 1.0))
         };
-        let is_last = self.wrong_tries >= self.policy.max_attempts.get();
+        let is_last = self.rejected_attempts >= self.policy.max_attempts.get();
         State::Refusing(at, is_last.then_some(CloseReason::TooManyAttempts))
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 
 use super::{
-    Attempt, ClientAction, ClientLogin, LoginMessage, LoginPolicy, ServerAction, ServerLogin,
-    Verdict, WhenRefused,
+    Attempt, ClientAction, ClientLogin, LoginMessage, LoginPolicy, LoginVerdict, ServerAction,
+    ServerLogin, WhenRefused,
 };
 use crate::{
     close::CloseReason,
@@ -32,14 +32,14 @@ fn accounts() -> Accounts {
 }
 
 /// What a verifier says that has no budget and no other work.
-fn verdict(attempt: &Attempt) -> Verdict {
+fn verdict(attempt: &Attempt) -> LoginVerdict {
     let identity = match attempt {
         Attempt::Credentials(credentials) => accounts()
             .verify(credentials, UNIX_EPOCH, &mut HashMemory::default())
             .ok(),
         Attempt::Malformed => None,
     };
-    identity.map_or(Verdict::Wrong, Verdict::Right)
+    identity.map_or(LoginVerdict::Rejected, LoginVerdict::Accepted)
 }
 
 fn server() -> ServerLogin {
@@ -128,7 +128,7 @@ fn anything_else_is_one_wrong_try_with_one_answer() {
         let mut login = server();
         let answer = answer(&mut login, message, seconds(1), 0.5);
         assert_eq!(answer, Answer::Sorry { at: seconds(1) }, "{message:?}");
-        assert_eq!(login.wrong_tries(), 1);
+        assert_eq!(login.rejected_attempts(), 1);
     }
 }
 
@@ -157,7 +157,7 @@ fn the_last_wrong_try_is_answered_and_closes() {
     }
     login.received(LoginMessage::Text(WRONG));
     assert!(matches!(login.next(seconds(1)), ServerAction::Verify(_)));
-    login.verified(Verdict::Wrong, seconds(1), 0.0);
+    login.verified(LoginVerdict::Rejected, seconds(1), 0.0);
     assert!(matches!(login.next(seconds(2)), ServerAction::Send(SORRY)));
     assert!(matches!(
         login.next(seconds(2)),
@@ -171,7 +171,7 @@ fn a_try_that_is_not_looked_at_closes_and_counts_for_nothing() {
     refused.received(LoginMessage::Text(RIGHT));
     assert!(matches!(refused.next(seconds(1)), ServerAction::Verify(_)));
     let retry_after = seconds(3);
-    refused.verified(Verdict::BudgetSpent { retry_after }, seconds(1), 1.0);
+    refused.verified(LoginVerdict::Throttled { retry_after }, seconds(1), 1.0);
     assert!(matches!(
         refused.next(seconds(1)),
         ServerAction::Send(SORRY)
@@ -180,12 +180,12 @@ fn a_try_that_is_not_looked_at_closes_and_counts_for_nothing() {
         refused.next(seconds(1)),
         ServerAction::Close(CloseReason::TooManyFailures)
     ));
-    assert_eq!(refused.wrong_tries(), 0);
+    assert_eq!(refused.rejected_attempts(), 0);
 
     let mut busy = server();
     busy.received(LoginMessage::Text(RIGHT));
     assert!(matches!(busy.next(seconds(1)), ServerAction::Verify(_)));
-    busy.verified(Verdict::Busy, seconds(1), 1.0);
+    busy.verified(LoginVerdict::Busy, seconds(1), 1.0);
     assert!(
         matches!(
             busy.next(seconds(1)),
@@ -235,7 +235,7 @@ fn the_deadline_holds_in_every_state() {
         delaying.next(nearly_late),
         ServerAction::Verify(Attempt::Malformed)
     ));
-    delaying.verified(Verdict::Wrong, nearly_late, 0.0);
+    delaying.verified(LoginVerdict::Rejected, nearly_late, 0.0);
     assert!(
         matches!(delaying.next(nearly_late), ServerAction::Wait(until) if until == late),
         "a delay never outlasts the deadline"

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use proto::{credentials::Unproved, login::Verdict};
+use proto::{credentials::VerifyError, login::LoginVerdict};
 
 /// Why a try to log in failed. It is for those who keep the server: whoever tried is told less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,16 +62,16 @@ impl LoginFailure {
     }
 
     /// What whoever tried is told.
-    pub(crate) const fn verdict(self) -> Verdict {
+    pub(crate) const fn verdict(self) -> LoginVerdict {
         match self {
             Self::Malformed
             | Self::UnknownUser
             | Self::WrongPassword
             | Self::Expired
-            | Self::Revoked => Verdict::Wrong,
-            Self::Forbidden => Verdict::Forbidden,
-            Self::BudgetExhausted { retry_after } => Verdict::BudgetSpent { retry_after },
-            Self::QueueFull | Self::Internal => Verdict::Busy,
+            | Self::Revoked => LoginVerdict::Rejected,
+            Self::Forbidden => LoginVerdict::Forbidden,
+            Self::BudgetExhausted { retry_after } => LoginVerdict::Throttled { retry_after },
+            Self::QueueFull | Self::Internal => LoginVerdict::Busy,
         }
     }
 }
@@ -82,12 +82,12 @@ impl fmt::Display for LoginFailure {
     }
 }
 
-impl From<Unproved> for LoginFailure {
-    fn from(unproved: Unproved) -> Self {
-        match unproved {
-            Unproved::UnknownUser => Self::UnknownUser,
-            Unproved::WrongPassword => Self::WrongPassword,
-            Unproved::Expired => Self::Expired,
+impl From<VerifyError> for LoginFailure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::UnknownUser => Self::UnknownUser,
+            VerifyError::WrongPassword => Self::WrongPassword,
+            VerifyError::Expired => Self::Expired,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use proto::{
     credentials::{Accounts, Identity},
-    login::{Attempt, Verdict},
+    login::{Attempt, LoginVerdict},
     message::Credentials,
     password::HashMemory,
     username::UserName,
@@ -96,7 +96,7 @@ impl Verifier {
         attempt: Attempt,
         context: LoginContext,
         route: &Arc<Route>,
-    ) -> Verdict {
+    ) -> LoginVerdict {
         let (name, credentials) = match attempt {
             Attempt::Credentials(credentials) => {
                 (Some(credentials.name.clone()), Some(credentials))
@@ -166,7 +166,7 @@ impl AttemptChecker {
         pending: &PendingAttempt,
         credentials: &Credentials,
         memory: &mut HashMemory,
-    ) -> Verdict {
+    ) -> LoginVerdict {
         let settings = self.current.load();
         let verified = settings
             .accounts
@@ -177,7 +177,7 @@ impl AttemptChecker {
                 Err(LoginFailure::Forbidden)
             }
             Ok(identity) => Ok(identity),
-            Err(unproved) => Err(unproved.into()),
+            Err(error) => Err(error.into()),
         };
         self.record_outcome(pending, outcome)
     }
@@ -188,18 +188,18 @@ impl AttemptChecker {
         &self,
         pending: &PendingAttempt,
         outcome: Result<Identity, LoginFailure>,
-    ) -> Verdict {
+    ) -> LoginVerdict {
         let PendingAttempt { context, name, .. } = pending;
         self.metrics
             .login(context.method, outcome.as_ref().err().copied());
         match outcome {
             Ok(identity) => {
                 audit::login_ok(context, identity.user());
-                Verdict::Right(identity)
+                LoginVerdict::Accepted(identity)
             }
             Err(failure) => {
                 let verdict = failure.verdict();
-                if matches!(verdict, Verdict::Wrong) {
+                if matches!(verdict, LoginVerdict::Rejected) {
                     let who = AddressGroup::of(context.address);
                     self.with_failures(|failures, now| failures.fail(who, now));
                 }

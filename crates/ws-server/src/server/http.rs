@@ -28,7 +28,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use proto::{
     credentials::Identity,
-    login::{Attempt, Verdict},
+    login::{Attempt, LoginVerdict},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -321,11 +321,13 @@ impl RequestHandler<'_> {
             method: LoginMethod::Basic,
         };
         match self.state.verifier.verify(attempt, context, route).await {
-            Verdict::Right(identity) => Ok(identity),
-            Verdict::Wrong => Err(Refusal::WrongCredentials),
-            Verdict::Forbidden => Err(Refusal::NoRight),
-            Verdict::BudgetSpent { retry_after } => Err(Refusal::TooManyFailures { retry_after }),
-            Verdict::Busy => Err(Refusal::TooManyLogins),
+            LoginVerdict::Accepted(identity) => Ok(identity),
+            LoginVerdict::Rejected => Err(Refusal::WrongCredentials),
+            LoginVerdict::Forbidden => Err(Refusal::NoRight),
+            LoginVerdict::Throttled { retry_after } => {
+                Err(Refusal::TooManyFailures { retry_after })
+            }
+            LoginVerdict::Busy => Err(Refusal::TooManyLogins),
         }
     }
 

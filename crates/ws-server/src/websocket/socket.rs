@@ -338,7 +338,7 @@ fn ended(error: &Error) -> Ended {
         Error::Utf8(_) => Ended::ByUs(CloseReason::InvalidUtf8),
         Error::Capacity(_) => Ended::ByUs(CloseReason::MessageTooBig),
         Error::Io(error) => match Refused::behind(error) {
-            Some(Refused::LoginTooBig) => Ended::ByUs(CloseReason::LoginTooBig),
+            Some(Refused::LoginTooBig) => Ended::ByUs(CloseReason::LoginTooLarge),
             Some(Refused::Illegal) => Ended::ByUs(CloseReason::ProtocolError),
             None => Ended::Lost,
         },

@@ -11,7 +11,7 @@ use std::{
 use futures::FutureExt as _;
 use proto::{
     credentials::Accounts,
-    login::{Attempt, Verdict},
+    login::{Attempt, LoginVerdict},
     message::Credentials,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -77,13 +77,13 @@ impl Setup {
         }
     }
 
-    fn verify(&self, line: &str) -> impl Future<Output = Verdict> {
+    fn verify(&self, line: &str) -> impl Future<Output = LoginVerdict> {
         let attempt = Attempt::from(Credentials::parse(line));
         let verifier = &self.state.verifier;
         verifier.verify(attempt, self.context(), &self.route)
     }
 
-    fn verdict(&self, line: &str) -> Verdict {
+    fn verdict(&self, line: &str) -> LoginVerdict {
         let log = self.record.log();
         tracing::dispatcher::with_default(&log, || self.runtime.block_on(self.verify(line)))
     }
@@ -148,7 +148,10 @@ fn each_outcome_is_told_once_with_its_reason() {
         let mut route = Route::clone(&setup.route);
         route.access = Access::Only(BTreeSet::new());
         setup.route = Arc::new(route);
-        assert!(matches!(setup.verdict("jane:123456"), Verdict::Forbidden));
+        assert!(matches!(
+            setup.verdict("jane:123456"),
+            LoginVerdict::Forbidden
+        ));
         let expected = ["login_failed user=\"jane\" reason=no_right"];
         assert_eq!(setup.told(&mut seen), expected);
     }
@@ -165,7 +168,7 @@ fn a_full_queue_is_told() {
         let refused = Box::pin(setup.verify("jane:123456"));
         tracing::dispatcher::with_default(&log, || refused.now_or_never())
     });
-    assert!(matches!(verdict, Some(Verdict::Busy)), "{verdict:?}");
+    assert!(matches!(verdict, Some(LoginVerdict::Busy)), "{verdict:?}");
     let expected = ["login_failed user=\"jane\" reason=queue_full"];
     assert_eq!(setup.told(&mut 0), expected);
 }
