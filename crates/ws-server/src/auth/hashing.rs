@@ -30,9 +30,9 @@ impl HashingPolicy {
 /// The workers, and the queue before them.
 #[derive(Debug)]
 pub(crate) struct HashingPool {
-    workers: Arc<Workers>,
+    workers: Arc<HashWorkers>,
     /// A place for each login that waits or is worked on.
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     policy: HashingPolicy,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct HashingStats {
 
 /// Those who hash.
 #[derive(Debug)]
-struct Workers {
+struct HashWorkers {
     free: Arc<Semaphore>,
     /// What those have hashed in who are free. It is theirs and not that of the threads that they
     /// run on, of which there may be many more.
@@ -58,17 +58,17 @@ struct Workers {
 
 /// A place in the queue.
 #[derive(Debug)]
-pub(crate) struct Place {
-    workers: Arc<Workers>,
-    place: OwnedSemaphorePermit,
+pub(crate) struct QueueSlot {
+    workers: Arc<HashWorkers>,
+    slot: OwnedSemaphorePermit,
 }
 
 /// A worker that nobody else uses.
 #[derive(Debug)]
-pub(crate) struct Worker {
-    workers: Arc<Workers>,
+pub(crate) struct HashSlot {
+    workers: Arc<HashWorkers>,
     _permit: OwnedSemaphorePermit,
-    _place: OwnedSemaphorePermit,
+    _queue_slot: OwnedSemaphorePermit,
 }
 
 impl HashingPool {
@@ -76,11 +76,11 @@ impl HashingPool {
     pub(crate) fn new(policy: HashingPolicy) -> Self {
         let (workers, waiting) = (policy.workers.get(), policy.max_waiting.get());
         Self {
-            workers: Arc::new(Workers {
+            workers: Arc::new(HashWorkers {
                 free: Arc::new(Semaphore::new(workers)),
                 memories: Mutex::default(),
             }),
-            places: Arc::new(Semaphore::new(workers.saturating_add(waiting))),
+            slots: Arc::new(Semaphore::new(workers.saturating_add(waiting))),
             policy,
         }
     }
@@ -88,9 +88,9 @@ impl HashingPool {
     /// What the workers do at this moment.
     pub(crate) fn stats(&self) -> HashingStats {
         let workers = self.policy.workers.get();
-        let places = workers.saturating_add(self.policy.max_waiting.get());
+        let slots = workers.saturating_add(self.policy.max_waiting.get());
         let busy = workers.saturating_sub(self.workers.free.available_permits());
-        let taken = places.saturating_sub(self.places.available_permits());
+        let taken = slots.saturating_sub(self.slots.available_permits());
         HashingStats {
             workers,
             busy,
@@ -101,30 +101,30 @@ impl HashingPool {
 
     /// A place in the queue, if there is one left. It is free again when it, or the worker that it
     /// became, is dropped.
-    pub(crate) fn enter(&self) -> Option<Place> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place {
+    pub(crate) fn enter(&self) -> Option<QueueSlot> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        Some(QueueSlot {
             workers: Arc::clone(&self.workers),
-            place,
+            slot,
         })
     }
 }
 
-impl Place {
+impl QueueSlot {
     /// Waits for a worker, in the order of coming.
     ///
     /// Cancel safe: the place is free again.
-    pub(crate) async fn worker(self) -> Worker {
+    pub(crate) async fn acquire(self) -> HashSlot {
         let permit = Arc::clone(&self.workers.free).acquire_owned().await;
-        Worker {
+        HashSlot {
             workers: self.workers,
             _permit: permit.expect("the workers are never sent home"),
-            _place: self.place,
+            _queue_slot: self.slot,
         }
     }
 }
 
-impl Worker {
+impl HashSlot {
     /// Has something computed in the worker's memory; none if that panicked, as it does when there
     /// is no memory for it.
     ///
@@ -146,7 +146,7 @@ impl Worker {
     }
 }
 
-impl Workers {
+impl HashWorkers {
     fn memories(&self) -> MutexGuard<'_, Vec<HashMemory>> {
         // A panic while the lock was held cannot have left a list half changed.
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
@@ -172,10 +172,10 @@ mod tests {
     #[tokio::test]
     async fn so_many_are_worked_on_so_many_wait_and_nobody_else_comes_in() {
         let pool = pool(2, 3);
-        let first = pool.enter().unwrap().worker().await;
-        let _second = pool.enter().unwrap().worker().await;
+        let first = pool.enter().unwrap().acquire().await;
+        let _second = pool.enter().unwrap().acquire().await;
         let mut waiting: Vec<_> = (0..3)
-            .map(|_| Box::pin(pool.enter().unwrap().worker()))
+            .map(|_| Box::pin(pool.enter().unwrap().acquire()))
             .collect();
         for worker in &mut waiting {
             assert!(worker.now_or_never().is_none());
@@ -188,17 +188,17 @@ mod tests {
         assert_eq!(first.compute(|_| 7).await, Some(7));
         let third = waiting.remove(0).now_or_never();
         assert!(third.is_some(), "the first in the queue is the next");
-        assert!(late.worker().now_or_never().is_none());
+        assert!(late.acquire().now_or_never().is_none());
     }
 
     #[tokio::test]
     async fn a_worker_is_not_free_before_it_is_done_whoever_gave_up() {
         let pool = pool(1, 1);
         let (finish, finished) = mpsc::channel::<()>();
-        let worker = pool.enter().unwrap().worker().await;
+        let worker = pool.enter().unwrap().acquire().await;
         let given_up = worker.compute(move |_| finished.recv()).now_or_never();
         assert!(given_up.is_none());
-        let mut next = Box::pin(pool.enter().unwrap().worker());
+        let mut next = Box::pin(pool.enter().unwrap().acquire());
         for _ in 0..100 {
             assert!((&mut next).now_or_never().is_none());
             yield_now().await;
@@ -211,8 +211,8 @@ mod tests {
     async fn however_many_hash_there_are_no_more_memories_than_workers() {
         let pool = pool(2, 98);
         let logins = (0..100).map(|_| {
-            let place = pool.enter().unwrap();
-            async { place.worker().await.compute(|_| ()).await }
+            let slot = pool.enter().unwrap();
+            async { slot.acquire().await.compute(|_| ()).await }
         });
         let hashed = join_all(logins).await;
         assert_eq!(hashed, [Some(()); 100]);
@@ -223,8 +223,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_costs_one_answer_and_no_worker() {
         let pool = pool(1, 1);
-        let worker = pool.enter().unwrap().worker().await;
+        let worker = pool.enter().unwrap().acquire().await;
         assert_eq!(worker.compute(|_| panic!("no memory")).await, None::<()>);
-        pool.enter().unwrap().worker().await;
+        pool.enter().unwrap().acquire().await;
     }
 }

@@ -119,10 +119,10 @@ impl Verifier {
             // Nothing is hashed, and no memory taken.
             return checker.decide(&pending, &credentials, &mut HashMemory::default());
         }
-        let Some(place) = self.pool.enter() else {
+        let Some(slot) = self.pool.enter() else {
             return checker.record_outcome(&pending, Err(LoginFailure::QueueFull));
         };
-        let worker = place.worker().await;
+        let hash_slot = slot.acquire().await;
         // While this one waited, others from this address may have failed.
         if let Err(failure) = checker.admit(&pending) {
             return checker.record_outcome(&pending, Err(failure));
@@ -130,7 +130,7 @@ impl Verifier {
         let pending = Arc::new(pending);
         let verdict = {
             let (checker, pending) = (Arc::clone(checker), Arc::clone(&pending));
-            worker.compute(move |memory| checker.decide(&pending, &credentials, memory))
+            hash_slot.compute(move |memory| checker.decide(&pending, &credentials, memory))
         };
         match verdict.await {
             Some(verdict) => verdict,
@@ -145,9 +145,9 @@ impl Verifier {
 
     /// Keeps a worker busy for as long as this is held.
     #[cfg(test)]
-    pub(crate) async fn occupy_worker(&self) -> super::hashing::Worker {
-        let place = self.pool.enter().expect("there is a place in the queue");
-        place.worker().await
+    pub(crate) async fn occupy_worker(&self) -> super::hashing::HashSlot {
+        let slot = self.pool.enter().expect("there is a place in the queue");
+        slot.acquire().await
     }
 }
 
