@@ -28,7 +28,7 @@ pub struct Route {
 
 /// What a request is for.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RouteMatch {
     /// The route.
     pub route: Arc<Route>,
     /// The path, which is one of those of the route.

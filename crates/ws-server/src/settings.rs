@@ -10,7 +10,7 @@ use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, usern
 
 use crate::{
     access::{Grant, Principal},
-    handshake::Rules,
+    handshake::HandshakePolicy,
     limits::Limits,
     peer::TrustedProxies,
     route::Route,
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Which handshakes are taken.
-    pub(crate) rules: Rules,
+    pub(crate) handshake: HandshakePolicy,
     /// Which proxies are believed about whom they speak for.
     pub(crate) proxies: TrustedProxies,
     /// What is demanded of a login.
@@ -37,14 +37,14 @@ pub(crate) struct Settings {
 impl Settings {
     /// Combines the parts. No login is taken back.
     pub(crate) fn new(
-        rules: Rules,
+        handshake: HandshakePolicy,
         proxies: TrustedProxies,
         login: LoginPolicy,
         limits: Limits,
         accounts: Accounts,
     ) -> Self {
         Self {
-            rules,
+            handshake,
             proxies,
             login,
             limits: Arc::new(limits),
@@ -91,7 +91,7 @@ impl Settings {
                 return Err(CloseReason::LoginRevoked);
             }
         }
-        let route = self.rules.routes.get(pattern);
+        let route = self.handshake.routes.get(pattern);
         if route.is_some_and(|route| route.access.admits(principal)) {
             Ok(())
         } else {

@@ -9,7 +9,7 @@ use raw_peer::HANDSHAKE;
 use ws_server::{
     access::{AllowedOrigin, Origin},
     admission::{Availability, BudgetExhausted},
-    handshake::{Basic, Decision, Refusal, Rules, Upgrade, decide},
+    handshake::{BasicAuthMode, Decision, HandshakePolicy, Refusal, Upgrade, decide},
     route::Routes,
 };
 
@@ -23,12 +23,12 @@ const MAX_FIELDS: usize = 100;
 const SUBPROTOCOLS: [&str; 2] = ["chat.v2", "chat"];
 
 /// Rules that let in what the default ones do, and more.
-static LISTED: LazyLock<Rules> = LazyLock::new(|| {
+static LISTED: LazyLock<HandshakePolicy> = LazyLock::new(|| {
     let origin = Origin::parse("https://page.example.org").expect("it is an origin");
-    Rules {
+    HandshakePolicy {
         allowed_origins: vec![AllowedOrigin::Of(origin)],
         subprotocols: SUBPROTOCOLS.map(str::to_owned).to_vec(),
-        basic: Basic::Optional,
+        basic: BasicAuthMode::Optional,
         routes: Routes::echo(""),
         page: true,
     }
@@ -87,8 +87,12 @@ pub fn check(data: &[u8]) {
         assert_is_told(&raw, refusal, answer.err().unwrap_or(429));
     }
     // Fewer rules let nobody in.
-    if let Decision::Upgrade(upgrade) = decide(&head, &Rules::default(), Availability::Open, Ok(()))
-    {
+    if let Decision::Upgrade(upgrade) = decide(
+        &head,
+        &HandshakePolicy::default(),
+        Availability::Open,
+        Ok(()),
+    ) {
         assert_eq!(answer, Ok(()), "{raw:?}");
         assert_eq!(upgrade.subprotocol, None, "{raw:?}");
     }

@@ -17,7 +17,7 @@ use crate::{
     auth::Verifier,
     message::Message,
     registry::ConnectionEntry,
-    route::Place,
+    route::RouteMatch,
     session::{Authenticated, NotAuthenticated, admit},
     settings::Current,
     websocket::{Ended, Incoming, Socket},
@@ -29,7 +29,7 @@ pub(crate) struct Login<'a> {
     /// Where the peer comes from.
     pub(crate) context: LoginContext,
     /// Where it wants to go.
-    pub(crate) place: Place,
+    pub(crate) matched: RouteMatch,
     /// What is demanded of it.
     pub(crate) policy: LoginPolicy,
     /// Checks what it says.
@@ -46,7 +46,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
     let Login {
         context,
-        place,
+        matched,
         policy,
         verifier,
         current,
@@ -68,7 +68,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(attempt, context, &place.route);
+                let verdict = verifier.verify(attempt, context, &matched.route);
                 match wait(&entry, start + policy.deadline, verdict).await {
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());
@@ -93,7 +93,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             ServerAction::LoggedIn(identity) => {
                 let principal = Principal::User(identity);
-                let Place { route, path } = place;
+                let RouteMatch { route, path } = matched;
                 let pattern = Arc::clone(&route.pattern);
                 return admit(socket, principal, pattern, path, |grant| {
                     current.check(grant)

@@ -65,7 +65,7 @@ impl Introduction {
             has_development_account: config::have_development_account(accounts),
             encryption: Encryption::of(config),
             certificate_flaw: tls.as_ref().and_then(Tls::flaw),
-            page: Some(config.listen).filter(|listen| config.rules.page && listen.port() != 0),
+            page: Some(config.listen).filter(|listen| config.handshake.page && listen.port() != 0),
         }
     }
 

@@ -7,7 +7,7 @@ use proto::{
 use serde::{Deserialize, Serialize};
 
 use super::values::{Threads, UpTo, word};
-use crate::{admission::BudgetPolicy, auth::HashingPolicy, handshake::Basic};
+use crate::{admission::BudgetPolicy, auth::HashingPolicy, handshake::BasicAuthMode};
 
 /// A number of logins that may wait. With more, the last of them would wait for minutes.
 pub(super) type WaitingLogins = UpTo<10_000>;
@@ -22,7 +22,7 @@ pub(super) struct LoginTable {
     max_attempts: Count,
     /// The use of credentials in the handshake.
     #[serde(deserialize_with = "word")]
-    pub(super) basic: Basic,
+    pub(super) basic: BasicAuthMode,
     /// The number of wrong attempts from one address until it must wait.
     max_failures_per_address: Limit<Count>,
     /// The time after which one of them no longer counts.
@@ -39,7 +39,7 @@ impl Default for LoginTable {
         Self {
             deadline: TimeSpan(login.deadline),
             max_attempts: Count(login.max_attempts),
-            basic: Basic::default(),
+            basic: BasicAuthMode::default(),
             max_failures_per_address: Limit::At(Count(budget.max_failures)),
             failure_forgiven_after: TimeSpan(budget.forgiven_after),
             hash_workers: None,

@@ -12,8 +12,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{admin::AdminAddress, route, tables::ConfigTables, tls::TlsFiles};
 use crate::{
-    admission::BudgetPolicy, auth::HashingPolicy, handshake::Rules, limits::Limits, log::LogFormat,
-    peer::TrustedProxies, settings::Settings,
+    admission::BudgetPolicy, auth::HashingPolicy, handshake::HandshakePolicy, limits::Limits,
+    log::LogFormat, peer::TrustedProxies, settings::Settings,
 };
 
 /// Everything that the server runs on, but for the accounts.
@@ -28,7 +28,7 @@ pub struct Config {
     /// Whether others may come where connections are not encrypted.
     pub allow_insecure: bool,
     /// Which handshakes are taken.
-    pub rules: Rules,
+    pub handshake: HandshakePolicy,
     /// Which proxies are believed about whom they speak for.
     pub proxies: TrustedProxies,
     /// Where the operator is listened to; nowhere, if there is no address.
@@ -66,7 +66,7 @@ impl Config {
             credentials: tables.credentials.0.clone(),
             tls: tables.tls.files(source)?,
             allow_insecure: tables.allow_insecure,
-            rules: Rules {
+            handshake: HandshakePolicy {
                 basic: tables.login.basic,
                 page: tables.page,
                 allowed_origins: tables.allowed_origins.0.clone(),
@@ -108,7 +108,13 @@ impl Config {
 
     /// Returns the settings of a server with these accounts.
     pub(crate) fn into_settings(self, accounts: Accounts) -> Settings {
-        Settings::new(self.rules, self.proxies, self.login, self.limits, accounts)
+        Settings::new(
+            self.handshake,
+            self.proxies,
+            self.login,
+            self.limits,
+            accounts,
+        )
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct StrangerError {
 /// At the start that is a mistake. Later it is not: whoever takes an account away wants its sessions
 /// to end now, and not when the routes are tidied up.
 pub(crate) fn stranger(config: &Config, accounts: &Accounts) -> Option<StrangerError> {
-    let mut routes = config.rules.routes.iter();
+    let mut routes = config.handshake.routes.iter();
     routes.find_map(|route| {
         let user = route.access.users().find(|user| !accounts.has(user))?;
         Some(StrangerError {

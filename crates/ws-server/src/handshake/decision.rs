@@ -22,7 +22,7 @@ use crate::{
     access::{Access, AllowedOrigin, Origin, parse_host},
     admission::{Availability, BudgetExhausted},
     handshake::refusal::{Refusal, WEBSOCKET_VERSION},
-    route::{Place, Routes},
+    route::{RouteMatch, Routes},
 };
 
 /// The path of the page for browsers.
@@ -30,13 +30,13 @@ const PAGE_PATH: &str = "/";
 
 /// What the configuration says about handshakes.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {
+pub struct HandshakePolicy {
     /// Whose pages may connect, besides our own host's.
     pub allowed_origins: Vec<AllowedOrigin>,
     /// The subprotocols that are spoken here, the best first.
     pub subprotocols: Vec<String>,
     /// Whether credentials may, or must, come with the handshake.
-    pub basic: Basic,
+    pub basic: BasicAuthMode,
     /// What is to be had where.
     pub routes: Routes,
     /// Whether a browser that does not ask for an upgrade gets the page.
@@ -46,7 +46,7 @@ pub struct Rules {
 /// Whether credentials may, or must, come with the handshake.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Basic {
+pub enum BasicAuthMode {
     /// They log the peer in; without them, it logs in by its first messages.
     #[default]
     Optional,
@@ -65,7 +65,7 @@ pub enum Decision {
     /// The connection becomes a WebSocket that is logged in, if this try is right.
     Verify(Upgrade, Attempt),
     /// The body of the request is published at this place, if this try is right.
-    Publish(Place, Attempt),
+    Publish(RouteMatch, Attempt),
     /// A browser that does not ask for an upgrade gets the page.
     Page,
     /// The request is refused.
@@ -76,7 +76,7 @@ pub enum Decision {
 #[derive(Debug, Clone)]
 pub struct Upgrade {
     /// What the connection is for.
-    pub place: Place,
+    pub matched: RouteMatch,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
     /// The subprotocol that both sides speak.
@@ -87,13 +87,13 @@ pub struct Upgrade {
 /// address which the request comes from.
 pub fn decide(
     head: &Parts,
-    rules: &Rules,
+    policy: &HandshakePolicy,
     availability: Availability,
     budget: Result<(), BudgetExhausted>,
 ) -> Decision {
-    match check(head, rules, availability, budget) {
+    match check(head, policy, availability, budget) {
         Ok(decision) => decision,
-        Err(Refusal::NoUpgrade | Refusal::UnknownPath) if rules.page && wants_page(head) => {
+        Err(Refusal::NoUpgrade | Refusal::UnknownPath) if policy.page && wants_page(head) => {
             Decision::Page
         }
         Err(refusal) => Decision::Refuse(refusal),
@@ -102,15 +102,15 @@ pub fn decide(
 
 fn check(
     head: &Parts,
-    rules: &Rules,
+    policy: &HandshakePolicy,
     availability: Availability,
     budget: Result<(), BudgetExhausted>,
 ) -> Result<Decision, Refusal> {
     let path = head.uri.path();
-    let route = rules.routes.find(path);
+    let route = policy.routes.find(path);
     // Where no request logs anybody in, none can say who speaks.
-    let takes_posts =
-        rules.basic != Basic::Off && route.is_some_and(|route| route.service.takes_posts());
+    let takes_posts = policy.basic != BasicAuthMode::Off
+        && route.is_some_and(|route| route.service.takes_posts());
     let is_post = takes_posts && head.method == Method::POST;
     let host = check_form(head)?;
     if announces_body(&head.headers) && !is_post {
@@ -136,32 +136,32 @@ fn check(
     };
     if let Some(origin) = head.headers.get(ORIGIN) {
         let allowed = route.allowed_origins.as_ref();
-        let allowed = allowed.unwrap_or(&rules.allowed_origins);
+        let allowed = allowed.unwrap_or(&policy.allowed_origins);
         check_origin(origin.to_str().ok(), &host, allowed)?;
     }
     if let Err(BudgetExhausted { retry_after }) = budget {
         return Err(Refusal::TooManyFailures { retry_after });
     }
-    let place = Place {
+    let matched = RouteMatch {
         route: Arc::clone(route),
         path: route.pattern.own(path),
     };
     let Some(key) = key else {
         let attempt = attempt(&head.headers).ok_or(Refusal::NoCredentials)?;
-        return Ok(Decision::Publish(place, attempt));
+        return Ok(Decision::Publish(matched, attempt));
     };
-    let attempt = match (rules.basic, attempt(&head.headers)) {
-        (Basic::Off, _) => None,
-        (Basic::Required, None) if route.access != Access::Public => {
+    let attempt = match (policy.basic, attempt(&head.headers)) {
+        (BasicAuthMode::Off, _) => None,
+        (BasicAuthMode::Required, None) if route.access != Access::Public => {
             return Err(Refusal::NoCredentials);
         }
-        (Basic::Optional | Basic::Required, attempt) => attempt,
+        (BasicAuthMode::Optional | BasicAuthMode::Required, attempt) => attempt,
     };
     let subprotocols = route.subprotocols.as_ref();
     let upgrade = Upgrade {
-        place,
+        matched,
         accept: key.accept(),
-        subprotocol: subprotocol(&head.headers, subprotocols.unwrap_or(&rules.subprotocols)),
+        subprotocol: subprotocol(&head.headers, subprotocols.unwrap_or(&policy.subprotocols)),
     };
     Ok(match attempt {
         None => Decision::Upgrade(upgrade),

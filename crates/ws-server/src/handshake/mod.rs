@@ -6,6 +6,6 @@ mod refusal;
 mod tests;
 
 pub use self::{
-    decision::{Basic, Decision, Rules, Upgrade, decide},
+    decision::{BasicAuthMode, Decision, HandshakePolicy, Upgrade, decide},
     refusal::Refusal,
 };

@@ -9,7 +9,7 @@ use proto::login::Attempt;
 use crate::{
     access::{AllowedOrigin, Origin},
     admission::{Availability, BudgetExhausted},
-    handshake::{Basic, Decision, Refusal, Rules, decide},
+    handshake::{BasicAuthMode, Decision, HandshakePolicy, Refusal, decide},
     route::Routes,
 };
 
@@ -75,17 +75,17 @@ impl Head {
     }
 
     fn decide(&self) -> Decision {
-        decide(&self.parts(), &rules(), Availability::Open, Ok(()))
+        decide(&self.parts(), &policy(), Availability::Open, Ok(()))
     }
 }
 
-fn rules() -> Rules {
-    Rules {
+fn policy() -> HandshakePolicy {
+    HandshakePolicy {
         allowed_origins: vec![AllowedOrigin::Of(
             Origin::parse("https://page.example.org").unwrap(),
         )],
         subprotocols: vec!["chat.v2".to_owned(), "chat".to_owned()],
-        basic: Basic::Optional,
+        basic: BasicAuthMode::Optional,
         routes: Routes::echo(""),
         page: true,
     }
@@ -298,7 +298,12 @@ fn a_browser_that_asks_for_no_upgrade_gets_the_page() {
         retry_after: Duration::from_secs(1),
     });
     assert!(matches!(
-        decide(&of_a_browser().parts(), &rules(), Availability::Open, spent),
+        decide(
+            &of_a_browser().parts(),
+            &policy(),
+            Availability::Open,
+            spent
+        ),
         Decision::Page
     ));
 }
@@ -321,14 +326,14 @@ fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
     assert_upgrades(&Head::good().with(BROWSER.0, BROWSER.1));
     let full = decide(
         &of_a_browser().parts(),
-        &rules(),
+        &policy(),
         Availability::Full,
         Ok(()),
     );
     assert_eq!(refusal(&full), Some(Refusal::Full));
-    let without_page = Rules {
+    let without_page = HandshakePolicy {
         page: false,
-        ..rules()
+        ..policy()
     };
     let switched_off = decide(
         &of_a_browser().parts(),
@@ -372,12 +377,12 @@ fn pages_of_other_origins_may_not_connect() {
 #[test]
 fn pages_without_an_origin_connect_only_where_that_is_listed() {
     let head = Head::good().with("Origin", "null").parts();
-    let rules = Rules {
+    let policy = HandshakePolicy {
         allowed_origins: vec![AllowedOrigin::Null],
-        ..Rules::default()
+        ..HandshakePolicy::default()
     };
     assert!(matches!(
-        decide(&head, &rules, Availability::Open, Ok(())),
+        decide(&head, &policy, Availability::Open, Ok(())),
         Decision::Upgrade(_)
     ));
 }
@@ -412,13 +417,13 @@ fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
             Head::good().method("POST"),
         ] {
             assert_eq!(
-                self::refusal(&decide(&head.parts(), &rules(), availability, Ok(()))),
+                self::refusal(&decide(&head.parts(), &policy(), availability, Ok(()))),
                 Some(refusal)
             );
         }
         let malformed = Head::good().without("Host").parts();
         assert_eq!(
-            self::refusal(&decide(&malformed, &rules(), availability, Ok(()))),
+            self::refusal(&decide(&malformed, &policy(), availability, Ok(()))),
             Some(Refusal::NoHost)
         );
     }
@@ -474,11 +479,14 @@ fn a_refusal_can_be_written_without_an_http_library() {
 }
 
 /// The try that comes with a good request that has these fields as well.
-fn attempt(fields: &[(&'static str, &'static str)], basic: Basic) -> Result<Attempt, Decision> {
+fn attempt(
+    fields: &[(&'static str, &'static str)],
+    basic: BasicAuthMode,
+) -> Result<Attempt, Decision> {
     let mut head = Head::good();
     head.fields.extend(fields);
-    let rules = Rules { basic, ..rules() };
-    match decide(&head.parts(), &rules, Availability::Open, Ok(())) {
+    let policy = HandshakePolicy { basic, ..policy() };
+    match decide(&head.parts(), &policy, Availability::Open, Ok(())) {
         Decision::Verify(_, attempt) => Ok(attempt),
         other => Err(other),
     }
@@ -488,7 +496,7 @@ const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46MTIzNDU2");
 
 #[test]
 fn credentials_in_the_request_are_a_try_to_log_in() {
-    for basic in [Basic::Optional, Basic::Required] {
+    for basic in [BasicAuthMode::Optional, BasicAuthMode::Required] {
         match attempt(&[ADMIN], basic) {
             Ok(Attempt::Credentials(credentials)) => {
                 assert_eq!(credentials.line().expose(), "admin:123456");
@@ -511,15 +519,15 @@ fn credentials_in_the_request_are_a_try_to_log_in() {
 #[test]
 fn credentials_in_the_request_may_be_required_or_ignored() {
     assert!(matches!(
-        attempt(&[], Basic::Optional),
+        attempt(&[], BasicAuthMode::Optional),
         Err(Decision::Upgrade(_))
     ));
     assert!(matches!(
-        attempt(&[], Basic::Required),
+        attempt(&[], BasicAuthMode::Required),
         Err(Decision::Refuse(Refusal::NoCredentials))
     ));
     assert!(matches!(
-        attempt(&[ADMIN], Basic::Off),
+        attempt(&[ADMIN], BasicAuthMode::Off),
         Err(Decision::Upgrade(_))
     ));
 }
@@ -529,14 +537,14 @@ fn an_address_that_spent_its_budget_is_told_before_its_credentials_are_looked_at
     let retry_after = Duration::from_millis(2001);
     let spent = Err(BudgetExhausted { retry_after });
     for head in [Head::good(), Head::good().with(ADMIN.0, ADMIN.1)] {
-        let decision = decide(&head.parts(), &rules(), Availability::Open, spent);
+        let decision = decide(&head.parts(), &policy(), Availability::Open, spent);
         assert_eq!(
             refusal(&decision),
             Some(Refusal::TooManyFailures { retry_after })
         );
     }
     let foreign = Head::good().with("Origin", "https://evil.example.org");
-    let decision = decide(&foreign.parts(), &rules(), Availability::Open, spent);
+    let decision = decide(&foreign.parts(), &policy(), Availability::Open, spent);
     assert_eq!(refusal(&decision), Some(Refusal::Origin));
 }
 
@@ -595,7 +603,7 @@ proptest! {
             request = request.header(*name, value.as_str());
         }
         if let Ok(request) = request.body(()) {
-            let decision = decide(&request.into_parts().0, &rules(), Availability::Open, Ok(()));
+            let decision = decide(&request.into_parts().0, &policy(), Availability::Open, Ok(()));
             if let Decision::Upgrade(upgrade) = decision {
                 prop_assert_eq!(upgrade.accept.len(), 28);
             }

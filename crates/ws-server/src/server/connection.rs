@@ -30,13 +30,13 @@ where
 {
     let (exchange, peer) = exchange(io, &accepted, &state).await;
     let (id, settings, mut permit) = (accepted.id, accepted.settings, accepted.permit);
-    let (io, leftovers, place, identity) = match exchange {
+    let (io, leftovers, matched, identity) = match exchange {
         HttpOutcome::Upgraded {
             io,
             leftovers,
-            place,
+            matched,
             identity,
-        } => (io, leftovers, place, identity),
+        } => (io, leftovers, matched, identity),
         HttpOutcome::Answered(HandshakeResponse::Published {
             path,
             identity,
@@ -70,7 +70,7 @@ where
         }
     };
     let registration = state.registry.register(id, peer);
-    let route = Arc::clone(&place.route);
+    let route = Arc::clone(&matched.route);
     let socket = Socket::new(
         io,
         leftovers,
@@ -83,11 +83,11 @@ where
     let authenticated = match identity {
         Some(identity) => {
             let principal = Principal::User(identity);
-            admit(socket, principal, pattern, place.path, check)
+            admit(socket, principal, pattern, matched.path, check)
         }
         None if route.access == Access::Public => {
             let principal = Principal::Guest(id);
-            admit(socket, principal, pattern, place.path, check)
+            admit(socket, principal, pattern, matched.path, check)
         }
         None => {
             let context = LoginContext {
@@ -97,7 +97,7 @@ where
             };
             let login = Login {
                 context,
-                place,
+                matched,
                 policy: settings.login,
                 verifier: &state.verifier,
                 current: &state.current,

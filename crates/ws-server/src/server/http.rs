@@ -44,7 +44,7 @@ use crate::{
     metrics::HandshakeEnd,
     page,
     peer::Peer,
-    route::{Place, Route},
+    route::{Route, RouteMatch},
     server::{accepted::AcceptedConnection, state::ServerState},
 };
 
@@ -64,7 +64,7 @@ pub(crate) enum HttpOutcome<S> {
         /// What came behind the head.
         leftovers: Bytes,
         /// What the connection is for.
-        place: Place,
+        matched: RouteMatch,
         /// Who the peer has proved to be by the request.
         identity: Option<Identity>,
     },
@@ -120,7 +120,7 @@ pub(crate) enum HandshakeResponse {
 #[derive(Debug)]
 enum RequestOutcome {
     Upgraded {
-        place: Place,
+        matched: RouteMatch,
         identity: Option<Identity>,
     },
     Answered(HandshakeResponse),
@@ -184,12 +184,12 @@ where
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner();
     let (exchange, final_bytes) = match (served, handler.outcome.take()) {
-        (Ok(Some(Ok(()))), Some(RequestOutcome::Upgraded { place, identity })) => {
+        (Ok(Some(Ok(()))), Some(RequestOutcome::Upgraded { matched, identity })) => {
             let exchange = HttpOutcome::Upgraded {
                 io,
                 // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
                 leftovers: Bytes::copy_from_slice(&read_buf),
-                place,
+                matched,
                 identity,
             };
             state.metrics.handshake(exchange.end());
@@ -290,17 +290,17 @@ impl RequestHandler<'_> {
             availability => availability,
         };
         let budget = self.state.verifier.check_budget(client);
-        match decide(&head, &settings.rules, availability, budget) {
+        match decide(&head, &settings.handshake, availability, budget) {
             Decision::Refuse(refusal) => Err(refusal),
             Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
             Decision::Verify(upgrade, attempt) => {
-                let route = &upgrade.place.route;
+                let route = &upgrade.matched.route;
                 let identity = self.identity(attempt, client, route).await?;
                 Ok(upgraded(upgrade, Some(identity)))
             }
-            Decision::Publish(place, attempt) => {
-                let identity = self.identity(attempt, client, &place.route).await?;
-                self.publish(place, identity, body).await
+            Decision::Publish(matched, attempt) => {
+                let identity = self.identity(attempt, client, &matched.route).await?;
+                self.publish(matched, identity, body).await
             }
             Decision::Page => Ok((
                 RequestOutcome::Answered(HandshakeResponse::Page),
@@ -333,7 +333,7 @@ impl RequestHandler<'_> {
 
     async fn publish(
         &self,
-        Place { route, path }: Place,
+        RouteMatch { route, path }: RouteMatch,
         identity: Identity,
         body: Incoming,
     ) -> Result<(RequestOutcome, Response<Full<Bytes>>), Refusal> {
@@ -384,8 +384,8 @@ fn upgraded(
     identity: Option<Identity>,
 ) -> (RequestOutcome, Response<Full<Bytes>>) {
     let response = switching_protocols(&upgrade);
-    let place = upgrade.place;
-    (RequestOutcome::Upgraded { place, identity }, response)
+    let matched = upgrade.matched;
+    (RequestOutcome::Upgraded { matched, identity }, response)
 }
 
 fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {

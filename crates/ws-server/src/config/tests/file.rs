@@ -34,7 +34,7 @@ fn file_printed_can_be_read_again() {
     assert_eq!(again(&printed), tables(source), "{printed}");
     let config = Config::resolve(&printed, Path::new("")).unwrap();
     assert_eq!(config.limits.caps.unauthenticated, 7);
-    assert!(!config.rules.page && config.allow_insecure);
+    assert!(!config.handshake.page && config.allow_insecure);
     let tls = config.tls.expect("it is printed");
     assert_eq!(tls.certificate, Path::new("config/a c"));
     assert_eq!(tls.private_key, Path::new("/k"));
