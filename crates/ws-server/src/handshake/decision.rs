@@ -114,7 +114,7 @@ fn check(
     let is_post = takes_posts && head.method == Method::POST;
     let host = check_form(head)?;
     if announces_body(&head.headers) && !is_post {
-        return Err(Refusal::Body);
+        return Err(Refusal::UnexpectedBody);
     }
     match availability {
         Availability::Open => {}
@@ -124,9 +124,9 @@ fn check(
     let route = route.ok_or(Refusal::UnknownPath)?;
     if head.method != Method::GET && !is_post {
         return Err(if takes_posts {
-            Refusal::NeitherGetNorPost
+            Refusal::MethodNotAllowedGetPost
         } else {
-            Refusal::Method
+            Refusal::MethodNotAllowed
         });
     }
     let key = if is_post {
@@ -234,7 +234,7 @@ fn single<'h>(
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        Err(Refusal::Repeated)
+        Err(Refusal::DuplicateField)
     } else {
         Ok(first)
     }
@@ -255,10 +255,10 @@ fn check_target(head: &Parts, host: &Authority) -> Result<(), Refusal> {
             if is_http && same {
                 Ok(())
             } else {
-                Err(Refusal::Target)
+                Err(Refusal::BadRequestTarget)
             }
         }
-        _ => Err(Refusal::Target),
+        _ => Err(Refusal::BadRequestTarget),
     }
 }
 
@@ -285,17 +285,17 @@ fn check_origin(
     host: &Authority,
     allowed: &[AllowedOrigin],
 ) -> Result<(), Refusal> {
-    let origin = origin.ok_or(Refusal::Origin)?;
+    let origin = origin.ok_or(Refusal::OriginNotAllowed)?;
     let allowed = if origin == "null" {
         allowed.contains(&AllowedOrigin::Null)
     } else {
-        let origin = Origin::parse(origin).map_err(|_| Refusal::Origin)?;
+        let origin = Origin::parse(origin).map_err(|_| Refusal::OriginNotAllowed)?;
         origin.is_of_host(host) || allowed.contains(&AllowedOrigin::Of(origin))
     };
     if allowed {
         Ok(())
     } else {
-        Err(Refusal::Origin)
+        Err(Refusal::OriginNotAllowed)
     }
 }
 

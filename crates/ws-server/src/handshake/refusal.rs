@@ -30,15 +30,15 @@ pub enum Refusal {
     /// The `Host` is not a host.
     BadHost,
     /// The target is neither a path nor an absolute URI of our host.
-    Target,
+    BadRequestTarget,
     /// A field that may come once came twice.
-    Repeated,
+    DuplicateField,
     /// A body is announced.
-    Body,
+    UnexpectedBody,
     /// The body is longer than a message may be.
     BodyTooLong,
     /// The body is no text, or an empty one.
-    BodyNotText,
+    BodyNotUtf8,
     /// There is no place left.
     Full,
     /// The server is shutting down.
@@ -46,9 +46,9 @@ pub enum Refusal {
     /// There is nothing at this path.
     UnknownPath,
     /// The path does not take this method, but only GET.
-    Method,
+    MethodNotAllowed,
     /// The path does not take this method, but only GET and POST.
-    NeitherGetNorPost,
+    MethodNotAllowedGetPost,
     /// There is no `Upgrade: websocket`.
     NoUpgrade,
     /// There is no `Connection: upgrade`.
@@ -60,7 +60,7 @@ pub enum Refusal {
     /// The key is not base64 of 16 bytes.
     BadKey,
     /// Pages of this origin may not connect.
-    Origin,
+    OriginNotAllowed,
     /// Too many logins from this address were wrong.
     TooManyFailures {
         /// How long it takes until there may be a try again.
@@ -71,7 +71,7 @@ pub enum Refusal {
     /// The credentials are wrong.
     WrongCredentials,
     /// The credentials are right, but their user has no right to be here.
-    NoRight,
+    Forbidden,
     /// Too many logins are being checked already.
     TooManyLogins,
 }
@@ -124,15 +124,15 @@ impl Refusal {
                 "the Host field is missing";
             Self::BadHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
                 "the Host field is not a host with an optional port";
-            Self::Target => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+            Self::BadRequestTarget => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
                 "the request target is neither a path nor a URI of the Host";
-            Self::Repeated => BAD_REQUEST, Fields::None, "RFC 9110 section 5.3",
+            Self::DuplicateField => BAD_REQUEST, Fields::None, "RFC 9110 section 5.3",
                 "a field that may be given once is given twice";
-            Self::Body => BAD_REQUEST, Fields::None, "RFC 9110 section 9.3.1",
+            Self::UnexpectedBody => BAD_REQUEST, Fields::None, "RFC 9110 section 9.3.1",
                 "a handshake has no body";
             Self::BodyTooLong => PAYLOAD_TOO_LARGE, Fields::None, "RFC 9110 section 15.5.14",
                 "the message is too long";
-            Self::BodyNotText => BAD_REQUEST, Fields::None, "RFC 6455 section 5.6",
+            Self::BodyNotUtf8 => BAD_REQUEST, Fields::None, "RFC 6455 section 5.6",
                 "the body is the message: a text of UTF-8 that is not empty";
             Self::Full => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
                 "the server is full, try again later";
@@ -140,9 +140,9 @@ impl Refusal {
                 "the server is shutting down, try again later";
             Self::UnknownPath => NOT_FOUND, Fields::None, "RFC 9110 section 15.5.5",
                 "there is nothing at this path";
-            Self::Method => METHOD_NOT_ALLOWED, Fields::Allow("GET"), "RFC 9110 section 15.5.6",
+            Self::MethodNotAllowed => METHOD_NOT_ALLOWED, Fields::Allow("GET"), "RFC 9110 section 15.5.6",
                 "a WebSocket handshake is a GET request";
-            Self::NeitherGetNorPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, POST"), "RFC 9110 section 15.5.6",
+            Self::MethodNotAllowedGetPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, POST"), "RFC 9110 section 15.5.6",
                 "here are GET, with a WebSocket handshake, and POST";
             Self::NoUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
                 "this is a WebSocket server: the Upgrade field must name websocket";
@@ -154,7 +154,7 @@ impl Refusal {
                 "the Sec-WebSocket-Key field is missing";
             Self::BadKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
                 "the Sec-WebSocket-Key must be base64 of 16 bytes";
-            Self::Origin => FORBIDDEN, Fields::None, "RFC 6455 section 10.2",
+            Self::OriginNotAllowed => FORBIDDEN, Fields::None, "RFC 6455 section 10.2",
                 "pages of this origin may not connect here";
             Self::TooManyFailures { retry_after } => TOO_MANY_REQUESTS, Fields::RetryAfter(retry_after), "RFC 6585 section 4",
                 "too many logins from this address were wrong, try again later";
@@ -162,7 +162,7 @@ impl Refusal {
                 "a username and a password are wanted here";
             Self::WrongCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
                 "the username or password is wrong";
-            Self::NoRight => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
+            Self::Forbidden => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
                 "this user has no right to be here";
             Self::TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
                 "too many logins at once, try again later";
@@ -248,28 +248,28 @@ mod tests {
         Refusal::HttpVersion,
         Refusal::NoHost,
         Refusal::BadHost,
-        Refusal::Target,
-        Refusal::Repeated,
-        Refusal::Body,
+        Refusal::BadRequestTarget,
+        Refusal::DuplicateField,
+        Refusal::UnexpectedBody,
         Refusal::BodyTooLong,
-        Refusal::BodyNotText,
+        Refusal::BodyNotUtf8,
         Refusal::Full,
         Refusal::Draining,
         Refusal::UnknownPath,
-        Refusal::Method,
-        Refusal::NeitherGetNorPost,
+        Refusal::MethodNotAllowed,
+        Refusal::MethodNotAllowedGetPost,
         Refusal::NoUpgrade,
         Refusal::NoConnectionUpgrade,
         Refusal::WebSocketVersion,
         Refusal::NoKey,
         Refusal::BadKey,
-        Refusal::Origin,
+        Refusal::OriginNotAllowed,
         Refusal::TooManyFailures {
             retry_after: Duration::from_secs(1),
         },
         Refusal::NoCredentials,
         Refusal::WrongCredentials,
-        Refusal::NoRight,
+        Refusal::Forbidden,
         Refusal::TooManyLogins,
     ];
 

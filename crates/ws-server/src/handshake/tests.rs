@@ -150,7 +150,7 @@ fn refuses_what_is_malformed() {
         (good().without("Host"), Refusal::NoHost),
         (
             good().with("Host", "server.example.com:5678"),
-            Refusal::Repeated,
+            Refusal::DuplicateField,
         ),
         (good().set("Host", ""), Refusal::BadHost),
         (good().set("Host", "server example.com"), Refusal::BadHost),
@@ -177,39 +177,51 @@ fn refuses_what_is_malformed() {
         ),
         (good().set("Host", "server.example.com/"), Refusal::BadHost),
         (good().set("Host", "ünï.example.com"), Refusal::BadHost),
-        (good().target("http://other.example.com/"), Refusal::Target),
-        (good().target("http://server.example.com/"), Refusal::Target),
+        (
+            good().target("http://other.example.com/"),
+            Refusal::BadRequestTarget,
+        ),
+        (
+            good().target("http://server.example.com/"),
+            Refusal::BadRequestTarget,
+        ),
         (
             good().target("ftp://server.example.com:5678/"),
-            Refusal::Target,
+            Refusal::BadRequestTarget,
         ),
         (
             good().target("http://server.example.com:+5678/"),
-            Refusal::Target,
+            Refusal::BadRequestTarget,
         ),
         (
             good().target("http://user@server.example.com:5678/"),
-            Refusal::Target,
+            Refusal::BadRequestTarget,
         ),
-        (good().method("OPTIONS").target("*"), Refusal::Target),
+        (
+            good().method("OPTIONS").target("*"),
+            Refusal::BadRequestTarget,
+        ),
         (
             good().method("CONNECT").target("server.example.com:5678"),
-            Refusal::Target,
+            Refusal::BadRequestTarget,
         ),
         (
             good().with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            Refusal::Repeated,
+            Refusal::DuplicateField,
         ),
         (
             good().with("Sec-WebSocket-Version", "13"),
-            Refusal::Repeated,
+            Refusal::DuplicateField,
         ),
         (
             good().with("Origin", "http://a").with("Origin", "http://a"),
-            Refusal::Repeated,
+            Refusal::DuplicateField,
         ),
-        (good().with("Content-Length", "1"), Refusal::Body),
-        (good().with("Transfer-Encoding", "chunked"), Refusal::Body),
+        (good().with("Content-Length", "1"), Refusal::UnexpectedBody),
+        (
+            good().with("Transfer-Encoding", "chunked"),
+            Refusal::UnexpectedBody,
+        ),
     ]);
 }
 
@@ -220,8 +232,11 @@ fn refuses_what_is_not_a_handshake() {
         (good().target("/chat"), Refusal::UnknownPath),
         (good().target("/chat").method("POST"), Refusal::UnknownPath),
         (good().target("//"), Refusal::UnknownPath),
-        (good().method("POST"), Refusal::Method),
-        (good().method("HEAD").without("Upgrade"), Refusal::Method),
+        (good().method("POST"), Refusal::MethodNotAllowed),
+        (
+            good().method("HEAD").without("Upgrade"),
+            Refusal::MethodNotAllowed,
+        ),
         (good().without("Upgrade"), Refusal::NoUpgrade),
         (good().set("Upgrade", "websockets"), Refusal::NoUpgrade),
         (good().without("Connection"), Refusal::NoConnectionUpgrade),
@@ -318,10 +333,13 @@ fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
             Refusal::NoConnectionUpgrade,
         ),
         (of_a_browser().target("/favicon.ico"), Refusal::UnknownPath),
-        (of_a_browser().method("HEAD"), Refusal::Method),
-        (of_a_browser().method("POST"), Refusal::Method),
+        (of_a_browser().method("HEAD"), Refusal::MethodNotAllowed),
+        (of_a_browser().method("POST"), Refusal::MethodNotAllowed),
         (of_a_browser().without("Host"), Refusal::NoHost),
-        (of_a_browser().with("Content-Length", "1"), Refusal::Body),
+        (
+            of_a_browser().with("Content-Length", "1"),
+            Refusal::UnexpectedBody,
+        ),
     ]);
     assert_upgrades(&Head::good().with(BROWSER.0, BROWSER.1));
     let full = decide(
@@ -357,7 +375,12 @@ fn pages_of_other_origins_may_not_connect() {
     ] {
         assert_upgrades(&Head::good().set("Host", host).with("Origin", origin));
     }
-    let from = |origin| (Head::good().with("Origin", origin), Refusal::Origin);
+    let from = |origin| {
+        (
+            Head::good().with("Origin", origin),
+            Refusal::OriginNotAllowed,
+        )
+    };
     assert_refused(vec![
         from("https://evil.example.org"),
         from("http://page.example.org"),
@@ -443,7 +466,10 @@ fn refusals_carry_what_their_status_demands() {
         field(Refusal::Draining, "retry-after").as_deref(),
         Some("5")
     );
-    assert_eq!(field(Refusal::Method, "allow").as_deref(), Some("GET"));
+    assert_eq!(
+        field(Refusal::MethodNotAllowed, "allow").as_deref(),
+        Some("GET")
+    );
     for refusal in [
         Refusal::NoUpgrade,
         Refusal::NoConnectionUpgrade,
@@ -460,7 +486,7 @@ fn refusals_carry_what_their_status_demands() {
         );
     }
     assert_eq!(
-        field(Refusal::Origin, "connection").as_deref(),
+        field(Refusal::OriginNotAllowed, "connection").as_deref(),
         Some("close")
     );
 }
@@ -545,7 +571,7 @@ fn an_address_that_spent_its_budget_is_told_before_its_credentials_are_looked_at
     }
     let foreign = Head::good().with("Origin", "https://evil.example.org");
     let decision = decide(&foreign.parts(), &policy(), Availability::Open, spent);
-    assert_eq!(refusal(&decision), Some(Refusal::Origin));
+    assert_eq!(refusal(&decision), Some(Refusal::OriginNotAllowed));
 }
 
 #[test]

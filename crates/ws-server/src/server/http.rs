@@ -323,7 +323,7 @@ impl RequestHandler<'_> {
         match self.state.verifier.verify(attempt, context, route).await {
             LoginVerdict::Accepted(identity) => Ok(identity),
             LoginVerdict::Rejected => Err(Refusal::WrongCredentials),
-            LoginVerdict::Forbidden => Err(Refusal::NoRight),
+            LoginVerdict::Forbidden => Err(Refusal::Forbidden),
             LoginVerdict::Throttled { retry_after } => {
                 Err(Refusal::TooManyFailures { retry_after })
             }
@@ -345,7 +345,7 @@ impl RequestHandler<'_> {
         };
         // The right to be here may have been taken away while the body came.
         let right = self.state.current.check(&grant);
-        right.map_err(|_| Refusal::NoRight)?;
+        right.map_err(|_| Refusal::Forbidden)?;
         let from = grant.principal.to_string();
         route.service.publish(&self.state.hub, &path, &from, &text);
         let mut response = Response::new(Full::default());
@@ -371,11 +371,11 @@ async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::BodyTooLong),
         // It broke off, and nobody will read this.
-        Err(_) => return Err(Refusal::BodyNotText),
+        Err(_) => return Err(Refusal::BodyNotUtf8),
     };
     match String::from_utf8(body.into()) {
         Ok(text) if !text.is_empty() => Ok(text),
-        Ok(_) | Err(_) => Err(Refusal::BodyNotText),
+        Ok(_) | Err(_) => Err(Refusal::BodyNotUtf8),
     }
 }
 

@@ -187,7 +187,7 @@ async fn a_body_that_does_not_end_is_not_read_to_the_deadline() {
     assert!(
         matches!(
             exchange,
-            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::Body))
+            HttpOutcome::Answered(HandshakeResponse::Refused(Refusal::UnexpectedBody))
         ),
         "{exchange:?}"
     );
