@@ -6,70 +6,70 @@ use tokio::time::{Duration, Instant};
 use crate::limits::Limits;
 
 /// How long a session that holds large buffers must be quiet before it gives them back.
-const GIVE_BACK_AFTER: Duration = Duration::from_secs(4);
+const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(4);
 
 /// When nothing is due, a tick comes this much later all the same.
-const FAR: Duration = Duration::from_hours(24);
+const NO_DEADLINE: Duration = Duration::from_hours(24);
 
 /// Decides at each tick of a session's timer what is due. No clock is read and no timer is set
 /// while messages flow: in between, the session only remembers that it heard something.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct Keepalive {
     /// The last tick before which something was received.
-    heard_at: Instant,
+    last_received: Instant,
     /// How many bytes had been received by then.
     received: u64,
     /// The last tick before which a message came or went.
-    talked_at: Instant,
+    last_message: Instant,
     /// When a ping went out that nothing has come back for.
     pinged_at: Option<Instant>,
     /// Since when writing waits, and how many bytes were written by then.
     stalled: Option<(Instant, u64)>,
     /// A message came or went since the last tick.
-    talked: bool,
+    had_message: bool,
     /// The buffers have grown since they were last given back.
-    grown: bool,
+    buffers_grown: bool,
 }
 
 /// What is due at a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum KeepaliveAction {
     /// Nothing.
     Nothing,
     /// Buffers are to be given back, if that can be done: nothing was received for a while.
-    GiveBack,
+    ReleaseBuffers,
     /// A ping is to be sent.
     Ping,
     /// The session is to end.
     End(CloseReason),
 }
 
-impl Pulse {
+impl Keepalive {
     /// A session that begins now, with so many bytes received before.
     pub(crate) fn new(now: Instant, received: u64) -> Self {
         Self {
-            heard_at: now,
+            last_received: now,
             received,
-            talked_at: now,
+            last_message: now,
             pinged_at: None,
             stalled: None,
-            talked: false,
-            grown: false,
+            had_message: false,
+            buffers_grown: false,
         }
     }
 
     /// A message came or went.
-    pub(crate) fn talked(&mut self) {
-        self.talked = true;
+    pub(crate) fn on_message(&mut self) {
+        self.had_message = true;
     }
 
     /// Buffers have grown. Returns true if the timer should be set anew.
-    pub(crate) fn grew(&mut self) -> bool {
-        !std::mem::replace(&mut self.grown, true)
+    pub(crate) fn on_buffer_growth(&mut self) -> bool {
+        !std::mem::replace(&mut self.buffers_grown, true)
     }
 
     /// Everything that was queued has been written.
-    pub(crate) fn flushed(&mut self) {
+    pub(crate) fn on_flush(&mut self) {
         self.stalled = None;
     }
 
@@ -79,13 +79,13 @@ impl Pulse {
     }
 
     /// Writing waits, with so many bytes written. The timer should be set anew.
-    pub(crate) fn stalled(&mut self, now: Instant, written: u64) {
+    pub(crate) fn on_stall(&mut self, now: Instant, written: u64) {
         self.stalled = Some((now, written));
     }
 
     /// The large buffers were given back.
-    pub(crate) fn gave_back(&mut self) {
-        self.grown = false;
+    pub(crate) fn on_buffers_released(&mut self) {
+        self.buffers_grown = false;
     }
 
     /// Decides what is due, with so many bytes received and written by now. Every byte counts as
@@ -96,55 +96,55 @@ impl Pulse {
         received: u64,
         written: u64,
         limits: &Limits,
-    ) -> Due {
-        if std::mem::take(&mut self.talked) {
-            self.talked_at = now;
+    ) -> KeepaliveAction {
+        if std::mem::take(&mut self.had_message) {
+            self.last_message = now;
         }
-        let quiet = received == self.received;
+        let is_silent = received == self.received;
         self.received = received;
-        if !quiet {
-            self.heard_at = now;
+        if !is_silent {
+            self.last_received = now;
             self.pinged_at = None;
         }
         if let Some((since, before)) = self.stalled {
             if written > before {
                 self.stalled = Some((now, written));
             } else if now >= since + limits.write_deadline {
-                return Due::End(CloseReason::SlowReader);
+                return KeepaliveAction::End(CloseReason::SlowReader);
             }
             // A ping would wait behind what is not read: the write deadline is what counts.
-            self.heard_at = now;
+            self.last_received = now;
             self.pinged_at = None;
         }
         if limits
             .idle_timeout
-            .is_some_and(|idle| now >= self.talked_at + idle)
+            .is_some_and(|idle| now >= self.last_message + idle)
         {
-            return Due::End(CloseReason::Idle);
+            return KeepaliveAction::End(CloseReason::Idle);
         }
         if self
             .pinged_at
             .is_some_and(|at| now >= at + limits.ping_timeout)
         {
-            return Due::End(CloseReason::KeepaliveTimeout);
+            return KeepaliveAction::End(CloseReason::KeepaliveTimeout);
         }
         if self.pinged_at.is_none()
             && limits
                 .ping_interval
-                .is_some_and(|interval| now >= self.heard_at + interval)
+                .is_some_and(|interval| now >= self.last_received + interval)
         {
             self.pinged_at = Some(now);
-            return Due::Ping;
+            return KeepaliveAction::Ping;
         }
-        if quiet && self.grown && self.stalled.is_none() {
-            return Due::GiveBack;
+        if is_silent && self.buffers_grown && self.stalled.is_none() {
+            return KeepaliveAction::ReleaseBuffers;
         }
-        Due::Nothing
+        KeepaliveAction::Nothing
     }
 
     /// When the next tick is to come.
     pub(crate) fn next_tick(&self, now: Instant, limits: &Limits) -> Instant {
-        let silent_since = self.pinged_at.unwrap_or(self.heard_at);
+        let silent_since = self.pinged_at.unwrap_or(self.last_received);
         let silence = limits
             .ping_interval
             .map(|interval| silent_since + interval)
@@ -152,13 +152,13 @@ impl Pulse {
             .filter(|&at| self.pinged_at.is_none() || at > now);
         let death = self.pinged_at.map(|at| at + limits.ping_timeout);
         let write = self.stalled.map(|(since, _)| since + limits.write_deadline);
-        let idle = limits.idle_timeout.map(|idle| self.talked_at + idle);
-        let give_back = self.grown.then(|| now + GIVE_BACK_AFTER);
-        let next = [silence, death, write, idle, give_back]
+        let idle = limits.idle_timeout.map(|idle| self.last_message + idle);
+        let release = self.buffers_grown.then(|| now + BUFFER_RELEASE_DELAY);
+        let next = [silence, death, write, idle, release]
             .into_iter()
             .flatten()
             .min();
-        next.unwrap_or_else(|| now + FAR)
+        next.unwrap_or_else(|| now + NO_DEADLINE)
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
     use proto::close::CloseReason;
     use tokio::time::{Duration, Instant};
 
-    use super::{Due, Pulse};
+    use super::{Keepalive, KeepaliveAction};
     use crate::limits::Limits;
 
     const fn seconds(seconds: u64) -> Duration {
@@ -187,25 +187,34 @@ mod tests {
     #[test]
     fn silence_brings_a_ping_and_then_the_end() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start, 0);
-        assert_eq!(pulse.next_tick(start, &limits), start + seconds(20));
-        assert_eq!(pulse.tick(start + seconds(20), 0, 0, &limits), Due::Ping);
+        let mut keepalive = Keepalive::new(start, 0);
+        assert_eq!(keepalive.next_tick(start, &limits), start + seconds(20));
         assert_eq!(
-            pulse.next_tick(start + seconds(20), &limits),
+            keepalive.tick(start + seconds(20), 0, 0, &limits),
+            KeepaliveAction::Ping
+        );
+        assert_eq!(
+            keepalive.next_tick(start + seconds(20), &limits),
             start + seconds(30)
         );
-        let end = Due::End(CloseReason::KeepaliveTimeout);
-        assert_eq!(pulse.tick(start + seconds(30), 0, 0, &limits), end);
+        let end = KeepaliveAction::End(CloseReason::KeepaliveTimeout);
+        assert_eq!(keepalive.tick(start + seconds(30), 0, 0, &limits), end);
     }
 
     #[test]
     fn any_byte_counts_as_life() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start, 0);
-        assert_eq!(pulse.tick(start + seconds(20), 0, 0, &limits), Due::Ping);
-        assert_eq!(pulse.tick(start + seconds(30), 1, 0, &limits), Due::Nothing);
+        let mut keepalive = Keepalive::new(start, 0);
         assert_eq!(
-            pulse.next_tick(start + seconds(30), &limits),
+            keepalive.tick(start + seconds(20), 0, 0, &limits),
+            KeepaliveAction::Ping
+        );
+        assert_eq!(
+            keepalive.tick(start + seconds(30), 1, 0, &limits),
+            KeepaliveAction::Nothing
+        );
+        assert_eq!(
+            keepalive.next_tick(start + seconds(30), &limits),
             start + seconds(50)
         );
     }
@@ -217,22 +226,31 @@ mod tests {
             ..limits()
         };
         let start = Instant::now();
-        let mut pulse = Pulse::new(start, 0);
+        let mut keepalive = Keepalive::new(start, 0);
         let (pinged, looked) = (start + seconds(20), start + seconds(40));
-        assert_eq!(pulse.tick(pinged, 0, 0, &limits), Due::Ping);
-        assert_eq!(pulse.next_tick(pinged, &limits), looked);
+        assert_eq!(keepalive.tick(pinged, 0, 0, &limits), KeepaliveAction::Ping);
+        assert_eq!(keepalive.next_tick(pinged, &limits), looked);
         // Answered: it is pinged again after the next silence.
-        assert_eq!(pulse.tick(looked, 1, 0, &limits), Due::Nothing);
-        assert_eq!(pulse.next_tick(looked, &limits), start + seconds(60));
-        assert_eq!(pulse.tick(start + seconds(60), 1, 0, &limits), Due::Ping);
+        assert_eq!(
+            keepalive.tick(looked, 1, 0, &limits),
+            KeepaliveAction::Nothing
+        );
+        assert_eq!(keepalive.next_tick(looked, &limits), start + seconds(60));
+        assert_eq!(
+            keepalive.tick(start + seconds(60), 1, 0, &limits),
+            KeepaliveAction::Ping
+        );
         // Not answered: it has the time that it was given.
         let looked = start + seconds(80);
-        assert_eq!(pulse.next_tick(start + seconds(60), &limits), looked);
-        assert_eq!(pulse.tick(looked, 1, 0, &limits), Due::Nothing);
+        assert_eq!(keepalive.next_tick(start + seconds(60), &limits), looked);
+        assert_eq!(
+            keepalive.tick(looked, 1, 0, &limits),
+            KeepaliveAction::Nothing
+        );
         let late = start + seconds(360);
-        assert_eq!(pulse.next_tick(looked, &limits), late);
-        let end = Due::End(CloseReason::KeepaliveTimeout);
-        assert_eq!(pulse.tick(late, 1, 0, &limits), end);
+        assert_eq!(keepalive.next_tick(looked, &limits), late);
+        let end = KeepaliveAction::End(CloseReason::KeepaliveTimeout);
+        assert_eq!(keepalive.tick(late, 1, 0, &limits), end);
     }
 
     #[test]
@@ -242,43 +260,46 @@ mod tests {
             ..limits()
         };
         let start = Instant::now();
-        let pulse = Pulse::new(start, 0);
-        assert!(pulse.next_tick(start, &limits) >= start + seconds(3600));
+        let keepalive = Keepalive::new(start, 0);
+        assert!(keepalive.next_tick(start, &limits) >= start + seconds(3600));
     }
 
     #[test]
     fn a_write_without_progress_ends_and_one_with_progress_does_not() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start, 0);
-        pulse.stalled(start + seconds(1), 100);
+        let mut keepalive = Keepalive::new(start, 0);
+        keepalive.on_stall(start + seconds(1), 100);
         assert_eq!(
-            pulse.next_tick(start + seconds(1), &limits),
+            keepalive.next_tick(start + seconds(1), &limits),
             start + seconds(20)
         );
         assert_eq!(
-            pulse.tick(start + seconds(20), 0, 100, &limits),
-            Due::Nothing,
+            keepalive.tick(start + seconds(20), 0, 100, &limits),
+            KeepaliveAction::Nothing,
             "no ping meanwhile"
         );
         assert_eq!(
-            pulse.next_tick(start + seconds(20), &limits),
+            keepalive.next_tick(start + seconds(20), &limits),
             start + seconds(31)
         );
         assert_eq!(
-            pulse.tick(start + seconds(31), 0, 101, &limits),
-            Due::Nothing
+            keepalive.tick(start + seconds(31), 0, 101, &limits),
+            KeepaliveAction::Nothing
         );
-        let end = Due::End(CloseReason::SlowReader);
-        assert_eq!(pulse.tick(start + seconds(61), 0, 101, &limits), end);
+        let end = KeepaliveAction::End(CloseReason::SlowReader);
+        assert_eq!(keepalive.tick(start + seconds(61), 0, 101, &limits), end);
     }
 
     #[test]
     fn a_write_that_went_through_is_forgotten() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start, 0);
-        pulse.stalled(start, 100);
-        pulse.flushed();
-        assert_eq!(pulse.tick(start + seconds(40), 0, 100, &limits), Due::Ping);
+        let mut keepalive = Keepalive::new(start, 0);
+        keepalive.on_stall(start, 100);
+        keepalive.on_flush();
+        assert_eq!(
+            keepalive.tick(start + seconds(40), 0, 100, &limits),
+            KeepaliveAction::Ping
+        );
     }
 
     #[test]
@@ -288,46 +309,55 @@ mod tests {
             ..limits()
         };
         let start = Instant::now();
-        let mut pulse = Pulse::new(start, 0);
-        pulse.talked();
-        assert_eq!(pulse.tick(start + seconds(20), 1, 0, &limits), Due::Nothing);
+        let mut keepalive = Keepalive::new(start, 0);
+        keepalive.on_message();
+        assert_eq!(
+            keepalive.tick(start + seconds(20), 1, 0, &limits),
+            KeepaliveAction::Nothing
+        );
         for after in [40, 60] {
             assert_eq!(
-                pulse.tick(start + seconds(after), after, 0, &limits),
-                Due::Nothing
+                keepalive.tick(start + seconds(after), after, 0, &limits),
+                KeepaliveAction::Nothing
             );
         }
         assert_eq!(
-            pulse.next_tick(start + seconds(60), &limits),
+            keepalive.next_tick(start + seconds(60), &limits),
             start + seconds(80)
         );
         assert_eq!(
-            pulse.tick(start + seconds(80), 80, 0, &limits),
-            Due::End(CloseReason::Idle)
+            keepalive.tick(start + seconds(80), 80, 0, &limits),
+            KeepaliveAction::End(CloseReason::Idle)
         );
     }
 
     #[test]
     fn grown_buffers_are_given_back_after_a_quiet_while() {
         let (limits, start) = (limits(), Instant::now());
-        let mut pulse = Pulse::new(start, 0);
-        assert!(pulse.grew());
-        assert!(!pulse.grew(), "the timer is set once");
-        assert_eq!(pulse.next_tick(start, &limits), start + seconds(4));
-        assert_eq!(pulse.tick(start + seconds(4), 1, 0, &limits), Due::Nothing);
-        assert_eq!(pulse.tick(start + seconds(8), 1, 0, &limits), Due::GiveBack);
+        let mut keepalive = Keepalive::new(start, 0);
+        assert!(keepalive.on_buffer_growth());
+        assert!(!keepalive.on_buffer_growth(), "the timer is set once");
+        assert_eq!(keepalive.next_tick(start, &limits), start + seconds(4));
+        assert_eq!(
+            keepalive.tick(start + seconds(4), 1, 0, &limits),
+            KeepaliveAction::Nothing
+        );
+        assert_eq!(
+            keepalive.tick(start + seconds(8), 1, 0, &limits),
+            KeepaliveAction::ReleaseBuffers
+        );
         // It could not be done at that moment, and is tried again.
         assert_eq!(
-            pulse.next_tick(start + seconds(8), &limits),
+            keepalive.next_tick(start + seconds(8), &limits),
             start + seconds(12)
         );
         assert_eq!(
-            pulse.tick(start + seconds(12), 1, 0, &limits),
-            Due::GiveBack
+            keepalive.tick(start + seconds(12), 1, 0, &limits),
+            KeepaliveAction::ReleaseBuffers
         );
-        pulse.gave_back();
+        keepalive.on_buffers_released();
         assert_eq!(
-            pulse.next_tick(start + seconds(8), &limits),
+            keepalive.next_tick(start + seconds(8), &limits),
             start + seconds(24)
         );
     }

@@ -26,7 +26,7 @@ use crate::{
     registry::{Outbox, OutboxPolicy, Pushed, TrafficCounts},
     session::{
         Authenticated,
-        keepalive::{Due, Pulse},
+        keepalive::{Keepalive, KeepaliveAction},
         rate::RateLimit,
     },
     websocket::{Ended, Incoming, Socket},
@@ -36,7 +36,7 @@ use crate::{
 const LARGE_BYTES: usize = 4096;
 
 /// How many texts of the outbox are taken before it is the peer's turn.
-const PUSHED_IN_A_ROW: u16 = 256;
+const MAX_PUSHES_PER_TURN: u16 = 256;
 
 /// A connection whose peer was let in.
 #[derive(Debug)]
@@ -44,12 +44,12 @@ pub struct Session<S> {
     socket: Socket<S>,
     principal: Principal,
     path: Arc<str>,
-    pulse: Pulse,
+    keepalive: Keepalive,
     /// The one timer of the session. It is boxed because it is pinned, and small because of it.
     timer: Pin<Box<Sleep>>,
     control_frames: Option<RateLimit>,
     /// How many texts were taken from the outbox since the peer had its turn.
-    pushed_in_a_row: u16,
+    pushes_this_turn: u16,
     /// How many bytes were queued since the last flush.
     queued: usize,
 }
@@ -79,8 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(crate) fn new(authenticated: Authenticated<S>) -> Self {
         let (mut socket, principal, path) = authenticated.into_parts();
         let now = Instant::now();
-        let pulse = Pulse::new(now, socket.received());
-        let timer = Box::pin(sleep_until(pulse.next_tick(now, socket.limits())));
+        let keepalive = Keepalive::new(now, socket.received());
+        let timer = Box::pin(sleep_until(keepalive.next_tick(now, socket.limits())));
         let control_frames = socket
             .limits()
             .control_frames_per_second
@@ -89,10 +89,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             socket,
             principal,
             path,
-            pulse,
+            keepalive,
             timer,
             control_frames,
-            pushed_in_a_row: 0,
+            pushes_this_turn: 0,
             queued: 0,
         }
     }
@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let len = message.len();
         poll_fn(|cx| self.poll_ready(cx, len)).await?;
         self.socket.queue(message)?;
-        self.pulse.talked();
+        self.keepalive.on_message();
         self.socket.entry().counters().sent(len);
         self.queued += len;
         if self.queued > LARGE_BYTES {
@@ -194,12 +194,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
         // What was pushed goes first: it is an answer to what the peer sent, or older than what it
         // sends next, and after its Close frame nothing can be sent. But it gets its turn.
-        if self.pushed_in_a_row < PUSHED_IN_A_ROW
+        if self.pushes_this_turn < MAX_PUSHES_PER_TURN
             && let Some(event) = self.take_pushed()
         {
             return Poll::Ready(event);
         }
-        self.pushed_in_a_row = 0;
+        self.pushes_this_turn = 0;
         if let Poll::Ready(message) = self.poll_message(cx) {
             return Poll::Ready(message.map(Event::Message));
         }
@@ -220,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Some(Err(Ended::ByUs(reason)));
         }
         let pushed = entry.queue().pop()?;
-        self.pushed_in_a_row += 1;
+        self.pushes_this_turn += 1;
         Some(Ok(pushed.into()))
     }
 
@@ -238,15 +238,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         // While the peer does not read, nothing is read from it: every ping would add a pong to
         // what it does not read.
-        if self.pulse.is_stalled() {
+        if self.keepalive.is_stalled() {
             self.poll_flush(cx)?;
         }
-        while !self.pulse.is_stalled()
+        while !self.keepalive.is_stalled()
             && let Poll::Ready(incoming) = self.socket.poll_message(cx)
         {
             match incoming? {
                 Incoming::Message(message) => {
-                    self.pulse.talked();
+                    self.keepalive.on_message();
                     self.socket.entry().counters().received(message.len());
                     if message.len() > LARGE_BYTES {
                         self.note_growth();
@@ -275,10 +275,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Ended>> {
-        if self.pulse.is_stalled() {
+        if self.keepalive.is_stalled() {
             self.poll_flush(cx)?;
         }
-        if !self.pulse.is_stalled() {
+        if !self.keepalive.is_stalled() {
             if let Poll::Ready(ready) = self.socket.poll_ready(cx, len) {
                 return Poll::Ready(ready);
             }
@@ -294,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match self.socket.poll_flush(cx) {
             Poll::Ready(flushed) => {
                 self.queued = 0;
-                self.pulse.flushed();
+                self.keepalive.on_flush();
                 flushed
             }
             Poll::Pending => {
@@ -311,20 +311,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let now = Instant::now();
             let (received, written) = (self.socket.received(), self.socket.written());
             match self
-                .pulse
+                .keepalive
                 .tick(now, received, written, self.socket.limits())
             {
-                Due::Nothing => {}
-                Due::End(reason) => return Poll::Ready(Ended::ByUs(reason)),
-                Due::Ping => {
+                KeepaliveAction::Nothing => {}
+                KeepaliveAction::End(reason) => return Poll::Ready(Ended::ByUs(reason)),
+                KeepaliveAction::Ping => {
                     if let Err(ended) = self.socket.queue_ping().and_then(|()| self.poll_flush(cx))
                     {
                         return Poll::Ready(ended);
                     }
                 }
-                Due::GiveBack => {
-                    if self.socket.give_buffers_back() {
-                        self.pulse.gave_back();
+                KeepaliveAction::ReleaseBuffers => {
+                    if self.socket.release_buffers() {
+                        self.keepalive.on_buffers_released();
                         // The new WebSocket must be asked once more before it wakes anybody.
                         cx.waker().wake_by_ref();
                     }
@@ -344,21 +344,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn note_growth(&mut self) {
-        if self.pulse.grew() {
+        if self.keepalive.on_buffer_growth() {
             self.set_timer(Instant::now());
         }
     }
 
     fn note_stall(&mut self) {
-        if !self.pulse.is_stalled() {
+        if !self.keepalive.is_stalled() {
             let now = Instant::now();
-            self.pulse.stalled(now, self.socket.written());
+            self.keepalive.on_stall(now, self.socket.written());
             self.set_timer(now);
         }
     }
 
     fn set_timer(&mut self, now: Instant) {
         let limits: &Limits = self.socket.limits();
-        self.timer.as_mut().reset(self.pulse.next_tick(now, limits));
+        self.timer
+            .as_mut()
+            .reset(self.keepalive.next_tick(now, limits));
     }
 }

@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Gives the buffers back that large messages left behind, if the connection is at rest. The
     /// caller knows that reading is pending and that everything was flushed; it must read again
     /// at once, because the new WebSocket has not asked to be woken. Returns whether it did.
-    pub(crate) fn give_buffers_back(&mut self) -> bool {
+    pub(crate) fn release_buffers(&mut self) -> bool {
         if !self.transport().rests() {
             return false;
         }
