@@ -7,7 +7,7 @@
 //!
 //! Start reading with `server/connection.rs`, which is the walk of a connection written down in one
 //! function, then `session/`. The types carry the stage of a connection: `server/accepted.rs` an
-//! `Arrival` with a permit, `websocket/` a `Socket`, `session/admit.rs` an `Authenticated` that
+//! `AcceptedConnection` with a permit, `websocket/` a `WebSocket`, `session/admit.rs` an `Authenticated` that
 //! nothing else makes, and `session/session.rs` a `Session`, which a service in `service/` runs.
 //!
 //! # Layers

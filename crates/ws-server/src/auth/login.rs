@@ -20,7 +20,7 @@ use crate::{
     route::RouteMatch,
     session::{Authenticated, NotAuthenticated, admit},
     settings::Current,
-    websocket::{Ended, Incoming, Socket},
+    websocket::{Ended, Incoming, WebSocket},
 };
 
 /// What a login by the first messages is for.
@@ -41,7 +41,7 @@ pub(crate) struct Login<'a> {
 /// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
 /// against the budget of its address.
 pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
-    mut socket: Socket<S>,
+    mut socket: WebSocket<S>,
     login: Login<'_>,
 ) -> Result<Authenticated<S>, NotAuthenticated<S>> {
     let Login {
@@ -131,7 +131,7 @@ async fn wait<T>(
     }
 }
 
-async fn receive<S>(socket: &mut Socket<S>) -> Result<Message, Ended>
+async fn receive<S>(socket: &mut WebSocket<S>) -> Result<Message, Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -143,7 +143,7 @@ where
     }
 }
 
-async fn send<S>(socket: &mut Socket<S>, text: &'static str) -> Result<(), Ended>
+async fn send<S>(socket: &mut WebSocket<S>, text: &'static str) -> Result<(), Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

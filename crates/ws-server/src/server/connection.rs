@@ -19,7 +19,7 @@ use crate::{
         state::ServerState,
     },
     session::{NotAuthenticated, Session, admit},
-    websocket::{Ended, Socket},
+    websocket::{Ended, WebSocket},
 };
 
 /// Serves a connection up to its login. Its session is a task of its own: what came before it is
@@ -71,7 +71,7 @@ where
     };
     let registration = state.registry.register(id, peer);
     let route = Arc::clone(&matched.route);
-    let socket = Socket::new(
+    let socket = WebSocket::new(
         io,
         leftovers,
         Arc::clone(&settings.limits),

@@ -8,21 +8,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     access::{Grant, Pattern, Principal},
     log::audit,
-    websocket::{Ended, Socket},
+    websocket::{Ended, WebSocket},
 };
 
 /// A connection whose peer was let in. Only [`admit`] makes one, and a
 /// [`Session`](super::Session) is made of nothing else.
 #[derive(Debug)]
 pub(crate) struct Authenticated<S> {
-    socket: Socket<S>,
+    socket: WebSocket<S>,
     principal: Principal,
     path: Arc<str>,
 }
 
 impl<S> Authenticated<S> {
     /// What a session is made of.
-    pub(crate) fn into_parts(self) -> (Socket<S>, Principal, Arc<str>) {
+    pub(crate) fn into_parts(self) -> (WebSocket<S>, Principal, Arc<str>) {
         (self.socket, self.principal, self.path)
     }
 }
@@ -31,7 +31,7 @@ impl<S> Authenticated<S> {
 #[derive(Debug)]
 pub(crate) struct NotAuthenticated<S> {
     /// The connection.
-    pub(crate) socket: Socket<S>,
+    pub(crate) socket: WebSocket<S>,
     /// Why it ends.
     pub(crate) ended: Ended,
 }
@@ -47,7 +47,7 @@ pub(crate) struct NotAuthenticated<S> {
     reason = "the connection is in either, and has to be moved in any case"
 )]
 pub(crate) fn admit<S>(
-    mut socket: Socket<S>,
+    mut socket: WebSocket<S>,
     principal: Principal,
     pattern: Arc<Pattern>,
     path: Arc<str>,

@@ -29,7 +29,7 @@ use crate::{
         keepalive::{Keepalive, KeepaliveAction},
         rate::RateLimit,
     },
-    websocket::{Ended, Incoming, Socket},
+    websocket::{Ended, Incoming, WebSocket},
 };
 
 /// Messages, and queued answers, above this leave buffers behind that are worth giving back.
@@ -41,7 +41,7 @@ const MAX_PUSHES_PER_TURN: u16 = 256;
 /// A connection whose peer was let in.
 #[derive(Debug)]
 pub struct Session<S> {
-    socket: Socket<S>,
+    socket: WebSocket<S>,
     principal: Principal,
     path: Arc<str>,
     keepalive: Keepalive,

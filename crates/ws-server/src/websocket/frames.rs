@@ -37,11 +37,11 @@ enum Close {
 
 /// What is wrong with a frame, as its header tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum FrameError {
     /// It breaks RFC 6455 sections 5.1 to 5.5.
-    Illegal,
+    ProtocolViolation,
     /// It is longer than is allowed.
-    TooLong,
+    TooLarge,
 }
 
 /// What [`FrameTracker::advance`] found in a piece of the stream.
@@ -52,7 +52,7 @@ pub(crate) struct Advance {
     /// How many frames began in them.
     pub(crate) frames: usize,
     /// What is wrong with the frame whose header the next byte completes.
-    pub(crate) fault: Option<Fault>,
+    pub(crate) error: Option<FrameError>,
 }
 
 impl FrameTracker {
@@ -67,18 +67,18 @@ impl FrameTracker {
             let Some(byte) = piece.get(at) else { break };
             if let Some(announced) = self.announced(*byte) {
                 let left = allowed.map(|allowed| allowed.saturating_sub(at as u64 + 1));
-                let fault = if self.is_illegal() {
-                    Some(Fault::Illegal)
+                let error = if self.breaks_protocol() {
+                    Some(FrameError::ProtocolViolation)
                 } else if left.is_some_and(|left| announced > left) {
-                    Some(Fault::TooLong)
+                    Some(FrameError::TooLarge)
                 } else {
                     None
                 };
-                if fault.is_some() {
+                if error.is_some() {
                     return Advance {
                         taken: at,
                         frames,
-                        fault,
+                        error,
                     };
                 }
                 self.begin(announced);
@@ -91,7 +91,7 @@ impl FrameTracker {
         Advance {
             taken: piece.len(),
             frames,
-            fault: None,
+            error: None,
         }
     }
 
@@ -111,7 +111,7 @@ impl FrameTracker {
 
     /// Whether the stream stands between two messages, so that a decoder which saw all of it so far
     /// holds nothing back.
-    pub(crate) fn rests(&self) -> bool {
+    pub(crate) fn is_at_message_boundary(&self) -> bool {
         self.header_len == 0 && self.left == 0 && !self.in_message
     }
 
@@ -143,7 +143,7 @@ impl FrameTracker {
     }
 
     /// Whether the header that is complete breaks the protocol.
-    fn is_illegal(&self) -> bool {
+    fn breaks_protocol(&self) -> bool {
         let [first, second, ..] = self.header;
         let (fin, reserved, opcode) = (first & 0x80 != 0, first & 0x70 != 0, first & 0x0F);
         let (masked, length) = (second & 0x80 != 0, second & 0x7F);
@@ -153,12 +153,12 @@ impl FrameTracker {
             0x8..=0xA => !fin || length > MAX_CONTROL_BYTES,
             _ => true,
         };
-        reserved || !masked || out_of_place || self.length_is_illegal()
+        reserved || !masked || out_of_place || self.length_breaks_protocol()
     }
 
     /// Whether the length is not written in the shortest form that holds it, or has the highest of
     /// 64 bits set.
-    fn length_is_illegal(&self) -> bool {
+    fn length_breaks_protocol(&self) -> bool {
         let [_, second, extended @ ..] = self.header;
         match second & 0x7F {
             126 => matches!(extended, [0, 0..=125, ..]),
@@ -208,7 +208,7 @@ fn length(header: &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Advance, Fault, FrameTracker};
+    use super::{Advance, FrameError, FrameTracker};
 
     const ALL: Option<u64> = None;
 
@@ -234,21 +234,21 @@ mod tests {
     #[test]
     fn rests_only_between_messages() {
         let mut tracker = FrameTracker::default();
-        assert!(tracker.rests());
+        assert!(tracker.is_at_message_boundary());
         let text = frame(0x81, 3);
         tracker.advance(&text[..1], ALL);
-        assert!(!tracker.rests());
+        assert!(!tracker.is_at_message_boundary());
         tracker.advance(&text[1..8], ALL);
-        assert!(!tracker.rests());
+        assert!(!tracker.is_at_message_boundary());
         tracker.advance(&text[8..], ALL);
-        assert!(tracker.rests());
+        assert!(tracker.is_at_message_boundary());
         // A fragmented message with a ping between its fragments.
         tracker.advance(&frame(0x01, 2), ALL);
-        assert!(!tracker.rests());
+        assert!(!tracker.is_at_message_boundary());
         tracker.advance(&frame(0x89, 0), ALL);
-        assert!(!tracker.rests());
+        assert!(!tracker.is_at_message_boundary());
         tracker.advance(&frame(0x80, 0), ALL);
-        assert!(tracker.rests());
+        assert!(tracker.is_at_message_boundary());
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
             Advance {
                 taken: first + 9,
                 frames: 1,
-                fault: Some(Fault::TooLong),
+                error: Some(FrameError::TooLarge),
             }
         );
     }
@@ -279,7 +279,7 @@ mod tests {
             Advance {
                 taken: 9,
                 frames: 0,
-                fault: Some(Fault::TooLong),
+                error: Some(FrameError::TooLarge),
             }
         );
     }
@@ -294,13 +294,13 @@ mod tests {
             Advance {
                 taken: bytes.len(),
                 frames: 1,
-                fault: None,
+                error: None,
             }
         );
         assert!(
             FrameTracker::default()
                 .advance(&bytes, Some(whole - 1))
-                .fault
+                .error
                 .is_some()
         );
     }
@@ -332,12 +332,12 @@ mod tests {
             (&in_message, b"\x81\x80", "a message within a message"),
         ] {
             let mut tracker = FrameTracker::default();
-            assert_eq!(tracker.advance(before, ALL).fault, None, "{name}");
+            assert_eq!(tracker.advance(before, ALL).error, None, "{name}");
             let advance = tracker.advance(header, ALL);
             let expected = Advance {
                 taken: header.len() - 1,
                 frames: 0,
-                fault: Some(Fault::Illegal),
+                error: Some(FrameError::ProtocolViolation),
             };
             assert_eq!(advance, expected, "{name}");
             // Whoever reads on finds the next frame all the same.
@@ -379,7 +379,7 @@ mod tests {
                 if rest.is_empty() { break; }
             }
             prop_assert_eq!(frames, lengths.len());
-            prop_assert!(tracker.rests());
+            prop_assert!(tracker.is_at_message_boundary());
         }
     }
 }

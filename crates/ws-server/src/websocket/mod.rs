@@ -7,4 +7,4 @@ mod transport;
 mod unread;
 
 pub use self::ended::Ended;
-pub(crate) use self::socket::{Incoming, Socket};
+pub(crate) use self::socket::{Incoming, WebSocket};

@@ -32,7 +32,7 @@ use crate::{
     registry::{ConnectionEntry, Registration},
     websocket::{
         Ended,
-        transport::{Refused, Transport},
+        transport::{Transport, TransportError},
     },
 };
 
@@ -62,7 +62,7 @@ pub(crate) enum Incoming {
 /// The WebSocket of a connection that need not be logged in. It queues what is sent until it is
 /// flushed. How long an open connection may take for anything is not its business.
 #[derive(Debug)]
-pub(crate) struct Socket<S> {
+pub(crate) struct WebSocket<S> {
     /// Present but for the moment in which it is rebuilt.
     websocket: Option<WebSocketStream<Transport<S>>>,
     limits: Arc<Limits>,
@@ -73,7 +73,7 @@ pub(crate) struct Socket<S> {
     peer_closed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Takes over a stream that was just upgraded, with what was read from it beyond the request.
     pub(crate) fn new(
         io: S,
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// The next message. Pending also means: let others have their turn.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Ended>> {
         let next = self.websocket().poll_next_unpin(cx);
-        self.transport().settle();
+        self.transport().release_scratch();
         let Poll::Ready(next) = next else {
             self.transport().begin_batch();
             return Poll::Pending;
@@ -167,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .map_err(|error| ended(&error))
     }
 
-    /// Queues a message, after [`Socket::poll_ready`] said that there is room for it.
+    /// Queues a message, after [`WebSocket::poll_ready`] said that there is room for it.
     pub(crate) fn queue(&mut self, message: Message) -> Result<(), Ended> {
         if message.len() <= LONG_BYTES {
             self.websocket()
@@ -201,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// caller knows that reading is pending and that everything was flushed; it must read again
     /// at once, because the new WebSocket has not asked to be woken. Returns whether it did.
     pub(crate) fn release_buffers(&mut self) -> bool {
-        if !self.transport().rests() {
+        if !self.transport().is_at_message_boundary() {
             return false;
         }
         if let Some(old) = self.websocket.take() {
@@ -219,8 +219,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             // The answers to what came before the end, and the reply to a Close frame behind them,
             // are the peer's by right: it may have ended no more than its own side.
             Ended::Lost | Ended::ByPeer { .. } => {
-                if self.flush_while_it_moves().await {
-                    let _ = timeout(close_deadline, self.hang_up()).await;
+                if self.flush_with_progress_deadline().await {
+                    let _ = timeout(close_deadline, self.shutdown_and_drain()).await;
                 }
             }
             Ended::ByUs(reason) => {
@@ -235,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 if self.websocket().start_send_unpin(close).is_ok() {
                     let _ = timeout(close_deadline, async {
                         poll_fn(|cx| self.poll_flush(cx)).await?;
-                        self.hang_up().await;
+                        self.shutdown_and_drain().await;
                         Ok::<_, Ended>(())
                     })
                     .await;
@@ -247,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Writes what is queued, for as long as it moves: until the write deadline passes without
     /// progress, or the close deadline after the connection was told to end. Returns whether all of
     /// it was written.
-    async fn flush_while_it_moves(&mut self) -> bool {
+    async fn flush_with_progress_deadline(&mut self) -> bool {
         let entry = Arc::clone(self.entry());
         let (write_deadline, close_deadline) =
             (self.limits.write_deadline, self.limits.close_deadline);
@@ -273,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Ends our side, and reads on until the peer's Close frame has come.
-    async fn hang_up(&mut self) {
+    async fn shutdown_and_drain(&mut self) {
         let most = self.transport().received() + MAX_DISCARDED_BYTES;
         // The peer may be gone already, which is as good an end as any.
         if self.transport().shutdown().await.is_ok() {
@@ -337,9 +337,9 @@ fn ended(error: &Error) -> Ended {
         Error::Protocol(_) => Ended::ByUs(CloseReason::ProtocolError),
         Error::Utf8(_) => Ended::ByUs(CloseReason::InvalidUtf8),
         Error::Capacity(_) => Ended::ByUs(CloseReason::MessageTooBig),
-        Error::Io(error) => match Refused::behind(error) {
-            Some(Refused::LoginTooBig) => Ended::ByUs(CloseReason::LoginTooLarge),
-            Some(Refused::Illegal) => Ended::ByUs(CloseReason::ProtocolError),
+        Error::Io(error) => match TransportError::from_io(error) {
+            Some(TransportError::LoginTooLarge) => Ended::ByUs(CloseReason::LoginTooLarge),
+            Some(TransportError::ProtocolViolation) => Ended::ByUs(CloseReason::ProtocolError),
             None => Ended::Lost,
         },
         // The buffer has room for whatever is queued; the rest belongs to handshakes.

@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_write_buf;
 
 use crate::websocket::{
-    frames::{Fault, FrameTracker},
-    unread::Unread,
+    frames::{FrameError, FrameTracker},
+    unread::InputBuffer,
 };
 
 /// How much is passed on before other tasks get their turn. Decoding what was read already is not
@@ -38,7 +38,7 @@ const DISCARD_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Transport<S> {
     io: S,
-    unread: Unread,
+    input: InputBuffer,
     frames: FrameTracker,
     /// How many bytes may still be passed on before the login; no bound after it.
     allowed: Option<usize>,
@@ -53,18 +53,18 @@ pub(crate) struct Transport<S> {
 
 /// What a peer sent that is not passed on: why a read fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum TransportError {
     /// More bytes came, or were announced, than are allowed before the login.
     #[error("more bytes before the login than are allowed")]
-    LoginTooBig,
+    LoginTooLarge,
     /// A frame breaks the protocol.
     #[error("a frame breaks the protocol")]
-    Illegal,
+    ProtocolViolation,
 }
 
-impl Refused {
+impl TransportError {
     /// What was refused, if that is why a read failed.
-    pub(crate) fn behind(error: &io::Error) -> Option<Self> {
+    pub(crate) fn from_io(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
@@ -75,7 +75,7 @@ impl<S> Transport<S> {
     pub(crate) fn new(io: S, leftovers: Bytes, allowed: usize) -> Self {
         Self {
             io,
-            unread: Unread::Kept(leftovers),
+            input: InputBuffer::Owned(leftovers),
             frames: FrameTracker::default(),
             allowed: Some(allowed),
             batch_bytes: BATCH_BYTES + GRACE_BYTES,
@@ -98,8 +98,8 @@ impl<S> Transport<S> {
     }
 
     /// Other connections of the thread may have their turn now.
-    pub(crate) fn settle(&mut self) {
-        self.unread.settle();
+    pub(crate) fn release_scratch(&mut self) {
+        self.input.release_scratch();
     }
 
     /// How many bytes were read from the stream so far.
@@ -114,8 +114,8 @@ impl<S> Transport<S> {
 
     /// Whether everything that came was passed on, and ended with a whole message that was not a
     /// Close frame.
-    pub(crate) fn rests(&self) -> bool {
-        self.unread.is_empty() && self.frames.rests() && !self.frames.close_seen()
+    pub(crate) fn is_at_message_boundary(&self) -> bool {
+        self.input.is_empty() && self.frames.is_at_message_boundary() && !self.frames.close_seen()
     }
 
     /// How much may be passed on now, before other tasks get their turn.
@@ -136,24 +136,24 @@ impl<S> Transport<S> {
 
     /// Passes on the first bytes of what is unread, as many as there is room for and as are allowed.
     /// What is refused stays unread, so that the boundaries can be followed on from it.
-    fn pass(&mut self, buf: &mut ReadBuf<'_>) -> Result<(), Refused> {
+    fn pass(&mut self, buf: &mut ReadBuf<'_>) -> Result<(), TransportError> {
         let room = buf
             .remaining()
             .min(self.room_in_batch())
             .min(self.allowed.unwrap_or(usize::MAX));
-        let piece = self.unread.bytes();
+        let piece = self.input.bytes();
         let piece = &piece[..piece.len().min(room)];
         let advance = self
             .frames
             .advance(piece, self.allowed.map(|allowed| allowed as u64));
         if advance.taken == 0 {
-            return Err(match advance.fault {
-                Some(Fault::Illegal) => Refused::Illegal,
-                Some(Fault::TooLong) | None => Refused::LoginTooBig,
+            return Err(match advance.error {
+                Some(FrameError::ProtocolViolation) => TransportError::ProtocolViolation,
+                Some(FrameError::TooLarge) | None => TransportError::LoginTooLarge,
             });
         }
         buf.put_slice(&piece[..advance.taken]);
-        self.unread.advance(advance.taken);
+        self.input.advance(advance.taken);
         if let Some(allowed) = &mut self.allowed {
             *allowed -= advance.taken;
         }
@@ -169,7 +169,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
     /// lost that was not to be dropped.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<()>> {
         self.frames
-            .advance(std::mem::take(&mut self.unread).bytes(), None);
+            .advance(std::mem::take(&mut self.input).bytes(), None);
         if self.frames.close_seen() || self.received >= most {
             return Poll::Ready(Ok(()));
         }
@@ -195,12 +195,12 @@ impl<S: AsyncRead + Unpin> Transport<S> {
 
     /// Reads and drops what one read yields, and returns how much that was.
     fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let filled = self.unread.poll_fill(cx, &mut self.io, DISCARD_BYTES);
-        let dropped = self.unread.bytes().len();
+        let filled = self.input.poll_fill(cx, &mut self.io, DISCARD_BYTES);
+        let dropped = self.input.bytes().len();
         self.received += dropped as u64;
-        self.frames.skip(self.unread.bytes());
-        self.unread.advance(dropped);
-        self.unread.settle();
+        self.frames.skip(self.input.bytes());
+        self.input.advance(dropped);
+        self.input.release_scratch();
         filled.map_ok(|()| dropped)
     }
 }
@@ -216,17 +216,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if this.unread.is_empty() {
+        if this.input.is_empty() {
             // Nothing is read that could not be passed on.
             let most = this.allowed.unwrap_or(usize::MAX);
             if most == 0 {
-                return Poll::Ready(Err(io::Error::other(Refused::LoginTooBig)));
+                return Poll::Ready(Err(io::Error::other(TransportError::LoginTooLarge)));
             }
-            ready!(this.unread.poll_fill(cx, &mut this.io, most))?;
-            if this.unread.is_empty() {
+            ready!(this.input.poll_fill(cx, &mut this.io, most))?;
+            if this.input.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            this.received += this.unread.bytes().len() as u64;
+            this.received += this.input.bytes().len() as u64;
         }
         Poll::Ready(this.pass(buf).map_err(io::Error::other))
     }
@@ -285,7 +285,7 @@ mod tests {
     use raw_peer::frame;
     use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
 
-    use super::{BATCH_BYTES, BATCH_FRAMES, GRACE_BYTES, Refused, Transport};
+    use super::{BATCH_BYTES, BATCH_FRAMES, GRACE_BYTES, Transport, TransportError};
 
     /// What one read yields that has room for this much; nothing if it is pending.
     fn read_now<S: AsyncRead + Unpin>(
@@ -307,7 +307,7 @@ mod tests {
         let mut all = Vec::new();
         transport.read_to_end(&mut all).await.unwrap();
         assert_eq!(all, b"\x81\x80\0\0\0\0\x82\x80\0\0\0\0");
-        assert!(transport.rests());
+        assert!(transport.is_at_message_boundary());
     }
 
     #[tokio::test]
@@ -320,7 +320,10 @@ mod tests {
             .unwrap();
         let mut all = Vec::new();
         let error = transport.read_to_end(&mut all).await.unwrap_err();
-        assert_eq!(Refused::behind(&error), Some(Refused::LoginTooBig));
+        assert_eq!(
+            TransportError::from_io(&error),
+            Some(TransportError::LoginTooLarge)
+        );
         assert_eq!(all.len(), 9, "the decoder never sees the complete header");
     }
 
@@ -333,7 +336,10 @@ mod tests {
         drop(peer);
         let mut all = Vec::new();
         let error = transport.read_to_end(&mut all).await.unwrap_err();
-        assert_eq!(Refused::behind(&error), Some(Refused::LoginTooBig));
+        assert_eq!(
+            TransportError::from_io(&error),
+            Some(TransportError::LoginTooLarge)
+        );
         assert_eq!(
             all.len(),
             97,

@@ -21,18 +21,18 @@ thread_local! {
 
 /// Bytes that wait to be passed on.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub(crate) enum InputBuffer {
     /// They have memory of their own, while there are any.
-    Kept(Bytes),
+    Owned(Bytes),
     /// They are still in the memory of the thread, where they were read to.
-    InScratch(Box<[u8]>, Range<usize>),
+    Scratch(Box<[u8]>, Range<usize>),
 }
 
-impl Unread {
+impl InputBuffer {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Kept(bytes) => bytes,
-            Self::InScratch(scratch, range) => &scratch[range.clone()],
+            Self::Owned(bytes) => bytes,
+            Self::Scratch(scratch, range) => &scratch[range.clone()],
         }
     }
 
@@ -43,8 +43,8 @@ impl Unread {
     /// The first bytes were passed on.
     pub(crate) fn advance(&mut self, passed: usize) {
         match self {
-            Self::Kept(bytes) => bytes.advance(passed),
-            Self::InScratch(_, range) => range.start += passed,
+            Self::Owned(bytes) => bytes.advance(passed),
+            Self::Scratch(_, range) => range.start += passed,
         }
     }
 
@@ -56,31 +56,31 @@ impl Unread {
         most: usize,
     ) -> Poll<io::Result<()>> {
         let mut scratch = match std::mem::take(self) {
-            Self::InScratch(scratch, _) => scratch,
-            Self::Kept(_) => SCRATCH
+            Self::Scratch(scratch, _) => scratch,
+            Self::Owned(_) => SCRATCH
                 .take()
                 .unwrap_or_else(|| vec![0; SCRATCH_BYTES].into()),
         };
         let mut read = ReadBuf::new(&mut scratch[..most.min(SCRATCH_BYTES)]);
         let poll = Pin::new(io).poll_read(cx, &mut read);
         let filled = read.filled().len();
-        *self = Self::InScratch(scratch, 0..filled);
+        *self = Self::Scratch(scratch, 0..filled);
         ready!(poll)?;
         Poll::Ready(Ok(()))
     }
 
     /// Gives the memory of the thread back: other connections may have their turn now.
-    pub(crate) fn settle(&mut self) {
-        if let Self::InScratch(scratch, range) = self {
+    pub(crate) fn release_scratch(&mut self) {
+        if let Self::Scratch(scratch, range) = self {
             let kept = Bytes::copy_from_slice(&scratch[range.clone()]);
             SCRATCH.set(Some(std::mem::take(scratch)));
-            *self = Self::Kept(kept);
+            *self = Self::Owned(kept);
         }
     }
 }
 
-impl Default for Unread {
+impl Default for InputBuffer {
     fn default() -> Self {
-        Self::Kept(Bytes::new())
+        Self::Owned(Bytes::new())
     }
 }

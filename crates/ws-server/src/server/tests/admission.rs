@@ -14,7 +14,7 @@ use crate::{
     peer::Peer,
     server::state::ServerState,
     session::{Ended, NotAuthenticated, admit},
-    websocket::Socket,
+    websocket::WebSocket,
 };
 
 fn accounts(name: &str) -> Accounts {
@@ -33,7 +33,7 @@ fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
     let admitted = || {
         let registration = state.registry.register(state.registry.next_id(), peer);
         let limits = Arc::clone(&state.current.load().limits);
-        let socket = Socket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
+        let socket = WebSocket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
         let pattern = Arc::new(Pattern::root());
         let principal = Principal::User(identity.clone());
         let check = |grant: &Grant| state.current.check(grant);

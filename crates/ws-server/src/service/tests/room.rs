@@ -26,7 +26,7 @@ use crate::{
     registry::{ConnectionEntry, ConnectionRegistry},
     service::{Hub, Keep},
     session::{Ended, Event, Outbox, OutboxPolicy, OverflowPolicy, Session, Text, admit},
-    websocket::Socket,
+    websocket::WebSocket,
 };
 
 const PATH: &str = "/room/lobby";
@@ -59,7 +59,7 @@ fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     let registration =
         connections.register(connections.next_id(), ConnectionEntry::default().peer());
     let limits = Arc::new(Limits::default());
-    let socket = Socket::new(io, Bytes::new(), limits, 1 << 20, registration);
+    let socket = WebSocket::new(io, Bytes::new(), limits, 1 << 20, registration);
     let accounts = Accounts::from_toml("[[user]]\nname = \"jane\"\npassword = \"x\"").unwrap();
     let jane = Credentials::parse("jane:x").unwrap();
     let identity = accounts
