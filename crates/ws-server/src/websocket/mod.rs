@@ -2,9 +2,9 @@
 
 mod ended;
 mod frames;
+mod input_buffer;
 mod socket;
 mod transport;
-mod unread;
 
 pub use self::ended::Ended;
 pub(crate) use self::socket::{Incoming, WebSocket};

@@ -13,7 +13,7 @@ use tokio_util::io::poll_write_buf;
 
 use crate::websocket::{
     frames::{FrameError, FrameTracker},
-    unread::InputBuffer,
+    input_buffer::InputBuffer,
 };
 
 /// How much is passed on before other tasks get their turn. Decoding what was read already is not
