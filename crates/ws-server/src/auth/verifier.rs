@@ -40,7 +40,7 @@ struct AttemptChecker {
     failures: Mutex<FailureBudget>,
     /// What the moments of the failures are counted from.
     since: Instant,
-    unverified: audit::Unverified,
+    unverified: audit::UnverifiedLimiter,
     metrics: Arc<Metrics>,
 }
 
@@ -67,7 +67,7 @@ impl Verifier {
                 current,
                 failures: Mutex::new(FailureBudget::new(budget)),
                 since: Instant::now(),
-                unverified: audit::Unverified::default(),
+                unverified: audit::UnverifiedLimiter::default(),
                 metrics,
             }),
             pool: HashingPool::new(hashing),

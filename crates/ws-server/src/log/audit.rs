@@ -46,7 +46,7 @@ pub(crate) fn login_failed(
     context: &LoginContext,
     name: Option<&Name<'_>>,
     failure: LoginFailure,
-    unverified: &Unverified,
+    unverified: &UnverifiedLimiter,
 ) {
     let Some(more) = unverified.due(failure, Instant::now()) else {
         return;
@@ -171,21 +171,21 @@ pub(crate) fn lines_lost(lines: u64) {
 /// many there are. So there is a line a second at most for each reason, which says how many more there
 /// were since the line before.
 #[derive(Debug, Default)]
-pub(crate) struct Unverified {
-    budget_spent: Mutex<Sparse>,
-    queue_full: Mutex<Sparse>,
+pub(crate) struct UnverifiedLimiter {
+    budget_spent: Mutex<ThrottledLine>,
+    queue_full: Mutex<ThrottledLine>,
 }
 
 #[derive(Debug, Default)]
-struct Sparse {
-    told_at: Option<Instant>,
-    untold: u64,
+struct ThrottledLine {
+    last_logged: Option<Instant>,
+    suppressed: u64,
 }
 
-impl Unverified {
+impl UnverifiedLimiter {
     /// Whether there is a line about this failure, and how many others it stands for.
     fn due(&self, failure: LoginFailure, now: Instant) -> Option<u64> {
-        let sparse = match failure {
+        let line = match failure {
             LoginFailure::BudgetExhausted { .. } => &self.budget_spent,
             LoginFailure::QueueFull => &self.queue_full,
             LoginFailure::Malformed
@@ -197,15 +197,15 @@ impl Unverified {
             | LoginFailure::Internal => return Some(0),
         };
         // A panic while the lock was held cannot have left it half changed.
-        let mut sparse = sparse.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = sparse
-            .told_at
+        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = line
+            .last_logged
             .is_none_or(|at| now.saturating_duration_since(at) >= UNVERIFIED_INTERVAL);
         if is_due {
-            sparse.told_at = Some(now);
-            Some(mem::take(&mut sparse.untold))
+            line.last_logged = Some(now);
+            Some(mem::take(&mut line.suppressed))
         } else {
-            sparse.untold += 1;
+            line.suppressed += 1;
             None
         }
     }

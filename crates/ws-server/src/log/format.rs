@@ -15,7 +15,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::queue::Queue;
+use super::queue::LogQueue;
 use crate::log::audit;
 
 /// What a line of the log looks like.
@@ -34,7 +34,7 @@ impl LogFormat {
     pub(crate) fn layer<S>(
         self,
         is_for_terminal: bool,
-        queue: Arc<Queue>,
+        queue: Arc<LogQueue>,
     ) -> Box<dyn Layer<S> + Send + Sync>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

@@ -20,7 +20,7 @@ use tracing_subscriber::{
 
 use crate::log::{
     LogFormat, LostLines, audit,
-    queue::{self, Queue},
+    queue::{self, LogQueue},
 };
 
 /// How long the end of the process waits for what is still to be written: a pipe that nobody reads
@@ -34,7 +34,7 @@ const VARIABLE: &str = "RUST_LOG";
 /// when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Log {
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     filter: Handle<EnvFilter, Registry>,
     /// What `RUST_LOG` says. It is read once, as its mistakes are spoken of where it is read, and
     /// that is not worth to wait for a pipe that nobody reads.
@@ -134,11 +134,11 @@ mod tests {
     use tracing::{debug, info, warn};
     use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
 
-    use super::{LogFormat, Queue, filter};
+    use super::{LogFormat, LogQueue, filter};
 
     /// Which of three lines are shown.
     fn shown(level: LevelFilter, directives: &str) -> Vec<&'static str> {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(LogQueue::new());
         let lines = LogFormat::Text.layer(false, Arc::clone(&queue));
         let subscriber = registry().with(filter(level, directives)).with(lines);
         tracing::subscriber::with_default(subscriber, || {

@@ -21,15 +21,15 @@ use crate::log::audit;
 const MAX_WAITING_BYTES: usize = 1 << 20;
 
 /// How much memory is kept for lines when there are none.
-const KEPT_BYTES: usize = 16 * 1024;
+const RETAINED_BYTES: usize = 16 * 1024;
 
 /// How long the writing thread rests after it wrote. A line that comes meanwhile waits for others to
 /// be written with: to be woken for each one would cost more than the lines.
-const REST: Duration = Duration::from_millis(5);
+const BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// The lines of a log that wait to be written.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct LogQueue {
     waiting: Mutex<Waiting>,
     /// Tells the writing thread that there is something to do.
     filled: Condvar,
@@ -77,8 +77,8 @@ impl LostLines {
 }
 
 /// A queue, and a thread that writes what comes to it.
-pub(crate) fn start(out: impl Write + Send + 'static) -> Arc<Queue> {
-    let queue = Arc::new(Queue::new());
+pub(crate) fn start(out: impl Write + Send + 'static) -> Arc<LogQueue> {
+    let queue = Arc::new(LogQueue::new());
     let writer = Writer::new(Arc::clone(&queue), out);
     let thread = thread::Builder::new().name("log".to_owned());
     // Without the thread all lines are lost, and counted.
@@ -86,7 +86,7 @@ pub(crate) fn start(out: impl Write + Send + 'static) -> Arc<Queue> {
     queue
 }
 
-impl Queue {
+impl LogQueue {
     /// A queue with nothing in it, and nobody who writes.
     pub(crate) fn new() -> Self {
         Self {
@@ -152,7 +152,7 @@ impl Queue {
     fn rest(&self) {
         let rest = self
             .filled
-            .wait_timeout_while(self.waiting(), REST, |waiting| !waiting.is_ending);
+            .wait_timeout_while(self.waiting(), BATCH_DELAY, |waiting| !waiting.is_ending);
         drop(rest);
     }
 
@@ -176,14 +176,14 @@ impl Lines {
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
+        self.bytes.shrink_to(RETAINED_BYTES);
         self.ends.clear();
-        self.ends.shrink_to(KEPT_BYTES / 64);
+        self.ends.shrink_to(RETAINED_BYTES / 64);
         self.about_losses = None;
     }
 }
 
-impl Write for &Queue {
+impl Write for &LogQueue {
     /// Takes a line. Whoever formats them writes each of them at once, as a whole.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -198,7 +198,7 @@ impl Write for &Queue {
 /// What the writing thread does.
 #[derive(Debug)]
 struct Writer<W> {
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     out: W,
     /// How many lost lines were spoken of.
     told: u64,
@@ -209,7 +209,7 @@ struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    fn new(queue: Arc<Queue>, out: W) -> Self {
+    fn new(queue: Arc<LogQueue>, out: W) -> Self {
         Self {
             queue,
             out,
@@ -272,7 +272,7 @@ impl<W: Write> Writer<W> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Somebody else who has it, too, wants not to wait for it. This thread may.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    thread::park_timeout(REST);
+                    thread::park_timeout(BATCH_DELAY);
                 }
                 Err(_) => break,
             }

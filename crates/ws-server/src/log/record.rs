@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
-use crate::log::{LogFormat, queue::Queue};
+use crate::log::{LogFormat, queue::LogQueue};
 
 /// What is logged, at any level, by those who have it as their log.
 pub(crate) struct Record {
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     log: tracing::Dispatch,
 }
 
 impl Record {
     pub(crate) fn new(format: LogFormat) -> Self {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(LogQueue::new());
         let lines = format.layer(false, Arc::clone(&queue));
         let log = registry().with(lines).into();
         Self { queue, log }

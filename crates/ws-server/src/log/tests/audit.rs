@@ -184,7 +184,12 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
         let known = Name::of(&jane, &accounts);
         let fail = || {
             let context = context("2001:db8::1", LoginMethod::Message);
-            login_failed(&context, Some(&known), failure, &Unverified::default());
+            login_failed(
+                &context,
+                Some(&known),
+                failure,
+                &UnverifiedLimiter::default(),
+            );
         };
         let expected = format!(
             "INFO audit: login failed event=login_failed peer=2001:db8::1 connection=1 \
@@ -202,7 +207,7 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
             &context,
             None,
             LoginFailure::Malformed,
-            &Unverified::default(),
+            &UnverifiedLimiter::default(),
         );
     };
     let expected = "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 \
@@ -225,7 +230,7 @@ fn no_name_looks_like_another_field() {
             &context,
             Some(&known),
             LoginFailure::WrongPassword,
-            &Unverified::default(),
+            &UnverifiedLimiter::default(),
         );
     };
     let escaped = r#"x\" reason=y event=login_failed peer=203.0.113.6 user=\"z\\"#;
@@ -256,7 +261,7 @@ fn a_name_without_an_account_is_told_apart_and_not_told() {
 
 #[test]
 fn tries_that_were_not_verified_have_a_line_a_second_that_counts_the_others() {
-    let unverified = Unverified::default();
+    let unverified = UnverifiedLimiter::default();
     let spent = LoginFailure::BudgetExhausted {
         retry_after: Duration::ZERO,
     };
@@ -276,7 +281,7 @@ fn tries_that_were_not_verified_have_a_line_a_second_that_counts_the_others() {
         assert_eq!(due(failure, 2500), Some(0));
         assert_eq!(due(failure, 2500), Some(0), "its budget bounds it");
     }
-    let unverified = Unverified::default();
+    let unverified = UnverifiedLimiter::default();
     let more = || {
         let context = context("192.0.2.1", LoginMethod::Basic);
         for _ in 0..3 {

@@ -14,11 +14,11 @@ use std::{
 
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
-use super::{MAX_WAITING_BYTES, Queue, Writer, start};
+use super::{LogQueue, MAX_WAITING_BYTES, Writer, start};
 use crate::log::LogFormat;
 
 /// More than any of this takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Takes what it is allowed to, one write after the other.
 struct Gated {
@@ -44,7 +44,7 @@ impl Write for Gated {
 
 /// A queue that is written to a gate.
 struct Setup {
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     /// Lets a write through.
     allow: mpsc::Sender<io::Result<usize>>,
     writes: Arc<AtomicUsize>,
@@ -53,7 +53,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(LogQueue::new());
         let (allow, allowed) = mpsc::channel();
         let (writes, written) = (
             Arc::<AtomicUsize>::default(),
@@ -94,7 +94,7 @@ impl Setup {
     /// Opens the gate for good, and returns all that was written, with the times left out.
     fn end(self) -> Vec<String> {
         drop(self.allow);
-        self.queue.end(PATIENCE);
+        self.queue.end(TIMEOUT);
         let written = self.written.lock().unwrap();
         let lines = str::from_utf8(&written).unwrap().lines();
         lines
@@ -111,7 +111,7 @@ impl Setup {
 fn wait(is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "it never is");
+        assert!(start.elapsed() < TIMEOUT, "it never is");
         thread::yield_now();
     }
 }
@@ -226,5 +226,5 @@ fn nobody_waits_for_long_for_what_cannot_be_written() {
     queue.push(b"a line\n");
     let start = Instant::now();
     queue.end(Duration::from_millis(50));
-    assert!(start.elapsed() < PATIENCE);
+    assert!(start.elapsed() < TIMEOUT);
 }
