@@ -20,7 +20,7 @@ use crate::{
     access::{Access, AllowedOrigin, Pattern},
     registry::{OutboxPolicy, OverflowPolicy},
     route::{Route, Routes},
-    service::{Echo, Format, Keep, Presence, Room, Service},
+    service::{Echo, HistoryPolicy, Presence, Room, RoomFormat, Service},
 };
 
 /// One `[[route]]`.
@@ -107,7 +107,7 @@ pub(super) struct EchoKeys {
 pub(super) struct RoomKeys {
     /// The format of a message.
     #[serde(deserialize_with = "word")]
-    format: Format,
+    format: RoomFormat,
     /// `true` tells members who comes and goes.
     presence: bool,
     /// The number of earlier messages that a new member gets.
@@ -129,7 +129,7 @@ impl Default for RoomKeys {
             std::num::NonZeroUsize::new(number).expect("no default is zero")
         }
         Self {
-            format: Format::default(),
+            format: RoomFormat::default(),
             presence: false,
             history: Limit::At(Count(non_zero(20))),
             history_bytes: Size(non_zero(16 * 1024)),
@@ -323,11 +323,11 @@ impl ServiceKeys {
             Self::Room(keys) => Service::Room(Room {
                 format: keys.format,
                 presence: if keys.presence {
-                    Presence::Told
+                    Presence::On
                 } else {
-                    Presence::Silent
+                    Presence::Off
                 },
-                keep: Keep {
+                history: HistoryPolicy {
                     texts: keys.history.value().map_or(0, |count| count.0.get()),
                     bytes: keys.history_bytes.0.get(),
                 },

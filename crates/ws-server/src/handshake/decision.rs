@@ -109,9 +109,9 @@ fn check(
     let path = head.uri.path();
     let route = policy.routes.find(path);
     // Where no request logs anybody in, none can say who speaks.
-    let takes_posts = policy.basic != BasicAuthMode::Off
-        && route.is_some_and(|route| route.service.takes_posts());
-    let is_post = takes_posts && head.method == Method::POST;
+    let accepts_posts = policy.basic != BasicAuthMode::Off
+        && route.is_some_and(|route| route.service.accepts_posts());
+    let is_post = accepts_posts && head.method == Method::POST;
     let host = check_form(head)?;
     if announces_body(&head.headers) && !is_post {
         return Err(Refusal::UnexpectedBody);
@@ -123,7 +123,7 @@ fn check(
     }
     let route = route.ok_or(Refusal::UnknownPath)?;
     if head.method != Method::GET && !is_post {
-        return Err(if takes_posts {
+        return Err(if accepts_posts {
             Refusal::MethodNotAllowedGetPost
         } else {
             Refusal::MethodNotAllowed

@@ -96,7 +96,7 @@ impl ServerHandle {
         // A text that no request could name as its path is one at which nobody is.
         let is_path = PathAndQuery::try_from(path).is_ok_and(|it| it.path() == path);
         let route = settings.handshake.routes.find(path).filter(|_| is_path);
-        let route = route.filter(|route| route.service.takes_posts());
+        let route = route.filter(|route| route.service.accepts_posts());
         let route = route.ok_or(PublishError::NoRoom)?;
         if text.is_empty() || text.len() > settings.max_message_bytes(route) {
             return Err(PublishError::Length {

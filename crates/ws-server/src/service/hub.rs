@@ -13,15 +13,15 @@ use crate::session::{DropCounts, Outbox, Text};
 
 /// How many topics that nobody has subscribed to are kept for what was said there. The one that has
 /// been quiet for longest goes first.
-const MAX_QUIET_TOPICS: usize = 1024;
+const MAX_IDLE_TOPICS: usize = 1024;
 
 /// How much is kept in them together, whatever each of them may keep: one member can leave something
 /// in a thousand rooms. A single topic may always be kept.
-const MAX_QUIET_BYTES: usize = 64 * 1024 * 1024;
+const MAX_IDLE_BYTES: usize = 64 * 1024 * 1024;
 
 /// How much of what was published is kept for those who come later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct HistoryPolicy {
     /// How many texts.
     pub texts: usize,
     /// How many bytes they may have together.
@@ -49,22 +49,22 @@ pub struct RoomStats {
 
 #[derive(Debug, Default)]
 struct Topics {
-    by_path: HashMap<Arc<str>, Entry>,
+    by_path: HashMap<Arc<str>, TopicEntry>,
     /// Those without subscribers, by when the last one left.
-    quiet: BTreeMap<u64, Arc<str>>,
-    last_quiet: u64,
+    idle: BTreeMap<u64, Arc<str>>,
+    last_idle: u64,
     /// How much is kept in those together.
-    quiet_bytes: usize,
+    idle_bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Entry {
+struct TopicEntry {
     topic: Arc<Topic>,
     /// How many have subscribed to it, or publish on it from outside at this moment. It is taken
     /// away from none of them.
     users: usize,
     /// Its key among the quiet ones, while nobody uses it.
-    quiet_since: Option<u64>,
+    idle_since: Option<u64>,
 }
 
 /// One topic. Whoever holds its lock waits for nothing.
@@ -94,7 +94,7 @@ pub struct Subscription {
 
 /// What a new subscriber finds.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Subscribed {
     /// Its subscription.
     pub subscription: Subscription,
     /// What was kept, the oldest first. Everything else comes by the outbox: nothing is missing in
@@ -111,10 +111,10 @@ impl Hub {
         path: &Arc<str>,
         name: Arc<str>,
         outbox: Outbox,
-        keep: Keep,
+        history: HistoryPolicy,
         greeting: impl FnOnce() -> Option<Text>,
-    ) -> Arrival {
-        let topic = self.topics().take_up(path);
+    ) -> Subscribed {
+        let topic = self.topics().acquire(path);
         let mut state = topic.state();
         state.last_id += 1;
         let id = state.last_id;
@@ -125,12 +125,12 @@ impl Hub {
         if *of_this_name == 1
             && let Some(greeting) = greeting()
         {
-            self.note(state.tell(&greeting));
+            self.count_drops(state.broadcast(&greeting));
         }
-        state.forget_beyond(keep);
+        state.trim(history);
         let kept = state.kept.iter().cloned().collect();
         drop(state);
-        Arrival {
+        Subscribed {
             subscription: Subscription {
                 hub: Arc::clone(self),
                 path: Arc::clone(path),
@@ -144,11 +144,11 @@ impl Hub {
     }
 
     /// Publishes a text on a topic, from outside.
-    pub fn publish(&self, path: &Arc<str>, text: &Text, keep: Keep) {
-        let topic = self.topics().take_up(path);
-        let drops = topic.state().publish(text, keep);
-        self.note(drops);
-        self.topics().lay_down(path);
+    pub fn publish(&self, path: &Arc<str>, text: &Text, history: HistoryPolicy) {
+        let topic = self.topics().acquire(path);
+        let drops = topic.state().publish(text, history);
+        self.count_drops(drops);
+        self.topics().release(path);
     }
 
     /// How many take part in what.
@@ -168,7 +168,7 @@ impl Hub {
         stats
     }
 
-    fn note(&self, drops: DropCounts) {
+    fn count_drops(&self, drops: DropCounts) {
         if drops != DropCounts::default() {
             *self.drops() += drops;
         }
@@ -187,20 +187,20 @@ impl Hub {
 
 impl Topics {
     /// The topic of this path, which has one more user until it is laid down.
-    fn take_up(&mut self, path: &Arc<str>) -> Arc<Topic> {
+    fn acquire(&mut self, path: &Arc<str>) -> Arc<Topic> {
         let entry = self.by_path.entry(Arc::clone(path)).or_default();
         entry.users += 1;
-        if let Some(quiet_since) = entry.quiet_since.take() {
-            self.quiet.remove(&quiet_since);
+        if let Some(idle_since) = entry.idle_since.take() {
+            self.idle.remove(&idle_since);
             // Nobody uses it yet, and nobody holds its lock.
-            self.quiet_bytes -= entry.topic.state().kept_bytes;
+            self.idle_bytes -= entry.topic.state().kept_bytes;
         }
         Arc::clone(&entry.topic)
     }
 
     /// One user of a topic is done with it. The last one lets it rest, or has it forgotten if there
     /// is nothing to keep.
-    fn lay_down(&mut self, path: &Arc<str>) {
+    fn release(&mut self, path: &Arc<str>) {
         let Some(entry) = self.by_path.get_mut(path) else {
             return;
         };
@@ -216,23 +216,23 @@ impl Topics {
             self.by_path.remove(path);
             return;
         }
-        self.last_quiet += 1;
-        entry.quiet_since = Some(self.last_quiet);
-        self.quiet.insert(self.last_quiet, Arc::clone(path));
-        self.quiet_bytes += bytes;
-        while (self.quiet.len() > MAX_QUIET_TOPICS || self.quiet_bytes > MAX_QUIET_BYTES)
-            && self.quiet.len() > 1
+        self.last_idle += 1;
+        entry.idle_since = Some(self.last_idle);
+        self.idle.insert(self.last_idle, Arc::clone(path));
+        self.idle_bytes += bytes;
+        while (self.idle.len() > MAX_IDLE_TOPICS || self.idle_bytes > MAX_IDLE_BYTES)
+            && self.idle.len() > 1
         {
-            self.forget_one();
+            self.evict_longest_idle();
         }
     }
 
     /// Forgets the topic that has been quiet for longest.
-    fn forget_one(&mut self) {
-        if let Some((_, path)) = self.quiet.pop_first()
+    fn evict_longest_idle(&mut self) {
+        if let Some((_, path)) = self.idle.pop_first()
             && let Some(entry) = self.by_path.remove(&path)
         {
-            self.quiet_bytes -= entry.topic.state().kept_bytes;
+            self.idle_bytes -= entry.topic.state().kept_bytes;
         }
     }
 }
@@ -245,7 +245,7 @@ impl Topic {
 }
 
 impl State {
-    fn tell(&self, text: &Text) -> DropCounts {
+    fn broadcast(&self, text: &Text) -> DropCounts {
         let mut drops = DropCounts::default();
         for outbox in self.subscribers.values() {
             drops += outbox.push(text.clone());
@@ -267,16 +267,16 @@ impl State {
         is_last
     }
 
-    fn publish(&mut self, text: &Text, keep: Keep) -> DropCounts {
-        let drops = self.tell(text);
+    fn publish(&mut self, text: &Text, history: HistoryPolicy) -> DropCounts {
+        let drops = self.broadcast(text);
         self.kept_bytes += text.len();
         self.kept.push_back(text.clone());
-        self.forget_beyond(keep);
+        self.trim(history);
         drops
     }
 
-    fn forget_beyond(&mut self, keep: Keep) {
-        while self.kept.len() > keep.texts || self.kept_bytes > keep.bytes {
+    fn trim(&mut self, history: HistoryPolicy) {
+        while self.kept.len() > history.texts || self.kept_bytes > history.bytes {
             let Some(oldest) = self.kept.pop_front() else {
                 break;
             };
@@ -287,9 +287,9 @@ impl State {
 
 impl Subscription {
     /// Publishes a text to all subscribers, this one included. Returns how many these are.
-    pub fn publish(&self, text: &Text, keep: Keep) -> usize {
+    pub fn publish(&self, text: &Text, history: HistoryPolicy) -> usize {
         let mut state = self.topic.state();
-        self.hub.note(state.publish(text, keep));
+        self.hub.count_drops(state.publish(text, history));
         state.subscribers.len()
     }
 
@@ -303,10 +303,10 @@ impl Subscription {
         if state.remove(self.id, &self.name)
             && let Some(farewell) = farewell()
         {
-            self.hub.note(state.tell(&farewell));
+            self.hub.count_drops(state.broadcast(&farewell));
         }
         drop(state);
-        self.hub.topics().lay_down(&self.path);
+        self.hub.topics().release(&self.path);
     }
 }
 

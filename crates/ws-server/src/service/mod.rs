@@ -7,7 +7,7 @@ mod service;
 
 pub use self::{
     echo::Echo,
-    hub::{Hub, Keep, RoomStats},
-    room::{Format, Presence, Room},
+    hub::{HistoryPolicy, Hub, RoomStats},
+    room::{Presence, Room, RoomFormat},
     service::Service,
 };

@@ -10,21 +10,21 @@ use tokio::{
     task::yield_now,
 };
 
-use super::hub::{Arrival, Hub, Keep, Subscription};
+use super::hub::{HistoryPolicy, Hub, Subscribed, Subscription};
 use crate::session::{Ended, Event, Message, OutboxPolicy, Session, Text};
 
 /// How often a member may be heard before others have their turn: a fraction of a millisecond.
-const TOLD_IN_A_ROW: usize = 2048;
+const MAX_DELIVERIES_PER_TURN: usize = 2048;
 
 /// The room service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// How texts are written.
-    pub format: Format,
+    pub format: RoomFormat,
     /// Whether those who are there are told who comes and goes.
     pub presence: Presence,
     /// How much of what was said those who come later are told.
-    pub keep: Keep,
+    pub history: HistoryPolicy,
     /// How much may wait for a member that reads slowly.
     pub outbox: OutboxPolicy,
 }
@@ -32,7 +32,7 @@ pub struct Room {
 /// How a room writes its texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum RoomFormat {
     /// As an object of JSON, with the name of the speaker and the time.
     #[default]
     Json,
@@ -45,14 +45,14 @@ pub enum Format {
 pub enum Presence {
     /// They are not.
     #[default]
-    Silent,
+    Off,
     /// They are.
-    Told,
+    On,
 }
 
 /// What a room tells its members.
 #[derive(Debug, Clone, Copy)]
-enum News<'a> {
+enum RoomEvent<'a> {
     Said { from: &'a str, text: &'a str },
     Joined(&'a str),
     Left(&'a str),
@@ -62,7 +62,7 @@ enum News<'a> {
 /// A message of a room as an object of JSON, with its keys in this order.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase", untagged)]
-enum Object<'a> {
+enum RoomEventJson<'a> {
     Said {
         from: &'a str,
         text: &'a str,
@@ -95,13 +95,13 @@ impl Room {
         for text in kept {
             session.send(text).await?;
         }
-        let mut turn = Turn::default();
+        let mut budget = YieldBudget::default();
         loop {
             match session.next().await? {
                 Event::Message(Message::Text(text)) => {
-                    turn.add(membership.say(&text));
-                    if turn.is_over(&self.outbox) {
-                        turn = Turn::default();
+                    budget.add(membership.say(&text));
+                    if budget.is_over(&self.outbox) {
+                        budget = YieldBudget::default();
                         yield_now().await;
                     }
                 }
@@ -109,49 +109,49 @@ impl Room {
                     return Err(Ended::ByUs(CloseReason::TextOnly));
                 }
                 Event::Pushed(text) => session.send(text).await?,
-                Event::Lost(texts) => session.send(self.write(News::Lost(texts))).await?,
+                Event::Lost(texts) => session.send(self.write(RoomEvent::Lost(texts))).await?,
             }
         }
     }
 
     /// Says something in a room without being there.
     pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
-        let said = self.write(News::Said { from, text });
-        hub.publish(path, &said, self.keep);
+        let said = self.write(RoomEvent::Said { from, text });
+        hub.publish(path, &said, self.history);
     }
 
     /// Writes who comes or goes, if that is told here.
-    fn told(&self, news: News<'_>) -> Option<Text> {
+    fn announce(&self, event: RoomEvent<'_>) -> Option<Text> {
         match self.presence {
-            Presence::Told => Some(self.write(news)),
-            Presence::Silent => None,
+            Presence::On => Some(self.write(event)),
+            Presence::Off => None,
         }
     }
 
     /// Writes news once, for all who are told.
-    fn write(&self, news: News<'_>) -> Text {
+    fn write(&self, event: RoomEvent<'_>) -> Text {
         let at = || format_rfc3339_millis(SystemTime::now()).to_string();
         let written = match self.format {
-            Format::Json => {
-                let object = match news {
-                    News::Said { from, text } => Object::Said {
+            RoomFormat::Json => {
+                let object = match event {
+                    RoomEvent::Said { from, text } => RoomEventJson::Said {
                         from,
                         text,
                         at: at(),
                     },
-                    News::Joined(joined) => Object::Joined { joined, at: at() },
-                    News::Left(left) => Object::Left { left, at: at() },
-                    News::Lost(lost) => Object::Lost { lost },
+                    RoomEvent::Joined(joined) => RoomEventJson::Joined { joined, at: at() },
+                    RoomEvent::Left(left) => RoomEventJson::Left { left, at: at() },
+                    RoomEvent::Lost(lost) => RoomEventJson::Lost { lost },
                 };
                 serde_json::to_string(&object).expect("texts and numbers are JSON")
             }
-            Format::Plain => match news {
+            RoomFormat::Plain => match event {
                 // Were a line break left in it, what follows could look like another's words.
-                News::Said { from, text } => format!("{from}: {}", Escaped(text)),
-                News::Joined(name) => format!("* {name} joined"),
-                News::Left(name) => format!("* {name} left"),
-                News::Lost(1) => "* 1 message was lost".to_owned(),
-                News::Lost(texts) => format!("* {texts} messages were lost"),
+                RoomEvent::Said { from, text } => format!("{from}: {}", Escaped(text)),
+                RoomEvent::Joined(name) => format!("* {name} joined"),
+                RoomEvent::Left(name) => format!("* {name} left"),
+                RoomEvent::Lost(1) => "* 1 message was lost".to_owned(),
+                RoomEvent::Lost(texts) => format!("* {texts} messages were lost"),
             },
         };
         written.into()
@@ -160,18 +160,18 @@ impl Room {
 
 /// What a member has said since others had their turn.
 #[derive(Debug, Default, Clone, Copy)]
-struct Turn {
+struct YieldBudget {
     texts: usize,
     bytes: usize,
     /// How many were told, each text counted for each of them.
-    told: usize,
+    deliveries: usize,
 }
 
-impl Turn {
-    fn add(&mut self, said: Turn) {
+impl YieldBudget {
+    fn add(&mut self, said: YieldBudget) {
         self.texts += said.texts;
         self.bytes += said.bytes;
-        self.told += said.told;
+        self.deliveries += said.deliveries;
     }
 
     /// Whether others are to have theirs now. Messages that arrive together would otherwise fill the
@@ -179,7 +179,7 @@ impl Turn {
     fn is_over(&self, outbox: &OutboxPolicy) -> bool {
         self.texts > outbox.max_texts.get() / 4
             || self.bytes > outbox.max_bytes.get() / 4
-            || self.told > TOLD_IN_A_ROW
+            || self.deliveries > MAX_DELIVERIES_PER_TURN
     }
 }
 
@@ -199,12 +199,12 @@ impl<'a> Membership<'a> {
     {
         let name: Arc<str> = session.principal().to_string().into();
         let outbox = session.outbox(room.outbox);
-        let greeting = || room.told(News::Joined(&name));
-        let Arrival { subscription, kept } = hub.subscribe(
+        let greeting = || room.announce(RoomEvent::Joined(&name));
+        let Subscribed { subscription, kept } = hub.subscribe(
             session.path(),
             Arc::clone(&name),
             outbox,
-            room.keep,
+            room.history,
             greeting,
         );
         let membership = Self {
@@ -215,13 +215,13 @@ impl<'a> Membership<'a> {
         (membership, kept)
     }
 
-    fn say(&self, text: &str) -> Turn {
+    fn say(&self, text: &str) -> YieldBudget {
         let from = &self.name;
-        let said = self.room.write(News::Said { from, text });
-        Turn {
+        let said = self.room.write(RoomEvent::Said { from, text });
+        YieldBudget {
             texts: 1,
             bytes: said.len(),
-            told: self.subscription.publish(&said, self.room.keep),
+            deliveries: self.subscription.publish(&said, self.room.history),
         }
     }
 }
@@ -229,7 +229,8 @@ impl<'a> Membership<'a> {
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
         let (room, name) = (self.room, &self.name);
-        self.subscription.end(|| room.told(News::Left(name)));
+        self.subscription
+            .end(|| room.announce(RoomEvent::Left(name)));
     }
 }
 

@@ -32,7 +32,7 @@ pub enum Service {
 
 impl Service {
     /// Whether a message may come as the body of a request as well.
-    pub(crate) fn takes_posts(&self) -> bool {
+    pub(crate) fn accepts_posts(&self) -> bool {
         match self {
             Self::Echo(_) => false,
             Self::Room(_) => true,

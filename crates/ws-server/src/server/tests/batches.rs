@@ -2,7 +2,7 @@
 
 use crate::{
     server::tests::{harness::*, routes},
-    service::Keep,
+    service::HistoryPolicy,
 };
 
 const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
@@ -118,10 +118,10 @@ async fn texts_that_are_pushed_together_are_written_together() {
     peer.send(frame::ping(b"")).await;
     assert_eq!(peer.frame().await.first, 0x8A);
     writes.store(0, Ordering::Relaxed);
-    let keep = Keep { texts: 0, bytes: 0 };
+    let history = HistoryPolicy { texts: 0, bytes: 0 };
     for number in 0..64 {
         let text = format!("{number}").into();
-        server.0.hub.publish(&"/".into(), &text, keep);
+        server.0.hub.publish(&"/".into(), &text, history);
     }
     for number in 0..64 {
         assert_eq!(peer.text().await, format!("{number}"));

@@ -8,9 +8,9 @@ use super::{
     harness::*,
     routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
 };
-use crate::service::Keep;
+use crate::service::HistoryPolicy;
 
-const NOTHING: Keep = Keep { texts: 0, bytes: 0 };
+const NOTHING: HistoryPolicy = HistoryPolicy { texts: 0, bytes: 0 };
 
 fn server(options: &str) -> Server {
     server_with("", options)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{server::tests::harness::*, service::Keep};
+use crate::{server::tests::harness::*, service::HistoryPolicy};
 
 pub(super) const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
                    [[user]]\nname = \"jane\"\npassword = \"x\"";
@@ -298,12 +298,12 @@ async fn whoever_is_told_much_is_heard_nevertheless() {
     peer.send(frame::ping(b"at rest")).await;
     assert_eq!(peer.frame().await.first, 0x8A);
     peer.send(frame::ping(b"hear me")).await;
-    let keep = Keep { texts: 0, bytes: 0 };
+    let history = HistoryPolicy { texts: 0, bytes: 0 };
     for _ in 0..1000 {
         server
             .0
             .hub
-            .publish(&"/".into(), &"x".to_owned().into(), keep);
+            .publish(&"/".into(), &"x".to_owned().into(), history);
     }
     let mut told = 0;
     while peer.frame().await.first != 0x8A {

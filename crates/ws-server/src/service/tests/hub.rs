@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Arrival, Hub, Keep, MAX_QUIET_BYTES, MAX_QUIET_TOPICS};
+use super::{HistoryPolicy, Hub, MAX_IDLE_BYTES, MAX_IDLE_TOPICS, Subscribed};
 use crate::{
     registry::ConnectionEntry,
     session::{Outbox, OutboxPolicy, OverflowPolicy, Text},
 };
 
-const KEEP: Keep = Keep {
+const HISTORY: HistoryPolicy = HistoryPolicy {
     texts: 2,
     bytes: 100,
 };
@@ -22,16 +22,16 @@ fn text(text: &str) -> Text {
     Text::from(text.to_owned())
 }
 
-fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Arrival, Arc<ConnectionEntry>) {
-    subscribe_to_more(hub, path, name, KEEP)
+fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Subscribed, Arc<ConnectionEntry>) {
+    subscribe_to_more(hub, path, name, HISTORY)
 }
 
 fn subscribe_to_more(
     hub: &Arc<Hub>,
     path: &str,
     name: &str,
-    keep: Keep,
-) -> (Arrival, Arc<ConnectionEntry>) {
+    history: HistoryPolicy,
+) -> (Subscribed, Arc<ConnectionEntry>) {
     let entry = Arc::new(ConnectionEntry::default());
     let policy = OutboxPolicy {
         max_texts: NonZeroUsize::new(9).unwrap(),
@@ -40,12 +40,12 @@ fn subscribe_to_more(
     };
     let outbox = Outbox::new(Arc::clone(&entry), policy);
     let greeting = || Some(text(&format!("{name} came")));
-    let arrival = hub.subscribe(&path.into(), name.into(), outbox, keep, greeting);
-    (arrival, entry)
+    let subscribed = hub.subscribe(&path.into(), name.into(), outbox, history, greeting);
+    (subscribed, entry)
 }
 
-fn end(arrival: &mut Arrival, name: &str) {
-    arrival
+fn end(subscribed: &mut Subscribed, name: &str) {
+    subscribed
         .subscription
         .end(|| Some(text(&format!("{name} went"))));
 }
@@ -61,8 +61,8 @@ fn all(entry: &ConnectionEntry) -> Vec<String> {
     std::iter::from_fn(|| entry.pushed()).collect()
 }
 
-fn kept(arrival: &Arrival) -> Vec<&str> {
-    arrival.kept.iter().map(|text| &**text).collect()
+fn kept(subscribed: &Subscribed) -> Vec<&str> {
+    subscribed.kept.iter().map(|text| &**text).collect()
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
     let (jane, jane_live) = subscribe(&hub, "/a", "jane");
     let (_joe, joe_live) = subscribe(&hub, "/a", "joe");
     let (_other, other_live) = subscribe(&hub, "/b", "jane");
-    jane.subscription.publish(&text("1"), KEEP);
-    hub.publish(&"/a".into(), &text("2"), KEEP);
+    jane.subscription.publish(&text("1"), HISTORY);
+    hub.publish(&"/a".into(), &text("2"), HISTORY);
     assert_eq!(received(&jane_live), ["1", "2"]);
     assert_eq!(received(&joe_live), ["1", "2"]);
     assert_eq!(received(&other_live), [""; 0]);
@@ -80,11 +80,11 @@ fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
 
 #[test]
 fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
-    let ways: [fn(&Arc<Hub>, &mut Arrival); 4] = [
+    let ways: [fn(&Arc<Hub>, &mut Subscribed); 4] = [
         |_, jane| {
-            jane.subscription.publish(&text("too much"), KEEP);
+            jane.subscription.publish(&text("too much"), HISTORY);
         },
-        |hub, _| hub.publish(&"/a".into(), &text("too much"), KEEP),
+        |hub, _| hub.publish(&"/a".into(), &text("too much"), HISTORY),
         |hub, _| drop(subscribe(hub, "/a", "joe")),
         |_, jane| end(jane, "jane"),
     ];
@@ -93,14 +93,14 @@ fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
         let (_slow, _live) = subscribe(&hub, "/a", "slow");
         let (mut jane, jane_live) = subscribe(&hub, "/a", "jane");
         for said in ["1", "2", "3", "4", "5", "6", "7"] {
-            jane.subscription.publish(&text(said), KEEP);
+            jane.subscription.publish(&text(said), HISTORY);
         }
         // She reads, and the other one has as many as there is room for.
         assert_eq!(received(&jane_live).len(), 7);
         assert_eq!(hub.stats().drops.evicted, 0);
         speak(&hub, &mut jane);
         assert_eq!(hub.stats().drops.evicted, 1);
-        hub.publish(&"/a".into(), &text("more"), KEEP);
+        hub.publish(&"/a".into(), &text("more"), HISTORY);
         assert_eq!(hub.stats().drops.evicted, 1);
     }
 }
@@ -111,11 +111,11 @@ fn whoever_comes_later_finds_the_last_ones() {
     let (jane, _live) = subscribe(&hub, "/a", "jane");
     assert_eq!(kept(&jane), [""; 0]);
     for said in ["1", "2", "3"] {
-        jane.subscription.publish(&text(said), KEEP);
+        jane.subscription.publish(&text(said), HISTORY);
     }
     let (joe, _live) = subscribe(&hub, "/a", "joe");
     assert_eq!(kept(&joe), ["2", "3"]);
-    let few_bytes = Keep { texts: 9, bytes: 7 };
+    let few_bytes = HistoryPolicy { texts: 9, bytes: 7 };
     jane.subscription.publish(&text("4567"), few_bytes);
     jane.subscription.publish(&text("890"), few_bytes);
     jane.subscription.publish(&text("abcde"), few_bytes);
@@ -170,7 +170,7 @@ fn whoever_comes_and_goes_at_once_is_told_in_that_order() {
 #[test]
 fn whoever_comes_finds_no_more_than_is_to_be_kept_by_now() {
     let hub = Arc::new(Hub::default());
-    let before = Keep {
+    let before = HistoryPolicy {
         texts: 9,
         bytes: 100,
     };
@@ -187,40 +187,40 @@ fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
     let (jane, entry) = subscribe(&hub, "/silent", "jane");
     drop(jane);
     assert!(hub.topics().by_path.is_empty());
-    hub.publish(&"/said".into(), &text("1"), KEEP);
-    let nothing = Keep { texts: 0, bytes: 0 };
+    hub.publish(&"/said".into(), &text("1"), HISTORY);
+    let nothing = HistoryPolicy { texts: 0, bytes: 0 };
     hub.publish(&"/forgotten".into(), &text("1"), nothing);
     assert_eq!(hub.topics().by_path.len(), 1);
     let (joe, _live) = subscribe(&hub, "/said", "joe");
     assert_eq!(kept(&joe), ["1"]);
-    assert_eq!(hub.topics().quiet.len(), 0);
+    assert_eq!(hub.topics().idle.len(), 0);
     drop(joe);
-    assert_eq!(hub.topics().quiet.len(), 1);
+    assert_eq!(hub.topics().idle.len(), 1);
     assert_eq!(received(&entry), [""; 0]);
 }
 
 #[test]
 fn of_quiet_topics_the_one_that_was_left_first_is_forgotten() {
     let hub = Arc::new(Hub::default());
-    for index in 0..=MAX_QUIET_TOPICS {
-        hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
+    for index in 0..=MAX_IDLE_TOPICS {
+        hub.publish(&format!("/{index}").into(), &text("1"), HISTORY);
     }
     let topics = hub.topics();
-    assert_eq!(topics.by_path.len(), MAX_QUIET_TOPICS);
-    assert_eq!(topics.quiet.len(), MAX_QUIET_TOPICS);
+    assert_eq!(topics.by_path.len(), MAX_IDLE_TOPICS);
+    assert_eq!(topics.idle.len(), MAX_IDLE_TOPICS);
     assert!(!topics.by_path.contains_key("/0"));
 }
 
 #[test]
 fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
     let hub = Arc::new(Hub::default());
-    let keep = Keep {
+    let history = HistoryPolicy {
         texts: 9,
         bytes: usize::MAX,
     };
-    let half = text(&"x".repeat(MAX_QUIET_BYTES / 2));
+    let half = text(&"x".repeat(MAX_IDLE_BYTES / 2));
     for path in ["/1", "/2"] {
-        hub.publish(&path.into(), &half, keep);
+        hub.publish(&path.into(), &half, history);
     }
     let paths = || {
         let topics = hub.topics();
@@ -229,21 +229,21 @@ fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
         paths
     };
     assert_eq!(paths(), ["/1", "/2"]);
-    hub.publish(&"/3".into(), &text("x"), keep);
+    hub.publish(&"/3".into(), &text("x"), history);
     assert_eq!(paths(), ["/2", "/3"]);
     // What is in use does not count, whatever it keeps, and is forgotten no sooner.
-    let (jane, _live) = subscribe_to_more(&hub, "/2", "jane", keep);
+    let (jane, _live) = subscribe_to_more(&hub, "/2", "jane", history);
     for _ in 0..2 {
-        hub.publish(&"/4".into(), &half, keep);
+        hub.publish(&"/4".into(), &half, history);
     }
     assert_eq!(paths(), ["/2", "/4"]);
     drop(jane);
     assert_eq!(paths(), ["/2"]);
-    let (_jane, _live) = subscribe_to_more(&hub, "/2", "jane", keep);
-    assert_eq!(hub.topics().quiet_bytes, 0);
+    let (_jane, _live) = subscribe_to_more(&hub, "/2", "jane", history);
+    assert_eq!(hub.topics().idle_bytes, 0);
     // One that is too much by itself is kept alone.
     for _ in 0..3 {
-        hub.publish(&"/5".into(), &half, keep);
+        hub.publish(&"/5".into(), &half, history);
     }
     assert_eq!(paths(), ["/2", "/5"]);
 }
@@ -251,21 +251,21 @@ fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
 #[test]
 fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
     let hub = Arc::new(Hub::default());
-    hub.publish(&"/lobby".into(), &text("1"), KEEP);
+    hub.publish(&"/lobby".into(), &text("1"), HISTORY);
     for _ in 0..2 {
         let (mut jane, _live) = subscribe(&hub, "/lobby", "jane");
         // As a room does it: it ends the subscription, and then drops it.
         end(&mut jane, "jane");
         end(&mut jane, "jane");
     }
-    assert_eq!(hub.topics().quiet.len(), 1);
+    assert_eq!(hub.topics().idle.len(), 1);
     let (jane, entry) = subscribe(&hub, "/lobby", "jane");
-    assert_eq!(hub.topics().quiet.len(), 0);
-    for index in 0..=MAX_QUIET_TOPICS {
-        hub.publish(&format!("/{index}").into(), &text("1"), KEEP);
+    assert_eq!(hub.topics().idle.len(), 0);
+    for index in 0..=MAX_IDLE_TOPICS {
+        hub.publish(&format!("/{index}").into(), &text("1"), HISTORY);
     }
     let (joe, _live) = subscribe(&hub, "/lobby", "joe");
-    joe.subscription.publish(&text("hello"), KEEP);
+    joe.subscription.publish(&text("hello"), HISTORY);
     assert_eq!(received(&entry), ["hello"]);
     drop(jane);
 }
@@ -274,14 +274,14 @@ fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
 fn a_topic_that_two_publish_on_at_once_is_quiet_once() {
     let hub = Arc::new(Hub::default());
     let path = "/lobby".into();
-    hub.publish(&path, &text("1"), KEEP);
+    hub.publish(&path, &text("1"), HISTORY);
     let mut topics = hub.topics();
-    topics.take_up(&path);
-    topics.take_up(&path);
-    topics.lay_down(&path);
-    assert_eq!(topics.quiet.len(), 0);
-    topics.lay_down(&path);
-    assert_eq!(topics.quiet.len(), 1);
+    topics.acquire(&path);
+    topics.acquire(&path);
+    topics.release(&path);
+    assert_eq!(topics.idle.len(), 0);
+    topics.release(&path);
+    assert_eq!(topics.idle.len(), 1);
 }
 
 #[test]
@@ -297,13 +297,13 @@ fn nobody_waits_for_another_topic() {
             // These wait for the busy topic, and for nothing that others need.
             jane.subscription.end(|| None);
         });
-        scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), KEEP));
+        scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), HISTORY));
         scope.spawn(move || {
             while hub.topics().by_path["/busy"].users < 2 {
                 thread::yield_now();
             }
             let (joe, _live) = subscribe(hub, "/other", "joe");
-            hub.publish(&"/other".into(), &text("1"), KEEP);
+            hub.publish(&"/other".into(), &text("1"), HISTORY);
             drop(joe);
             done.send(()).unwrap();
         });

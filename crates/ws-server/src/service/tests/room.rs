@@ -19,12 +19,12 @@ use proto::{
 use raw_peer::{RawPeer, frame};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use super::{Format, Presence, Room};
+use super::{Presence, Room, RoomFormat};
 use crate::{
     access::{Pattern, Principal},
     limits::Limits,
     registry::{ConnectionEntry, ConnectionRegistry},
-    service::{Hub, Keep},
+    service::{HistoryPolicy, Hub},
     session::{Ended, Event, Outbox, OutboxPolicy, OverflowPolicy, Session, Text, admit},
     websocket::WebSocket,
 };
@@ -33,9 +33,9 @@ const PATH: &str = "/room/lobby";
 
 fn room() -> Room {
     Room {
-        format: Format::Json,
-        presence: Presence::Silent,
-        keep: Keep {
+        format: RoomFormat::Json,
+        presence: Presence::Off,
+        history: HistoryPolicy {
             texts: 2,
             bytes: 1000,
         },
@@ -79,8 +79,8 @@ fn other(
 ) -> (crate::service::hub::Subscription, Arc<ConnectionEntry>) {
     let entry = Arc::new(ConnectionEntry::default());
     let outbox = Outbox::new(Arc::clone(&entry), room.outbox);
-    let arrival = hub.subscribe(&PATH.into(), name.into(), outbox, room.keep, || None);
-    (arrival.subscription, entry)
+    let subscribed = hub.subscribe(&PATH.into(), name.into(), outbox, room.history, || None);
+    (subscribed.subscription, entry)
 }
 
 fn received(entry: &ConnectionEntry) -> Vec<String> {
@@ -131,8 +131,8 @@ async fn what_one_says_all_hear_with_the_name_and_the_time() {
 #[tokio::test]
 async fn a_plain_room_writes_lines_in_which_nobody_speaks_for_another() {
     let room = Room {
-        format: Format::Plain,
-        presence: Presence::Told,
+        format: RoomFormat::Plain,
+        presence: Presence::On,
         ..room()
     };
     let hub = Arc::new(Hub::default());
@@ -156,7 +156,7 @@ async fn a_plain_room_writes_lines_in_which_nobody_speaks_for_another() {
 #[tokio::test]
 async fn comings_and_goings_of_people_are_told_and_not_of_each_connection() {
     let room = Room {
-        presence: Presence::Told,
+        presence: Presence::On,
         ..room()
     };
     let hub = Arc::new(Hub::default());
@@ -169,8 +169,8 @@ async fn comings_and_goings_of_people_are_told_and_not_of_each_connection() {
         assert_eq!(timeless(&peer.text().await), r#"{"joined":"jane"}"#);
     })
     .await;
-    let told: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
-    assert_eq!(told, [r#"{"joined":"jane"}"#, r#"{"left":"jane"}"#]);
+    let messages: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
+    assert_eq!(messages, [r#"{"joined":"jane"}"#, r#"{"left":"jane"}"#]);
     // Nobody is told of them later.
     let (_late, late) = other(&hub, &room, "late");
     assert_eq!(received(&late), [""; 0]);
@@ -181,12 +181,12 @@ async fn whoever_joins_is_told_the_last_messages_first() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let path = PATH.into();
     for said in ["1", "2", "3"] {
-        hub.publish(&path, &text(said), room.keep);
+        hub.publish(&path, &text(said), room.history);
     }
     play(&room, &hub, 4096, async |peer| {
         assert_eq!(peer.text().await, "2");
         assert_eq!(peer.text().await, "3");
-        hub.publish(&path, &text("4"), room.keep);
+        hub.publish(&path, &text("4"), room.history);
         assert_eq!(peer.text().await, "4");
     })
     .await;
@@ -197,8 +197,8 @@ async fn what_comes_by_request_is_said_like_everything_else() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (_joe, joe) = other(&hub, &room, "joe");
     room.publish(&hub, &PATH.into(), "bot", "deployed");
-    let told: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
-    assert_eq!(told, [r#"{"from":"bot","text":"deployed"}"#]);
+    let messages: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
+    assert_eq!(messages, [r#"{"from":"bot","text":"deployed"}"#]);
 }
 
 #[tokio::test]
@@ -288,8 +288,8 @@ async fn what_a_member_is_told_counts_as_sent() {
     {
         let mut run = Box::pin(room.run(&mut session, &hub));
         assert!((&mut run).now_or_never().is_none());
-        hub.publish(&PATH.into(), &text("12345"), room.keep);
-        hub.publish(&PATH.into(), &text("678"), room.keep);
+        hub.publish(&PATH.into(), &text("12345"), room.history);
+        hub.publish(&PATH.into(), &text("678"), room.history);
         assert!((&mut run).now_or_never().is_none());
     }
     assert_eq!(peer.text().await, "12345");
@@ -347,7 +347,7 @@ async fn or_a_member_is_told_how_much_it_has_lost() {
         let mut run = Box::pin(room.run(&mut session, &hub));
         assert!((&mut run).now_or_never().is_none(), "it waits for somebody");
         for number in 0..6 {
-            hub.publish(&PATH.into(), &text(&number.to_string()), room.keep);
+            hub.publish(&PATH.into(), &text(&number.to_string()), room.history);
         }
         assert!((&mut run).now_or_never().is_none());
         let mut seen = Vec::new();
