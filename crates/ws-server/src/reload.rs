@@ -21,7 +21,10 @@ use toml::Table;
 use tracing::warn;
 
 use crate::{
-    config::{Files, Loaded, Source, TlsFiles, changed_at_start, changed_live, stranger},
+    config::{
+        ConfigSource, LoadedConfig, TlsFiles, WatchedFiles, changed_at_start, changed_live,
+        undefined_route_user,
+    },
     log::{Log, audit},
     process::systemd::ServiceManager,
     server::ServerHandle,
@@ -29,12 +32,12 @@ use crate::{
 };
 
 /// How often the files are looked at. A change is acted on when two looks in a row see the same.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Follows the files of a server.
 #[derive(Debug)]
-pub(crate) struct Follower<'a> {
-    source: Arc<Source>,
+pub(crate) struct ConfigWatcher<'a> {
+    source: Arc<ConfigSource>,
     server: ServerHandle,
     log: &'a Log,
     manager: &'a ServiceManager,
@@ -49,19 +52,19 @@ pub(crate) struct Follower<'a> {
     listen: SocketAddr,
     /// The files that the configuration names now, whether or not they can be used.
     named: Vec<PathBuf>,
-    stillness: Stillness<Files>,
-    looks: Looks,
+    debounce: Debounce<WatchedFiles>,
+    polls: PollInterval,
     hangups: Signal,
-    requests: Receiver<Request>,
+    requests: Receiver<ReloadRequest>,
 }
 
 /// The way to have the files read again, from wherever.
 #[derive(Debug, Clone)]
-pub(crate) struct Reloads(Sender<Request>);
+pub(crate) struct ReloadHandle(Sender<ReloadRequest>);
 
 /// What came of a reload that was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Reloaded {
+pub(crate) struct ReloadOutcome {
     /// How many accounts there are.
     pub(crate) users: usize,
     /// The keys of the configuration that hold otherwise now.
@@ -74,24 +77,24 @@ pub(crate) struct Reloaded {
 
 /// Somebody asks for a reload, and waits for what comes of it.
 #[derive(Debug)]
-struct Request {
+struct ReloadRequest {
     by: String,
-    answer: oneshot::Sender<Result<Reloaded, String>>,
+    answer: oneshot::Sender<Result<ReloadOutcome, String>>,
 }
 
-impl Reloads {
+impl ReloadHandle {
     /// The way to a server that is ending.
     #[cfg(test)]
-    pub(crate) fn to_nobody() -> Self {
+    pub(crate) fn disconnected() -> Self {
         Self(channel(1).0)
     }
 
     /// Has the files read again, as somebody has asked for. Returns what came of it, or why nothing
     /// did.
-    pub(crate) async fn reload(&self, by: String) -> Result<Reloaded, String> {
+    pub(crate) async fn reload(&self, by: String) -> Result<ReloadOutcome, String> {
         let (answer, answered) = oneshot::channel();
         // It is dropped unanswered if the server ends before.
-        let _ = self.0.send(Request { by, answer }).await;
+        let _ = self.0.send(ReloadRequest { by, answer }).await;
         let ending = || Err("the server is ending".to_owned());
         answered.await.unwrap_or_else(|_| ending())
     }
@@ -99,16 +102,16 @@ impl Reloads {
 
 /// What a server was started with.
 #[derive(Debug)]
-pub(crate) struct Beginning {
+pub(crate) struct StartState {
     tables: Table,
     tls: Option<(TlsFiles, Tls)>,
     listen: SocketAddr,
-    files: Files,
+    files: WatchedFiles,
 }
 
-impl Beginning {
+impl StartState {
     /// Remembers what was loaded, and what the files were then.
-    pub(crate) fn of(loaded: &Loaded, files: Files) -> Self {
+    pub(crate) fn of(loaded: &LoadedConfig, files: WatchedFiles) -> Self {
         Self {
             tables: loaded.tables.to_toml(),
             tls: loaded.config.tls.clone().zip(loaded.tls.clone()),
@@ -118,42 +121,42 @@ impl Beginning {
     }
 }
 
-impl<'a> Follower<'a> {
+impl<'a> ConfigWatcher<'a> {
     /// Follows the files from what the server was started with, and takes requests to read them again.
     pub(crate) fn new(
-        source: Source,
-        beginning: Beginning,
+        source: ConfigSource,
+        start_state: StartState,
         server: ServerHandle,
         log: &'a Log,
         manager: &'a ServiceManager,
-    ) -> io::Result<(Self, Reloads)> {
+    ) -> io::Result<(Self, ReloadHandle)> {
         let (sender, requests) = channel(1);
-        let follower = Self {
+        let watcher = Self {
             source: Arc::new(source),
             server,
             log,
             manager,
-            started: beginning.tables.clone(),
-            running: beginning.tables,
-            tls: beginning.tls,
-            listen: beginning.listen,
-            named: beginning.files.named(),
-            stillness: Stillness::new(beginning.files),
-            looks: Looks::new(),
+            started: start_state.tables.clone(),
+            running: start_state.tables,
+            tls: start_state.tls,
+            listen: start_state.listen,
+            named: start_state.files.named(),
+            debounce: Debounce::new(start_state.files),
+            polls: PollInterval::new(),
             hangups: signal(SignalKind::hangup())?,
             requests,
         };
-        Ok((follower, Reloads(sender)))
+        Ok((watcher, ReloadHandle(sender)))
     }
 
     /// Follows them for good.
-    pub(crate) async fn follow(mut self) -> Infallible {
+    pub(crate) async fn run(mut self) -> Infallible {
         loop {
-            let look = self.look();
+            let poll = self.poll_files();
             tokio::select! {
                 // A look that is given up for a signal is made again.
-                files = self.looks.next(look) => {
-                    if self.stillness.changed(files) {
+                files = self.polls.next(poll) => {
+                    if self.debounce.changed(files) {
                         // What came of it stands in the log.
                         let _ = self.reload("the files have changed").await;
                     }
@@ -161,7 +164,7 @@ impl<'a> Follower<'a> {
                 _ = self.hangups.recv() => {
                     let _ = self.reload("SIGHUP").await;
                 }
-                Some(Request { by, answer }) = self.requests.recv() => {
+                Some(ReloadRequest { by, answer }) = self.requests.recv() => {
                     let reloaded = self.reload(&by).await;
                     // Whoever asked may be gone.
                     let _ = answer.send(reloaded);
@@ -171,22 +174,22 @@ impl<'a> Follower<'a> {
     }
 
     /// Looks at the files, when it is awaited.
-    fn look(&self) -> impl Future<Output = Files> + use<> {
+    fn poll_files(&self) -> impl Future<Output = WatchedFiles> + use<> {
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
         async move {
-            let files = spawn_blocking(move || source.look(&named));
+            let files = spawn_blocking(move || source.poll_files(&named));
             files.await.expect("to look at files does not panic")
         }
     }
 
-    async fn reload(&mut self, cause: &str) -> Result<Reloaded, String> {
+    async fn reload(&mut self, cause: &str) -> Result<ReloadOutcome, String> {
         self.manager.reloading();
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
         let reading = spawn_blocking(move || source.load(&named));
         let (files, read) = reading.await.expect("to read files does not panic");
         // Whatever comes of it, it is not to be done once more at the next look.
         self.named = files.named();
-        self.stillness.act_on(files);
+        self.debounce.act_on(files);
         let read = read.and_then(|loaded| {
             self.source.check_exposure(self.listen, &loaded)?;
             Ok(loaded)
@@ -204,15 +207,15 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn apply(&mut self, loaded: Loaded, cause: &str) -> Reloaded {
-        let Loaded {
+    fn apply(&mut self, loaded: LoadedConfig, cause: &str) -> ReloadOutcome {
+        let LoadedConfig {
             tables,
             config,
             accounts,
             tls,
         } = loaded;
-        if let Some(stranger) = stranger(&config, &accounts) {
-            warn!("{stranger}; the server would not start with this");
+        if let Some(error) = undefined_route_user(&config, &accounts) {
+            warn!("{error}; the server would not start with this");
         }
         let next = tables.to_toml();
         let mut changed = changed_live(&self.running, &next);
@@ -230,7 +233,7 @@ impl<'a> Follower<'a> {
         }
         self.log.set_level(level);
         self.manager.ready(users);
-        Reloaded {
+        ReloadOutcome {
             users,
             changed,
             at_next_start,
@@ -264,21 +267,21 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// When to look: two looks are [`LOOK_INTERVAL`] apart, however long the first one took.
+/// When to look: two looks are [`POLL_INTERVAL`] apart, however long the first one took.
 #[derive(Debug)]
-struct Looks(Interval);
+struct PollInterval(Interval);
 
-impl Looks {
+impl PollInterval {
     fn new() -> Self {
-        let mut looks = interval(LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self(looks)
+        let mut polls = interval(POLL_INTERVAL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(polls)
     }
 
     /// Waits until it is time, looks, and returns what was seen.
-    async fn next<T>(&mut self, look: impl Future<Output = T>) -> T {
+    async fn next<T>(&mut self, poll: impl Future<Output = T>) -> T {
         self.0.tick().await;
-        let seen = look.await;
+        let seen = poll.await;
         self.0.reset();
         seen
     }
@@ -286,12 +289,12 @@ impl Looks {
 
 /// Tells when something has changed and is not being changed any more.
 #[derive(Debug)]
-struct Stillness<T> {
+struct Debounce<T> {
     acted_on: T,
     last: T,
 }
 
-impl<T: PartialEq + Clone> Stillness<T> {
+impl<T: PartialEq + Clone> Debounce<T> {
     fn new(acted_on: T) -> Self {
         Self {
             last: acted_on.clone(),
@@ -323,32 +326,32 @@ mod tests {
 
     use tokio::time::{Instant, sleep};
 
-    use super::{LOOK_INTERVAL, Looks, Stillness};
+    use super::{Debounce, POLL_INTERVAL, PollInterval};
 
     /// On a machine that is busy, a look takes its time: a moment later, what is being written is
     /// likely to look the same.
     #[tokio::test(start_paused = true)]
     async fn two_looks_are_an_interval_apart_however_long_they_take() {
-        let mut looks = Looks::new();
+        let mut polls = PollInterval::new();
         let mut last = None;
         for milliseconds in [0, 240, 0, 240, 1000, 0] {
-            let look = async {
+            let poll = async {
                 sleep(Duration::from_millis(milliseconds)).await;
                 Instant::now()
             };
-            let seen = looks.next(look).await;
+            let seen = polls.next(poll).await;
             if let Some(last) = last.replace(seen) {
                 let apart = seen - last;
-                assert!(apart >= LOOK_INTERVAL, "{apart:?}");
+                assert!(apart >= POLL_INTERVAL, "{apart:?}");
             }
         }
     }
 
     /// At which of these looks there is something to be done.
-    fn acts(looks: &[u32]) -> Vec<usize> {
-        let mut stillness = Stillness::new(0);
-        let acts = looks.iter().enumerate();
-        acts.filter(|(_, seen)| stillness.changed(**seen))
+    fn acts(polls: &[u32]) -> Vec<usize> {
+        let mut debounce = Debounce::new(0);
+        let acts = polls.iter().enumerate();
+        acts.filter(|(_, seen)| debounce.changed(**seen))
             .map(|(index, _)| index)
             .collect()
     }
@@ -366,11 +369,11 @@ mod tests {
 
     #[test]
     fn what_was_acted_on_meanwhile_is_no_change() {
-        let mut stillness = Stillness::new(0);
-        assert!(!stillness.changed(1));
-        stillness.act_on(1);
-        assert!(!stillness.changed(1));
-        assert!(!stillness.changed(2));
-        assert!(stillness.changed(2));
+        let mut debounce = Debounce::new(0);
+        assert!(!debounce.changed(1));
+        debounce.act_on(1);
+        assert!(!debounce.changed(1));
+        assert!(!debounce.changed(2));
+        assert!(debounce.changed(2));
     }
 }

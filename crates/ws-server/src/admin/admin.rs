@@ -163,7 +163,7 @@ mod tests {
     use crate::{
         config::Config,
         log::LostLines,
-        reload::Reloads,
+        reload::ReloadHandle,
         server::{ServerHandle, ServerState},
     };
 
@@ -175,7 +175,7 @@ mod tests {
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         let handler = Arc::new(AdminHandler::new(
             handle,
-            Reloads::to_nobody(),
+            ReloadHandle::disconnected(),
             LostLines::default(),
             end.clone(),
         ));

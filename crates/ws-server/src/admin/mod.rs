@@ -13,7 +13,7 @@
 //! | `GET /sessions` | `api::Sessions` |
 //! | `POST /kick` | takes `api::Kick`, answers `api::Kicked` |
 //! | `POST /revoke` | takes `api::Revoke`, answers `api::UserRevoked` |
-//! | `POST /reload` | `api::Reloaded` |
+//! | `POST /reload` | `api::ReloadOutcome` |
 //! | `POST /drain` | `api::Draining` |
 //! | `POST /publish` | takes `api::Publish`, answers it |
 

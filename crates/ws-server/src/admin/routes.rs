@@ -24,7 +24,7 @@ use crate::{
     log::{LostLines, audit},
     metrics,
     peer::ConnectionId,
-    reload::Reloads,
+    reload::ReloadHandle,
     server::{PublishError, ServerHandle},
 };
 
@@ -39,7 +39,7 @@ const OPERATOR: &str = "server:operator";
 #[derive(Debug)]
 pub(crate) struct AdminHandler {
     server: ServerHandle,
-    reloads: Reloads,
+    reloads: ReloadHandle,
     lost_lines: LostLines,
     /// Cancelled to have the server end in order.
     stop: CancellationToken,
@@ -130,7 +130,7 @@ impl AdminHandler {
     /// A desk for this server.
     pub(crate) fn new(
         server: ServerHandle,
-        reloads: Reloads,
+        reloads: ReloadHandle,
         lost_lines: LostLines,
         stop: CancellationToken,
     ) -> Self {

@@ -21,10 +21,10 @@ use crate::{
         hash_password::{self, HashPasswordError},
         startup_notices::{Introduction, how_many},
     },
-    config::{self, AdminAddress, Config, Files, Loaded, Source},
+    config::{self, AdminAddress, Config, ConfigSource, LoadedConfig, WatchedFiles},
     log::{Log, LogFormat, audit},
     process::{descriptors, signals::StopSignals, systemd},
-    reload::{Beginning, Follower},
+    reload::{ConfigWatcher, StartState},
     server::Server,
 };
 
@@ -226,8 +226,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         return print_config(&loaded);
     }
     let log = Log::start(loaded.config.log_level, loaded.config.log_format);
-    let beginning = Beginning::of(&loaded, files);
-    match start(source, beginning, loaded, &log) {
+    let start_state = StartState::of(&loaded, files);
+    match start(source, start_state, loaded, &log) {
         Ok(exit_code) => exit_code,
         Err(error) => {
             drop(log);
@@ -236,7 +236,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn load(arguments: &Arguments) -> anyhow::Result<(Source, Files, Loaded)> {
+fn load(arguments: &Arguments) -> anyhow::Result<(ConfigSource, WatchedFiles, LoadedConfig)> {
     let path = arguments
         .config
         .as_deref()
@@ -248,7 +248,7 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Files, Loaded)> {
             path.display()
         );
     }
-    let source = Source {
+    let source = ConfigSource {
         path: path.to_owned(),
         listen: arguments.listen,
         credentials: arguments.credentials.clone(),
@@ -256,8 +256,10 @@ fn load(arguments: &Arguments) -> anyhow::Result<(Source, Files, Loaded)> {
     };
     let (files, loaded) = source.load(&[]);
     let loaded = loaded?;
-    match config::stranger(&loaded.config, &loaded.accounts) {
-        Some(stranger) => Err(anyhow::Error::from(stranger).context(path.display().to_string())),
+    match config::undefined_route_user(&loaded.config, &loaded.accounts) {
+        Some(undefined_route_user) => {
+            Err(anyhow::Error::from(undefined_route_user).context(path.display().to_string()))
+        }
         None => Ok((source, files, loaded)),
     }
 }
@@ -274,12 +276,12 @@ fn say(error: &anyhow::Error) {
 }
 
 fn print_config(
-    Loaded {
+    LoadedConfig {
         tables,
         config,
         accounts,
         ..
-    }: &Loaded,
+    }: &LoadedConfig,
 ) -> ExitCode {
     let mut users: Vec<_> = accounts.users().map(ToString::to_string).collect();
     users.sort_unstable();
@@ -297,9 +299,9 @@ fn print_config(
 }
 
 fn start(
-    source: Source,
-    beginning: Beginning,
-    loaded: Loaded,
+    source: ConfigSource,
+    start_state: StartState,
+    loaded: LoadedConfig,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
     descriptors::raise_limit();
@@ -311,16 +313,16 @@ fn start(
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let exit_code = runtime.block_on(serve(source, beginning, loaded, log));
+    let exit_code = runtime.block_on(serve(source, start_state, loaded, log));
     // Whoever did not end in time is cut off here.
     runtime.shutdown_background();
     exit_code
 }
 
 async fn serve(
-    source: Source,
-    beginning: Beginning,
-    loaded: Loaded,
+    source: ConfigSource,
+    start_state: StartState,
+    loaded: LoadedConfig,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new().context("failed to listen for signals")?;
@@ -338,8 +340,9 @@ async fn serve(
         .local_addr()
         .context("failed to learn the address that was bound")?;
     let (manager, messenger) = systemd::from_environment(address);
-    let (follower, reloads) = Follower::new(source, beginning, server.handle(), log, &manager)
-        .context("failed to listen for SIGHUP")?;
+    let (watcher, reloads) =
+        ConfigWatcher::new(source, start_state, server.handle(), log, &manager)
+            .context("failed to listen for SIGHUP")?;
     manager.ready(introduction.users);
     introduction.give();
     for address in admin.addresses() {
@@ -352,7 +355,7 @@ async fn serve(
     let stop = CancellationToken::new();
     let handler = AdminHandler::new(server.handle(), reloads, log.lost_lines(), stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
-    let mut follow = pin!(follower.follow());
+    let mut watch = pin!(watcher.run());
     let mut answer = pin!(admin.serve(handler));
     let mut deliver = pin!(messenger.deliver());
     let (mut is_stopping, mut is_signalled) = (false, false);
@@ -379,7 +382,7 @@ async fn serve(
                     stop.cancel();
                 }
             }
-            never = &mut follow => match never {},
+            never = &mut watch => match never {},
             never = &mut answer => match never {},
             () = &mut run => break,
         }

@@ -26,7 +26,7 @@ use crate::{
     admin::api::{
         Draining, Kick, Kicked, Problem, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
     },
-    reload::Reloaded,
+    reload::ReloadOutcome,
 };
 
 /// How long the server may take to answer. A reload reads files, which may lie far away.
@@ -313,7 +313,7 @@ fn revoked(
     format!("nobody gets in as {user} until the accounts change; {sessions} ended")
 }
 
-fn reloaded(reloaded: &Reloaded) -> String {
+fn reloaded(reloaded: &ReloadOutcome) -> String {
     let users = match reloaded.users {
         1 => "1 user".to_owned(),
         users => format!("{users} users"),

@@ -6,7 +6,7 @@ use proto::{escape::Escaped, password::HashCost};
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, Config, Loaded, Source},
+    config::{self, Config, ConfigSource, LoadedConfig},
     tls::{CertificateFlaw, Tls},
 };
 
@@ -48,13 +48,13 @@ pub(crate) struct Introduction {
 impl Introduction {
     /// What there is to be said of a server that was started with this.
     pub(crate) fn new(
-        source: &Source,
-        Loaded {
+        source: &ConfigSource,
+        LoadedConfig {
             config,
             accounts,
             tls,
             ..
-        }: &Loaded,
+        }: &LoadedConfig,
     ) -> Self {
         Self {
             config: source.path.clone(),

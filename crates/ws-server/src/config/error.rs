@@ -43,7 +43,7 @@ pub enum ConfigError {
          it is a private key: run `chmod o= {0}`",
         path.display()
     )]
-    OpenKey {
+    KeyWorldReadable {
         /// The file.
         path: PathBuf,
         /// What is allowed to whom.

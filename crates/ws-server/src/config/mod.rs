@@ -23,14 +23,14 @@ pub use self::{
     error::{ConfigError, ExposedError},
     files::load_accounts,
     resolved::Config,
-    source::{DEFAULT_PATH, Loaded, Source},
+    source::{ConfigSource, DEFAULT_PATH, LoadedConfig},
     tables::ConfigTables,
     tls::TlsFiles,
 };
 pub(crate) use self::{
     changes::{changed_at_start, changed_live},
     exposure::{have_development_account, is_exposed},
-    source::{Files, stranger},
+    source::{WatchedFiles, undefined_route_user},
 };
 pub use crate::{admission::BudgetPolicy, auth::HashingPolicy, log::LogFormat};
 

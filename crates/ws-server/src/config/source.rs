@@ -24,7 +24,7 @@ pub const DEFAULT_PATH: &str = "config/server.toml";
 
 /// The configuration's file, and what goes before what it says.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct ConfigSource {
     /// The file.
     pub path: PathBuf,
     /// Where to listen, instead of where the file says.
@@ -37,7 +37,7 @@ pub struct Source {
 
 /// What the files said when they were read.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// What the configuration's file says, with what goes before it.
     pub tables: ConfigTables,
     /// What the server runs on.
@@ -51,7 +51,7 @@ pub struct Loaded {
 /// A route names a user who has no account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the route `{route}` names the user `{user}`, who has no account in {}", credentials.display())]
-pub(crate) struct StrangerError {
+pub(crate) struct UnknownRouteUserError {
     route: Pattern,
     user: UserName,
     credentials: PathBuf,
@@ -61,11 +61,14 @@ pub(crate) struct StrangerError {
 ///
 /// At the start that is a mistake. Later it is not: whoever takes an account away wants its sessions
 /// to end now, and not when the routes are tidied up.
-pub(crate) fn stranger(config: &Config, accounts: &Accounts) -> Option<StrangerError> {
+pub(crate) fn undefined_route_user(
+    config: &Config,
+    accounts: &Accounts,
+) -> Option<UnknownRouteUserError> {
     let mut routes = config.handshake.routes.iter();
     routes.find_map(|route| {
         let user = route.access.users().find(|user| !accounts.has(user))?;
-        Some(StrangerError {
+        Some(UnknownRouteUserError {
             route: Pattern::clone(&route.pattern),
             user: user.clone(),
             credentials: config.credentials.clone(),
@@ -75,13 +78,13 @@ pub(crate) fn stranger(config: &Config, accounts: &Accounts) -> Option<StrangerE
 
 /// All files, by what a change is known without reading them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Files {
-    config: Option<Stamp>,
+pub(crate) struct WatchedFiles {
+    config: Option<FileStamp>,
     /// Those that the configuration names, as far as that is known.
-    named: Vec<(PathBuf, Option<Stamp>)>,
+    named: Vec<(PathBuf, Option<FileStamp>)>,
 }
 
-impl Files {
+impl WatchedFiles {
     /// The paths of those that the configuration names.
     pub(crate) fn named(&self) -> Vec<PathBuf> {
         self.named.iter().map(|(path, _)| path.clone()).collect()
@@ -90,7 +93,7 @@ impl Files {
 
 /// What the system says of a file. Whoever writes to it, or puts another in its place, changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
@@ -105,7 +108,7 @@ impl Config {
     ///
     /// One message that names the file, the line and the key, and says what to write.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let source = Source {
+        let source = ConfigSource {
             path: path.to_owned(),
             listen: None,
             log_format: None,
@@ -115,7 +118,7 @@ impl Config {
     }
 }
 
-impl Source {
+impl ConfigSource {
     /// Reads the configuration and the files that it names, where these were named until now. What
     /// was read comes with the files as they were just before, whether or not they can be used: what
     /// has to be mended is one of them, even if it is one that was never used.
@@ -123,17 +126,20 @@ impl Source {
     /// # Errors
     ///
     /// One message that names the file, the line and the key, and repeats no secret.
-    pub(crate) fn load(&self, named: &[PathBuf]) -> (Files, Result<Loaded, ConfigError>) {
-        let mut files = self.look(named);
+    pub(crate) fn load(
+        &self,
+        named: &[PathBuf],
+    ) -> (WatchedFiles, Result<LoadedConfig, ConfigError>) {
+        let mut files = self.poll_files(named);
         let read = self.read(&mut files);
         (files, read)
     }
 
     /// The files as they are now, where the configuration names these.
-    pub(crate) fn look(&self, named: &[PathBuf]) -> Files {
-        let named = named.iter().map(|path| (path.clone(), Stamp::of(path)));
-        Files {
-            config: Stamp::of(&self.path),
+    pub(crate) fn poll_files(&self, named: &[PathBuf]) -> WatchedFiles {
+        let named = named.iter().map(|path| (path.clone(), FileStamp::of(path)));
+        WatchedFiles {
+            config: FileStamp::of(&self.path),
             named: named.collect(),
         }
     }
@@ -143,7 +149,7 @@ impl Source {
     pub(crate) fn check_exposure(
         &self,
         listen: SocketAddr,
-        loaded: &Loaded,
+        loaded: &LoadedConfig,
     ) -> Result<(), ConfigError> {
         exposure::check_accounts(listen, &loaded.accounts)
             .map_err(|problem| ConfigError::exposed(&self.path, problem))
@@ -167,17 +173,17 @@ impl Source {
         Ok((tables, config))
     }
 
-    fn read(&self, files: &mut Files) -> Result<Loaded, ConfigError> {
+    fn read(&self, files: &mut WatchedFiles) -> Result<LoadedConfig, ConfigError> {
         let (tables, config) = self.read_config()?;
-        *files = Files {
+        *files = WatchedFiles {
             config: files.config,
-            ..self.look(&config.named_files())
+            ..self.poll_files(&config.named_files())
         };
         let accounts = load_accounts(&config.credentials)?;
         let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
         exposure::check(&config, &accounts)
             .map_err(|problem| ConfigError::exposed(&self.path, problem))?;
-        Ok(Loaded {
+        Ok(LoadedConfig {
             tables,
             config,
             accounts,
@@ -186,13 +192,13 @@ impl Source {
     }
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::from)
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(file: &Metadata) -> Self {
         Self {
             inode: (file.dev(), file.ino()),
@@ -212,17 +218,17 @@ mod tests {
 
     use tempfile::{TempDir, tempdir};
 
-    use super::{Files, Loaded, Source};
+    use super::{ConfigSource, LoadedConfig, WatchedFiles};
 
     const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
     /// A directory with a configuration that names a file of accounts, and where both are.
-    fn directory(credentials: &str) -> (TempDir, Source, PathBuf) {
+    fn directory(credentials: &str) -> (TempDir, ConfigSource, PathBuf) {
         let directory = tempdir().unwrap();
         let path = directory.path().join("server.toml");
         fs::write(&path, format!("credentials = \"{credentials}\"")).unwrap();
         let accounts = directory.path().join(credentials);
-        let source = Source {
+        let source = ConfigSource {
             path,
             listen: None,
             log_format: None,
@@ -232,21 +238,21 @@ mod tests {
     }
 
     /// What has to be looked at after files could not be used.
-    fn unusable(source: &Source, credentials: &Path) -> Files {
+    fn unusable(source: &ConfigSource, credentials: &Path) -> WatchedFiles {
         let (files, read) = source.load(&[credentials.to_owned()]);
         read.unwrap_err();
         files
     }
 
     /// What the files are, and say, where they can be used.
-    fn usable(source: &Source) -> (Files, Loaded) {
+    fn usable(source: &ConfigSource) -> (WatchedFiles, LoadedConfig) {
         let (files, read) = source.load(&[]);
         (files, read.unwrap())
     }
 
     /// What is seen where this is the file of the accounts.
-    fn look(source: &Source, credentials: &Path) -> Files {
-        source.look(&[credentials.to_owned()])
+    fn poll(source: &ConfigSource, credentials: &Path) -> WatchedFiles {
+        source.poll_files(&[credentials.to_owned()])
     }
 
     #[test]
@@ -255,18 +261,18 @@ mod tests {
         fs::write(&accounts, ADMIN).unwrap();
         let (files, _) = usable(&source);
         assert_eq!(files.named(), [&*accounts]);
-        assert_eq!(look(&source, &accounts), files);
+        assert_eq!(poll(&source, &accounts), files);
 
         // A file of the same size in its place.
         let other = accounts.with_extension("other");
         fs::write(&other, ADMIN.replace('6', "7")).unwrap();
         fs::rename(&other, &accounts).unwrap();
-        let replaced = look(&source, &accounts);
+        let replaced = poll(&source, &accounts);
         assert_ne!(replaced, files);
         fs::write(&source.path, "credentials = \"users.toml\" # the same").unwrap();
-        assert_ne!(look(&source, &accounts), replaced);
+        assert_ne!(poll(&source, &accounts), replaced);
         fs::remove_file(&accounts).unwrap();
-        assert_ne!(look(&source, &accounts), replaced);
+        assert_ne!(poll(&source, &accounts), replaced);
     }
 
     #[test]
@@ -275,13 +281,13 @@ mod tests {
         let before = directory.path().join("old.toml");
         let files = unusable(&source, &before);
         assert_eq!(files.named(), [&*accounts]);
-        assert_eq!(look(&source, &accounts), files, "it is said once");
+        assert_eq!(poll(&source, &accounts), files, "it is said once");
         fs::write(&accounts, "a mistake").unwrap();
-        assert_ne!(look(&source, &accounts), files);
+        assert_ne!(poll(&source, &accounts), files);
         let files = unusable(&source, &accounts);
-        assert_eq!(look(&source, &accounts), files, "it is said once");
+        assert_eq!(poll(&source, &accounts), files, "it is said once");
         fs::write(&accounts, ADMIN).unwrap();
-        assert_ne!(look(&source, &accounts), files);
+        assert_ne!(poll(&source, &accounts), files);
         assert_eq!(usable(&source).1.accounts.users().len(), 1);
     }
 
@@ -290,7 +296,7 @@ mod tests {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();
         let listen = ([127, 0, 0, 1], 1).into();
-        let source = Source {
+        let source = ConfigSource {
             listen: Some(listen),
             ..source
         };
@@ -302,16 +308,16 @@ mod tests {
         let (directory, source, configured) = directory("users.toml");
         let named = directory.path().join("named.toml");
         fs::write(&named, ADMIN).unwrap();
-        let source = Source {
+        let source = ConfigSource {
             credentials: Some(named.clone()),
             ..source
         };
         let (files, loaded) = usable(&source);
         assert_eq!(loaded.config.credentials, named);
-        assert_eq!(files, look(&source, &named));
+        assert_eq!(files, poll(&source, &named));
         // The one that is configured is not looked at.
         fs::write(&configured, "a mistake").unwrap();
-        assert_eq!(files, look(&source, &named));
+        assert_eq!(files, poll(&source, &named));
         assert_eq!(usable(&source).0, files);
     }
 
@@ -320,6 +326,6 @@ mod tests {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();
         fs::write(&source.path, "credentials = ").unwrap();
-        assert_eq!(unusable(&source, &accounts), look(&source, &accounts));
+        assert_eq!(unusable(&source, &accounts), poll(&source, &accounts));
     }
 }

@@ -81,7 +81,7 @@ impl TlsFiles {
         let file = examine(&self.private_key)
             .map_err(|error| ConfigError::read(&self.private_key, error))?;
         if file.mode() & OTHERS != 0 {
-            return Err(ConfigError::OpenKey {
+            return Err(ConfigError::KeyWorldReadable {
                 path: self.private_key.clone(),
                 mode: file.mode() & 0o777,
             });

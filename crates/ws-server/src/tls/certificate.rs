@@ -21,7 +21,7 @@ pub(crate) enum CertificateFlaw {
         "the certificate is one for an authority (CA:TRUE), and many clients refuse it: make one \
          with basicConstraints=CA:FALSE"
     )]
-    OfAuthority,
+    IsCa,
     /// It is for another purpose.
     #[error("the certificate is not meant for servers, and clients refuse it: use another one")]
     WrongPurpose,
@@ -34,7 +34,7 @@ impl CertificateFlaw {
         match problem(certificate, since_epoch(now))? {
             Error::CertExpired { not_after, .. } => Some(Self::Expired(moment(not_after)?)),
             Error::CertNotValidYet { not_before, .. } => Some(Self::Early(moment(not_before)?)),
-            Error::CaUsedAsEndEntity => Some(Self::OfAuthority),
+            Error::CaUsedAsEndEntity => Some(Self::IsCa),
             Error::RequiredEkuNotFoundContext(_) => Some(Self::WrongPurpose),
             // That nobody is trusted here, at least.
             _ => None,

@@ -79,8 +79,8 @@ fn what_is_no_certificate_or_no_key_is_told_apart() {
             ),
             TlsError::EncryptedPrivateKey,
         ),
-        (&certificate, &issued().1, TlsError::NotAPair),
-        (&(issued().0 + &certificate), &key, TlsError::NotAPair),
+        (&certificate, &issued().1, TlsError::KeyMismatch),
+        (&(issued().0 + &certificate), &key, TlsError::KeyMismatch),
     ] {
         let found = tls(certificate, key).err();
         assert_eq!(found, Some(problem), "{certificate}{key}");

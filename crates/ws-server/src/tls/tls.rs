@@ -75,7 +75,7 @@ pub enum TlsError {
         "the private key in it is not that of the certificate: `tls.certificate` and \
          `tls.private_key` must be a pair, and the server's own certificate the first in its file"
     )]
-    NotAPair,
+    KeyMismatch,
 }
 
 impl Tls {
@@ -86,7 +86,7 @@ impl Tls {
     ) -> Result<Self, TlsError> {
         let certified = Arc::new(CertifiedKey::new(chain, key));
         certified.keys_match().map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsError::NotAPair,
+            rustls::Error::InconsistentKeys(_) => TlsError::KeyMismatch,
             _ => TlsError::BrokenCertificate,
         })?;
         let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));

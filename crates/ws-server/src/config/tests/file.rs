@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::config::{
-    Config, ConfigError, ConfigTables, Source, files::MAX_FILE_BYTES, load_accounts, stranger,
+    Config, ConfigError, ConfigSource, ConfigTables, files::MAX_FILE_BYTES, load_accounts,
+    undefined_route_user,
 };
 
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
@@ -234,7 +235,7 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\nusers = [\"admin\", \"bob\"]";
     fs::write(path("server.toml"), route).unwrap();
     fs::write(path("credentials.toml"), ADMIN).unwrap();
-    let source = Source {
+    let source = ConfigSource {
         path: path("server.toml"),
         listen: None,
         log_format: None,
@@ -242,7 +243,7 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
     };
     let named = || {
         let loaded = source.load(&[]).1.unwrap();
-        stranger(&loaded.config, &loaded.accounts).map(|it| it.to_string())
+        undefined_route_user(&loaded.config, &loaded.accounts).map(|it| it.to_string())
     };
     let expected = format!(
         "the route `/` names the user `bob`, who has no account in {}",
