@@ -17,9 +17,9 @@ use tracing::info;
 use crate::{
     admin::{Admin, AdminHandler},
     cli::{
-        ctl::{self, Action, CtlError, Form},
+        ctl::{self, Action, CtlError, OutputFormat},
         hash_password::{self, HashPasswordError},
-        startup_notices::{Introduction, how_many},
+        startup_notices::{StartupNotices, count_users},
     },
     config::{self, AdminAddress, Config, ConfigSource, LoadedConfig, WatchedFiles},
     log::{Log, LogFormat, audit},
@@ -132,8 +132,12 @@ pub fn main() -> ExitCode {
             socket,
             json,
         }) => {
-            let form = if json { Form::Json } else { Form::Words };
-            control(&action, config.as_deref(), socket, form)
+            let format = if json {
+                OutputFormat::Json
+            } else {
+                OutputFormat::Text
+            };
+            control(&action, config.as_deref(), socket, format)
         }
         None => run(&arguments),
     }
@@ -163,7 +167,7 @@ fn control(
     action: &Action,
     config: Option<&Path>,
     socket: Option<PathBuf>,
-    form: Form,
+    format: OutputFormat,
 ) -> ExitCode {
     let socket = match socket.map_or_else(|| admin_socket(config), Ok) {
         Ok(socket) => socket,
@@ -174,7 +178,7 @@ fn control(
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error),
     };
-    match runtime.block_on(ctl::ask(&socket, action, form)) {
+    match runtime.block_on(ctl::ask(&socket, action, format)) {
         Ok(answer) => match writeln!(std::io::stdout(), "{answer}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(FAILURE),
@@ -182,11 +186,11 @@ fn control(
         Err(error) => {
             let code = match error {
                 CtlError::Unreachable { .. } => UNREACHABLE,
-                CtlError::BrokeOff(_)
-                | CtlError::Late
-                | CtlError::Endless
+                CtlError::Disconnected(_)
+                | CtlError::TimedOut
+                | CtlError::ResponseTooLarge
                 | CtlError::Refused(_)
-                | CtlError::Strange(_) => FAILURE,
+                | CtlError::UnexpectedResponse(_) => FAILURE,
             };
             say(&error.into());
             ExitCode::from(code)
@@ -289,7 +293,7 @@ fn print_config(
         std::io::stdout(),
         "{tables}\n# {} holds {}: {} (passwords are not shown)",
         config.credentials.display(),
-        how_many(users.len()),
+        count_users(users.len()),
         users.join(", ")
     );
     match printed {
@@ -326,7 +330,7 @@ async fn serve(
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new().context("failed to listen for signals")?;
-    let introduction = Introduction::new(&source, &loaded);
+    let notices = StartupNotices::new(&source, &loaded);
     let listen = loaded.config.listen;
     let admin_addresses = loaded.config.admin.clone();
     let mut server = Server::bind(loaded.config, loaded.accounts)
@@ -339,12 +343,12 @@ async fn serve(
     let address = server
         .local_addr()
         .context("failed to learn the address that was bound")?;
-    let (manager, messenger) = systemd::from_environment(address);
+    let (manager, notify_sender) = systemd::from_environment(address);
     let (watcher, reloads) =
         ConfigWatcher::new(source, start_state, server.handle(), log, &manager)
             .context("failed to listen for SIGHUP")?;
-    manager.ready(introduction.users);
-    introduction.give();
+    manager.ready(notices.users);
+    notices.log();
     for address in admin.addresses() {
         let address = address.context("failed to learn the address that was bound")?;
         info!(%address, "listening for the operator");
@@ -357,7 +361,7 @@ async fn serve(
     let mut run = pin!(server.run(stop.cancelled()));
     let mut watch = pin!(watcher.run());
     let mut answer = pin!(admin.serve(handler));
-    let mut deliver = pin!(messenger.deliver());
+    let mut deliver = pin!(notify_sender.deliver());
     let (mut is_stopping, mut is_signalled) = (false, false);
     loop {
         tokio::select! {

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How long the server may take to answer. A reload reads files, which may lie far away.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest answer: room for hundreds of thousands of sessions.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -67,9 +67,9 @@ pub(crate) enum Action {
 
 /// How the answer is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum OutputFormat {
     /// For a person.
-    Words,
+    Text,
     /// For a script: the object of JSON that the server has sent.
     Json,
 }
@@ -87,19 +87,19 @@ pub(crate) enum CtlError {
     },
     /// The connection broke off.
     #[error("the server broke off")]
-    BrokeOff(#[source] Box<dyn Error + Send + Sync>),
+    Disconnected(#[source] Box<dyn Error + Send + Sync>),
     /// The answer takes too long.
-    #[error("the server did not answer within {}", format_duration(PATIENCE))]
-    Late,
+    #[error("the server did not answer within {}", format_duration(TIMEOUT))]
+    TimedOut,
     /// The server refuses.
     #[error("{}", Escaped(.0))]
     Refused(String),
     /// The answer has no end.
     #[error("this is not the socket of a ws-server: its answer is too long")]
-    Endless,
+    ResponseTooLarge,
     /// The answer is not one of ours.
     #[error("this is not the socket of a ws-server: it answers with {0}")]
-    Strange(StatusCode),
+    UnexpectedResponse(StatusCode),
 }
 
 /// What may be done about a socket that cannot be used.
@@ -116,22 +116,26 @@ fn hint(error: &io::Error) -> &'static str {
 impl CtlError {
     fn of_body(error: Box<dyn Error + Send + Sync>) -> Self {
         if error.is::<LengthLimitError>() {
-            Self::Endless
+            Self::ResponseTooLarge
         } else {
-            Self::BrokeOff(error)
+            Self::Disconnected(error)
         }
     }
 }
 
 impl From<hyper::Error> for CtlError {
     fn from(error: hyper::Error) -> Self {
-        Self::BrokeOff(error.into())
+        Self::Disconnected(error.into())
     }
 }
 
 /// Asks a server, and returns what is to be printed.
-pub(crate) async fn ask(socket: &Path, action: &Action, form: Form) -> Result<String, CtlError> {
-    let client = Client { socket, form };
+pub(crate) async fn ask(
+    socket: &Path,
+    action: &Action,
+    format: OutputFormat,
+) -> Result<String, CtlError> {
+    let client = Client { socket, format };
     match action {
         Action::Sessions => client.get("/sessions", table).await,
         Action::Kick { id } => client.post("/kick", &Kick { id: *id }, kicked).await,
@@ -154,7 +158,7 @@ pub(crate) async fn ask(socket: &Path, action: &Action, form: Form) -> Result<St
 /// Asks one server.
 struct Client<'a> {
     socket: &'a Path,
-    form: Form,
+    format: OutputFormat,
 }
 
 impl Client<'_> {
@@ -184,19 +188,20 @@ impl Client<'_> {
         words: impl FnOnce(&T) -> String,
     ) -> Result<String, CtlError> {
         let exchange = self.exchange(method, path, body);
-        let (status, body) = timeout(PATIENCE, exchange)
+        let (status, body) = timeout(TIMEOUT, exchange)
             .await
-            .map_err(|_| CtlError::Late)??;
+            .map_err(|_| CtlError::TimedOut)??;
         if status != StatusCode::OK {
             return Err(match serde_json::from_slice(&body) {
                 Ok(Problem { error }) => CtlError::Refused(error),
-                Err(_) => CtlError::Strange(status),
+                Err(_) => CtlError::UnexpectedResponse(status),
             });
         }
-        let answer = serde_json::from_slice(&body).map_err(|_| CtlError::Strange(status))?;
-        Ok(match self.form {
-            Form::Words => words(&answer),
-            Form::Json => String::from_utf8_lossy(&body).trim_end().to_owned(),
+        let answer =
+            serde_json::from_slice(&body).map_err(|_| CtlError::UnexpectedResponse(status))?;
+        Ok(match self.format {
+            OutputFormat::Text => words(&answer),
+            OutputFormat::Json => String::from_utf8_lossy(&body).trim_end().to_owned(),
         })
     }
 
@@ -276,7 +281,7 @@ fn row(session: &SessionInfo) -> [String; 9] {
         Escaped(&session.path).to_string(),
         match session.ending {
             Some(_) => "ending".to_owned(),
-            None => Age(session.seconds).to_string(),
+            None => ShortDuration(session.seconds).to_string(),
         },
         session.messages_in.to_string(),
         session.bytes_in.to_string(),
@@ -286,9 +291,9 @@ fn row(session: &SessionInfo) -> [String; 9] {
 }
 
 /// A time span in its two greatest units, such as `2h 5m`.
-struct Age(f64);
+struct ShortDuration(f64);
 
-impl fmt::Display for Age {
+impl fmt::Display for ShortDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = Duration::try_from_secs_f64(self.0).unwrap_or_default();
         let whole = format_duration(Duration::from_secs(seconds.as_secs())).to_string();
@@ -350,7 +355,7 @@ fn sessions(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Age, table};
+    use super::{ShortDuration, table};
     use crate::admin::api::{SessionInfo, Sessions};
 
     fn session(id: u64, user: Option<&str>, seconds: f64) -> SessionInfo {
@@ -403,7 +408,7 @@ mod tests {
             (7_505.0, "2h 5m"),
             (90_061.0, "1day 1h"),
         ] {
-            assert_eq!(Age(seconds).to_string(), age);
+            assert_eq!(ShortDuration(seconds).to_string(), age);
         }
     }
 }

@@ -31,7 +31,7 @@ impl Encryption {
 }
 
 /// What a newcomer needs to know when the server starts.
-pub(crate) struct Introduction {
+pub(crate) struct StartupNotices {
     config: PathBuf,
     credentials: PathBuf,
     /// How many users there are.
@@ -45,7 +45,7 @@ pub(crate) struct Introduction {
     page: Option<SocketAddr>,
 }
 
-impl Introduction {
+impl StartupNotices {
     /// What there is to be said of a server that was started with this.
     pub(crate) fn new(
         source: &ConfigSource,
@@ -70,12 +70,12 @@ impl Introduction {
     }
 
     /// Says it.
-    pub(crate) fn give(self) {
+    pub(crate) fn log(self) {
         info!(
             "read {} and {} with {}",
             Escaped(&self.config.to_string_lossy()),
             Escaped(&self.credentials.to_string_lossy()),
-            how_many(self.users)
+            count_users(self.users)
         );
         if self.has_development_account {
             warn!(
@@ -125,7 +125,7 @@ impl Introduction {
 }
 
 /// So many users, in words.
-pub(crate) fn how_many(users: usize) -> String {
+pub(crate) fn count_users(users: usize) -> String {
     if users == 1 {
         "1 user".to_owned()
     } else {

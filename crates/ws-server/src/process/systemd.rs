@@ -43,11 +43,11 @@ pub(crate) struct ServiceManager {
 
 /// Brings the notices to the service manager.
 #[derive(Debug)]
-pub(crate) struct Messenger(Option<Line>);
+pub(crate) struct NotifySender(Option<NotifySocket>);
 
 /// A service manager that listens.
 #[derive(Debug)]
-struct Line {
+struct NotifySocket {
     socket: UnixDatagram,
     notices: Receiver<String>,
     watchdog: Watchdog,
@@ -61,7 +61,7 @@ struct Watchdog(Option<Interval>);
 /// here.
 ///
 /// It must be called within a tokio runtime with I/O and time enabled.
-pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, Messenger) {
+pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, NotifySender) {
     let socket = env::var_os(SOCKET).and_then(|name| match connect(&name) {
         Ok(socket) => Some(socket),
         Err(error) => {
@@ -75,23 +75,26 @@ pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, Messenge
     });
     let Some(socket) = socket else {
         let notices = None;
-        return (ServiceManager { address, notices }, Messenger(None));
+        return (ServiceManager { address, notices }, NotifySender(None));
     };
     let (sender, notices) = channel(MAX_WAITING);
-    let line = Line {
+    let socket = NotifySocket {
         socket,
         notices,
         watchdog: Watchdog::from_environment(),
     };
     let notices = Some(sender);
-    (ServiceManager { address, notices }, Messenger(Some(line)))
+    (
+        ServiceManager { address, notices },
+        NotifySender(Some(socket)),
+    )
 }
 
 impl ServiceManager {
     /// The server serves, with so many accounts, from the start on or again.
     pub(crate) fn ready(&self, accounts: usize) {
         let status = format!("listening on {}, accounts: {accounts}", self.address);
-        self.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
     /// The server reads its files again. [`ServiceManager::ready`] or
@@ -102,7 +105,7 @@ impl ServiceManager {
             return;
         };
         let status = NotifyState::Status("reading the files again");
-        self.tell(&[NotifyState::Reloading, now, status]);
+        self.notify(&[NotifyState::Reloading, now, status]);
     }
 
     /// The server serves as before, because of what is wrong with its files.
@@ -111,16 +114,16 @@ impl ServiceManager {
             "listening on {}; nothing was reloaded: {problem}",
             self.address
         );
-        self.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
     /// The server takes nobody in any more.
     pub(crate) fn stopping(&self) {
         let status = NotifyState::Status("ending all connections");
-        self.tell(&[NotifyState::Stopping, status]);
+        self.notify(&[NotifyState::Stopping, status]);
     }
 
-    fn tell(&self, states: &[NotifyState<'_>]) {
+    fn notify(&self, states: &[NotifyState<'_>]) {
         if let Some(notices) = &self.notices {
             // It is full for a manager that has long stopped listening.
             let _ = notices.try_send(notice(states));
@@ -128,20 +131,20 @@ impl ServiceManager {
     }
 }
 
-impl Messenger {
+impl NotifySender {
     /// Brings what is left for the service manager, in order, and tells it again and again that the
     /// server lives. It never ends.
     pub(crate) async fn deliver(self) -> Infallible {
-        let Some(mut line) = self.0 else {
+        let Some(mut notify) = self.0 else {
             return pending().await;
         };
         loop {
             let notice = tokio::select! {
                 biased;
-                Some(notice) = line.notices.recv() => notice,
-                () = line.watchdog.time() => notice(&[NotifyState::Watchdog]),
+                Some(notice) = notify.notices.recv() => notice,
+                () = notify.watchdog.time() => notice(&[NotifyState::Watchdog]),
             };
-            if let Err(error) = line.socket.send(notice.as_bytes()).await {
+            if let Err(error) = notify.socket.send(notice.as_bytes()).await {
                 warn!("the service manager was not told: {error}");
             }
         }
