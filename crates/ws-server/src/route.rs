@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    access::{Access, AllowedOrigin, Pattern},
+    access::{Access, AllowedOrigin, PathPattern},
     service::{Echo, Service},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Which paths it is for.
-    pub pattern: Arc<Pattern>,
+    pub pattern: Arc<PathPattern>,
     /// Who may come.
     pub access: Access,
     /// Whose pages may connect, besides our own host's; where it is not given, those that may
@@ -42,7 +42,7 @@ pub struct Routes(Vec<Arc<Route>>);
 /// Two routes are for the same path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this route has a path in common with `{0}`; each path has one route")]
-pub struct OverlapError(Pattern);
+pub struct OverlapError(PathPattern);
 
 impl Routes {
     /// Takes routes together. An error comes with the index of the route that is too much.
@@ -53,7 +53,7 @@ impl Routes {
                 .iter()
                 .find(|it| it.pattern.overlaps(&route.pattern))
             {
-                return Err((index, OverlapError(Pattern::clone(&other.pattern))));
+                return Err((index, OverlapError(PathPattern::clone(&other.pattern))));
             }
         }
         Ok(Self(routes.into_iter().map(Arc::new).collect()))
@@ -62,7 +62,7 @@ impl Routes {
     /// The echo of the tutorial, at `/`, for everybody who has logged in.
     pub fn echo(prefix: &str) -> Self {
         Self(vec![Arc::new(Route {
-            pattern: Arc::new(Pattern::root()),
+            pattern: Arc::new(PathPattern::root()),
             access: Access::Users,
             allowed_origins: None,
             subprotocols: None,
@@ -77,7 +77,7 @@ impl Routes {
     }
 
     /// The route that has this very pattern.
-    pub(crate) fn get(&self, pattern: &Pattern) -> Option<&Arc<Route>> {
+    pub(crate) fn get(&self, pattern: &PathPattern) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| *route.pattern == *pattern)
     }
 
@@ -95,7 +95,7 @@ impl Default for Routes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, OverlapError, Pattern, Route, Routes};
+    use super::{Access, OverlapError, PathPattern, Route, Routes};
     use crate::{
         route::Arc,
         service::{Echo, Service},
@@ -103,7 +103,7 @@ mod tests {
 
     fn route(pattern: &str) -> Route {
         Route {
-            pattern: Arc::new(Pattern::parse(pattern).unwrap()),
+            pattern: Arc::new(PathPattern::parse(pattern).unwrap()),
             access: Access::Users,
             allowed_origins: None,
             subprotocols: None,

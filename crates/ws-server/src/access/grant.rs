@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{pattern::Pattern, principal::Principal};
+use super::{pattern::PathPattern, principal::Principal};
 
 /// The right of a principal to be served on a route, which a later change of the settings may end.
 #[derive(Debug, Clone)]
@@ -10,5 +10,5 @@ pub(crate) struct Grant {
     /// Who is served, and by which credential.
     pub(crate) principal: Principal,
     /// The paths of the route at admission. A reload may have removed or changed the route since.
-    pub(crate) pattern: Arc<Pattern>,
+    pub(crate) pattern: Arc<PathPattern>,
 }

@@ -16,7 +16,7 @@ pub(crate) use self::{
 };
 pub use self::{
     origin::{AllowedOrigin, Origin, OriginError},
-    pattern::{Pattern, PatternError},
+    pattern::{PathPattern, PathPatternError},
     policy::Access,
     principal::Principal,
 };

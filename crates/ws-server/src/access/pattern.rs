@@ -8,32 +8,32 @@ const MAX_REST_BYTES: usize = 128;
 /// A path, or all paths that begin alike: `/room/*` is for `/room/lobby`, but neither for `/room/`
 /// nor for `/room/a/b`. Paths are compared by bytes, as they stand in the request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Pattern {
+pub enum PathPattern {
     /// This very path.
     Exact(Arc<str>),
     /// Whatever continues this by one segment; it ends in `/`.
-    Below(Arc<str>),
+    Prefix(Arc<str>),
 }
 
-/// A text that is not a [`Pattern`].
+/// A text that is not a [`PathPattern`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a path such as \"/chat\", or \"/room/*\" for all paths of one more segment")]
-pub struct PatternError;
+pub struct PathPatternError;
 
-impl Pattern {
+impl PathPattern {
     /// Reads a pattern.
-    pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let (path, is_below) = match text.strip_suffix('*') {
+    pub fn parse(text: &str) -> Result<Self, PathPatternError> {
+        let (path, is_prefix) = match text.strip_suffix('*') {
             Some(prefix) => (prefix, true),
             None => (text, false),
         };
         let is_path = path.starts_with('/')
-            && path.bytes().all(is_of_path)
-            && path.ends_with('/') >= is_below;
+            && path.bytes().all(is_path_char)
+            && path.ends_with('/') >= is_prefix;
         if !is_path {
-            Err(PatternError)
-        } else if is_below {
-            Ok(Self::Below(path.into()))
+            Err(PathPatternError)
+        } else if is_prefix {
+            Ok(Self::Prefix(path.into()))
         } else {
             Ok(Self::Exact(path.into()))
         }
@@ -48,7 +48,7 @@ impl Pattern {
     pub(crate) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => path == &**exact,
-            Self::Below(prefix) => path.strip_prefix(&**prefix).is_some_and(|rest| {
+            Self::Prefix(prefix) => path.strip_prefix(&**prefix).is_some_and(|rest| {
                 !rest.is_empty() && rest.len() <= MAX_REST_BYTES && !rest.contains('/')
             }),
         }
@@ -58,60 +58,60 @@ impl Pattern {
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Exact(path), other) | (other, Self::Exact(path)) => other.matches(path),
-            (Self::Below(ours), Self::Below(other)) => ours == other,
+            (Self::Prefix(ours), Self::Prefix(other)) => ours == other,
         }
     }
 
     /// A path that matches, as an owned one; the same for all who ask for the same exact path.
-    pub(crate) fn own(&self, path: &str) -> Arc<str> {
+    pub(crate) fn to_arc(&self, path: &str) -> Arc<str> {
         match self {
             Self::Exact(exact) => Arc::clone(exact),
-            Self::Below(_) => path.into(),
+            Self::Prefix(_) => path.into(),
         }
     }
 }
 
-impl FromStr for Pattern {
-    type Err = PatternError;
+impl FromStr for PathPattern {
+    type Err = PathPatternError;
 
-    fn from_str(text: &str) -> Result<Self, PatternError> {
+    fn from_str(text: &str) -> Result<Self, PathPatternError> {
         Self::parse(text)
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exact(path) => f.write_str(path),
-            Self::Below(prefix) => write!(f, "{prefix}*"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
         }
     }
 }
 
 /// What may stand in a path (RFC 3986 section 3.3), percent signs included.
-fn is_of_path(byte: u8) -> bool {
+fn is_path_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()+,;=:@%".contains(&byte)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_REST_BYTES, Pattern, PatternError};
+    use super::{MAX_REST_BYTES, PathPattern, PathPatternError};
 
     #[test]
     fn reads_paths_and_those_below() {
         for text in ["/", "/chat", "/a/b", "/room/", "/*", "/room/*", "/%7Ejane"] {
-            assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
+            assert_eq!(PathPattern::parse(text).unwrap().to_string(), text);
         }
         for text in [
             "", "chat", "*", "/room*", "/*/x", "/a*b*", "/a b", "/a?b", "/a#b", "/ä", "/room/**",
         ] {
-            assert_eq!(Pattern::parse(text), Err(PatternError), "{text}");
+            assert_eq!(PathPattern::parse(text), Err(PathPatternError), "{text}");
         }
     }
 
     #[test]
     fn what_stands_for_the_star_has_a_bound() {
-        let pattern = Pattern::parse("/room/*").unwrap();
+        let pattern = PathPattern::parse("/room/*").unwrap();
         assert!(pattern.matches(&format!("/room/{}", "x".repeat(MAX_REST_BYTES))));
         assert!(!pattern.matches(&format!("/room/{}", "x".repeat(MAX_REST_BYTES + 1))));
     }

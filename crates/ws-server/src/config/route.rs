@@ -17,7 +17,7 @@ use toml::{
 
 use super::values::{MessageSize, Prefix, Subprotocols, Text, Texts, word};
 use crate::{
-    access::{Access, AllowedOrigin, Pattern},
+    access::{Access, AllowedOrigin, PathPattern},
     registry::{OutboxPolicy, OverflowPolicy},
     route::{Route, Routes},
     service::{Echo, HistoryPolicy, Presence, Room, RoomFormat, Service},
@@ -37,7 +37,7 @@ pub(super) struct RouteTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct CommonKeys {
     /// The path, or `/prefix/*`.
-    path: Spanned<Text<Pattern>>,
+    path: Spanned<Text<PathPattern>>,
     /// The users who may come; all, if it is left out.
     users: Option<Spanned<Users>>,
     /// `true` admits everybody without a login.
@@ -235,7 +235,7 @@ impl RouteTable {
     fn only_echo(prefix: &Prefix) -> Self {
         Self {
             common: CommonKeys {
-                path: Spanned::new(0..0, Text(Pattern::root())),
+                path: Spanned::new(0..0, Text(PathPattern::root())),
                 users: None,
                 public: false,
                 allowed_origins: None,

@@ -17,7 +17,7 @@ use super::{
     tables::ConfigTables,
     tls::TlsFiles,
 };
-use crate::{access::Pattern, log::LogFormat, tls::Tls};
+use crate::{access::PathPattern, log::LogFormat, tls::Tls};
 
 /// Where the configuration is looked for when no other place is named.
 pub const DEFAULT_PATH: &str = "config/server.toml";
@@ -52,7 +52,7 @@ pub struct LoadedConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the route `{route}` names the user `{user}`, who has no account in {}", credentials.display())]
 pub(crate) struct UnknownRouteUserError {
-    route: Pattern,
+    route: PathPattern,
     user: UserName,
     credentials: PathBuf,
 }
@@ -69,7 +69,7 @@ pub(crate) fn undefined_route_user(
     routes.find_map(|route| {
         let user = route.access.users().find(|user| !accounts.has(user))?;
         Some(UnknownRouteUserError {
-            route: Pattern::clone(&route.pattern),
+            route: PathPattern::clone(&route.pattern),
             user: user.clone(),
             credentials: config.credentials.clone(),
         })

@@ -144,7 +144,7 @@ fn check(
     }
     let matched = RouteMatch {
         route: Arc::clone(route),
-        path: route.pattern.own(path),
+        path: route.pattern.to_arc(path),
     };
     let Some(key) = key else {
         let attempt = attempt(&head.headers).ok_or(Refusal::NoCredentials)?;

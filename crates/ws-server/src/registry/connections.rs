@@ -282,7 +282,7 @@ mod tests {
 
     use super::{ConnectionRegistry, TrafficCounts};
     use crate::{
-        access::{Grant, Pattern, Principal},
+        access::{Grant, PathPattern, Principal},
         peer::Peer,
     };
 
@@ -331,7 +331,7 @@ mod tests {
                     .unwrap();
                 let grant = Grant {
                     principal: Principal::User(identity),
-                    pattern: Arc::new(Pattern::root()),
+                    pattern: Arc::new(PathPattern::root()),
                 };
                 registration.entry().admit(grant, "/".into());
                 registration

@@ -6,7 +6,7 @@ use proto::close::CloseReason;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    access::{Grant, Pattern, Principal},
+    access::{Grant, PathPattern, Principal},
     log::audit,
     websocket::{Ended, WebSocket},
 };
@@ -49,7 +49,7 @@ pub(crate) struct NotAuthenticated<S> {
 pub(crate) fn admit<S>(
     mut socket: WebSocket<S>,
     principal: Principal,
-    pattern: Arc<Pattern>,
+    pattern: Arc<PathPattern>,
     path: Arc<str>,
     check: impl Fn(&Grant) -> Result<(), CloseReason>,
 ) -> Result<Authenticated<S>, NotAuthenticated<S>>

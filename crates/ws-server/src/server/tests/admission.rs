@@ -9,7 +9,7 @@ use proto::{
 use tokio::io::duplex;
 
 use crate::{
-    access::{Grant, Pattern, Principal},
+    access::{Grant, PathPattern, Principal},
     config::Config,
     peer::Peer,
     server::state::ServerState,
@@ -34,7 +34,7 @@ fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
         let registration = state.registry.register(state.registry.next_id(), peer);
         let limits = Arc::clone(&state.current.load().limits);
         let socket = WebSocket::new(duplex(1).0, Bytes::new(), limits, 1024, registration);
-        let pattern = Arc::new(Pattern::root());
+        let pattern = Arc::new(PathPattern::root());
         let principal = Principal::User(identity.clone());
         let check = |grant: &Grant| state.current.check(grant);
         match admit(socket, principal, pattern, "/".into(), check) {

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use super::{Presence, Room, RoomFormat};
 use crate::{
-    access::{Pattern, Principal},
+    access::{PathPattern, Principal},
     limits::Limits,
     registry::{ConnectionEntry, ConnectionRegistry},
     service::{HistoryPolicy, Hub},
@@ -65,7 +65,7 @@ fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     let identity = accounts
         .verify(&jane, UNIX_EPOCH, &mut HashMemory::default())
         .unwrap();
-    let pattern = Arc::new(Pattern::parse(PATH).unwrap());
+    let pattern = Arc::new(PathPattern::parse(PATH).unwrap());
     let principal = Principal::User(identity);
     let jane = admit(socket, principal, pattern, PATH.into(), |_| Ok(()));
     Session::new(jane.unwrap())
