@@ -15,7 +15,7 @@ use toml::{
     de::{DeArray, DeTable, DeValue},
 };
 
-use super::values::{MessageSize, Prefix, Subprotocols, Text, Texts, word};
+use super::values::{MessageSize, Prefix, StringList, StringValue, Subprotocols, word};
 use crate::{
     access::{Access, AllowedOrigin, PathPattern},
     registry::{OutboxPolicy, OverflowPolicy},
@@ -37,14 +37,14 @@ pub(super) struct RouteTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct CommonKeys {
     /// The path, or `/prefix/*`.
-    path: Spanned<Text<PathPattern>>,
+    path: Spanned<StringValue<PathPattern>>,
     /// The users who may come; all, if it is left out.
     users: Option<Spanned<Users>>,
     /// `true` admits everybody without a login.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     public: bool,
     /// Origins of pages that may connect, instead of the top-level list.
-    allowed_origins: Option<Texts<AllowedOrigin>>,
+    allowed_origins: Option<StringList<AllowedOrigin>>,
     /// Supported subprotocols, instead of the top-level list.
     subprotocols: Option<Subprotocols>,
     /// The greatest length of a message, instead of the one in `[limits]`.
@@ -235,7 +235,7 @@ impl RouteTable {
     fn only_echo(prefix: &Prefix) -> Self {
         Self {
             common: CommonKeys {
-                path: Spanned::new(0..0, Text(PathPattern::root())),
+                path: Spanned::new(0..0, StringValue(PathPattern::root())),
                 users: None,
                 public: false,
                 allowed_origins: None,

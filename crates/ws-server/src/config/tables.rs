@@ -17,8 +17,8 @@ use super::{
     route::{self, RouteTable},
     tls::TlsTable,
     values::{
-        FilePath, LogLevel, Network, Prefix, Subprotocols, Text, Texts, Threads, listen_address,
-        word,
+        FilePath, LogLevel, Network, Prefix, StringList, StringValue, Subprotocols, Threads,
+        listen_address, word,
     },
 };
 use crate::{access::AllowedOrigin, log::LogFormat, peer::ForwardedField};
@@ -38,13 +38,13 @@ pub struct ConfigTables {
     /// `true` admits connections from other machines without encryption.
     pub(super) allow_insecure: bool,
     /// Origins of pages that may connect, besides the server's own host.
-    pub(super) allowed_origins: Texts<AllowedOrigin>,
+    pub(super) allowed_origins: StringList<AllowedOrigin>,
     /// Supported subprotocols, the best first.
     pub(super) subprotocols: Subprotocols,
     /// Proxies whose forwarding field is trusted for the client address.
-    pub(super) trusted_proxies: Texts<Network>,
+    pub(super) trusted_proxies: StringList<Network>,
     /// The field in which these proxies report the client address.
-    pub(super) forwarded_field: Text<ForwardedField>,
+    pub(super) forwarded_field: StringValue<ForwardedField>,
     /// `true` answers browsers with a page.
     pub(super) page: bool,
     /// The least severe level that is logged, unless `RUST_LOG` is set.
@@ -73,10 +73,10 @@ impl Default for ConfigTables {
             listen: (Ipv4Addr::LOCALHOST, 5678).into(),
             credentials: FilePath("credentials.toml".into()),
             allow_insecure: false,
-            allowed_origins: Texts::default(),
+            allowed_origins: StringList::default(),
             subprotocols: Subprotocols::default(),
-            trusted_proxies: Texts::default(),
-            forwarded_field: Text(ForwardedField::default()),
+            trusted_proxies: StringList::default(),
+            forwarded_field: StringValue(ForwardedField::default()),
             page: true,
             log_level: LogLevel::Info,
             log_format: LogFormat::default(),

@@ -29,16 +29,16 @@ const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
 /// A value that is written as a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Text<T>(pub(super) T);
+pub(super) struct StringValue<T>(pub(super) T);
 
-impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for StringValue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Self).map_err(D::Error::custom)
     }
 }
 
-impl<T: Display> Serialize for Text<T> {
+impl<T: Display> Serialize for StringValue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
@@ -47,15 +47,15 @@ impl<T: Display> Serialize for Text<T> {
 /// A list of values that are written as strings. An error in one of them is one of the whole list,
 /// so that it names the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Texts<T>(pub(super) Vec<T>);
+pub(super) struct StringList<T>(pub(super) Vec<T>);
 
-impl<T> Default for Texts<T> {
+impl<T> Default for StringList<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Texts<T> {
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for StringList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let texts = Vec::<String>::deserialize(deserializer)?;
         let values = texts.iter().map(|text| text.parse());
@@ -64,7 +64,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Texts<T> {
     }
 }
 
-impl<T: Display> Serialize for Texts<T> {
+impl<T: Display> Serialize for StringList<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(ToString::to_string))
     }
