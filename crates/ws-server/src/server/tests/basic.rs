@@ -4,7 +4,7 @@ use crate::server::tests::{harness::*, hashing};
 
 #[tokio::test(start_paused = true)]
 async fn the_101_is_the_login_and_what_came_behind_the_head_is_answered() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     let mut all = basic_handshake(CREDENTIALS).into_bytes();
     all.extend(frame::text("hello"));
@@ -17,7 +17,7 @@ async fn the_101_is_the_login_and_what_came_behind_the_head_is_answered() {
 async fn whoever_is_logged_in_by_it_may_send_long_messages_and_holds_no_place_of_others() {
     let mut config = Config::default();
     config.limits.caps.unauthenticated = 1;
-    let server = Server::with(config);
+    let server = TestServer::with(config);
     let mut peer = server.connect();
     peer.send(basic_handshake(CREDENTIALS)).await;
     assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
@@ -33,7 +33,7 @@ async fn wrong_credentials_are_refused_with_a_challenge() {
         "Authorization: Bearer YWRtaW46MTIzNDU2",
         "Authorization: Basic YWRtaW46MTIzNDU2\r\nAuthorization: Basic YWRtaW46MTIzNDU2",
     ] {
-        let server = Server::new();
+        let server = TestServer::new();
         let mut peer = server.connect();
         peer.send(handshake_with(field)).await;
         let head = peer.head().await;
@@ -46,7 +46,7 @@ async fn wrong_credentials_are_refused_with_a_challenge() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_of_the_handshake_is_for_the_hashing_too() {
-    let server = Server::of(hashing::one_worker(), hashing::HASHED);
+    let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
     let _busy = server.0.verifier.occupy_worker().await;
     let mut peer = server.connect();
     let start = Instant::now();
@@ -57,7 +57,7 @@ async fn the_deadline_of_the_handshake_is_for_the_hashing_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_waits_to_be_hashed_when_the_server_shuts_down_gets_503() {
-    let server = Server::of(hashing::one_worker(), hashing::HASHED);
+    let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
     let _busy = server.0.verifier.occupy_worker().await;
     let mut peer = server.connect();
     peer.send(basic_handshake(CREDENTIALS)).await;

@@ -69,7 +69,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(server: &Server) -> Self {
+    async fn set(server: &TestServer) -> Self {
         let (ours, io) = duplex(1 << 16);
         let most = Arc::new(AtomicUsize::new(usize::MAX));
         let (writes, flood) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
@@ -93,7 +93,7 @@ impl Stage {
 
 #[tokio::test(start_paused = true)]
 async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
-    let server = Server::new();
+    let server = TestServer::new();
     let Stage {
         mut peer, writes, ..
     } = Stage::set(&server).await;
@@ -108,7 +108,7 @@ async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
 
 #[tokio::test(start_paused = true)]
 async fn texts_that_are_pushed_together_are_written_together() {
-    let server = Server::with(routes::config(
+    let server = TestServer::with(routes::config(
         "[[route]]\npath = \"/\"\nservice = \"room\"",
     ));
     let Stage {
@@ -133,7 +133,7 @@ async fn texts_that_are_pushed_together_are_written_together() {
 /// another session is served all the same.
 #[tokio::test(start_paused = true)]
 async fn a_flood_does_not_starve_others() {
-    let server = Server::new();
+    let server = TestServer::new();
     let Stage {
         peer: mut flooding,
         flood: left,
@@ -193,7 +193,7 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
     // The first message alone in a read, and the next one behind it: its answer is not written yet
     // when the long one is found.
     for most in [first, 4096, usize::MAX] {
-        let server = Server::new();
+        let server = TestServer::new();
         let stage = Stage::set(&server).await;
         stage.most.store(most, Ordering::Relaxed);
         let (mut reader, mut writer) = tokio::io::split(stage.peer.into_inner());
@@ -227,7 +227,7 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
 /// A long answer is written past the WebSocket library, which writes pongs and Close frames by itself.
 #[tokio::test(start_paused = true)]
 async fn nothing_comes_between_the_pieces_of_a_long_answer() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1000);
     peer.log_in().await;
     let long = vec![7; 200_000];

@@ -40,7 +40,7 @@ async fn status(peer: &mut RawPeer<DuplexStream>, request: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_one_for_all_connections_and_both_ways() {
-    let server = Server::with(config(3));
+    let server = TestServer::with(config(3));
     let mut open = server.connect();
     open.upgrade().await;
     fails_by_message(&mut open, "admin:1").await;
@@ -78,7 +78,7 @@ async fn it_is_one_for_all_connections_and_both_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_authorization_counts() {
-    let server = Server::with(config(1));
+    let server = TestServer::with(config(1));
     let request = handshake_with("Authorization: Bearer x");
     assert_eq!(status(&mut server.connect(), &request).await, "401");
     assert_eq!(status(&mut server.connect(), HANDSHAKE).await, "429");
@@ -86,7 +86,7 @@ async fn a_malformed_authorization_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_right_login_costs_nothing_and_pays_nothing_back() {
-    let server = Server::with(config(2));
+    let server = TestServer::with(config(2));
     let wrong = basic_handshake("admin:1");
     for _ in 0..3 {
         server.session().await;
@@ -103,7 +103,7 @@ async fn whoever_waited_while_it_was_spent_is_not_hashed() {
         hash_workers: Some(NonZeroUsize::MIN),
         ..config(1)
     };
-    let server = Server::of(config, hashing::HASHED);
+    let server = TestServer::of(config, hashing::HASHED);
     let busy = server.0.verifier.occupy_worker().await;
     let mut wrong = server.connect();
     wrong.upgrade().await;
@@ -124,7 +124,7 @@ async fn whoever_waited_while_it_was_spent_is_not_hashed() {
 
 #[tokio::test]
 async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
-    let server = Server::of(config(1), hashing::HASHED);
+    let server = TestServer::of(config(1), hashing::HASHED);
     let verifier = &server.0.verifier;
     let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
     let context = LoginContext {
@@ -146,7 +146,7 @@ async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_changes_it_and_what_was_counted_stays_counted() {
-    let server = Server::with(config(1));
+    let server = TestServer::with(config(1));
     let wrong = basic_handshake("admin:1");
     assert_eq!(status(&mut server.connect(), &wrong).await, "401");
     assert_eq!(status(&mut server.connect(), &wrong).await, "429");
@@ -170,7 +170,7 @@ async fn it_is_that_of_whom_a_proxy_speaks_for() {
         ..config(1)
     };
     config.limits.caps.unauthenticated_per_address = Some(1);
-    let server = Server::with(config);
+    let server = TestServer::with(config);
     let one = handshake_with("X-Forwarded-For: 198.51.100.1");
     let other = handshake_with("X-Forwarded-For: 198.51.100.2");
 

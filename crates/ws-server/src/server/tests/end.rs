@@ -4,7 +4,7 @@ use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_close_is_answered_once_and_after_all_answers() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     let mut all = frame::text("one");
     all.extend(frame::text("two"));
@@ -19,7 +19,7 @@ async fn a_close_is_answered_once_and_after_all_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_close_without_a_code_is_answered_without_one() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     peer.send(frame::masked(0x88, b"")).await;
     assert_eq!(peer.frame().await.payload, b"");
@@ -28,7 +28,7 @@ async fn a_close_without_a_code_is_answered_without_one() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_sends_on_and_on_after_our_close_is_cut_off() {
-    let server = Server::new();
+    let server = TestServer::new();
     let start = Instant::now();
     let mut peer = server.session().await;
     peer.send(frame::masked(0x83, b"")).await;
@@ -51,7 +51,7 @@ async fn whoever_sends_on_and_on_after_our_close_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn shutting_down_ends_everybody_with_1001() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut session = server.session().await;
     let mut upgraded = server.connect();
     upgraded.upgrade().await;
@@ -86,7 +86,7 @@ async fn shutting_down_ends_everybody_with_1001() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_does_not_answer_our_close_is_waited_for_no_longer_than_the_deadline() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     let start = Instant::now();
     server.0.end_all().await;
@@ -97,7 +97,7 @@ async fn whoever_does_not_answer_our_close_is_waited_for_no_longer_than_the_dead
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     peer.send(frame::binary(&vec![0; 64 * 1024])).await;
@@ -113,7 +113,7 @@ async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
 /// unread, the system would answer it with a reset, and the frame could be lost.
 #[tokio::test(start_paused = true)]
 async fn what_comes_after_our_close_is_read_and_dropped() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     peer.send(frame::masked(0x83, b"a reserved opcode")).await;
     assert_eq!(peer.close().await.0, 1002);
@@ -126,7 +126,7 @@ async fn what_comes_after_our_close_is_read_and_dropped() {
 
 #[tokio::test]
 async fn a_panic_in_a_service_ends_its_session_with_1011() {
-    let id = Server::new().0.registry.next_id();
+    let id = TestServer::new().0.registry.next_id();
     let ended = crate::server::connection::until_ended(async { panic!("a bug") }, id).await;
     assert_eq!(ended.code().map(|code| code.0), Some(1011));
 }

@@ -4,7 +4,7 @@ use crate::server::tests::harness::*;
 
 /// Sends some bytes to a session, and tells what it is closed with.
 async fn closed_with(bytes: &[u8]) -> u16 {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     peer.try_send(bytes).await;
     peer.close().await.0
@@ -43,7 +43,7 @@ async fn what_breaks_the_protocol_is_closed_with_1002() {
 #[tokio::test(start_paused = true)]
 async fn what_breaks_the_protocol_is_found_at_the_header() {
     for header in [frame::header(0x89, 60_000), b"\x82\x7e\xff\x00".to_vec()] {
-        let server = Server::new();
+        let server = TestServer::new();
         let mut peer = server.session().await;
         let start = Instant::now();
         peer.send(header).await;
@@ -83,7 +83,7 @@ async fn a_message_that_is_too_big_is_closed_with_1009() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_of_the_greatest_length_is_echoed() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     let payload: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 20).collect();
     let half = payload.len() / 2;
@@ -98,7 +98,7 @@ async fn a_message_of_the_greatest_length_is_echoed() {
 
 #[tokio::test(start_paused = true)]
 async fn empty_messages_and_binary_are_echoed() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     peer.send(frame::text("")).await;
     assert_eq!(peer.text().await, "your submit context: ");
@@ -112,7 +112,7 @@ async fn empty_messages_and_binary_are_echoed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_control_frames_is_closed_with_1008() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     let flood = [frame::ping(b""), frame::pong(b"")].concat().repeat(101);
     peer.try_send(flood).await;
@@ -126,7 +126,7 @@ async fn a_flood_of_control_frames_is_closed_with_1008() {
 
 #[tokio::test(start_paused = true)]
 async fn pings_at_a_modest_rate_are_answered_for_long() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     for index in 0..1000_u32 {
         sleep(Duration::from_millis(10)).await;

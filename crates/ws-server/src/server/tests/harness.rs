@@ -40,9 +40,9 @@ pub(super) const fn seconds(seconds: u64) -> Duration {
 }
 
 /// A server without a listener.
-pub(super) struct Server(pub(super) Arc<ServerState>);
+pub(super) struct TestServer(pub(super) Arc<ServerState>);
 
-impl Server {
+impl TestServer {
     pub(super) fn new() -> Self {
         Self::with(Config::default())
     }

@@ -15,12 +15,12 @@ pub(super) fn one_worker() -> Config {
     }
 }
 
-fn server() -> Server {
-    Server::of(one_worker(), HASHED)
+fn server() -> TestServer {
+    TestServer::of(one_worker(), HASHED)
 }
 
 /// A peer that has sent its login, which waits.
-async fn waiting(server: &Server) -> RawPeer<DuplexStream> {
+async fn waiting(server: &TestServer) -> RawPeer<DuplexStream> {
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::text(CREDENTIALS)).await;

@@ -4,7 +4,7 @@ use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn wrong_then_right_then_the_echo() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::text("admin:1")).await;
@@ -17,7 +17,7 @@ async fn wrong_then_right_then_the_echo() {
 
 #[tokio::test(start_paused = true)]
 async fn works_byte_by_byte() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.upgrade().await;
     peer.send(frame::text("admin:1")).await;
@@ -33,7 +33,7 @@ async fn works_byte_by_byte() {
 
 #[tokio::test(start_paused = true)]
 async fn everything_sent_at_once_is_answered_in_order() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     let mut all = HANDSHAKE.as_bytes().to_vec();
     all.extend(frame::text("admin:1"));
@@ -55,7 +55,7 @@ async fn everything_sent_at_once_is_answered_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn the_sixth_wrong_try_ends_the_connection() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     let start = Instant::now();
@@ -75,7 +75,7 @@ async fn the_sixth_wrong_try_ends_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_is_absolute() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     let start = Instant::now();
@@ -94,7 +94,7 @@ async fn the_deadline_is_absolute() {
 async fn nobody_is_pinged_before_the_login() {
     let mut config = Config::default();
     config.limits.ping_interval = Some(seconds(1));
-    let server = Server::with(config);
+    let server = TestServer::with(config);
     let mut peer = server.connect();
     peer.upgrade().await;
     assert_eq!(peer.frame().await.close().0, 3008);
@@ -102,7 +102,7 @@ async fn nobody_is_pinged_before_the_login() {
 
 #[tokio::test(start_paused = true)]
 async fn a_length_that_lies_is_refused_at_its_header() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::header(0x82, 1 << 20)).await;
@@ -114,7 +114,7 @@ async fn a_length_that_lies_is_refused_at_its_header() {
 
 #[tokio::test(start_paused = true)]
 async fn all_bytes_before_the_login_are_bounded_together() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.try_send(frame::ping(&[0; 125]).repeat(200)).await;
@@ -126,7 +126,7 @@ async fn all_bytes_before_the_login_are_bounded_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_above_1_kib_is_a_wrong_try() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::text(&format!("admin:{}", "x".repeat(1024))))
@@ -138,7 +138,7 @@ async fn a_message_above_1_kib_is_a_wrong_try() {
 
 #[tokio::test(start_paused = true)]
 async fn a_close_instead_of_a_login_is_answered() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::close(1000, "user exit")).await;

@@ -9,11 +9,11 @@ use crate::{
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
 
-fn of_two() -> Server {
-    Server::of(Config::default(), &format!("{ADMIN}\n{JANE}"))
+fn of_two() -> TestServer {
+    TestServer::of(Config::default(), &format!("{ADMIN}\n{JANE}"))
 }
 
-impl Server {
+impl TestServer {
     fn handle(&self) -> ServerHandle {
         ServerHandle::new(None, Arc::clone(&self.0))
     }
@@ -78,7 +78,7 @@ async fn a_kick_ends_one_connection_once_and_its_user_may_come_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_has_not_logged_in_can_be_kicked_and_is_no_session() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     assert!(server.handle().sessions().is_empty());
@@ -138,7 +138,7 @@ async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
 /// As for any other revocation, the peer reads so slowly that the server is between the two steps.
 #[tokio::test(start_paused = true)]
 async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.upgrade().await;
     peer.send(frame::text(CREDENTIALS)).await;
@@ -154,7 +154,7 @@ async fn only_rooms_can_be_spoken_in() {
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\n[[route]]\npath = \"/room/*\"\n\
                  service = \"room\"\nmax_message_bytes = \"1KiB\"";
     let config = Config::resolve(route, std::path::Path::new("")).unwrap();
-    let server = Server::with(config);
+    let server = TestServer::with(config);
     let mut member = server.connect();
     let request = basic_handshake("admin:123456").replace("GET / ", "GET /room/lobby ");
     member.send(request).await;
@@ -196,7 +196,7 @@ async fn only_rooms_can_be_spoken_in() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_are_counted_by_what_they_are_and_how_they_end() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut waiting = server.connect();
     waiting.upgrade().await;
     let mut session = server.session().await;
@@ -239,7 +239,7 @@ async fn connections_are_counted_by_what_they_are_and_how_they_end() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_counted_before_its_reader_has_left() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut refused = server.connect();
     refused
         .send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")

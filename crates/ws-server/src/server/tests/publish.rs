@@ -133,7 +133,7 @@ async fn a_wrong_login_counts_like_any_other() {
 #[tokio::test(start_paused = true)]
 async fn where_requests_log_nobody_in_they_publish_nothing() {
     let off = format!("[login]\nbasic = \"off\"\n{ROUTES}");
-    let server = Server::of(config(&off), TWO);
+    let server = TestServer::of(config(&off), TWO);
     let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     let answer = ask(&server, &post("/room/a", AS_JANE, "")).await;
@@ -145,7 +145,7 @@ async fn where_requests_log_nobody_in_they_publish_nothing() {
 async fn a_full_server_takes_no_request() {
     let mut config = config(ROUTES);
     config.limits.caps.connections = 1;
-    let server = Server::of(config, TWO);
+    let server = TestServer::of(config, TWO);
     let _there = session(&server, "/", AS_ADMIN).await;
     let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");

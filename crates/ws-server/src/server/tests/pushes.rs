@@ -12,19 +12,19 @@ use crate::service::HistoryPolicy;
 
 const NOTHING: HistoryPolicy = HistoryPolicy { texts: 0, bytes: 0 };
 
-fn server(options: &str) -> Server {
+fn server(options: &str) -> TestServer {
     server_with("", options)
 }
 
-fn server_with(limits: &str, options: &str) -> Server {
+fn server_with(limits: &str, options: &str) -> TestServer {
     let route = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
-    Server::of(
+    TestServer::of(
         config(&format!("[limits]\n{limits}\n{route}{options}")),
         TWO,
     )
 }
 
-impl Server {
+impl TestServer {
     fn publish(&self, text: String) {
         self.0.hub.publish(&"/".into(), &text.into(), NOTHING);
     }

@@ -2,14 +2,14 @@
 
 use crate::server::tests::{harness::*, routes};
 
-fn reload(server: &Server, config: Config) {
+fn reload(server: &TestServer, config: Config) {
     let accounts = Accounts::from_toml(ADMIN).unwrap();
     assert_eq!(server.0.reload(config, accounts), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn sessions_keep_their_service_and_new_ones_have_the_new_one() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut before = server.session().await;
     reload(&server, routes::config("[echo]\nprefix = \"> \""));
     let mut after = server.session().await;
@@ -24,7 +24,7 @@ async fn sessions_keep_their_service_and_new_ones_have_the_new_one() {
 
 #[tokio::test(start_paused = true)]
 async fn new_caps_turn_nobody_out_and_hold_for_whoever_comes_next() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut before = server.session().await;
     let mut config = Config::default();
     config.limits.caps.connections = 1;

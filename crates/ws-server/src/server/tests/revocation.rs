@@ -11,7 +11,7 @@ const CHANGED: &str = "[[user]]\nname = \"admin\"\npassword = \"654321\"";
 const EXPIRED: &str =
     "[[user]]\nname = \"admin\"\npassword = \"123456\"\nexpires = 1970-01-02T00:00:00Z";
 
-async fn jane(server: &Server) -> RawPeer<DuplexStream> {
+async fn jane(server: &TestServer) -> RawPeer<DuplexStream> {
     let mut peer = server.connect();
     peer.send(basic_handshake("jane:123456")).await;
     assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
@@ -20,7 +20,7 @@ async fn jane(server: &Server) -> RawPeer<DuplexStream> {
 
 #[tokio::test(start_paused = true)]
 async fn exactly_the_sessions_of_a_removed_user_end() {
-    let server = Server::of(Config::default(), &format!("{ADMIN}\n{JANE}"));
+    let server = TestServer::of(Config::default(), &format!("{ADMIN}\n{JANE}"));
     let mut jane = jane(&server).await;
     let mut first = server.session().await;
     let mut second = server.session().await;
@@ -45,7 +45,7 @@ async fn a_session_is_told_why_it_ends() {
         (CHANGED, "login revoked: the password was changed"),
         (EXPIRED, "login revoked: the account has expired"),
     ] {
-        let server = Server::new();
+        let server = TestServer::new();
         let mut peer = server.session().await;
         assert_eq!(server.reload(ADMIN), 0, "nothing has changed");
         assert_eq!(server.reload(accounts), 1);
@@ -55,7 +55,7 @@ async fn a_session_is_told_why_it_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_waits_for_a_peer_which_does_not_read_ends() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     peer.send(frame::binary(&vec![0; 64 * 1024])).await;
@@ -66,7 +66,7 @@ async fn a_session_that_waits_for_a_peer_which_does_not_read_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_revoked_peer_that_never_reads_is_cut_off_at_the_close_deadline() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     peer.send(frame::binary(&vec![0; 64 * 1024])).await;
@@ -81,7 +81,7 @@ async fn a_revoked_peer_that_never_reads_is_cut_off_at_the_close_deadline() {
 /// has room for one byte: what was verified is not entered yet.
 #[tokio::test(start_paused = true)]
 async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.upgrade().await;
     peer.send(frame::text(CREDENTIALS)).await;
@@ -94,7 +94,7 @@ async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session()
 
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_is_revoked_before_its_answer_is_read_begins_no_session() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.send(basic_handshake(CREDENTIALS)).await;
     sleep(Duration::from_millis(1)).await;
@@ -106,7 +106,7 @@ async fn a_handshake_that_is_revoked_before_its_answer_is_read_begins_no_session
 
 #[tokio::test(start_paused = true)]
 async fn whoever_logs_in_after_a_reload_does_so_by_the_new_accounts() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
     assert_eq!(server.reload(CHANGED), 0);
@@ -118,7 +118,7 @@ async fn whoever_logs_in_after_a_reload_does_so_by_the_new_accounts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_login_that_waited_for_a_worker_is_checked_by_the_accounts_of_the_moment() {
-    let server = Server::of(hashing::one_worker(), hashing::HASHED);
+    let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
     let busy = server.0.verifier.occupy_worker().await;
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -139,7 +139,7 @@ async fn the_sessions_of_an_account_end_when_its_time_is_over() {
         // The clock was set back, and has passed the end again before anybody looked.
         (end + seconds(100), end + seconds(1)),
     ] {
-        let server = Server::of(Config::default(), &limited);
+        let server = TestServer::of(Config::default(), &limited);
         let mut peer = server.session().await;
         let mut jane = jane(&server).await;
         server

@@ -27,8 +27,8 @@ pub(super) fn accounts(source: &str) -> Accounts {
     Accounts::from_toml(source).unwrap()
 }
 
-pub(super) fn server() -> Server {
-    Server(Arc::new(ServerState::new(config(ROUTES), accounts(TWO))))
+pub(super) fn server() -> TestServer {
+    TestServer(Arc::new(ServerState::new(config(ROUTES), accounts(TWO))))
 }
 
 /// Asks for a WebSocket at a path, with more fields, and yields the status line.
@@ -41,7 +41,11 @@ async fn upgrade(peer: &mut RawPeer<DuplexStream>, path: &str, fields: &str) -> 
 }
 
 /// A connection to a path that is logged in by its handshake.
-pub(super) async fn session(server: &Server, path: &str, fields: &str) -> RawPeer<DuplexStream> {
+pub(super) async fn session(
+    server: &TestServer,
+    path: &str,
+    fields: &str,
+) -> RawPeer<DuplexStream> {
     let mut peer = server.connect();
     let status = upgrade(&mut peer, path, fields).await;
     assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
@@ -147,7 +151,7 @@ async fn a_public_route_asks_nobody_who_they_are() {
 #[tokio::test(start_paused = true)]
 async fn a_public_route_demands_no_credentials_where_others_do() {
     let required = format!("[login]\nbasic = \"required\"\n{ROUTES}");
-    let server = Server::of(config(&required), TWO);
+    let server = TestServer::of(config(&required), TWO);
     session(&server, "/public", "").await;
     let mut other = server.connect();
     let status = upgrade(&mut other, "/room/a", "").await;
@@ -157,7 +161,7 @@ async fn a_public_route_demands_no_credentials_where_others_do() {
 #[tokio::test(start_paused = true)]
 async fn a_route_speaks_subprotocols_of_its_own() {
     let config = config(&format!("subprotocols = [\"v0\"]\n{ROUTES}"));
-    let server = Server::of(config, TWO);
+    let server = TestServer::of(config, TWO);
     for (path, spoken) in [("/small", "v1"), ("/", "v0")] {
         let mut peer = server.connect();
         let offer = "Sec-WebSocket-Protocol: v0, v1";
@@ -175,7 +179,7 @@ async fn guests_count_for_their_address_as_long_as_they_are_there() {
     let mut config = config(ROUTES);
     config.limits.caps.unauthenticated = 2;
     config.limits.caps.unauthenticated_per_address = Some(2);
-    let server = Server::of(config, TWO);
+    let server = TestServer::of(config, TWO);
     let _first = session(&server, "/public", "").await;
     let mut second = session(&server, "/public", "").await;
     let mut third = server.connect();
@@ -214,7 +218,7 @@ async fn a_route_has_limits_and_rules_of_its_own() {
 }
 
 /// Sends a request and reads all of the answer.
-pub(super) async fn ask(server: &Server, request: &str) -> String {
+pub(super) async fn ask(server: &TestServer, request: &str) -> String {
     let mut peer = server.connect();
     peer.send(request).await;
     String::from_utf8(peer.rest().await).unwrap()
@@ -293,7 +297,7 @@ async fn whoever_says_something_and_leaves_has_heard_itself_before() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_told_much_is_heard_nevertheless() {
     let room = "[[route]]\npath = \"/\"\nservice = \"room\"\nmax_queued = 1000\n";
-    let server = Server::with(config(room));
+    let server = TestServer::with(config(room));
     let mut peer = session(&server, "/", AS_ADMIN).await;
     peer.send(frame::ping(b"at rest")).await;
     assert_eq!(peer.frame().await.first, 0x8A);

@@ -4,7 +4,7 @@ use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_pinged_and_then_closed_with_1011() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     let start = Instant::now();
     assert_eq!(peer.frame().await.first, 0x89);
@@ -17,7 +17,7 @@ async fn silence_is_pinged_and_then_closed_with_1011() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_answers_pings_stays() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     for _ in 0..10 {
         let ping = peer.frame().await;
@@ -32,7 +32,7 @@ async fn whoever_answers_pings_stays() {
 async fn a_session_without_messages_is_closed_where_that_is_configured() {
     let mut config = Config::default();
     config.limits.idle_timeout = Some(seconds(30));
-    let server = Server::with(config);
+    let server = TestServer::with(config);
     let mut peer = server.session().await;
     let ping = peer.frame().await;
     peer.send(frame::pong(&ping.payload)).await;
@@ -41,7 +41,7 @@ async fn a_session_without_messages_is_closed_where_that_is_configured() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_does_not_read_is_given_up() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     let start = Instant::now();
@@ -61,7 +61,7 @@ async fn a_peer_that_does_not_read_is_given_up() {
 async fn a_peer_that_pings_and_does_not_read_is_not_read() {
     let mut config = Config::default();
     config.limits.control_frames_per_second = None;
-    let server = Server::with(config);
+    let server = TestServer::with(config);
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     // One answer that waits to be written: the service waits for the next message.
@@ -90,7 +90,7 @@ async fn a_peer_that_pings_and_does_not_read_is_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_message_that_comes_slowly_counts_as_life() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     let message = frame::binary(&[7; 1200]);
     for piece in message.chunks(10) {
@@ -102,7 +102,7 @@ async fn a_long_message_that_comes_slowly_counts_as_life() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_slowly_is_not() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     peer.send(frame::binary(&vec![7; 64 * 1024])).await;
@@ -128,7 +128,7 @@ async fn a_peer_that_reads_slowly_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_half_received_survives_that_buffers_are_given_back() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut peer = server.session().await;
     for cut in [1, 3, 20] {
         peer.send(frame::binary(&[7; 9000])).await;

@@ -42,14 +42,14 @@ fn tls(certificate: &str, key: &str) -> Tls {
 }
 
 /// A server without a listener, that speaks TLS.
-struct Server {
+struct TestServer {
     state: Arc<ServerState>,
     tls: Tls,
     /// The certificate and its key, as PEM.
     issued: (String, String),
 }
 
-impl Server {
+impl TestServer {
     fn new() -> Self {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
         let (certificate, key) = issued();
@@ -108,7 +108,7 @@ async fn a_session_runs_over_either_version_and_ends_in_order() {
         (&TLS12, ProtocolVersion::TLSv1_2),
         (&TLS13, ProtocolVersion::TLSv1_3),
     ] {
-        let server = Server::new();
+        let server = TestServer::new();
         let stream = shake_hands(server.client(version), server.connect())
             .await
             .unwrap();
@@ -139,7 +139,7 @@ async fn a_session_runs_over_either_version_and_ends_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
-    let server = Server::new();
+    let server = TestServer::new();
     let stream = shake_hands(server.client(&TLS13), server.connect())
         .await
         .unwrap();
@@ -159,7 +159,7 @@ async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
 #[tokio::test(start_paused = true)]
 async fn http_1_1_is_what_is_spoken_whether_or_not_it_is_offered() {
     let offered = |protocols: &[&str]| {
-        let server = Server::new();
+        let server = TestServer::new();
         let mut client = server.client(&TLS13);
         client.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         async move {
@@ -176,7 +176,7 @@ async fn http_1_1_is_what_is_spoken_whether_or_not_it_is_offered() {
 
 #[tokio::test(start_paused = true)]
 async fn both_handshakes_have_one_deadline() {
-    let server = Server::new();
+    let server = TestServer::new();
     let start = Instant::now();
     let mut silent = server.connect();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
@@ -195,7 +195,7 @@ async fn both_handshakes_have_one_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_does_not_wait_for_a_handshake() {
-    let server = Server::new();
+    let server = TestServer::new();
     let mut slow = server.connect();
     // The beginning of a handshake.
     slow.write_all(&[22, 3, 1, 0]).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_drain_does_not_wait_for_a_handshake() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_tls_ends_at_once() {
-    let server = Server::new();
+    let server = TestServer::new();
     let start = Instant::now();
     let mut plain = server.connect();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -227,9 +227,9 @@ async fn what_is_no_tls_ends_at_once() {
 /// Whoever comes back after another certificate was put in place must see that one.
 #[tokio::test(start_paused = true)]
 async fn who_comes_back_is_known_until_the_certificate_changes() {
-    let mut server = Server::new();
+    let mut server = TestServer::new();
     let client = server.client(&TLS13);
-    let kind = async |server: &Server| {
+    let kind = async |server: &TestServer| {
         let stream = shake_hands(client.clone(), server.connect()).await.unwrap();
         let kind = stream.get_ref().1.handshake_kind();
         // What it comes back with is read with the first that is read.
