@@ -7,8 +7,9 @@
 //!
 //! Start reading with `server/connection.rs`, which is the walk of a connection written down in one
 //! function, then `session/`. The types carry the stage of a connection: `server/accepted.rs` an
-//! `AcceptedConnection` with a permit, `websocket/` a `WebSocket`, `session/admit.rs` an `Authenticated` that
-//! nothing else makes, and `session/session.rs` a `Session`, which a service in `service/` runs.
+//! `AcceptedConnection` with a permit, `websocket/` a `WebSocket`, `session/admit.rs` an
+//! `Authenticated` that nothing else makes, and `session/session.rs` a `Session`, which a service in
+//! `service/` runs.
 //!
 //! # Layers
 //!
