@@ -1,34 +1,34 @@
-//! Whoever tries to log in, before it is known who that is.
+//! The origin of a login attempt: address, connection and method.
 
 use std::{fmt, net::IpAddr};
 
 use crate::peer::ConnectionId;
 
-/// Where a try to log in comes from.
+/// The origin of a login attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoginContext {
-    /// The address that the try counts against.
+    /// The address whose failure budget a wrong attempt counts against.
     pub(crate) address: IpAddr,
-    /// The connection that it came by.
+    /// The connection that carried the attempt.
     pub(crate) connection: ConnectionId,
-    /// How it came.
+    /// The login method.
     pub(crate) method: LoginMethod,
 }
 
-/// The ways to log in.
+/// A login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum LoginMethod {
-    /// By a first message.
+    /// A text message after the upgrade.
     Message,
-    /// With an HTTP request, by Basic.
+    /// The Basic scheme in the HTTP request (RFC 7617).
     Basic,
 }
 
 impl LoginMethod {
-    /// All ways, for tables.
+    /// All methods, for tables.
     pub(crate) const ALL: [Self; 2] = [Self::Message, Self::Basic];
 
-    /// Its name, for logs and metrics.
+    /// Returns the name for logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Message => "message",

@@ -1,32 +1,33 @@
-//! Why a try to log in failed.
+//! The reasons why a login attempt fails.
 
 use std::{fmt, time::Duration};
 
 use proto::{credentials::VerifyError, login::LoginVerdict};
 
-/// Why a try to log in failed. It is for those who keep the server: whoever tried is told less.
+/// The reason why a login attempt failed, for the log and the metrics. The client learns only the
+/// [`LoginVerdict`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoginFailure {
-    /// What was sent holds no name and password.
+    /// The message or field holds no name and password.
     Malformed,
     /// There is no such user.
     UnknownUser,
-    /// There is, and the password is another one.
+    /// The user exists, and the password is wrong.
     WrongPassword,
-    /// The account was limited in time, and the time is over.
+    /// The account has expired.
     Expired,
-    /// The credentials are right, and an operator has taken the login back.
+    /// The credentials are right, but an operator has revoked the login.
     Revoked,
-    /// The credentials are right, and do not open this route.
+    /// The credentials are right, but the route does not admit this user.
     Forbidden,
-    /// Nothing was verified: the address has failed too often.
+    /// Not verified: the failure budget of the address is exhausted.
     BudgetExhausted {
-        /// How long it takes until something would be.
+        /// The time until the next attempt is verified.
         retry_after: Duration,
     },
-    /// Nothing was verified: too many tries wait for that already.
+    /// Not verified: the hashing queue is full.
     QueueFull,
-    /// It was not verified to the end, by a fault of ours.
+    /// Not verified to the end, because hashing failed on this side.
     Internal,
 }
 
@@ -46,7 +47,7 @@ impl LoginFailure {
         Self::Internal,
     ];
 
-    /// Its name, for logs and metrics.
+    /// Returns the name for logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -61,7 +62,7 @@ impl LoginFailure {
         }
     }
 
-    /// What whoever tried is told.
+    /// Returns the verdict that the client learns.
     pub(crate) const fn verdict(self) -> LoginVerdict {
         match self {
             Self::Malformed

@@ -1,17 +1,17 @@
-//! Which paths a route is for.
+//! The pattern of the paths that a route serves.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// The greatest length of what may stand for the `*` of a path.
+/// The greatest length of the segment that matches `*`, in bytes.
 const MAX_REST_BYTES: usize = 128;
 
-/// A path, or all paths that begin alike: `/room/*` is for `/room/lobby`, but neither for `/room/`
-/// nor for `/room/a/b`. Paths are compared by bytes, as they stand in the request.
+/// A path, or a prefix of paths. `/room/*` matches `/room/lobby`, but neither `/room/` nor
+/// `/room/a/b`. Paths are compared by bytes, as the request has them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PathPattern {
-    /// This very path.
+    /// One path.
     Exact(Arc<str>),
-    /// Whatever continues this by one segment; it ends in `/`.
+    /// The paths that continue this prefix by one segment. The prefix ends in `/`.
     Prefix(Arc<str>),
 }
 
@@ -39,12 +39,12 @@ impl PathPattern {
         }
     }
 
-    /// The path `/`.
+    /// Returns the pattern of the path `/`.
     pub(crate) fn root() -> Self {
         Self::Exact("/".into())
     }
 
-    /// Whether a path is one of these.
+    /// Returns true if the pattern matches a path.
     pub(crate) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => path == &**exact,
@@ -54,7 +54,7 @@ impl PathPattern {
         }
     }
 
-    /// Whether some path is one of both.
+    /// Returns true if some path matches both patterns.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Exact(path), other) | (other, Self::Exact(path)) => other.matches(path),
@@ -62,7 +62,7 @@ impl PathPattern {
         }
     }
 
-    /// A path that matches, as an owned one; the same for all who ask for the same exact path.
+    /// Returns a path that matches as an `Arc`. All callers with an exact path share one.
     pub(crate) fn to_arc(&self, path: &str) -> Arc<str> {
         match self {
             Self::Exact(exact) => Arc::clone(exact),
@@ -88,7 +88,7 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// What may stand in a path (RFC 3986 section 3.3), percent signs included.
+/// Returns true for a byte that a path may hold (RFC 3986 section 3.3), percent signs included.
 fn is_path_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()+,;=:@%".contains(&byte)
 }

@@ -33,19 +33,19 @@ const SOCKET: &str = "NOTIFY_SOCKET";
 /// not told.
 const MAX_WAITING: usize = 16;
 
-/// Where notices for the service manager are left. That never waits.
+/// A handle that queues notices for the service manager. It never waits.
 #[derive(Debug)]
 pub(crate) struct ServiceManager {
     address: SocketAddr,
-    /// There is none if nobody listens.
+    /// Absent if no service manager listens.
     notices: Option<Sender<String>>,
 }
 
-/// Brings the notices to the service manager.
+/// The task that sends the queued notices to the service manager.
 #[derive(Debug)]
 pub(crate) struct NotifySender(Option<NotifySocket>);
 
-/// A service manager that listens.
+/// A connected notify socket, with the queue that it sends and the watchdog.
 #[derive(Debug)]
 struct NotifySocket {
     socket: UnixDatagram,
@@ -132,8 +132,7 @@ impl ServiceManager {
 }
 
 impl NotifySender {
-    /// Brings what is left for the service manager, in order, and tells it again and again that the
-    /// server lives. It never ends.
+    /// Sends the queued notices in order, and a watchdog notice in each period. Never returns.
     pub(crate) async fn deliver(self) -> Infallible {
         let Some(mut notify) = self.0 else {
             return pending().await;

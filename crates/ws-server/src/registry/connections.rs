@@ -1,4 +1,4 @@
-//! The connections that are open now, and how one of them is told to end.
+//! The open connections, and the way to end one of them.
 
 use std::{
     collections::HashMap,
@@ -22,35 +22,35 @@ use crate::{
     },
 };
 
-/// A peer that was let in.
+/// A peer that was admitted.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    /// Who it is, and what its right to be there depends on.
+    /// The principal, and the route that its access depends on.
     pub(crate) grant: Grant,
-    /// The path that it has asked for.
+    /// The path of the request.
     pub(crate) path: Arc<str>,
-    /// When it was let in.
+    /// The time of the admission.
     pub(crate) since: Instant,
 }
 
-/// The way to reach one open connection from outside its task.
+/// The entry of one open connection, by which other tasks reach it.
 #[derive(Debug)]
 pub(crate) struct ConnectionEntry {
     /// The other end.
     peer: Peer,
-    /// Why the connection is to end; set once, the first reason stands.
+    /// The reason to end the connection. The first one that is set remains.
     end: OnceLock<CloseReason>,
-    /// Set once, when the peer is let in.
+    /// Set once, when the peer is admitted.
     admitted: OnceLock<Admitted>,
-    /// What goes through the session.
+    /// The counters of the session.
     counters: SessionCounters,
-    /// What others push into the session.
+    /// The texts that other tasks push into the session.
     queue: PushQueue,
     waker: AtomicWaker,
 }
 
 impl ConnectionEntry {
-    /// An entry of a connection with this peer.
+    /// Creates the entry of a connection with this peer.
     pub(crate) fn new(peer: Peer) -> Self {
         Self {
             peer,
@@ -62,14 +62,14 @@ impl ConnectionEntry {
         }
     }
 
-    /// The other end.
+    /// Returns the peer.
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// The peer is let in. From now on the connection ends when it may be there no longer.
+    /// Records the admission of the peer. From now on a revocation of the grant ends the connection.
     pub(crate) fn admit(&self, grant: Grant, path: Arc<str>) -> &Grant {
-        // A connection is let in once.
+        // A connection is admitted once.
         let admitted = self.admitted.get_or_init(|| Admitted {
             grant,
             path,
@@ -78,25 +78,25 @@ impl ConnectionEntry {
         &admitted.grant
     }
 
-    /// Who was let in, if anybody was.
+    /// Returns the admission, if there was one.
     pub(crate) fn admitted(&self) -> Option<&Admitted> {
         self.admitted.get()
     }
 
-    /// What goes through the session.
+    /// Returns the counters of the session.
     pub(crate) fn counters(&self) -> &SessionCounters {
         &self.counters
     }
 
-    /// Tells the connection to end. It does so when it next waits. Returns whether this is why: a
-    /// reason that was set before stands.
+    /// Tells the connection to end, which it does when it next waits. Returns false if an earlier
+    /// reason was set.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
         let is_why = self.end.set(reason).is_ok();
         self.waker.wake();
         is_why
     }
 
-    /// What others push into the session.
+    /// Returns the queue of texts that other tasks push into the session.
     pub(crate) fn queue(&self) -> &PushQueue {
         &self.queue
     }
@@ -110,17 +110,17 @@ impl ConnectionEntry {
         }
     }
 
-    /// Has the session look once more at what there is to do.
+    /// Wakes the task of the session.
     pub(crate) fn wake(&self) {
         self.waker.wake();
     }
 
-    /// Why the connection is to end, if it is.
+    /// Returns the reason to end the connection, if there is one.
     pub(crate) fn ended(&self) -> Option<CloseReason> {
         self.end.get().copied()
     }
 
-    /// Like [`ConnectionEntry::ended`]; the task is woken when the answer changes.
+    /// Like [`ConnectionEntry::ended`]; the task is woken when the result changes.
     pub(crate) fn poll_ended(&self, waker: &Waker) -> Option<CloseReason> {
         // In this order: a reason that is set in between is seen by the read.
         self.waker.register(waker);
@@ -138,20 +138,20 @@ pub(crate) struct ConnectionRegistry {
 #[derive(Debug, Default)]
 struct RegistryState {
     by_id: HashMap<ConnectionId, Arc<ConnectionEntry>>,
-    /// What went through the sessions that are over.
+    /// The counts of the sessions that have ended.
     past: TrafficCounts,
-    /// Once set, whoever comes is told to end at once. This closes the race between an upgrade and
-    /// the end of all connections.
+    /// Once set, each new connection is told to end at once. This closes the race between an upgrade
+    /// and the end of all connections.
     ended: Option<CloseReason>,
 }
 
 impl ConnectionRegistry {
-    /// Draws the id of a new connection.
+    /// Returns the id of a new connection.
     pub(crate) fn next_id(&self) -> ConnectionId {
         ConnectionId::from(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Enters a connection, which is taken out again when the registration is dropped.
+    /// Registers a connection, until the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>, id: ConnectionId, peer: Peer) -> Registration {
         let entry = Arc::new(ConnectionEntry::new(peer));
         let mut state = self.state();
@@ -166,8 +166,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Tells all connections to end, those that are there and those that may still come. Returns
-    /// how many there are.
+    /// Tells all connections to end, the open and the future ones. Returns the number of open ones.
     pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
         let mut state = self.state();
         state.ended = Some(reason);
@@ -177,8 +176,7 @@ impl ConnectionRegistry {
         state.by_id.len()
     }
 
-    /// Tells those connections to end that may be there no longer. Returns which these are, whose,
-    /// and why.
+    /// Ends the connections whose grant fails the check. Returns their ids, principals and reasons.
     pub(crate) fn end_revoked(
         &self,
         check: impl Fn(&Grant) -> Result<(), CloseReason>,
@@ -193,12 +191,12 @@ impl ConnectionRegistry {
         revoked.collect()
     }
 
-    /// One connection, if it is open.
+    /// Returns a connection, if it is open.
     pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<ConnectionEntry>> {
         self.state().by_id.get(&id).cloned()
     }
 
-    /// Every connection whose peer was let in, in the order in which they came.
+    /// Returns every admitted connection, ordered by id.
     pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<ConnectionEntry>)> {
         let state = self.state();
         let admitted = state
@@ -213,7 +211,7 @@ impl ConnectionRegistry {
         sessions
     }
 
-    /// What went through all sessions that there ever were. It never becomes less.
+    /// Returns the counts of all sessions since the start. They never decrease.
     pub(crate) fn traffic(&self) -> TrafficCounts {
         let state = self.state();
         let open = state.by_id.values().map(|entry| entry.counters.counts());
@@ -226,7 +224,7 @@ impl ConnectionRegistry {
     }
 }
 
-/// A connection's place among the live ones.
+/// The registration of a connection. Dropping it removes the entry.
 #[derive(Debug)]
 pub(crate) struct Registration {
     entry: Arc<ConnectionEntry>,
@@ -235,12 +233,12 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Which connection it is of.
+    /// Returns the id of the connection.
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
 
-    /// The entry that was made.
+    /// Returns the entry of the connection.
     pub(crate) fn entry(&self) -> &Arc<ConnectionEntry> {
         &self.entry
     }
@@ -250,14 +248,14 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.connections.state();
         state.by_id.remove(&self.id);
-        // Under the same lock, so that nobody finds it in neither place, or in both.
+        // Under the same lock, so that no reader counts it twice or not at all.
         state.past = state.past + self.entry.counters.counts();
     }
 }
 
 #[cfg(test)]
 impl Default for ConnectionEntry {
-    /// The entry of a connection that nobody asks where it comes from.
+    /// Returns an entry for tests, with a loopback peer.
     fn default() -> Self {
         Self::new(Peer::Forwarded(std::net::Ipv4Addr::LOCALHOST.into()))
     }

@@ -1,4 +1,4 @@
-//! What goes through a session, counted where others can read it.
+//! The message and byte counters of a session, readable from other tasks.
 
 use std::{
     iter::Sum,
@@ -6,16 +6,16 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// What went through a session, or through several.
+/// The messages and payload bytes of one session, or of several.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficCounts {
-    /// Messages that came.
+    /// Messages received.
     pub messages_in: u64,
-    /// Bytes of payload that came.
+    /// Payload bytes received.
     pub bytes_in: u64,
-    /// Messages that were queued to go.
+    /// Messages queued for sending.
     pub messages_out: u64,
-    /// Bytes of payload that were queued to go.
+    /// Payload bytes queued for sending.
     pub bytes_out: u64,
 }
 
@@ -38,7 +38,7 @@ impl Sum for TrafficCounts {
     }
 }
 
-/// The counters of one session. Its own task counts, and nobody else; anybody may read.
+/// The counters of one session. Only its own task writes them; any task may read.
 #[derive(Debug, Default)]
 pub(crate) struct SessionCounters {
     messages_in: AtomicU64,
@@ -48,19 +48,19 @@ pub(crate) struct SessionCounters {
 }
 
 impl SessionCounters {
-    /// A message of this length came.
+    /// Counts a received message of this length.
     pub(crate) fn received(&self, len: usize) {
         add(&self.messages_in, 1);
         add(&self.bytes_in, len as u64);
     }
 
-    /// A message of this length was queued to go.
+    /// Counts a message of this length that was queued for sending.
     pub(crate) fn sent(&self, len: usize) {
         add(&self.messages_out, 1);
         add(&self.bytes_out, len as u64);
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub(crate) fn counts(&self) -> TrafficCounts {
         TrafficCounts {
             messages_in: self.messages_in.load(Ordering::Relaxed),
@@ -71,7 +71,7 @@ impl SessionCounters {
     }
 }
 
-/// Adds to a counter that nobody else writes: it costs no more than to add to a plain number.
+/// Adds to a counter that has a single writer, so that it costs no more than a plain addition.
 fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
 }
