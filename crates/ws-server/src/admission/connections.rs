@@ -1,9 +1,8 @@
-//! Who may come in: how many connections there are in all, and how many of them are not logged in,
-//! everywhere and from one address.
+//! The caps on connections: all, and those not logged in, in total and for each address.
 //!
-//! The two are counted apart, so that peers who never log in do not hold the places of those who do.
-//! Whoever is over a cap is still let in as far as being told so, up to a margin; beyond that it is
-//! turned away without a word.
+//! The two are counted apart, so that peers that never log in do not use up the slots of users.
+//! Connections over a cap are accepted only to be answered with 503, up to [`REJECTION_MARGIN`].
+//! Beyond that they are dropped without a response.
 
 use std::{
     collections::HashMap,
@@ -25,27 +24,27 @@ struct ConnectionCounts {
     all: Share,
     /// Connections that are served without a login.
     guests: usize,
-    /// Connections that are there only to be told that there is no place for them.
+    /// Connections accepted only to be answered with 503.
     rejecting: usize,
-    /// Connections that there was no place for at all, so far.
+    /// Connections dropped without a response, since the start.
     dropped: u64,
     by_address: HashMap<AddressGroup, Share>,
 }
 
-/// How many connections there are of each kind, and how many there could not be.
+/// The number of connections by state, at one moment.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionStats {
-    /// Those that have not logged in yet.
+    /// Connections that are not logged in.
     pub(crate) unauthenticated: usize,
-    /// Those that are served without a login.
+    /// Connections served without a login.
     pub(crate) guests: usize,
-    /// Those that are served after a login.
+    /// Connections served after a login.
     pub(crate) users: usize,
-    /// Those that are told that there is no place for them.
+    /// Connections being answered with 503.
     pub(crate) rejected: usize,
-    /// Those that were dropped without a word, so far.
+    /// Connections dropped without a response, since the start.
     pub(crate) dropped: u64,
-    /// How many there may be, without those.
+    /// The cap on connections, rejected ones aside.
     pub(crate) limit: usize,
 }
 
@@ -56,7 +55,7 @@ struct Share {
 }
 
 impl Admission {
-    /// Admits connections up to these caps.
+    /// Creates the admission of connections up to these caps.
     pub(crate) fn new(caps: Caps) -> Self {
         Self(Mutex::new(ConnectionCounts {
             caps,
@@ -68,12 +67,12 @@ impl Admission {
         }))
     }
 
-    /// Changes the caps. Whoever is in stays in.
+    /// Changes the caps. Connections that are open stay open.
     pub(crate) fn set_caps(&self, caps: Caps) {
         self.counts().caps = caps;
     }
 
-    /// How many connections there are, by what they are.
+    /// Returns the number of connections by state.
     pub(crate) fn stats(&self) -> ConnectionStats {
         let counts = self.counts();
         let Share {
@@ -90,14 +89,14 @@ impl Admission {
         }
     }
 
-    /// The caps that hold.
+    /// Returns the caps in force.
     #[cfg(test)]
     pub(crate) fn caps(&self) -> Caps {
         self.counts().caps
     }
 
-    /// Counts a new connection in, which is not logged in. There is no place at all, not even to be
-    /// told so, if there are more than enough who are being told.
+    /// Counts a new connection, which is not logged in. Returns `None` if the caps and
+    /// [`REJECTION_MARGIN`] are used up.
     ///
     /// Without an address, the connection comes from a proxy, and [`Permit::set_address`] says later
     /// whose it is.
@@ -155,25 +154,25 @@ impl ConnectionCounts {
         share.unauthenticated += 1;
     }
 
-    /// The shares that a connection counts in.
+    /// Returns the shares that a connection counts in.
     fn shares(&mut self, group: Option<&AddressGroup>) -> impl Iterator<Item = &mut Share> {
         let of_address = group.and_then(|group| self.by_address.get_mut(group));
         [&mut self.all].into_iter().chain(of_address)
     }
 }
 
-/// Whether the server takes anybody in at the moment.
+/// The availability of the server for a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// It does.
+    /// A slot is free.
     Open,
-    /// There is no place left.
+    /// No slot is free.
     Full,
-    /// It is shutting down.
+    /// The server is shutting down.
     Draining,
 }
 
-/// A connection's place, which is free again when the permit is dropped.
+/// The slot of a connection, which is freed when the permit is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
@@ -187,12 +186,12 @@ enum Slot {
     Unauthenticated,
     Guest,
     Authenticated,
-    /// Only to be told that there is no place.
+    /// Accepted only to be answered with 503.
     Rejecting,
 }
 
 impl Permit {
-    /// Whether there was a place for the connection.
+    /// Returns whether a slot was free for the connection.
     pub(crate) fn availability(&self) -> Availability {
         match self.slot {
             Slot::Unauthenticated | Slot::Guest | Slot::Authenticated => Availability::Open,
@@ -200,8 +199,8 @@ impl Permit {
         }
     }
 
-    /// Counts the connection for the address that it comes from, where that was not known when it
-    /// entered, and says whether there is a place for it.
+    /// Counts the connection for its client address, if that was not known at [`Admission::enter`].
+    /// Returns whether a slot is free for it.
     pub(crate) fn set_address(&self, address: IpAddr) -> Availability {
         if self.slot == Slot::Rejecting || self.group.get().is_some() {
             return self.availability();
@@ -217,7 +216,7 @@ impl Permit {
         Availability::Open
     }
 
-    /// The connection is served from now on.
+    /// Records that the connection is served from now on.
     pub(crate) fn promote(&mut self, principal: &Principal) {
         match principal {
             Principal::User(_) => self.mark_authenticated(),
@@ -225,9 +224,9 @@ impl Permit {
         }
     }
 
-    /// The connection is served without a login. It no longer holds the place of somebody who is
-    /// about to log in, but goes on to count against what its address may have without a login:
-    /// nobody else keeps a stranger from taking all places.
+    /// Records that the connection is served without a login. It frees its slot among all that are
+    /// not logged in, but still counts against the cap of its address: no other bound keeps one
+    /// address from using all slots.
     fn mark_guest(&mut self) {
         if self.slot == Slot::Unauthenticated {
             self.slot = Slot::Guest;
@@ -237,7 +236,7 @@ impl Permit {
         }
     }
 
-    /// The connection is logged in: its place among those that are not is free.
+    /// Records the login, which frees the slot among connections that are not logged in.
     fn mark_authenticated(&mut self) {
         if self.slot == Slot::Unauthenticated {
             self.slot = Slot::Authenticated;
@@ -274,7 +273,7 @@ impl Drop for Permit {
         };
         share.connections -= 1;
         share.unauthenticated -= of_address;
-        // An address that nobody is connected from costs nothing.
+        // An address without connections takes no memory.
         if share.connections == 0 {
             counts.by_address.remove(group);
         }

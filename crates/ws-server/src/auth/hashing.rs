@@ -1,4 +1,4 @@
-//! Where passwords are hashed: away from the threads that serve connections, a few at a time.
+//! The hashing of passwords: on threads that serve no connections, a few at a time.
 
 use std::{
     num::NonZeroUsize,
@@ -11,19 +11,19 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// How much is hashed at the same time. One hash takes a core for tens of milliseconds, and as much
-/// memory as its cost says.
+/// The bounds of hashing. One hash takes a core for tens of milliseconds, and the memory of its
+/// cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashingPolicy {
-    /// How many hashes are computed at a time.
+    /// The number of hashes computed at a time.
     pub workers: NonZeroUsize,
-    /// How many logins may wait for one of the workers; beyond that they are refused.
+    /// The number of logins that may wait for a worker. Further ones are refused.
     pub max_waiting: NonZeroUsize,
 }
 
 impl HashingPolicy {
-    /// How many logins may wait where nothing else is configured. At 30 ms a hash, the last of them
-    /// waits two seconds for a single worker.
+    /// The default of `max_waiting`. At 30 ms a hash, the last login waits two seconds for a single
+    /// worker.
     pub const MAX_WAITING: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 }
 
@@ -31,39 +31,39 @@ impl HashingPolicy {
 #[derive(Debug)]
 pub(crate) struct HashingPool {
     workers: Arc<HashWorkers>,
-    /// A place for each login that waits or is worked on.
+    /// One permit for each login that waits or is hashed.
     slots: Arc<Semaphore>,
     policy: HashingPolicy,
 }
 
-/// What the workers do at a moment.
+/// The state of the hashing pool at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HashingStats {
-    /// How many workers there are.
+    /// The number of workers.
     pub(crate) workers: usize,
-    /// How many of them hash.
+    /// The number of busy workers.
     pub(crate) busy: usize,
-    /// How many logins wait for one of them.
+    /// The number of waiting logins.
     pub(crate) waiting: usize,
 }
 
-/// Those who hash.
+/// State shared by the hashing workers.
 #[derive(Debug)]
 struct HashWorkers {
     free: Arc<Semaphore>,
-    /// What those have hashed in who are free. It is theirs and not that of the threads that they
-    /// run on, of which there may be many more.
+    /// The memory of the free workers. It belongs to the workers, not to the blocking threads, of
+    /// which there may be many more.
     memories: Mutex<Vec<HashMemory>>,
 }
 
-/// A place in the queue.
+/// A slot in the hashing queue.
 #[derive(Debug)]
 pub(crate) struct QueueSlot {
     workers: Arc<HashWorkers>,
     slot: OwnedSemaphorePermit,
 }
 
-/// A worker that nobody else uses.
+/// A hashing worker in exclusive use.
 #[derive(Debug)]
 pub(crate) struct HashSlot {
     workers: Arc<HashWorkers>,
@@ -72,7 +72,7 @@ pub(crate) struct HashSlot {
 }
 
 impl HashingPool {
-    /// A pool of which nothing is used yet.
+    /// Creates an idle pool.
     pub(crate) fn new(policy: HashingPolicy) -> Self {
         let (workers, waiting) = (policy.workers.get(), policy.max_waiting.get());
         Self {
@@ -85,7 +85,7 @@ impl HashingPool {
         }
     }
 
-    /// What the workers do at this moment.
+    /// Returns the state of the pool at this moment.
     pub(crate) fn stats(&self) -> HashingStats {
         let workers = self.policy.workers.get();
         let slots = workers.saturating_add(self.policy.max_waiting.get());
@@ -99,8 +99,8 @@ impl HashingPool {
         }
     }
 
-    /// A place in the queue, if there is one left. It is free again when it, or the worker that it
-    /// became, is dropped.
+    /// Returns a slot in the queue, if one is free. Dropping the slot, or the worker that it
+    /// acquired, frees it.
     pub(crate) fn enter(&self) -> Option<QueueSlot> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         Some(QueueSlot {
@@ -111,9 +111,9 @@ impl HashingPool {
 }
 
 impl QueueSlot {
-    /// Waits for a worker, in the order of coming.
+    /// Waits for a worker, first come first served.
     ///
-    /// Cancel safe: the place is free again.
+    /// Cancel safe: the slot is freed.
     pub(crate) async fn acquire(self) -> HashSlot {
         let permit = Arc::clone(&self.workers.free).acquire_owned().await;
         HashSlot {
@@ -125,11 +125,10 @@ impl QueueSlot {
 }
 
 impl HashSlot {
-    /// Has something computed in the worker's memory; none if that panicked, as it does when there
-    /// is no memory for it.
+    /// Runs a computation in the worker's memory. Returns `None` if it panicked, as it does without
+    /// enough memory.
     ///
-    /// It is computed to its end even if nobody waits for it any more, and the worker is not free
-    /// before.
+    /// The computation runs to its end even if the caller is cancelled. The worker is not free before.
     pub(crate) async fn compute<T: Send + 'static>(
         self,
         work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,

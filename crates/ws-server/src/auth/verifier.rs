@@ -32,8 +32,8 @@ pub(crate) struct Verifier {
     pool: HashingPool,
 }
 
-/// Decides, and remembers who has failed. It is there for as long as there is something to decide,
-/// whether or not anybody still waits for it.
+/// The check of login attempts, and the failures of each address. Attempts under way share it, so
+/// that they complete even if their caller is cancelled.
 #[derive(Debug)]
 struct AttemptChecker {
     current: Arc<Current>,
@@ -44,18 +44,18 @@ struct AttemptChecker {
     metrics: Arc<Metrics>,
 }
 
-/// A try to log in that is being decided about.
+/// A login attempt under way.
 #[derive(Debug)]
 struct PendingAttempt {
     context: LoginContext,
-    /// Who the visitor says to be, if that is a name at all.
+    /// The name in the attempt, if it is a valid one.
     name: Option<UserName>,
-    /// Where the visitor wants to go.
+    /// The route that the login is for.
     route: Arc<Route>,
 }
 
 impl Verifier {
-    /// A verifier of whatever accounts there are at the moment. It has seen nobody yet.
+    /// Creates a verifier against the accounts in force, with no failures counted.
     pub(crate) fn new(
         current: Arc<Current>,
         budget: Option<BudgetPolicy>,
@@ -80,17 +80,16 @@ impl Verifier {
             .with_failures(|failures, _| failures.set_policy(budget));
     }
 
-    /// Whether this address may try to log in.
+    /// Checks that the failure budget of this address allows an attempt.
     pub(crate) fn check_budget(&self, who: IpAddr) -> Result<(), BudgetExhausted> {
         self.checker.check_budget(who)
     }
 
-    /// Whether a try is right, and its user has the right to go to this route. It takes the same
-    /// time for every name and password, and a wrong try counts against the budget of the address
-    /// that it came from.
+    /// Verifies an attempt, and checks that the route admits its user. It takes the same time for
+    /// every name and password. A wrong attempt counts against the budget of its address.
     ///
-    /// Cancel safe: a try that was begun to be hashed is decided about, counted and told to the
-    /// audit nevertheless. One that still waited for it was none.
+    /// Cancel safe. Once hashing has started, the attempt is completed, counted and audited. An
+    /// attempt that is still queued is dropped and not counted.
     pub(crate) async fn verify(
         &self,
         attempt: Attempt,
@@ -138,7 +137,7 @@ impl Verifier {
         }
     }
 
-    /// What those do who hash.
+    /// Returns the state of the hashing pool.
     pub(crate) fn hashing_stats(&self) -> HashingStats {
         self.pool.stats()
     }
@@ -152,7 +151,7 @@ impl Verifier {
 }
 
 impl AttemptChecker {
-    /// Whether there is a try at all.
+    /// Checks that the failure budget allows the attempt.
     fn admit(&self, pending: &PendingAttempt) -> Result<(), LoginFailure> {
         let allowed = self.check_budget(pending.context.address);
         allowed.map_err(
@@ -160,7 +159,7 @@ impl AttemptChecker {
         )
     }
 
-    /// Looks at the credentials, by the accounts that there are now.
+    /// Verifies the credentials against the accounts in force.
     fn decide(
         &self,
         pending: &PendingAttempt,
@@ -182,8 +181,8 @@ impl AttemptChecker {
         self.record_outcome(pending, outcome)
     }
 
-    /// What a try came to is final here, once for each of them: it is counted, it is told to the
-    /// audit, and it becomes what the visitor is told.
+    /// Records the outcome, once for each attempt: counts it, audits it, and returns the verdict that
+    /// the client learns.
     fn record_outcome(
         &self,
         pending: &PendingAttempt,

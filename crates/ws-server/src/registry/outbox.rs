@@ -1,4 +1,4 @@
-//! The way for others to push texts into a session.
+//! The outbox, by which other tasks push texts into a session.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The way to push texts into a session, from wherever.
+/// A handle by which any task pushes texts into a session.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     entry: Arc<ConnectionEntry>,
@@ -24,15 +24,15 @@ impl Outbox {
         Self { entry, policy }
     }
 
-    /// Has a text sent when the session comes to it. It never waits: a full queue costs the slow
-    /// reader something, and nobody else. What it costs is returned.
+    /// Queues a text for sending. Never waits: a full queue affects only its slow reader. Returns
+    /// what was dropped or evicted.
     pub fn push(&self, text: Text) -> DropCounts {
         let mut drops = DropCounts::default();
         match self.entry.queue().push(text, self.policy) {
             Push::Full => drops.evicted += u64::from(self.entry.end(CloseReason::SlowReader)),
             Push::Queued { dropped, was_empty } => {
                 drops.dropped = dropped;
-                // Whoever has begun to take texts out goes on until there are none.
+                // A session that takes texts out goes on until the queue is empty.
                 if was_empty {
                     self.entry.wake();
                 }

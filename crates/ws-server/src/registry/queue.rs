@@ -1,4 +1,4 @@
-//! The bounded queue of texts that others push into a session.
+//! The bounded queue of texts that other tasks push into a session.
 
 use std::{
     collections::VecDeque,
@@ -12,37 +12,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Text;
 
-/// A queue that has become empty keeps the room for so many texts, and gives the rest back.
+/// The capacity, in texts, that an emptied queue keeps. It releases the rest.
 const KEPT_ROOM: usize = 64;
 
-/// How much may wait for a reader, and what becomes of one that lets more come together.
+/// The bounds of a session's queue, and the policy when they are exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxPolicy {
-    /// How many texts may wait.
+    /// The greatest number of queued texts.
     pub max_texts: NonZeroUsize,
-    /// How many bytes they may have together. A single text may always wait.
+    /// The greatest number of queued bytes. A single text is always accepted.
     pub max_bytes: NonZeroUsize,
-    /// What becomes of a reader that is slower than that.
+    /// The policy for a full queue.
     pub overflow: OverflowPolicy,
 }
 
-/// What becomes of a reader that is too slow.
+/// The policy for a full queue, whose reader is too slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OverflowPolicy {
-    /// Its session ends with 1013.
+    /// Ends the session with close code 1013.
     #[default]
     Evict,
-    /// It loses the oldest texts, and is told how many.
+    /// Drops the oldest texts, and reports their number to the reader.
     DropOldest,
 }
 
-/// What a push cost the reader, besides a place in its queue.
+/// The consequences of pushes into full queues.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct DropCounts {
-    /// How many readers were evicted.
+    /// The number of readers evicted.
     pub evicted: u64,
-    /// How many texts were dropped.
+    /// The number of texts dropped.
     pub dropped: u64,
 }
 
@@ -53,16 +53,16 @@ impl AddAssign for DropCounts {
     }
 }
 
-/// What was taken out of a queue.
+/// An item taken out of a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     /// The oldest text.
     Text(Text),
-    /// So many texts were dropped before the oldest one.
+    /// The number of texts dropped before the oldest one.
     Lost(u64),
 }
 
-/// The queue itself. It is allocated by the first push: most sessions never get one.
+/// The queue of a session. The first push allocates it: most sessions never get one.
 #[derive(Debug, Default)]
 pub(crate) struct PushQueue(OnceLock<Box<Mutex<PendingTexts>>>);
 
@@ -78,17 +78,17 @@ struct PendingTexts {
 pub(crate) enum Push {
     /// The text is in the queue.
     Queued {
-        /// How many older texts were dropped for it.
+        /// The number of older texts dropped for it.
         dropped: u64,
         /// The queue was empty, so its reader may have to be woken.
         was_empty: bool,
     },
-    /// The queue is full, and its reader is to be evicted.
+    /// The queue is full, and the policy evicts its reader.
     Full,
 }
 
 impl PushQueue {
-    /// Puts a text at the end of the queue, or drops older ones for it, as the policy says.
+    /// Appends a text, and drops older ones for it if the policy says so.
     pub(crate) fn push(&self, text: Text, policy: OutboxPolicy) -> Push {
         let mut pending = self.get_or_make();
         let len = text.len();
@@ -115,7 +115,7 @@ impl PushQueue {
         Push::Queued { dropped, was_empty }
     }
 
-    /// Takes the next thing out, if there is one.
+    /// Takes the next item out, if there is one.
     pub(crate) fn pop(&self) -> Option<Pushed> {
         let mut pending = lock(self.0.get()?);
         if pending.lost > 0 {
