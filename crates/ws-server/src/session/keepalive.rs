@@ -1,51 +1,51 @@
-//! What time does to a session: pings, and the ends that silence and standstill bring.
+//! The timers of a session: pings, and the end after silence or a stalled write.
 
 use proto::close::CloseReason;
 use tokio::time::{Duration, Instant};
 
 use crate::limits::Limits;
 
-/// How long a session that holds large buffers must be quiet before it gives them back.
+/// The silence after which a session releases large buffers.
 const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(4);
 
-/// When nothing is due, a tick comes this much later all the same.
+/// The time to the next tick when nothing is due.
 const NO_DEADLINE: Duration = Duration::from_hours(24);
 
-/// Decides at each tick of a session's timer what is due. No clock is read and no timer is set
-/// while messages flow: in between, the session only remembers that it heard something.
+/// The state of a session's keepalive, evaluated at each tick of its timer. No clock is read and no
+/// timer is set while messages flow: between ticks the session only notes that there was input.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    /// The last tick before which something was received.
+    /// The last tick before which bytes were received.
     last_received: Instant,
-    /// How many bytes had been received by then.
+    /// The number of bytes received by then.
     received: u64,
     /// The last tick before which a message came or went.
     last_message: Instant,
-    /// When a ping went out that nothing has come back for.
+    /// The time of a ping after which nothing was received.
     pinged_at: Option<Instant>,
-    /// Since when writing waits, and how many bytes were written by then.
+    /// The start of a stalled write, and the number of bytes written by then.
     stalled: Option<(Instant, u64)>,
     /// A message came or went since the last tick.
     had_message: bool,
-    /// The buffers have grown since they were last given back.
+    /// The buffers have grown since they were last released.
     buffers_grown: bool,
 }
 
-/// What is due at a tick.
+/// The action that is due at a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepaliveAction {
     /// Nothing.
     Nothing,
-    /// Buffers are to be given back, if that can be done: nothing was received for a while.
+    /// Release the buffers if possible: nothing was received for a while.
     ReleaseBuffers,
-    /// A ping is to be sent.
+    /// Send a ping.
     Ping,
-    /// The session is to end.
+    /// End the session.
     End(CloseReason),
 }
 
 impl Keepalive {
-    /// A session that begins now, with so many bytes received before.
+    /// Creates the keepalive of a session that begins now, after `received` bytes.
     pub(crate) fn new(now: Instant, received: u64) -> Self {
         Self {
             last_received: now,
@@ -58,38 +58,38 @@ impl Keepalive {
         }
     }
 
-    /// A message came or went.
+    /// Notes that a message was received or sent.
     pub(crate) fn on_message(&mut self) {
         self.had_message = true;
     }
 
-    /// Buffers have grown. Returns true if the timer should be set anew.
+    /// Notes that buffers have grown. Returns true if the timer should be reset.
     pub(crate) fn on_buffer_growth(&mut self) -> bool {
         !std::mem::replace(&mut self.buffers_grown, true)
     }
 
-    /// Everything that was queued has been written.
+    /// Notes that the whole queue was written.
     pub(crate) fn on_flush(&mut self) {
         self.stalled = None;
     }
 
-    /// Whether it was told already that writing waits.
+    /// Returns true if a stalled write was noted.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.is_some()
     }
 
-    /// Writing waits, with so many bytes written. The timer should be set anew.
+    /// Notes that writing is stalled after `written` bytes. The timer should be reset.
     pub(crate) fn on_stall(&mut self, now: Instant, written: u64) {
         self.stalled = Some((now, written));
     }
 
-    /// The large buffers were given back.
+    /// Notes that the large buffers were released.
     pub(crate) fn on_buffers_released(&mut self) {
         self.buffers_grown = false;
     }
 
-    /// Decides what is due, with so many bytes received and written by now. Every byte counts as
-    /// life, and not only a whole frame: a client that sends a long one cannot answer a ping.
+    /// Returns the action that is due, with these numbers of bytes received and written. Each byte
+    /// counts, not only a whole frame: a client that sends a long frame cannot answer a ping.
     pub(crate) fn tick(
         &mut self,
         now: Instant,
@@ -142,7 +142,7 @@ impl Keepalive {
         KeepaliveAction::Nothing
     }
 
-    /// When the next tick is to come.
+    /// Returns the time of the next tick.
     pub(crate) fn next_tick(&self, now: Instant, limits: &Limits) -> Instant {
         let silent_since = self.pinged_at.unwrap_or(self.last_received);
         let silence = limits

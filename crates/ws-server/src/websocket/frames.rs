@@ -1,4 +1,4 @@
-//! Where one frame ends and the next begins (RFC 6455 section 5.2).
+//! The boundaries of frames in the stream (RFC 6455 section 5.2).
 
 /// The opcode of a Close frame.
 const CLOSE: u8 = 0x8;
@@ -11,9 +11,9 @@ const MAX_CONTROL_BYTES: u8 = 125;
 
 /// Follows the boundaries of the frames that a client sends, reading nothing but their headers.
 ///
-/// The WebSocket library above decodes the frames, each when it is whole; this tells at the header
-/// what is wrong with one, before anybody waits or reserves memory for the rest of it, and whether
-/// the stream rests between two messages.
+/// The WebSocket library above decodes each frame when it is complete. The tracker finds a fault at
+/// the header, before the library waits or reserves memory for the payload. It also knows whether
+/// the stream is between two messages.
 #[derive(Debug, Default)]
 pub(crate) struct FrameTracker {
     /// The first bytes of a header that is not complete: at most 2 bytes and 8 of length.
@@ -26,7 +26,7 @@ pub(crate) struct FrameTracker {
     left: u64,
 }
 
-/// How much was seen of a Close frame.
+/// The part of a Close frame that was seen.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Close {
     #[default]
@@ -35,23 +35,23 @@ enum Close {
     All,
 }
 
-/// What is wrong with a frame, as its header tells.
+/// A fault of a frame, found at its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameError {
-    /// It breaks RFC 6455 sections 5.1 to 5.5.
+    /// The frame breaks RFC 6455 sections 5.1 to 5.5.
     ProtocolViolation,
-    /// It is longer than is allowed.
+    /// The frame is longer than is allowed.
     TooLarge,
 }
 
-/// What [`FrameTracker::advance`] found in a piece of the stream.
+/// The result of [`FrameTracker::advance`] for a piece of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Advance {
-    /// How many bytes of the piece may be passed on.
+    /// The number of bytes of the piece that may be passed on.
     pub(crate) taken: usize,
-    /// How many frames began in them.
+    /// The number of frames that began in them.
     pub(crate) frames: usize,
-    /// What is wrong with the frame whose header the next byte completes.
+    /// The fault of the frame whose header the next byte completes.
     pub(crate) error: Option<FrameError>,
 }
 
@@ -95,7 +95,7 @@ impl FrameTracker {
         }
     }
 
-    /// Follows a piece of the stream that nobody will decode, faults or no faults.
+    /// Follows a piece of the stream that is dropped undecoded, and ignores faults.
     pub(crate) fn skip(&mut self, piece: &[u8]) {
         let mut at = 0;
         while at < piece.len() {
@@ -109,18 +109,18 @@ impl FrameTracker {
         }
     }
 
-    /// Whether the stream stands between two messages, so that a decoder which saw all of it so far
-    /// holds nothing back.
+    /// Returns true if the stream is between two messages, so that a decoder of all of it holds no
+    /// partial message.
     pub(crate) fn is_at_message_boundary(&self) -> bool {
         self.header_len == 0 && self.left == 0 && !self.in_message
     }
 
-    /// How much of the frame in hand is still to come.
+    /// Returns the number of bytes that the current frame still has.
     pub(crate) fn left(&self) -> u64 {
         self.left
     }
 
-    /// Whether a whole Close frame came by.
+    /// Returns true if a complete Close frame was seen.
     pub(crate) fn close_seen(&self) -> bool {
         self.close == Close::All
     }

@@ -1,4 +1,4 @@
-//! What was read from a stream and not yet passed on.
+//! The buffer of bytes that were read from a stream and not yet passed on.
 
 use std::{
     cell::Cell,
@@ -10,21 +10,21 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::io::{self, AsyncRead, ReadBuf};
 
-/// What one read may take from a socket. All connections of a thread read into the same piece of
+/// The greatest length of one read, in bytes. All connections of a thread read into the same scratch
 /// memory, so that an idle connection owns none of it.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
 thread_local! {
-    /// Absent while a connection has it.
+    /// Absent while a connection holds it.
     static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
 /// Bytes that wait to be passed on.
 #[derive(Debug)]
 pub(crate) enum InputBuffer {
-    /// They have memory of their own, while there are any.
+    /// Bytes in memory of their own, if there are any.
     Owned(Bytes),
-    /// They are still in the memory of the thread, where they were read to.
+    /// Bytes still in the scratch memory of the thread.
     Scratch(Box<[u8]>, Range<usize>),
 }
 
@@ -40,7 +40,7 @@ impl InputBuffer {
         self.bytes().is_empty()
     }
 
-    /// The first bytes were passed on.
+    /// Drops the first bytes, which were passed on.
     pub(crate) fn advance(&mut self, passed: usize) {
         match self {
             Self::Owned(bytes) => bytes.advance(passed),
@@ -48,7 +48,7 @@ impl InputBuffer {
         }
     }
 
-    /// Reads as much as one read yields, but no more than this, in place of what there was.
+    /// Replaces the content by one read of at most `most` bytes.
     pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,7 +69,8 @@ impl InputBuffer {
         Poll::Ready(Ok(()))
     }
 
-    /// Gives the memory of the thread back: other connections may have their turn now.
+    /// Returns the scratch memory to the thread, and copies the bytes in it. Call it before another
+    /// connection of the thread runs.
     pub(crate) fn release_scratch(&mut self) {
         if let Self::Scratch(scratch, range) = self {
             let kept = Bytes::copy_from_slice(&scratch[range.clone()]);

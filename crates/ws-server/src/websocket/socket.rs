@@ -59,8 +59,8 @@ pub(crate) enum Incoming {
     Control,
 }
 
-/// The WebSocket of a connection that need not be logged in. It queues what is sent until it is
-/// flushed. How long an open connection may take for anything is not its business.
+/// The WebSocket of a connection, before or after the login. It queues messages until a flush. While
+/// the connection is open it enforces no deadline.
 #[derive(Debug)]
 pub(crate) struct WebSocket<S> {
     /// Present but for the moment in which it is rebuilt.
@@ -93,17 +93,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// The connection's entry among the live ones.
+    /// Returns the registry entry of the connection.
     pub(crate) fn entry(&self) -> &Arc<ConnectionEntry> {
         self.registration.entry()
     }
 
-    /// Which connection it is.
+    /// Returns the id of the connection.
     pub(crate) fn id(&self) -> ConnectionId {
         self.registration.id()
     }
 
-    /// The limits that hold for the connection.
+    /// Returns the limits of the connection.
     pub(crate) fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
@@ -216,8 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) async fn close(mut self, ended: &Ended) {
         let close_deadline = self.limits.close_deadline;
         match ended {
-            // The answers to what came before the end, and the reply to a Close frame behind them,
-            // are the peer's by right: it may have ended no more than its own side.
+            // Flush queued messages and the Close reply: the peer may have shut down only its sending
+            // side (RFC 6455 section 5.5.1).
             Ended::Lost | Ended::ByPeer { .. } => {
                 if self.flush_with_progress_deadline().await {
                     let _ = timeout(close_deadline, self.shutdown_and_drain()).await;
@@ -244,9 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Writes what is queued, for as long as it moves: until the write deadline passes without
-    /// progress, or the close deadline after the connection was told to end. Returns whether all of
-    /// it was written.
+    /// Flushes the queue, until the write deadline passes without progress, or until the close
+    /// deadline after the connection was told to end. Returns true if all of it was written.
     async fn flush_with_progress_deadline(&mut self) -> bool {
         let entry = Arc::clone(self.entry());
         let (write_deadline, close_deadline) =
@@ -272,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Ends our side, and reads on until the peer's Close frame has come.
+    /// Shuts down the sending side, and reads until the peer's Close frame (lingering close).
     async fn shutdown_and_drain(&mut self) {
         let most = self.transport().received() + MAX_DISCARDED_BYTES;
         // The peer may be gone already, which is as good an end as any.

@@ -51,7 +51,7 @@ pub(crate) struct Transport<S> {
     written: u64,
 }
 
-/// What a peer sent that is not passed on: why a read fails.
+/// The reason why a read fails and input is not passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransportError {
     /// More bytes came, or were announced, than are allowed before the login.
@@ -63,7 +63,7 @@ pub(crate) enum TransportError {
 }
 
 impl TransportError {
-    /// What was refused, if that is why a read failed.
+    /// Returns the transport's own error inside an I/O error, if there is one.
     pub(crate) fn from_io(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
@@ -86,34 +86,33 @@ impl<S> Transport<S> {
         }
     }
 
-    /// From now on the WebSocket's own limits are the only ones.
+    /// Removes the bound before the login. The limits of the WebSocket remain.
     pub(crate) fn lift_login_bound(&mut self) {
         self.allowed = None;
     }
 
-    /// Begins a new batch: the task had to wait, or others had their turn.
+    /// Begins a new batch, after the task has waited or other tasks have run.
     pub(crate) fn begin_batch(&mut self) {
         self.batch_bytes = BATCH_BYTES + GRACE_BYTES;
         self.batch_frames = BATCH_FRAMES;
     }
 
-    /// Other connections of the thread may have their turn now.
+    /// Returns the scratch memory to the thread, before another connection of it runs.
     pub(crate) fn release_scratch(&mut self) {
         self.input.release_scratch();
     }
 
-    /// How many bytes were read from the stream so far.
+    /// Returns the number of bytes read from the stream so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
     }
 
-    /// How many bytes were written so far.
+    /// Returns the number of bytes written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
-    /// Whether everything that came was passed on, and ended with a whole message that was not a
-    /// Close frame.
+    /// Returns true if all input was passed on, is between two messages, and had no Close frame.
     pub(crate) fn is_at_message_boundary(&self) -> bool {
         self.input.is_empty() && self.frames.is_at_message_boundary() && !self.frames.close_seen()
     }
