@@ -31,10 +31,10 @@ use crate::{
     tls::Tls,
 };
 
-/// How often the files are looked at. A change is acted on when two looks in a row see the same.
+/// The interval between two polls of the files. A change is acted on when two polls in a row agree.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Follows the files of a server.
+/// The watcher of a server's files, which reloads them.
 #[derive(Debug)]
 pub(crate) struct ConfigWatcher<'a> {
     source: Arc<ConfigSource>,
@@ -58,24 +58,24 @@ pub(crate) struct ConfigWatcher<'a> {
     requests: Receiver<ReloadRequest>,
 }
 
-/// The way to have the files read again, from wherever.
+/// A handle by which any task requests a reload.
 #[derive(Debug, Clone)]
 pub(crate) struct ReloadHandle(Sender<ReloadRequest>);
 
-/// What came of a reload that was asked for.
+/// The outcome of a reload.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ReloadOutcome {
-    /// How many accounts there are.
+    /// The number of accounts.
     pub(crate) users: usize,
     /// The keys of the configuration that hold otherwise now.
     pub(crate) changed: Vec<String>,
     /// The keys that hold otherwise from the next start on.
     pub(crate) at_next_start: Vec<String>,
-    /// How many sessions end.
+    /// The number of sessions that end.
     pub(crate) sessions_ended: usize,
 }
 
-/// Somebody asks for a reload, and waits for what comes of it.
+/// A request for a reload, with the channel for its outcome.
 #[derive(Debug)]
 struct ReloadRequest {
     by: String,
@@ -83,14 +83,13 @@ struct ReloadRequest {
 }
 
 impl ReloadHandle {
-    /// The way to a server that is ending.
+    /// Creates a handle without a server behind it.
     #[cfg(test)]
     pub(crate) fn disconnected() -> Self {
         Self(channel(1).0)
     }
 
-    /// Has the files read again, as somebody has asked for. Returns what came of it, or why nothing
-    /// did.
+    /// Requests a reload. Returns its outcome, or the reason why nothing was reloaded.
     pub(crate) async fn reload(&self, by: String) -> Result<ReloadOutcome, String> {
         let (answer, answered) = oneshot::channel();
         // It is dropped unanswered if the server ends before.
@@ -100,7 +99,7 @@ impl ReloadHandle {
     }
 }
 
-/// What a server was started with.
+/// The state of the configuration and its files at the start.
 #[derive(Debug)]
 pub(crate) struct StartState {
     tables: Table,
@@ -110,7 +109,7 @@ pub(crate) struct StartState {
 }
 
 impl StartState {
-    /// Remembers what was loaded, and what the files were then.
+    /// Records the loaded configuration and the stamps of its files.
     pub(crate) fn of(loaded: &LoadedConfig, files: WatchedFiles) -> Self {
         Self {
             tables: loaded.tables.to_toml(),
@@ -173,7 +172,7 @@ impl<'a> ConfigWatcher<'a> {
         }
     }
 
-    /// Looks at the files, when it is awaited.
+    /// Returns a future that reads the stamps of the files.
     fn poll_files(&self) -> impl Future<Output = WatchedFiles> + use<> {
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
         async move {
@@ -241,9 +240,8 @@ impl<'a> ConfigWatcher<'a> {
         }
     }
 
-    /// Has new connections speak TLS by what the files say now, if the server speaks TLS and they
-    /// still have it do so. Returns the keys that hold otherwise since then, be it by what stands in
-    /// the files that they name.
+    /// Uses the new certificate and key for new connections, if TLS was on at start-up and still is.
+    /// Returns the configuration keys whose value or file content changed.
     fn replace_tls(&mut self, next: Option<(TlsFiles, Tls)>) -> Vec<String> {
         let (Some((files, tls)), Some((next_files, next_tls))) = (&self.tls, next) else {
             return Vec::new();
@@ -267,7 +265,7 @@ impl<'a> ConfigWatcher<'a> {
     }
 }
 
-/// When to look: two looks are [`POLL_INTERVAL`] apart, however long the first one took.
+/// The timer of the polls. Two polls are [`POLL_INTERVAL`] apart, however long the first one takes.
 #[derive(Debug)]
 struct PollInterval(Interval);
 
@@ -278,7 +276,7 @@ impl PollInterval {
         Self(polls)
     }
 
-    /// Waits until it is time, looks, and returns what was seen.
+    /// Waits for the next poll, runs it, and returns its result.
     async fn next<T>(&mut self, poll: impl Future<Output = T>) -> T {
         self.0.tick().await;
         let seen = poll.await;
@@ -287,7 +285,7 @@ impl PollInterval {
     }
 }
 
-/// Tells when something has changed and is not being changed any more.
+/// A debounce: it reports a change once two polls in a row agree.
 #[derive(Debug)]
 struct Debounce<T> {
     acted_on: T,
@@ -302,8 +300,8 @@ impl<T: PartialEq + Clone> Debounce<T> {
         }
     }
 
-    /// Whether what is seen now was seen the last time as well, and was not acted on. It has been,
-    /// from now on.
+    /// Returns true if this state equals the last one and was not acted on. It counts as acted on
+    /// from then on.
     fn changed(&mut self, now: T) -> bool {
         let is_still = now == self.last;
         let changed = is_still && now != self.acted_on;
@@ -314,7 +312,7 @@ impl<T: PartialEq + Clone> Debounce<T> {
         changed
     }
 
-    /// What is seen has been acted on.
+    /// Records a state as acted on.
     fn act_on(&mut self, now: T) {
         self.acted_on = now;
     }

@@ -28,12 +28,12 @@ pub(crate) enum AdminListener {
     Tcp(TcpListener),
 }
 
-/// Who asks.
+/// The peer of an admin connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AdminPeer {
-    /// Somebody who may open the socket: the user of this number, as the system says.
+    /// A process that may open the Unix socket, with the user id that the kernel reports.
     Unix(Option<u32>),
-    /// Anybody on this machine.
+    /// A TCP client, which may be any process on this machine.
     Tcp,
 }
 

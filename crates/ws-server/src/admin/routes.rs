@@ -35,7 +35,7 @@ const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Whom rooms are told to have spoken. It can be no user's name: those hold no `:`.
 const OPERATOR: &str = "server:operator";
 
-/// What an operator can see and do.
+/// The handler of admin requests.
 #[derive(Debug)]
 pub(crate) struct AdminHandler {
     server: ServerHandle,
@@ -45,7 +45,7 @@ pub(crate) struct AdminHandler {
     stop: CancellationToken,
 }
 
-/// Why a request was refused.
+/// The reason why a request was refused.
 #[derive(Debug, thiserror::Error)]
 enum AdminError {
     #[error("there is nothing at this path")]
@@ -81,7 +81,7 @@ impl AdminError {
     }
 }
 
-/// What can be asked for.
+/// A route of the admin interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AdminRoute {
     Live,
@@ -111,7 +111,7 @@ impl AdminRoute {
         })
     }
 
-    /// Whether anybody on this machine may have it.
+    /// Returns true if the route is available on TCP as well as on the Unix socket.
     fn is_open_to_tcp(self) -> bool {
         matches!(self, Self::Live | Self::Ready | Self::Metrics)
     }
@@ -127,7 +127,7 @@ impl AdminRoute {
 }
 
 impl AdminHandler {
-    /// A desk for this server.
+    /// Creates the handler of this server.
     pub(crate) fn new(
         server: ServerHandle,
         reloads: ReloadHandle,

@@ -65,16 +65,16 @@ pub(crate) enum Action {
     },
 }
 
-/// How the answer is printed.
+/// The format in which a response is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputFormat {
-    /// For a person.
+    /// Text for a person.
     Text,
     /// For a script: the object of JSON that the server has sent.
     Json,
 }
 
-/// Why there is no good answer.
+/// The reason why `ctl` fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CtlError {
     /// Nobody listens.

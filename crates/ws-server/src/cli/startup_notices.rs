@@ -30,7 +30,7 @@ impl Encryption {
     }
 }
 
-/// What a newcomer needs to know when the server starts.
+/// The notices that the server logs when it starts.
 pub(crate) struct StartupNotices {
     config: PathBuf,
     credentials: PathBuf,
@@ -46,7 +46,7 @@ pub(crate) struct StartupNotices {
 }
 
 impl StartupNotices {
-    /// What there is to be said of a server that was started with this.
+    /// Collects the notices for a server with this configuration.
     pub(crate) fn new(
         source: &ConfigSource,
         LoadedConfig {
@@ -69,7 +69,7 @@ impl StartupNotices {
         }
     }
 
-    /// Says it.
+    /// Logs the notices.
     pub(crate) fn log(self) {
         info!(
             "read {} and {} with {}",
@@ -124,7 +124,7 @@ impl StartupNotices {
     }
 }
 
-/// So many users, in words.
+/// Returns a number of users in words.
 pub(crate) fn count_users(users: usize) -> String {
     if users == 1 {
         "1 user".to_owned()

@@ -22,7 +22,7 @@ use crate::{access::PathPattern, log::LogFormat, tls::Tls};
 /// Where the configuration is looked for when no other place is named.
 pub const DEFAULT_PATH: &str = "config/server.toml";
 
-/// The configuration's file, and what goes before what it says.
+/// The configuration file, and the command-line values that override it.
 #[derive(Debug, Clone)]
 pub struct ConfigSource {
     /// The file.
@@ -35,7 +35,7 @@ pub struct ConfigSource {
     pub credentials: Option<PathBuf>,
 }
 
-/// What the files said when they were read.
+/// The configuration and the contents of the files that it names.
 #[derive(Debug)]
 pub struct LoadedConfig {
     /// What the configuration's file says, with what goes before it.
@@ -76,7 +76,7 @@ pub(crate) fn undefined_route_user(
     })
 }
 
-/// All files, by what a change is known without reading them.
+/// The stamps of all files, by which a change is detected without reading them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WatchedFiles {
     config: Option<FileStamp>,
@@ -91,7 +91,7 @@ impl WatchedFiles {
     }
 }
 
-/// What the system says of a file. Whoever writes to it, or puts another in its place, changes it.
+/// The metadata of a file. Writing to the file or replacing it changes the stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: (u64, u64),
@@ -135,7 +135,7 @@ impl ConfigSource {
         (files, read)
     }
 
-    /// The files as they are now, where the configuration names these.
+    /// Returns the stamps of the files now, where the configuration names these.
     pub(crate) fn poll_files(&self, named: &[PathBuf]) -> WatchedFiles {
         let named = named.iter().map(|path| (path.clone(), FileStamp::of(path)));
         WatchedFiles {

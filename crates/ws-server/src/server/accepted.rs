@@ -1,4 +1,4 @@
-//! A connection at its beginning.
+//! A connection that was just accepted.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,23 +8,23 @@ use crate::{
     admission::Permit, peer::ConnectionId, server::state::ServerState, settings::Settings,
 };
 
-/// A connection that was just accepted, and has a place.
+/// A connection that was just accepted and holds a permit.
 #[derive(Debug)]
 pub(crate) struct AcceptedConnection {
-    /// What tells it from all others in the log.
+    /// The id in the log.
     pub(crate) id: ConnectionId,
     /// The other end of the stream.
     pub(crate) peer: SocketAddr,
-    /// Its place.
+    /// The permit, which holds its slot.
     pub(crate) permit: Permit,
-    /// What holds for it up to its login.
+    /// The settings that apply until the login.
     pub(crate) settings: Arc<Settings>,
-    /// When its handshakes must be over: one deadline for all of them, however many there are.
+    /// The deadline for the TLS and HTTP handshakes together.
     pub(crate) deadline: Instant,
 }
 
 impl AcceptedConnection {
-    /// The connection of this peer, which begins now.
+    /// Creates the connection of this peer, whose deadline starts now.
     pub(crate) fn new(peer: SocketAddr, permit: Permit, state: &ServerState) -> Self {
         let settings = state.current.load();
         Self {

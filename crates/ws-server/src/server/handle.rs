@@ -1,4 +1,4 @@
-//! A hold on a server that runs: what its files and its operators have it do.
+//! A handle to a running server, used by reload and the admin interface.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     tls::{CurrentTls, Tls},
 };
 
-/// A hold on a server that runs.
+/// A handle to a running server.
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     tls: Option<Arc<CurrentTls>>,
@@ -22,7 +22,7 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// A hold on the server of which this is shared, and that speaks TLS by this, if it does.
+    /// Creates a handle to the server with this state, and with this TLS if it is on.
     pub(crate) fn new(tls: Option<Arc<CurrentTls>>, state: Arc<ServerState>) -> Self {
         Self { tls, state }
     }
@@ -66,12 +66,12 @@ impl ServerHandle {
         })
     }
 
-    /// Whether the server takes new connections.
+    /// Returns true if the server accepts new connections.
     pub(crate) fn is_ready(&self) -> bool {
         !self.state.drain.is_cancelled()
     }
 
-    /// Every session that is open.
+    /// Returns every open session.
     pub(crate) fn sessions(&self) -> Vec<(ConnectionId, Arc<ConnectionEntry>)> {
         self.state.registry.sessions()
     }

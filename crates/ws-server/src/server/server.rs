@@ -49,7 +49,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// A hold on the server, for as long as it runs.
+    /// Returns a handle to the server.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(self.tls.clone(), Arc::clone(&self.state))
     }
@@ -67,7 +67,7 @@ impl Server {
             never = accept_all(&mut listener, tls, &state) => match never {},
             never = state.end_expired() => match never {},
         }
-        // Those who are connected by now, as they see it, are told as well.
+        // Peers whose connections the kernel has accepted get a response as well.
         while let Some(connection) = listener.accept().now_or_never() {
             spawn_connection(connection, tls, &state);
         }

@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state that all connections share.
 
 use std::{
     convert::Infallible,
@@ -28,7 +28,7 @@ use crate::{
 /// How often it is looked whether an account has expired. Its sessions end that much later at most.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct ServerState {
     /// What the files say at the moment.
@@ -47,8 +47,8 @@ pub(crate) struct ServerState {
     pub(crate) drain: CancellationToken,
     /// Every task of every connection, so that shutting down can wait for them.
     pub(crate) tasks: TaskTracker,
-    /// Held by whoever changes the settings, or ends what they no longer allow: who is looked for by
-    /// accounts of yesterday must not be one that the accounts of today let in.
+    /// Serialises a settings change with the revocation pass that follows it. Otherwise a pass that
+    /// uses the old accounts could end a session that the new accounts allow.
     changing: Mutex<()>,
 }
 
@@ -70,7 +70,7 @@ fn possible(caps: Caps) -> Caps {
 }
 
 impl ServerState {
-    /// What the connections of a server with this configuration share.
+    /// Creates the state of a server with this configuration.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
         let admission = Admission::new(possible(config.limits.caps));
         let (budget, hashing) = (config.budget, config.hashing());

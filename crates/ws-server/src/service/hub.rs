@@ -19,12 +19,12 @@ const MAX_IDLE_TOPICS: usize = 1024;
 /// in a thousand rooms. A single topic may always be kept.
 const MAX_IDLE_BYTES: usize = 64 * 1024 * 1024;
 
-/// How much of what was published is kept for those who come later.
+/// The bounds of the history that a topic keeps for later subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryPolicy {
-    /// How many texts.
+    /// The greatest number of texts.
     pub texts: usize,
-    /// How many bytes they may have together.
+    /// The greatest number of bytes, all texts together.
     pub bytes: usize,
 }
 
@@ -32,18 +32,18 @@ pub struct HistoryPolicy {
 #[derive(Debug, Default)]
 pub struct Hub {
     topics: Mutex<Topics>,
-    /// What its pushes have cost those who read slowly.
+    /// The texts dropped and the readers evicted by pushes, since the start.
     drops: Mutex<DropCounts>,
 }
 
-/// How many take part in what, at a moment.
+/// The number of topics and subscriptions at one moment.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RoomStats {
-    /// Topics that somebody has subscribed to.
+    /// Topics with at least one subscriber.
     pub topics: usize,
     /// Subscriptions to them.
     pub subscriptions: usize,
-    /// What pushes have cost those who read slowly, so far.
+    /// The texts dropped and the readers evicted, since the start.
     pub drops: DropCounts,
 }
 
@@ -60,8 +60,7 @@ struct Topics {
 #[derive(Debug, Default)]
 struct TopicEntry {
     topic: Arc<Topic>,
-    /// How many have subscribed to it, or publish on it from outside at this moment. It is taken
-    /// away from none of them.
+    /// The number of subscribers and of publishers in progress. The topic stays while there is one.
     users: usize,
     /// Its key among the quiet ones, while nobody uses it.
     idle_since: Option<u64>,
@@ -92,13 +91,12 @@ pub struct Subscription {
     is_over: bool,
 }
 
-/// What a new subscriber finds.
+/// The result of a new subscription.
 #[derive(Debug)]
 pub struct Subscribed {
-    /// Its subscription.
+    /// The subscription.
     pub subscription: Subscription,
-    /// What was kept, the oldest first. Everything else comes by the outbox: nothing is missing in
-    /// between, and nothing is there twice.
+    /// The history, oldest first. Later texts come through the outbox, without gap or duplicate.
     pub kept: Vec<Text>,
 }
 
@@ -151,7 +149,7 @@ impl Hub {
         self.topics().release(path);
     }
 
-    /// How many take part in what.
+    /// Returns the number of topics and subscriptions.
     pub fn stats(&self) -> RoomStats {
         let topics = self.topics();
         let subscribers = topics

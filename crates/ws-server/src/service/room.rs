@@ -13,44 +13,44 @@ use tokio::{
 use super::hub::{HistoryPolicy, Hub, Subscribed, Subscription};
 use crate::session::{Ended, Event, Message, OutboxPolicy, Session, Text};
 
-/// How often a member may be heard before others have their turn: a fraction of a millisecond.
+/// The number of deliveries of one member before other tasks run: a fraction of a millisecond.
 const MAX_DELIVERIES_PER_TURN: usize = 2048;
 
 /// The room service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
-    /// How texts are written.
+    /// The format of messages.
     pub format: RoomFormat,
-    /// Whether those who are there are told who comes and goes.
+    /// The announcement of members that join and leave.
     pub presence: Presence,
-    /// How much of what was said those who come later are told.
+    /// The history for new members.
     pub history: HistoryPolicy,
-    /// How much may wait for a member that reads slowly.
+    /// The bounds of a member's queue.
     pub outbox: OutboxPolicy,
 }
 
-/// How a room writes its texts.
+/// The format of a room's messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoomFormat {
-    /// As an object of JSON, with the name of the speaker and the time.
+    /// A JSON object with the sender's name and the time.
     #[default]
     Json,
-    /// As a line, with the name before it.
+    /// A line that begins with the sender's name.
     Plain,
 }
 
-/// Whether comings and goings are told.
+/// The announcement of members that join and leave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Presence {
-    /// They are not.
+    /// No announcements.
     #[default]
     Off,
-    /// They are.
+    /// Announcements to all members.
     On,
 }
 
-/// What a room tells its members.
+/// An event that a room sends to its members.
 #[derive(Debug, Clone, Copy)]
 enum RoomEvent<'a> {
     Said { from: &'a str, text: &'a str },
@@ -59,7 +59,7 @@ enum RoomEvent<'a> {
     Lost(u64),
 }
 
-/// A message of a room as an object of JSON, with its keys in this order.
+/// An event as a JSON object, with its keys in this order.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase", untagged)]
 enum RoomEventJson<'a> {
@@ -82,7 +82,7 @@ enum RoomEventJson<'a> {
 }
 
 impl Room {
-    /// Lets a session take part until it is over.
+    /// Runs the room for one session until it ends.
     pub async fn run<S>(
         &self,
         session: &mut Session<S>,
@@ -114,13 +114,13 @@ impl Room {
         }
     }
 
-    /// Says something in a room without being there.
+    /// Publishes a text in a room without being a member.
     pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
         let said = self.write(RoomEvent::Said { from, text });
         hub.publish(path, &said, self.history);
     }
 
-    /// Writes who comes or goes, if that is told here.
+    /// Returns the announcement of an event, if presence is on.
     fn announce(&self, event: RoomEvent<'_>) -> Option<Text> {
         match self.presence {
             Presence::On => Some(self.write(event)),
@@ -128,7 +128,7 @@ impl Room {
         }
     }
 
-    /// Writes news once, for all who are told.
+    /// Formats an event once, for all members.
     fn write(&self, event: RoomEvent<'_>) -> Text {
         let at = || format_rfc3339_millis(SystemTime::now()).to_string();
         let written = match self.format {
@@ -158,12 +158,12 @@ impl Room {
     }
 }
 
-/// What a member has said since others had their turn.
+/// The work that a member has caused since its task last yielded.
 #[derive(Debug, Default, Clone, Copy)]
 struct YieldBudget {
     texts: usize,
     bytes: usize,
-    /// How many were told, each text counted for each of them.
+    /// The number of deliveries: each text counts once for each subscriber.
     deliveries: usize,
 }
 
@@ -174,8 +174,8 @@ impl YieldBudget {
         self.deliveries += said.deliveries;
     }
 
-    /// Whether others are to have theirs now. Messages that arrive together would otherwise fill the
-    /// queues of all who had no chance to read in between, and these would pass for slow readers.
+    /// Returns true if the task should yield. Otherwise messages that arrive together would fill the
+    /// queues of members that had no chance to read, and evict them as slow readers.
     fn is_over(&self, outbox: &OutboxPolicy) -> bool {
         self.texts > outbox.max_texts.get() / 4
             || self.bytes > outbox.max_bytes.get() / 4
