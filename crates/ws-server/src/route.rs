@@ -26,12 +26,12 @@ pub struct Route {
     pub service: Service,
 }
 
-/// What a request is for.
+/// The route that a request matches, with the path.
 #[derive(Debug, Clone)]
 pub struct RouteMatch {
     /// The route.
     pub route: Arc<Route>,
-    /// The path, which is one of those of the route.
+    /// The path of the request, which the pattern of the route matches.
     pub path: Arc<str>,
 }
 

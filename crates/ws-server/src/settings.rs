@@ -16,11 +16,11 @@ use crate::{
     route::Route,
 };
 
-/// Everything that a new connection runs on. A reload makes a new one of it: a connection that was
-/// there before keeps its limits and its service, but not its right to be there.
+/// The settings in force. A reload replaces them. Open sessions keep their limits and service, but
+/// their access is checked again.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Which handshakes are taken.
+    /// The policy for handshakes.
     pub(crate) handshake: HandshakePolicy,
     /// Which proxies are believed about whom they speak for.
     pub(crate) proxies: TrustedProxies,
@@ -100,17 +100,17 @@ impl Settings {
     }
 }
 
-/// The settings that hold now.
+/// The settings in force, which a reload replaces.
 #[derive(Debug)]
 pub(crate) struct Current(RwLock<Arc<Settings>>);
 
 impl Current {
-    /// These settings, until they are replaced.
+    /// Puts these settings in force until they are replaced.
     pub(crate) fn new(settings: Settings) -> Self {
         Self(RwLock::new(Arc::new(settings)))
     }
 
-    /// The settings that hold at this moment.
+    /// Returns the settings in force at this moment.
     pub(crate) fn load(&self) -> Arc<Settings> {
         let settings = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&settings)
@@ -121,8 +121,7 @@ impl Current {
         self.load().check(grant, SystemTime::now())
     }
 
-    /// Has these settings hold from now on. Whoever loads them later gets these, and sees all that
-    /// was done before.
+    /// Replaces the settings. A later load returns these, and sees all writes made before.
     pub(crate) fn replace(&self, settings: Settings) {
         let settings = Arc::new(settings);
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);

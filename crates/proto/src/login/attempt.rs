@@ -1,16 +1,15 @@
-//! One try to log in, whichever way it came, and what came of it.
+//! One login attempt, by any method, and its verdict.
 
 use std::time::Duration;
 
 use crate::{credentials::Identity, message::Credentials};
 
-/// A try to log in.
+/// A login attempt.
 #[derive(Debug)]
 pub enum Attempt {
-    /// With a name and a password, which are to be checked.
+    /// A name and a password, to be verified.
     Credentials(Credentials),
-    /// With something that holds no name and password. There is nothing to check, and it counts as
-    /// a wrong try.
+    /// Input without a name and password. It counts as a wrong attempt.
     Malformed,
 }
 
@@ -20,21 +19,21 @@ impl<E> From<Result<Credentials, E>> for Attempt {
     }
 }
 
-/// What came of a try to log in.
+/// The verdict on a login attempt.
 #[derive(Debug)]
 pub enum LoginVerdict {
-    /// The credentials are right, and belong to this user.
+    /// The credentials are right, and prove this identity.
     Accepted(Identity),
-    /// They are not. Which part of them is wrong, nobody is told.
+    /// The credentials are wrong. The client does not learn which part.
     Rejected,
-    /// They were not looked at: too many tries from this address were wrong.
+    /// Not verified: too many attempts from this address were wrong.
     Throttled {
-        /// How long it takes until they would be.
+        /// The time until the next attempt is verified.
         retry_after: Duration,
     },
-    /// They were not looked at: too many tries are being checked already.
+    /// Not verified: too many attempts are being verified already.
     Busy,
-    /// They are right, but this user has no right to what the login is for.
+    /// The credentials are right, but the route does not admit this user.
     Forbidden,
 }
 

@@ -28,10 +28,10 @@ use crate::{
 /// The path of the page for browsers.
 const PAGE_PATH: &str = "/";
 
-/// What the configuration says about handshakes.
+/// The policy for handshakes, from the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct HandshakePolicy {
-    /// Whose pages may connect, besides our own host's.
+    /// The origins of pages that may connect, besides the server's own host.
     pub allowed_origins: Vec<AllowedOrigin>,
     /// The subprotocols that are spoken here, the best first.
     pub subprotocols: Vec<String>,
@@ -43,21 +43,20 @@ pub struct HandshakePolicy {
     pub page: bool,
 }
 
-/// Whether credentials may, or must, come with the handshake.
+/// The use of credentials in the handshake (RFC 7617).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BasicAuthMode {
-    /// They log the peer in; without them, it logs in by its first messages.
+    /// Credentials log the peer in. Without them it logs in by its first messages.
     #[default]
     Optional,
-    /// There is no handshake without them.
+    /// A handshake without credentials is refused.
     Required,
-    /// They are not looked at, and the peer logs in by its first messages. Nothing is published by
-    /// a request.
+    /// Credentials are ignored, and the peer logs in by its first messages. No request publishes.
     Off,
 }
 
-/// What a request gets.
+/// The decision on a request.
 #[derive(Debug)]
 pub enum Decision {
     /// The connection becomes a WebSocket, and the peer logs in by its first messages.
@@ -72,10 +71,10 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// What the answer to a good handshake says, and what it leads to.
+/// An accepted handshake: the fields of its response, and the route.
 #[derive(Debug, Clone)]
 pub struct Upgrade {
-    /// What the connection is for.
+    /// The route and the path of the connection.
     pub matched: RouteMatch,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,

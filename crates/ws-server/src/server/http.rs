@@ -54,32 +54,32 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// The greatest number of fields in a request head.
 const HEAD_FIELDS: usize = 100;
 
-/// How the exchange went.
+/// The outcome of the HTTP exchange.
 #[derive(Debug)]
 pub(crate) enum HttpOutcome<S> {
-    /// The stream is a WebSocket's now.
+    /// The connection was upgraded to a WebSocket.
     Upgraded {
         /// The stream.
         io: S,
-        /// What came behind the head.
+        /// The bytes received after the request head.
         leftovers: Bytes,
-        /// What the connection is for.
+        /// The route and the path of the connection.
         matched: RouteMatch,
-        /// Who the peer has proved to be by the request.
+        /// The identity that the request has proved.
         identity: Option<Identity>,
     },
     /// The request was answered, and the connection is over.
     Answered(HandshakeResponse),
-    /// What came was not a request, and the connection is over.
+    /// The input was not an HTTP request, and the connection is over.
     Malformed(hyper::Error),
-    /// No whole request came in time, or no answer was found in time, and the connection is over.
+    /// The deadline passed before the request was complete or answered. The connection is over.
     TimedOut,
-    /// The peer went before it had asked for anything.
+    /// The peer disconnected before it sent a request.
     Disconnected,
 }
 
 impl<S> HttpOutcome<S> {
-    /// How the handshake came to its end.
+    /// Returns the result of the handshake for the metrics.
     fn end(&self) -> HandshakeEnd {
         HandshakeEnd::Answered(match self {
             Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
@@ -98,7 +98,7 @@ impl<S> HttpOutcome<S> {
     }
 }
 
-/// An answer that ends the connection.
+/// A response that ends the connection.
 #[derive(Debug)]
 pub(crate) enum HandshakeResponse {
     /// The body of the request was published.
@@ -116,7 +116,7 @@ pub(crate) enum HandshakeResponse {
     Refused(Refusal),
 }
 
-/// What was decided about a request.
+/// The outcome of one request.
 #[derive(Debug)]
 enum RequestOutcome {
     Upgraded {
@@ -126,8 +126,8 @@ enum RequestOutcome {
     Answered(HandshakeResponse),
 }
 
-/// Reads one request and answers it, within the deadline. Who is at the other end may only
-/// be known by the request, and is returned as well.
+/// Reads one request and answers it within the deadline. Also returns the peer, because only the
+/// request may tell the client address behind a proxy.
 pub(crate) async fn exchange<S>(
     io: S,
     accepted: &AcceptedConnection,
@@ -222,8 +222,8 @@ where
     exchange
 }
 
-/// Ends our side and reads on until the peer ends its own, so that unread bytes do not reset the
-/// connection before the answer was read.
+/// Shuts down the sending side and reads until the peer closes (lingering close). Otherwise unread
+/// bytes could reset the connection before the peer has read the response.
 async fn shutdown_and_drain<S>(io: &mut S) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -238,7 +238,7 @@ where
     Ok(())
 }
 
-/// Answers the one request of a connection, and remembers what it was and whom it came from.
+/// The handler of a connection's one request. It records the outcome and the client address.
 #[derive(Debug)]
 struct RequestHandler<'a> {
     accepted: &'a AcceptedConnection,

@@ -1,4 +1,4 @@
-//! What there is at a moment, and what is counted elsewhere anyway.
+//! The metrics that are read at each scrape.
 
 use std::{fmt, time::SystemTime};
 
@@ -13,18 +13,18 @@ use crate::{
     service::RoomStats,
 };
 
-/// What there is at a moment, and what was counted elsewhere.
+/// The values read at one scrape: the current state, and counters kept elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScrapeSnapshot {
     /// The connections.
     pub(crate) connections: ConnectionStats,
-    /// What went through all sessions.
+    /// The messages and bytes of all sessions.
     pub(crate) traffic: TrafficCounts,
-    /// What those do who hash passwords.
+    /// The state of the hashing pool.
     pub(crate) hashing: HashingStats,
-    /// Who takes part in rooms.
+    /// The rooms and their members.
     pub(crate) rooms: RoomStats,
-    /// Lines of the log that nobody will read.
+    /// The number of lost log lines.
     pub(crate) lost_lines: u64,
     /// When the certificate expires, if the server has one.
     pub(crate) certificate_expiry: Option<SystemTime>,
