@@ -1,9 +1,9 @@
 //! A login in front of live WebSocket connections.
 //!
-//! The server takes HTTP handshakes, logs each connection in by the handshake or by its first
-//! messages, and hands it to the service of its path, until the login is taken back or either side
-//! ends. It deliberately knows nothing of much other HTTP than the handshake and one page, or of users
-//! beyond one credentials file.
+//! The server answers opening handshakes, logs each connection in by the handshake or by its first
+//! messages, and hands it to the service of its path, until the login is revoked or either side ends.
+//! Of HTTP it serves the handshake, one page, `POST` to a room and the operator's interface. Users come
+//! from one credentials file.
 //!
 //! Start reading with `server/connection.rs`, which is the walk of a connection written down in one
 //! function, then `session/`. The types carry the stage of a connection: `server/accepted.rs` an
@@ -28,11 +28,25 @@
 //! | handshake | `handshake/` | the decision on a request, as a pure function |
 //! | routes | `route.rs` | which service runs at which path, and who may use it |
 //! | services | `service/` | the echo and the room |
-//! | session | `session/`, `metrics.rs` | the gate, messages in and out, keepalive; counters |
+//! | session | `session/`, `metrics.rs` | the gate, messages in and out, keepalive; counters of events |
 //! | WebSocket | `websocket/` | frames and messages of one connection |
 //! | registry | `registry/`, `admission/`, `log/` | open connections; bounds for each address; log and audit |
 //! | access | `access/` | users, guests, policies, origins and grants, as plain data |
 //! | ground | `process/`, `peer/`, `tls/`, `page/`, `limits.rs`, `message.rs` | plain types, and the process |
+//!
+//! A row may hold folders that do not need each other.
+//!
+//! # Where to add
+//!
+//! | what | where |
+//! |---|---|
+//! | a service | `service/`, whose first page has the steps |
+//! | a configuration key | its table in `config/`, `config/server.toml` and the README; `config/changes.rs` too if it is read only at the start |
+//! | a close code | `proto/src/close.rs`, then `metrics.rs`, where the compiler asks for it, and `page/values.js` |
+//! | a metric | `metrics.rs` if it counts events, `server/scrape.rs` if it is read at a scrape |
+//! | a refusal of the handshake | one row in `handshake/refusal.rs` |
+//! | a request of operators | `admin/routes.rs` and `admin/api.rs`, then `cli/ctl.rs` |
+//! | an audit event | `log/audit.rs` |
 
 pub mod access;
 pub mod admin;

@@ -1,4 +1,4 @@
-//! The decision who may do what: users, guests, routes' policies and origins, as plain data.
+//! Users, guests, grants, route policies and origins, as plain data.
 
 mod grant;
 mod login_context;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-/// The keys that hold as they were when the server started, whatever the file says later.
+/// The keys that are read only at the start. A key of this kind is listed here beside its field.
 const AT_START: [&str; 7] = [
     "listen",
     "tls",
@@ -15,14 +15,14 @@ const AT_START: [&str; 7] = [
     "login.max_waiting_logins",
 ];
 
-/// Returns the keys that hold otherwise once `next` is loaded.
+/// Returns the changed keys that take effect at once.
 pub(crate) fn changed_live(before: &Table, next: &Table) -> Vec<String> {
     let mut keys = changed(before, next);
     keys.retain(|key| !AT_START.contains(&key.as_str()));
     keys
 }
 
-/// Returns the keys that would hold otherwise had the server been started with `next`.
+/// Returns the changed keys that take effect at the next start.
 pub(crate) fn changed_at_start(started: &Table, next: &Table) -> Vec<String> {
     let mut keys = changed(started, next);
     keys.retain(|key| AT_START.contains(&key.as_str()));
@@ -40,7 +40,7 @@ fn changed(before: &Table, after: &Table) -> Vec<String> {
 
 /// Returns the value of each key, which is named `table.key` or `route N.key`.
 ///
-/// Of `tls` it is known only if there is any: its files may change without their names.
+/// `tls` is reduced to whether it is set: its files may change without their names.
 pub(super) fn values(tables: &Table) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
     let mut add = |table: &str, keys: &Table| {

@@ -1,8 +1,8 @@
 //! The configuration, complete and checked before anything is bound.
 //!
 //! `tables` has a struct for each table of the file. It is read from the file, printed by
-//! `--check-config`, and compared at a reload (`changes`). [`Config`] is made of it: what the server
-//! runs on.
+//! `--check-config`, and compared at a reload (`changes`, which lists the keys that are read only at the
+//! start). [`Config`] is the resolved form, which the server uses.
 
 mod admin;
 mod changes;
@@ -32,6 +32,7 @@ pub(crate) use self::{
     exposure::{have_development_account, is_exposed},
     source::{WatchedFiles, undefined_route_user},
 };
+/// The types of public fields of [`Config`].
 pub use crate::{admission::BudgetPolicy, auth::HashingPolicy, log::LogFormat};
 
 #[cfg(test)]

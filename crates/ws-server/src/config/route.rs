@@ -185,7 +185,8 @@ where
 }
 
 /// Reads the routes of a file, where this is the value of `route` in it. `prefix` is that of the
-/// echoes that set none. A route that says what holds without any is left out.
+/// echoes that set none. A single route that equals the default echo is dropped, so that it compares
+/// as no route.
 pub(super) fn read_all(
     source: &str,
     routes: Option<Spanned<DeValue<'_>>>,

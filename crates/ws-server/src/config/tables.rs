@@ -140,7 +140,8 @@ impl ConfigTables {
 }
 
 impl fmt::Display for ConfigTables {
-    /// Writes a configuration file that sets every key.
+    /// Writes the configuration as TOML. Keys without a value (`worker_threads`, `login.hash_workers`
+    /// and those of `tls`) are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
     }

@@ -1,16 +1,4 @@
-//! What runs after the login.
-//!
-//! A service gets a [`Session`] and returns when that is over. It knows nothing of logins, limits or
-//! Close frames. To add one:
-//!
-//! 1. Write its file here: a struct of its options, and `async fn run` that receives and sends until
-//!    the session is over. [`echo`](Echo) is the shortest example.
-//! 2. Give [`Service`] an arm, and each `match` on it, which the compiler finds.
-//! 3. Have `config/route.rs` read its options, and write them.
-//! 4. Test it over one end of a duplex, as `tests/room.rs` does, and name it in the README.
-//!
-//! A service that sends unasked takes the session's [`outbox`](Session::outbox) and hands it to
-//! whoever has something to say, as [`room`](Room) does.
+//! All services, as one type.
 
 use std::{convert::Infallible, sync::Arc};
 
