@@ -198,16 +198,23 @@ fn plain_words(message: &str) -> String {
         let is_struct = expected.starts_with("struct ");
         return format!("expected {}", if is_struct { "a table" } else { expected });
     }
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let first = quoted.next().unwrap_or_default();
-    let known: Vec<&str> = quoted.collect();
-    if message.starts_with("unknown field `") {
-        suggestion(first, &known)
-    } else if message.starts_with("unknown variant `") {
+    if let Some((key, known)) = unknown_and_known(message, "unknown field `") {
+        suggestion(key, &known)
+    } else if let Some((_, known)) = unknown_and_known(message, "unknown variant `") {
         format!("write {}", choice(&known))
     } else {
         message.to_owned()
     }
+}
+
+/// Splits serde's message about an unknown name. The name may hold anything, backticks too, so the
+/// known names are looked for from the end.
+fn unknown_and_known<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
+    let rest = message.strip_prefix(start)?;
+    let (unknown, known) = rest
+        .rsplit_once("`, expected ")
+        .or_else(|| rest.rsplit_once("`, there are no "))?;
+    Some((unknown, known.split('`').skip(1).step_by(2).collect()))
 }
 
 /// Names the known key that is nearest to an unknown one, or all of them if none is near.

@@ -52,6 +52,29 @@ fn value_printed_is_as_it_may_be_written() {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    On,
+    Off,
+}
+
+#[test]
+fn wrong_word_with_backticks_is_not_suggested() {
+    #[derive(Debug, Deserialize)]
+    struct File {
+        _mode: Mode,
+    }
+
+    for wrong in ["x`y", "`", "a`\u{1b}`b", "a`, expected `b"] {
+        let source = format!("_mode = {}", toml::Value::from(wrong));
+        let error = from_toml::<File>(&source).unwrap_err();
+        let said = "line 1: `_mode`: write \"on\" or \"off\"";
+        assert_eq!(error.to_string(), said, "{wrong:?}");
+    }
+    let _ = (Mode::On, Mode::Off);
+}
+
 #[test]
 fn a_document_without_a_key_leaves_it_out() {
     let file: File = from_toml("listen = \"127.0.0.1:5678\"").unwrap();
