@@ -32,6 +32,7 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
     let authority = &trusted.authority;
     let file = trusted.cacert();
     let unverified = format!("could not be verified by an authority in {file} (");
+    let mismatch = "does not fit the key of its signature (".to_owned();
     for (issued, said) in [
         (authority.issue_expired(LOOPBACK), "expired on "),
         (
@@ -41,7 +42,7 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
         (self_signed(LOOPBACK), &unverified),
         (other.issue(LOOPBACK), &unverified),
         // Its name is that of the trusted one.
-        (same_name.issue(LOOPBACK), &unverified),
+        (same_name.issue(LOOPBACK), &mismatch),
     ] {
         let mut front = TlsFront::before(server.address, &issued).await;
         let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
@@ -82,7 +83,7 @@ async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
         let said = format!(
-            "ws-client: the certificate of {} could not",
+            "ws-client: the certificate of {} does not fit the key of its signature (",
             front.authority()
         );
         assert!(finished.stderr.starts_with(&said), "{finished:?}");

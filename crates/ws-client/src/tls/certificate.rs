@@ -20,7 +20,7 @@ pub(super) const SHOWN_REASON: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFailure {
     /// The certificate has expired, or is not valid yet.
-    #[error("{0}; renew it, or correct the clock of this machine")]
+    #[error("{0}")]
     OutOfDate(String),
     /// The certificate is for other hosts.
     #[error(
@@ -32,7 +32,7 @@ pub enum CertificateFailure {
         /// The hosts in the certificate.
         names: String,
     },
-    /// No trusted authority has signed the certificate, or the server has not shown its key.
+    /// No trusted authority has signed the certificate.
     #[error("could not be verified by {trust} ({reason}); {}", advice(.trust))]
     UnknownAuthority {
         /// The trusted authorities.
@@ -40,6 +40,19 @@ pub enum CertificateFailure {
         /// The message of the library.
         reason: String,
     },
+    /// A signature was made by another key than that of the certificate or of its authority. This can
+    /// be an attack, so the advice is not to trust the certificate.
+    #[error(
+        "does not fit the key of its signature ({0}); the server or its authority was set up with \
+         another key, or another server answers in its place"
+    )]
+    SignatureMismatch(String),
+    /// The certificate is one for an authority, as `openssl req -x509` makes it by default.
+    #[error(
+        "is one for an authority (CA:TRUE), not for a server; make one with \
+         basicConstraints=CA:FALSE"
+    )]
+    IsCa,
     /// The certificate cannot be used, for the reason that the library gives.
     #[error("cannot be used: {0}")]
     Other(String),
@@ -51,10 +64,16 @@ impl CertificateFailure {
         let reason = || escaped_start(&error.to_string(), SHOWN_REASON);
         match error {
             CertificateError::ExpiredContext { not_after, .. } => {
-                Self::OutOfDate(format!("expired on {}", format_time(*not_after)))
+                let end = format_time(*not_after);
+                let text =
+                    format!("expired on {end}; renew it, or correct the clock of this machine");
+                Self::OutOfDate(text)
             }
             CertificateError::NotValidYetContext { not_before, .. } => {
-                Self::OutOfDate(format!("is not valid before {}", format_time(*not_before)))
+                let start = format_time(*not_before);
+                let text =
+                    format!("is not valid before {start}; check the clocks of both machines");
+                Self::OutOfDate(text)
             }
             CertificateError::NotValidForNameContext {
                 expected,
@@ -63,15 +82,23 @@ impl CertificateFailure {
                 host: expected.to_str().into_owned(),
                 names: names(presented),
             },
-            // The last two occur if an authority has the name of a trusted one and another key. The
-            // second also occurs if the server lacks the key of its certificate.
-            CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
+            CertificateError::UnknownIssuer => Self::UnknownAuthority {
+                trust: trust.clone(),
+                reason: reason(),
+            },
+            // An authority has the name of a trusted one and another key, or the server lacks the key
+            // of its certificate.
+            CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                Self::UnknownAuthority {
-                    trust: trust.clone(),
-                    reason: reason(),
-                }
+                Self::SignatureMismatch(reason())
+            }
+            CertificateError::Other(other)
+                if matches!(
+                    other.0.downcast_ref(),
+                    Some(webpki::Error::CaUsedAsEndEntity)
+                ) =>
+            {
+                Self::IsCa
             }
             _ => Self::Other(reason()),
         }

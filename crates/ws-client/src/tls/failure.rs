@@ -20,8 +20,8 @@ pub struct TlsConnectError {
     pub failure: TlsFailure,
 }
 
-/// A reason why TLS fails. Six of them tell the user what to do, three of these by
-/// [`CertificateFailure`]. The others quote the library.
+/// A reason why TLS fails. Three of them, and those of [`CertificateFailure`], tell the user what to
+/// do. The others quote the library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFailure {
     /// The server does not speak TLS.
@@ -204,8 +204,7 @@ mod tests {
                     not_before: at(1),
                 }),
                 &file,
-                "is not valid before 1970-01-01 00:00:01 UTC; renew it, or correct the clock of \
-                 this machine",
+                "is not valid before 1970-01-01 00:00:01 UTC; check the clocks of both machines",
             ),
             (
                 wrong_name(&["DnsName(\"*.a.b\")", "IpAddress(::1)", "DirectoryName"]),
@@ -235,8 +234,16 @@ mod tests {
             (
                 failure(CertificateError::BadSignature),
                 &file,
-                "could not be verified by an authority in ca.pem (BadSignature); if it is the \
-                 right server, add its certificate, or that of its authority, to the file",
+                "does not fit the key of its signature (BadSignature); the server or its authority \
+                 was set up with another key, or another server answers in its place",
+            ),
+            (
+                failure(CertificateError::Other(OtherError(Arc::new(
+                    webpki::Error::CaUsedAsEndEntity,
+                )))),
+                &file,
+                "is one for an authority (CA:TRUE), not for a server; make one with \
+                 basicConstraints=CA:FALSE",
             ),
             (
                 failure(CertificateError::BadEncoding),
