@@ -1,12 +1,13 @@
 //! The tables of the file, in both directions.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
 };
 
 use proto::config::{TomlError, from_table, parse_toml};
+use proto::escape::is_unsafe;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -143,6 +144,28 @@ impl fmt::Display for ConfigTables {
     /// Writes the configuration as TOML. Keys without a value (`worker_threads`, `login.hash_workers`
     /// and those of `tls`) are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
+        let text = toml::to_string(self).map_err(|_| fmt::Error)?;
+        // The library escapes C0 and DEL alone. A terminal also obeys C1 and bidirectional controls.
+        let is_unsafe = |c| c != '\n' && is_unsafe(c);
+        if !text.contains(is_unsafe) {
+            return f.write_str(&text);
+        }
+        let mut escaped = String::new();
+        for c in text.chars() {
+            if is_unsafe(c) {
+                write!(escaped, "\\u{:04X}", u32::from(c))?;
+            } else {
+                escaped.push(c);
+            }
+        }
+        // A literal string of TOML (in single quotes) has no escapes.
+        if escaped
+            .parse::<Table>()
+            .is_ok_and(|again| again == self.to_toml())
+        {
+            f.write_str(&escaped)
+        } else {
+            f.write_str(&text.replace(is_unsafe, "\u{FFFD}"))
+        }
     }
 }

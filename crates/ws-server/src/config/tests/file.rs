@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use proto::escape::is_unsafe;
+
 use crate::config::{
     Config, ConfigError, ConfigSource, ConfigTables, files::MAX_FILE_BYTES, load_accounts,
     undefined_route_user,
@@ -43,6 +45,28 @@ fn file_printed_can_be_read_again() {
         printed.contains("allowed_origins = [\"null\", \"https://example.org\"]"),
         "{printed}"
     );
+}
+
+#[test]
+fn file_printed_holds_nothing_that_a_terminal_obeys() {
+    let unsafe_text = "a\u{9b}31m\u{85}\u{202e}\u{2066}";
+    for prefix in [
+        unsafe_text.to_owned(),
+        format!("two\nlines {unsafe_text}"),
+        format!("\\ and \" {unsafe_text}"),
+    ] {
+        let value = toml::Value::from(prefix.as_str());
+        let tables = tables(&format!("[echo]\nprefix = {value}"));
+        let printed = tables.to_string();
+        assert!(
+            !printed.contains(|c| c != '\n' && is_unsafe(c)),
+            "{printed:?}"
+        );
+        assert!(printed.parse::<toml::Table>().is_ok(), "{printed:?}");
+        if !prefix.contains('"') {
+            assert_eq!(again(&printed), tables, "{printed:?}");
+        }
+    }
 }
 
 #[test]
