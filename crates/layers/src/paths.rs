@@ -79,9 +79,9 @@ pub(crate) fn in_tokens(tokens: TokenStream) -> Vec<Vec<String>> {
 
 fn scan(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
     let mut path: Vec<String> = Vec::new();
-    // How many colons stand directly before the current token.
+    // The number of colons directly before the current token.
     let mut colons = 0;
-    // Whether the names that follow belong to a path whose beginning is no name, as in `<T>::a::b`.
+    // True for the names of a path whose beginning is no name, as in `<T>::a::b`.
     let mut headless = false;
     for token in tokens {
         match token {
