@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use proto::plural::plural;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -19,7 +20,7 @@ use crate::{
     cli::{
         ctl::{self, Action, CtlError, OutputFormat},
         hash_password::{self, HashPasswordError},
-        startup_notices::{StartupNotices, count_users},
+        startup_notices::StartupNotices,
     },
     config::{self, AdminAddress, Config, ConfigSource, LoadedConfig, WatchedFiles},
     log::{Log, LogFormat, audit},
@@ -293,7 +294,7 @@ fn print_config(
         std::io::stdout(),
         "{tables}\n# {} holds {}: {} (passwords are not shown)",
         config.credentials.display(),
-        count_users(users.len()),
+        plural(users.len(), "user", "users"),
         users.join(", ")
     );
     match printed {

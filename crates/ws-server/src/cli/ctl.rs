@@ -18,7 +18,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use humantime::format_duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use proto::escape::Escaped;
+use proto::{escape::Escaped, plural::plural};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
@@ -319,10 +319,7 @@ fn revoked(
 }
 
 fn reloaded(reloaded: &ReloadOutcome) -> String {
-    let users = match reloaded.users {
-        1 => "1 user".to_owned(),
-        users => format!("{users} users"),
-    };
+    let users = plural(reloaded.users, "user", "users");
     let mut lines = vec![format!(
         "reloaded: {users}, {} ended",
         sessions(reloaded.sessions_ended)
@@ -347,10 +344,7 @@ fn published(Publish { room, text }: &Publish) -> String {
 }
 
 fn sessions(count: usize) -> String {
-    match count {
-        1 => "1 session".to_owned(),
-        count => format!("{count} sessions"),
-    }
+    plural(count, "session", "sessions")
 }
 
 #[cfg(test)]

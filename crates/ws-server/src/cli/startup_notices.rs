@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use proto::{escape::Escaped, password::HashCost};
+use proto::{escape::Escaped, password::HashCost, plural::plural};
 use tracing::{info, warn};
 
 use crate::{
@@ -75,7 +75,7 @@ impl StartupNotices {
             "read {} and {} with {}",
             Escaped(&self.config.to_string_lossy()),
             Escaped(&self.credentials.to_string_lossy()),
-            count_users(self.users)
+            plural(self.users, "user", "users")
         );
         if self.has_development_account {
             warn!(
@@ -109,10 +109,7 @@ impl StartupNotices {
         if self.plain_passwords > 0 {
             warn!(
                 "{} a plain password: `ws-server hash-password` makes a password_hash of it",
-                match self.plain_passwords {
-                    1 => "1 user has".to_owned(),
-                    users => format!("{users} users have"),
-                }
+                plural(self.plain_passwords, "user has", "users have")
             );
         }
         if self.has_weak_hashes {
@@ -121,14 +118,5 @@ impl StartupNotices {
                  `ws-server hash-password` makes a better one"
             );
         }
-    }
-}
-
-/// Returns a number of users in words.
-pub(crate) fn count_users(users: usize) -> String {
-    if users == 1 {
-        "1 user".to_owned()
-    } else {
-        format!("{users} users")
     }
 }
