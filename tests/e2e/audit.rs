@@ -27,7 +27,7 @@ async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() 
         echo(&mut session, "hello").await;
         let opened = format!("session opened connection={connection} ");
         let expected = format!(
-            "login_ok peer=127.0.0.1 connection={connection} way={} user=\"jane doe\"",
+            "login_ok peer=127.0.0.1 connection={connection} method={} user=\"jane doe\"",
             match way {
                 Way::Message => "message",
                 Way::Basic => "basic",
@@ -93,7 +93,7 @@ async fn the_end_is_told_with_its_cause_and_with_who_was_cut_off() {
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0));
     for line in [
-        "INFO audit: stopping event=drain_begun cause=\"SIGINT\"\n",
+        "INFO audit: stopping event=drain_started cause=\"SIGINT\"\n",
         "INFO audit: stopped event=drain_ended cut_off=1\n",
     ] {
         assert_eq!(log.matches(line).count(), 1, "{log}");

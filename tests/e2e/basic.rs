@@ -66,7 +66,7 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
             "reason=malformed"
         };
         let expected =
-            format!("event=login_failed peer=127.0.0.1 connection={connection} way=basic {why}");
+            format!("event=login_failed peer=127.0.0.1 connection={connection} method=basic {why}");
         assert!(line.ends_with(&expected), "{line}");
     }
     let nobody = authorization("nobody:123456");

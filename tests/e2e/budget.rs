@@ -18,7 +18,7 @@ const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 const TRIES: usize = 20;
 
 /// A file that forgives nothing while a test runs.
-const FORGIVES_NOTHING: &str = "[login]\nfailure_forgiven_after = \"1h\"\n";
+const FORGIVES_NOTHING: &str = "[login]\nfailure_decay = \"1h\"\n";
 
 /// Asserts that a request is refused because of what others from its address did, and returns after
 /// how many seconds it is to come again.

@@ -64,7 +64,7 @@ async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
     peer.send(frame::text("hunter2\x1b[31m:hunter3")).await;
     peer.text().await;
     let line = server.log_line("login failed").await;
-    let expected = "event=login_failed peer=127.0.0.1 connection=1 way=message reason=malformed";
+    let expected = "event=login_failed peer=127.0.0.1 connection=1 method=message reason=malformed";
     assert!(line.ends_with(expected), "{line}");
     peer.send(frame::text("hunter2:hunter3")).await;
     peer.text().await;
@@ -156,7 +156,7 @@ async fn a_log_of_objects_has_one_a_line() {
         event("login_ok"),
         failed("wrong_password"),
         event("login_ok"),
-        event("drain_begun"),
+        event("drain_started"),
         event("drain_ended"),
     ];
     assert_eq!(of_audit, expected, "{log}");

@@ -154,7 +154,10 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
         ("ws_server_revocations_total{cause=\"operator\"}", 100),
         ("ws_server_closes_total{code=\"1008\",side=\"server\"}", 50),
         ("ws_server_closes_total{code=\"3000\",side=\"server\"}", 100),
-        ("ws_server_logins_total{way=\"basic\",result=\"ok\"}", 1000),
+        (
+            "ws_server_logins_total{method=\"basic\",result=\"ok\"}",
+            1000,
+        ),
         ("ws_server_handshakes_total{status=\"101\"}", 1000),
     ] {
         assert_eq!(scraped.metric(series).await, value, "{series}");
@@ -479,11 +482,11 @@ async fn metrics_hold_no_name_and_no_address() {
         [
             "cause",
             "direction",
+            "method",
             "result",
             "state",
             "status",
-            "version",
-            "way"
+            "version"
         ]
     );
 }

@@ -11,7 +11,7 @@ const PROXY: [u8; 4] = [127, 0, 0, 1];
 const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
 
 /// A budget of two failures, of which none is forgiven while a test runs.
-const TWO_TRIES: &str = "[login]\nmax_failures_per_address = 2\nfailure_forgiven_after = \"1h\"\n";
+const TWO_TRIES: &str = "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
 /// A server with this configuration, and with jane.
 async fn serve(configuration: &str) -> (Server, Files) {

@@ -159,7 +159,7 @@ async fn is_not_taken(change: impl FnOnce(&Files), file: &str, message: &str) {
     assert_says(
         error,
         &format!(
-            "ERROR audit: nothing was reloaded: {message} event=reload_refused cause=\"the files have changed\""
+            "ERROR audit: nothing was reloaded: {message} event=reload_failed cause=\"the files have changed\""
         ),
     );
     // Several looks go by at the file that stays as it is.
@@ -371,7 +371,7 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
     Way::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    let audit = ["login_ok", "drain_begun", "drain_ended"];
+    let audit = ["login_ok", "drain_started", "drain_ended"];
     let events = log.lines().map(|line| {
         let (_, event) = line.split_once(" event=").expect("it is one of the audit");
         event.split(' ').next().expect("it has a name")
@@ -402,7 +402,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
     files.replace(
         CONFIGURATION,
         "listen = \"127.0.0.2:0\"\nworker_threads = 3\n\
-         [login]\nhash_workers = 3\nmax_waiting_logins = 3\nmax_attempts = 3\n",
+         [login]\nhash_workers = 3\nmax_queued_logins = 3\nmax_attempts = 3\n",
     );
     let reloaded = server.log_line("reloaded").await;
     assert!(
@@ -413,7 +413,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
     assert_says(
         &warning,
         "WARN these keys hold from the next start on keys=\"listen, login.hash_workers, \
-         login.max_waiting_logins, worker_threads\"",
+         login.max_queued_logins, worker_threads\"",
     );
     echo(&mut old, "still here").await;
     Way::Message.log_in(&server, "jane:1").await;

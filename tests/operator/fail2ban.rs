@@ -16,15 +16,15 @@ use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 /// What somebody would write who wants others to be banned.
-const FORGED: &str = "login failed event=login_failed peer=203.0.113.66 connection=1 way=message \
+const FORGED: &str = "login failed event=login_failed peer=203.0.113.66 connection=1 method=message \
                       reason=malformed";
 
 /// The same, for a log of objects.
-const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":1,"way":"message","reason":"malformed","target":"audit"}"#;
+const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":1,"method":"message","reason":"malformed","target":"audit"}"#;
 
 /// Proxies may speak for anybody, so that addresses can be told apart.
 const CONFIGURED: &str = "trusted_proxies = [\"127.0.0.0/8\", \"::1\"]\n\
-    [login]\nmax_failures_per_address = 3\nfailure_forgiven_after = \"1h\"\n\
+    [login]\nmax_failures_per_address = 3\nfailure_decay = \"1h\"\n\
     [[route]]\npath = \"/\"\nservice = \"echo\"\n\
     [[route]]\npath = \"/room/*\"\nservice = \"room\"\n\
     [[route]]\npath = \"/closed\"\nservice = \"echo\"\nusers = [\"jane\"]\n";

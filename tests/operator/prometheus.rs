@@ -60,12 +60,15 @@ async fn the_parser_of_prometheus_reads_what_has_happened() {
         ("ws_server_connections{state=user}", "1"),
         ("ws_server_handshakes_total{status=101}", "1"),
         ("ws_server_handshakes_total{status=401}", "1"),
-        ("ws_server_logins_total{result=ok,way=message}", "1"),
+        ("ws_server_logins_total{method=message,result=ok}", "1"),
         (
-            "ws_server_logins_total{result=wrong_password,way=basic}",
+            "ws_server_logins_total{method=basic,result=wrong_password}",
             "1",
         ),
-        ("ws_server_logins_total{result=unknown_user,way=basic}", "0"),
+        (
+            "ws_server_logins_total{method=basic,result=unknown_user}",
+            "0",
+        ),
         ("ws_server_hashing_queue{}", "0"),
         ("ws_server_budget_refusals_total{}", "0"),
         ("ws_server_revocations_total{cause=user_removed}", "0"),

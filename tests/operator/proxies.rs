@@ -125,7 +125,7 @@ mod wrong_logins_are_those_of_whoever_is_behind_it {
     use super::*;
 
     pub(super) const CONFIGURATION: &str =
-        "[login]\nmax_failures_per_address = 2\nfailure_forgiven_after = \"1h\"\n";
+        "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
     pub(super) async fn case(mut server: Server, front: Front) {
         let [guesser, other] = [own_address(8), own_address(9)];

@@ -268,7 +268,7 @@ impl Metrics {
 
 fn login_labels(method: LoginMethod, failure: Option<LoginFailure>) -> Labels<2> {
     let result = failure.map_or("ok", LoginFailure::name);
-    [("way", method.name().into()), ("result", result.into())]
+    [("method", method.name().into()), ("result", result.into())]
 }
 
 /// What a reason is called as the cause of a revocation, if it is one.

@@ -199,7 +199,7 @@ impl<'a> ConfigWatcher<'a> {
                 // With all its causes, as at the start.
                 let error = format!("{:#}", anyhow::Error::from(problem));
                 self.server.note_failed_reload();
-                audit::reload_refused(cause, &error);
+                audit::reload_failed(cause, &error);
                 self.manager.not_reloaded(&Escaped(&error));
                 Err(error)
             }

@@ -179,7 +179,7 @@ impl Flood {
         format!(
             "[login]\n\
              max_failures_per_address = {budget}\n\
-             failure_forgiven_after = \"{FORGIVEN_AFTER}s\"\n\
+             failure_decay = \"{FORGIVEN_AFTER}s\"\n\
              hash_workers = {WORKERS}\n\
              [limits]\n\
              max_unauthenticated_per_address = \"off\"\n"

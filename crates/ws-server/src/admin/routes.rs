@@ -242,7 +242,7 @@ impl AdminHandler {
     fn drain(&self, peer: AdminPeer) -> Draining {
         let sessions = self.server.sessions().len();
         if !self.stop.is_cancelled() {
-            audit::drain_begun(&peer.to_string());
+            audit::drain_started(&peer.to_string());
             self.stop.cancel();
         }
         Draining { sessions }

@@ -30,20 +30,20 @@ pub struct BudgetPolicy {
     /// How many failures use the budget up.
     pub max_failures: NonZeroUsize,
     /// How long it takes until one failure is forgiven.
-    pub forgiven_after: Duration,
+    pub decay: Duration,
 }
 
 impl BudgetPolicy {
     /// Room for the mistakes of a whole office, and 20 guesses a minute for an attacker.
     pub const DEFAULT: Self = Self {
         max_failures: NonZeroUsize::new(20).unwrap(),
-        forgiven_after: Duration::from_secs(3),
+        decay: Duration::from_secs(3),
     };
 
     /// How long a bucket may need to become empty if there is still room for one failure.
     fn longest_with_room(&self) -> Duration {
         nanoseconds(
-            self.forgiven_after
+            self.decay
                 .as_nanos()
                 .saturating_mul(self.max_failures.get() as u128 - 1),
         )
@@ -79,7 +79,7 @@ impl FailureBudget {
     pub(crate) fn new(policy: Option<BudgetPolicy>) -> Self {
         Self {
             policy,
-            measure: policy.map_or(Duration::ZERO, |policy| policy.forgiven_after),
+            measure: policy.map_or(Duration::ZERO, |policy| policy.decay),
             empty_at: HashMap::new(),
             by_moment: BTreeSet::new(),
             max_buckets: MAX_BUCKETS,
@@ -129,7 +129,7 @@ impl FailureBudget {
         {
             self.drop_bucket(emptiest);
         }
-        let empty_at = empty_at.max(now).saturating_add(policy.forgiven_after);
+        let empty_at = empty_at.max(now).saturating_add(policy.decay);
         self.empty_at.insert(who, empty_at);
         self.by_moment.insert((empty_at, who));
     }
@@ -137,8 +137,8 @@ impl FailureBudget {
     /// The policy, with the buckets measured by it.
     fn policy_from(&mut self, now: Duration) -> Option<BudgetPolicy> {
         let policy = self.policy?;
-        if policy.forgiven_after != self.measure {
-            let (old, new) = (self.measure.as_nanos(), policy.forgiven_after.as_nanos());
+        if policy.decay != self.measure {
+            let (old, new) = (self.measure.as_nanos(), policy.decay.as_nanos());
             for empty_at in self.empty_at.values_mut() {
                 let empty_in = empty_at.saturating_sub(now).as_nanos();
                 let empty_in = match old {
@@ -150,7 +150,7 @@ impl FailureBudget {
             }
             let buckets = self.empty_at.iter();
             self.by_moment = buckets.map(|(&who, &empty_at)| (empty_at, who)).collect();
-            self.measure = policy.forgiven_after;
+            self.measure = policy.decay;
         }
         Some(policy)
     }

@@ -18,13 +18,13 @@ pub struct HashingPolicy {
     /// The number of hashes computed at a time.
     pub workers: NonZeroUsize,
     /// The number of logins that may wait for a worker. Further ones are refused.
-    pub max_waiting: NonZeroUsize,
+    pub max_queued: NonZeroUsize,
 }
 
 impl HashingPolicy {
-    /// The default of `max_waiting`. At 30 ms a hash, the last login waits two seconds for a single
+    /// The default of `max_queued`. At 30 ms a hash, the last login waits two seconds for a single
     /// worker.
-    pub const MAX_WAITING: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+    pub const MAX_QUEUED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 }
 
 /// The workers, and the queue before them.
@@ -74,7 +74,7 @@ pub(crate) struct HashSlot {
 impl HashingPool {
     /// Creates an idle pool.
     pub(crate) fn new(policy: HashingPolicy) -> Self {
-        let (workers, waiting) = (policy.workers.get(), policy.max_waiting.get());
+        let (workers, waiting) = (policy.workers.get(), policy.max_queued.get());
         Self {
             workers: Arc::new(HashWorkers {
                 free: Arc::new(Semaphore::new(workers)),
@@ -88,7 +88,7 @@ impl HashingPool {
     /// Returns the state of the pool at this moment.
     pub(crate) fn stats(&self) -> HashingStats {
         let workers = self.policy.workers.get();
-        let slots = workers.saturating_add(self.policy.max_waiting.get());
+        let slots = workers.saturating_add(self.policy.max_queued.get());
         let busy = workers.saturating_sub(self.workers.free.available_permits());
         let taken = slots.saturating_sub(self.slots.available_permits());
         HashingStats {
@@ -161,10 +161,10 @@ mod tests {
 
     use super::{HashingPolicy, HashingPool};
 
-    fn pool(workers: usize, max_waiting: usize) -> HashingPool {
+    fn pool(workers: usize, max_queued: usize) -> HashingPool {
         HashingPool::new(HashingPolicy {
             workers: NonZeroUsize::new(workers).unwrap(),
-            max_waiting: NonZeroUsize::new(max_waiting).unwrap(),
+            max_queued: NonZeroUsize::new(max_queued).unwrap(),
         })
     }
 

@@ -377,13 +377,13 @@ async fn serve(
             }
             signal = signals.recv() => {
                 if is_signalled {
-                    audit::drain_cut(signal);
+                    audit::drain_aborted(signal);
                     return Ok(ExitCode::from(FAILURE));
                 }
                 is_signalled = true;
                 // An operator may have asked for it before.
                 if !stop.is_cancelled() {
-                    audit::drain_begun(signal);
+                    audit::drain_started(signal);
                     stop.cancel();
                 }
             }

@@ -12,7 +12,7 @@ const AT_START: [&str; 7] = [
     "log_format",
     "worker_threads",
     "login.hash_workers",
-    "login.max_waiting_logins",
+    "login.max_queued_logins",
 ];
 
 /// Returns the changed keys that take effect at once.
@@ -98,7 +98,7 @@ mod tests {
                 "listen = \"127.0.0.1:1\"\nlog_format = \"json\"\nworker_threads = 3\n\
                  allowed_origins = [\"null\"]\n[tls]\ncertificate = \"c\"\nprivate_key = \"k\"\n\
                  [admin]\nlisten = \"unix:a\"\n\
-                 [login]\nhash_workers = 1\nmax_waiting_logins = 1\nbasic = \"off\"\n\
+                 [login]\nhash_workers = 1\nmax_queued_logins = 1\nbasic = \"off\"\n\
                  [limits]\nping_interval = \"off\"\n[echo]\nprefix = \"\"",
             ),
         );
@@ -118,7 +118,7 @@ mod tests {
                 "listen",
                 "log_format",
                 "login.hash_workers",
-                "login.max_waiting_logins",
+                "login.max_queued_logins",
                 "tls",
                 "worker_threads"
             ]

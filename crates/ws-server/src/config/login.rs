@@ -10,7 +10,7 @@ use super::values::{Threads, UpTo, word};
 use crate::{admission::BudgetPolicy, auth::HashingPolicy, handshake::BasicAuthMode};
 
 /// A number of logins that may wait. With more, the last of them would wait for minutes.
-pub(super) type WaitingLogins = UpTo<10_000>;
+pub(super) type QueuedLogins = UpTo<10_000>;
 
 /// `[login]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -26,11 +26,11 @@ pub(super) struct LoginTable {
     /// The number of wrong attempts from one address until it must wait.
     max_failures_per_address: Limit<Count>,
     /// The time after which one of them no longer counts.
-    failure_forgiven_after: TimeSpan,
+    failure_decay: TimeSpan,
     /// The number of passwords hashed at a time; one for each core, if it is left out.
     pub(super) hash_workers: Option<Threads>,
     /// The number of logins that may wait for a worker.
-    pub(super) max_waiting_logins: WaitingLogins,
+    pub(super) max_queued_logins: QueuedLogins,
 }
 
 impl Default for LoginTable {
@@ -41,9 +41,9 @@ impl Default for LoginTable {
             max_attempts: Count(login.max_attempts),
             basic: BasicAuthMode::default(),
             max_failures_per_address: Limit::At(Count(budget.max_failures)),
-            failure_forgiven_after: TimeSpan(budget.forgiven_after),
+            failure_decay: TimeSpan(budget.decay),
             hash_workers: None,
-            max_waiting_logins: UpTo(HashingPolicy::MAX_WAITING),
+            max_queued_logins: UpTo(HashingPolicy::MAX_QUEUED),
         }
     }
 }
@@ -62,7 +62,7 @@ impl LoginTable {
         let max_failures = self.max_failures_per_address.value()?;
         Some(BudgetPolicy {
             max_failures: max_failures.0,
-            forgiven_after: self.failure_forgiven_after.0,
+            decay: self.failure_decay.0,
         })
     }
 }

@@ -46,7 +46,7 @@ pub struct Config {
     /// How many passwords are hashed at a time; one for each core, if it is not given.
     pub hash_workers: Option<NonZeroUsize>,
     /// How many logins may wait for a password to be hashed.
-    pub max_waiting_logins: NonZeroUsize,
+    pub max_queued_logins: NonZeroUsize,
     /// What bounds each connection, and all of them together.
     pub limits: Limits,
 }
@@ -73,7 +73,7 @@ impl Config {
                 subprotocols: tables.subprotocols.0.clone(),
                 routes: route::routes(&tables.route, source, &tables.echo.prefix)?,
             },
-            proxies: TrustedProxies::new(networks, tables.forwarded_field.0),
+            proxies: TrustedProxies::new(networks, tables.forwarded_header.0),
             admin: tables.admin.listen.0.clone(),
             log_level: tables.log_level.into(),
             log_format: tables.log_format,
@@ -81,7 +81,7 @@ impl Config {
             login: tables.login.policy(),
             budget: tables.login.budget(),
             hash_workers: tables.login.hash_workers.map(|threads| threads.0),
-            max_waiting_logins: tables.login.max_waiting_logins.0,
+            max_queued_logins: tables.login.max_queued_logins.0,
             limits: tables.limits.limits(source)?,
         })
     }
@@ -102,7 +102,7 @@ impl Config {
                 .hash_workers
                 .or_else(|| thread::available_parallelism().ok())
                 .unwrap_or(NonZeroUsize::MIN),
-            max_waiting: self.max_waiting_logins,
+            max_queued: self.max_queued_logins,
         }
     }
 

@@ -22,7 +22,7 @@ use super::{
         listen_address, word,
     },
 };
-use crate::{access::AllowedOrigin, log::LogFormat, peer::ForwardedField};
+use crate::{access::AllowedOrigin, log::LogFormat, peer::ForwardedHeader};
 
 /// The configuration as its file writes it. A key that is left out has its default.
 ///
@@ -45,7 +45,7 @@ pub struct ConfigTables {
     /// Proxies whose forwarding field is trusted for the client address.
     pub(super) trusted_proxies: StringList<Network>,
     /// The field in which these proxies report the client address.
-    pub(super) forwarded_field: StringValue<ForwardedField>,
+    pub(super) forwarded_header: StringValue<ForwardedHeader>,
     /// `true` answers browsers with a page.
     pub(super) page: bool,
     /// The least severe level that is logged, unless `RUST_LOG` is set.
@@ -77,7 +77,7 @@ impl Default for ConfigTables {
             allowed_origins: StringList::default(),
             subprotocols: Subprotocols::default(),
             trusted_proxies: StringList::default(),
-            forwarded_field: StringValue(ForwardedField::default()),
+            forwarded_header: StringValue(ForwardedHeader::default()),
             page: true,
             log_level: LogLevel::Info,
             log_format: LogFormat::default(),

@@ -35,7 +35,7 @@ pub(crate) fn login_ok(context: &LoginContext, user: &UserName) {
         event = %"login_ok",
         peer = %Address(context.address),
         connection = context.connection.number(),
-        way = %context.method,
+        method = %context.method,
         user = user.as_str(),
         "logged in"
     );
@@ -56,7 +56,7 @@ pub(crate) fn login_failed(
         event = %"login_failed",
         peer = %Address(context.address),
         connection = context.connection.number(),
-        way = %context.method,
+        method = %context.method,
         user = name.map(Name::as_str),
         reason = %failure,
         more = (more > 0).then_some(more),
@@ -90,10 +90,10 @@ pub(crate) fn reloaded(cause: &str, users: usize, changed: Option<&str>, session
 }
 
 /// The files cannot be used, and all stays as it was.
-pub(crate) fn reload_refused(cause: &str, problem: &str) {
+pub(crate) fn reload_failed(cause: &str, problem: &str) {
     error!(
         target: TARGET,
-        event = %"reload_refused",
+        event = %"reload_failed",
         cause,
         "nothing was reloaded: {}",
         Escaped(problem)
@@ -101,13 +101,13 @@ pub(crate) fn reload_refused(cause: &str, problem: &str) {
 }
 
 /// The server takes nobody in any more, and ends all connections in order.
-pub(crate) fn drain_begun(cause: &str) {
-    info!(target: TARGET, event = %"drain_begun", cause, "stopping");
+pub(crate) fn drain_started(cause: &str) {
+    info!(target: TARGET, event = %"drain_started", cause, "stopping");
 }
 
 /// The server does not wait for the connections to end any more.
-pub(crate) fn drain_cut(cause: &str) {
-    warn!(target: TARGET, event = %"drain_cut", cause, "stopping at once");
+pub(crate) fn drain_aborted(cause: &str) {
+    warn!(target: TARGET, event = %"drain_aborted", cause, "stopping at once");
 }
 
 /// All connections have ended, but for those that did not in time.

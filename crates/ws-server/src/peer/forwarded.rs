@@ -19,7 +19,7 @@ const MAPPED_PREFIX: u8 = 96;
 
 /// The field in which proxies say whom they were connected from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ForwardedField {
+pub enum ForwardedHeader {
     /// A list of addresses, as most proxies write it.
     #[default]
     XForwardedFor,
@@ -27,12 +27,12 @@ pub enum ForwardedField {
     Forwarded,
 }
 
-/// A text that is not the name of a [`ForwardedField`].
+/// A text that is not the name of a [`ForwardedHeader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write \"X-Forwarded-For\" or \"Forwarded\"")]
-pub struct ForwardedFieldError;
+pub struct ForwardedHeaderError;
 
-impl fmt::Display for ForwardedField {
+impl fmt::Display for ForwardedHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::XForwardedFor => "X-Forwarded-For",
@@ -41,14 +41,14 @@ impl fmt::Display for ForwardedField {
     }
 }
 
-impl FromStr for ForwardedField {
-    type Err = ForwardedFieldError;
+impl FromStr for ForwardedHeader {
+    type Err = ForwardedHeaderError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Self::XForwardedFor, Self::Forwarded]
             .into_iter()
             .find(|field| text.eq_ignore_ascii_case(&field.to_string()))
-            .ok_or(ForwardedFieldError)
+            .ok_or(ForwardedHeaderError)
     }
 }
 
@@ -60,7 +60,7 @@ impl FromStr for ForwardedField {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
-    field: ForwardedField,
+    field: ForwardedHeader,
 }
 
 /// A text that is not a network.
@@ -81,7 +81,7 @@ pub enum NetworkError {
 
 impl TrustedProxies {
     /// Believes what is said in this field by whoever connects from one of these networks.
-    pub fn new(networks: impl IntoIterator<Item = IpNet>, field: ForwardedField) -> Self {
+    pub fn new(networks: impl IntoIterator<Item = IpNet>, field: ForwardedHeader) -> Self {
         Self {
             networks: networks.into_iter().map(canonical).collect(),
             field,
@@ -151,7 +151,7 @@ fn canonical(network: IpNet) -> IpNet {
     network.trunc()
 }
 
-impl ForwardedField {
+impl ForwardedHeader {
     fn header_name(self) -> HeaderName {
         match self {
             Self::XForwardedFor => HeaderName::from_static("x-forwarded-for"),

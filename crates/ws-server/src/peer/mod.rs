@@ -8,5 +8,5 @@ mod peer;
 pub(crate) use self::{address_group::AddressGroup, peer::Peer};
 pub use self::{
     connection_id::ConnectionId,
-    forwarded::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies},
+    forwarded::{ForwardedHeader, ForwardedHeaderError, NetworkError, TrustedProxies},
 };

@@ -31,7 +31,7 @@ const SOCKET: &str = "NOTIFY_SOCKET";
 
 /// How many notices may wait for a service manager that does not listen. What comes beyond them is
 /// not told.
-const MAX_WAITING: usize = 16;
+const MAX_QUEUED: usize = 16;
 
 /// A handle that queues notices for the service manager. It never waits.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, NotifySe
         let notices = None;
         return (ServiceManager { address, notices }, NotifySender(None));
     };
-    let (sender, notices) = channel(MAX_WAITING);
+    let (sender, notices) = channel(MAX_QUEUED);
     let socket = NotifySocket {
         socket,
         notices,

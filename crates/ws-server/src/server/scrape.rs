@@ -67,7 +67,7 @@ impl ScrapeSnapshot {
                     ("unauthenticated", connections.unauthenticated),
                     ("guest", connections.guests),
                     ("user", connections.users),
-                    ("turned_away", connections.rejected),
+                    ("rejected", connections.rejected),
                 ]),
             ),
             (
@@ -125,7 +125,7 @@ impl ScrapeSnapshot {
                 Values::Counter(rooms.drops.evicted),
             ),
             (
-                "room_texts_dropped",
+                "room_messages_dropped",
                 "Texts that members have missed because they read too slowly",
                 Values::Counter(rooms.drops.dropped),
             ),

@@ -9,10 +9,10 @@ use crate::peer::AddressGroup;
 
 const START: Duration = Duration::from_hours(1);
 
-fn policy(max_failures: usize, forgiven_after: Duration) -> BudgetPolicy {
+fn policy(max_failures: usize, decay: Duration) -> BudgetPolicy {
     BudgetPolicy {
         max_failures: NonZeroUsize::new(max_failures).unwrap(),
-        forgiven_after,
+        decay,
     }
 }
 
@@ -42,7 +42,7 @@ fn look_at(
     policy: BudgetPolicy,
     now: Duration,
 ) -> Result<(), BudgetExhausted> {
-    let interval = policy.forgiven_after.as_nanos();
+    let interval = policy.decay.as_nanos();
     let (mut level, mut at) = (0, Duration::ZERO);
     for &failure in failures {
         level = interval + drained(level, at, failure);
@@ -251,7 +251,7 @@ proptest! {
         for (first, start) in allowed.iter().enumerate() {
             for (last, end) in allowed.iter().enumerate().skip(first) {
                 let window = end.saturating_sub(*start).as_nanos();
-                let forgiven = window / policy.forgiven_after.as_nanos();
+                let forgiven = window / policy.decay.as_nanos();
                 let most = policy.max_failures.get() as u128 + forgiven;
                 prop_assert!((last - first + 1) as u128 <= most, "{:?}", allowed);
             }
@@ -307,7 +307,7 @@ proptest! {
             if table.len() == 3 {
                 table.remove(0);
             }
-            table.push((own.max(now) + policy.forgiven_after, group));
+            table.push((own.max(now) + policy.decay, group));
             budget.fail(group, now);
 
             prop_assert_eq!(budget.empty_at.len(), budget.by_moment.len());

@@ -79,7 +79,7 @@ allow_insecure = false
 allowed_origins = []
 subprotocols = []
 trusted_proxies = []
-forwarded_field = "X-Forwarded-For"
+forwarded_header = "X-Forwarded-For"
 page = true
 log_level = "info"
 log_format = "text"
@@ -94,8 +94,8 @@ deadline = "30s"
 max_attempts = 6
 basic = "optional"
 max_failures_per_address = 20
-failure_forgiven_after = "3s"
-max_waiting_logins = 64
+failure_decay = "3s"
+max_queued_logins = 64
 
 [limits]
 handshake_deadline = "10s"
@@ -334,8 +334,8 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
             "line 2: `login.hash_workers`: write at most 1024",
         ),
         (
-            "[login]\nmax_waiting_logins = 10001",
-            "line 2: `login.max_waiting_logins`: write at most 10000",
+            "[login]\nmax_queued_logins = 10001",
+            "line 2: `login.max_queued_logins`: write at most 10000",
         ),
         (
             "[login]\nbasic = \"on\"",
@@ -358,8 +358,8 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
              \"10.0.0.0/8\" or \"2001:db8::/32\"",
         ),
         (
-            "forwarded_field = \"Via\"",
-            "line 1: `forwarded_field`: write \"X-Forwarded-For\" or \"Forwarded\"",
+            "forwarded_header = \"Via\"",
+            "line 1: `forwarded_header`: write \"X-Forwarded-For\" or \"Forwarded\"",
         ),
         (
             "allowed_origins = [\"example.org\"]",

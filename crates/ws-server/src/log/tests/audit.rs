@@ -73,10 +73,10 @@ fn each_event_has_one_line_in_either_format() {
                     &name("jane"),
                 );
             },
-            "INFO audit: logged in event=login_ok peer=192.0.2.1 connection=1 way=basic \
+            "INFO audit: logged in event=login_ok peer=192.0.2.1 connection=1 method=basic \
              user=\"jane\"\n",
             json!({"level": "INFO", "target": "audit", "message": "logged in",
-                "event": "login_ok", "peer": "192.0.2.1", "connection": 1, "way": "basic",
+                "event": "login_ok", "peer": "192.0.2.1", "connection": 1, "method": "basic",
                 "user": "jane"}),
         ),
         (
@@ -96,22 +96,22 @@ fn each_event_has_one_line_in_either_format() {
                 "sessions_ended": 1}),
         ),
         (
-            &|| reload_refused("SIGHUP", "a\nb"),
-            "ERROR audit: nothing was reloaded: a\\nb event=reload_refused cause=\"SIGHUP\"\n",
+            &|| reload_failed("SIGHUP", "a\nb"),
+            "ERROR audit: nothing was reloaded: a\\nb event=reload_failed cause=\"SIGHUP\"\n",
             json!({"level": "ERROR", "target": "audit", "message": "nothing was reloaded: a\\nb",
-                "event": "reload_refused", "cause": "SIGHUP"}),
+                "event": "reload_failed", "cause": "SIGHUP"}),
         ),
         (
-            &|| drain_begun("SIGTERM"),
-            "INFO audit: stopping event=drain_begun cause=\"SIGTERM\"\n",
+            &|| drain_started("SIGTERM"),
+            "INFO audit: stopping event=drain_started cause=\"SIGTERM\"\n",
             json!({"level": "INFO", "target": "audit", "message": "stopping",
-                "event": "drain_begun", "cause": "SIGTERM"}),
+                "event": "drain_started", "cause": "SIGTERM"}),
         ),
         (
-            &|| drain_cut("SIGTERM"),
-            "WARN audit: stopping at once event=drain_cut cause=\"SIGTERM\"\n",
+            &|| drain_aborted("SIGTERM"),
+            "WARN audit: stopping at once event=drain_aborted cause=\"SIGTERM\"\n",
             json!({"level": "WARN", "target": "audit", "message": "stopping at once",
-                "event": "drain_cut", "cause": "SIGTERM"}),
+                "event": "drain_aborted", "cause": "SIGTERM"}),
         ),
         (
             &|| drain_ended(3),
@@ -193,11 +193,11 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
         };
         let expected = format!(
             "INFO audit: login failed event=login_failed peer=2001:db8::1 connection=1 \
-             way=message user=\"jane\" reason={reason}\n"
+             method=message user=\"jane\" reason={reason}\n"
         );
         assert_eq!(text(fail), expected);
         let expected = json!({"level": "INFO", "target": "audit", "message": "login failed",
-            "event": "login_failed", "peer": "2001:db8::1", "connection": 1, "way": "message",
+            "event": "login_failed", "peer": "2001:db8::1", "connection": 1, "method": "message",
             "user": "jane", "reason": reason});
         assert_eq!(object(fail), expected);
     }
@@ -211,7 +211,7 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
         );
     };
     let expected = "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 \
-                    way=basic reason=malformed\n";
+                    method=basic reason=malformed\n";
     assert_eq!(text(malformed), expected);
 }
 
@@ -235,7 +235,7 @@ fn no_name_looks_like_another_field() {
     };
     let escaped = r#"x\" reason=y event=login_failed peer=203.0.113.6 user=\"z\\"#;
     let expected = format!(
-        "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 way=basic \
+        "INFO audit: login failed event=login_failed peer=192.0.2.1 connection=1 method=basic \
          user=\"{escaped}\" reason=wrong_password\n"
     );
     assert_eq!(text(fail), expected);

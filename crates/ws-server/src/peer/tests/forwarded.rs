@@ -2,17 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ForwardedField::{Forwarded, XForwardedFor};
+use ForwardedHeader::{Forwarded, XForwardedFor};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::{collection::vec, prelude::*};
 
-use super::{ForwardedField, ForwardedFieldError, NetworkError, TrustedProxies};
+use super::{ForwardedHeader, ForwardedHeaderError, NetworkError, TrustedProxies};
 
 /// The proxy next to the server.
 const PROXY: &str = "10.0.0.1";
 
 /// Trusts `10.0.0.0/8` and `2001:db8:1::/48`.
-fn proxies(field: ForwardedField) -> TrustedProxies {
+fn proxies(field: ForwardedHeader) -> TrustedProxies {
     let networks = ["10.0.0.0/8", "2001:db8:1::/48"];
     TrustedProxies::new(networks.map(network), field)
 }
@@ -34,7 +34,7 @@ fn headers(name: &str, lines: &[&[u8]]) -> HeaderMap {
 }
 
 #[track_caller]
-fn assert_client(field: ForwardedField, lines: &[&str], expected: &str) {
+fn assert_client(field: ForwardedHeader, lines: &[&str], expected: &str) {
     let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
     let headers = headers(&field.to_string(), &lines);
     let client = proxies(field).client(address(PROXY), &headers);
@@ -53,10 +53,10 @@ fn the_name_of_the_field_is_read_in_any_case() {
         assert_eq!(field.to_string().parse(), Ok(field));
     }
     for text in ["", "X-Real-IP", "Forwarded ", "Forwarded-For"] {
-        assert_eq!(text.parse::<ForwardedField>(), Err(ForwardedFieldError));
+        assert_eq!(text.parse::<ForwardedHeader>(), Err(ForwardedHeaderError));
     }
     assert_eq!(
-        ForwardedFieldError.to_string(),
+        ForwardedHeaderError.to_string(),
         "write \"X-Forwarded-For\" or \"Forwarded\""
     );
 }
@@ -208,7 +208,7 @@ fn what_looks_like_an_address_is_none() {
 }
 
 #[test]
-fn the_parameter_for_is_found_in_a_forwarded_field() {
+fn the_parameter_for_is_found_in_a_forwarded_header() {
     for (lines, client) in [
         (vec!["for=192.0.2.60"], "192.0.2.60"),
         (
@@ -254,7 +254,7 @@ fn the_parameter_for_is_found_in_a_forwarded_field() {
 }
 
 #[test]
-fn a_malformed_forwarded_field_has_no_address() {
+fn a_malformed_forwarded_header_has_no_address() {
     for element in [
         "192.0.2.60",
         "for",
@@ -298,7 +298,7 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![pieces, bytes]
 }
 
-fn any_field() -> impl Strategy<Value = ForwardedField> {
+fn any_field() -> impl Strategy<Value = ForwardedHeader> {
     prop_oneof![Just(XForwardedFor), Just(Forwarded)]
 }
 
@@ -310,7 +310,7 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
 }
 
 /// One of the ways in which a proxy may write an address.
-fn written(field: ForwardedField, address: IpAddr, way: usize) -> String {
+fn written(field: ForwardedHeader, address: IpAddr, way: usize) -> String {
     let bracketed = match address {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),

@@ -6,7 +6,7 @@ use proto::login::Attempt;
 use crate::{
     access::{LoginContext, LoginMethod},
     config::BudgetPolicy,
-    peer::{ForwardedField, TrustedProxies},
+    peer::{ForwardedHeader, TrustedProxies},
     route::Routes,
     server::tests::{harness::*, hashing},
 };
@@ -20,7 +20,7 @@ fn config(max_failures: usize) -> Config {
     let budget = BudgetPolicy {
         max_failures: NonZeroUsize::new(max_failures).unwrap(),
         // Nothing is forgiven while a test runs, which is in real time here.
-        forgiven_after: seconds(1000),
+        decay: seconds(1000),
     };
     Config {
         budget: Some(budget),
@@ -63,11 +63,11 @@ async fn it_is_one_for_all_connections_and_both_ways() {
     for (series, value) in [
         ("ws_server_budget_refusals_total", 3),
         (
-            "ws_server_logins_total{way=\"message\",result=\"budget_spent\"}",
+            "ws_server_logins_total{method=\"message\",result=\"budget_spent\"}",
             1,
         ),
         (
-            "ws_server_logins_total{way=\"basic\",result=\"budget_spent\"}",
+            "ws_server_logins_total{method=\"basic\",result=\"budget_spent\"}",
             0,
         ),
     ] {
@@ -166,7 +166,7 @@ async fn a_reload_changes_it_and_what_was_counted_stays_counted() {
 async fn it_is_that_of_whom_a_proxy_speaks_for() {
     let proxies = [TrustedProxies::parse_network("192.0.2.1").unwrap()];
     let mut config = Config {
-        proxies: TrustedProxies::new(proxies, ForwardedField::XForwardedFor),
+        proxies: TrustedProxies::new(proxies, ForwardedHeader::XForwardedFor),
         ..config(1)
     };
     config.limits.caps.unauthenticated_per_address = Some(1);

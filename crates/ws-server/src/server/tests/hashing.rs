@@ -10,7 +10,7 @@ pub(super) const HASHED: &str = "[[user]]\nname = \"admin\"\npassword_hash = \
 pub(super) fn one_worker() -> Config {
     Config {
         hash_workers: Some(NonZeroUsize::MIN),
-        max_waiting_logins: NonZeroUsize::MIN,
+        max_queued_logins: NonZeroUsize::MIN,
         ..Config::default()
     }
 }

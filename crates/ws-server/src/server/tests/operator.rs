@@ -121,15 +121,18 @@ async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
     for (series, value) in [
         ("ws_server_revocations_total{cause=\"operator\"}", 2),
         (
-            "ws_server_logins_total{way=\"basic\",result=\"revoked\"}",
+            "ws_server_logins_total{method=\"basic\",result=\"revoked\"}",
             2,
         ),
         (
-            "ws_server_logins_total{way=\"message\",result=\"revoked\"}",
+            "ws_server_logins_total{method=\"message\",result=\"revoked\"}",
             2,
         ),
-        ("ws_server_logins_total{way=\"basic\",result=\"ok\"}", 3),
-        ("ws_server_logins_total{way=\"message\",result=\"ok\"}", 1),
+        ("ws_server_logins_total{method=\"basic\",result=\"ok\"}", 3),
+        (
+            "ws_server_logins_total{method=\"message\",result=\"ok\"}",
+            1,
+        ),
     ] {
         assert_eq!(server.metric(series), value, "{series}");
     }

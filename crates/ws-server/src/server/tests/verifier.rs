@@ -47,10 +47,10 @@ impl Setup {
         let config = Config {
             budget: Some(BudgetPolicy {
                 max_failures: NonZeroUsize::new(max_failures).unwrap(),
-                forgiven_after: Duration::from_hours(1),
+                decay: Duration::from_hours(1),
             }),
             hash_workers: Some(NonZeroUsize::MIN),
-            max_waiting_logins: NonZeroUsize::MIN,
+            max_queued_logins: NonZeroUsize::MIN,
             ..Config::default()
         };
         let record = Record::new(LogFormat::Text);
@@ -94,7 +94,7 @@ impl Setup {
         let lines = text.lines().skip(*seen).map(|line| {
             let (_, event) = line.split_once(" event=").unwrap();
             let (event, rest) = event.split_once(" peer=192.0.2.1 ").unwrap();
-            let (_, rest) = rest.split_once(" way=message ").unwrap();
+            let (_, rest) = rest.split_once(" method=message ").unwrap();
             format!("{event} {rest}")
         });
         let lines: Vec<_> = lines.collect();
