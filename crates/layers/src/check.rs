@@ -1,14 +1,15 @@
 //! The check of one crate.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
 use crate::{
-    circles::{Graph, circles},
-    imports::{Import, imports},
-    sources::{Sources, covers, is_test},
+    imports::{Import, Modules},
+    sources::{Sources, covers, is_index, is_test},
     table::Table,
-    tree::Tree,
-    violation::Violation,
 };
 
 /// A check of the crate in one folder.
@@ -36,6 +37,15 @@ pub struct Report {
     pub largest_circle: usize,
 }
 
+/// The faults of a crate that does not keep to its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violations {
+    /// A line for each fault, with the files that it is about and what to do.
+    pub lines: Vec<String>,
+    /// The sizes of the crate.
+    pub report: Report,
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -46,19 +56,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// A crate that does not keep to its layers.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Violations {
-    /// All faults.
-    pub violations: Vec<Violation>,
-    /// The sizes of the crate.
-    pub report: Report,
-}
-
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for violation in &self.violations {
-            writeln!(f, "{violation}")?;
+        for line in &self.lines {
+            writeln!(f, "{line}")?;
         }
         write!(f, "{}", self.report)
     }
@@ -73,13 +74,13 @@ impl Check {
         }
     }
 
-    /// Adds a rule: the files of this folder, such as `service`, import only these modules and each
-    /// other. A module is a path from the root, such as `session`. The rule is about the path as it
-    /// is written, so that a module may re-export what is below it. Files of tests are exempt.
+    /// Adds a rule: the files of this folder, such as `service`, import only these top-level modules
+    /// and each other. The rule is about the path as it is written, so that a module may re-export
+    /// what is below it. Files of tests are exempt.
     #[must_use]
     pub fn only(mut self, folder: &str, allowed: &[&str]) -> Self {
         self.rules.push(Rule {
-            folder: format!("{}/", folder.trim_end_matches('/')),
+            folder: format!("{folder}/"),
             allowed: allowed.iter().copied().map(str::to_owned).collect(),
         });
         self
@@ -95,120 +96,148 @@ impl Check {
     ///
     /// Panics if a file cannot be read or is not Rust, and if a rule is about an empty folder.
     pub fn run(&self) -> Result<Report, Violations> {
-        let sources = Sources::read(&self.manifest_dir);
-        self.examine(&sources.unwrap_or_else(|error| {
+        let sources = Sources::read(&self.manifest_dir).unwrap_or_else(|error| {
             panic!(
                 "cannot read src of {}: {error}",
                 self.manifest_dir.display()
             )
-        }))
+        });
+        self.examine(&sources)
     }
 
     pub(crate) fn examine(&self, sources: &Sources) -> Result<Report, Violations> {
         let table = Table::parse(sources.text("lib.rs").unwrap_or_default());
-        let tree = Tree::parse(sources);
-        let imports = imports(&tree);
-        let mut violations = table.faults(sources);
-        violations.extend(misplaced(sources, &tree));
-        violations.extend(upward(&imports, &table));
+        let modules = Modules::parse(sources);
+        let imports = modules.imports();
+        let mut lines = table.faults(sources);
+        for (file, keywords) in modules.defining_indexes() {
+            lines.push(format!(
+                "src/{file}: defines something ({}), but this file may only declare and re-export; \
+                 move that to a file of its own",
+                keywords.join(", ")
+            ));
+        }
+        lines.extend(upward(&imports, &table));
         for rule in &self.rules {
-            let covered = sources.files().any(|file| covers(&rule.folder, file));
             assert!(
-                covered,
-                "a rule is about src/{}, which holds nothing",
+                sources.files().any(|file| covers(&rule.folder, file)),
+                "a rule is about src/{}, which is empty",
                 rule.folder
             );
-            violations.extend(imports.iter().filter_map(|import| rule.broken_by(import)));
+            lines.extend(imports.iter().filter_map(|import| rule.broken_by(import)));
         }
-        violations.extend(tree.faults);
         let graph = graph(&imports);
         let circles = circles(&graph);
+        lines.extend(circles.iter().map(|circle| {
+            let files: Vec<String> = circle.iter().map(|file| format!("src/{file}")).collect();
+            format!(
+                "{} files import each other in a circle: {}; move what they share to a file below \
+                 them",
+                circle.len(),
+                files.join(", ")
+            )
+        }));
         let report = Report {
             files: sources.files().count(),
             imports: graph.values().map(BTreeSet::len).sum(),
-            largest_circle: circles.first().map_or(0, |circle| circle.files.len()),
+            largest_circle: circles.iter().map(BTreeSet::len).max().unwrap_or(0),
         };
-        violations.extend(circles.into_iter().map(|circle| Violation::Circle {
-            count: circle.files.len(),
-            shortest: circle.shortest,
-        }));
-        if violations.is_empty() {
+        if lines.is_empty() {
             Ok(report)
         } else {
-            Err(Violations { violations, report })
+            Err(Violations { lines, report })
         }
     }
 }
 
 impl Rule {
-    fn broken_by(&self, import: &Import) -> Option<Violation> {
-        let allowed = |module: &String| {
-            let mut names = import.path.iter();
-            module
-                .split("::")
-                .all(|name| names.next().is_some_and(|own| own == name))
-        };
+    fn broken_by(&self, import: &Import) -> Option<String> {
         let concerned = covers(&self.folder, &import.from)
             && !covers(&self.folder, &import.to)
             && !is_test(&import.from);
-        if !concerned || self.allowed.iter().any(allowed) {
-            return None;
-        }
-        Some(Violation::NotAllowed {
-            from: import.from.clone(),
-            to: import.to.clone(),
-            path: written(import),
-            folder: self.folder.clone(),
-            allowed: self.allowed.clone(),
+        let is_allowed = import
+            .path
+            .first()
+            .is_some_and(|top| self.allowed.contains(top));
+        (concerned && !is_allowed).then(|| {
+            format!(
+                "src/{} imports `{}` (src/{}), but files of src/{} may import only {}; re-export \
+                 the item from one of these",
+                import.from,
+                written(import),
+                import.to,
+                self.folder,
+                self.allowed.join(", ")
+            )
         })
     }
 }
 
-/// Returns the imports between files that define something and are no tests.
+/// Returns a line for each pair of files of which the lower one imports the higher one.
+fn upward(imports: &BTreeSet<Import>, table: &Table) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let lines = imports.iter().filter_map(|import| {
+        let (from, to) = (table.layer(&import.from)?, table.layer(&import.to)?);
+        (to < from && seen.insert((&import.from, &import.to))).then(|| {
+            format!(
+                "src/{} (layer {}) imports src/{} (layer {}, which is higher) as `{}`; move what \
+                 it needs down, or pass it as an argument",
+                import.from,
+                table.name(from),
+                import.to,
+                table.name(to),
+                written(import)
+            )
+        })
+    });
+    lines.collect()
+}
+
+/// The files that each file imports.
+type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// Returns the imports between files that define something and are not tests.
 fn graph(imports: &BTreeSet<Import>) -> Graph<'_> {
     let mut graph = Graph::new();
     for import in imports {
-        if !import.by_index && !is_test(&import.from) {
+        if !is_index(&import.from) && !is_index(&import.to) && !is_test(&import.from) {
             graph.entry(&import.from).or_default().insert(&import.to);
         }
     }
     graph
 }
 
-/// Returns the imports that run up the table, one for each pair of files.
-fn upward(imports: &BTreeSet<Import>, table: &Table) -> Vec<Violation> {
-    let mut seen = BTreeSet::new();
-    imports
-        .iter()
-        .filter_map(|import| {
-            let from_layer = table.layer(&import.from)?;
-            let to_layer = table.layer(&import.to)?;
-            let is_new = to_layer < from_layer && seen.insert((&import.from, &import.to));
-            is_new.then(|| Violation::Upward {
-                from: import.from.clone(),
-                from_layer: table.name(from_layer).to_owned(),
-                to: import.to.clone(),
-                to_layer: table.name(to_layer).to_owned(),
-                path: written(import),
-            })
+/// Returns the sets of files of which each reaches each.
+fn circles<'a>(graph: &Graph<'a>) -> BTreeSet<BTreeSet<&'a str>> {
+    let closure: Graph<'a> = graph
+        .keys()
+        .map(|file| (*file, reachable(graph, file)))
+        .collect();
+    let reaches = |from: &str, to: &str| closure.get(from).is_some_and(|files| files.contains(to));
+    let in_circles = closure.keys().filter(|file| reaches(file, file));
+    in_circles
+        .map(|file| {
+            closure
+                .keys()
+                .copied()
+                .filter(|other| reaches(file, other) && reaches(other, file))
+                .collect()
         })
         .collect()
 }
 
-/// Returns the files that no module declares, and those that stand beside their folder.
-fn misplaced(sources: &Sources, tree: &Tree) -> Vec<Violation> {
-    let declared: BTreeSet<&str> = tree.modules.iter().map(|module| &*module.file).collect();
-    let mut misplaced = Vec::new();
-    for file in sources.files() {
-        let folder = file.trim_end_matches(".rs").to_owned() + "/";
-        let file = file.to_owned();
-        if !declared.contains(&*file) {
-            misplaced.push(Violation::Undeclared { file });
-        } else if sources.files().any(|other| covers(&folder, other)) {
-            misplaced.push(Violation::BesideItsFolder { file });
+/// Returns the files that a file imports, and those that they import.
+fn reachable<'a>(graph: &Graph<'a>, file: &str) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![file];
+    while let Some(next) = open.pop() {
+        for import in graph.get(next).into_iter().flatten() {
+            if found.insert(*import) {
+                open.push(import);
+            }
         }
     }
-    misplaced
+    found
 }
 
 fn written(import: &Import) -> String {

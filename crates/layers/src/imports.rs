@@ -1,183 +1,164 @@
 //! The imports between files: each path, resolved to the file that defines what it names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    paths::Written,
-    tree::{ROOT, Tree},
+    scan::Scan,
+    sources::{Sources, is_index},
 };
 
 /// An import of one file by another.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Import {
     pub(crate) from: String,
     pub(crate) to: String,
     /// The path as it is written, from the root of the crate.
     pub(crate) path: Vec<String>,
-    /// True if one of the files only declares and re-exports.
-    pub(crate) by_index: bool,
 }
 
-/// Something that a path leads to.
-#[derive(Debug, Clone, Copy)]
-enum Target {
-    Module(usize),
-    /// An item of this module.
-    Item(usize),
+/// The modules of a crate, and the files that define them.
+#[derive(Debug, Default)]
+pub(crate) struct Modules {
+    /// The file of each module, by its path from the root.
+    files: BTreeMap<Vec<String>, String>,
+    scans: BTreeMap<String, (Vec<String>, Scan)>,
 }
 
-impl Target {
-    fn module(self) -> usize {
-        match self {
-            Self::Module(module) | Self::Item(module) => module,
-        }
+/// A bound on the re-exports that one path leads through.
+const MAX_REEXPORTS: usize = 16;
+
+impl Modules {
+    /// Reads `lib.rs`, and the files of the modules that it declares.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a file is not Rust.
+    pub(crate) fn parse(sources: &Sources) -> Self {
+        let mut modules = Self::default();
+        modules.add("lib.rs", Vec::new(), sources);
+        modules
     }
-}
 
-/// The kind that a name is looked up for first: a module and an item may have the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prefer {
-    Module,
-    Item,
-}
-
-/// The names that are being looked up, so that globs which import each other come to an end.
-type Pending = BTreeSet<(usize, String)>;
-
-/// Returns the imports between different files.
-pub(crate) fn imports(tree: &Tree) -> BTreeSet<Import> {
-    let mut imports = BTreeSet::new();
-    for (index, module) in tree.modules.iter().enumerate() {
-        for (written, path) in &module.written {
-            let Some(path) = tree.absolute(index, path, &mut Pending::new()) else {
+    fn add(&mut self, file: &str, path: Vec<String>, sources: &Sources) {
+        let scan = Scan::parse(sources.text(file).unwrap_or_default())
+            .unwrap_or_else(|error| panic!("src/{file} is not Rust: {error}"));
+        self.files.insert(path.clone(), file.to_owned());
+        for declared in &scan.modules {
+            let path = [&path[..], &declared.path].concat();
+            if declared.is_inline {
+                self.files.insert(path, file.to_owned());
                 continue;
-            };
-            let target = tree.resolve(&path, &mut Pending::new());
-            let mut targets = vec![target];
-            if *written == Written::Glob && tree.modules[target.module()].is_index {
-                targets.extend(tree.re_exports(target.module()));
             }
-            for target in targets {
-                let to = &tree.modules[target.module()];
-                if to.file != module.file {
+            let (beside, _) = file.rsplit_once('/').unwrap_or_default();
+            let stem = path.join("/");
+            let candidates = match &declared.file {
+                Some(name) => vec![format!("{beside}/{name}")],
+                None => vec![format!("{stem}.rs"), format!("{stem}/mod.rs")],
+            };
+            let found = candidates.iter().find(|file| sources.text(file).is_some());
+            if let Some(file) = found {
+                self.add(file, path, sources);
+            }
+        }
+        self.scans.insert(file.to_owned(), (path, scan));
+    }
+
+    /// Returns the imports between different files.
+    pub(crate) fn imports(&self) -> BTreeSet<Import> {
+        let mut imports = BTreeSet::new();
+        for (from, (module, scan)) in &self.scans {
+            for mention in &scan.mentions {
+                let inside = [&module[..], &mention.inside].concat();
+                let Some(path) = self.absolute(from, inside, &mention.path) else {
+                    continue;
+                };
+                let to = self.resolve(&path, MAX_REEXPORTS);
+                if to != from {
                     imports.insert(Import {
-                        from: module.file.clone(),
-                        to: to.file.clone(),
-                        path: path.clone(),
-                        by_index: module.is_index || to.is_index,
+                        from: from.clone(),
+                        to: to.to_owned(),
+                        path,
                     });
                 }
             }
         }
+        imports
     }
-    imports
-}
 
-impl Tree {
-    /// Rewrites a path to begin at the root of the crate. It is `None` if it begins elsewhere.
-    fn absolute(&self, from: usize, path: &[String], pending: &mut Pending) -> Option<Vec<String>> {
+    /// Returns the files that may only declare and re-export, but define something, and the keywords
+    /// of these items.
+    pub(crate) fn defining_indexes(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let scans = self.scans.iter();
+        scans
+            .filter(|(file, (_, scan))| is_index(file) && !scan.defines.is_empty())
+            .map(|(file, (_, scan))| (file.as_str(), &scan.defines[..]))
+    }
+
+    /// Returns a path of a module in this file from the root of the crate. It is `None` for a path
+    /// of another crate.
+    fn absolute(&self, file: &str, inside: Vec<String>, path: &[String]) -> Option<Vec<String>> {
         let (head, rest) = path.split_first()?;
         let mut start = match head.as_str() {
             "crate" => Vec::new(),
-            "self" => self.path(from),
+            "self" => inside,
             "super" => {
-                let parent = self.modules[from].parent?;
+                let (_, parent) = inside.split_last()?;
+                let parent = parent.to_vec();
                 if rest.first().is_some_and(|next| next == "super") {
-                    return self.absolute(parent, rest, pending);
+                    return self.absolute(file, parent, rest);
                 }
-                self.path(parent)
+                parent
             }
-            _ => self.local(from, head, pending)?,
+            _ => {
+                let mut child = inside;
+                child.push(head.clone());
+                if self.files.contains_key(&child) {
+                    child
+                } else {
+                    self.imported(file, head, None)?
+                }
+            }
         };
         start.extend_from_slice(rest);
         Some(start)
     }
 
-    /// Returns the path of a name at the beginning of another path.
-    fn local(&self, from: usize, name: &str, pending: &mut Pending) -> Option<Vec<String>> {
-        let module = &self.modules[from];
-        let own = || {
-            let mut path = self.path(from);
-            path.push(name.to_owned());
-            path
-        };
-        if module.children.contains_key(name) || module.items.contains(name) {
-            return Some(own());
-        }
-        if !pending.insert((from, name.to_owned())) {
-            return None;
-        }
-        let aliases = module.aliases.iter().filter(|(alias, _)| alias == name);
-        let mut aliases = aliases.filter_map(|(_, path)| {
-            // `use tokio::net;` is not about a name of this module.
-            self.absolute(from, path, pending)
-        });
-        if let Some(path) = aliases.next() {
-            return Some(path);
-        }
-        drop(aliases);
-        module.globs.iter().find_map(|glob| {
-            let path = self.absolute(from, glob, pending)?;
-            match self.resolve(&path, pending) {
-                Target::Module(target) => self.local(target, name, pending),
-                Target::Item(_) => None,
-            }
+    /// Returns the path from the root of a name that a file imports, in any of its modules or in the
+    /// given one.
+    fn imported(&self, file: &str, name: &str, only: Option<&[String]>) -> Option<Vec<String>> {
+        let (module, scan) = &self.scans[file];
+        scan.mentions.iter().find_map(|mention| {
+            let inside = [&module[..], &mention.inside].concat();
+            let is_it = mention.alias.as_deref() == Some(name)
+                // `use net::net` is about another crate.
+                && mention.path.first().is_some_and(|head| head != name)
+                && only.is_none_or(|only| inside == only);
+            is_it.then(|| self.absolute(file, inside, &mention.path))?
         })
     }
 
-    /// Returns the module or item at the end of a path from the root, or the last one on the way.
-    fn resolve(&self, path: &[String], pending: &mut Pending) -> Target {
-        let mut at = Target::Module(ROOT);
+    /// Returns the file that defines the item or module at the end of a path from the root.
+    fn resolve(&self, path: &[String], re_exports: usize) -> &str {
+        let mut module = Vec::new();
         for (index, name) in path.iter().enumerate() {
-            let Target::Module(module) = at else { break };
-            let prefer = if index + 1 == path.len() {
-                Prefer::Item
-            } else {
-                Prefer::Module
-            };
-            match self.find(module, name, prefer, pending) {
-                Some(found) => at = found,
-                None => break,
+            let child = [&module[..], std::slice::from_ref(name)].concat();
+            let file = &self.files[&module];
+            let is_last = index + 1 == path.len();
+            let is_module = self.files.contains_key(&child);
+            // A module and an item may have the same name; the last name is the item.
+            if (is_last || !is_module)
+                && re_exports > 0
+                && let Some(mut target) = self.imported(file, name, Some(&module))
+                && target != child
+            {
+                target.extend_from_slice(&path[index + 1..]);
+                return self.resolve(&target, re_exports - 1);
             }
-        }
-        at
-    }
-
-    /// Finds a name in a module, and follows re-exports to where it is defined.
-    fn find(&self, at: usize, name: &str, prefer: Prefer, pending: &mut Pending) -> Option<Target> {
-        let module = &self.modules[at];
-        let child = module.children.get(name).copied().map(Target::Module);
-        if prefer == Prefer::Module && child.is_some() {
-            return child;
-        }
-        if module.items.contains(name) {
-            return Some(Target::Item(at));
-        }
-        for (_, path) in module.aliases.iter().filter(|(alias, _)| alias == name) {
-            if let Some(path) = self.absolute(at, path, pending) {
-                return Some(self.resolve(&path, pending));
+            if !is_module {
+                break;
             }
+            module = child;
         }
-        if child.is_some() || !pending.insert((at, format!("{name} by glob"))) {
-            return child;
-        }
-        module.globs.iter().find_map(|glob| {
-            let path = self.absolute(at, glob, pending)?;
-            match self.resolve(&path, pending) {
-                Target::Module(target) if target != at => self.find(target, name, prefer, pending),
-                Target::Module(_) | Target::Item(_) => None,
-            }
-        })
-    }
-
-    /// Returns all that a module re-exports.
-    fn re_exports(&self, at: usize) -> Vec<Target> {
-        let module = &self.modules[at];
-        let aliases = module.aliases.iter().map(|(_, path)| path);
-        aliases
-            .chain(&module.globs)
-            .filter_map(|path| self.absolute(at, path, &mut Pending::new()))
-            .map(|path| self.resolve(&path, &mut Pending::new()))
-            .collect()
+        &self.files[&module]
     }
 }

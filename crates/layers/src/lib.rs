@@ -5,41 +5,34 @@
 //! is a file or a folder of `src`, such as `cli.rs` or `console/editor/`. The longest entry that
 //! covers a file gives its layer.
 //!
-//! [`Check`] parses all of `src` and resolves each path that begins in the crate to the file that
-//! defines the item, through re-exports of a `mod.rs`. It reports an import of a higher layer, files
-//! that import each other in a circle, a `mod.rs` that defines something, and a table that does not
-//! fit the files.
+//! [`Check`] reads the tokens of all files below `src` and resolves each path that begins in the
+//! crate to the file that defines the item, through the re-exports of a `mod.rs`. It reports an
+//! import of a higher layer, files that import each other in a circle, a `mod.rs` or `lib.rs` that
+//! defines something, and a table that does not fit the files.
 //!
-//! Code in the unit tests of a file counts as the file's. A file in a folder `tests` or named
-//! `tests.rs` may import its own layer and all below, and takes no part in circles.
+//! Unit tests inside a file count as part of it. A file in a folder `tests` or named `tests.rs` may
+//! import its own layer and all below, and is not part of a circle.
 //!
-//! The check sees no paths in strings (`#[serde(default = "...")]`), no items that a macro makes,
-//! and no calls of methods.
+//! The check does not see paths in strings (`#[serde(default = "...")]`), names that arrive by a
+//! glob (clippy's `wildcard_imports` reports these), and calls of methods.
 //!
-//! `cargo run -p layers crates/ws-client` checks a crate by hand, without rules of the caller.
+//! `cargo run -p layers crates/ws-client` checks a crate by hand, without the caller's rules.
 //!
 //! # Layers
 //!
 //! | layer | modules |
 //! |---|---|
 //! | the check | `check.rs` |
-//! | its parts | `circles.rs`, `imports.rs` |
-//! | parsed modules | `tree.rs` |
-//! | files and their text | `paths.rs`, `sources.rs`, `table.rs` |
-//! | faults | `violation.rs` |
+//! | the imports between files | `imports.rs` |
+//! | one file | `scan.rs` |
+//! | files and the table | `sources.rs`, `table.rs` |
 
 mod check;
-mod circles;
 mod imports;
-mod paths;
+mod scan;
 mod sources;
 mod table;
 #[cfg(test)]
 mod tests;
-mod tree;
-mod violation;
 
-pub use self::{
-    check::{Check, Report, Violations},
-    violation::Violation,
-};
+pub use self::check::{Check, Report, Violations};

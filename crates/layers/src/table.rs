@@ -1,9 +1,6 @@
 //! The layer table in the documentation of a crate.
 
-use crate::{
-    sources::{Sources, covers, is_test},
-    violation::Violation,
-};
+use crate::sources::{Sources, covers, is_test};
 
 /// The layers, the highest first.
 #[derive(Debug, Default)]
@@ -52,27 +49,35 @@ impl Table {
         &self.rows[layer.0].name
     }
 
-    /// Compares the table with the files that it is about.
-    pub(crate) fn faults(&self, sources: &Sources) -> Vec<Violation> {
+    /// Returns a line for each difference between the table and the files that it is about.
+    pub(crate) fn faults(&self, sources: &Sources) -> Vec<String> {
         if self.rows.is_empty() {
-            return vec![Violation::NoTable];
+            return vec![
+                "src/lib.rs: no layer table; add a heading `# Layers` to the crate's \
+                 documentation, followed by a table with the columns layer and modules"
+                    .to_owned(),
+            ];
         }
-        let mut faults: Vec<Violation> = self
+        let missing = self
             .entries()
             .filter(|(_, module)| !sources.files().any(|file| covers(module, file)))
-            .map(|(_, module)| Violation::MissingModule {
-                module: module.to_owned(),
-            })
-            .collect();
-        for file in sources.files() {
-            let own_tests = is_test(file) && !file.contains('/') || file.starts_with("tests/");
-            if file != "lib.rs" && !own_tests && self.layer(file).is_none() {
-                faults.push(Violation::NoLayer {
-                    file: file.to_owned(),
-                });
-            }
-        }
-        faults
+            .map(|(_, module)| {
+                format!(
+                    "src/lib.rs: the layer table names `{module}`, which is neither a file nor a \
+                     folder of src; remove it, or write a folder with a slash behind it"
+                )
+            });
+        let is_own_test = |file: &str| is_test(file) && !file.contains('/');
+        let without_layer = sources
+            .files()
+            .filter(|file| *file != "lib.rs" && !is_own_test(file) && self.layer(file).is_none())
+            .map(|file| {
+                format!(
+                    "src/{file}: in no layer; add the file or its folder to the layer table of \
+                     src/lib.rs"
+                )
+            });
+        missing.chain(without_layer).collect()
     }
 
     fn entries(&self) -> impl Iterator<Item = (Layer, &str)> {
