@@ -140,7 +140,7 @@ async fn beside_it_stands_what_went_over_the_wire() {
     assert!(
         text_of(&mut browser, "[data-of=verdict]:not([hidden])")
             .await
-            .starts_with("It was right.")
+            .starts_with("The credentials are right.")
     );
 
     let long = "x".repeat(200);

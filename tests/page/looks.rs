@@ -88,8 +88,8 @@ async fn every_state_fits_wide_and_narrow_windows() {
         .await;
     look(&mut browser, "6-binary").await;
     server.signal(Signal::TERM);
-    browser.wait_for_text("#countdown", "Try").await;
-    look(&mut browser, "7-coming-back").await;
+    browser.wait_for_text("#countdown", "Attempt").await;
+    look(&mut browser, "7-reconnecting").await;
     browser.click("#give-up").await;
     look(&mut browser, "8-stopped").await;
 }

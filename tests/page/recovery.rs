@@ -31,7 +31,7 @@ async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
         browser
             .text(does_not_return)
             .await
-            .contains("does not come back")
+            .contains("does not reconnect")
     );
     assert_eq!(
         browser.value("[session.stage, session.socket]").await,
@@ -66,7 +66,7 @@ async fn comes_back_after(signal: Signal, told: &str) {
     server.signal(signal);
     server.finish().await;
     browser.wait_for_text("#log", told).await;
-    browser.wait_for_text("#state", "coming back").await;
+    browser.wait_for_text("#state", "reconnecting").await;
     let mut server = start_at(address).await;
     browser.wait_for_text("#state", "connected as admin").await;
     let opened = server.log_line("session opened").await;
@@ -155,7 +155,7 @@ async fn a_connection_without_a_login_is_told_that_it_wants_one() {
     browser.wait_for_text("#refused", "3008").await;
     assert_eq!(
         browser.text("#refused").await,
-        "Closed with 3008 \"login timeout\": this path wants a login."
+        "Closed with 3008 \"login timeout\": this path requires a login."
     );
     assert_eq!(browser.value("session.stage").await, "idle");
 }

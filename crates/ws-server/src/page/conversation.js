@@ -1,7 +1,7 @@
-// The conversation: what was said, and what became of the connection.
+// The conversation: messages in both directions, and notes about the connection.
 
-// How many rows are kept.
-const KEPT_ROWS = 1000;
+// The most rows that are kept; older ones are removed.
+const MAX_ROWS = 1000;
 
 const $ = (id) => document.getElementById(id);
 const narrow = matchMedia("(max-width: 48rem)");
@@ -13,28 +13,27 @@ function element(name, className, text) {
   return made;
 }
 
-// What is to be done before the page is drawn next, once for each name: a flood of messages costs
-// no more than the last of them.
-const due = new Map();
-function soon(name, act) {
-  if (due.size === 0) {
+// Actions for the next animation frame. A later action replaces an earlier one of the same name, so
+// that a flood of messages is drawn once a frame.
+const pending = new Map();
+function onNextFrame(name, act) {
+  if (pending.size === 0) {
     requestAnimationFrame(() => {
-      const acts = [...due.values()];
-      due.clear();
+      const acts = [...pending.values()];
+      pending.clear();
       for (const each of acts) each();
     });
   }
-  due.set(name, act);
+  pending.set(name, act);
 }
 
-// Whether the end of the conversation is to stay in view: unless a person has scrolled up.
+// True while the end of the conversation stays in view: until the user scrolls up.
 let followsEnd = true;
 let [width, height] = [0, 0];
 
-// To be asked before something changes. A log that has become higher or lower since the end was
-// shown last, because something else went or came, is where it was; and one whose lines are broken
-// elsewhere now tells nothing.
-function noteScroll() {
+// Updates `followsEnd`; called before a row is added. A change of the log's height alone is not
+// scrolling. After a change of its width the lines wrap elsewhere, so the position says nothing.
+function trackScroll() {
   const { scrollHeight, scrollTop, clientHeight, clientWidth } = $("log");
   const below = scrollHeight - scrollTop - Math.max(height, clientHeight);
   if (clientWidth === width) followsEnd = below < 40;
@@ -48,10 +47,10 @@ function showEnd() {
 
 function addRow(row) {
   const log = $("log");
-  if (!due.has("end")) noteScroll();
-  soon("end", showEnd);
+  if (!pending.has("end")) trackScroll();
+  onNextFrame("end", showEnd);
   log.append(row);
-  while (log.childElementCount > KEPT_ROWS) {
+  while (log.childElementCount > MAX_ROWS) {
     log.firstElementChild.remove();
     log.dataset.cut = "";
   }
@@ -84,7 +83,7 @@ function addMessage(direction, kind, bytes, body, when = new Date()) {
   addRow(row);
 }
 
-// Shows a message, and returns what a room says by it, if that is what it is.
+// Shows a message. Returns its content if it is a message of a room, and null otherwise.
 function showMessage(direction, data) {
   const bytes = bytesIn(data);
   if (typeof data !== "string") {
@@ -96,13 +95,13 @@ function showMessage(direction, data) {
   if (room?.note) {
     addNote(room.note, "", room.when);
   } else if (room) {
-    const text = cut(room.text, SHOWN_CHARACTERS);
+    const text = truncate(room.text, SHOWN_CHARACTERS);
     addMessage(direction, "room", bytes, [element("bdi", "who", room.from), ": ", text], room.when);
   } else if (json) {
     const text = json.before + indented(json.json);
-    addMessage(direction, "JSON", bytes, [cut(text, SHOWN_CHARACTERS)]);
+    addMessage(direction, "JSON", bytes, [truncate(text, SHOWN_CHARACTERS)]);
   } else {
-    addMessage(direction, "text", bytes, [cut(data, SHOWN_CHARACTERS)]);
+    addMessage(direction, "text", bytes, [truncate(data, SHOWN_CHARACTERS)]);
   }
   return room;
 }
@@ -114,7 +113,7 @@ function showState(state, words) {
 }
 
 $("log").onscroll = () => {
-  // Until the end is shown again, it is the rows that have moved, and nobody has scrolled.
-  if (!due.has("end")) noteScroll();
+  // Until the end is shown again, the rows have moved without the user.
+  if (!pending.has("end")) trackScroll();
 };
 new ResizeObserver(showEnd).observe($("log"));

@@ -1,7 +1,7 @@
-// What a person does.
+// The controls of the page: forms, buttons and keys.
 
-// How much may wait to be sent. Beyond it the server does not read.
-const MOST_UNSENT_BYTES = 16 * 1024 * 1024;
+// The most bytes that may wait to be sent. With more, the server is not reading.
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 
 const HINT = $("hint").textContent;
 
@@ -13,7 +13,7 @@ $("login").onsubmit = (event) => {
   $("refused").hidden = true;
   const isStillOpen = session.socket?.readyState === WebSocket.OPEN;
   if (session.stage === "refused" && isStillOpen && session.path === path && !isPublic) {
-    // The server takes a few tries on one connection.
+    // The server accepts a few attempts on one connection.
     session.credentials = credentials;
     session.wasOpen = false;
     logIn();
@@ -36,8 +36,11 @@ $("composer").onsubmit = (event) => {
   const text = $("text").value;
   const data = $("kind").value === "hex" ? parseHex(text) : text;
   let fault = "";
-  if (data === null) fault = "Write two hex digits for each byte, such as 48 65 6c 6c 6f.";
-  else if (session.socket.bufferedAmount > MOST_UNSENT_BYTES) fault = "The server does not read.";
+  if (data === null) {
+    fault = "Write two hex digits for each byte, such as 48 65 6c 6c 6f.";
+  } else if (session.socket.bufferedAmount > MAX_UNSENT_BYTES) {
+    fault = "The server is not reading. Wait a moment, then send again.";
+  }
   $("hint").classList.toggle("bad", fault !== "");
   $("hint").textContent = fault || HINT;
   if (!fault) {
@@ -49,7 +52,7 @@ $("composer").onsubmit = (event) => {
 };
 
 $("text").onkeydown = (event) => {
-  // While an input method composes, Enter belongs to it.
+  // During input method composition, Enter confirms a candidate.
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
     $("composer").requestSubmit();
@@ -65,8 +68,8 @@ $("waiting").onsubmit = (event) => {
   connect();
 };
 
-$("disconnect").onclick = leave;
-$("give-up").onclick = leave;
+$("disconnect").onclick = disconnect;
+$("give-up").onclick = disconnect;
 
 function foldWire(isFolded) {
   $("wire").hidden = isFolded;

@@ -1,18 +1,18 @@
-// The connection, from the first try to the last.
+// The connection, from the first attempt to the last.
 
 const session = {
   socket: null,
   // "idle", "connecting", "login" (credentials were sent), "refused" (they were wrong), "open",
-  // "leaving", or "waiting" to come back.
+  // "closing", or "waiting" to reconnect.
   stage: "idle",
   path: "/",
-  // Name and password, in memory and nowhere else; null for a public path.
+  // Name and password, kept in memory only; null for a public path.
   credentials: null,
-  // Whether it was open with these before, so that it comes back by itself.
+  // True if a login with these credentials succeeded before, so that the page reconnects by itself.
   wasOpen: false,
-  // How many tries to come back there were.
+  // The number of attempts to reconnect.
   failures: 0,
-  // How many of our messages wait for an answer.
+  // The number of sent messages without an answer.
   unanswered: 0,
   timer: 0,
 };
@@ -22,18 +22,18 @@ const isGuest = () => session.credentials === null;
 function enter(stage) {
   session.stage = stage;
   const isBusy = stage === "connecting" || stage === "login";
-  const isAgain = session.wasOpen || session.failures > 0;
-  const isComingBack = stage === "waiting" || (isBusy && isAgain);
-  const isAtForm = stage === "idle" || stage === "refused" || (isBusy && !isAgain);
+  const isRetry = session.wasOpen || session.failures > 0;
+  const isReconnecting = stage === "waiting" || (isBusy && isRetry);
+  const isAtForm = stage === "idle" || stage === "refused" || (isBusy && !isRetry);
   $("login").hidden = !isAtForm;
   $("fields").disabled = isBusy;
   $("composer").hidden = stage !== "open";
-  $("waiting").hidden = !isComingBack;
-  $("disconnect").hidden = stage === "idle" || isComingBack;
+  $("waiting").hidden = !isReconnecting;
+  $("disconnect").hidden = stage === "idle" || isReconnecting;
 }
 
 function begin(path, credentials) {
-  forget();
+  reset();
   session.path = path;
   session.credentials = credentials;
   connect();
@@ -54,7 +54,7 @@ function connect() {
   session.unanswered = 0;
 }
 
-// Lets go of a connection, whatever else happens to it.
+// Closes the connection and ignores its further events.
 function drop() {
   clearInterval(session.timer);
   const { socket } = session;
@@ -64,8 +64,8 @@ function drop() {
   session.socket = null;
 }
 
-// Ends it all, and forgets the credentials.
-function forget() {
+// Closes the connection and erases the credentials.
+function reset() {
   drop();
   session.credentials = null;
   session.wasOpen = false;
@@ -73,13 +73,13 @@ function forget() {
   enter("idle");
 }
 
-function leave() {
+function disconnect() {
   if (session.socket?.readyState === WebSocket.OPEN) {
-    enter("leaving");
+    enter("closing");
     showState("busy", "closing");
     session.socket.close(1000, "user exit");
   } else {
-    forget();
+    reset();
     showState("idle", "not connected");
     $("name").focus();
   }
@@ -91,7 +91,7 @@ function opened() {
   if (isGuest()) {
     fill("login-frame");
     explainVerdict("public");
-    talk("connected, without a login");
+    showOpen("connected, without a login");
   } else {
     logIn();
   }
@@ -107,18 +107,18 @@ function logIn() {
   explainLogin(name, bytesIn(line));
 }
 
-function talk(words) {
+function showOpen(words) {
   session.wasOpen = true;
   session.failures = 0;
   $("refused").hidden = true;
   enter("open");
   showState("open", words);
-  // It may be open again while somebody reads about the wire.
+  // After a reconnect, the focus stays in the explanations if it was there.
   if (!$("wire").contains(document.activeElement)) $("text").focus();
 }
 
-// Has a person try again, with something else. Whoever is at that already is left alone.
-function refuse(stage, state, words) {
+// Shows the form again, and why. The focus stays in the form if it was there.
+function showRefusal(stage, state, words) {
   enter(stage);
   showState("closed", state);
   $("refused").textContent = words;
@@ -133,8 +133,11 @@ function received(data) {
     const isRight = typeof data === "string" && data.includes("congratulation");
     explainVerdict(isRight ? "right" : "wrong");
     $("password").value = "";
-    if (isRight) talk(`connected as ${session.credentials.name}`);
-    else refuse("refused", "not logged in", typeof data === "string" ? cut(data, 200) : "no text");
+    if (isRight) showOpen(`connected as ${session.credentials.name}`);
+    else {
+      const words = typeof data === "string" ? truncate(data, 200) : "no text";
+      showRefusal("refused", "not logged in", words);
+    }
     return;
   }
   explainMessage("received", "server", data);
@@ -151,9 +154,9 @@ function send(data) {
 }
 
 async function closed(socket, { code, reason }) {
-  const side = session.stage === "leaving" ? "browser" : "server";
-  const { retry, why = meaningOf(code).words } = await judge(session.stage, code);
-  // Meanwhile a person may have gone on to another connection.
+  const side = session.stage === "closing" ? "browser" : "server";
+  const { retry, why = meaningOf(code).words } = await retryAfter(session.stage, code);
+  // The user may have opened another connection in the meantime.
   if (session.socket !== socket) return;
   const quoted = reason ? ` "${reason}"` : "";
   addNote(`closed: ${code}${quoted}, ${why}`, side === "browser" ? "" : "bad");
@@ -162,58 +165,60 @@ async function closed(socket, { code, reason }) {
     wait(retry);
     return;
   }
-  forget();
+  reset();
   if (side === "browser") {
     showState("idle", "not connected");
     $("name").focus();
   } else {
-    refuse("idle", "closed", `Closed with ${code}${quoted}: ${why}.`);
+    showRefusal("idle", "closed", `Closed with ${code}${quoted}: ${why}.`);
   }
 }
 
-// Whether and how to come back after a close, and why it came, where more is known than its code.
-async function judge(stage, code) {
+// Decides whether and how to reconnect after a close. Returns the cause too if more is known than
+// the close code.
+async function retryAfter(stage, code) {
   const { retry } = meaningOf(code);
-  if (stage === "leaving") return { retry: "no" };
-  if (stage === "connecting") return whyNot(session.path);
-  // Without a right login the same would happen again; but a server that is too busy to check a
-  // login that was right before sends it away as well.
+  if (stage === "closing") return { retry: "no" };
+  if (stage === "connecting") return causeOfFailure(session.path);
+  // Without other credentials the result would be the same. But a busy server also refuses, with
+  // 1013, a login that succeeded before.
   if (stage === "refused" && !(session.wasOpen && code === 1013)) return { retry: "no" };
   if (stage === "login" && !session.wasOpen && code !== 1006) return { retry: "no" };
-  if (isGuest() && code === 3008) return { retry: "no", why: "this path wants a login" };
+  if (isGuest() && code === 3008) return { retry: "no", why: "this path requires a login" };
   return { retry };
 }
 
-// A browser does not tell why a handshake failed. A plain request for the same path may.
-async function whyNot(path) {
+// Asks for the cause of a failed handshake by a plain request for the same path: a browser does not
+// report it.
+async function causeOfFailure(path) {
   try {
     const response = await fetch(location.origin + path, {
       headers: { Accept: "text/plain" },
       cache: "no-store",
       signal: AbortSignal.timeout(5000),
     });
-    const text = cut((await response.text()).trim(), 200);
+    const text = truncate((await response.text()).trim(), 200);
     if (response.status === 426) {
-      const why = "the server refuses the handshake; after many wrong logins it does, for a while";
+      const why = "the server refuses the handshake; after many failed logins, it does for a while";
       return { retry: "back-off", why };
     }
-    const isPassing = response.status >= 500 || response.status === 429;
-    return { retry: isPassing ? "back-off" : "no", why: `${response.status}, ${text}` };
+    const isTemporary = response.status >= 500 || response.status === 429;
+    return { retry: isTemporary ? "back-off" : "no", why: `${response.status}, ${text}` };
   } catch {
     return { retry: "back-off", why: "the server cannot be reached" };
   }
 }
 
 function wait(retry) {
-  const until = performance.now() + 1000 * pauseBefore(retry, session.failures);
+  const until = performance.now() + 1000 * delayBefore(retry, session.failures);
   session.failures += 1;
   drop();
   enter("waiting");
-  showState("busy", "connection lost, coming back");
+  showState("busy", "connection lost, reconnecting");
   const tick = () => {
     const seconds = Math.ceil((until - performance.now()) / 1000);
     if (seconds <= 0) connect();
-    else $("countdown").textContent = `Try ${session.failures} begins in ${seconds} s.`;
+    else $("countdown").textContent = `Attempt ${session.failures} in ${seconds} s.`;
   };
   session.timer = setInterval(tick, 200);
   tick();

@@ -1,24 +1,24 @@
-// One WebSocket, what goes over it, and what that means.
+// A client for one WebSocket that shows and explains its traffic.
 //
-// What a peer sends is shown as text and never becomes markup. Nothing is stored: the credentials
-// and all that was said are gone with the tab. This is one script in five files, in this order:
-// values (what data means, as text), conversation (what was said), wire (how it was said), session
-// (the connection, from the first try to the last) and page (what a person does).
+// Data from the peer is shown as text and never becomes markup. Nothing is stored: credentials and
+// messages are gone when the tab is closed. The script has five files, in this order: values (data
+// as text), conversation (messages), wire (frames), session (the connection and its reconnects) and
+// page (the controls).
 "use strict";
 
-// How much of one message is shown; nobody reads more, and a browser would lay it all out.
+// The longest part of a message that is shown: laying out more would make the browser slow.
 const SHOWN_CHARACTERS = 20_000;
 const SHOWN_BYTES = 1024;
-// The longest text that is looked at as JSON.
+// The longest text that is parsed as JSON.
 const LONGEST_JSON = 65_536;
-// The deepest level of JSON that is set in further than the one above it.
+// The deepest level of JSON that is indented further than the one above it.
 const DEEPEST_INDENT = 20;
-// The longest pause between two tries to come back, and the longest random moment, in seconds.
-const LONGEST_PAUSE = 30;
-const LONGEST_MOMENT = 3;
+// The longest delay of the back-off, and the longest random delay, in seconds.
+const MAX_BACK_OFF = 30;
+const MAX_JITTER = 3;
 
-// What a close code means, and whether to come back: not without a change, at once, after a random
-// moment, or after a pause that grows from try to try.
+// The meaning of each close code, and when to reconnect: never, at once, after a random delay, or
+// after a delay that grows with each attempt.
 const CLOSES = [
   [1000, "normal end", "no"],
   [1001, "it is going away", "jitter"],
@@ -46,11 +46,11 @@ function meaningOf(code) {
   return { words: "an unknown reason", retry: "no" };
 }
 
-// How long to wait before the next try, in seconds.
-function pauseBefore(retry, failures) {
+// Returns the delay before the next attempt, in seconds.
+function delayBefore(retry, failures) {
   if (retry === "now" && failures === 0) return 0;
-  if (retry === "jitter" && failures === 0) return LONGEST_MOMENT * Math.random();
-  return Math.min(LONGEST_PAUSE, 2 ** failures) * (0.5 + Math.random() / 2);
+  if (retry === "jitter" && failures === 0) return MAX_JITTER * Math.random();
+  return Math.min(MAX_BACK_OFF, 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
 const utf8 = new TextEncoder();
@@ -61,18 +61,18 @@ const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const size = (bytes) => (bytes < 1024 ? `${bytes} B` : `${(bytes / 1024).toFixed(1)} KiB`);
 
-function cut(text, length) {
+function truncate(text, length) {
   const more = text.length - length;
   return more > 0 ? `${text.slice(0, length)} … and ${count(more, "more character")}` : text;
 }
 
-// The bytes of a number, the greatest first.
+// Returns a number as bytes in network order.
 function bigEndian(number, length) {
   const places = Array.from({ length }, (_, index) => length - 1 - index);
   return places.map((place) => Math.floor(number / 256 ** place) % 256);
 }
 
-// Sets valid JSON in, and changes nothing else: a number keeps all its digits.
+// Indents valid JSON and changes nothing else: a number keeps all its digits.
 function indented(json) {
   let depth = 0;
   const line = () => "\n" + "  ".repeat(Math.min(depth, DEEPEST_INDENT));
@@ -95,7 +95,7 @@ function indented(json) {
   });
 }
 
-// Finds JSON in a text: all of it, or an object at its end, as an echo has it behind its prefix.
+// Finds JSON in a text: the whole text, or an object at its end, such as after an echo's prefix.
 function findJson(text) {
   const start = /^\s*\[/.test(text) ? 0 : text.indexOf("{");
   if (start < 0 || text.length > LONGEST_JSON) return null;
@@ -107,7 +107,7 @@ function findJson(text) {
   }
 }
 
-// What a room says, if this is one of its messages: a text of somebody, or a note.
+// Returns the content of a message of a room, which is a text of a member or a note, or null.
 function roomMessage(found) {
   if (!found || found.before || Array.isArray(found.value)) return null;
   const { from, text, at, joined, left, lost } = found.value;
@@ -122,21 +122,21 @@ function roomMessage(found) {
   return null;
 }
 
-// Bytes as they are dumped everywhere: where they stand, what they are, and what as text.
+// Returns a hex dump: offset, bytes, and the bytes as ASCII.
 function dump(bytes, width) {
   const lines = [];
-  const sign = (byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : "·");
+  const ascii = (byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : "·");
   for (let start = 0; start < Math.min(bytes.length, SHOWN_BYTES); start += width) {
     const line = bytes.subarray(start, start + width);
-    const place = hex(bigEndian(start, 2)).replace(" ", "");
-    lines.push(`${place}  ${hex(line).padEnd(3 * width)} ${Array.from(line, sign).join("")}`);
+    const offset = hex(bigEndian(start, 2)).replace(" ", "");
+    lines.push(`${offset}  ${hex(line).padEnd(3 * width)} ${Array.from(line, ascii).join("")}`);
   }
   const more = bytes.length - SHOWN_BYTES;
   if (more > 0) lines.push(`… and ${count(more, "more byte")}`);
   return lines.join("\n");
 }
 
-// The bytes that are written as hex digits, or null.
+// Parses pairs of hex digits. Returns null if there is anything else.
 function parseHex(text) {
   const digits = text.replace(/\s+/g, "");
   if (!/^(?:[0-9a-f]{2})*$/i.test(digits)) return null;
