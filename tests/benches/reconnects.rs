@@ -162,7 +162,7 @@ async fn come_back(
 
 /// Tries to log in, by Basic or by a message: every other user does it so, the rest otherwise.
 async fn log_in(stream: TcpStream, user: usize) -> Try {
-    let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+    let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
     let credentials = credentials(user);
     let is_basic = user.is_multiple_of(2);
     let request = if is_basic {

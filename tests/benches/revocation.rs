@@ -162,7 +162,7 @@ enum Saw {
 impl Member {
     /// Logs in as one of the users.
     async fn new(server: &Server, number: usize) -> Self {
-        let mut peer = server.connect().await.with_patience(PATIENCE);
+        let mut peer = server.connect().await.with_timeout(PATIENCE);
         peer.upgrade().await;
         let user = number % USERS;
         let credentials = format!("{}:{}", name(user), password(user));

@@ -21,7 +21,7 @@ pub struct Honest {
 impl Honest {
     /// Logs in with a credentials line.
     pub async fn new(server: &Server, credentials: &str) -> Self {
-        let mut peer = server.connect().await.with_patience(PATIENCE);
+        let mut peer = server.connect().await.with_timeout(PATIENCE);
         peer.upgrade().await;
         peer.send(frame::text(credentials)).await;
         let welcome = peer.text().await;

@@ -1,9 +1,9 @@
-//! Frames of RFC 6455 section 5.2, to make and to read.
+//! Encoding of masked client frames and parsing of server frames (RFC 6455 section 5.2).
 
-/// What every frame made here is masked with.
+/// The masking key of every frame (RFC 6455 section 5.3). A constant makes the bytes reproducible.
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
-/// A frame that came from a server: whole, and not masked.
+/// A complete, unmasked frame from a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The first byte: FIN, RSV1 to RSV3 and the opcode.
@@ -13,11 +13,12 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Reads a frame at the start of some bytes, and how long it is; none if it is not complete.
+    /// Parses a frame at the start of `bytes`. Returns it with its length in bytes, or `None` if it is
+    /// incomplete.
     ///
     /// # Panics
     ///
-    /// If it is masked, which no server's frame is.
+    /// If the frame is masked: a server must not mask (RFC 6455 section 5.1).
     pub fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let &[first, second, ref rest @ ..] = bytes else {
             return None;
@@ -42,11 +43,11 @@ impl Frame {
         Some((frame, bytes.len() - rest.len() + payload.len()))
     }
 
-    /// The code and the reason of a Close frame; 1005 if there is no code.
+    /// Returns the code and the reason of a Close frame. A frame without a code yields 1005.
     ///
     /// # Panics
     ///
-    /// If they are malformed.
+    /// If the reason is not UTF-8.
     pub fn close(&self) -> (u16, String) {
         match self.payload.split_first_chunk() {
             Some((code, reason)) => {
@@ -58,7 +59,7 @@ impl Frame {
     }
 }
 
-/// A masked frame with this first byte.
+/// Encodes a masked frame with this first byte.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header(first, payload.len() as u64);
     bytes.extend(
@@ -70,7 +71,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The header of a masked frame, with its mask, that announces a payload of this length.
+/// Encodes the header of a masked frame, with its masking key, for a payload of this length.
 pub fn header(first: u8, length: u64) -> Vec<u8> {
     let mut bytes = vec![first];
     match (u8::try_from(length), u16::try_from(length)) {
@@ -88,27 +89,27 @@ pub fn header(first: u8, length: u64) -> Vec<u8> {
     bytes
 }
 
-/// A whole text message.
+/// Encodes a text message of one frame.
 pub fn text(text: &str) -> Vec<u8> {
     masked(0x81, text.as_bytes())
 }
 
-/// A whole binary message.
+/// Encodes a binary message of one frame.
 pub fn binary(bytes: &[u8]) -> Vec<u8> {
     masked(0x82, bytes)
 }
 
-/// A ping.
+/// Encodes a Ping frame.
 pub fn ping(payload: &[u8]) -> Vec<u8> {
     masked(0x89, payload)
 }
 
-/// A pong.
+/// Encodes a Pong frame.
 pub fn pong(payload: &[u8]) -> Vec<u8> {
     masked(0x8A, payload)
 }
 
-/// A Close frame with a code and a reason.
+/// Encodes a Close frame with a code and a reason.
 pub fn close(code: u16, reason: &str) -> Vec<u8> {
     masked(0x88, &[&code.to_be_bytes(), reason.as_bytes()].concat())
 }

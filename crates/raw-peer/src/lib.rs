@@ -1,7 +1,7 @@
-//! A WebSocket client of raw bytes, for tests.
+//! A WebSocket client that sends raw bytes, for tests.
 //!
-//! It shares no code with the server that it tests, and does not keep to any rule by itself: what it
-//! sends is bytes, made by the functions of [`frame`] or by hand. It panics where a test has failed.
+//! The client shares no code with the server under test, and it enforces no rule of RFC 6455. A test
+//! sends any bytes, encoded by the functions of [`frame`] or by hand. A failed expectation panics.
 
 pub mod frame;
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use self::frame::Frame;
 
-/// A handshake that any WebSocket server should take; its accept value is that of RFC 6455.
+/// A valid handshake request with the key of the example in RFC 6455 section 1.3.
 pub const HANDSHAKE: &str = "GET / HTTP/1.1\r\n\
                              Host: localhost\r\n\
                              Upgrade: websocket\r\n\
@@ -22,82 +22,83 @@ pub const HANDSHAKE: &str = "GET / HTTP/1.1\r\n\
                              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                              Sec-WebSocket-Version: 13\r\n\r\n";
 
-/// The development account's credentials line.
+/// The credentials line of the development account.
 pub const CREDENTIALS: &str = "admin:123456";
 
-/// How long a test waits for what must come, unless it says otherwise. It is long, because it only
-/// bounds tests that fail.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The default timeout of each operation. It is long because only a failing test reaches it.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One end of a connection.
+/// The client end of a connection, with its receive buffer.
 #[derive(Debug)]
 pub struct RawPeer<S> {
     io: S,
     received: Vec<u8>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
-    /// A peer that has said nothing yet.
+    /// Wraps a connected stream.
     pub fn new(io: S) -> Self {
         Self {
             io,
             received: Vec::new(),
-            patience: PATIENCE,
+            timeout: TIMEOUT,
         }
     }
 
-    /// The same peer, waiting this long for what must come. Tests on a paused clock need more than
-    /// any deadline that they test.
+    /// Sets the timeout of each operation. A test on a paused clock needs a longer one than the
+    /// deadlines that it tests.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Sends bytes.
     ///
     /// # Panics
     ///
-    /// If they cannot be sent.
+    /// If the bytes cannot be sent in time.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = timeout(self.patience, self.write(bytes.as_ref())).await;
-        sent.expect("the other side reads in time")
-            .expect("the other side is there");
+        let sent = timeout(self.timeout, self.write(bytes.as_ref())).await;
+        sent.expect("the server reads in time")
+            .expect("the connection is open");
     }
 
-    /// Sends bytes, or as many of them as the other side takes before it goes.
+    /// Sends bytes, up to the end of the connection.
     ///
     /// # Panics
     ///
-    /// If it neither reads nor goes.
+    /// If the server neither reads nor closes in time.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = timeout(self.patience, self.write(bytes.as_ref())).await;
-        let _ = sent.expect("the other side reads or goes in time");
+        let sent = timeout(self.timeout, self.write(bytes.as_ref())).await;
+        let _ = sent.expect("the server reads or closes in time");
     }
 
-    /// Sends nothing more.
+    /// Shuts down the sending side of the connection.
     ///
     /// # Panics
     ///
-    /// If the connection is gone.
+    /// If the connection has ended.
     pub async fn finish(&mut self) {
-        self.io.shutdown().await.expect("the other side is there");
+        self.io.shutdown().await.expect("the connection is open");
     }
 
-    /// Reads an HTTP head, up to and with its empty line.
+    /// Reads an HTTP head, including its empty line.
     ///
     /// # Panics
     ///
-    /// If none comes.
+    /// If the connection ends first.
     pub async fn head(&mut self) -> String {
-        self.try_head().await.expect("a head comes before the end")
+        self.try_head()
+            .await
+            .expect("a head before the end of the connection")
     }
 
-    /// Reads an HTTP head, up to and with its empty line; none if the connection ends before it.
+    /// Reads an HTTP head, including its empty line. Returns `None` if the connection ends first.
     ///
     /// # Panics
     ///
-    /// If neither comes in time, or the head is not text.
+    /// If neither happens in time, or the head is not UTF-8.
     pub async fn try_head(&mut self) -> Option<String> {
         loop {
             let end = self
@@ -106,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
                 .position(|window| window == b"\r\n\r\n");
             if let Some(end) = end {
                 let head = self.received.drain(..end + 4).collect();
-                return Some(String::from_utf8(head).expect("a head is text"));
+                return Some(String::from_utf8(head).expect("a head is UTF-8"));
             }
             if !self.read_some().await {
                 return None;
@@ -114,11 +115,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         }
     }
 
-    /// Sends [`HANDSHAKE`] and reads the answer.
+    /// Sends [`HANDSHAKE`] and checks the response.
     ///
     /// # Panics
     ///
-    /// If it is refused.
+    /// If the response is not a valid 101.
     pub async fn upgrade(&mut self) {
         self.send(HANDSHAKE).await;
         let head = self.head().await;
@@ -127,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         assert!(accepted, "{head}");
     }
 
-    /// Sends [`HANDSHAKE`] and [`CREDENTIALS`], and reads the answers.
+    /// Sends [`HANDSHAKE`] and [`CREDENTIALS`], and checks the replies.
     ///
     /// # Panics
     ///
@@ -139,11 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         assert!(welcome.contains("congratulation"), "{welcome}");
     }
 
-    /// Reads one frame; none if the connection ends in order.
+    /// Reads one frame. Returns `None` at the end of the connection.
     ///
     /// # Panics
     ///
-    /// If nothing comes in time, or the connection ends within a frame.
+    /// If nothing arrives in time, or the connection ends within a frame.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, len)) = Frame::parse(&self.received) {
@@ -161,31 +162,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         }
     }
 
-    /// Reads one frame, which is there.
+    /// Reads one frame.
     ///
     /// # Panics
     ///
-    /// If it is not.
+    /// If the connection ends first.
     pub async fn frame(&mut self) -> Frame {
-        self.next().await.expect("a frame comes before the end")
+        self.next()
+            .await
+            .expect("a frame before the end of the connection")
     }
 
-    /// Reads one frame, which is a whole text message.
+    /// Reads one frame and checks that it is an unfragmented text message.
     ///
     /// # Panics
     ///
-    /// If it is something else.
+    /// If it is another frame.
     pub async fn text(&mut self) -> String {
         let frame = self.frame().await;
         assert_eq!(frame.first, 0x81, "not a text message: {frame:?}");
         String::from_utf8(frame.payload).expect("a text message is UTF-8")
     }
 
-    /// Reads on to the Close frame, and returns the code and the reason in it.
+    /// Reads up to the Close frame, and returns its code and reason.
     ///
     /// # Panics
     ///
-    /// If none comes.
+    /// If the connection ends first.
     pub async fn close(&mut self) -> (u16, String) {
         loop {
             let frame = self.frame().await;
@@ -195,41 +198,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         }
     }
 
-    /// Reads the end of the connection.
+    /// Expects the end of the connection.
     ///
     /// # Panics
     ///
-    /// If anything else comes.
+    /// If a frame arrives.
     pub async fn end(&mut self) {
         let next = self.next().await;
         assert!(next.is_none(), "not the end: {next:?}");
     }
 
-    /// Reads everything up to the end of the connection.
+    /// Reads all remaining bytes up to the end of the connection.
     ///
     /// # Panics
     ///
-    /// If the end does not come in time.
+    /// If the connection does not end in time.
     pub async fn rest(&mut self) -> Vec<u8> {
         while self.read_some().await {}
         std::mem::take(&mut self.received)
     }
 
-    /// The stream itself.
+    /// Returns the stream. Bytes in the receive buffer are lost.
     pub fn into_inner(self) -> S {
         self.io
     }
 
-    /// Writes bytes, through whatever the stream may hold them in.
+    /// Writes bytes and flushes the stream.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.io.write_all(bytes).await?;
         self.io.flush().await
     }
 
-    /// Reads what there is. Returns false at the end, be it in order or not.
+    /// Reads available bytes into the buffer. Returns false at the end of the connection or on an error.
     async fn read_some(&mut self) -> bool {
-        let read = timeout(self.patience, self.io.read_buf(&mut self.received)).await;
-        read.expect("something comes in time")
+        let read = timeout(self.timeout, self.io.read_buf(&mut self.received)).await;
+        read.expect("data or the end arrives in time")
             .is_ok_and(|read| read > 0)
     }
 }

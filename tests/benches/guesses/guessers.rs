@@ -100,7 +100,7 @@ fn by_basic() -> Vec<u8> {
 
 /// Sends guesses, and counts what they get up to the end of the connection.
 async fn guess(stream: TcpStream, guesses: &[u8], answers: &Answers) {
-    let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+    let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
     peer.try_send(guesses).await;
     let head = peer.try_head().await;
     let status = head.as_deref().and_then(|head| head.get(9..12));

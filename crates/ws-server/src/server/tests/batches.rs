@@ -80,7 +80,7 @@ impl Stage {
             flood: Arc::clone(&flood),
         };
         server.serve(stream);
-        let mut peer = RawPeer::new(ours).with_patience(PATIENCE);
+        let mut peer = RawPeer::new(ours).with_timeout(PATIENCE);
         peer.log_in().await;
         Self {
             peer,

@@ -65,14 +65,14 @@ impl TestServer {
     pub(super) fn connect_through(&self, bytes: usize) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(bytes);
         self.serve(theirs);
-        RawPeer::new(ours).with_patience(PATIENCE)
+        RawPeer::new(ours).with_timeout(PATIENCE)
     }
 
     /// A connection from an address of its own.
     pub(super) fn connect_from(&self, address: [u8; 4]) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(1 << 16);
         self.serve_from(address, theirs);
-        RawPeer::new(ours).with_patience(PATIENCE)
+        RawPeer::new(ours).with_timeout(PATIENCE)
     }
 
     pub(super) fn serve<S>(&self, io: S)

@@ -113,7 +113,7 @@ async fn a_session_runs_over_either_version_and_ends_in_order() {
             .await
             .unwrap();
         assert_eq!(stream.get_ref().1.protocol_version(), Some(number));
-        let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+        let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
         peer.log_in().await;
         let long = vec![7; 1 << 20];
         let (mut reads, mut writes) = tokio::io::split(peer.into_inner());
@@ -127,7 +127,7 @@ async fn a_session_runs_over_either_version_and_ends_in_order() {
         read.unwrap();
         assert!(echo[10..] == long);
 
-        let mut peer = RawPeer::new(reads.unsplit(writes)).with_patience(PATIENCE);
+        let mut peer = RawPeer::new(reads.unsplit(writes)).with_timeout(PATIENCE);
         peer.send(frame::close(1000, "user exit")).await;
         assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
         // The end, which is said as such: were it cut off, this would be an error.
@@ -143,7 +143,7 @@ async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
     let stream = shake_hands(server.client(&TLS13), server.connect())
         .await
         .unwrap();
-    let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+    let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
     peer.log_in().await;
     let end = async {
         assert_eq!(peer.close().await.0, 1001);
@@ -233,7 +233,7 @@ async fn who_comes_back_is_known_until_the_certificate_changes() {
         let stream = shake_hands(client.clone(), server.connect()).await.unwrap();
         let kind = stream.get_ref().1.handshake_kind();
         // What it comes back with is read with the first that is read.
-        let mut peer = RawPeer::new(stream).with_patience(PATIENCE);
+        let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
         peer.upgrade().await;
         kind
     };
