@@ -273,7 +273,7 @@ async fn the_client_tells_why() {
         assert_eq!(end(&mut child).await.code(), Some(8), "{auth}: {said}");
         let last = said.lines().last().unwrap();
         let expected = format!(
-            "ws-client: the server closed the connection: 3000, not authorized, or no longer, saying \
+            "ws-client: the server closed the connection: 3000, unauthorized, saying \
              \"{}\"",
             CloseReason::PasswordChanged.text()
         );

@@ -96,7 +96,7 @@ async fn a_route_of_others_lets_nobody_in() {
     let only = url(&server, "/only");
     let said = run(client([&only]), "admin:123456\nhello\n").await;
     assert_eq!((said.code, said.stdout()), (Some(3), ""));
-    let reason = "saying \"this user has no right to be here\"";
+    let reason = "saying \"this user has no access to this route\"";
     assert!(said.stderr.contains(reason), "{}", said.stderr);
     let said = run(client([&only, "--auth", "basic"]), "admin:123456\nhello\n").await;
     assert_eq!((said.code, said.stdout()), (Some(6), ""));

@@ -21,7 +21,7 @@ async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
     fs::write(directory.path().join("credentials.toml"), accounts).unwrap();
     browser.wait_for_text("#refused", "3000").await;
     let told = format!(
-        "Closed with 3000 \"{}\": not authorized, or no longer.",
+        "Closed with 3000 \"{}\": unauthorized.",
         CloseReason::PasswordChanged
     );
     assert_eq!(browser.text("#refused").await, told);
@@ -45,14 +45,18 @@ async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_server_that_restarts_is_found_again() {
-    let told = "closed: 1001 \"server is shutting down\", it is going away";
+    let told = "closed: 1001 \"server is shutting down\", going away";
     comes_back_after(Signal::TERM, told).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_server_that_crashed_is_found_again() {
-    comes_back_after(Signal::KILL, "closed: 1006, lost without a close frame").await;
+    comes_back_after(
+        Signal::KILL,
+        "closed: 1006, connection lost without a Close frame",
+    )
+    .await;
 }
 
 /// Ends a server by a signal, and starts one at the same place: the page is told and comes back, logs
@@ -109,7 +113,7 @@ async fn after_too_many_wrong_logins_it_does_not_try_again() {
         notes(&mut browser).await,
         [
             "connected to /",
-            "closed: 3000 \"too many wrong logins\", not authorized, or no longer"
+            "closed: 3000 \"too many wrong logins\", unauthorized"
         ]
     );
     assert_eq!(browser.value("session.stage").await, "idle");

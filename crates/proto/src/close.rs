@@ -1,71 +1,77 @@
-//! Why a WebSocket connection is closed: one table of codes for both ends (RFC 6455 section 7.4 and
-//! the IANA WebSocket Close Code Number Registry).
+//! Close codes and reasons: one table for both sides (RFC 6455 section 7.4 and the IANA WebSocket
+//! Close Code Number Registry).
 
 use std::fmt;
 
 use crate::credentials::Revoked;
 
-/// A close code as it stands in a Close frame.
+/// The status code of a Close frame (RFC 6455 section 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CloseCode(pub u16);
 
-/// Whether, and how, a client may come back after a close.
+/// The reconnection policy of a client after a close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Not without a change on the client's side: the same would happen again.
+    /// Do not reconnect: the same would happen again.
     No,
-    /// At once.
+    /// Reconnect at once.
     Now,
-    /// After a random moment, so that all the clients of a restarted server do not come at once.
+    /// Reconnect after a random delay, so that the clients of a restarted server are spread out (RFC
+    /// 6455 section 7.2.3).
     Jitter,
-    /// After a pause that grows from try to try.
+    /// Reconnect after a delay that grows with each attempt (RFC 6455 section 7.2.3).
     BackOff,
 }
 
 /// One row of the table.
 struct Meaning {
     code: CloseCode,
-    words: &'static str,
+    description: &'static str,
     retry: Retry,
 }
 
-const fn row(code: u16, words: &'static str, retry: Retry) -> Meaning {
+const fn row(code: u16, description: &'static str, retry: Retry) -> Meaning {
     Meaning {
         code: CloseCode(code),
-        words,
+        description,
         retry,
     }
 }
 
-/// Every code that has a meaning here. Ours never send 1005 and 1006 (nobody may), 1012 and 1014.
+/// Every code with a meaning of its own. 1005 and 1006 must never be sent (RFC 6455 section
+/// 7.4.1). These programs do not send 1012 and 1014 either.
 const MEANINGS: &[Meaning] = &[
     row(1000, "normal end", Retry::No),
-    row(1001, "it is going away", Retry::Jitter),
+    row(1001, "going away", Retry::Jitter),
     row(1002, "protocol error", Retry::No),
-    row(1003, "this kind of message is not taken here", Retry::No),
-    row(1005, "closed without a code", Retry::No),
-    row(1006, "lost without a close frame", Retry::BackOff),
-    row(1007, "a text was not UTF-8", Retry::No),
-    row(1008, "against the server's policy", Retry::No),
-    row(1009, "too big", Retry::No),
-    row(1011, "the server failed", Retry::BackOff),
-    row(1012, "the server restarts", Retry::Jitter),
+    row(1003, "unsupported message type", Retry::No),
+    row(1005, "no close code", Retry::No),
     row(
-        1013,
-        "the server is overloaded, or this reader too slow",
+        1006,
+        "connection lost without a Close frame",
         Retry::BackOff,
     ),
-    row(1014, "a gateway failed", Retry::BackOff),
-    row(3000, "not authorized, or no longer", Retry::No),
-    row(3003, "no right to be here, or no longer", Retry::No),
-    row(3008, "time-out", Retry::Now),
+    row(1007, "invalid UTF-8", Retry::No),
+    row(1008, "policy violation", Retry::No),
+    row(1009, "message too big", Retry::No),
+    row(1011, "internal server error", Retry::BackOff),
+    row(1012, "service restart", Retry::Jitter),
+    row(
+        1013,
+        "server overloaded, or reader too slow",
+        Retry::BackOff,
+    ),
+    row(1014, "bad gateway", Retry::BackOff),
+    row(3000, "unauthorized", Retry::No),
+    row(3003, "forbidden", Retry::No),
+    row(3008, "timeout", Retry::Now),
 ];
 
 impl CloseCode {
-    /// Stands for a Close frame that had no code. It is never sent.
+    /// The value for a Close frame without a code. It is never sent (RFC 6455 section 7.4.1).
     pub const ABSENT: Self = Self(1005);
 
-    /// Whether it is one of those that have a meaning of their own here.
+    /// Returns true if the code has a meaning of its own here.
     pub fn is_in_table(self) -> bool {
         self.meaning().is_some()
     }
@@ -74,17 +80,17 @@ impl CloseCode {
         MEANINGS.iter().find(|meaning| meaning.code == self)
     }
 
-    /// What the code means, in words for a person.
-    pub fn words(self) -> &'static str {
+    /// Returns the meaning of the code, for display to a user.
+    pub fn description(self) -> &'static str {
         match (self.meaning(), self.0) {
-            (Some(meaning), _) => meaning.words,
-            (None, 3000..=3999) => "a reason registered by some application",
-            (None, 4000..=4999) => "a reason of this server's own",
-            (None, _) => "an unknown reason",
+            (Some(meaning), _) => meaning.description,
+            (None, 3000..=3999) => "registered application code",
+            (None, 4000..=4999) => "private application code",
+            (None, _) => "unknown close code",
         }
     }
 
-    /// Whether a client may come back.
+    /// Returns the reconnection policy for this code.
     pub fn retry(self) -> Retry {
         self.meaning().map_or(Retry::No, |meaning| meaning.retry)
     }
@@ -96,55 +102,55 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// Each reason for which one of ours closes a connection, with the code and the text that go into
-/// the Close frame.
+/// A reason for which these programs close a connection. Each has a code and a text for the Close
+/// frame (RFC 6455 section 5.5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The person or the script is done.
+    /// The client's user or script ended the session.
     UserExit,
     /// The server shuts down.
     ShuttingDown,
-    /// Nothing was said for the idle time-out.
+    /// No message was exchanged during the idle timeout.
     Idle,
-    /// The peer broke RFC 6455.
+    /// The peer violated RFC 6455.
     ProtocolError,
     /// A text message was not UTF-8.
     InvalidUtf8,
-    /// The peer sent a binary message where only text is taken.
+    /// The peer sent a binary message to a service that accepts only text.
     TextOnly,
-    /// The peer sent control frames faster than is allowed.
+    /// The peer exceeded the rate limit for control frames.
     TooManyControlFrames,
-    /// An operator of the server ended the session. The login may be used again.
+    /// An operator ended the session. The user may log in again.
     Kicked,
-    /// A message was longer than is allowed.
+    /// A message exceeded the size limit.
     MessageTooBig,
-    /// More bytes came before the login than a login needs.
+    /// The bytes received before the login exceeded their limit.
     LoginTooLarge,
-    /// This side failed.
+    /// This side had an internal error.
     Internal,
-    /// Nothing came back after a ping.
+    /// No frame arrived within the timeout after a Ping.
     KeepaliveTimeout,
-    /// The peer does not read what was sent to it.
+    /// The peer reads too slowly, or not at all.
     SlowReader,
-    /// Too many logins from the peer's address were wrong.
+    /// The failure budget of the peer's address is exhausted.
     TooManyFailures,
-    /// Too many logins are being checked already.
+    /// The server is already verifying as many logins as it allows.
     TooManyLogins,
-    /// Too many wrong logins on one connection.
+    /// Too many login attempts failed on this connection.
     TooManyAttempts,
-    /// The user that had logged in was removed.
+    /// The session's user was removed.
     UserRemoved,
-    /// The password that had logged in was changed.
+    /// The session's password was changed.
     PasswordChanged,
-    /// The account that had logged in was limited in time, and the time is over.
+    /// The session's account has expired.
     AccountExpired,
-    /// An operator of the server took the login back.
+    /// An operator revoked the login.
     LoginRevoked,
-    /// The user has no right to what is at this path.
+    /// The route does not admit this user.
     Forbidden,
-    /// The right to what is at this path was taken away.
+    /// The user's access to the route was revoked.
     AccessRevoked,
-    /// The login came too late.
+    /// The login was not complete by its deadline.
     LoginTimeout,
 }
 
@@ -176,7 +182,7 @@ impl CloseReason {
         Self::LoginTimeout,
     ];
 
-    /// The code of the Close frame.
+    /// Returns the code of the Close frame.
     pub fn code(self) -> CloseCode {
         CloseCode(match self {
             Self::UserExit => 1000,
@@ -198,7 +204,7 @@ impl CloseReason {
         })
     }
 
-    /// The reason text of the Close frame.
+    /// Returns the reason text of the Close frame.
     pub fn text(self) -> &'static str {
         match self {
             Self::UserExit => "user exit",
@@ -221,8 +227,8 @@ impl CloseReason {
             Self::PasswordChanged => "login revoked: the password was changed",
             Self::AccountExpired => "login revoked: the account has expired",
             Self::LoginRevoked => "login revoked: by an operator",
-            Self::Forbidden => "this user has no right to be here",
-            Self::AccessRevoked => "the right to this route was taken away",
+            Self::Forbidden => "this user has no access to this route",
+            Self::AccessRevoked => "access to this route was revoked",
             Self::LoginTimeout => "login timeout",
         }
     }
@@ -251,13 +257,13 @@ mod tests {
     use super::{CloseCode, CloseReason, MEANINGS, Retry};
 
     #[test]
-    fn each_code_stands_in_the_table_once() {
+    fn close_codes_unique_in_table() {
         let codes: HashSet<_> = MEANINGS.iter().map(|meaning| meaning.code).collect();
         assert_eq!(codes.len(), MEANINGS.len());
     }
 
     #[test]
-    fn each_reason_fits_a_close_frame_and_has_a_code_that_may_be_sent() {
+    fn close_reasons_valid_in_close_frame() {
         for reason in CloseReason::ALL {
             let code = reason.code();
             assert!(code.meaning().is_some(), "{reason:?}");
@@ -272,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn says_whether_to_come_back() {
+    fn close_codes_map_to_retry_policy() {
         for (code, retry) in [
             (1000, Retry::No),
             (1001, Retry::Jitter),
@@ -293,12 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn has_words_for_codes_outside_the_table() {
-        assert_eq!(
-            CloseCode(3500).words(),
-            "a reason registered by some application"
-        );
-        assert_eq!(CloseCode(4242).words(), "a reason of this server's own");
-        assert_eq!(CloseCode(17).words(), "an unknown reason");
+    fn codes_outside_table_described_by_range() {
+        assert_eq!(CloseCode(3500).description(), "registered application code");
+        assert_eq!(CloseCode(4242).description(), "private application code");
+        assert_eq!(CloseCode(17).description(), "unknown close code");
     }
 }

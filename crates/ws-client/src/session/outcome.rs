@@ -321,7 +321,7 @@ fn describe(frame: &CloseFrame) -> String {
         CloseCode::ABSENT => "the server closed the connection without a code".to_owned(),
         code => format!(
             "the server closed the connection{manner}: {code}, {}",
-            code.words()
+            code.description()
         ),
     };
     if !reason.is_empty() {

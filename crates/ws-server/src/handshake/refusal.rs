@@ -163,7 +163,7 @@ impl Refusal {
             Self::WrongCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
                 "the username or password is wrong";
             Self::Forbidden => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
-                "this user has no right to be here";
+                "this user has no access to this route";
             Self::TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
                 "too many logins at once, try again later";
         }

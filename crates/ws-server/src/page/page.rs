@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn its_table_of_close_codes_is_that_of_the_protocol() {
         let table = between(SCRIPT, "const CLOSES = [\n", "\n];");
-        let unknown = CloseCode(0).words();
+        let unknown = CloseCode(0).description();
         let known = (1000..3000).chain([3000, 3003, 3008]).map(CloseCode);
-        let known = known.filter(|code| code.words() != unknown);
+        let known = known.filter(|code| code.description() != unknown);
         let rows = known.map(|code| {
             let retry = match code.retry() {
                 Retry::No => "no",
@@ -192,11 +192,14 @@ mod tests {
                 Retry::Jitter => "jitter",
                 Retry::BackOff => "back-off",
             };
-            format!("  [{code}, \"{}\", \"{retry}\"],", code.words())
+            format!("  [{code}, \"{}\", \"{retry}\"],", code.description())
         });
         assert_eq!(table.lines().collect::<Vec<_>>(), rows.collect::<Vec<_>>());
         for code in [17, 3500, 4242] {
-            let words = format!("words: \"{}\", retry: \"no\"", CloseCode(code).words());
+            let words = format!(
+                "words: \"{}\", retry: \"no\"",
+                CloseCode(code).description()
+            );
             assert!(SCRIPT.contains(&words), "{words}");
         }
     }

@@ -21,29 +21,29 @@ const MAX_JITTER = 3;
 // after a delay that grows with each attempt.
 const CLOSES = [
   [1000, "normal end", "no"],
-  [1001, "it is going away", "jitter"],
+  [1001, "going away", "jitter"],
   [1002, "protocol error", "no"],
-  [1003, "this kind of message is not taken here", "no"],
-  [1005, "closed without a code", "no"],
-  [1006, "lost without a close frame", "back-off"],
-  [1007, "a text was not UTF-8", "no"],
-  [1008, "against the server's policy", "no"],
-  [1009, "too big", "no"],
-  [1011, "the server failed", "back-off"],
-  [1012, "the server restarts", "jitter"],
-  [1013, "the server is overloaded, or this reader too slow", "back-off"],
-  [1014, "a gateway failed", "back-off"],
-  [3000, "not authorized, or no longer", "no"],
-  [3003, "no right to be here, or no longer", "no"],
-  [3008, "time-out", "now"],
+  [1003, "unsupported message type", "no"],
+  [1005, "no close code", "no"],
+  [1006, "connection lost without a Close frame", "back-off"],
+  [1007, "invalid UTF-8", "no"],
+  [1008, "policy violation", "no"],
+  [1009, "message too big", "no"],
+  [1011, "internal server error", "back-off"],
+  [1012, "service restart", "jitter"],
+  [1013, "server overloaded, or reader too slow", "back-off"],
+  [1014, "bad gateway", "back-off"],
+  [3000, "unauthorized", "no"],
+  [3003, "forbidden", "no"],
+  [3008, "timeout", "now"],
 ];
 
 function meaningOf(code) {
   const known = CLOSES.find((row) => row[0] === code);
   if (known) return { words: known[1], retry: known[2] };
-  if (code >= 4000) return { words: "a reason of this server's own", retry: "no" };
-  if (code >= 3000) return { words: "a reason registered by some application", retry: "no" };
-  return { words: "an unknown reason", retry: "no" };
+  if (code >= 4000) return { words: "private application code", retry: "no" };
+  if (code >= 3000) return { words: "registered application code", retry: "no" };
+  return { words: "unknown close code", retry: "no" };
 }
 
 // Returns the delay before the next attempt, in seconds.

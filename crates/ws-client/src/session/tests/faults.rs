@@ -44,7 +44,7 @@ async fn server_close_is_quoted_and_losses_counted() {
         outcome(
             Exit::Closed,
             "your submit context: a\n",
-            "{welcome}ws-client: the server closed the connection: 1001, it is going away, \
+            "{welcome}ws-client: the server closed the connection: 1001, going away, \
              saying \"server is shutting down\"\nws-client: 2 messages got no answer\n"
         )
     );
@@ -64,7 +64,7 @@ async fn refused_login_counts_unsent_lines() {
     assert_eq!(found.exit, Exit::LoginRefused);
     assert!(
         found.stderr.ends_with(
-            "3000, not authorized, or no longer, saying \"too many wrong logins\"\n\
+            "3000, unauthorized, saying \"too many wrong logins\"\n\
              ws-client: 1 line was not sent\n"
         ),
         "{}",

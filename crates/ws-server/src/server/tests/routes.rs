@@ -93,7 +93,7 @@ async fn who_has_no_right_is_told_so_by_either_way() {
 
     let mut messages = session(&server, "/only", "").await;
     messages.send(frame::text("admin:123456")).await;
-    let no_right = (3003, "this user has no right to be here".to_owned());
+    let no_right = (3003, "this user has no access to this route".to_owned());
     assert_eq!(messages.close().await, no_right);
     let mut messages = session(&server, "/only", "").await;
     messages.send(frame::text("jane:x")).await;
@@ -330,7 +330,7 @@ async fn a_lost_right_ends_the_session_and_no_other() {
         .replace("/small", "/other")
         .replace("public = true", "public = false");
     assert_eq!(server.0.reload(config(&next), accounts(TWO)), 3);
-    let right_taken = (3003, "the right to this route was taken away".to_owned());
+    let right_taken = (3003, "access to this route was revoked".to_owned());
     for peer in [&mut jane, &mut removed, &mut guest] {
         assert_eq!(peer.close().await, right_taken);
     }
