@@ -1,4 +1,5 @@
-//! Credentials in the `Authorization` field of an HTTP request: the Basic scheme (RFC 7617).
+//! Credentials in the `Authorization` field of an HTTP request: the Basic scheme (RFC 7617, RFC
+//! 9110 section 11.6.2).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -8,18 +9,22 @@ use crate::{
     secret::Secret,
 };
 
-/// The name of the scheme, which is read in any case (RFC 9110 section 11.1).
+/// The name of the scheme, compared without case (RFC 9110 section 11.1).
 const SCHEME: &str = "Basic";
 
-/// The value of an `Authorization` field that presents these credentials.
+/// Returns the value of an `Authorization` field with these credentials (RFC 7617 section 2).
 pub fn authorization(credentials: &Credentials) -> Secret {
     let line = credentials.line();
     let encoded = Zeroizing::new(STANDARD.encode(line.expose()));
     Secret::new(format!("{SCHEME} {}", *encoded))
 }
 
-/// Reads the value of an `Authorization` field. The name and the password are UTF-8, are split at
-/// the first `:`, and obey what [`Credentials::parse`] demands.
+/// Parses the value of an `Authorization` field (RFC 7617 section 2). The decoded bytes must be
+/// UTF-8 (section 2.1); [`Credentials::parse`] splits them at the first `:`.
+///
+/// # Errors
+///
+/// Another scheme, invalid base64 or UTF-8, or anything that [`Credentials::parse`] refuses.
 pub fn parse_authorization(value: &[u8]) -> Result<Credentials, AuthorizationError> {
     let space = value
         .iter()
@@ -37,17 +42,16 @@ pub fn parse_authorization(value: &[u8]) -> Result<Credentials, AuthorizationErr
     Ok(Credentials::parse(line)?)
 }
 
-/// Why the value of an `Authorization` field holds no credentials. A server does not tell its peer
-/// which of these it was.
+/// A malformed `Authorization` field. A server does not tell its peer which of these it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizationError {
-    /// It is of another scheme.
+    /// The scheme is not Basic.
     #[error("the scheme is not Basic")]
     Scheme,
-    /// What follows the scheme is not base64 of UTF-8.
+    /// The token after the scheme is not base64 of UTF-8.
     #[error("the credentials are not base64 of UTF-8")]
     Encoding,
-    /// What was encoded is not a name and a password.
+    /// The decoded text is not a name and a password.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
 }
@@ -63,7 +67,7 @@ mod tests {
     };
 
     #[test]
-    fn writes_and_reads_the_examples_of_the_rfc() {
+    fn rfc_examples_round_trip() {
         for (line, value) in [
             ("Aladdin:open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
             ("test:123\u{a3}", "Basic dGVzdDoxMjPCow=="),
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_read_in_any_case_and_with_spaces_behind_it() {
+    fn scheme_any_case_or_extra_spaces_accepted() {
         for value in [
             "basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
             "BASIC   QWxhZGRpbjpvcGVuIHNlc2FtZQ== ",
@@ -87,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_holds_no_credentials() {
+    fn malformed_field_refused() {
         for (value, error) in [
             ("", AuthorizationError::Scheme),
             ("Basic", AuthorizationError::Scheme),
@@ -99,7 +103,7 @@ mod tests {
                 "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ",
                 AuthorizationError::Encoding,
             ),
-            // Not UTF-8, as a client that writes ISO 8859-1 sends it.
+            // ISO 8859-1, which is not UTF-8.
             ("Basic dGVzdDoxMjOj", AuthorizationError::Encoding),
             (
                 "Basic ",
@@ -121,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(line in "\\PC{1,20}:.{1,40}") {
+        fn written_credentials_parse_back(line in "\\PC{1,20}:.{1,40}") {
             if let Ok(credentials) = Credentials::parse(&line) {
                 let value = authorization(&credentials);
                 let read = parse_authorization(value.expose().as_bytes()).unwrap();
@@ -131,7 +135,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_makes_the_reader_panic(value in any::<Vec<u8>>()) {
+        fn arbitrary_bytes_never_panic(value in any::<Vec<u8>>()) {
             let _ = parse_authorization(&value);
         }
     }

@@ -1,12 +1,12 @@
-//! Text of a stranger, made safe to show.
+//! Escaping of untrusted text for logs and terminals.
 //!
-//! A terminal obeys control characters, and bidirectional controls make a line read as what it is
-//! not. Both are shown as `\u{..}` wherever a peer's text meets a log or a terminal.
+//! A terminal interprets control characters, and bidirectional controls can disguise a line. Both
+//! are written as `\u{..}` wherever a peer's text reaches a log or a terminal.
 
 use std::fmt;
 
-/// Whether a character could make a terminal or a reader see something other than the text: control
-/// characters (C0, DEL, C1), line and paragraph separators, and bidirectional controls.
+/// Returns true for a character that could change the display of a text: control characters (C0,
+/// DEL, C1), line and paragraph separators, and bidirectional controls.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -19,8 +19,8 @@ pub fn is_unsafe(c: char) -> bool {
         )
 }
 
-/// Displays a text on one line, with each unsafe character written as `\u{..}`, or as `\r`, `\n`
-/// and `\t` where it is one of those.
+/// A wrapper that displays a text on one line, with each unsafe character as `\r`, `\n`, `\t` or
+/// `\u{..}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -30,7 +30,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Escapes the beginning of a text, up to this many of its characters. Dots stand for the rest.
+/// Escapes the first `max_chars` characters of a text, followed by `...` if the text is longer.
 pub fn escaped_start(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}...", Escaped(&text[..end])),
@@ -38,7 +38,11 @@ pub fn escaped_start(text: &str, max_chars: usize) -> String {
     }
 }
 
-/// Writes one character as [`Escaped`] shows it.
+/// Writes one character as [`Escaped`] displays it.
+///
+/// # Errors
+///
+/// An error of the writer.
 pub fn write_escaped(c: char, to: &mut impl fmt::Write) -> fmt::Result {
     match c {
         '\n' => to.write_str("\\n"),
@@ -56,7 +60,7 @@ mod tests {
     use super::{Escaped, escaped_start, is_unsafe};
 
     #[test]
-    fn long_text_is_cut_and_marked() {
+    fn long_text_truncated_and_marked() {
         for (text, shown) in [
             ("", ""),
             ("\u{1b}äb", "\\u{1b}äb"),
@@ -67,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_what_a_terminal_or_a_reader_would_obey() {
+    fn control_and_bidi_characters_escaped() {
         for (text, shown) in [
             ("plain text, 你好, ünï", "plain text, 你好, ünï"),
             ("a\r\nb\tc", "a\\r\\nb\\tc"),
@@ -84,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_unsafe_is_left(text in any::<String>()) {
+        fn escaped_text_has_no_unsafe_character(text in any::<String>()) {
             prop_assert!(!Escaped(&text).to_string().chars().any(is_unsafe));
         }
     }

@@ -1,22 +1,26 @@
-//! `Sec-WebSocket-Key`, and the accept value that proves it was understood (RFC 6455 section 1.3).
+//! `Sec-WebSocket-Key` and the accept value that is computed from it (RFC 6455 sections 1.3, 4.2.2).
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha1::{Digest as _, Sha1};
 
-/// What RFC 6455 appends to every key before it is hashed.
+/// The string that is appended to every key before hashing (RFC 6455 section 1.3).
 pub const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The value of a `Sec-WebSocket-Key` field: 16 bytes in base64.
+/// The value of a `Sec-WebSocket-Key` field: 16 bytes in base64 (RFC 6455 section 11.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Key {
-    /// Makes a key of 16 random bytes, which the caller draws anew for each handshake.
+    /// Encodes a nonce of 16 bytes, which must be random for each handshake (RFC 6455 section 4.1).
     pub fn new(nonce: [u8; 16]) -> Self {
         Self(BASE64_STANDARD.encode(nonce))
     }
 
-    /// Takes the value of a field, if it is base64 of exactly 16 bytes.
+    /// Parses the value of a `Sec-WebSocket-Key` field.
+    ///
+    /// # Errors
+    ///
+    /// A value that is not base64 of exactly 16 bytes.
     pub fn parse(field: &str) -> Result<Self, KeyError> {
         match BASE64_STANDARD.decode(field) {
             Ok(nonce) if nonce.len() == 16 => Ok(Self(field.to_owned())),
@@ -24,12 +28,12 @@ impl Key {
         }
     }
 
-    /// The key as the field has it.
+    /// Returns the value of the field.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// SHA-1 of the key followed by [`GUID`].
+    /// Returns the SHA-1 of the key followed by [`GUID`].
     pub fn digest(&self) -> [u8; 20] {
         Sha1::new()
             .chain_update(&self.0)
@@ -38,13 +42,13 @@ impl Key {
             .into()
     }
 
-    /// What the server must answer in `Sec-WebSocket-Accept`: base64 of the digest.
+    /// Returns the value for `Sec-WebSocket-Accept`: the digest in base64 (RFC 6455 section 4.2.2).
     pub fn accept(&self) -> String {
         BASE64_STANDARD.encode(self.digest())
     }
 }
 
-/// A text that is not a [`Key`].
+/// An invalid `Sec-WebSocket-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key is base64 of 16 bytes")]
 pub struct KeyError;
@@ -54,14 +58,14 @@ mod tests {
     use super::{Key, KeyError};
 
     #[test]
-    fn computes_the_example_of_the_rfc() {
+    fn rfc_example_key_yields_its_accept_value() {
         let key = Key::parse("dGhlIHNhbXBsZSBub25jZQ==").unwrap();
         assert_eq!(key.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(Key::new(*b"the sample nonce"), key);
     }
 
     #[test]
-    fn refuses_what_is_not_base64_of_16_bytes() {
+    fn field_not_base64_of_16_bytes_refused() {
         for field in [
             "",
             "x",

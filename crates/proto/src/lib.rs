@@ -1,13 +1,11 @@
-//! What an authenticated WebSocket server and its client say to each other: plain data in, plain
-//! data out.
+//! The protocol that `ws-server` and `ws-client` share: plain data in, plain data out.
 //!
-//! The crate knows the texts of the login, both halves of it as state machines, the names and
-//! passwords that take part in it, the codes that connections are closed with, and how the two
-//! programs read their TOML. It deliberately knows no runtime, no socket, no clock, no randomness
-//! and no file: time and chance are arguments, and whoever calls does the waiting. That is what
-//! lets the tests drive the two halves of the login against each other in memory.
+//! The crate holds the login texts, both sides of the login as state machines, user names and
+//! passwords, the table of close codes, and the TOML reader of both programs. It has no runtime,
+//! socket, clock, random source or file access: time and random values are arguments, and the
+//! caller does the I/O. So the tests run both sides of the login against each other in memory.
 //!
-//! Start reading with [`login`], which is what the product exists for.
+//! Start reading with [`login`].
 //!
 //! # Layers
 //!
@@ -15,12 +13,12 @@
 //!
 //! | layer | modules | holds |
 //! |---|---|---|
-//! | login | `login/` | both halves of the login |
-//! | close codes | `close.rs` | every close code: its meaning, and whether to connect again |
+//! | login | `login/` | both sides of the login |
+//! | close codes | `close.rs` | every close code: its meaning, and its retry policy |
 //! | accounts | `credentials/` | accounts (server) and configured credentials (client) from TOML |
-//! | wire texts | `message.rs`, `basic.rs` | the credentials line and its replies; credentials in a request |
-//! | names and passwords | `username.rs`, `password.rs`, `secret.rs` | a checked name; a plain password or an Argon2id hash; a secret that no output shows |
-//! | ground | `config/`, `key.rs`, `escape.rs`, `plural.rs` | TOML errors and units; `Sec-WebSocket-Key`; escaped text; counts in words |
+//! | wire texts | `message.rs`, `basic.rs` | the credentials line and its replies; Basic credentials (RFC 7617) |
+//! | names and passwords | `username.rs`, `password.rs`, `secret.rs` | a validated name; a plain password or an Argon2id hash; a redacted, zeroed secret |
+//! | basics | `config/`, `key.rs`, `escape.rs`, `plural.rs` | TOML errors and units; `Sec-WebSocket-Key`; escaped text; singular and plural |
 
 pub mod basic;
 pub mod close;

@@ -1,40 +1,44 @@
-//! The words of the login: the line that a client sends, and the replies to it.
+//! The texts of the login: the credentials line of a client, and the replies of the server.
 
 use crate::{
     secret::Secret,
     username::{UserName, UserNameError},
 };
 
-/// The reply to a right login, as one text message. The line break inside is CR LF.
+/// The reply to a successful login, as one text message. The line break is CR LF.
 pub const CONGRATULATION: &str =
     "congratulation, you have connect with server\r\nnow, you can do something else";
 
-/// The reply to anything else.
+/// The reply to a failed login.
 pub const SORRY: &str = "sorry, the username or password is wrong, please submit again";
 
-/// The word by which a client knows that it is logged in, whatever else the server says.
+/// The word by which a client recognises a successful login in a server's text.
 const SUCCESS_WORD: &str = "congratulation";
 
-/// The greatest length of a credentials line, in bytes. A longer one is a wrong try.
+/// The greatest length of a credentials line, in bytes. A longer line is a failed attempt.
 pub const MAX_CREDENTIALS_BYTES: usize = 1024;
 
-/// Whether a server's text says that the login was right.
+/// Returns true if a server's text reports a successful login.
 pub fn is_congratulation(text: &str) -> bool {
     text.contains(SUCCESS_WORD)
 }
 
-/// A user's name and password, as presented to log in with.
+/// A user name and password, as presented at a login.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Who wants to log in.
+    /// The user name.
     pub name: UserName,
-    /// What is to prove it.
+    /// The password.
     pub password: Secret,
 }
 
 impl Credentials {
-    /// Reads a line `username:password`. It is split at the first `:`, so a password may hold more
-    /// of them; nothing is trimmed.
+    /// Parses a line `username:password`. The first `:` separates the two, so a password may contain
+    /// `:`. Nothing is trimmed.
+    ///
+    /// # Errors
+    ///
+    /// A line over [`MAX_CREDENTIALS_BYTES`], no `:`, an empty password, or an invalid name.
     pub fn parse(line: &str) -> Result<Self, CredentialsError> {
         if line.len() > MAX_CREDENTIALS_BYTES {
             return Err(CredentialsError::TooLong);
@@ -49,25 +53,25 @@ impl Credentials {
         })
     }
 
-    /// The line that [`Credentials::parse`] reads.
+    /// Returns the line that [`Credentials::parse`] reads.
     pub fn line(&self) -> Secret {
         Secret::new(format!("{}:{}", self.name, self.password.expose()))
     }
 }
 
-/// Why a line holds no credentials. A server does not tell its peer which of these it was.
+/// A malformed credentials line. A server does not tell its peer which of these it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// The line has more than [`MAX_CREDENTIALS_BYTES`] bytes.
+    /// The line is longer than [`MAX_CREDENTIALS_BYTES`].
     #[error("credentials have at most {MAX_CREDENTIALS_BYTES} bytes")]
     TooLong,
-    /// Nothing separates a name from a password.
+    /// The line has no `:`.
     #[error("credentials are written as username:password")]
     NoColon,
-    /// Nothing follows the first `:`.
+    /// The password is empty.
     #[error("the password is empty")]
     NoPassword,
-    /// What stands before the first `:` is not a name.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] UserNameError),
 }
@@ -83,7 +87,7 @@ mod tests {
     use crate::username::UserNameError;
 
     #[test]
-    fn replies_are_the_pinned_bytes() {
+    fn replies_match_protocol_bytes() {
         assert_eq!(
             CONGRATULATION.as_bytes(),
             b"congratulation, you have connect with server\r\nnow, you can do something else"
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_at_the_first_colon_and_trims_nothing() {
+    fn line_split_at_first_colon_untrimmed() {
         for (line, name, password) in [
             ("admin:123456", "admin", "123456"),
             ("admin:123456:x", "admin", "123456:x"),
@@ -112,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_name_and_a_password() {
+    fn malformed_line_refused() {
         let too_long = format!("admin:{}", "x".repeat(MAX_CREDENTIALS_BYTES));
         for (line, error) in [
             ("", CredentialsError::NoColon),
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_line_of_the_greatest_length() {
+    fn line_of_maximum_length_accepted() {
         let line = format!("admin:{}", "x".repeat(MAX_CREDENTIALS_BYTES - 6));
         assert_eq!(line.len(), MAX_CREDENTIALS_BYTES);
         assert_eq!(Credentials::parse(&line).unwrap().line().expose(), line);
@@ -139,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_parsed_prints_as_it_came(line in any::<String>()) {
+        fn parsed_line_prints_unchanged(line in any::<String>()) {
             if let Ok(credentials) = Credentials::parse(&line) {
                 let printed = credentials.line();
                 prop_assert_eq!(printed.expose(), line.as_str());

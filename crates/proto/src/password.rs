@@ -1,5 +1,4 @@
-//! What a credentials file says of a password: the password itself, or an Argon2id hash of it
-//! (RFC 9106) as a PHC string.
+//! Passwords of accounts: plain text, or an Argon2id hash (RFC 9106) as a PHC string.
 
 use std::{fmt, hint::black_box};
 
@@ -9,21 +8,21 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// The least and the greatest length of a hash's output, in bytes. A shorter one could be hit by
-/// chance, a longer one is not made by anybody.
+/// The accepted lengths of a hash's output, in bytes. A shorter output could collide by chance; the
+/// PHC format has none longer.
 const OUTPUT_BYTES: std::ops::RangeInclusive<usize> = 16..=phc::Output::MAX_LENGTH;
 
-/// What is to prove an account, as the credentials file has it.
+/// The password of an account, as the credentials file has it.
 #[derive(Debug)]
 pub enum Password {
-    /// The password itself, which is for development.
+    /// The plain password, for development only.
     Plain(Secret),
-    /// A hash of it.
+    /// The hash of the password.
     Hash(PasswordHash),
 }
 
 impl Password {
-    /// Whether a file that says `other` says the same.
+    /// Returns true if both entries are equal. Two hashes are equal only if the salts are, too.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Plain(ours), Self::Plain(other)) => ours.matches(other),
@@ -33,7 +32,7 @@ impl Password {
     }
 }
 
-/// The Argon2id hash of a password. Its `Debug` shows what it costs and nothing else.
+/// The Argon2id hash of a password. Its `Debug` shows only the cost.
 #[derive(Clone)]
 pub struct PasswordHash {
     phc: Box<phc::PasswordHash>,
@@ -41,7 +40,7 @@ pub struct PasswordHash {
 }
 
 impl PasswordHash {
-    /// Hashes a password at [`HashCost::DEFAULT`], which takes a while. The salt is random.
+    /// Hashes a password at [`HashCost::DEFAULT`]. The salt must be random.
     pub fn new(password: &Secret, salt: [u8; 16]) -> Self {
         Self::with_cost(password, salt, HashCost::DEFAULT)
     }
@@ -57,12 +56,12 @@ impl PasswordHash {
         }
     }
 
-    /// Reads a PHC string.
+    /// Parses a PHC string.
     ///
     /// # Errors
     ///
-    /// Another algorithm, another version than 19 (1.3), a cost beyond the ceilings of
-    /// [`HashCost`], no salt, no output or a short one.
+    /// Another algorithm than Argon2id, another version than 19 (1.3), a cost above the maximum of
+    /// [`HashCost`], no salt, or an output that is missing or short.
     pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
         let phc = phc::PasswordHash::new(text).map_err(|_| PasswordHashError::Form)?;
         if phc.algorithm != Algorithm::Argon2id.ident() {
@@ -72,7 +71,7 @@ impl PasswordHash {
             return Err(PasswordHashError::Version);
         }
         let params = Params::try_from(&phc).map_err(|_| PasswordHashError::Form)?;
-        // What else a PHC string may say, of keys and data, nobody could verify here.
+        // A hash with a key ID or associated data needs values that the server does not have.
         let has_more = !params.keyid().is_empty() || !params.data().is_empty();
         let output = phc.hash.as_ref().map_or(0, phc::Output::len);
         if has_more || phc.salt.is_none() || !OUTPUT_BYTES.contains(&output) {
@@ -85,15 +84,15 @@ impl PasswordHash {
         })
     }
 
-    /// What it costs to check a guess.
+    /// Returns the cost of one verification.
     pub fn cost(&self) -> HashCost {
         self.cost
     }
 
-    /// Whether the guess is the password, at the price of one hash.
+    /// Verifies a guess. It computes one hash.
     pub fn matches(&self, guess: &Secret, memory: &mut HashMemory) -> bool {
         let (Some(salt), Some(expected)) = (&self.phc.salt, &self.phc.hash) else {
-            unreachable!("a hash without them is not parsed")
+            unreachable!("parsing requires a salt and an output")
         };
         let mut output = Zeroizing::new([0; phc::Output::MAX_LENGTH]);
         let output = &mut output[..expected.len()];
@@ -109,14 +108,14 @@ impl fmt::Debug for PasswordHash {
 }
 
 impl fmt::Display for PasswordHash {
-    /// Writes the PHC string, which a thief can guess against: it belongs into the credentials
-    /// file and nowhere else.
+    /// Writes the PHC string. It allows offline guessing, so it belongs only in the credentials
+    /// file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.phc.fmt(f)
     }
 }
 
-/// What it costs to check one guess against a hash.
+/// The Argon2id parameters of a hash: memory, passes and lanes (RFC 9106 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashCost {
     memory_kib: u32,
@@ -125,20 +124,21 @@ pub struct HashCost {
 }
 
 impl HashCost {
-    /// The first choice of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
+    /// The first recommendation of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one
+    /// lane.
     pub const DEFAULT: Self = Self {
         memory_kib: 19_456,
         passes: 2,
         lanes: 1,
     };
 
-    /// The greatest memory that a hash may ask for, in KiB. Whoever logs in pays with the server's.
+    /// The greatest memory cost, in KiB. Each login attempt allocates it on the server.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
 
     /// The greatest number of passes over the memory.
     pub const MAX_PASSES: u32 = 10;
 
-    /// The greatest number of lanes, which are computed one after the other here.
+    /// The greatest number of lanes. They are computed sequentially.
     pub const MAX_LANES: u32 = 16;
 
     fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, PasswordHashError> {
@@ -157,27 +157,27 @@ impl HashCost {
         }
     }
 
-    /// Whether it is less than the cheapest that OWASP recommends (7 MiB, five passes): the
-    /// password should be hashed again.
+    /// Returns true if the cost is below the cheapest that OWASP recommends (7 MiB, five passes). The
+    /// password should then be hashed again.
     pub fn is_weak(self) -> bool {
         u64::from(self.memory_kib) * u64::from(self.passes) < 7168 * 5
     }
 
-    /// The memory that one hash takes, in bytes.
+    /// Returns the memory of one hash, in bytes.
     pub fn memory_bytes(self) -> usize {
         usize::try_from(self.memory_kib).map_or(usize::MAX, |kib| kib.saturating_mul(1024))
     }
 
-    /// Does the work of one hash of a guess, and forgets the result.
-    pub(crate) fn spend(self, guess: &Secret, memory: &mut HashMemory) {
+    /// Computes one hash of a guess and discards it, so that every login takes the same time.
+    pub(crate) fn hash_and_discard(self, guess: &Secret, memory: &mut HashMemory) {
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-        self.hash(guess, b"nobody's own salt", &mut output, memory);
+        self.hash(guess, b"the salt of no hash", &mut output, memory);
         black_box(output);
     }
 
     fn hash(self, guess: &Secret, salt: &[u8], output: &mut [u8], memory: &mut HashMemory) {
         #[cfg(test)]
-        SPENT.with_borrow_mut(|spent| spent.push(self));
+        COMPUTED.with_borrow_mut(|computed| computed.push(self));
         let argon2 = self.argon2();
         let blocks = memory.blocks(argon2.params().block_count());
         argon2
@@ -203,23 +203,22 @@ impl fmt::Display for HashCost {
     }
 }
 
-/// Memory in which hashes are computed, one after the other. It is as large as the most costly of
-/// them wanted it.
+/// Reusable memory for hashing. It grows to the largest cost that was computed in it.
 ///
-/// Memory that is allocated for each hash anew comes to more: what one thread gives back, the
-/// allocator may keep for that thread, and the next hash is computed by another one.
+/// Allocating for each hash would use more memory: an allocator may keep freed memory for the
+/// thread that freed it, and the next hash may run on another thread.
 #[derive(Default)]
 pub struct HashMemory(Vec<Block>);
 
 impl HashMemory {
-    /// So many blocks, with anything in them.
+    /// Returns `count` blocks with arbitrary content.
     ///
     /// # Panics
     ///
-    /// If there is no memory for them.
+    /// If the memory cannot be allocated.
     fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.0.len() < count {
-            // Those that are there are given back first, instead of being copied.
+            // Freed before the allocation: the old blocks need not be copied.
             self.0 = Vec::new();
             self.0
                 .try_reserve_exact(count)
@@ -232,43 +231,43 @@ impl HashMemory {
 
 impl fmt::Debug for HashMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What is in it follows from a password.
+        // The content derives from a password.
         write!(f, "HashMemory({} blocks)", self.0.len())
     }
 }
 
 #[cfg(test)]
 thread_local! {
-    /// What was hashed by this thread, so that tests can see work whose result is forgotten.
-    static SPENT: std::cell::RefCell<Vec<HashCost>> = const { std::cell::RefCell::new(Vec::new()) };
+    /// The costs of the hashes that this thread computed, including those that were discarded.
+    static COMPUTED: std::cell::RefCell<Vec<HashCost>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-/// What something costs, in the order of the hashes that it does.
+/// Returns the costs of the hashes that `work` computes on this thread, in order.
 #[cfg(test)]
-pub(crate) fn spent_by(work: impl FnOnce()) -> Vec<HashCost> {
-    SPENT.take();
+pub(crate) fn costs_of(work: impl FnOnce()) -> Vec<HashCost> {
+    COMPUTED.take();
     work();
-    SPENT.take()
+    COMPUTED.take()
 }
 
-/// Why a text is not a hash that guesses can be checked against. It repeats nothing of the text.
+/// The reason why a text is not an acceptable password hash. It never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordHashError {
-    /// It is not a PHC string with a salt and an output of 16 to 64 bytes.
+    /// Not a PHC string with a salt and an output of 16 to 64 bytes.
     #[error(
         "a hash is written as $argon2id$v=19$m=19456,t=2,p=1$...$..., which `ws-server \
          hash-password` prints"
     )]
     Form,
-    /// It is of another algorithm.
-    #[error("only argon2id hashes are taken; `ws-server hash-password` makes one")]
+    /// Another algorithm.
+    #[error("only argon2id hashes are accepted; `ws-server hash-password` makes one")]
     Algorithm,
-    /// It is of another version of the algorithm.
-    #[error("only version 19 of argon2id is taken; `ws-server hash-password` makes such a hash")]
+    /// Another version of the algorithm.
+    #[error("only version 19 of argon2id is accepted; `ws-server hash-password` makes such a hash")]
     Version,
-    /// It asks for more than each login may cost.
+    /// A cost above the maximum.
     #[error(
-        "this hash costs too much ({0}): at most m={max_m},t={max_t},p={max_p} are taken",
+        "this hash costs too much ({0}): the maximum is m={max_m},t={max_t},p={max_p}",
         max_m = HashCost::MAX_MEMORY_KIB,
         max_t = HashCost::MAX_PASSES,
         max_p = HashCost::MAX_LANES
@@ -281,7 +280,7 @@ mod tests {
     use super::{HashCost, HashMemory, Password, PasswordHash, PasswordHashError};
     use crate::secret::Secret;
 
-    /// A hash but for its output.
+    /// A PHC string without its output.
     const CHEAP: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$";
 
     fn cheap(password: &str) -> PasswordHash {
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_hashed_is_read_again_and_matches_that_password_alone() {
+    fn parsed_hash_matches_only_its_password() {
         let printed = cheap("correct horse").to_string();
         assert!(
             printed.starts_with("$argon2id$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$"),
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_computed_in_a_memory_before_changes_nothing() {
+    fn reused_memory_does_not_affect_hash() {
         let guess = Secret::new("x");
         let mut memory = HashMemory::default();
         for (memory_kib, blocks) in [(64, 64), (8, 64), (128, 128), (64, 128)] {
@@ -319,17 +318,17 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_what_owasp_recommends_and_has_its_known_value() {
+    fn default_cost_yields_reference_value() {
         let hash = PasswordHash::new(&Secret::new("123456"), *b"0123456789abcdef");
         let printed = hash.to_string();
         let rest = printed.strip_prefix("$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$");
-        // Computed by argon2-cffi, which wraps the reference implementation.
+        // Computed with argon2-cffi, a binding of the reference implementation.
         assert_eq!(rest, Some("f3d12C0EQIKpnZYH5jzcMOPeUh0nbjDEC5U1ah89jX0"));
         assert!(!hash.cost().is_weak());
     }
 
     #[test]
-    fn refuses_what_it_could_not_or_should_not_verify() {
+    fn unsupported_hash_refused() {
         let output = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let cost = |memory_kib, passes, lanes| {
             PasswordHashError::Cost(HashCost {
@@ -344,7 +343,7 @@ mod tests {
             (CHEAP.to_owned(), PasswordHashError::Form),
             (format!("{CHEAP}AAAAAAAAAAAAAAAA"), PasswordHashError::Form),
             (format!("{CHEAP}{output}$x"), PasswordHashError::Form),
-            // A salt of seven bytes, which could not be hashed with.
+            // A salt of seven bytes; Argon2 needs eight.
             (
                 format!("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbA${output}"),
                 PasswordHashError::Form,
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_costs_are_weak() {
+    fn cost_below_owasp_minimum_is_weak() {
         for (memory_kib, passes, is_weak) in [
             (19_456, 2, false),
             (47_104, 1, false),
@@ -417,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_whether_two_files_say_the_same() {
+    fn passwords_same_only_if_entries_equal() {
         let plain = |text: &str| Password::Plain(Secret::new(text));
         assert!(plain("x").is_same(&plain("x")));
         assert!(!plain("x").is_same(&plain("y")));

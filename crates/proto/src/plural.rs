@@ -1,8 +1,8 @@
-//! Counts in words.
+//! Counts with a singular or plural noun.
 
 use std::fmt;
 
-/// Returns a count and the word for it: `1 line`, `2 lines`. A count of 0 takes `many`.
+/// Returns a count followed by `one` or `many`: `1 line`, `2 lines`, `0 lines`.
 pub fn plural<N: fmt::Display + Copy + PartialEq + From<u8>>(
     count: N,
     one: &str,
@@ -17,7 +17,7 @@ mod tests {
     use super::plural;
 
     #[test]
-    fn one_is_singular_and_the_rest_is_plural() {
+    fn plural_only_one_takes_singular() {
         assert_eq!(plural(0_usize, "line", "lines"), "0 lines");
         assert_eq!(plural(1_u64, "line was", "lines were"), "1 line was");
         assert_eq!(plural(12_u32, "line was", "lines were"), "12 lines were");

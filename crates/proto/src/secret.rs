@@ -1,4 +1,4 @@
-//! A text that must not leak.
+//! Secret text: redacted in output and zeroed on drop.
 
 use std::fmt;
 
@@ -6,34 +6,34 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-/// A password, or a line that holds one.
+/// A password, or a text that contains one.
 ///
-/// It has no `Display`, `Serialize`, `Deref`, `PartialEq` or `Clone`, its `Debug` is redacted, and
-/// its memory is zeroed when it is dropped. Whoever needs the text says so with
-/// [`Secret::expose`], which makes each such place easy to find.
+/// It has no `Display`, `Serialize`, `Deref`, `PartialEq` or `Clone`. Its `Debug` is redacted, and
+/// its memory is zeroed on drop. Only [`Secret::expose`] returns the text, so each use is easy to
+/// find.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes ownership of a text that must not leak.
+    /// Takes ownership of a secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether the text has no characters at all.
+    /// Returns true if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `guess` is this very text, in a time that depends on the length of the guess alone.
+    /// Compares with `guess`, in a time that depends only on the length of the guess.
     pub fn matches(&self, guess: &Secret) -> bool {
         let (secret, guess) = (self.0.as_bytes(), guess.0.as_bytes());
         let mut equal = secret.len().ct_eq(&guess.len());
-        // Each byte of the guess is compared with some byte, wherever the secret ends.
+        // Each byte of the guess is compared, even beyond the end of the secret.
         let mut cycled = secret.iter().cycle();
         for byte in guess {
             equal &= cycled
@@ -56,8 +56,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Accepts a string, and refuses everything else without repeating it: the stock message of serde
-/// for `password = 123456` quotes the number.
+/// A visitor that accepts a string only, and never quotes the value: serde's default error for
+/// `password = 123456` contains the number.
 struct SecretVisitor;
 
 const NOT_A_STRING: &str = "a secret must be a string in quotes";
@@ -118,12 +118,12 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn debug_shows_nothing_of_the_text() {
+    fn debug_shows_no_text() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(***)");
     }
 
     #[test]
-    fn matches_only_the_very_text() {
+    fn matches_only_equal_text() {
         let secret = Secret::new("123456");
         assert!(secret.matches(&Secret::new("123456")));
         for guess in [
@@ -142,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_string_is_refused_without_repeating_it() {
+    fn non_string_refused_without_quoting_it() {
         #[derive(Debug, Deserialize)]
         struct File {
-            #[expect(dead_code, reason = "only the refusal is looked at")]
+            #[expect(dead_code, reason = "only the error is checked")]
             password: Secret,
         }
         for value in [
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_plain_equality(a in "\\PC{0,12}", b in "\\PC{0,12}") {
+        fn matches_agrees_with_equality(a in "\\PC{0,12}", b in "\\PC{0,12}") {
             prop_assert_eq!(Secret::new(a.clone()).matches(&Secret::new(b.clone())), a == b);
             prop_assert!(Secret::new(a.clone()).matches(&Secret::new(a)));
         }

@@ -1,12 +1,14 @@
-//! A user's name, checked once.
+//! User names.
 
 use std::fmt;
 
 use crate::escape;
 
-/// The name of an account: 1 to 64 characters, no `:` (it separates the name from the password),
-/// no control or bidirectional characters, no space at either end. Names are compared by bytes:
-/// nothing is trimmed and no case is folded.
+/// The validated name of an account.
+///
+/// A name has 1 to 64 characters, no `:` (which ends the name in a credentials line), no control
+/// or bidirectional characters, and no space at either end. Names are compared by bytes: nothing
+/// is trimmed and case matters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Box<str>);
 
@@ -14,7 +16,11 @@ impl UserName {
     /// The greatest length of a name, in characters.
     pub const MAX_CHARS: usize = 64;
 
-    /// Checks a text and takes it as a name.
+    /// Validates a text as a name.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, UserNameError> {
         if text.is_empty() {
             Err(UserNameError::Empty)
@@ -31,7 +37,7 @@ impl UserName {
         }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,22 +55,22 @@ impl fmt::Debug for UserName {
     }
 }
 
-/// Why a text is not a [`UserName`].
+/// The rule that a text breaks as a [`UserName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UserNameError {
-    /// There is no character.
+    /// The text is empty.
     #[error("a name has at least one character")]
     Empty,
-    /// There are more than [`UserName::MAX_CHARS`] characters.
+    /// The text is longer than [`UserName::MAX_CHARS`].
     #[error("a name has at most {} characters", UserName::MAX_CHARS)]
     TooLong,
-    /// There is a `:`.
+    /// The text contains a `:`.
     #[error("a name holds no `:`, which separates it from the password")]
     Colon,
-    /// There is a control or bidirectional character.
+    /// The text contains a control or bidirectional character.
     #[error("a name holds no control or bidirectional characters")]
     Control,
-    /// The first or the last character is a space.
+    /// The text begins or ends with a space.
     #[error("a name has no space at either end")]
     OuterSpace,
 }
@@ -74,7 +80,7 @@ mod tests {
     use super::{UserName, UserNameError};
 
     #[test]
-    fn takes_names_of_one_to_64_characters() {
+    fn name_of_1_to_64_characters_accepted() {
         let longest = "ü".repeat(64);
         for name in [
             "a",
@@ -89,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_could_be_mistaken_for_another_name() {
+    fn invalid_name_refused() {
         let too_long = "a".repeat(65);
         for (name, error) in [
             ("", UserNameError::Empty),
@@ -106,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn compares_by_bytes() {
+    fn names_compared_by_bytes() {
         assert_ne!(UserName::parse("Admin"), UserName::parse("admin"));
         // The same letter, once composed and once with a combining mark.
         assert_ne!(UserName::parse("\u{e9}"), UserName::parse("e\u{301}"));

@@ -1,4 +1,4 @@
-//! A TOML document, and what may be wrong with it.
+//! TOML documents, and errors in them.
 
 use std::fmt;
 
@@ -8,17 +8,21 @@ use serde::{
 };
 use toml::{Spanned, de::DeTable};
 
-/// Reads a TOML document.
+/// Deserialises a TOML document.
+///
+/// # Errors
+///
+/// Invalid TOML, an unknown or missing key, or a value that the type does not accept.
 pub fn from_toml<T: DeserializeOwned>(source: &str) -> Result<T, TomlError> {
     from_table(source, parse_toml(source)?)
 }
 
-/// Reads a TOML document into a table whose keys and values know their place in it.
+/// Parses a TOML document into a table whose keys and values carry their byte spans.
 pub fn parse_toml(source: &str) -> Result<Spanned<DeTable<'_>>, TomlError> {
     DeTable::parse(source).map_err(|error| TomlError::from_toml(source, &error))
 }
 
-/// Reads a table of a TOML document. `source` is the whole document.
+/// Deserialises a table of a TOML document. `source` is the whole document, for line numbers.
 pub fn from_table<T: DeserializeOwned>(
     source: &str,
     table: Spanned<DeTable<'_>>,
@@ -27,9 +31,9 @@ pub fn from_table<T: DeserializeOwned>(
         .map_err(|error| TomlError::from_toml(source, &error))
 }
 
-/// Returns the keys of the table that a struct is read from; none, if it is no struct.
+/// Returns the field names that a struct deserialises. The result is empty for other types.
 pub fn known_keys<T: DeserializeOwned>() -> &'static [&'static str] {
-    /// Takes down what a struct asks for, and gives it nothing.
+    /// A deserializer that records the struct's field names and then fails.
     struct Keys<'a>(&'a mut &'static [&'static str]);
 
     impl<'de> Deserializer<'de> for Keys<'_> {
@@ -57,14 +61,14 @@ pub fn known_keys<T: DeserializeOwned>() -> &'static [&'static str] {
     }
 
     let mut keys = &[][..];
-    // It fails, because there is no value.
+    // Always an error: there is no value.
     let _ = T::deserialize(Keys(&mut keys));
     keys
 }
 
-/// Why a TOML document cannot be used: where, which key, and what to write.
+/// An error in a TOML document: the line, the key, and the problem with its remedy.
 ///
-/// It never repeats a value that stands in the document, because that may be a secret.
+/// It never quotes a value of the document, because that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TomlError {
     line: Option<usize>,
@@ -73,8 +77,8 @@ pub struct TomlError {
 }
 
 impl TomlError {
-    /// A problem with the value of a key, which is named as `section.key`, or as `key` where it
-    /// stands in no section. The line is found in the document.
+    /// Creates an error for the value of a key. `path` is `section.key`, or `key` at the top level.
+    /// The line is looked up in the document.
     pub fn at_key(source: &str, path: &str, problem: impl Into<String>) -> Self {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
         let line = keys(source).find(|found| found.section == section && found.key == key);
@@ -85,7 +89,7 @@ impl TomlError {
         }
     }
 
-    /// A problem with what stands at a byte of the document.
+    /// Creates an error at a byte offset of the document.
     pub fn at_byte(source: &str, byte: usize, problem: impl Into<String>) -> Self {
         let before = source.get(..byte).unwrap_or(source);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
@@ -99,7 +103,7 @@ impl TomlError {
         }
     }
 
-    /// A problem with the document as a whole.
+    /// Creates an error for the document as a whole.
     pub fn whole(problem: impl Into<String>) -> Self {
         Self {
             line: None,
@@ -108,19 +112,18 @@ impl TomlError {
         }
     }
 
-    /// A key at a byte of the document that its table does not have, with the known key that was
-    /// probably meant.
+    /// Creates an error for an unknown key at a byte offset. It suggests the most similar known key.
     pub fn unknown_key(source: &str, byte: usize, unknown: &str, known: &[&str]) -> Self {
         Self::at_byte(source, byte, suggestion(unknown, known))
     }
 
     fn from_toml(source: &str, error: &toml::de::Error) -> Self {
-        let problem = plain_words(error.message());
+        let problem = redact(error.message());
         let Some(span) = error.span() else {
             return Self::whole(problem);
         };
         let error = Self::at_byte(source, span.start, problem);
-        // What stands where a key should in a document that is no TOML may be anything.
+        // In invalid TOML, the text in the place of a key may be part of a secret.
         let is_toml = toml::from_str::<toml::Table>(source).is_ok();
         if is_toml {
             error
@@ -129,7 +132,7 @@ impl TomlError {
         }
     }
 
-    /// The line, counted from 1, where it is known.
+    /// Returns the line, counted from 1, if it is known.
     pub fn line(&self) -> Option<usize> {
         self.line
     }
@@ -149,7 +152,7 @@ impl fmt::Display for TomlError {
 
 impl std::error::Error for TomlError {}
 
-/// A key of a document, and where it stands.
+/// A key of a document, with its line and section.
 struct FoundKey<'a> {
     line: usize,
     section: &'a str,
@@ -166,7 +169,7 @@ impl FoundKey<'_> {
     }
 }
 
-/// The keys of a document that are written one a line, in order.
+/// Returns the keys of a document that begin a line, in order.
 fn keys(source: &str) -> impl Iterator<Item = FoundKey<'_>> {
     let mut section = "";
     source.lines().enumerate().filter_map(move |(index, line)| {
@@ -189,9 +192,9 @@ fn keys(source: &str) -> impl Iterator<Item = FoundKey<'_>> {
     })
 }
 
-/// Takes the value out of serde's message about a wrong one, and turns its list of all known keys
-/// into the one that was probably meant.
-fn plain_words(message: &str) -> String {
+/// Removes the value from serde's message, and replaces its list of known keys by the most similar
+/// one.
+fn redact(message: &str) -> String {
     if message.starts_with("invalid ")
         && let Some((_, expected)) = message.rsplit_once(", expected ")
     {
@@ -207,8 +210,8 @@ fn plain_words(message: &str) -> String {
     }
 }
 
-/// Splits serde's message about an unknown name. The name may hold anything, backticks too, so the
-/// known names are looked for from the end.
+/// Splits serde's message about an unknown name into that name and the known names. The unknown
+/// name may contain backticks, so the search runs from the end.
 fn unknown_and_known<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
     let rest = message.strip_prefix(start)?;
     let (unknown, known) = rest
@@ -217,7 +220,7 @@ fn unknown_and_known<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<
     Some((unknown, known.split('`').skip(1).step_by(2).collect()))
 }
 
-/// Names the known key that is nearest to an unknown one, or all of them if none is near.
+/// Suggests the most similar known key, or lists all of them if none is similar.
 fn suggestion(unknown: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
@@ -230,7 +233,7 @@ fn suggestion(unknown: &str, known: &[&str]) -> String {
     }
 }
 
-/// Writes `"a", "b" or "c"`.
+/// Returns the list `"a", "b" or "c"`.
 fn choice(known: &[&str]) -> String {
     let quoted: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
     match quoted.as_slice() {

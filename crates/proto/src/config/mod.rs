@@ -1,7 +1,7 @@
-//! How both programs read TOML: errors that say where and what to write, and values with units.
+//! The TOML reader of both programs: errors with line, key and remedy, and values with units.
 //!
-//! A value is written with its unit (`"10s"`, `"64KiB"`), is never zero, and may be switched off
-//! with `"off"` where its key allows that.
+//! A value has a unit (`"10s"`, `"64KiB"`) and is never zero. `"off"` disables it where the key
+//! allows that.
 
 mod document;
 mod setting;

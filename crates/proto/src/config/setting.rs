@@ -1,4 +1,4 @@
-//! The values of keys, as they are written.
+//! Value types of the configuration: time spans, sizes, counts and limits.
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
@@ -8,8 +8,8 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`; never zero, and at most a year, so that it
-/// can be added to any point in time.
+/// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`. It is never zero, and at most a year, so
+/// that adding it to a point in time cannot overflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSpan(pub Duration);
 
@@ -36,7 +36,7 @@ impl std::str::FromStr for TimeSpan {
     }
 }
 
-/// A number of bytes such as `"64KiB"`, `"1MB"` or `4096`; never zero.
+/// A number of bytes such as `"64KiB"`, `"1MB"` or `4096`. It is never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub NonZeroUsize);
 
@@ -52,7 +52,7 @@ impl Serialize for Size {
                 serializer.collect_str(&format_args!("{}{name}", bytes / unit))
             }
             (None, Ok(bytes)) => serializer.serialize_i64(bytes),
-            // TOML has no integer above that.
+            // TOML integers are 64-bit signed.
             (None, Err(_)) => serializer.collect_str(&bytes),
         }
     }
@@ -71,21 +71,21 @@ impl std::str::FromStr for Size {
     }
 }
 
-/// A number of things; never zero.
+/// A count. It is never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Count(pub NonZeroUsize);
 
-/// A limit that `"off"` switches off.
+/// A limit that `"off"` disables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit<T> {
-    /// There is no limit.
+    /// No limit.
     Off,
-    /// The limit is this.
+    /// This limit.
     At(T),
 }
 
 impl<T> Limit<T> {
-    /// The limit, where there is one.
+    /// Returns the limit, if any.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Off => None,
@@ -109,7 +109,7 @@ impl<T: Serialize> Serialize for Limit<T> {
     }
 }
 
-/// A value that is written as a string, or as a whole number, or as either.
+/// A value that TOML writes as a string, an integer, or either.
 trait Setting: Sized {
     const EXPECTED: &'static str;
 

@@ -1,4 +1,4 @@
-//! Who may log in: the accounts of a server, from its credentials file.
+//! The accounts of a server, read from its credentials file.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -20,69 +20,72 @@ use crate::{
     username::UserName,
 };
 
-/// How many different costs the hashes of one file may have: each login pays for all of them.
+/// The greatest number of different hash costs in one file. Each login computes one hash of each.
 const MAX_COSTS: usize = 4;
 
-/// Every account that may log in.
+/// All accounts of a credentials file.
 #[derive(Debug)]
 pub struct Accounts {
     by_name: HashMap<UserName, Account>,
-    /// Each cost that some hash of the file has.
+    /// The distinct costs of the hashes in the file.
     costs: BTreeSet<HashCost>,
-    /// Compared with where there is no plain password, so that all answers take the same time.
-    nobody: Secret,
+    /// Compared with the guess if the user has no plain password, so that every check takes the same
+    /// time.
+    dummy_password: Secret,
 }
 
-/// One entry of the file.
+/// An account: a `[[user]]` entry of the file.
 #[derive(Debug)]
 struct Account {
     credential: Arc<Credential>,
     expires: Option<SystemTime>,
 }
 
-/// What a login was proved by.
+/// The user name and password that a login is verified against.
 #[derive(Debug)]
 struct Credential {
     user: UserName,
     password: Password,
 }
 
-/// An identity that was proved, and by what: only [`Accounts::verify`] makes one. Whether it still
-/// holds after the accounts have changed, [`Accounts::check`] knows.
+/// The result of a verified login: the user, and the credential that was verified.
+///
+/// Only [`Accounts::verify`] creates one. [`Accounts::check`] decides if it is still valid after a
+/// change of the accounts.
 #[derive(Debug, Clone)]
 pub struct Identity(Arc<Credential>);
 
 impl Identity {
-    /// The user's name.
+    /// Returns the user's name.
     pub fn user(&self) -> &UserName {
         &self.0.user
     }
 }
 
-/// Why a name and a password prove nothing. It is for those who keep the server: whoever tried is not
-/// told.
+/// The reason why credentials were rejected. It is for the operator only: the client does not
+/// learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VerifyError {
-    /// There is no such user.
+    /// No account has this user name.
     UnknownUser,
-    /// There is, and this is not the password.
+    /// The account exists, and the password differs.
     WrongPassword,
-    /// It is the password, and the account was limited in time, and the time is over.
+    /// The password is right, and the account has expired.
     Expired,
 }
 
-/// Why an identity that was proved holds no longer.
+/// The reason why an [`Identity`] is no longer valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Revoked {
-    /// There is no such user any more.
+    /// The user was removed.
     Removed,
-    /// The user has another password, or another hash of the same one.
+    /// The user's password, or its hash, was changed.
     Changed,
-    /// The account was limited in time, and the time is over.
+    /// The account has expired.
     Expired,
 }
 
-/// A credentials file as it is written.
+/// The TOML form of a credentials file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CredentialsFile {
@@ -100,25 +103,26 @@ struct UserEntry {
 }
 
 impl Accounts {
-    /// Reads a credentials file: one `[[user]]` with `name`, `password_hash` or `password`, and
-    /// possibly `expires` for each account.
+    /// Reads a credentials file. Each account is a `[[user]]` table with `name`, either
+    /// `password_hash` or `password`, and optionally `expires`.
     ///
     /// # Errors
     ///
-    /// A file without users, a name that is not a [`UserName`], a name given twice, none or two of
-    /// the password keys, a password that is empty or too long to be sent, a hash that is not a
-    /// [`PasswordHash`], hashes of more than four costs, an `expires` that is no moment.
+    /// A file without users; an invalid or duplicate name; none or both of the password keys; a
+    /// password that is empty or exceeds [`MAX_CREDENTIALS_BYTES`] with its name; an invalid
+    /// [`PasswordHash`]; more than four different hash costs; an `expires` that is not a date-time
+    /// with an offset.
     pub fn from_toml(source: &str) -> Result<Self, TomlError> {
         let file: CredentialsFile = from_toml(source)?;
         if file.user.is_empty() {
             return Err(TomlError::whole(
-                "there is no user: write [[user]] with a name and a password_hash for each account",
+                "there are no users: write [[user]] with a name and a password_hash for each account",
             ));
         }
         let mut accounts = Self {
             by_name: HashMap::with_capacity(file.user.len()),
             costs: BTreeSet::new(),
-            nobody: Secret::new("nobody has this one"),
+            dummy_password: Secret::new("dummy password"),
         };
         for entry in file.user {
             accounts.add(source, entry)?;
@@ -131,14 +135,14 @@ impl Accounts {
         let user = UserName::parse(entry.name.get_ref())
             .map_err(|error| TomlError::at_byte(source, name_at, error.to_string()))?;
         if self.by_name.contains_key(&user) {
-            let problem = "this name was given before; each user has one entry";
+            let problem = "duplicate user name; write one entry for each user";
             return Err(TomlError::at_byte(source, name_at, problem));
         }
         let password = match (entry.password_hash, entry.password) {
             (Some(hash), None) => Password::Hash(self.hash(source, &hash)?),
-            (None, Some(password)) => plain(source, &user, password)?,
+            (None, Some(password)) => plain_password(source, &user, password)?,
             (Some(_), Some(password)) => {
-                let problem = "this user has a password_hash, too; write one of them";
+                let problem = "this user also has a password_hash; write only one of them";
                 return Err(TomlError::at_byte(source, password.span().start, problem));
             }
             (None, None) => {
@@ -148,8 +152,8 @@ impl Accounts {
             }
         };
         let expires = match entry.expires {
-            Some(expires) => Some(moment(expires.get_ref()).ok_or_else(|| {
-                let problem = "write a moment with its time zone, and without quotes, such as \
+            Some(expires) => Some(point_in_time(expires.get_ref()).ok_or_else(|| {
+                let problem = "write a date and time with an offset, without quotes, such as \
                                2030-12-31T23:59:59Z";
                 TomlError::at_byte(source, expires.span().start, problem)
             })?),
@@ -173,19 +177,22 @@ impl Accounts {
         self.costs.insert(hash.cost());
         if self.costs.len() > MAX_COSTS {
             let problem = format!(
-                "there are more than {MAX_COSTS} different costs in this file, and each login pays \
-                 for all of them; hash some passwords again"
+                "more than {MAX_COSTS} different hash costs in this file, and each login computes \
+                 one hash of each; hash some passwords again"
             );
             return Err(TomlError::at_byte(source, at, problem));
         }
         Ok(hash)
     }
 
-    /// Checks a name and a password, and whether the account still stands at this time.
+    /// Verifies a user name and a password, and checks that the account has not expired at `now`.
     ///
-    /// Every call takes the same time, whoever it is about: it does the work of one hash for each
-    /// cost that there is in the file, in the memory that is given. Without a hash in the file it takes
-    /// no time to speak of; see [`Accounts::costs`].
+    /// Every call takes the same time for any user: it computes one hash of each cost in the file, in
+    /// `memory`. If the file has no hashes, the time is negligible; see [`Accounts::costs`].
+    ///
+    /// # Errors
+    ///
+    /// The reason for the rejection. It must not reach the client.
     pub fn verify(
         &self,
         credentials: &Credentials,
@@ -196,7 +203,7 @@ impl Accounts {
         let password = account.map(|account| &account.credential.password);
         let plain = match password {
             Some(Password::Plain(password)) => password,
-            Some(Password::Hash(_)) | None => &self.nobody,
+            Some(Password::Hash(_)) | None => &self.dummy_password,
         };
         let is_plain = matches!(password, Some(Password::Plain(_)));
         let mut matches = plain.matches(&credentials.password) & is_plain;
@@ -206,31 +213,35 @@ impl Accounts {
                     matches = hash.matches(&credentials.password, memory);
                 }
                 Some(Password::Hash(_) | Password::Plain(_)) | None => {
-                    cost.spend(&credentials.password, memory);
+                    cost.hash_and_discard(&credentials.password, memory);
                 }
             }
         }
         match account {
             None => Err(VerifyError::UnknownUser),
             Some(_) if !matches => Err(VerifyError::WrongPassword),
-            Some(account) if !account.stands(now) => Err(VerifyError::Expired),
+            Some(account) if !account.is_valid_at(now) => Err(VerifyError::Expired),
             Some(account) => Ok(Identity(Arc::clone(&account.credential))),
         }
     }
 
-    /// Whether an identity that was proved, by these accounts or by others before them, holds.
+    /// Checks that an identity is still valid. An earlier version of the accounts may have created it.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the revocation.
     pub fn check(&self, identity: &Identity, now: SystemTime) -> Result<(), Revoked> {
         match self.by_name.get(identity.user()) {
             None => Err(Revoked::Removed),
             Some(account) if !account.credential.password.is_same(&identity.0.password) => {
                 Err(Revoked::Changed)
             }
-            Some(account) if !account.stands(now) => Err(Revoked::Expired),
+            Some(account) if !account.is_valid_at(now) => Err(Revoked::Expired),
             Some(_) => Ok(()),
         }
     }
 
-    /// Whether others are the same: the same users, with the same passwords, for as long.
+    /// Returns true if both have the same users, with the same passwords and expiry times.
     pub fn are_same(&self, others: &Self) -> bool {
         self.by_name.len() == others.by_name.len()
             && self.by_name.iter().all(|(name, account)| {
@@ -241,29 +252,29 @@ impl Accounts {
             })
     }
 
-    /// What each verification costs: one hash of each of these. There is none in a file of plain
-    /// passwords.
+    /// Returns the distinct hash costs. Each verification computes one hash of each. There are none
+    /// in a file of plain passwords.
     pub fn costs(&self) -> impl ExactSizeIterator<Item = HashCost> {
         self.costs.iter().copied()
     }
 
-    /// The first moment after `now` at which an account expires.
+    /// Returns the earliest expiry time after `now`.
     pub fn next_expiry(&self, now: SystemTime) -> Option<SystemTime> {
         let expiries = self.by_name.values().filter_map(|account| account.expires);
         expiries.filter(|expiry| *expiry > now).min()
     }
 
-    /// Whether there is a user of this name.
+    /// Returns true if a user of this name exists.
     pub fn has(&self, user: &UserName) -> bool {
         self.by_name.contains_key(user)
     }
 
-    /// The names of all users, in no order.
+    /// Returns the names of all users, in no particular order.
     pub fn users(&self) -> impl ExactSizeIterator<Item = &UserName> {
         self.by_name.keys()
     }
 
-    /// Whether this very name and password stand in the file, in plain. It costs no hash.
+    /// Returns true if the file has exactly this name and plain password. It computes no hash.
     pub fn has_plain(&self, credentials: &Credentials) -> bool {
         let account = self.by_name.get(&credentials.name);
         account.is_some_and(|account| match &account.credential.password {
@@ -272,7 +283,7 @@ impl Accounts {
         })
     }
 
-    /// How many users have a plain password.
+    /// Returns the number of users with a plain password.
     pub fn plain_passwords(&self) -> usize {
         let passwords = self.by_name.values().map(|it| &it.credential.password);
         passwords
@@ -282,12 +293,16 @@ impl Accounts {
 }
 
 impl Account {
-    fn stands(&self, now: SystemTime) -> bool {
+    fn is_valid_at(&self, now: SystemTime) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }
 }
 
-fn plain(source: &str, user: &UserName, password: Spanned<Secret>) -> Result<Password, TomlError> {
+fn plain_password(
+    source: &str,
+    user: &UserName,
+    password: Spanned<Secret>,
+) -> Result<Password, TomlError> {
     let at = password.span().start;
     let password = password.into_inner();
     let problem = if password.is_empty() {
@@ -300,8 +315,8 @@ fn plain(source: &str, user: &UserName, password: Spanned<Secret>) -> Result<Pas
     Err(TomlError::at_byte(source, at, problem))
 }
 
-/// The moment that a date with a time and an offset names.
-fn moment(value: &Value) -> Option<SystemTime> {
+/// Converts a TOML date-time to a point in time, if it has a date, a time and an offset.
+fn point_in_time(value: &Value) -> Option<SystemTime> {
     let Value::Datetime(Datetime {
         date: Some(date),
         time: Some(time),

@@ -1,4 +1,4 @@
-//! Who may log in (the server's side), and whom to log in as (the client's side).
+//! Credentials files: the accounts of a server, and the password file of a client.
 
 mod accounts;
 mod password_file;

@@ -1,8 +1,12 @@
-//! A file with a password in it, for a client.
+//! The password file of a client.
 
 use crate::secret::Secret;
 
-/// Reads a password file: its first line is the password, and there is nothing else in it.
+/// Reads a password file, which holds the password on its only line.
+///
+/// # Errors
+///
+/// An empty file, or more than one line.
 pub fn password_from_file(text: &str) -> Result<Secret, PasswordFileError> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -15,13 +19,13 @@ pub fn password_from_file(text: &str) -> Result<Secret, PasswordFileError> {
     }
 }
 
-/// Why a file does not hold a password.
+/// A malformed password file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordFileError {
-    /// There is nothing in it.
+    /// The file is empty.
     #[error("it is empty; write the password into it, on one line")]
     Empty,
-    /// There is more than one line in it.
+    /// The file has more than one line.
     #[error("it has more than one line; write only the password into it")]
     ManyLines,
 }
@@ -31,7 +35,7 @@ mod tests {
     use super::{PasswordFileError, password_from_file};
 
     #[test]
-    fn a_password_file_is_one_line() {
+    fn password_file_of_one_line_accepted() {
         for text in ["pass word", "pass word\n", "pass word\r\n"] {
             assert_eq!(password_from_file(text).unwrap().expose(), "pass word");
         }

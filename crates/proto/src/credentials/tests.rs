@@ -1,16 +1,16 @@
-//! What a credentials file may say, who gets in by it, and for how long.
+//! Credentials files: accepted content, verification, expiry and revocation.
 
 use std::time::{Duration, SystemTime};
 
 use super::{Accounts, Identity, Revoked, VerifyError};
 use crate::{
     message::Credentials,
-    password::{HashMemory, spent_by},
+    password::{HashMemory, costs_of},
 };
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// `open sesame` and `123456` at two costs that are for tests only.
+/// Hashes of `open sesame` and `123456`, at two costs for tests only.
 const SESAME: &str =
     "$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$xaW9jW1nqBjBzztRIhRyK5oGq6/azN5UkLyxA9sPeBo";
 const DIGITS: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe5pf9K/MKawr04vd4JJNHatj3Dk4Fv9TC7w";
@@ -39,7 +39,7 @@ fn user(name: &str, rest: &str) -> String {
 }
 
 #[test]
-fn verifies_each_user_by_its_own_password() {
+fn user_verified_by_own_password() {
     let accounts = Accounts::from_toml(TWO).unwrap();
     for (line, name) in [("admin:123456", "admin"), ("jane:with:colon", "jane")] {
         assert_eq!(verify(&accounts, line).as_deref(), Ok(name));
@@ -50,14 +50,14 @@ fn verifies_each_user_by_its_own_password() {
         ("Admin:123456", VerifyError::UnknownUser),
         ("admin: 123456", VerifyError::WrongPassword),
         ("nobody:123456", VerifyError::UnknownUser),
-        ("nobody:nobody has this one", VerifyError::UnknownUser),
+        ("nobody:dummy password", VerifyError::UnknownUser),
     ] {
         assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
 }
 
 #[test]
-fn verifies_plain_and_hashed_accounts_of_any_cost_in_one_file() {
+fn plain_and_hashed_accounts_of_one_file_verified() {
     let source = user("jane", &format!("password_hash = \"{SESAME}\""))
         + &user("admin", &format!("password_hash = \"{DIGITS}\""))
         + &user("plain", "password = \"plain one\"");
@@ -73,18 +73,18 @@ fn verifies_plain_and_hashed_accounts_of_any_cost_in_one_file() {
         ("jane:123456", VerifyError::WrongPassword),
         ("admin:open sesame", VerifyError::WrongPassword),
         ("plain:open sesame", VerifyError::WrongPassword),
-        ("plain:nobody has this one", VerifyError::WrongPassword),
+        ("plain:dummy password", VerifyError::WrongPassword),
         ("nobody:open sesame", VerifyError::UnknownUser),
         ("nobody:plain one", VerifyError::UnknownUser),
-        ("jane:nobody has this one", VerifyError::WrongPassword),
+        ("jane:dummy password", VerifyError::WrongPassword),
     ] {
         assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
 }
 
-/// Time is what it costs: whoever gets another answer sooner learns something from it.
+/// A difference in time would tell a client if the user exists.
 #[test]
-fn every_verification_costs_one_hash_of_each_cost_that_is_in_the_file() {
+fn verification_computes_one_hash_of_each_cost() {
     let source = user("jane", &format!("password_hash = \"{SESAME}\""))
         + &user("admin", &format!("password_hash = \"{DIGITS}\""))
         + &user("plain", "password = \"plain one\"")
@@ -106,13 +106,13 @@ fn every_verification_costs_one_hash_of_each_cost_that_is_in_the_file() {
         "late:wrong",
         "nobody:wrong",
     ] {
-        let spent = spent_by(|| drop(verify(&accounts, line)));
-        assert_eq!(spent, costs, "{line}");
+        let computed = costs_of(|| drop(verify(&accounts, line)));
+        assert_eq!(computed, costs, "{line}");
     }
 }
 
 #[test]
-fn an_account_ends_when_it_expires() {
+fn expired_account_rejected_and_revoked() {
     let source = user(
         "jane",
         "password = \"x\"\nexpires = 1970-01-02T02:00:00+02:00",
@@ -125,7 +125,7 @@ fn an_account_ends_when_it_expires() {
     let identity = verify_at(&accounts, &credentials, before).unwrap();
     let late = verify_at(&accounts, &credentials, end).unwrap_err();
     assert_eq!(late, VerifyError::Expired);
-    // A wrong password is wrong, however late it is.
+    // A wrong password is reported first.
     let wrong = Credentials::parse("jane:y").unwrap();
     let late = verify_at(&accounts, &wrong, end).unwrap_err();
     assert_eq!(late, VerifyError::WrongPassword);
@@ -138,14 +138,14 @@ fn an_account_ends_when_it_expires() {
 }
 
 #[test]
-fn an_identity_holds_until_its_user_or_its_password_changes() {
+fn identity_valid_until_user_or_password_changes() {
     let hashed = format!("password_hash = \"{SESAME}\"");
     let before = user("jane", "password = \"x\"") + &user("hashed", &hashed);
     let before = Accounts::from_toml(&before).unwrap();
     let jane = identity(&before, "jane:x").unwrap();
     let hashed_one = identity(&before, "hashed:open sesame").unwrap();
     for (source, jane_holds, hashed_holds) in [
-        // The order, other users and a limit that is not reached change nothing.
+        // The order, other users and a future expiry change nothing.
         (
             user("hashed", &hashed)
                 + &user("new", "password = \"y\"")
@@ -183,7 +183,7 @@ fn debug_shows_no_password() {
 }
 
 #[test]
-fn refuses_a_file_that_cannot_be_meant() {
+fn invalid_file_refused_with_remedy() {
     let long = format!(
         "[[user]]\nname = \"a\"\npassword = \"{}\"",
         "x".repeat(1023)
@@ -191,7 +191,7 @@ fn refuses_a_file_that_cannot_be_meant() {
     for (source, message) in [
         (
             "",
-            "there is no user: write [[user]] with a name and a password_hash for each account",
+            "there are no users: write [[user]] with a name and a password_hash for each account",
         ),
         ("[[user]]\npassword = \"x\"", "line 1: missing field `name`"),
         (
@@ -202,7 +202,7 @@ fn refuses_a_file_that_cannot_be_meant() {
         (
             "[[user]]\nname = \"a\"\npassword = \"98765\"\n\
              password_hash = \"$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$xaW9jW1nqBjBzztRIhRyK5oGq6/azN5UkLyxA9sPeBo\"",
-            "line 3: `user.password`: this user has a password_hash, too; write one of them",
+            "line 3: `user.password`: this user also has a password_hash; write only one of them",
         ),
         (
             "[[user]]\nname = \"a\"\npassword_hash = \"98765\"",
@@ -211,12 +211,12 @@ fn refuses_a_file_that_cannot_be_meant() {
         ),
         (
             "[[user]]\nname = \"a\"\npassword = \"x\"\nexpires = 2030-12-31",
-            "line 4: `user.expires`: write a moment with its time zone, and without quotes, such as \
+            "line 4: `user.expires`: write a date and time with an offset, without quotes, such as \
              2030-12-31T23:59:59Z",
         ),
         (
             "[[user]]\nname = \"a\"\npassword = \"x\"\nexpires = \"2030-12-31T23:59:59Z\"",
-            "line 4: `user.expires`: write a moment with its time zone, and without quotes, such as \
+            "line 4: `user.expires`: write a date and time with an offset, without quotes, such as \
              2030-12-31T23:59:59Z",
         ),
         (
@@ -229,7 +229,7 @@ fn refuses_a_file_that_cannot_be_meant() {
         ),
         (
             "[[user]]\nname = \"a\"\npassword = \"x\"\n[[user]]\npassword = \"y\"\nname = \"a\"",
-            "line 6: `user.name`: this name was given before; each user has one entry",
+            "line 6: `user.name`: duplicate user name; write one entry for each user",
         ),
         (
             "[[user]]\nname = \"a\"\npasswort = \"98765\"",
@@ -252,7 +252,7 @@ fn refuses_a_file_that_cannot_be_meant() {
 }
 
 #[test]
-fn no_error_repeats_a_password() {
+fn errors_never_quote_password() {
     for source in [
         "[[user]]\nname = \"a\"\npassword = 98765",
         "[[user]]\nname = \"a\"\npassword = 98765x",
@@ -277,7 +277,7 @@ fn no_error_repeats_a_password() {
 }
 
 #[test]
-fn refuses_a_file_of_too_many_costs() {
+fn file_with_too_many_costs_refused() {
     let cost = |memory: usize| {
         let hash = SESAME.replace("m=8", &format!("m={memory}"));
         user(
@@ -291,7 +291,7 @@ fn refuses_a_file_of_too_many_costs() {
         Accounts::from_toml(&(four + &cost(12)))
             .unwrap_err()
             .to_string(),
-        "line 15: `user.password_hash`: there are more than 4 different costs in this file, \
-         and each login pays for all of them; hash some passwords again"
+        "line 15: `user.password_hash`: more than 4 different hash costs in this file, \
+         and each login computes one hash of each; hash some passwords again"
     );
 }

@@ -7,9 +7,9 @@ use crate::{credentials::Identity, message::Credentials};
 /// A login attempt.
 #[derive(Debug)]
 pub enum Attempt {
-    /// A name and a password, to be verified.
+    /// A name and a password to verify.
     Credentials(Credentials),
-    /// Input without a name and password. It counts as a wrong attempt.
+    /// Input that is not a name and a password. It counts as a failed attempt.
     Malformed,
 }
 
@@ -22,7 +22,7 @@ impl<E> From<Result<Credentials, E>> for Attempt {
 /// The verdict on a login attempt.
 #[derive(Debug)]
 pub enum LoginVerdict {
-    /// The credentials are right, and prove this identity.
+    /// The credentials are right. They prove this identity.
     Accepted(Identity),
     /// The credentials are wrong. The client does not learn which part.
     Rejected,
@@ -37,7 +37,7 @@ pub enum LoginVerdict {
     Forbidden,
 }
 
-/// A message that a client sent before it was logged in.
+/// A message that a client sends before it is logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginMessage<'a> {
     /// A text message.
@@ -47,7 +47,7 @@ pub enum LoginMessage<'a> {
 }
 
 impl From<LoginMessage<'_>> for Attempt {
-    /// A text is read as a line `username:password`.
+    /// Parses a text as `username:password`.
     fn from(message: LoginMessage<'_>) -> Self {
         match message {
             LoginMessage::Text(line) => Credentials::parse(line).into(),

@@ -1,44 +1,43 @@
-//! The client's half: it offers credentials until the server says congratulation.
+//! The client side of the login: it offers credentials until the server accepts them.
 
 use std::time::Duration;
 
 use crate::{message::is_congratulation, secret::Secret};
 
-/// What to do when the server refuses credentials that were configured rather than typed.
+/// The action after the server has refused configured credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenRefused {
-    /// Ask the person for others.
+    /// Ask the user for other credentials.
     Ask,
-    /// Give up: nobody is there to be asked.
+    /// Give up: there is no terminal for a prompt.
     GiveUp,
 }
 
-/// What the client's side is to do next.
+/// The next action of the client.
 #[derive(Debug)]
 pub enum ClientAction {
-    /// Get a credentials line, and pass it to [`ClientLogin::offer`]. Texts that the server sends
-    /// meanwhile go to [`ClientLogin::received`].
+    /// Get a credentials line and pass it to [`ClientLogin::offer`]. Pass texts that arrive meanwhile
+    /// to [`ClientLogin::received`].
     Ask,
-    /// Send this line as one text message, and call [`ClientLogin::sent`] when it has left.
+    /// Send this line as one text message, and call [`ClientLogin::sent`] after it was written.
     Send(Secret),
-    /// Read one text message, until this time at the latest, and pass it to
-    /// [`ClientLogin::received`].
+    /// Read one text message, at most until this time, and pass it to [`ClientLogin::received`].
     Await(Duration),
-    /// Show this text of the server's, which was not a congratulation.
+    /// Display this text from the server. The login is not complete.
     Show(String),
-    /// The login is over: the server said this.
+    /// The login succeeded, with this text from the server.
     LoggedIn(String),
-    /// The login is over: the configured credentials were refused, and nobody can be asked.
+    /// The login failed: the configured credentials were refused, and there is no prompt.
     Refused,
-    /// The login is over: the server did not answer in time.
+    /// The login failed: the server did not reply in time.
     TimedOut,
 }
 
-/// The client's half of the login.
+/// The client side of the login.
 #[derive(Debug)]
 pub struct ClientLogin {
-    /// The longest time that the server may take for an answer.
-    patience: Duration,
+    /// The limit for sending a line, and again for the reply to it.
+    reply_timeout: Duration,
     when_refused: WhenRefused,
     state: State,
 }
@@ -46,9 +45,9 @@ pub struct ClientLogin {
 #[derive(Debug)]
 enum State {
     Asking,
-    Sending(Secret),
-    /// The line was handed out, and has not left yet.
-    Leaving {
+    LineReady(Secret),
+    /// [`ClientAction::Send`] was returned, and [`ClientLogin::sent`] not yet called.
+    Sending {
         until: Duration,
     },
     Awaiting {
@@ -58,44 +57,44 @@ enum State {
         text: String,
         then: Box<State>,
     },
-    Welcomed(String),
-    GivenUp,
+    LoggedIn(String),
+    Refused,
 }
 
 impl ClientLogin {
-    /// A login in which a person, or a script, is asked for each line.
-    pub fn ask(patience: Duration) -> Self {
+    /// Creates a login that asks for each line.
+    pub fn ask(reply_timeout: Duration) -> Self {
         Self {
-            patience,
+            reply_timeout,
             when_refused: WhenRefused::Ask,
             state: State::Asking,
         }
     }
 
-    /// A login that offers a configured line first.
-    pub fn with_line(line: Secret, when_refused: WhenRefused, patience: Duration) -> Self {
+    /// Creates a login that offers a configured line first.
+    pub fn with_line(line: Secret, when_refused: WhenRefused, reply_timeout: Duration) -> Self {
         Self {
-            patience,
+            reply_timeout,
             when_refused,
-            state: State::Sending(line),
+            state: State::LineReady(line),
         }
     }
 
-    /// What to do at this time, as a span since any fixed moment.
+    /// Returns the next action. `now` is the time since any fixed start.
     pub fn next(&mut self, now: Duration) -> ClientAction {
         match std::mem::replace(&mut self.state, State::Asking) {
             State::Asking => ClientAction::Ask,
-            State::Sending(line) => {
-                self.state = State::Leaving {
-                    until: now + self.patience,
+            State::LineReady(line) => {
+                self.state = State::Sending {
+                    until: now + self.reply_timeout,
                 };
                 ClientAction::Send(line)
             }
-            State::Leaving { until } | State::Awaiting { until } if now >= until => {
+            State::Sending { until } | State::Awaiting { until } if now >= until => {
                 ClientAction::TimedOut
             }
-            State::Leaving { until } => {
-                self.state = State::Leaving { until };
+            State::Sending { until } => {
+                self.state = State::Sending { until };
                 ClientAction::Await(until)
             }
             State::Awaiting { until } => {
@@ -106,35 +105,34 @@ impl ClientLogin {
                 self.state = *then;
                 ClientAction::Show(text)
             }
-            State::Welcomed(text) => ClientAction::LoggedIn(text),
-            State::GivenUp => {
-                self.state = State::GivenUp;
+            State::LoggedIn(text) => ClientAction::LoggedIn(text),
+            State::Refused => {
+                self.state = State::Refused;
                 ClientAction::Refused
             }
         }
     }
 
-    /// Takes the line that [`ClientAction::Ask`] asked for.
+    /// Supplies the line for [`ClientAction::Ask`].
     pub fn offer(&mut self, line: Secret) {
-        self.state = State::Sending(line);
+        self.state = State::LineReady(line);
     }
 
-    /// The line that [`ClientAction::Send`] handed out has left. What the server says from now on
-    /// may be the answer to it.
+    /// Reports that the line of [`ClientAction::Send`] was written. A text received after this may be
+    /// the reply to it.
     pub fn sent(&mut self, now: Duration) {
-        if matches!(self.state, State::Leaving { .. }) {
+        if matches!(self.state, State::Sending { .. }) {
             self.state = State::Awaiting {
-                until: now + self.patience,
+                until: now + self.reply_timeout,
             };
         }
     }
 
-    /// Takes a text that the server sent, whether or not it was awaited. Only after
-    /// [`ClientLogin::sent`] is it taken for an answer; before that it is shown, and the login goes
-    /// on where it was.
+    /// Handles a text from the server, in any state. Before [`ClientLogin::sent`], a text other than
+    /// a congratulation is not a reply: it is displayed, and the state stays the same.
     pub fn received(&mut self, text: String) {
         if is_congratulation(&text) {
-            self.state = State::Welcomed(text);
+            self.state = State::LoggedIn(text);
             return;
         }
         let state = std::mem::replace(&mut self.state, State::Asking);
@@ -155,7 +153,7 @@ impl ClientLogin {
             },
             (State::Awaiting { .. }, WhenRefused::GiveUp) => State::Showing {
                 text,
-                then: Box::new(State::GivenUp),
+                then: Box::new(State::Refused),
             },
             (unanswered, _) => State::Showing {
                 text,

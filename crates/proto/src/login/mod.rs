@@ -1,9 +1,8 @@
-//! Both halves of the login, as state machines without I/O.
+//! Both sides of the login, as state machines without I/O.
 //!
-//! A half is asked what to do [`next`](ServerLogin::next), does nothing itself, and is told what
-//! came of it. Whoever drives it does the waiting and the sending, and cannot log in any other way:
-//! only [`ServerAction::LoggedIn`] yields an identity. Time is the span since the login began, so
-//! that tests need no clock.
+//! [`ServerLogin::next`] returns the next action. The caller performs it, does all I/O and waiting,
+//! and reports the result. Only [`ServerAction::LoggedIn`] yields an identity. Time is a duration
+//! since the start of the login, so the tests need no clock.
 
 mod attempt;
 mod client;

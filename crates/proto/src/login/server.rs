@@ -1,4 +1,5 @@
-//! The server's half: it awaits credentials, has them checked, answers, and gives up in time.
+//! The server side of the login: it reads credentials, requests their verification, replies, and
+//! enforces the deadline.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -9,50 +10,51 @@ use crate::{
     message::{CONGRATULATION, SORRY},
 };
 
-/// The wrong try from which on answers are delayed.
+/// The number of the first failed attempt whose reply is delayed.
 const FIRST_DELAYED_ATTEMPT: usize = 3;
 
-/// The least delay of an answer to a wrong try, and how much chance adds to it. It slows guessing
-/// down by a time that tells nothing about the guess.
+/// The minimum delay of the reply to a failed attempt. It slows down guessing. The random part,
+/// up to [`DELAY_SPREAD`], is independent of the guess.
 const DELAY: Duration = Duration::from_millis(250);
+
+/// The upper bound of the random part of the delay.
 const DELAY_SPREAD: Duration = Duration::from_millis(100);
 
-/// What a server demands of a login.
+/// The limits of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginPolicy {
-    /// The time from the upgrade to the end of the login. Nothing extends it.
+    /// The time from the 101 response to the end of the login. Nothing extends it.
     pub deadline: Duration,
-    /// The number of wrong tries after which the connection is closed.
+    /// The number of failed attempts after which the connection is closed.
     pub max_attempts: NonZeroUsize,
 }
 
 impl LoginPolicy {
-    /// What is demanded where nothing else is configured: half a minute, and as many tries as
-    /// OpenSSH gives.
+    /// The default limits: 30 seconds, and six attempts, as many as OpenSSH allows.
     pub const DEFAULT: Self = Self {
         deadline: Duration::from_secs(30),
         max_attempts: NonZeroUsize::new(6).unwrap(),
     };
 }
 
-/// What the server's side is to do next.
+/// The next action of the server.
 #[derive(Debug)]
 pub enum ServerAction {
-    /// Read one message, until this time at the latest, and pass it to [`ServerLogin::received`].
+    /// Read one message, at most until this time, and pass it to [`ServerLogin::received`].
     Read(Duration),
-    /// Check this try, and pass the verdict to [`ServerLogin::verified`]. Nothing is read meanwhile.
+    /// Verify this attempt and pass the verdict to [`ServerLogin::verified`]. Read nothing meanwhile.
     Verify(Attempt),
-    /// Do nothing until this time.
+    /// Wait until this time.
     Wait(Duration),
     /// Send this text.
     Send(&'static str),
-    /// The login is over: the client has been told, and the session begins.
+    /// The login succeeded and the client has the reply: start the session.
     LoggedIn(Identity),
-    /// The login is over: close the connection for this reason.
+    /// The login failed: close the connection for this reason.
     Close(CloseReason),
 }
 
-/// The server's half of the login.
+/// The server side of the login.
 #[derive(Debug)]
 pub struct ServerLogin {
     policy: LoginPolicy,
@@ -64,17 +66,17 @@ pub struct ServerLogin {
 enum State {
     Reading,
     Checking(Attempt),
-    /// A try was handed out and its verdict is awaited.
+    /// [`ServerAction::Verify`] was returned, and the verdict is pending.
     Verifying,
-    /// A try is refused at this time, and the connection closed after it if there is a reason.
+    /// The attempt failed. The reply is sent at this time; a reason closes the connection after it.
     Refusing(Duration, Option<CloseReason>),
-    Welcoming(Identity),
-    Welcomed(Identity),
+    Accepting(Identity),
+    Accepted(Identity),
     Closing(CloseReason),
 }
 
 impl ServerLogin {
-    /// A login that begins now.
+    /// Creates a login that begins at time zero.
     pub fn new(policy: LoginPolicy) -> Self {
         Self {
             policy,
@@ -83,16 +85,16 @@ impl ServerLogin {
         }
     }
 
-    /// What to do at this time.
+    /// Returns the next action at this time, counted from the start of the login.
     ///
     /// # Panics
     ///
-    /// If it is called between [`ServerAction::Verify`] and [`ServerLogin::verified`] before the
-    /// deadline, or after the login was over: both are mistakes of the caller.
+    /// If it is called before the deadline between [`ServerAction::Verify`] and
+    /// [`ServerLogin::verified`], or after the login has ended.
     pub fn next(&mut self, now: Duration) -> ServerAction {
         let deadline = self.policy.deadline;
-        // A client that was already welcomed is in, however late it is by now.
-        if now >= deadline && !matches!(self.state, State::Welcomed(_) | State::Closing(_)) {
+        // Once the congratulation is sent, the login has succeeded: the deadline no longer applies.
+        if now >= deadline && !matches!(self.state, State::Accepted(_) | State::Closing(_)) {
             return ServerAction::Close(CloseReason::LoginTimeout);
         }
         match std::mem::replace(&mut self.state, State::Verifying) {
@@ -101,7 +103,7 @@ impl ServerLogin {
                 ServerAction::Read(deadline)
             }
             State::Checking(attempt) => ServerAction::Verify(attempt),
-            State::Verifying => unreachable!("the verdict comes before the next action"),
+            State::Verifying => unreachable!("`next` was called before `verified`"),
             State::Refusing(at, close) if now < at => {
                 self.state = State::Refusing(at, close);
                 ServerAction::Wait(at.min(deadline))
@@ -110,25 +112,25 @@ impl ServerLogin {
                 self.state = close.map_or(State::Reading, State::Closing);
                 ServerAction::Send(SORRY)
             }
-            State::Welcoming(identity) => {
-                self.state = State::Welcomed(identity);
+            State::Accepting(identity) => {
+                self.state = State::Accepted(identity);
                 ServerAction::Send(CONGRATULATION)
             }
-            State::Welcomed(identity) => ServerAction::LoggedIn(identity),
+            State::Accepted(identity) => ServerAction::LoggedIn(identity),
             State::Closing(reason) => ServerAction::Close(reason),
         }
     }
 
-    /// Takes the message that [`ServerAction::Read`] asked for.
+    /// Supplies the message for [`ServerAction::Read`].
     pub fn received(&mut self, message: LoginMessage<'_>) {
         self.state = State::Checking(message.into());
     }
 
-    /// Takes the verdict that [`ServerAction::Verify`] asked for. `chance` is drawn evenly from 0
-    /// to 1, and spreads the delay of an answer.
+    /// Supplies the verdict for [`ServerAction::Verify`]. `chance` is uniformly random from 0 to 1; it
+    /// scales the random part of the delay.
     pub fn verified(&mut self, verdict: LoginVerdict, now: Duration, chance: f64) {
         self.state = match verdict {
-            LoginVerdict::Accepted(identity) => State::Welcoming(identity),
+            LoginVerdict::Accepted(identity) => State::Accepting(identity),
             LoginVerdict::Rejected => self.refuse(now, chance),
             LoginVerdict::Throttled { .. } => {
                 State::Refusing(now, Some(CloseReason::TooManyFailures))
@@ -138,7 +140,7 @@ impl ServerLogin {
         };
     }
 
-    /// How many tries were wrong so far.
+    /// Returns the number of failed attempts.
     pub fn rejected_attempts(&self) -> usize {
         self.rejected_attempts
     }

@@ -1,4 +1,4 @@
-//! The two halves of the login, each by itself and against each other, on simulated time.
+//! Both sides of the login, alone and against each other, on simulated time.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -31,7 +31,7 @@ fn accounts() -> Accounts {
     Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"").unwrap()
 }
 
-/// What a verifier says that has no budget and no other work.
+/// Returns the verdict of a verifier without a failure budget or other work.
 fn verdict(attempt: &Attempt) -> LoginVerdict {
     let identity = match attempt {
         Attempt::Credentials(credentials) => accounts()
@@ -46,7 +46,7 @@ fn server() -> ServerLogin {
     ServerLogin::new(LoginPolicy::DEFAULT)
 }
 
-/// What a server does with one message: the time at which it answers, and how it goes on.
+/// The reaction of a server to one message.
 #[derive(Debug, PartialEq)]
 enum Answer {
     LoggedIn(String),
@@ -54,7 +54,7 @@ enum Answer {
     Closed { at: Duration, reason: CloseReason },
 }
 
-/// Drives the server's half through one message, letting time pass as it asks for.
+/// Drives the server through one message, and advances the time as it requests.
 fn answer(
     login: &mut ServerLogin,
     message: LoginMessage<'_>,
@@ -95,7 +95,7 @@ fn right_credentials_log_in() {
 }
 
 #[test]
-fn the_client_is_welcomed_before_its_session_begins() {
+fn congratulation_sent_before_session_starts() {
     let mut login = server();
     login.received(LoginMessage::Text(RIGHT));
     let ServerAction::Verify(attempt) = login.next(seconds(0)) else {
@@ -106,12 +106,12 @@ fn the_client_is_welcomed_before_its_session_begins() {
         login.next(seconds(0)),
         ServerAction::Send(CONGRATULATION)
     ));
-    // The send may have taken long. Whoever was welcomed is in.
+    // The deadline passed during the send. The login stays valid.
     assert!(matches!(login.next(seconds(31)), ServerAction::LoggedIn(_)));
 }
 
 #[test]
-fn anything_else_is_one_wrong_try_with_one_answer() {
+fn other_message_is_one_failed_attempt() {
     let long = format!("admin:{}", "6".repeat(1024));
     for message in [
         LoginMessage::Text(WRONG),
@@ -133,7 +133,7 @@ fn anything_else_is_one_wrong_try_with_one_answer() {
 }
 
 #[test]
-fn answers_are_delayed_from_the_third_wrong_try_on() {
+fn replies_delayed_from_third_failed_attempt() {
     let mut login = server();
     let mut now = seconds(0);
     for (chance, delay) in [(1.0, 0), (1.0, 0), (0.0, 250), (0.5, 300), (1.0, 350)] {
@@ -149,7 +149,7 @@ fn answers_are_delayed_from_the_third_wrong_try_on() {
 }
 
 #[test]
-fn the_last_wrong_try_is_answered_and_closes() {
+fn last_failed_attempt_answered_then_closed() {
     let mut login = server();
     for _ in 0..5 {
         let answer = answer(&mut login, LoginMessage::Text(WRONG), seconds(0), 0.0);
@@ -166,7 +166,7 @@ fn the_last_wrong_try_is_answered_and_closes() {
 }
 
 #[test]
-fn a_try_that_is_not_looked_at_closes_and_counts_for_nothing() {
+fn unverified_attempt_closes_without_counting() {
     let mut refused = server();
     refused.received(LoginMessage::Text(RIGHT));
     assert!(matches!(refused.next(seconds(1)), ServerAction::Verify(_)));
@@ -191,12 +191,12 @@ fn a_try_that_is_not_looked_at_closes_and_counts_for_nothing() {
             busy.next(seconds(1)),
             ServerAction::Close(CloseReason::TooManyLogins)
         ),
-        "nobody is told that right credentials are wrong"
+        "right credentials are not reported as wrong"
     );
 }
 
 #[test]
-fn the_deadline_holds_in_every_state() {
+fn deadline_applies_in_every_state() {
     let late = seconds(30);
     let closes = |login: &mut ServerLogin| {
         matches!(
@@ -243,8 +243,8 @@ fn the_deadline_holds_in_every_state() {
     assert!(closes(&mut delaying));
 }
 
-/// Drives both halves against each other until the client is in or out; the lines are what a person
-/// would type. Returns what the person saw, and whether the login succeeded.
+/// Drives both sides against each other until the login ends. `lines` is the user's input. Returns
+/// the output that the user sees, and the result of the login.
 fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<(), CloseReason>) {
     let (mut server, mut now) = (server(), seconds(0));
     let mut lines = lines.iter();
@@ -297,7 +297,7 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
 }
 
 #[test]
-fn both_halves_speak_the_dialogue_of_the_tutorial() {
+fn client_and_server_follow_tutorial_dialogue() {
     let mut client = ClientLogin::ask(seconds(10));
     let (seen, end) = dialogue(&mut client, &["admin:1", "nobody:123456", RIGHT]);
     assert_eq!(seen, ["?", SORRY, "?", SORRY, "?", CONGRATULATION]);
@@ -305,7 +305,7 @@ fn both_halves_speak_the_dialogue_of_the_tutorial() {
 }
 
 #[test]
-fn six_wrong_lines_end_the_dialogue() {
+fn six_failed_attempts_close_connection() {
     let mut client = ClientLogin::ask(seconds(10));
     let (seen, end) = dialogue(&mut client, &[WRONG; 7]);
     assert_eq!(seen.iter().filter(|text| *text == SORRY).count(), 6);
@@ -313,7 +313,7 @@ fn six_wrong_lines_end_the_dialogue() {
 }
 
 #[test]
-fn configured_credentials_are_offered_without_asking() {
+fn configured_credentials_sent_without_prompt() {
     for when_refused in [WhenRefused::Ask, WhenRefused::GiveUp] {
         let mut client = ClientLogin::with_line(Secret::new(RIGHT), when_refused, seconds(10));
         assert_eq!(
@@ -324,7 +324,7 @@ fn configured_credentials_are_offered_without_asking() {
 }
 
 #[test]
-fn refused_configured_credentials_ask_a_person_and_nobody_else() {
+fn refused_configured_credentials_prompt_or_fail() {
     let mut at_terminal = ClientLogin::with_line(Secret::new(WRONG), WhenRefused::Ask, seconds(10));
     let (seen, end) = dialogue(&mut at_terminal, &[RIGHT]);
     assert_eq!(seen, [SORRY, "?", CONGRATULATION]);
@@ -337,7 +337,7 @@ fn refused_configured_credentials_ask_a_person_and_nobody_else() {
 }
 
 #[test]
-fn a_silent_server_is_given_up_on() {
+fn silent_server_times_out() {
     let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::Ask, seconds(10));
     assert!(matches!(client.next(seconds(0)), ClientAction::Send(_)));
     client.sent(seconds(1));
@@ -347,16 +347,16 @@ fn a_silent_server_is_given_up_on() {
 }
 
 #[test]
-fn a_line_that_never_leaves_is_given_up_on() {
+fn unsent_line_times_out() {
     let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::Ask, seconds(10));
     assert!(matches!(client.next(seconds(1)), ClientAction::Send(_)));
     assert!(matches!(client.next(seconds(2)), ClientAction::Await(until) if until == seconds(11)));
     assert!(matches!(client.next(seconds(11)), ClientAction::TimedOut));
 }
 
-/// A server may say what it likes before it is answered.
+/// A server may send texts before the client has sent its line.
 #[test]
-fn a_text_is_an_answer_only_after_the_line_has_left() {
+fn text_before_line_sent_is_no_reply() {
     let shown = |client: &mut ClientLogin, expected: &str| matches!(client.next(seconds(0)), ClientAction::Show(text) if text == expected);
     let mut client = ClientLogin::with_line(Secret::new(RIGHT), WhenRefused::GiveUp, seconds(10));
     client.received("welcome".to_owned());
@@ -370,7 +370,7 @@ fn a_text_is_an_answer_only_after_the_line_has_left() {
     assert!(shown(&mut client, "to the\ntutorial"));
     assert!(
         matches!(client.next(seconds(0)), ClientAction::Await(_)),
-        "it is not asked again"
+        "a text before the line was sent does not end the login"
     );
     client.sent(seconds(0));
     client.received(SORRY.to_owned());
@@ -379,10 +379,10 @@ fn a_text_is_an_answer_only_after_the_line_has_left() {
 }
 
 proptest! {
-    /// Whatever is sent, each message has exactly one answer, nobody gets in without the password,
-    /// and at most six tries are taken.
+    /// Each message has exactly one reply, no login succeeds without the password, and the sixth
+    /// failed attempt closes.
     #[test]
-    fn no_sequence_of_lines_gets_in_without_the_password(
+    fn arbitrary_lines_never_log_in(
         lines in proptest::collection::vec(
             prop_oneof![
                 Just("admin:12345".to_owned()),
@@ -408,7 +408,7 @@ proptest! {
                     prop_assert_eq!(index, 5);
                     break;
                 }
-                Answer::LoggedIn(user) => prop_assert!(false, "{user} got in with {line:?}"),
+                Answer::LoggedIn(user) => prop_assert!(false, "{user} logged in with {line:?}"),
             }
         }
     }
