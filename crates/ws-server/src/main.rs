@@ -1,4 +1,4 @@
-//! The `ws-server` binary; everything it does is in the library.
+//! The `ws-server` binary, a wrapper of the library.
 
 use std::process::ExitCode;
 

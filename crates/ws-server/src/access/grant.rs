@@ -1,13 +1,13 @@
-//! The right to be served, as it was granted.
+//! Grants: the access of a principal to a route.
 
 use std::sync::Arc;
 
 use super::{pattern::PathPattern, principal::Principal};
 
-/// The right of a principal to be served on a route, which a later change of the settings may end.
+/// The access of a principal to a route. A change of the settings may revoke it.
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
-    /// Who is served, and by which credential.
+    /// The user or guest, with the credential of the login.
     pub(crate) principal: Principal,
     /// The paths of the route at admission. A reload may have removed or changed the route since.
     pub(crate) pattern: Arc<PathPattern>,

@@ -7,7 +7,7 @@ use crate::peer::ConnectionId;
 /// The origin of a login attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoginContext {
-    /// The address whose failure budget a wrong attempt counts against.
+    /// The address whose failure budget a failed attempt counts against.
     pub(crate) address: IpAddr,
     /// The connection that carried the attempt.
     pub(crate) connection: ConnectionId,

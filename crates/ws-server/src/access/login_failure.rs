@@ -10,7 +10,7 @@ use proto::{credentials::VerifyError, login::LoginVerdict};
 pub(crate) enum LoginFailure {
     /// The message or field holds no name and password.
     Malformed,
-    /// There is no such user.
+    /// No account has this user name.
     UnknownUser,
     /// The user exists, and the password is wrong.
     WrongPassword,
@@ -27,7 +27,7 @@ pub(crate) enum LoginFailure {
     },
     /// Not verified: the hashing queue is full.
     QueueFull,
-    /// Not verified to the end, because hashing failed on this side.
+    /// The verification failed on this side: the hashing panicked.
     Internal,
 }
 

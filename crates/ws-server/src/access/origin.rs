@@ -1,11 +1,11 @@
-//! The origin of a web page (RFC 6454).
+//! The origin of a web page (RFC 6454), as the `Origin` field names it (RFC 6455 section 10.2).
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use http::uri::Authority;
 
-/// Scheme, host and port, in lower case and with the port filled in where the scheme has one, so
-/// that two ways to write the same origin are equal.
+/// A normalised origin: scheme and host in lower case, and the default port filled in. So two
+/// spellings of one origin are equal (RFC 6454 section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -15,11 +15,15 @@ pub struct Origin {
 
 /// A text that is not an [`Origin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is written as scheme://host or scheme://host:port, with nothing behind it")]
+#[error("an origin is written as scheme://host or scheme://host:port, without a path")]
 pub struct OriginError;
 
 impl Origin {
-    /// Reads `scheme://host[:port]`.
+    /// Parses `scheme://host[:port]` (RFC 6454 section 6.2).
+    ///
+    /// # Errors
+    ///
+    /// Any other text, such as one with a path or user information.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         let (scheme, authority) = text.split_once("://").ok_or(OriginError)?;
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -39,7 +43,7 @@ impl Origin {
         })
     }
 
-    /// Whether it is the origin of web pages that come from this very host and port.
+    /// Returns true for the origin of pages that this host and port serve over HTTP or HTTPS.
     pub(crate) fn is_of_host(&self, host: &Authority) -> bool {
         matches!(self.scheme.as_str(), "http" | "https")
             && self.host.eq_ignore_ascii_case(host.host())
@@ -50,7 +54,7 @@ impl Origin {
 /// An entry of the list of allowed origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigin {
-    /// Pages without an origin of their own, which say `null`.
+    /// Pages with an opaque origin, serialised as `null` (RFC 6454 section 7.3).
     Null,
     /// Pages of this origin.
     Of(Origin),
@@ -76,8 +80,9 @@ impl fmt::Display for AllowedOrigin {
     }
 }
 
-/// A host with an optional port, and nothing else. The type of the HTTP library takes more than
-/// RFC 3986 section 3.2 does: a sign before a port, anything in brackets, and brackets in a name.
+/// Parses a host with an optional port, and nothing else (RFC 9110 section 7.2). `Authority` alone
+/// accepts more than RFC 3986 section 3.2 allows: a sign before a port, any text in brackets, and
+/// brackets in a name.
 pub(crate) fn parse_host(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();
@@ -122,7 +127,7 @@ mod tests {
     use super::{Origin, OriginError};
 
     #[test]
-    fn two_ways_to_write_an_origin_are_equal() {
+    fn spellings_of_one_origin_equal() {
         for (one, other) in [
             ("https://example.org", "HTTPS://Example.ORG:443"),
             ("http://example.org", "http://example.org:80"),
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_an_origin() {
+    fn malformed_origin_refused() {
         for text in [
             "",
             "null",

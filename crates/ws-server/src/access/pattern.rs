@@ -21,7 +21,12 @@ pub enum PathPattern {
 pub struct PathPatternError;
 
 impl PathPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    ///
+    /// A text without a leading `/`, with a character that no path has, or with a `*` that is not its
+    /// last segment.
     pub fn parse(text: &str) -> Result<Self, PathPatternError> {
         let (path, is_prefix) = match text.strip_suffix('*') {
             Some(prefix) => (prefix, true),
@@ -88,7 +93,7 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// Returns true for a byte that a path may hold (RFC 3986 section 3.3), percent signs included.
+/// Returns true for a byte that a path may contain (RFC 3986 section 3.3), including `%`.
 fn is_path_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()+,;=:@%".contains(&byte)
 }
@@ -98,7 +103,7 @@ mod tests {
     use super::{MAX_REST_BYTES, PathPattern, PathPatternError};
 
     #[test]
-    fn reads_paths_and_those_below() {
+    fn path_and_prefix_patterns_parsed() {
         for text in ["/", "/chat", "/a/b", "/room/", "/*", "/room/*", "/%7Ejane"] {
             assert_eq!(PathPattern::parse(text).unwrap().to_string(), text);
         }
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_the_star_has_a_bound() {
+    fn wildcard_segment_length_limited() {
         let pattern = PathPattern::parse("/room/*").unwrap();
         assert!(pattern.matches(&format!("/room/{}", "x".repeat(MAX_REST_BYTES))));
         assert!(!pattern.matches(&format!("/room/{}", "x".repeat(MAX_REST_BYTES + 1))));

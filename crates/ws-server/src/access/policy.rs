@@ -1,4 +1,4 @@
-//! Who may use a route.
+//! The access policy of a route.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use proto::username::UserName;
 
 use super::principal::Principal;
 
-/// Who may come.
+/// The access policy of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody who has logged in.
+    /// All users, after a login.
     Users,
-    /// These users only.
+    /// Only these users, after a login.
     Only(BTreeSet<UserName>),
-    /// Everybody, without a login.
+    /// Everyone, without a login.
     Public,
 }
 
 impl Access {
-    /// The users who are named.
+    /// Returns the users that the policy names.
     pub(crate) fn users(&self) -> impl Iterator<Item = &UserName> {
         match self {
             Self::Only(users) => Some(users),
@@ -28,7 +28,7 @@ impl Access {
         .flatten()
     }
 
-    /// Whether this user may come.
+    /// Returns true if the policy admits this user.
     pub(crate) fn admits_user(&self, user: &UserName) -> bool {
         match self {
             Self::Public | Self::Users => true,
@@ -36,7 +36,7 @@ impl Access {
         }
     }
 
-    /// Whether it is somebody who may come.
+    /// Returns true if the policy admits this user or guest.
     pub(crate) fn admits(&self, principal: &Principal) -> bool {
         match principal {
             Principal::User(identity) => self.admits_user(identity.user()),

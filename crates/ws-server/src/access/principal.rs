@@ -1,4 +1,4 @@
-//! Who is at the other end of a session.
+//! The principal of a session: a user or a guest.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use proto::{credentials::Identity, username::UserName};
 
 use crate::peer::ConnectionId;
 
-/// Whom a session is served for.
+/// The principal of a session.
 #[derive(Debug, Clone)]
 pub enum Principal {
     /// A user who has logged in.
     User(Identity),
-    /// Somebody on a route that asks nobody who they are, known by the connection.
+    /// A guest on a public route, identified by the connection.
     Guest(ConnectionId),
 }
 
 impl Principal {
-    /// The user's name, if there is a user.
+    /// Returns the user's name, or `None` for a guest.
     pub fn user(&self) -> Option<&UserName> {
         match self {
             Self::User(identity) => Some(identity.user()),
@@ -26,7 +26,7 @@ impl Principal {
 }
 
 impl fmt::Display for Principal {
-    /// Writes a name that nobody else can have: those of users hold no `:`.
+    /// Writes a unique name: `guest:` cannot be part of a user name, which has no `:`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(identity) => identity.user().fmt(f),

@@ -1,6 +1,7 @@
-//! The caps on connections: all, and those not logged in, in total and for each address.
+//! The caps on connections: all, and unauthenticated ones, in total and for each address.
 //!
-//! The two are counted apart, so that peers that never log in do not use up the slots of users.
+//! Unauthenticated connections have a cap of their own, so that they cannot use up the slots of
+//! users.
 //! Connections over a cap are accepted only to be answered with 503, up to [`REJECTION_MARGIN`].
 //! Beyond that they are dropped without a response.
 
@@ -44,7 +45,7 @@ pub(crate) struct ConnectionStats {
     pub(crate) rejected: usize,
     /// Connections dropped without a response, since the start.
     pub(crate) dropped: u64,
-    /// The cap on connections, rejected ones aside.
+    /// The cap on connections. Rejected ones do not count.
     pub(crate) limit: usize,
 }
 
@@ -95,15 +96,16 @@ impl Admission {
         self.counts().caps
     }
 
-    /// Counts a new connection, which is not logged in. Returns `None` if the caps and
-    /// [`REJECTION_MARGIN`] are used up.
+    /// Counts a new, unauthenticated connection. Returns `None` if the caps and [`REJECTION_MARGIN`]
+    /// are used up.
     ///
-    /// Without an address, the connection comes from a proxy, and [`Permit::set_address`] says later
-    /// whose it is.
+    /// A connection from a trusted proxy has no address yet; [`Permit::set_address`] sets it.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Permit> {
         let group = address.map(AddressGroup::of);
         let mut counts = self.counts();
-        let slot = if counts.have_room() && group.is_none_or(|group| counts.have_room_for(group)) {
+        let slot = if counts.has_free_slot()
+            && group.is_none_or(|group| counts.has_free_slot_for(group))
+        {
             counts.all.connections += 1;
             counts.all.unauthenticated += 1;
             if let Some(group) = group {
@@ -136,12 +138,12 @@ impl Admission {
 }
 
 impl ConnectionCounts {
-    fn have_room(&self) -> bool {
+    fn has_free_slot(&self) -> bool {
         self.all.connections < self.caps.connections
             && self.all.unauthenticated < self.caps.unauthenticated
     }
 
-    fn have_room_for(&self, group: AddressGroup) -> bool {
+    fn has_free_slot_for(&self, group: AddressGroup) -> bool {
         let share = self.by_address.get(&group).copied().unwrap_or_default();
         let below = |count: usize, cap: Option<usize>| cap.is_none_or(|cap| count < cap);
         below(share.unauthenticated, self.caps.unauthenticated_per_address)
@@ -154,7 +156,7 @@ impl ConnectionCounts {
         share.unauthenticated += 1;
     }
 
-    /// Returns the shares that a connection counts in.
+    /// Returns the counts that include a connection: all, and its address group's.
     fn shares(&mut self, group: Option<&AddressGroup>) -> impl Iterator<Item = &mut Share> {
         let of_address = group.and_then(|group| self.by_address.get_mut(group));
         [&mut self.all].into_iter().chain(of_address)
@@ -172,7 +174,7 @@ pub enum Availability {
     Draining,
 }
 
-/// The slot of a connection, which is freed when the permit is dropped.
+/// The slot of a connection. Dropping the permit frees it.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
@@ -199,15 +201,15 @@ impl Permit {
         }
     }
 
-    /// Counts the connection for its client address, if that was not known at [`Admission::enter`].
-    /// Returns whether a slot is free for it.
+    /// Counts the connection for its client address, if [`Admission::enter`] did not know it. Returns
+    /// the availability for this address.
     pub(crate) fn set_address(&self, address: IpAddr) -> Availability {
         if self.slot == Slot::Rejecting || self.group.get().is_some() {
             return self.availability();
         }
         let group = AddressGroup::of(address);
         let mut counts = self.admission.counts();
-        if !counts.have_room_for(group) {
+        if !counts.has_free_slot_for(group) {
             return Availability::Full;
         }
         if self.group.set(group).is_ok() {
@@ -216,7 +218,7 @@ impl Permit {
         Availability::Open
     }
 
-    /// Records that the connection is served from now on.
+    /// Records that the connection is admitted for this principal.
     pub(crate) fn promote(&mut self, principal: &Principal) {
         match principal {
             Principal::User(_) => self.mark_authenticated(),
@@ -224,9 +226,8 @@ impl Permit {
         }
     }
 
-    /// Records that the connection is served without a login. It frees its slot among all that are
-    /// not logged in, but still counts against the cap of its address: no other bound keeps one
-    /// address from using all slots.
+    /// Records a guest. The connection frees its slot among all unauthenticated ones. It still counts
+    /// against the unauthenticated cap of its address: otherwise one address could use all slots.
     fn mark_guest(&mut self) {
         if self.slot == Slot::Unauthenticated {
             self.slot = Slot::Guest;
@@ -236,7 +237,7 @@ impl Permit {
         }
     }
 
-    /// Records the login, which frees the slot among connections that are not logged in.
+    /// Records the login. The connection frees its slot among unauthenticated ones.
     fn mark_authenticated(&mut self) {
         if self.slot == Slot::Unauthenticated {
             self.slot = Slot::Authenticated;
@@ -300,19 +301,23 @@ mod tests {
 
     #[track_caller]
     fn open(admission: &Arc<Admission>, address: IpAddr) -> Permit {
-        let permit = admission.enter(Some(address)).expect("there is a place");
+        let permit = admission
+            .enter(Some(address))
+            .expect("a slot or the rejection margin is free");
         assert_eq!(permit.availability(), Availability::Open);
         permit
     }
 
     #[track_caller]
     fn assert_full(admission: &Arc<Admission>, address: IpAddr) {
-        let permit = admission.enter(Some(address)).expect("there is a place");
+        let permit = admission
+            .enter(Some(address))
+            .expect("a slot or the rejection margin is free");
         assert_eq!(permit.availability(), Availability::Full);
     }
 
     #[test]
-    fn one_more_than_the_cap_is_told_so_until_somebody_leaves() {
+    fn connection_over_cap_rejected_until_one_ends() {
         let admission = Arc::new(Admission::new(Caps {
             connections: 2,
             ..ROOMY
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_logs_in_frees_a_place_among_those_who_did_not() {
+    fn login_frees_unauthenticated_slot() {
         let admission = Arc::new(Admission::new(Caps {
             unauthenticated: 1,
             ..ROOMY
@@ -341,12 +346,12 @@ mod tests {
     }
 
     #[test]
-    fn each_connection_is_counted_as_what_it_is() {
+    fn stats_count_connections_by_state() {
         let admission = Arc::new(Admission::new(ROOMY));
         let [mut guest, mut user, waiting] = [1, 2, 3].map(|last| open(&admission, address(last)));
         guest.mark_guest();
         user.mark_authenticated();
-        let nobody = ConnectionStats {
+        let empty = ConnectionStats {
             limit: ROOMY.connections,
             ..ConnectionStats::default()
         };
@@ -354,15 +359,15 @@ mod tests {
             unauthenticated: 1,
             guests: 1,
             users: 1,
-            ..nobody
+            ..empty
         };
         assert_eq!(admission.stats(), one_of_each);
         drop((guest, user, waiting));
-        assert_eq!(admission.stats(), nobody);
+        assert_eq!(admission.stats(), empty);
     }
 
     #[test]
-    fn one_address_cannot_take_the_places_of_others() {
+    fn caps_of_one_address_spare_others() {
         let caps = Caps {
             unauthenticated_per_address: Some(1),
             connections_per_address: Some(2),
@@ -381,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_of_64_bits_is_one_address() {
+    fn ipv6_64_network_counts_as_one_address() {
         let caps = Caps {
             connections_per_address: Some(1),
             ..ROOMY
@@ -395,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_by_proxy_counts_for_whoever_it_comes_from() {
+    fn proxied_connection_counts_for_client_address() {
         let admission = Arc::new(Admission::new(Caps {
             unauthenticated_per_address: Some(1),
             ..ROOMY
@@ -416,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn new_caps_hold_for_whoever_comes_next() {
+    fn new_caps_apply_to_next_connection() {
         let admission = Arc::new(Admission::new(ROOMY));
         let _first = open(&admission, address(1));
         admission.set_caps(Caps {
@@ -429,28 +434,29 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_margin_nobody_is_told_anything() {
+    fn connection_beyond_margin_dropped() {
         let admission = Arc::new(Admission::new(Caps {
             connections: 1,
             ..ROOMY
         }));
         let _first = open(&admission, address(1));
-        let told: Vec<_> = (0..REJECTION_MARGIN)
+        let rejected: Vec<_> = (0..REJECTION_MARGIN)
             .map(|_| admission.enter(Some(address(2))).unwrap())
             .collect();
         assert!(
-            told.iter()
+            rejected
+                .iter()
                 .all(|permit| permit.availability() == Availability::Full)
         );
         assert!(admission.enter(Some(address(2))).is_none());
         let stats = admission.stats();
         assert_eq!((stats.rejected, stats.dropped), (REJECTION_MARGIN, 1));
-        drop(told);
+        drop(rejected);
         assert_full(&admission, address(2));
     }
 
     #[test]
-    fn nothing_is_kept_about_addresses_that_have_left() {
+    fn ended_connections_leave_no_address_entry() {
         let admission = Arc::new(Admission::new(ROOMY));
         drop([open(&admission, address(1)), open(&admission, address(2))]);
         let counts = admission.counts();

@@ -1,12 +1,12 @@
-//! How many logins an address may get wrong: one budget for all its connections, and for all ways
-//! to log in.
+//! The failure budget of each address: a limit on failed logins over all its connections and all
+//! login methods.
 //!
-//! The budget is a leaky bucket for each [`AddressGroup`]. A failure adds one, time takes one out
-//! again and again, and there is a next try only while the bucket has room for its failure. A
-//! success takes nothing out: whoever knows one password could buy guesses at others with it.
+//! The budget is a leaky bucket for each [`AddressGroup`]. A failure adds one, and the bucket drains
+//! at a constant rate. An attempt is allowed while the bucket has room for its failure. A success
+//! drains nothing; otherwise one known password would allow unlimited guesses at others.
 //!
-//! Several tries may be under way at the same time, each of them allowed before any of them failed.
-//! So a bucket may rise above its brim by as many as there are. That debt is kept and paid back.
+//! Concurrent attempts are checked before any of them has failed, so a bucket may exceed its
+//! capacity. The excess is kept and drains like the rest.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,32 +16,33 @@ use std::{
 
 use crate::peer::AddressGroup;
 
-/// How many buckets there are at most. All of them together take less than 12 MiB. Whoever has more
-/// addresses than this to guess from is beyond a budget for each of them.
+/// The maximum number of buckets. Together they take less than 12 MiB. A budget for each address
+/// cannot stop an attacker with more addresses than this.
 const MAX_BUCKETS: usize = 65_536;
 
-/// How many buckets that have become empty are dropped with each failure. With more than one, the
-/// table shrinks after an attack; with few, no failure waits for a clearance of the whole table.
-const DROPPED_AT_ONCE: usize = 2;
+/// The maximum number of empty buckets dropped with each failure. More than one, so that the table
+/// shrinks after an attack; few, so that no failure waits for a scan of the whole table.
+const DROPPED_PER_FAILURE: usize = 2;
 
-/// How many logins an address may get wrong.
+/// The capacity and the drain rate of a failure budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetPolicy {
-    /// How many failures use the budget up.
+    /// The number of failures that exhaust the budget.
     pub max_failures: NonZeroUsize,
-    /// How long it takes until one failure is forgiven.
+    /// The time in which one failure drains.
     pub decay: Duration,
 }
 
 impl BudgetPolicy {
-    /// Room for the mistakes of a whole office, and 20 guesses a minute for an attacker.
+    /// The default: enough for the mistakes of an office behind one address, and 20 guesses a minute
+    /// for an attacker.
     pub const DEFAULT: Self = Self {
         max_failures: NonZeroUsize::new(20).unwrap(),
         decay: Duration::from_secs(3),
     };
 
-    /// How long a bucket may need to become empty if there is still room for one failure.
-    fn longest_with_room(&self) -> Duration {
+    /// Returns the longest drain time of a bucket that still has room for one failure.
+    fn max_drain_time(&self) -> Duration {
         nanoseconds(
             self.decay
                 .as_nanos()
@@ -50,120 +51,126 @@ impl BudgetPolicy {
     }
 }
 
-/// There is no room for a further failure, so there is no further try.
+/// The failure budget is exhausted: no attempt is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetExhausted {
-    /// How long it takes until there is a try again.
+    /// The time until the next attempt is allowed.
     pub retry_after: Duration,
 }
 
-/// The failures of all addresses that are not forgiven yet.
+/// The buckets of all addresses.
 ///
-/// A bucket is known by the one moment at which it will be empty, if nothing is added until then.
-/// Moments are durations since some start that is the same for all calls.
+/// A bucket is stored as the time at which it will be empty. Times are durations since a start that
+/// is the same for all calls.
 #[derive(Debug)]
 pub(crate) struct FailureBudget {
     policy: Option<BudgetPolicy>,
-    /// How long one of the failures in the buckets takes to be forgiven. It follows the policy at
-    /// the first use after a change, because only then it is known how late it is.
-    measure: Duration,
+    /// The decay that the stored times are based on. It follows a changed policy at the next call,
+    /// which supplies the current time.
+    applied_decay: Duration,
     empty_at: HashMap<AddressGroup, Duration>,
-    /// The same buckets, the emptiest first.
-    by_moment: BTreeSet<(Duration, AddressGroup)>,
-    /// How many buckets there may be: [`MAX_BUCKETS`], and less in tests.
+    /// The same buckets, ordered by the time at which they will be empty.
+    by_time: BTreeSet<(Duration, AddressGroup)>,
+    /// The maximum number of buckets: [`MAX_BUCKETS`], or fewer in tests.
     max_buckets: usize,
 }
 
 impl FailureBudget {
-    /// A budget that nobody has spent anything of. Without a policy, nobody ever does.
+    /// Creates a budget without failures. Without a policy, none are counted.
     pub(crate) fn new(policy: Option<BudgetPolicy>) -> Self {
         Self {
             policy,
-            measure: policy.map_or(Duration::ZERO, |policy| policy.decay),
+            applied_decay: policy.map_or(Duration::ZERO, |policy| policy.decay),
             empty_at: HashMap::new(),
-            by_moment: BTreeSet::new(),
+            by_time: BTreeSet::new(),
             max_buckets: MAX_BUCKETS,
         }
     }
 
-    /// Changes the policy. The failures that are not forgiven yet stay as many as they are, even
-    /// if there is no policy for a while, and are forgiven at the new pace from the next use on.
+    /// Changes the policy. Counted failures stay counted, even across a time without a policy. They
+    /// drain at the new rate from the next call on.
     pub(crate) fn set_policy(&mut self, policy: Option<BudgetPolicy>) {
         self.policy = policy;
     }
 
-    /// Whether there may be a try.
+    /// Checks that the address may make an attempt.
+    ///
+    /// # Errors
+    ///
+    /// The budget is exhausted.
     pub(crate) fn check(
         &mut self,
-        who: AddressGroup,
+        address: AddressGroup,
         now: Duration,
     ) -> Result<(), BudgetExhausted> {
-        let Some(policy) = self.policy_from(now) else {
+        let Some(policy) = self.apply_policy(now) else {
             return Ok(());
         };
-        let empty_at = self.empty_at.get(&who).copied().unwrap_or_default();
+        let empty_at = self.empty_at.get(&address).copied().unwrap_or_default();
         let empty_in = empty_at.saturating_sub(now);
-        match empty_in.saturating_sub(policy.longest_with_room()) {
+        match empty_in.saturating_sub(policy.max_drain_time()) {
             Duration::ZERO => Ok(()),
             retry_after => Err(BudgetExhausted { retry_after }),
         }
     }
 
-    /// Counts a try that failed, whether or not there was room for it.
-    pub(crate) fn fail(&mut self, who: AddressGroup, now: Duration) {
-        let Some(policy) = self.policy_from(now) else {
+    /// Counts a failed attempt, even beyond the capacity.
+    pub(crate) fn record_failure(&mut self, address: AddressGroup, now: Duration) {
+        let Some(policy) = self.apply_policy(now) else {
             return;
         };
-        for _ in 0..DROPPED_AT_ONCE {
-            if let Some(&(empty_at, empty)) = self.by_moment.first()
+        for _ in 0..DROPPED_PER_FAILURE {
+            if let Some(&(empty_at, empty)) = self.by_time.first()
                 && empty_at <= now
             {
                 self.drop_bucket(empty);
             }
         }
-        let empty_at = self.drop_bucket(who).unwrap_or_default();
-        // Room is made before the new bucket is there. It would often be the emptiest itself, and
-        // whoever comes when the table is full could fail for ever.
-        while self.by_moment.len() >= self.max_buckets
-            && let Some(&(_, emptiest)) = self.by_moment.first()
+        let empty_at = self.drop_bucket(address).unwrap_or_default();
+        // Evict before the insertion. The new bucket is often the emptiest itself; evicted at once,
+        // it would give an address unlimited failures while the table is full.
+        while self.by_time.len() >= self.max_buckets
+            && let Some(&(_, emptiest)) = self.by_time.first()
         {
             self.drop_bucket(emptiest);
         }
         let empty_at = empty_at.max(now).saturating_add(policy.decay);
-        self.empty_at.insert(who, empty_at);
-        self.by_moment.insert((empty_at, who));
+        self.empty_at.insert(address, empty_at);
+        self.by_time.insert((empty_at, address));
     }
 
-    /// The policy, with the buckets measured by it.
-    fn policy_from(&mut self, now: Duration) -> Option<BudgetPolicy> {
+    /// Returns the policy, after the stored times are scaled to its decay.
+    fn apply_policy(&mut self, now: Duration) -> Option<BudgetPolicy> {
         let policy = self.policy?;
-        if policy.decay != self.measure {
-            let (old, new) = (self.measure.as_nanos(), policy.decay.as_nanos());
+        if policy.decay != self.applied_decay {
+            let (old, new) = (self.applied_decay.as_nanos(), policy.decay.as_nanos());
             for empty_at in self.empty_at.values_mut() {
                 let empty_in = empty_at.saturating_sub(now).as_nanos();
                 let empty_in = match old {
-                    // Failures that are forgiven at once leave nothing to be measured.
+                    // A decay of zero leaves nothing to drain.
                     0 => 0,
                     old => empty_in.saturating_mul(new).div_ceil(old),
                 };
                 *empty_at = now.saturating_add(nanoseconds(empty_in));
             }
             let buckets = self.empty_at.iter();
-            self.by_moment = buckets.map(|(&who, &empty_at)| (empty_at, who)).collect();
-            self.measure = policy.decay;
+            self.by_time = buckets
+                .map(|(&address, &empty_at)| (empty_at, address))
+                .collect();
+            self.applied_decay = policy.decay;
         }
         Some(policy)
     }
 
-    /// Forgets about a bucket, and returns when it would have been empty.
-    fn drop_bucket(&mut self, who: AddressGroup) -> Option<Duration> {
-        let empty_at = self.empty_at.remove(&who)?;
-        self.by_moment.remove(&(empty_at, who));
+    /// Removes a bucket, and returns the time at which it would have been empty.
+    fn drop_bucket(&mut self, address: AddressGroup) -> Option<Duration> {
+        let empty_at = self.empty_at.remove(&address)?;
+        self.by_time.remove(&(empty_at, address));
         Some(empty_at)
     }
 }
 
-/// So many nanoseconds, or the longest duration there is.
+/// Converts nanoseconds to a duration, saturating at the maximum.
 fn nanoseconds(count: u128) -> Duration {
     Duration::from_nanos_u128(count.min(Duration::MAX.as_nanos()))
 }

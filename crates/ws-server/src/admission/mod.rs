@@ -1,4 +1,4 @@
-//! The bounds for each address: open connections, and failed logins.
+//! Limits for each address: open connections, and failed logins.
 
 mod connections;
 mod failure_budget;

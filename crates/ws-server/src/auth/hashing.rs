@@ -1,4 +1,4 @@
-//! The hashing of passwords: on threads that serve no connections, a few at a time.
+//! Password hashing on blocking threads, with a limit on concurrent hashes and a bounded queue.
 
 use std::{
     num::NonZeroUsize,
@@ -11,13 +11,13 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// The bounds of hashing. One hash takes a core for tens of milliseconds, and the memory of its
+/// The limits of hashing. One hash takes tens of milliseconds of CPU time, and the memory of its
 /// cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashingPolicy {
-    /// The number of hashes computed at a time.
+    /// The number of concurrent hashes.
     pub workers: NonZeroUsize,
-    /// The number of logins that may wait for a worker. Further ones are refused.
+    /// The number of logins that may wait for a worker. More are refused.
     pub max_queued: NonZeroUsize,
 }
 
@@ -27,11 +27,11 @@ impl HashingPolicy {
     pub const MAX_QUEUED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 }
 
-/// The workers, and the queue before them.
+/// The hashing workers and their queue.
 #[derive(Debug)]
 pub(crate) struct HashingPool {
     workers: Arc<HashWorkers>,
-    /// One permit for each login that waits or is hashed.
+    /// One permit for each login that waits or is being hashed.
     slots: Arc<Semaphore>,
     policy: HashingPolicy,
 }
@@ -51,8 +51,8 @@ pub(crate) struct HashingStats {
 #[derive(Debug)]
 struct HashWorkers {
     free: Arc<Semaphore>,
-    /// The memory of the free workers. It belongs to the workers, not to the blocking threads, of
-    /// which there may be many more.
+    /// The memory of the free workers. It is not kept per blocking thread, because tokio may start
+    /// many more threads than there are workers.
     memories: Mutex<Vec<HashMemory>>,
 }
 
@@ -94,7 +94,7 @@ impl HashingPool {
         HashingStats {
             workers,
             busy,
-            // The two were not read at one moment.
+            // Saturating: the two counts are not read atomically.
             waiting: taken.saturating_sub(busy),
         }
     }
@@ -118,17 +118,17 @@ impl QueueSlot {
         let permit = Arc::clone(&self.workers.free).acquire_owned().await;
         HashSlot {
             workers: self.workers,
-            _permit: permit.expect("the workers are never sent home"),
+            _permit: permit.expect("the semaphore is never closed"),
             _queue_slot: self.slot,
         }
     }
 }
 
 impl HashSlot {
-    /// Runs a computation in the worker's memory. Returns `None` if it panicked, as it does without
-    /// enough memory.
+    /// Runs a computation in the worker's memory. Returns `None` if it panicked, as it does if
+    /// memory runs out.
     ///
-    /// The computation runs to its end even if the caller is cancelled. The worker is not free before.
+    /// Cancel safe. A computation that has started runs to its end, and only then frees the worker.
     pub(crate) async fn compute<T: Send + 'static>(
         self,
         work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
@@ -136,7 +136,7 @@ impl HashSlot {
         let computed = spawn_blocking(move || {
             let mut memory = self.workers.memories().pop().unwrap_or_default();
             let result = work(&mut memory);
-            // Before the worker is free: the next one takes it instead of another one.
+            // Returned before the worker is freed, so that the next login reuses this memory.
             self.workers.memories().push(memory);
             drop(self);
             result
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_are_worked_on_so_many_wait_and_nobody_else_comes_in() {
+    async fn pool_limits_workers_and_queue() {
         let pool = pool(2, 3);
         let first = pool.enter().unwrap().acquire().await;
         let _second = pool.enter().unwrap().acquire().await;
@@ -180,23 +180,23 @@ mod tests {
             assert!(worker.now_or_never().is_none());
         }
         assert!(pool.enter().is_none());
-        // Whoever gives up waiting leaves its place to another.
+        // A cancelled wait frees its slot.
         waiting.pop();
         let late = pool.enter().unwrap();
         assert!(pool.enter().is_none());
         assert_eq!(first.compute(|_| 7).await, Some(7));
         let third = waiting.remove(0).now_or_never();
-        assert!(third.is_some(), "the first in the queue is the next");
+        assert!(third.is_some(), "the queue is first in, first out");
         assert!(late.acquire().now_or_never().is_none());
     }
 
     #[tokio::test]
-    async fn a_worker_is_not_free_before_it_is_done_whoever_gave_up() {
+    async fn cancelled_computation_keeps_worker_until_done() {
         let pool = pool(1, 1);
         let (finish, finished) = mpsc::channel::<()>();
         let worker = pool.enter().unwrap().acquire().await;
-        let given_up = worker.compute(move |_| finished.recv()).now_or_never();
-        assert!(given_up.is_none());
+        let cancelled = worker.compute(move |_| finished.recv()).now_or_never();
+        assert!(cancelled.is_none());
         let mut next = Box::pin(pool.enter().unwrap().acquire());
         for _ in 0..100 {
             assert!((&mut next).now_or_never().is_none());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn however_many_hash_there_are_no_more_memories_than_workers() {
+    async fn memories_never_exceed_workers() {
         let pool = pool(2, 98);
         let logins = (0..100).map(|_| {
             let slot = pool.enter().unwrap();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_one_answer_and_no_worker() {
+    async fn panic_fails_one_login_and_frees_worker() {
         let pool = pool(1, 1);
         let worker = pool.enter().unwrap().acquire().await;
         assert_eq!(worker.compute(|_| panic!("no memory")).await, None::<()>);

@@ -1,4 +1,4 @@
-//! The login over an open WebSocket: drives [`ServerLogin`] and decides nothing itself.
+//! The login by messages over an open WebSocket: the I/O for [`ServerLogin`], which decides.
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
@@ -23,23 +23,27 @@ use crate::{
     websocket::{Ended, Incoming, WebSocket},
 };
 
-/// What a login by the first messages is for.
+/// The parameters of a login by messages.
 #[derive(Debug)]
 pub(crate) struct Login<'a> {
-    /// Where the peer comes from.
+    /// The origin of the attempts.
     pub(crate) context: LoginContext,
-    /// Where it wants to go.
+    /// The route and path of the handshake.
     pub(crate) matched: RouteMatch,
-    /// What is demanded of it.
+    /// The deadline and the maximum of failed attempts.
     pub(crate) policy: LoginPolicy,
-    /// Checks what it says.
+    /// Verifies the attempts.
     pub(crate) verifier: &'a Verifier,
-    /// Decides whether the peer may still be there when it is logged in.
+    /// The settings that check the grant after the login.
     pub(crate) current: &'a Current,
 }
 
-/// Logs a peer in by its first messages, within the deadline of the policy. Each wrong try counts
-/// against the budget of its address.
+/// Logs a client in by its first messages, within the deadline of the policy. Each failed attempt
+/// counts against the budget of its address.
+///
+/// # Errors
+///
+/// Returns the socket with the reason for the close.
 pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: WebSocket<S>,
     login: Login<'_>,
@@ -62,9 +66,9 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                         login.received(borrow(&message));
                     }
                     Waited::Done(Err(ended)) => break ended,
-                    Waited::End(reason) => break Ended::ByUs(reason),
-                    // The next action says what the deadline means.
-                    Waited::Late => {}
+                    Waited::Ended(reason) => break Ended::ByUs(reason),
+                    // `next` returns the action for the deadline.
+                    Waited::TimedOut => {}
                 }
             }
             ServerAction::Verify(attempt) => {
@@ -73,12 +77,12 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());
                     }
-                    Waited::End(reason) => break Ended::ByUs(reason),
-                    Waited::Late => {}
+                    Waited::Ended(reason) => break Ended::ByUs(reason),
+                    Waited::TimedOut => {}
                 }
             }
             ServerAction::Wait(until) => {
-                if let Waited::End(reason) =
+                if let Waited::Ended(reason) =
                     wait(&entry, start + until, std::future::pending::<()>()).await
                 {
                     break Ended::ByUs(reason);
@@ -86,9 +90,9 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             ServerAction::Send(text) => {
                 match wait(&entry, start + policy.deadline, send(&mut socket, text)).await {
-                    Waited::Done(Ok(())) | Waited::Late => {}
+                    Waited::Done(Ok(())) | Waited::TimedOut => {}
                     Waited::Done(Err(ended)) => break ended,
-                    Waited::End(reason) => break Ended::ByUs(reason),
+                    Waited::Ended(reason) => break Ended::ByUs(reason),
                 }
             }
             ServerAction::LoggedIn(identity) => {
@@ -105,16 +109,16 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     Err(NotAuthenticated { socket, ended })
 }
 
-/// What came of waiting.
+/// The result of [`wait`].
 enum Waited<T> {
     Done(T),
-    /// The connection is told to end.
-    End(CloseReason),
-    /// The time is over.
-    Late,
+    /// The registry ended the connection for this reason.
+    Ended(CloseReason),
+    /// The deadline passed.
+    TimedOut,
 }
 
-/// Waits for something to be done, but not beyond a moment, nor beyond the end of the connection.
+/// Waits for `work`, until the deadline or until the registry ends the connection.
 async fn wait<T>(
     entry: &Arc<ConnectionEntry>,
     until: Instant,
@@ -125,9 +129,9 @@ async fn wait<T>(
         None => Poll::Pending,
     });
     match timeout_at(until, select(end, std::pin::pin!(work))).await {
-        Ok(Either::Left((reason, _))) => Waited::End(reason),
+        Ok(Either::Left((reason, _))) => Waited::Ended(reason),
         Ok(Either::Right((done, _))) => Waited::Done(done),
-        Err(_) => Waited::Late,
+        Err(_) => Waited::TimedOut,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The check of credentials: one verifier behind every way to log in.
+//! Verification of credentials: one verifier for all login methods.
 
 mod hashing;
 mod login;

@@ -1,4 +1,4 @@
-//! The one verifier behind every way to log in.
+//! The verifier of all login methods.
 
 use std::{
     net::IpAddr,
@@ -25,37 +25,37 @@ use crate::{
     settings::Current,
 };
 
-/// Checks credentials, a few at a time, for as long as an address has not failed too often.
+/// The verifier of credentials, limited by the failure budgets and the hashing pool.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     checker: Arc<AttemptChecker>,
     pool: HashingPool,
 }
 
-/// The check of login attempts, and the failures of each address. Attempts under way share it, so
-/// that they complete even if their caller is cancelled.
+/// The check of login attempts, and the failure budgets. Pending attempts share it, so that they
+/// complete even if their caller is cancelled.
 #[derive(Debug)]
 struct AttemptChecker {
     current: Arc<Current>,
     failures: Mutex<FailureBudget>,
-    /// What the moments of the failures are counted from.
+    /// The start of the failure budgets' time.
     since: Instant,
     unverified: audit::UnverifiedLimiter,
     metrics: Arc<Metrics>,
 }
 
-/// A login attempt under way.
+/// A pending login attempt.
 #[derive(Debug)]
 struct PendingAttempt {
     context: LoginContext,
-    /// The name in the attempt, if it is a valid one.
+    /// The user name in the attempt, if valid.
     name: Option<UserName>,
-    /// The route that the login is for.
+    /// The route of the login.
     route: Arc<Route>,
 }
 
 impl Verifier {
-    /// Creates a verifier against the accounts in force, with no failures counted.
+    /// Creates a verifier for the accounts in force, without failures.
     pub(crate) fn new(
         current: Arc<Current>,
         budget: Option<BudgetPolicy>,
@@ -74,19 +74,23 @@ impl Verifier {
         }
     }
 
-    /// Changes the budget. What was counted stays counted.
+    /// Changes the budget policy. Counted failures stay counted.
     pub(crate) fn set_budget(&self, budget: Option<BudgetPolicy>) {
         self.checker
             .with_failures(|failures, _| failures.set_policy(budget));
     }
 
     /// Checks that the failure budget of this address allows an attempt.
-    pub(crate) fn check_budget(&self, who: IpAddr) -> Result<(), BudgetExhausted> {
-        self.checker.check_budget(who)
+    ///
+    /// # Errors
+    ///
+    /// The budget is exhausted.
+    pub(crate) fn check_budget(&self, address: IpAddr) -> Result<(), BudgetExhausted> {
+        self.checker.check_budget(address)
     }
 
-    /// Verifies an attempt, and checks that the route admits its user. It takes the same time for
-    /// every name and password. A wrong attempt counts against the budget of its address.
+    /// Verifies an attempt, and checks that the route admits its user. The time is the same for
+    /// every name and password. A failed attempt counts against the budget of its address.
     ///
     /// Cancel safe. Once hashing has started, the attempt is completed, counted and audited. An
     /// attempt that is still queued is dropped and not counted.
@@ -115,14 +119,14 @@ impl Verifier {
             return checker.record_outcome(&pending, Err(LoginFailure::Malformed));
         };
         if checker.accounts().costs().len() == 0 {
-            // Nothing is hashed, and no memory taken.
+            // Nothing is hashed, so no worker is needed.
             return checker.decide(&pending, &credentials, &mut HashMemory::default());
         }
         let Some(slot) = self.pool.enter() else {
             return checker.record_outcome(&pending, Err(LoginFailure::QueueFull));
         };
         let hash_slot = slot.acquire().await;
-        // While this one waited, others from this address may have failed.
+        // Other attempts from this address may have failed meanwhile.
         if let Err(failure) = checker.admit(&pending) {
             return checker.record_outcome(&pending, Err(failure));
         }
@@ -142,10 +146,10 @@ impl Verifier {
         self.pool.stats()
     }
 
-    /// Keeps a worker busy for as long as this is held.
+    /// Acquires a worker, for tests of a busy pool. Dropping the slot frees it.
     #[cfg(test)]
-    pub(crate) async fn occupy_worker(&self) -> super::hashing::HashSlot {
-        let slot = self.pool.enter().expect("there is a place in the queue");
+    pub(crate) async fn acquire_worker(&self) -> super::hashing::HashSlot {
+        let slot = self.pool.enter().expect("the queue has a free slot");
         slot.acquire().await
     }
 }
@@ -181,8 +185,7 @@ impl AttemptChecker {
         self.record_outcome(pending, outcome)
     }
 
-    /// Records the outcome, once for each attempt: counts it, audits it, and returns the verdict that
-    /// the client learns.
+    /// Counts and audits the outcome, once for each attempt. Returns the verdict for the client.
     fn record_outcome(
         &self,
         pending: &PendingAttempt,
@@ -199,8 +202,8 @@ impl AttemptChecker {
             Err(failure) => {
                 let verdict = failure.verdict();
                 if matches!(verdict, LoginVerdict::Rejected) {
-                    let who = AddressGroup::of(context.address);
-                    self.with_failures(|failures, now| failures.fail(who, now));
+                    let address = AddressGroup::of(context.address);
+                    self.with_failures(|failures, now| failures.record_failure(address, now));
                 }
                 let name = name
                     .as_ref()
@@ -211,15 +214,15 @@ impl AttemptChecker {
         }
     }
 
-    fn check_budget(&self, who: IpAddr) -> Result<(), BudgetExhausted> {
-        let who = AddressGroup::of(who);
-        self.with_failures(|failures, now| failures.check(who, now))
+    fn check_budget(&self, address: IpAddr) -> Result<(), BudgetExhausted> {
+        let address = AddressGroup::of(address);
+        self.with_failures(|failures, now| failures.check(address, now))
     }
 
-    fn with_failures<T>(&self, use_it: impl FnOnce(&mut FailureBudget, Duration) -> T) -> T {
+    fn with_failures<T>(&self, f: impl FnOnce(&mut FailureBudget, Duration) -> T) -> T {
         // A panic while the lock was held cannot have left a bucket half filled.
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        use_it(&mut failures, self.since.elapsed())
+        f(&mut failures, self.since.elapsed())
     }
 
     fn accounts(&self) -> Arc<Accounts> {

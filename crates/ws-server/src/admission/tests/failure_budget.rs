@@ -1,4 +1,4 @@
-//! The budget against a list of all failures, which is what it saves keeping.
+//! The failure budget, compared with a model that keeps a list of all failures.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -20,15 +20,15 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-fn who(index: usize) -> AddressGroup {
+fn address(index: usize) -> AddressGroup {
     AddressGroup::of(std::net::Ipv4Addr::from(u32::try_from(index).unwrap()).into())
 }
 
-fn spent(retry_after: Duration) -> Result<(), BudgetExhausted> {
+fn exhausted(retry_after: Duration) -> Result<(), BudgetExhausted> {
     Err(BudgetExhausted { retry_after })
 }
 
-/// A budget that has few buckets.
+/// Creates a budget with a low maximum of buckets.
 fn small_budget(policy: BudgetPolicy, max_buckets: usize) -> FailureBudget {
     FailureBudget {
         max_buckets,
@@ -36,8 +36,8 @@ fn small_budget(policy: BudgetPolicy, max_buckets: usize) -> FailureBudget {
     }
 }
 
-/// The same, from the times of one group's failures, in order.
-fn look_at(
+/// Returns the expected result of a check, from the times of one address's failures, in order.
+fn expected(
     failures: &[Duration],
     policy: BudgetPolicy,
     now: Duration,
@@ -48,12 +48,12 @@ fn look_at(
         level = interval + drained(level, at, failure);
         at = failure;
     }
-    let brim = interval * policy.max_failures.get() as u128;
-    // A try needs room for its failure.
-    let too_much = (drained(level, at, now) + interval).saturating_sub(brim);
-    match Duration::from_nanos_u128(too_much) {
+    let capacity = interval * policy.max_failures.get() as u128;
+    // An attempt needs room for its failure.
+    let excess = (drained(level, at, now) + interval).saturating_sub(capacity);
+    match Duration::from_nanos_u128(excess) {
         Duration::ZERO => Ok(()),
-        retry_after => spent(retry_after),
+        retry_after => exhausted(retry_after),
     }
 }
 
@@ -62,121 +62,125 @@ fn drained(level: u128, then: Duration, now: Duration) -> u128 {
 }
 
 #[test]
-fn twenty_failures_at_once_and_then_one_in_three_seconds() {
+fn default_allows_20_then_one_each_three_seconds() {
     let mut budget = FailureBudget::new(Some(BudgetPolicy::DEFAULT));
     for _ in 0..20 {
-        assert_eq!(budget.check(who(1), START), Ok(()));
-        budget.fail(who(1), START);
+        assert_eq!(budget.check(address(1), START), Ok(()));
+        budget.record_failure(address(1), START);
     }
-    assert_eq!(budget.check(who(1), START), spent(seconds(3)));
-    assert_eq!(budget.check(who(2), START), Ok(()));
+    assert_eq!(budget.check(address(1), START), exhausted(seconds(3)));
+    assert_eq!(budget.check(address(2), START), Ok(()));
     let next = START + seconds(3);
-    assert_eq!(budget.check(who(1), next), Ok(()));
-    budget.fail(who(1), next);
-    assert_eq!(budget.check(who(1), next), spent(seconds(3)));
-    assert_eq!(budget.check(who(1), START + seconds(63)), Ok(()));
+    assert_eq!(budget.check(address(1), next), Ok(()));
+    budget.record_failure(address(1), next);
+    assert_eq!(budget.check(address(1), next), exhausted(seconds(3)));
+    assert_eq!(budget.check(address(1), START + seconds(63)), Ok(()));
 }
 
-/// All of them were allowed, because none had failed when they were looked at.
+/// All are allowed, because none has failed at the time of its check.
 #[test]
-fn tries_that_fail_together_are_a_debt_that_is_paid_back() {
+fn concurrent_failures_exceed_capacity_and_drain() {
     let mut budget = FailureBudget::new(Some(policy(2, seconds(1))));
     for _ in 0..5 {
-        assert_eq!(budget.check(who(1), START), Ok(()));
+        assert_eq!(budget.check(address(1), START), Ok(()));
     }
     for _ in 0..5 {
-        budget.fail(who(1), START);
+        budget.record_failure(address(1), START);
     }
-    assert_eq!(budget.check(who(1), START), spent(seconds(4)));
+    assert_eq!(budget.check(address(1), START), exhausted(seconds(4)));
 }
 
 #[test]
-fn without_a_policy_nobody_spends_anything() {
+fn absent_policy_counts_no_failures() {
     let mut budget = FailureBudget::new(None);
     for _ in 0..100 {
-        budget.fail(who(1), START);
-        assert_eq!(budget.check(who(1), START), Ok(()));
+        budget.record_failure(address(1), START);
+        assert_eq!(budget.check(address(1), START), Ok(()));
     }
     budget.set_policy(Some(policy(1, seconds(1))));
-    assert_eq!(budget.check(who(1), START), Ok(()));
+    assert_eq!(budget.check(address(1), START), Ok(()));
 }
 
 #[test]
-fn what_was_counted_stays_counted_when_the_policy_changes() {
+fn counted_failures_survive_policy_change() {
     let mut budget = FailureBudget::new(Some(policy(20, seconds(3))));
     for _ in 0..20 {
-        budget.fail(who(1), START);
+        budget.record_failure(address(1), START);
     }
-    // Three are forgiven. The pace changes, and then more of them are too many.
+    // Three have drained. The rate changes, then the capacity.
     let now = START + seconds(9);
     budget.set_policy(Some(policy(20, seconds(60))));
-    assert_eq!(budget.check(who(1), now), Ok(()));
+    assert_eq!(budget.check(address(1), now), Ok(()));
     budget.set_policy(Some(policy(10, seconds(60))));
-    assert_eq!(budget.check(who(1), now), spent(seconds(8 * 60)));
-    // Another is forgiven while the budget is off, at the pace of the last policy.
+    assert_eq!(budget.check(address(1), now), exhausted(seconds(8 * 60)));
+    // While the budget is off, one drains at the rate of the last policy.
     budget.set_policy(None);
-    assert_eq!(budget.check(who(1), now), Ok(()));
+    assert_eq!(budget.check(address(1), now), Ok(()));
     let now = now + seconds(60);
     budget.set_policy(Some(policy(10, seconds(1))));
-    assert_eq!(budget.check(who(1), now), spent(seconds(7)));
-    budget.fail(who(1), now);
-    assert_eq!(budget.check(who(1), now), spent(seconds(8)));
+    assert_eq!(budget.check(address(1), now), exhausted(seconds(7)));
+    budget.record_failure(address(1), now);
+    assert_eq!(budget.check(address(1), now), exhausted(seconds(8)));
 }
 
 #[test]
-fn nothing_is_forgiven_by_rounding() {
+fn policy_change_rounds_up() {
     let nanoseconds = Duration::from_nanos;
     let mut budget = FailureBudget::new(Some(policy(1, nanoseconds(3))));
-    budget.fail(who(1), START);
+    budget.record_failure(address(1), START);
     budget.set_policy(Some(policy(1, nanoseconds(2))));
     let now = START + nanoseconds(2);
-    assert_eq!(budget.check(who(1), now), spent(nanoseconds(1)));
+    assert_eq!(budget.check(address(1), now), exhausted(nanoseconds(1)));
 }
 
 #[test]
-fn there_are_no_more_buckets_than_there_may_be() {
+fn bucket_count_bounded() {
     let mut budget = FailureBudget::new(Some(policy(1, seconds(3600))));
     for index in 0..=MAX_BUCKETS {
-        budget.fail(who(index), START + Duration::from_nanos(index as u64));
+        budget.record_failure(address(index), START + Duration::from_nanos(index as u64));
     }
     assert_eq!(budget.empty_at.len(), MAX_BUCKETS);
-    assert_eq!(budget.by_moment.len(), MAX_BUCKETS);
+    assert_eq!(budget.by_time.len(), MAX_BUCKETS);
     let now = START + seconds(1);
-    assert_eq!(budget.check(who(0), now), Ok(()), "the emptiest is dropped");
+    assert_eq!(
+        budget.check(address(0), now),
+        Ok(()),
+        "the emptiest bucket is dropped"
+    );
     for index in [1, MAX_BUCKETS] {
-        assert!(budget.check(who(index), now).is_err(), "{index}");
+        assert!(budget.check(address(index), now).is_err(), "{index}");
     }
 }
 
-/// One address that guesses on and on is stopped by a full table as well.
+/// A full table still stops an address that keeps guessing.
 #[test]
-fn whoever_comes_when_all_buckets_are_fuller_is_counted_nevertheless() {
+fn new_address_counted_when_table_full() {
     let mut budget = small_budget(policy(3, seconds(1)), 2);
     for _ in 0..9 {
-        budget.fail(who(1), START);
-        budget.fail(who(2), START);
+        budget.record_failure(address(1), START);
+        budget.record_failure(address(2), START);
     }
     for _ in 0..3 {
-        assert_eq!(budget.check(who(3), START), Ok(()));
-        budget.fail(who(3), START);
+        assert_eq!(budget.check(address(3), START), Ok(()));
+        budget.record_failure(address(3), START);
     }
-    assert_eq!(budget.check(who(3), START), spent(seconds(1)));
+    assert_eq!(budget.check(address(3), START), exhausted(seconds(1)));
 }
 
 #[test]
-fn empty_buckets_are_dropped_as_failures_come() {
+fn failures_drop_empty_buckets() {
     let mut budget = FailureBudget::new(Some(policy(1, seconds(1))));
     for index in 0..10 {
-        budget.fail(who(index), START);
+        budget.record_failure(address(index), START);
     }
     for _ in 0..5 {
-        budget.fail(who(10), START + seconds(1));
+        budget.record_failure(address(10), START + seconds(1));
     }
     assert_eq!(budget.empty_at.len(), 1);
-    assert_eq!(budget.by_moment.len(), 1);
+    assert_eq!(budget.by_time.len(), 1);
 }
 
-/// Times that are close enough together for buckets to be neither always empty nor always full.
+/// Pauses short enough that buckets are neither always empty nor always full.
 fn pause() -> impl Strategy<Value = Duration> {
     prop_oneof![
         2 => Just(Duration::ZERO),
@@ -191,19 +195,19 @@ fn any_policy() -> impl Strategy<Value = BudgetPolicy> {
         .prop_map(|(failures, nanos)| policy(failures, Duration::from_nanos(nanos)))
 }
 
-/// Failures of a few groups, in the order of their times.
+/// Failures of a few addresses, in order of time.
 fn failures() -> impl Strategy<Value = Vec<(AddressGroup, Duration)>> {
     vec((0..4_usize, pause()), 0..60).prop_map(|steps| {
         let mut now = START;
         let failure = |(index, pause)| {
             now += pause;
-            (who(index), now)
+            (address(index), now)
         };
         steps.into_iter().map(failure).collect()
     })
 }
 
-/// Any duration, the extremes as likely as all others.
+/// Any duration, with frequent extremes.
 fn any_duration() -> impl Strategy<Value = Duration> {
     prop_oneof![
         Just(Duration::ZERO),
@@ -215,66 +219,66 @@ fn any_duration() -> impl Strategy<Value = Duration> {
 }
 
 proptest! {
-    /// Because the list has the failures of one group only, this also shows that no group's
-    /// failures change the answer to another.
+    /// The model has the failures of one address only, so this also shows that addresses are
+    /// independent.
     #[test]
-    fn agrees_with_a_list_of_the_failures_of_each_group(
+    fn check_agrees_with_model_of_each_address(
         policy in any_policy(),
         failures in failures(),
         later in pause(),
     ) {
         let mut budget = FailureBudget::new(Some(policy));
         for (index, &(group, now)) in failures.iter().enumerate() {
-            budget.fail(group, now);
+            budget.record_failure(group, now);
             let now = failures.get(index + 1).map_or(now + later, |next| next.1);
-            for group in (0..4).map(who) {
+            for group in (0..4).map(address) {
                 let own = failures[..=index].iter().filter(|failure| failure.0 == group);
                 let own: Vec<_> = own.map(|failure| failure.1).collect();
-                prop_assert_eq!(budget.check(group, now), look_at(&own, policy, now));
+                prop_assert_eq!(budget.check(group, now), expected(&own, policy, now));
             }
         }
     }
 
     #[test]
-    fn no_window_has_more_failures_than_the_budget_and_what_is_forgiven_in_it(
+    fn failures_in_any_window_bounded(
         policy in any_policy(),
-        tries in failures(),
+        attempts in failures(),
     ) {
         let mut budget = FailureBudget::new(Some(policy));
         let mut allowed = Vec::new();
-        for (_, now) in tries {
-            if budget.check(who(1), now).is_ok() {
-                budget.fail(who(1), now);
+        for (_, now) in attempts {
+            if budget.check(address(1), now).is_ok() {
+                budget.record_failure(address(1), now);
                 allowed.push(now);
             }
         }
         for (first, start) in allowed.iter().enumerate() {
             for (last, end) in allowed.iter().enumerate().skip(first) {
                 let window = end.saturating_sub(*start).as_nanos();
-                let forgiven = window / policy.decay.as_nanos();
-                let most = policy.max_failures.get() as u128 + forgiven;
+                let drained = window / policy.decay.as_nanos();
+                let most = policy.max_failures.get() as u128 + drained;
                 prop_assert!((last - first + 1) as u128 <= most, "{:?}", allowed);
             }
         }
     }
 
     #[test]
-    fn there_is_a_try_at_the_very_moment_that_was_told_and_not_before(
+    fn attempt_allowed_exactly_after_retry_after(
         policy in any_policy(),
         failures in failures(),
         later in pause(),
     ) {
         let mut budget = FailureBudget::new(Some(policy));
         for &(group, now) in &failures {
-            budget.fail(group, now);
+            budget.record_failure(group, now);
         }
         let now = failures.last().map_or(START, |last| last.1) + later;
-        for group in (0..4).map(who) {
+        for group in (0..4).map(address) {
             if let Err(BudgetExhausted { retry_after }) = budget.check(group, now) {
                 let nanosecond = Duration::from_nanos(1);
                 let then = now + retry_after;
                 let before = then.saturating_sub(nanosecond);
-                prop_assert_eq!(budget.check(group, before), spent(nanosecond));
+                prop_assert_eq!(budget.check(group, before), exhausted(nanosecond));
                 prop_assert_eq!(budget.check(group, then), Ok(()));
                 prop_assert_eq!(budget.check(group, then + later), Ok(()));
             }
@@ -282,22 +286,22 @@ proptest! {
     }
 
     #[test]
-    fn a_failure_never_brings_the_next_try_nearer(
+    fn failure_never_shortens_retry_after(
         policy in any_policy(),
         failures in failures(),
     ) {
         let mut budget = FailureBudget::new(Some(policy));
         for (group, now) in failures {
             let before = budget.check(group, now).err().map(|spent| spent.retry_after);
-            budget.fail(group, now);
+            budget.record_failure(group, now);
             let after = budget.check(group, now).err().map(|spent| spent.retry_after);
             prop_assert!(before <= after, "{:?} {:?}", before, after);
         }
     }
 
-    /// The table is compared with one that is searched from end to end.
+    /// The model is a list that is searched from end to end.
     #[test]
-    fn a_full_table_drops_the_emptiest(policy in any_policy(), failures in failures()) {
+    fn full_table_drops_emptiest_bucket(policy in any_policy(), failures in failures()) {
         let mut budget = small_budget(policy, 3);
         let mut table: Vec<(Duration, AddressGroup)> = Vec::new();
         for (group, now) in failures {
@@ -308,40 +312,40 @@ proptest! {
                 table.remove(0);
             }
             table.push((own.max(now) + policy.decay, group));
-            budget.fail(group, now);
+            budget.record_failure(group, now);
 
-            prop_assert_eq!(budget.empty_at.len(), budget.by_moment.len());
+            prop_assert_eq!(budget.empty_at.len(), budget.by_time.len());
             prop_assert!(budget.empty_at.len() <= 3);
-            for &(empty_at, group) in &budget.by_moment {
+            for &(empty_at, group) in &budget.by_time {
                 prop_assert_eq!(budget.empty_at.get(&group), Some(&empty_at));
                 prop_assert!(table.contains(&(empty_at, group)));
             }
-            // What is not there was empty, as far as the budget knew.
+            // An absent bucket was empty.
             for bucket in &table {
-                prop_assert!(budget.by_moment.contains(bucket) || bucket.0 <= now);
+                prop_assert!(budget.by_time.contains(bucket) || bucket.0 <= now);
             }
         }
     }
 
     #[test]
-    fn as_many_failures_are_counted_after_a_change_of_policy(
+    fn policy_change_keeps_failure_count(
         old in any_policy(),
         new in any_policy(),
         failures in 0..20_usize,
     ) {
         let mut budget = FailureBudget::new(Some(old));
         for _ in 0..failures {
-            budget.fail(who(1), START);
+            budget.record_failure(address(1), START);
         }
         budget.set_policy(Some(new));
         prop_assert_eq!(
-            budget.check(who(1), START),
-            look_at(&vec![START; failures], new, START)
+            budget.check(address(1), START),
+            expected(&vec![START; failures], new, START)
         );
     }
 
     #[test]
-    fn no_time_and_no_policy_makes_it_panic(
+    fn arbitrary_times_and_policies_never_panic(
         steps in vec((0..4_usize, any_duration(), any::<Option<(usize, bool)>>()), 0..40),
         intervals in vec(any_duration(), 40),
     ) {
@@ -350,9 +354,9 @@ proptest! {
             if let Some((failures, on)) = change {
                 budget.set_policy(on.then(|| policy(failures.max(1), interval)));
             }
-            let _ = budget.check(who(index), now);
-            budget.fail(who(index), now);
-            prop_assert_eq!(budget.empty_at.len(), budget.by_moment.len());
+            let _ = budget.check(address(index), now);
+            budget.record_failure(address(index), now);
+            prop_assert_eq!(budget.empty_at.len(), budget.by_time.len());
         }
     }
 }

@@ -47,7 +47,7 @@ async fn wrong_credentials_are_refused_with_a_challenge() {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_of_the_handshake_is_for_the_hashing_too() {
     let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
-    let _busy = server.0.verifier.occupy_worker().await;
+    let _busy = server.0.verifier.acquire_worker().await;
     let mut peer = server.connect();
     let start = Instant::now();
     peer.send(basic_handshake(CREDENTIALS)).await;
@@ -58,7 +58,7 @@ async fn the_deadline_of_the_handshake_is_for_the_hashing_too() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_waits_to_be_hashed_when_the_server_shuts_down_gets_503() {
     let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
-    let _busy = server.0.verifier.occupy_worker().await;
+    let _busy = server.0.verifier.acquire_worker().await;
     let mut peer = server.connect();
     peer.send(basic_handshake(CREDENTIALS)).await;
     sleep(Duration::from_millis(1)).await;

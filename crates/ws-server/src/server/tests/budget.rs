@@ -104,7 +104,7 @@ async fn whoever_waited_while_it_was_spent_is_not_hashed() {
         ..config(1)
     };
     let server = TestServer::of(config, hashing::HASHED);
-    let busy = server.0.verifier.occupy_worker().await;
+    let busy = server.0.verifier.acquire_worker().await;
     let mut wrong = server.connect();
     wrong.upgrade().await;
     let mut open = server.connect();

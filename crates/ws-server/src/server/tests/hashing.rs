@@ -38,7 +38,7 @@ async fn a_hashed_password_logs_in() {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_of_the_login_is_for_the_hashing_too() {
     let server = server();
-    let _busy = server.0.verifier.occupy_worker().await;
+    let _busy = server.0.verifier.acquire_worker().await;
     let mut peer = waiting(&server).await;
     let start = Instant::now();
     assert_eq!(peer.close().await, (3008, "login timeout".to_owned()));
@@ -48,7 +48,7 @@ async fn the_deadline_of_the_login_is_for_the_hashing_too() {
 #[tokio::test(start_paused = true)]
 async fn a_login_that_waits_to_be_hashed_does_not_hold_up_the_end() {
     let server = server();
-    let _busy = server.0.verifier.occupy_worker().await;
+    let _busy = server.0.verifier.acquire_worker().await;
     let mut peer = waiting(&server).await;
     // It is in the queue before the shut-down begins.
     sleep(Duration::from_millis(1)).await;
@@ -66,7 +66,7 @@ async fn a_login_that_waits_to_be_hashed_does_not_hold_up_the_end() {
 #[tokio::test(start_paused = true)]
 async fn whoever_finds_the_queue_full_is_told_to_come_later() {
     let server = server();
-    let busy = server.0.verifier.occupy_worker().await;
+    let busy = server.0.verifier.acquire_worker().await;
     let mut first = waiting(&server).await;
     sleep(Duration::from_millis(1)).await;
     let mut second = waiting(&server).await;

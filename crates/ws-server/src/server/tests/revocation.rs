@@ -119,7 +119,7 @@ async fn whoever_logs_in_after_a_reload_does_so_by_the_new_accounts() {
 #[tokio::test(start_paused = true)]
 async fn a_login_that_waited_for_a_worker_is_checked_by_the_accounts_of_the_moment() {
     let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
-    let busy = server.0.verifier.occupy_worker().await;
+    let busy = server.0.verifier.acquire_worker().await;
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::text("admin:654321")).await;

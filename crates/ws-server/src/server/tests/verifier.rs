@@ -162,7 +162,7 @@ fn a_full_queue_is_told() {
     let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
     let log = setup.record.log();
     let verdict = setup.runtime.block_on(async {
-        let _busy = setup.state.verifier.occupy_worker().await;
+        let _busy = setup.state.verifier.acquire_worker().await;
         let mut waiting = Box::pin(setup.verify("jane:123456"));
         assert!((&mut waiting).now_or_never().is_none());
         let refused = Box::pin(setup.verify("jane:123456"));
