@@ -83,7 +83,7 @@ async fn where_credentials_are_required_there_is_no_handshake_without_them() {
     let answer = ask(server.connect().await, HANDSHAKE).await;
     let expected = Answer::refusal(
         "401 Unauthorized",
-        "a username and a password are wanted here",
+        "a username and a password are required",
         &[CHALLENGE],
     );
     assert_eq!(answer, expected);

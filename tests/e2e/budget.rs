@@ -27,7 +27,7 @@ async fn is_refused_with_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
     let retry_after = answer.field("retry-after").to_owned();
     let expected = Answer::refusal(
         "429 Too Many Requests",
-        "too many logins from this address were wrong, try again later",
+        "too many wrong logins from this address, try again later",
         &[("retry-after", &retry_after)],
     );
     assert_eq!(answer, expected);

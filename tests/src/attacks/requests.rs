@@ -27,7 +27,7 @@ const BAD_TARGET: Answer = Refused(
     400,
     "the request target is neither a path nor a URI of the Host",
 );
-const REPEATED: Answer = Refused(400, "a field that may be given once is given twice");
+const REPEATED: Answer = Refused(400, "a field that may occur once is repeated");
 const BODY: Answer = Refused(400, "a handshake has no body");
 const UNKNOWN_PATH: Answer = Refused(404, "there is nothing at this path");
 const BAD_METHOD: Answer = Refused(405, "a WebSocket handshake is a GET request");

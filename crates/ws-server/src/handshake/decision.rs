@@ -1,8 +1,16 @@
-//! What a request head gets: an upgrade, or a refusal that says what was wrong (RFC 6455 section
-//! 4.2, RFC 9110, RFC 9112 section 3.2, RFC 7617).
+//! The decision on a request head: an upgrade, a page, a publication, or a refusal with the reason.
 //!
-//! [`decide`] is pure. Nothing of the request is reflected in an answer but a subprotocol that is
-//! configured here.
+//! The checks run in this order, and the first that fails decides:
+//!
+//! 1. The form of the request (RFC 9112 section 3.2, RFC 9110 section 5.3).
+//! 2. The availability of the server (RFC 9110 section 15.6.4).
+//! 3. The path and the method (RFC 9110 sections 15.5.5, 15.5.6).
+//! 4. The upgrade fields and the key (RFC 6455 section 4.2.1, items 3 to 6).
+//! 5. The origin (RFC 6455 sections 4.2.2 and 10.2, RFC 6454).
+//! 6. The failure budget of the address (RFC 6585 section 4).
+//! 7. The presence of required credentials (RFC 7617, RFC 9110 section 11.6.2).
+//!
+//! [`decide`] is pure. A response reflects nothing of the request except a configured subprotocol.
 
 use std::sync::Arc;
 
@@ -28,46 +36,46 @@ use crate::{
 /// The path of the page for browsers.
 const PAGE_PATH: &str = "/";
 
-/// The policy for handshakes, from the configuration.
+/// The handshake policy, from the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct HandshakePolicy {
-    /// The origins of pages that may connect, besides the server's own host.
+    /// The origins whose pages may connect, besides the server's own host.
     pub allowed_origins: Vec<AllowedOrigin>,
-    /// The subprotocols that are spoken here, the best first.
+    /// The supported subprotocols, in order of preference (RFC 6455 section 1.9).
     pub subprotocols: Vec<String>,
-    /// Whether credentials may, or must, come with the handshake.
+    /// The use of Basic credentials.
     pub basic: BasicAuthMode,
-    /// What is to be had where.
+    /// The routes.
     pub routes: Routes,
-    /// Whether a browser that does not ask for an upgrade gets the page.
+    /// Serve the page to browsers that do not request an upgrade.
     pub page: bool,
 }
 
-/// The use of credentials in the handshake (RFC 7617).
+/// The use of Basic credentials in requests (RFC 7617).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BasicAuthMode {
-    /// Credentials log the peer in. Without them it logs in by its first messages.
+    /// Credentials log the client in. Without them, it logs in by its first messages.
     #[default]
     Optional,
-    /// A handshake without credentials is refused.
+    /// A handshake without credentials is refused with 401.
     Required,
-    /// Credentials are ignored, and the peer logs in by its first messages. No request publishes.
+    /// Credentials are ignored, and the client logs in by its first messages. `POST` is not allowed.
     Off,
 }
 
 /// The decision on a request.
 #[derive(Debug)]
 pub enum Decision {
-    /// The connection becomes a WebSocket, and the peer logs in by its first messages.
+    /// Upgrade. The client logs in by its first messages, if the route requires a login.
     Upgrade(Upgrade),
-    /// The connection becomes a WebSocket that is logged in, if this try is right.
+    /// Upgrade to a logged-in WebSocket if this attempt succeeds.
     Verify(Upgrade, Attempt),
-    /// The body of the request is published at this place, if this try is right.
+    /// Publish the request body in this room if this attempt succeeds.
     Publish(RouteMatch, Attempt),
-    /// A browser that does not ask for an upgrade gets the page.
+    /// Serve the page to a browser.
     Page,
-    /// The request is refused.
+    /// Refuse the request.
     Refuse(Refusal),
 }
 
@@ -78,12 +86,12 @@ pub struct Upgrade {
     pub matched: RouteMatch,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
-    /// The subprotocol that both sides speak.
+    /// The negotiated subprotocol.
     pub subprotocol: Option<String>,
 }
 
-/// Decides what a request gets. The first rule that applies decides. The budget is that of the
-/// address which the request comes from.
+/// Decides on a request. The first check that fails decides. `budget` is the state of the client
+/// address's failure budget.
 pub fn decide(
     head: &Parts,
     policy: &HandshakePolicy,
@@ -107,19 +115,23 @@ fn check(
 ) -> Result<Decision, Refusal> {
     let path = head.uri.path();
     let route = policy.routes.find(path);
-    // Where no request logs anybody in, none can say who speaks.
+    // A published message needs an author, which only Basic credentials supply.
     let accepts_posts = policy.basic != BasicAuthMode::Off
         && route.is_some_and(|route| route.service.accepts_posts());
     let is_post = accepts_posts && head.method == Method::POST;
+    // RFC 9112 sections 2.3, 3.2 and 3.3; RFC 6455 section 4.2.1, items 1 and 2.
     let host = check_form(head)?;
+    // RFC 9110 section 9.3.1: content in a GET request has no defined semantics.
     if announces_body(&head.headers) && !is_post {
         return Err(Refusal::UnexpectedBody);
     }
+    // RFC 9110 section 15.6.4.
     match availability {
         Availability::Open => {}
         Availability::Full => return Err(Refusal::Full),
         Availability::Draining => return Err(Refusal::Draining),
     }
+    // RFC 9110 sections 15.5.5 and 15.5.6; RFC 6455 section 4.2.1, item 1.
     let route = route.ok_or(Refusal::UnknownPath)?;
     if head.method != Method::GET && !is_post {
         return Err(if accepts_posts {
@@ -128,16 +140,19 @@ fn check(
             Refusal::MethodNotAllowed
         });
     }
+    // RFC 6455 section 4.2.1, items 3 to 6.
     let key = if is_post {
         None
     } else {
         Some(check_upgrade(&head.headers)?)
     };
+    // RFC 6455 sections 4.2.1 (item 7), 4.2.2 (item 4) and 10.2.
     if let Some(origin) = head.headers.get(ORIGIN) {
         let allowed = route.allowed_origins.as_ref();
         let allowed = allowed.unwrap_or(&policy.allowed_origins);
         check_origin(origin.to_str().ok(), &host, allowed)?;
     }
+    // RFC 6585 section 4.
     if let Err(BudgetExhausted { retry_after }) = budget {
         return Err(Refusal::TooManyFailures { retry_after });
     }
@@ -145,6 +160,7 @@ fn check(
         route: Arc::clone(route),
         path: route.pattern.to_arc(path),
     };
+    // RFC 9110 sections 11.6.2 and 15.5.2; RFC 7617.
     let Some(key) = key else {
         let attempt = attempt(&head.headers).ok_or(Refusal::NoCredentials)?;
         return Ok(Decision::Publish(matched, attempt));
@@ -168,17 +184,18 @@ fn check(
     })
 }
 
-/// Whether a request is a browser's for its window: it says that it takes HTML, and has no `Upgrade`
-/// at all. Others learn what this server speaks.
+/// Returns true for a browser's navigation: a GET of the page's path that accepts HTML and has no
+/// `Upgrade` field. Other clients get a 426.
 fn wants_page(head: &Parts) -> bool {
     head.method == Method::GET
         && head.uri.path() == PAGE_PATH
         && !head.headers.contains_key(UPGRADE)
-        && tokens(&head.headers, &ACCEPT).any(takes_html)
+        && tokens(&head.headers, &ACCEPT).any(accepts_html)
 }
 
-/// Whether an element of `Accept` names HTML, and not as what is not taken (RFC 9110 section 12.5.1).
-fn takes_html(element: &str) -> bool {
+/// Returns true if an element of `Accept` names HTML with a weight above zero (RFC 9110 sections
+/// 12.4.2 and 12.5.1).
+fn accepts_html(element: &str) -> bool {
     let mut parts = element.split(';').map(str::trim);
     let is_html = parts
         .next()
@@ -191,8 +208,8 @@ fn takes_html(element: &str) -> bool {
         })
 }
 
-/// The try to log in that comes with a request. Whatever is no credentials, or more than one, is a
-/// wrong try.
+/// Returns the login attempt of a request's `Authorization` field. Invalid or repeated fields are a
+/// malformed attempt.
 fn attempt(headers: &HeaderMap) -> Option<Attempt> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
@@ -202,7 +219,8 @@ fn attempt(headers: &HeaderMap) -> Option<Attempt> {
     }
 }
 
-/// Checks that the request is well formed, and yields the host that it is for.
+/// Checks the form of the request, and returns its host (RFC 9112 sections 2.3, 3.2; RFC 6455
+/// section 4.2.1, items 1 and 2).
 fn check_form(head: &Parts) -> Result<Authority, Refusal> {
     if head.version != Version::HTTP_11 {
         return Err(Refusal::HttpVersion);
@@ -220,12 +238,14 @@ fn check_form(head: &Parts) -> Result<Authority, Refusal> {
     Ok(host)
 }
 
+/// Returns true if the request has a body (RFC 9112 section 6.3).
 fn announces_body(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     headers.contains_key(TRANSFER_ENCODING) || lengths.any(|length| length != "0")
 }
 
-/// The value of a field that may stand in a request once at most.
+/// Returns the value of a field that may occur at most once (RFC 9110 section 5.3, RFC 6455
+/// sections 11.3.1 and 11.3.5).
 fn single<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
@@ -239,7 +259,8 @@ fn single<'h>(
     }
 }
 
-/// A target is a path, or an absolute URI of the very host that the request names.
+/// Checks the request target: origin form, or absolute form with the same host as `Host` (RFC 9112
+/// sections 3.2.1, 3.2.2). Authority and asterisk forms are refused (sections 3.2.3, 3.2.4).
 fn check_target(head: &Parts, host: &Authority) -> Result<(), Refusal> {
     let uri = &head.uri;
     match (uri.scheme(), uri.authority()) {
@@ -261,7 +282,8 @@ fn check_target(head: &Parts, host: &Authority) -> Result<(), Refusal> {
     }
 }
 
-/// Checks that a WebSocket is asked for, and yields the key.
+/// Checks the upgrade fields, and returns the key (RFC 6455 section 4.2.1, items 3 to 6; RFC 9110
+/// section 7.8).
 fn check_upgrade(headers: &HeaderMap) -> Result<Key, Refusal> {
     if !has_token(headers, &UPGRADE, "websocket") {
         Err(Refusal::NoUpgrade)
@@ -279,6 +301,8 @@ fn check_upgrade(headers: &HeaderMap) -> Result<Key, Refusal> {
     }
 }
 
+/// Checks the value of `Origin` against the host and the allowed origins (RFC 6454, RFC 6455 section
+/// 10.2). `None` is a value that is not ASCII.
 fn check_origin(
     origin: Option<&str>,
     host: &Authority,
@@ -298,18 +322,19 @@ fn check_origin(
     }
 }
 
-/// The first of our subprotocols that the client offers.
+/// Returns the first supported subprotocol that the client offers (RFC 6455 section 4.2.2, item 5).
 fn subprotocol(headers: &HeaderMap, ours: &[String]) -> Option<String> {
     let mut ours = ours.iter();
     let offered = |name: &str| tokens(headers, &SEC_WEBSOCKET_PROTOCOL).any(|token| token == name);
     ours.find(|name| offered(name)).cloned()
 }
 
+/// Returns true if a list field contains a token, in any case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
-/// The elements of a list that may be spread over several fields.
+/// Returns the elements of a list field, over all its field lines (RFC 9110 sections 5.3, 5.6.1).
 fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).into_iter();
     values

@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 section 4.2): what a request is answered with.
+//! The opening handshake of the server (RFC 6455 section 4.2).
 
 mod decision;
 mod refusal;

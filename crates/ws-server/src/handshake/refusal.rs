@@ -1,4 +1,4 @@
-//! Why a request is refused, and what the client is told.
+//! The reasons to refuse a request, and the response for each: one table.
 
 use std::time::Duration;
 
@@ -9,166 +9,174 @@ use http::{
     },
 };
 
-/// The only version of the protocol that there is.
+/// The only supported version of the protocol (RFC 6455 section 4.1).
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
-/// The time after which a client that found no place may come back.
+/// The value of `Retry-After` for a full or draining server.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How a client can log in with its request (RFC 7617 section 2).
+/// The challenge for Basic credentials (RFC 7617 sections 2 and 2.1).
 const CHALLENGE: &str = "Basic realm=\"ws-server\", charset=\"UTF-8\"";
 
 const NANOS_PER_SECOND: u128 = Duration::from_secs(1).as_nanos();
 
-/// Why a request is refused.
+/// The reason to refuse a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The request is not HTTP/1.1.
+    /// The request is not HTTP/1.1 (RFC 6455 section 4.2.1, item 1).
     HttpVersion,
-    /// There is no `Host`.
+    /// `Host` is missing (RFC 9112 section 3.2; RFC 6455 section 4.2.1, item 2).
     NoHost,
-    /// The `Host` is not a host.
+    /// `Host` is empty or malformed (RFC 9112 section 3.2).
     BadHost,
-    /// The target is neither a path nor an absolute URI of our host.
+    /// The target is neither a path nor an absolute URI with the same host as `Host`.
     BadRequestTarget,
-    /// A field that may come once came twice.
+    /// A field that may occur once is repeated.
     DuplicateField,
-    /// A body is announced.
+    /// The request has a body, and the path does not accept one.
     UnexpectedBody,
-    /// The body is longer than a message may be.
+    /// The body to publish exceeds the maximum message length.
     BodyTooLong,
-    /// The body is no text, or an empty one.
+    /// The body to publish is empty or not UTF-8.
     BodyNotUtf8,
-    /// There is no place left.
+    /// The connection is over a cap.
     Full,
     /// The server is shutting down.
     Draining,
-    /// There is nothing at this path.
+    /// No route matches the path.
     UnknownPath,
-    /// The path does not take this method, but only GET.
+    /// The method is not GET, the only one that the path allows.
     MethodNotAllowed,
-    /// The path does not take this method, but only GET and POST.
+    /// The method is neither GET nor POST, the only ones that the path allows.
     MethodNotAllowedGetPost,
-    /// There is no `Upgrade: websocket`.
+    /// `Upgrade` does not list `websocket` (RFC 6455 section 4.2.1, item 3).
     NoUpgrade,
-    /// There is no `Connection: upgrade`.
+    /// `Connection` does not list `upgrade` (RFC 6455 section 4.2.1, item 4).
     NoConnectionUpgrade,
-    /// The version is not the one that there is.
+    /// `Sec-WebSocket-Version` is not 13 (RFC 6455 section 4.2.1, item 6).
     WebSocketVersion,
-    /// There is no key.
+    /// `Sec-WebSocket-Key` is missing (RFC 6455 section 4.2.1, item 5).
     NoKey,
-    /// The key is not base64 of 16 bytes.
+    /// `Sec-WebSocket-Key` is not base64 of 16 bytes (RFC 6455 section 4.2.1, item 5).
     BadKey,
-    /// Pages of this origin may not connect.
+    /// `Origin` is neither our own host nor allowed (RFC 6455 section 10.2).
     OriginNotAllowed,
-    /// Too many logins from this address were wrong.
+    /// The failure budget of the address is exhausted (RFC 6585 section 4).
     TooManyFailures {
-        /// How long it takes until there may be a try again.
+        /// The time until the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Credentials are wanted with the handshake, and there are none.
+    /// The request has no credentials, and the route requires them (RFC 9110 section 15.5.2).
     NoCredentials,
-    /// The credentials are wrong.
+    /// The credentials are wrong (RFC 9110 section 15.5.2).
     WrongCredentials,
-    /// The credentials are right, but their user has no right to be here.
+    /// The credentials are right, but the route does not admit the user.
     Forbidden,
-    /// Too many logins are being checked already.
+    /// The hashing queue is full.
     TooManyLogins,
 }
 
-/// A row of the table of refusals.
+/// The response to a refusal.
 struct Row {
     status: StatusCode,
     /// The body, without its line break.
     text: &'static str,
     fields: Fields,
-    /// The section of the RFC that the status or the rule is from.
+    /// The RFC section that defines the rule or the status.
     section: &'static str,
 }
 
-/// The header fields that a response has beyond those of every refusal.
+/// The additional header fields of a response.
 #[derive(Debug, Clone, Copy)]
 enum Fields {
     None,
-    /// `Retry-After`, in whole seconds.
+    /// `Retry-After` (RFC 9110 section 10.2.3).
     RetryAfter(Duration),
-    /// `WWW-Authenticate`.
+    /// `WWW-Authenticate`, required with 401 (RFC 9110 section 11.6.1).
     Challenge,
-    /// `Allow`.
+    /// `Allow`, required with 405 (RFC 9110 section 10.2.1).
     Allow(&'static str),
-    /// `Upgrade` and the version of the protocol.
+    /// `Upgrade`, required with 426 (RFC 9110 section 15.5.22), and `Sec-WebSocket-Version` (RFC
+    /// 6455 section 4.4).
     Upgrade,
 }
 
-/// Writes a match with a row for each pattern. Rustfmt would spread each row over six lines.
-macro_rules! rows {
-    ($refusal:expr; $($pattern:pat => $status:ident, $fields:expr, $section:literal, $text:literal;)*) => {
-        match $refusal {
-            $($pattern => Row {
-                status: StatusCode::$status,
-                text: $text,
-                fields: $fields,
-                section: $section,
-            },)*
+/// Defines [`Refusal::row`] and the list of all refusals from one table, so that both are complete.
+/// A field of a variant is given with an example value. Rustfmt would spread each row over six lines.
+macro_rules! refusals {
+    ($($variant:ident $({ $field:ident: $example:expr })? => $status:ident, $fields:expr, $section:literal, $text:literal;)*) => {
+        impl Refusal {
+            /// Every refusal, in the order of the table.
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$variant $({ $field: $example })?),*];
+
+            /// Returns the row of this refusal.
+            fn row(self) -> Row {
+                match self {
+                    $(Self::$variant $({ $field })? => Row {
+                        status: StatusCode::$status,
+                        text: $text,
+                        fields: $fields,
+                        section: $section,
+                    },)*
+                }
+            }
         }
     };
 }
 
-impl Refusal {
-    /// Returns the row of this refusal. It is the only place that says what a refusal is.
-    fn row(self) -> Row {
-        rows! { self;
-            Self::HttpVersion => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
-                "this server speaks HTTP/1.1";
-            Self::NoHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
-                "the Host field is missing";
-            Self::BadHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
-                "the Host field is not a host with an optional port";
-            Self::BadRequestTarget => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
-                "the request target is neither a path nor a URI of the Host";
-            Self::DuplicateField => BAD_REQUEST, Fields::None, "RFC 9110 section 5.3",
-                "a field that may be given once is given twice";
-            Self::UnexpectedBody => BAD_REQUEST, Fields::None, "RFC 9110 section 9.3.1",
-                "a handshake has no body";
-            Self::BodyTooLong => PAYLOAD_TOO_LARGE, Fields::None, "RFC 9110 section 15.5.14",
-                "the message is too long";
-            Self::BodyNotUtf8 => BAD_REQUEST, Fields::None, "RFC 6455 section 5.6",
-                "the body is the message: a text of UTF-8 that is not empty";
-            Self::Full => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
-                "the server is full, try again later";
-            Self::Draining => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
-                "the server is shutting down, try again later";
-            Self::UnknownPath => NOT_FOUND, Fields::None, "RFC 9110 section 15.5.5",
-                "there is nothing at this path";
-            Self::MethodNotAllowed => METHOD_NOT_ALLOWED, Fields::Allow("GET"), "RFC 9110 section 15.5.6",
-                "a WebSocket handshake is a GET request";
-            Self::MethodNotAllowedGetPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, POST"), "RFC 9110 section 15.5.6",
-                "here are GET, with a WebSocket handshake, and POST";
-            Self::NoUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
-                "this is a WebSocket server: the Upgrade field must name websocket";
-            Self::NoConnectionUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
-                "the Connection field must name upgrade";
-            Self::WebSocketVersion => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.4",
-                "the Sec-WebSocket-Version must be 13";
-            Self::NoKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
-                "the Sec-WebSocket-Key field is missing";
-            Self::BadKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
-                "the Sec-WebSocket-Key must be base64 of 16 bytes";
-            Self::OriginNotAllowed => FORBIDDEN, Fields::None, "RFC 6455 section 10.2",
-                "pages of this origin may not connect here";
-            Self::TooManyFailures { retry_after } => TOO_MANY_REQUESTS, Fields::RetryAfter(retry_after), "RFC 6585 section 4",
-                "too many logins from this address were wrong, try again later";
-            Self::NoCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
-                "a username and a password are wanted here";
-            Self::WrongCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
-                "the username or password is wrong";
-            Self::Forbidden => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
-                "this user has no access to this route";
-            Self::TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
-                "too many logins at once, try again later";
-        }
-    }
+refusals! {
+    HttpVersion => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
+        "this server speaks HTTP/1.1";
+    NoHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+        "the Host field is missing";
+    BadHost => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+        "the Host field is not a host with an optional port";
+    BadRequestTarget => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
+        "the request target is neither a path nor a URI of the Host";
+    DuplicateField => BAD_REQUEST, Fields::None, "RFC 9110 section 5.3",
+        "a field that may occur once is repeated";
+    UnexpectedBody => BAD_REQUEST, Fields::None, "RFC 9110 section 9.3.1",
+        "a handshake has no body";
+    BodyTooLong => PAYLOAD_TOO_LARGE, Fields::None, "RFC 9110 section 15.5.14",
+        "the message is too long";
+    BodyNotUtf8 => BAD_REQUEST, Fields::None, "RFC 6455 section 5.6",
+        "the body must be UTF-8 text that is not empty";
+    Full => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+        "the server is full, try again later";
+    Draining => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+        "the server is shutting down, try again later";
+    UnknownPath => NOT_FOUND, Fields::None, "RFC 9110 section 15.5.5",
+        "there is nothing at this path";
+    MethodNotAllowed => METHOD_NOT_ALLOWED, Fields::Allow("GET"), "RFC 9110 section 15.5.6",
+        "a WebSocket handshake is a GET request";
+    MethodNotAllowedGetPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, POST"), "RFC 9110 section 15.5.6",
+        "this path accepts GET, as a WebSocket handshake, and POST";
+    NoUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
+        "this is a WebSocket server: the Upgrade field must name websocket";
+    NoConnectionUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
+        "the Connection field must name upgrade";
+    WebSocketVersion => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.4",
+        "the Sec-WebSocket-Version must be 13";
+    NoKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
+        "the Sec-WebSocket-Key field is missing";
+    BadKey => BAD_REQUEST, Fields::None, "RFC 6455 section 4.2.1",
+        "the Sec-WebSocket-Key must be base64 of 16 bytes";
+    OriginNotAllowed => FORBIDDEN, Fields::None, "RFC 6455 section 10.2",
+        "pages of this origin may not connect here";
+    TooManyFailures { retry_after: Duration::from_secs(1) } => TOO_MANY_REQUESTS, Fields::RetryAfter(retry_after), "RFC 6585 section 4",
+        "too many wrong logins from this address, try again later";
+    NoCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
+        "a username and a password are required";
+    WrongCredentials => UNAUTHORIZED, Fields::Challenge, "RFC 9110 section 15.5.2",
+        "the username or password is wrong";
+    Forbidden => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
+        "this user has no access to this route";
+    TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+        "too many logins at once, try again later";
+}
 
+impl Refusal {
     /// Returns the status code of the response.
     pub fn status(self) -> StatusCode {
         self.row().status
@@ -179,7 +187,7 @@ impl Refusal {
         self.row().text
     }
 
-    /// Returns the section of the RFC that the refusal is from.
+    /// Returns the RFC section that defines the rule or the status.
     pub fn section(self) -> &'static str {
         self.row().section
     }
@@ -201,7 +209,7 @@ impl Refusal {
         match fields {
             Fields::None => {}
             Fields::RetryAfter(duration) => {
-                // The client counts in whole seconds, and comes too early if one is cut off.
+                // Rounded up to whole seconds, so that the client does not retry too early.
                 let seconds = duration.as_nanos().div_ceil(NANOS_PER_SECOND);
                 let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -221,8 +229,8 @@ impl Refusal {
         response
     }
 
-    /// The answer as it goes over the wire, for a connection whose request never became complete
-    /// and which no HTTP library will answer.
+    /// Returns the response as bytes, for a connection whose request never became complete: hyper
+    /// does not respond to it.
     pub(crate) fn bytes(self) -> Vec<u8> {
         let response = self.response();
         let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
@@ -240,45 +248,15 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, time::Duration};
+    use std::collections::HashSet;
 
     use super::Refusal;
 
-    const ALL: [Refusal; 24] = [
-        Refusal::HttpVersion,
-        Refusal::NoHost,
-        Refusal::BadHost,
-        Refusal::BadRequestTarget,
-        Refusal::DuplicateField,
-        Refusal::UnexpectedBody,
-        Refusal::BodyTooLong,
-        Refusal::BodyNotUtf8,
-        Refusal::Full,
-        Refusal::Draining,
-        Refusal::UnknownPath,
-        Refusal::MethodNotAllowed,
-        Refusal::MethodNotAllowedGetPost,
-        Refusal::NoUpgrade,
-        Refusal::NoConnectionUpgrade,
-        Refusal::WebSocketVersion,
-        Refusal::NoKey,
-        Refusal::BadKey,
-        Refusal::OriginNotAllowed,
-        Refusal::TooManyFailures {
-            retry_after: Duration::from_secs(1),
-        },
-        Refusal::NoCredentials,
-        Refusal::WrongCredentials,
-        Refusal::Forbidden,
-        Refusal::TooManyLogins,
-    ];
-
-    /// The compiler sees to it that there is a row, and not that it is another's.
     #[test]
-    fn each_refusal_has_a_row_of_its_own() {
-        let texts: HashSet<_> = ALL.iter().map(|refusal| refusal.text()).collect();
-        assert_eq!(texts.len(), ALL.len());
-        for refusal in ALL {
+    fn refusals_have_distinct_texts_and_rfc_sections() {
+        let texts: HashSet<_> = Refusal::ALL.iter().map(|refusal| refusal.text()).collect();
+        assert_eq!(texts.len(), Refusal::ALL.len());
+        for refusal in Refusal::ALL {
             assert!(refusal.section().starts_with("RFC "), "{refusal:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Every row of the decision, by table.
+//! Table tests of each check of the decision.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::{
     route::Routes,
 };
 
-/// A good request, changed as each case likes.
+/// A valid request that each case modifies.
 struct Head {
     request_line: (&'static str, &'static str, http::Version),
     fields: Vec<(&'static str, &'static str)>,
 }
 
 impl Head {
-    fn good() -> Self {
+    fn valid() -> Self {
         Self {
             request_line: ("GET", "/", http::Version::HTTP_11),
             fields: vec![
@@ -99,7 +99,7 @@ fn assert_upgrades(head: &Head) {
     }
 }
 
-/// The refusal that a request gets, if it gets one.
+/// Returns the refusal of a decision, if it is one.
 fn refusal(decision: &Decision) -> Option<Refusal> {
     match decision {
         Decision::Refuse(refusal) => Some(*refusal),
@@ -122,147 +122,152 @@ fn assert_refused(cases: Vec<(Head, Refusal)>) {
 }
 
 #[test]
-fn upgrades_a_good_request_however_it_is_written() {
-    assert_upgrades(&Head::good());
-    assert_upgrades(&Head::good().set("Upgrade", "h2c, WebSocket"));
-    assert_upgrades(&Head::good().set("Connection", "keep-alive, upgrade"));
+fn valid_request_in_any_spelling_upgrades() {
+    assert_upgrades(&Head::valid());
+    assert_upgrades(&Head::valid().set("Upgrade", "h2c, WebSocket"));
+    assert_upgrades(&Head::valid().set("Connection", "keep-alive, upgrade"));
     assert_upgrades(
-        &Head::good()
+        &Head::valid()
             .set("Connection", "keep-alive")
             .with("Connection", "UPGRADE"),
     );
-    assert_upgrades(&Head::good().set("Host", "[::1]:5678"));
-    assert_upgrades(&Head::good().set("Host", "localhost"));
-    assert_upgrades(&Head::good().set("Host", "localhost:"));
-    assert_upgrades(&Head::good().target("/?token=secret"));
-    assert_upgrades(&Head::good().target("http://SERVER.example.com:5678/"));
-    assert_upgrades(&Head::good().with("Content-Length", "0"));
-    assert_upgrades(&Head::good().with("Cookie", "a=b").with("Cookie", "c=d"));
-    assert_upgrades(&Head::good().with("Sec-WebSocket-Extensions", "permessage-deflate"));
+    assert_upgrades(&Head::valid().set("Host", "[::1]:5678"));
+    assert_upgrades(&Head::valid().set("Host", "localhost"));
+    assert_upgrades(&Head::valid().set("Host", "localhost:"));
+    assert_upgrades(&Head::valid().target("/?token=secret"));
+    assert_upgrades(&Head::valid().target("http://SERVER.example.com:5678/"));
+    assert_upgrades(&Head::valid().with("Content-Length", "0"));
+    assert_upgrades(&Head::valid().with("Cookie", "a=b").with("Cookie", "c=d"));
+    assert_upgrades(&Head::valid().with("Sec-WebSocket-Extensions", "permessage-deflate"));
 }
 
 #[test]
-fn refuses_what_is_malformed() {
-    let good = Head::good;
+fn malformed_request_refused() {
+    let valid = Head::valid;
     assert_refused(vec![
-        (good().version(http::Version::HTTP_10), Refusal::HttpVersion),
-        (good().version(http::Version::HTTP_2), Refusal::HttpVersion),
-        (good().without("Host"), Refusal::NoHost),
         (
-            good().with("Host", "server.example.com:5678"),
+            valid().version(http::Version::HTTP_10),
+            Refusal::HttpVersion,
+        ),
+        (valid().version(http::Version::HTTP_2), Refusal::HttpVersion),
+        (valid().without("Host"), Refusal::NoHost),
+        (
+            valid().with("Host", "server.example.com:5678"),
             Refusal::DuplicateField,
         ),
-        (good().set("Host", ""), Refusal::BadHost),
-        (good().set("Host", "server example.com"), Refusal::BadHost),
+        (valid().set("Host", ""), Refusal::BadHost),
+        (valid().set("Host", "server example.com"), Refusal::BadHost),
         (
-            good().set("Host", "server.example.com:http"),
+            valid().set("Host", "server.example.com:http"),
             Refusal::BadHost,
         ),
         (
-            good().set("Host", "server.example.com:99999"),
+            valid().set("Host", "server.example.com:99999"),
             Refusal::BadHost,
         ),
         (
-            good().set("Host", "server.example.com:+5678"),
+            valid().set("Host", "server.example.com:+5678"),
             Refusal::BadHost,
         ),
-        (good().set("Host", ":5678"), Refusal::BadHost),
-        (good().set("Host", "[server]:5678"), Refusal::BadHost),
-        (good().set("Host", "[::1%25eth0]"), Refusal::BadHost),
-        (good().set("Host", "[]"), Refusal::BadHost),
-        (good().set("Host", "server[]"), Refusal::BadHost),
+        (valid().set("Host", ":5678"), Refusal::BadHost),
+        (valid().set("Host", "[server]:5678"), Refusal::BadHost),
+        (valid().set("Host", "[::1%25eth0]"), Refusal::BadHost),
+        (valid().set("Host", "[]"), Refusal::BadHost),
+        (valid().set("Host", "server[]"), Refusal::BadHost),
         (
-            good().set("Host", "user@server.example.com"),
+            valid().set("Host", "user@server.example.com"),
             Refusal::BadHost,
         ),
-        (good().set("Host", "server.example.com/"), Refusal::BadHost),
-        (good().set("Host", "ünï.example.com"), Refusal::BadHost),
+        (valid().set("Host", "server.example.com/"), Refusal::BadHost),
+        (valid().set("Host", "ünï.example.com"), Refusal::BadHost),
         (
-            good().target("http://other.example.com/"),
+            valid().target("http://other.example.com/"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().target("http://server.example.com/"),
+            valid().target("http://server.example.com/"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().target("ftp://server.example.com:5678/"),
+            valid().target("ftp://server.example.com:5678/"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().target("http://server.example.com:+5678/"),
+            valid().target("http://server.example.com:+5678/"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().target("http://user@server.example.com:5678/"),
+            valid().target("http://user@server.example.com:5678/"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().method("OPTIONS").target("*"),
+            valid().method("OPTIONS").target("*"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().method("CONNECT").target("server.example.com:5678"),
+            valid().method("CONNECT").target("server.example.com:5678"),
             Refusal::BadRequestTarget,
         ),
         (
-            good().with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            valid().with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
             Refusal::DuplicateField,
         ),
         (
-            good().with("Sec-WebSocket-Version", "13"),
+            valid().with("Sec-WebSocket-Version", "13"),
             Refusal::DuplicateField,
         ),
         (
-            good().with("Origin", "http://a").with("Origin", "http://a"),
+            valid()
+                .with("Origin", "http://a")
+                .with("Origin", "http://a"),
             Refusal::DuplicateField,
         ),
-        (good().with("Content-Length", "1"), Refusal::UnexpectedBody),
+        (valid().with("Content-Length", "1"), Refusal::UnexpectedBody),
         (
-            good().with("Transfer-Encoding", "chunked"),
+            valid().with("Transfer-Encoding", "chunked"),
             Refusal::UnexpectedBody,
         ),
     ]);
 }
 
 #[test]
-fn refuses_what_is_not_a_handshake() {
-    let good = Head::good;
+fn request_without_handshake_refused() {
+    let valid = Head::valid;
     assert_refused(vec![
-        (good().target("/chat"), Refusal::UnknownPath),
-        (good().target("/chat").method("POST"), Refusal::UnknownPath),
-        (good().target("//"), Refusal::UnknownPath),
-        (good().method("POST"), Refusal::MethodNotAllowed),
+        (valid().target("/chat"), Refusal::UnknownPath),
+        (valid().target("/chat").method("POST"), Refusal::UnknownPath),
+        (valid().target("//"), Refusal::UnknownPath),
+        (valid().method("POST"), Refusal::MethodNotAllowed),
         (
-            good().method("HEAD").without("Upgrade"),
+            valid().method("HEAD").without("Upgrade"),
             Refusal::MethodNotAllowed,
         ),
-        (good().without("Upgrade"), Refusal::NoUpgrade),
-        (good().set("Upgrade", "websockets"), Refusal::NoUpgrade),
-        (good().without("Connection"), Refusal::NoConnectionUpgrade),
+        (valid().without("Upgrade"), Refusal::NoUpgrade),
+        (valid().set("Upgrade", "websockets"), Refusal::NoUpgrade),
+        (valid().without("Connection"), Refusal::NoConnectionUpgrade),
         (
-            good().set("Connection", "close"),
+            valid().set("Connection", "close"),
             Refusal::NoConnectionUpgrade,
         ),
         (
-            good().without("Sec-WebSocket-Version"),
+            valid().without("Sec-WebSocket-Version"),
             Refusal::WebSocketVersion,
         ),
         (
-            good().set("Sec-WebSocket-Version", "8"),
+            valid().set("Sec-WebSocket-Version", "8"),
             Refusal::WebSocketVersion,
         ),
         (
-            good().set("Sec-WebSocket-Version", "13, 8"),
+            valid().set("Sec-WebSocket-Version", "13, 8"),
             Refusal::WebSocketVersion,
         ),
-        (good().without("Sec-WebSocket-Key"), Refusal::NoKey),
+        (valid().without("Sec-WebSocket-Key"), Refusal::NoKey),
         (
-            good().set("Sec-WebSocket-Key", "too short"),
+            valid().set("Sec-WebSocket-Key", "too short"),
             Refusal::BadKey,
         ),
         (
-            good().set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ"),
+            valid().set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ"),
             Refusal::BadKey,
         ),
     ]);
@@ -273,9 +278,9 @@ const BROWSER: (&str, &str) = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
 );
 
-/// What a browser sends that asks for a page.
-fn of_a_browser() -> Head {
-    Head::good()
+/// Returns the navigation request of a browser.
+fn browser_request() -> Head {
+    Head::valid()
         .without("Upgrade")
         .set("Connection", "keep-alive")
         .without("Sec-WebSocket-Key")
@@ -284,15 +289,15 @@ fn of_a_browser() -> Head {
 }
 
 #[test]
-fn a_browser_that_asks_for_no_upgrade_gets_the_page() {
+fn browser_without_upgrade_gets_page() {
     let page = |head: Head| matches!(head.decide(), Decision::Page);
-    assert!(page(of_a_browser()));
-    assert!(page(of_a_browser().target("/?from=mail")));
+    assert!(page(browser_request()));
+    assert!(page(browser_request().target("/?from=mail")));
     assert!(page(
-        of_a_browser().with("Origin", "https://evil.example.org")
+        browser_request().with("Origin", "https://evil.example.org")
     ));
     for accept in ["TEXT/HTML", "*/*, text/html;level=1", "text/html ; q=0.001"] {
-        assert!(page(of_a_browser().set("Accept", accept)), "{accept}");
+        assert!(page(browser_request().set("Accept", accept)), "{accept}");
     }
     for accept in [
         "*/*",
@@ -302,48 +307,51 @@ fn a_browser_that_asks_for_no_upgrade_gets_the_page() {
         "text/htmlx",
         "",
     ] {
-        assert!(!page(of_a_browser().set("Accept", accept)), "{accept}");
+        assert!(!page(browser_request().set("Accept", accept)), "{accept}");
     }
     assert!(page(
-        of_a_browser()
+        browser_request()
             .set("Accept", "application/json")
             .with("Accept", "text/html")
     ));
-    let spent = Err(BudgetExhausted {
+    let exhausted = Err(BudgetExhausted {
         retry_after: Duration::from_secs(1),
     });
     assert!(matches!(
         decide(
-            &of_a_browser().parts(),
+            &browser_request().parts(),
             &policy(),
             Availability::Open,
-            spent
+            exhausted
         ),
         Decision::Page
     ));
 }
 
 #[test]
-fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
+fn other_browser_requests_decided_as_usual() {
     assert_refused(vec![
-        (of_a_browser().without("Accept"), Refusal::NoUpgrade),
-        (of_a_browser().with("Upgrade", "h2c"), Refusal::NoUpgrade),
+        (browser_request().without("Accept"), Refusal::NoUpgrade),
+        (browser_request().with("Upgrade", "h2c"), Refusal::NoUpgrade),
         (
-            of_a_browser().with("Upgrade", "websocket"),
+            browser_request().with("Upgrade", "websocket"),
             Refusal::NoConnectionUpgrade,
         ),
-        (of_a_browser().target("/favicon.ico"), Refusal::UnknownPath),
-        (of_a_browser().method("HEAD"), Refusal::MethodNotAllowed),
-        (of_a_browser().method("POST"), Refusal::MethodNotAllowed),
-        (of_a_browser().without("Host"), Refusal::NoHost),
         (
-            of_a_browser().with("Content-Length", "1"),
+            browser_request().target("/favicon.ico"),
+            Refusal::UnknownPath,
+        ),
+        (browser_request().method("HEAD"), Refusal::MethodNotAllowed),
+        (browser_request().method("POST"), Refusal::MethodNotAllowed),
+        (browser_request().without("Host"), Refusal::NoHost),
+        (
+            browser_request().with("Content-Length", "1"),
             Refusal::UnexpectedBody,
         ),
     ]);
-    assert_upgrades(&Head::good().with(BROWSER.0, BROWSER.1));
+    assert_upgrades(&Head::valid().with(BROWSER.0, BROWSER.1));
     let full = decide(
-        &of_a_browser().parts(),
+        &browser_request().parts(),
         &policy(),
         Availability::Full,
         Ok(()),
@@ -354,7 +362,7 @@ fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
         ..policy()
     };
     let switched_off = decide(
-        &of_a_browser().parts(),
+        &browser_request().parts(),
         &without_page,
         Availability::Open,
         Ok(()),
@@ -363,7 +371,7 @@ fn whatever_else_a_browser_does_is_answered_as_to_anybody() {
 }
 
 #[test]
-fn pages_of_other_origins_may_not_connect() {
+fn origin_neither_own_nor_listed_refused() {
     for (host, origin) in [
         ("server.example.com:5678", "http://server.example.com:5678"),
         ("Server.Example.com:5678", "https://server.example.COM:5678"),
@@ -373,11 +381,11 @@ fn pages_of_other_origins_may_not_connect() {
         ("server.example.com:5678", "https://page.example.org"),
         ("server.example.com:5678", "https://PAGE.example.org:443"),
     ] {
-        assert_upgrades(&Head::good().set("Host", host).with("Origin", origin));
+        assert_upgrades(&Head::valid().set("Host", host).with("Origin", origin));
     }
     let from = |origin| {
         (
-            Head::good().with("Origin", origin),
+            Head::valid().with("Origin", origin),
             Refusal::OriginNotAllowed,
         )
     };
@@ -398,8 +406,8 @@ fn pages_of_other_origins_may_not_connect() {
 }
 
 #[test]
-fn pages_without_an_origin_connect_only_where_that_is_listed() {
-    let head = Head::good().with("Origin", "null").parts();
+fn null_origin_accepted_if_listed() {
+    let head = Head::valid().with("Origin", "null").parts();
     let policy = HandshakePolicy {
         allowed_origins: vec![AllowedOrigin::Null],
         ..HandshakePolicy::default()
@@ -411,14 +419,14 @@ fn pages_without_an_origin_connect_only_where_that_is_listed() {
 }
 
 #[test]
-fn only_a_configured_subprotocol_that_was_offered_is_chosen() {
+fn configured_and_offered_subprotocol_chosen() {
     for (offered, chosen) in [
         ("chat", Some("chat")),
         ("chat, chat.v2", Some("chat.v2")),
         ("superchat", None),
         ("CHAT", None),
     ] {
-        match Head::good()
+        match Head::valid()
             .with("Sec-WebSocket-Protocol", offered)
             .decide()
         {
@@ -429,22 +437,22 @@ fn only_a_configured_subprotocol_that_was_offered_is_chosen() {
 }
 
 #[test]
-fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
+fn full_or_draining_server_refuses_valid_request() {
     for (availability, refusal) in [
         (Availability::Full, Refusal::Full),
         (Availability::Draining, Refusal::Draining),
     ] {
         for head in [
-            Head::good(),
-            Head::good().target("/nowhere"),
-            Head::good().method("POST"),
+            Head::valid(),
+            Head::valid().target("/nowhere"),
+            Head::valid().method("POST"),
         ] {
             assert_eq!(
                 self::refusal(&decide(&head.parts(), &policy(), availability, Ok(()))),
                 Some(refusal)
             );
         }
-        let malformed = Head::good().without("Host").parts();
+        let malformed = Head::valid().without("Host").parts();
         assert_eq!(
             self::refusal(&decide(&malformed, &policy(), availability, Ok(()))),
             Some(Refusal::NoHost)
@@ -453,7 +461,7 @@ fn a_full_or_draining_server_says_so_to_whoever_is_well_formed() {
 }
 
 #[test]
-fn refusals_carry_what_their_status_demands() {
+fn refusals_have_fields_required_by_status() {
     let field = |refusal: Refusal, name: &str| {
         let response = refusal.response();
         response
@@ -492,7 +500,7 @@ fn refusals_carry_what_their_status_demands() {
 }
 
 #[test]
-fn a_refusal_can_be_written_without_an_http_library() {
+fn refusal_bytes_are_http_response() {
     assert_eq!(
         String::from_utf8(Refusal::Draining.bytes()).unwrap(),
         "HTTP/1.1 503 Service Unavailable\r\n\
@@ -504,12 +512,12 @@ fn a_refusal_can_be_written_without_an_http_library() {
     );
 }
 
-/// The try that comes with a good request that has these fields as well.
+/// Returns the login attempt of a valid request with these additional fields.
 fn attempt(
     fields: &[(&'static str, &'static str)],
     basic: BasicAuthMode,
 ) -> Result<Attempt, Decision> {
-    let mut head = Head::good();
+    let mut head = Head::valid();
     head.fields.extend(fields);
     let policy = HandshakePolicy { basic, ..policy() };
     match decide(&head.parts(), &policy, Availability::Open, Ok(())) {
@@ -521,7 +529,7 @@ fn attempt(
 const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46MTIzNDU2");
 
 #[test]
-fn credentials_in_the_request_are_a_try_to_log_in() {
+fn authorization_field_is_login_attempt() {
     for basic in [BasicAuthMode::Optional, BasicAuthMode::Required] {
         match attempt(&[ADMIN], basic) {
             Ok(Attempt::Credentials(credentials)) => {
@@ -543,7 +551,7 @@ fn credentials_in_the_request_are_a_try_to_log_in() {
 }
 
 #[test]
-fn credentials_in_the_request_may_be_required_or_ignored() {
+fn basic_mode_requires_or_ignores_credentials() {
     assert!(matches!(
         attempt(&[], BasicAuthMode::Optional),
         Err(Decision::Upgrade(_))
@@ -559,23 +567,23 @@ fn credentials_in_the_request_may_be_required_or_ignored() {
 }
 
 #[test]
-fn an_address_that_spent_its_budget_is_told_before_its_credentials_are_looked_at() {
+fn exhausted_budget_refused_before_credentials() {
     let retry_after = Duration::from_millis(2001);
-    let spent = Err(BudgetExhausted { retry_after });
-    for head in [Head::good(), Head::good().with(ADMIN.0, ADMIN.1)] {
-        let decision = decide(&head.parts(), &policy(), Availability::Open, spent);
+    let exhausted = Err(BudgetExhausted { retry_after });
+    for head in [Head::valid(), Head::valid().with(ADMIN.0, ADMIN.1)] {
+        let decision = decide(&head.parts(), &policy(), Availability::Open, exhausted);
         assert_eq!(
             refusal(&decision),
             Some(Refusal::TooManyFailures { retry_after })
         );
     }
-    let foreign = Head::good().with("Origin", "https://evil.example.org");
-    let decision = decide(&foreign.parts(), &policy(), Availability::Open, spent);
+    let foreign = Head::valid().with("Origin", "https://evil.example.org");
+    let decision = decide(&foreign.parts(), &policy(), Availability::Open, exhausted);
     assert_eq!(refusal(&decision), Some(Refusal::OriginNotAllowed));
 }
 
 #[test]
-fn refusals_of_a_login_say_how_and_when_to_come_back() {
+fn login_refusals_have_challenge_or_retry_after() {
     let retry_after = |millis| Refusal::TooManyFailures {
         retry_after: Duration::from_millis(millis),
     };
@@ -604,9 +612,9 @@ fn refusals_of_a_login_say_how_and_when_to_come_back() {
 }
 
 proptest! {
-    /// No mix of fields makes it panic, or upgrade without a right accept value.
+    /// No request panics or upgrades without an accept value.
     #[test]
-    fn any_head_is_decided(
+    fn arbitrary_head_decided(
         method in "[A-Z]{1,8}",
         target in prop_oneof![Just("/".to_owned()), "/[!-~&&[^ #<>\"{}|\\\\^`]]{0,12}"],
         fields in proptest::collection::vec(
