@@ -1,10 +1,9 @@
-//! What those who keep a server have to know afterwards: who came in, who did not, and who changed
-//! what.
+//! The audit lines: logins, failed logins, revocations, and actions of operators.
 //!
-//! Each line of the target `audit` is written here and nowhere else, and has an `event`. It holds no
-//! text of a peer but the name of an account that there is: people type passwords where names belong.
-//! Names and other texts are strings in quotes, escaped, and all other fields are words and numbers, so
-//! no text looks like another field.
+//! All lines of the target `audit` are written in this module, each with a field `event`. The only
+//! text of a client in them is the name of an existing account, because users sometimes type a
+//! password as the name. Names and other texts are quoted and escaped; all other fields are words and
+//! numbers. So no text can imitate a field.
 
 use std::{
     fmt, mem,
@@ -22,13 +21,13 @@ use crate::{
     peer::{ConnectionId, Peer},
 };
 
-/// What the lines are told apart by from all others.
+/// The `tracing` target of audit lines.
 pub(crate) const TARGET: &str = "audit";
 
-/// How often there is a line about tries that were not verified.
+/// The minimum interval between lines about attempts that were not verified.
 const UNVERIFIED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Somebody has logged in.
+/// Logs a successful login.
 pub(crate) fn login_ok(context: &LoginContext, user: &UserName) {
     info!(
         target: TARGET,
@@ -41,7 +40,7 @@ pub(crate) fn login_ok(context: &LoginContext, user: &UserName) {
     );
 }
 
-/// Somebody has tried to log in, as a user of this name if it was one.
+/// Logs a failed login, with the name if the attempt had one.
 pub(crate) fn login_failed(
     context: &LoginContext,
     name: Option<&Name<'_>>,
@@ -64,7 +63,7 @@ pub(crate) fn login_failed(
     );
 }
 
-/// A session is told to end, because what its user was let in by, or the right to be there, is gone.
+/// Logs that a session ends because its login or its access to the route was revoked.
 pub(crate) fn session_revoked(connection: ConnectionId, principal: &Principal, why: CloseReason) {
     info!(
         target: TARGET,
@@ -72,11 +71,11 @@ pub(crate) fn session_revoked(connection: ConnectionId, principal: &Principal, w
         connection = connection.number(),
         user = principal.to_string(),
         cause = why.to_string(),
-        "login taken back"
+        "session revoked"
     );
 }
 
-/// Another configuration and other accounts hold from now on.
+/// Logs a reload.
 pub(crate) fn reloaded(cause: &str, users: usize, changed: Option<&str>, sessions_ended: usize) {
     info!(
         target: TARGET,
@@ -89,7 +88,7 @@ pub(crate) fn reloaded(cause: &str, users: usize, changed: Option<&str>, session
     );
 }
 
-/// The files cannot be used, and all stays as it was.
+/// Logs a failed reload, which changed nothing.
 pub(crate) fn reload_failed(cause: &str, problem: &str) {
     error!(
         target: TARGET,
@@ -100,22 +99,22 @@ pub(crate) fn reload_failed(cause: &str, problem: &str) {
     );
 }
 
-/// The server takes nobody in any more, and ends all connections in order.
+/// Logs the start of the drain.
 pub(crate) fn drain_started(cause: &str) {
     info!(target: TARGET, event = %"drain_started", cause, "stopping");
 }
 
-/// The server does not wait for the connections to end any more.
+/// Logs that a second signal aborted the drain.
 pub(crate) fn drain_aborted(cause: &str) {
     warn!(target: TARGET, event = %"drain_aborted", cause, "stopping at once");
 }
 
-/// All connections have ended, but for those that did not in time.
+/// Logs the end of the drain. `cut_off` connections did not end by the deadline.
 pub(crate) fn drain_ended(cut_off: usize) {
     info!(target: TARGET, event = %"drain_ended", cut_off, "stopped");
 }
 
-/// An operator has ended a connection, and with it a session if somebody was let in.
+/// Logs that an operator closed a connection. It has a principal if it was admitted.
 pub(crate) fn kicked(
     by: &str,
     connection: ConnectionId,
@@ -133,7 +132,7 @@ pub(crate) fn kicked(
     );
 }
 
-/// An operator has taken the logins of a user back, and so many sessions end.
+/// Logs that an operator revoked the logins of a user.
 pub(crate) fn user_revoked(by: &str, user: &UserName, sessions_ended: usize) {
     info!(
         target: TARGET,
@@ -145,7 +144,7 @@ pub(crate) fn user_revoked(by: &str, user: &UserName, sessions_ended: usize) {
     );
 }
 
-/// An operator has said something in a room. What it was is nobody's business here.
+/// Logs that an operator published a message, without its text.
 pub(crate) fn published(by: &str, path: &str, bytes: usize) {
     info!(
         target: TARGET,
@@ -157,22 +156,23 @@ pub(crate) fn published(by: &str, path: &str, bytes: usize) {
     );
 }
 
-/// So many lines of the log are missing here.
+/// Logs the number of log lines lost at this point.
 pub(crate) fn lines_lost(lines: u64) {
     warn!(
         target: TARGET,
         event = %"lines_lost",
         lines,
-        "log lines were lost: nobody read them, or they could not be written"
+        "log lines lost: stderr was not read in time, or writing to it failed"
     );
 }
 
-/// Tries that were not verified cost a peer nothing, and the budget of its address does not bound how
-/// many there are. So there is a line a second at most for each reason, which says how many more there
-/// were since the line before.
+/// A limiter for lines about attempts that were not verified.
+///
+/// Such attempts cost the client nothing, and the failure budget does not limit their number. So each
+/// reason has at most one line a second, with the number of suppressed lines since the last one.
 #[derive(Debug, Default)]
 pub(crate) struct UnverifiedLimiter {
-    budget_spent: Mutex<ThrottledLine>,
+    budget_exhausted: Mutex<ThrottledLine>,
     queue_full: Mutex<ThrottledLine>,
 }
 
@@ -183,10 +183,10 @@ struct ThrottledLine {
 }
 
 impl UnverifiedLimiter {
-    /// Whether there is a line about this failure, and how many others it stands for.
+    /// Returns the number of suppressed lines if a line about this failure is due.
     fn due(&self, failure: LoginFailure, now: Instant) -> Option<u64> {
         let line = match failure {
-            LoginFailure::BudgetExhausted { .. } => &self.budget_spent,
+            LoginFailure::BudgetExhausted { .. } => &self.budget_exhausted,
             LoginFailure::QueueFull => &self.queue_full,
             LoginFailure::Malformed
             | LoginFailure::UnknownUser
@@ -196,7 +196,7 @@ impl UnverifiedLimiter {
             | LoginFailure::Forbidden
             | LoginFailure::Internal => return Some(0),
         };
-        // A panic while the lock was held cannot have left it half changed.
+        // A panic while the lock was held cannot have left the line half changed.
         let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = line
             .last_logged
@@ -211,19 +211,19 @@ impl UnverifiedLimiter {
     }
 }
 
-/// The name that somebody has tried.
+/// The user name of a login attempt, as the audit shows it.
 #[derive(Debug)]
 pub(crate) enum Name<'a> {
-    /// There is such a user.
+    /// The name of an existing user.
     Known(&'a UserName),
-    /// There is none, and it may be a password: a short hash stands for it.
+    /// A short hash of an unknown name, which may be a mistyped password.
     Unknown(String),
 }
 
 impl<'a> Name<'a> {
-    /// How a name is told of while there are these accounts.
+    /// Returns the audit form of a name.
     pub(crate) fn of(name: &'a UserName, accounts: &Accounts) -> Self {
-        // Whether or not it is needed: time is not to tell which names are known.
+        // Hashed in both cases, so that the time does not reveal which names exist.
         let unknown = unknown(name);
         if accounts.has(name) {
             Self::Known(name)
@@ -240,16 +240,15 @@ impl<'a> Name<'a> {
     }
 }
 
-/// What stands for a name without an account: the same for the same name as long as the process runs,
-/// and nothing that a list of names or passwords could be tried on afterwards. No user is called that:
-/// names hold no `:`.
+/// Returns a keyed hash of an unknown name. It is stable while the process runs, and the random key
+/// prevents a later dictionary attack. A user name has no `:`, so it cannot be equal.
 fn unknown(name: &UserName) -> String {
     static KEY: LazyLock<Option<[u8; 32]>> = LazyLock::new(|| {
         let mut key = [0; 32];
         getrandom::fill(&mut key).ok().map(|()| key)
     });
     let Some(key) = *KEY else {
-        // Without a secret key it would be worse than no hash.
+        // An unkeyed hash would allow a dictionary attack.
         return "unknown:".to_owned();
     };
     let hash = Sha256::new()
@@ -260,7 +259,7 @@ fn unknown(name: &UserName) -> String {
     format!("unknown:{:08x}", u32::from_be_bytes(short))
 }
 
-/// An address, written as IPv4 where it is one.
+/// An address that displays an IPv4-mapped IPv6 address as IPv4.
 struct Address(IpAddr);
 
 impl fmt::Display for Address {

@@ -1,4 +1,4 @@
-//! What a line of the log looks like.
+//! The formats of a log line.
 
 use std::{fmt, sync::Arc};
 
@@ -18,19 +18,19 @@ use tracing_subscriber::{
 use super::queue::LogQueue;
 use crate::log::audit;
 
-/// What a line of the log looks like.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people: a time, a level, a message and its fields.
+    /// Text: a time, a level, a message and its fields
     #[default]
     Text,
-    /// For programs: a JSON object.
+    /// A JSON object
     Json,
 }
 
 impl LogFormat {
-    /// Puts lines of this format into a queue, coloured if they are for a terminal.
+    /// Creates a layer that writes lines of this format to a queue, coloured for a terminal.
     pub(crate) fn layer<S>(
         self,
         is_for_terminal: bool,
@@ -56,7 +56,7 @@ impl LogFormat {
     }
 }
 
-/// A line for people. Those of the audit say that they are.
+/// The text format. Only audit lines show their target.
 #[derive(Debug)]
 struct TextLine {
     plain: Format,

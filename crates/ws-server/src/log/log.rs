@@ -1,4 +1,4 @@
-//! How the server speaks: lines on stderr that never make it wait.
+//! The log on stderr, written by its own thread so that logging never blocks the server.
 
 use std::{
     env,
@@ -23,40 +23,38 @@ use crate::log::{
     queue::{self, LogQueue},
 };
 
-/// How long the end of the process waits for what is still to be written: a pipe that nobody reads
-/// does not hold it up for longer.
+/// The time that the end of the process waits for pending lines. A pipe that is not read blocks the
+/// exit no longer.
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The variable that goes before the level of the configuration.
+/// The environment variable that overrides the configured level.
 const VARIABLE: &str = "RUST_LOG";
 
-/// The log of the process. Lines are written by a thread of their own; what still waits is written
-/// when it is dropped.
+/// The log of the process. Drop writes pending lines, within [`END_DEADLINE`].
 #[derive(Debug)]
 pub(crate) struct Log {
     queue: Arc<LogQueue>,
     filter: Handle<EnvFilter, Registry>,
-    /// What `RUST_LOG` says. It is read once, as its mistakes are spoken of where it is read, and
-    /// that is not worth to wait for a pipe that nobody reads.
+    /// The value of `RUST_LOG`. It is parsed with a level only once: the parser prints errors
+    /// directly to stderr, which may block on a pipe that is not read.
     directives: String,
 }
 
 impl Log {
-    /// Sends the log to stderr, as detailed as `RUST_LOG` says; without that variable, as this
-    /// level.
+    /// Starts the log on stderr. `RUST_LOG` sets the level; without it, `level` does.
     ///
-    /// Only what is written for `tracing` is shown. The WebSocket library writes for another
-    /// facade, and whole messages at that, with passwords in them: that facade stays unconnected.
+    /// Only `tracing` events are logged. The `log` facade stays unconnected: tungstenite writes whole
+    /// messages to it, including passwords.
     pub(crate) fn start(level: LevelFilter, format: LogFormat) -> Self {
         let queue = queue::start(BareStderr);
         let directives = env::var(VARIABLE).unwrap_or_default();
         let (filter, handle) = reload::Layer::new(filter(level, &directives));
         let lines = format.layer(stderr().is_terminal(), Arc::clone(&queue));
         if registry().with(filter).with(lines).try_init().is_err() {
-            // Somebody in this process logs already; so shall we.
+            // Another subscriber is installed in this process already; events go to it.
         }
         panic::set_hook(Box::new(|info| {
-            // The payload may quote what a peer sent; the place is enough to find the fault.
+            // The payload may quote a peer's input. The location is enough to find the bug.
             let location = info.location().map(ToString::to_string).unwrap_or_default();
             error!(location, "a task panicked");
         }));
@@ -67,15 +65,15 @@ impl Log {
         }
     }
 
-    /// Changes how detailed the log is, unless `RUST_LOG` says that.
+    /// Changes the level, unless `RUST_LOG` sets it.
     pub(crate) fn set_level(&self, level: LevelFilter) {
         if self.directives.is_empty() {
-            // The filter is gone only if the log never became the one of the process.
+            // Fails only if the subscriber was never installed.
             let _ = self.filter.reload(filter(level, ""));
         }
     }
 
-    /// How many lines were lost so far.
+    /// Returns the counter of lost lines.
     pub(crate) fn lost_lines(&self) -> LostLines {
         self.queue.lost_lines()
     }
@@ -87,20 +85,19 @@ impl Drop for Log {
     }
 }
 
-/// What is shown where the variable says this, and at this level where it says nothing. The lines of
-/// the audit are shown at any level, as they are few and nobody finds out later what they would have
-/// said; but not where the whole log is off, or the variable speaks of them.
+/// Creates the filter from the directives of `RUST_LOG`, with `level` as the default. Audit lines are
+/// shown at every level, unless the log is off or a directive names the target `audit`.
 fn filter(level: LevelFilter, directives: &str) -> EnvFilter {
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())
         .parse_lossy(directives);
-    let mut said = directives.split(',').map(str::trim);
+    let mut parsed = directives.split(',').map(str::trim);
     let is_off = if directives.is_empty() {
         level == LevelFilter::OFF
     } else {
-        said.clone().any(|it| it.eq_ignore_ascii_case("off"))
+        parsed.clone().any(|it| it.eq_ignore_ascii_case("off"))
     };
-    let is_about_audit = said.any(|it| it.split(['=', '[']).next() == Some(audit::TARGET));
+    let is_about_audit = parsed.any(|it| it.split(['=', '[']).next() == Some(audit::TARGET));
     if is_off || is_about_audit {
         filter
     } else {
@@ -110,10 +107,10 @@ fn filter(level: LevelFilter, directives: &str) -> EnvFilter {
 
 fn audit_at_info() -> Directive {
     let directive = format!("{}=info", audit::TARGET);
-    directive.parse().expect("it is a directive")
+    directive.parse().expect("the directive is valid")
 }
 
-/// Stderr without the lock of the process on it, which one who waits for its reader would hold.
+/// Stderr without the lock of the standard library: a writer that blocks would hold that lock.
 #[derive(Debug)]
 struct BareStderr;
 
@@ -136,7 +133,7 @@ mod tests {
 
     use super::{LogFormat, LogQueue, filter};
 
-    /// Which of three lines are shown.
+    /// Returns the lines of three that are shown.
     fn shown(level: LevelFilter, directives: &str) -> Vec<&'static str> {
         let queue = Arc::new(LogQueue::new());
         let lines = LogFormat::Text.layer(false, Arc::clone(&queue));
@@ -146,14 +143,14 @@ mod tests {
             debug!("second");
             warn!("third");
         });
-        let text = queue.waiting_text();
+        let text = queue.pending_text();
         let mut lines = vec!["first", "second", "third"];
         lines.retain(|line| text.contains(line));
         lines
     }
 
     #[test]
-    fn the_audit_is_shown_at_every_level_but_off() {
+    fn audit_shown_at_every_level_except_off() {
         for (level, directives, expected) in [
             (LevelFilter::INFO, "", &["first", "third"][..]),
             (LevelFilter::WARN, "", &["first", "third"]),

@@ -1,4 +1,4 @@
-//! The log: its format, the queue before its output, and the lines of the audit.
+//! The log: its filter and format, the queue before stderr, and the audit lines.
 
 pub(crate) mod audit;
 mod format;

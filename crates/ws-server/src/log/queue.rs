@@ -1,7 +1,10 @@
-//! The lines that wait to be written, and the thread that writes them.
+//! The queue of log lines, and the thread that writes them.
 //!
-//! Whoever has a line leaves it here and goes on. What there is no room for, and what cannot be
-//! written, is lost and counted; a line says so as soon as lines can be written again.
+//! Logging appends a line to the queue and never blocks. A line is lost if the queue is full or
+//! writing fails. Lost lines are counted, and a line in their place reports the number.
+//!
+//! tracing-appender is not used. Its non-blocking writer counts no line whose write failed, bounds the
+//! number of queued lines but not their bytes, and may print to stdout when it ends.
 
 use std::{
     io::{self, Write},
@@ -16,57 +19,57 @@ use std::{
 
 use crate::log::audit;
 
-/// How long the lines may be together that wait: what the end of thousands of sessions at once says.
-/// As much again may be about to be written.
-const MAX_WAITING_BYTES: usize = 1 << 20;
+/// The capacity of the queue in bytes: enough for the simultaneous end of thousands of sessions. The
+/// writing thread may hold as much again.
+const MAX_PENDING_BYTES: usize = 1 << 20;
 
-/// How much memory is kept for lines when there are none.
+/// The memory that an empty queue keeps, in bytes.
 const RETAINED_BYTES: usize = 16 * 1024;
 
-/// How long the writing thread rests after it wrote. A line that comes meanwhile waits for others to
-/// be written with: to be woken for each one would cost more than the lines.
+/// The pause of the writing thread after each write, in which lines accumulate. A wake-up for each
+/// line would cost more than writing it.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
 
-/// The lines of a log that wait to be written.
+/// The queue of log lines.
 #[derive(Debug)]
 pub(crate) struct LogQueue {
-    waiting: Mutex<Waiting>,
-    /// Tells the writing thread that there is something to do.
+    pending: Mutex<Pending>,
+    /// Signals the writing thread: lines are pending, or the log ends.
     filled: Condvar,
-    /// Tells whoever ends the log that all is written.
-    emptied: Condvar,
+    /// Signals [`LogQueue::end`]: all lines are written.
+    drained: Condvar,
     lost: LostLines,
-    /// The thread that writes, and says how many lines were lost.
+    /// The writing thread. Its own lines are the reports of lost lines.
     writer: OnceLock<ThreadId>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Pending {
     lines: Lines,
-    /// The writing thread has nothing to do, and has to be woken.
+    /// The writing thread waits, and must be woken.
     is_idle: bool,
-    /// The log is to end when all is written.
+    /// The log ends once all lines are written.
     is_ending: bool,
-    /// All is written.
+    /// All lines are written.
     has_ended: bool,
 }
 
-/// Some lines.
+/// A batch of lines.
 #[derive(Debug, Default)]
 struct Lines {
     bytes: Vec<u8>,
-    /// Where each of them ends.
+    /// The end offset of each line.
     ends: Vec<usize>,
-    /// Which of them says how many lines were lost.
-    about_losses: Option<usize>,
+    /// The index of the line that reports lost lines.
+    loss_report: Option<usize>,
 }
 
-/// How many lines were lost so far: there was no room for them, or they could not be written.
+/// A shared counter of lost lines.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LostLines(Arc<AtomicU64>);
 
 impl LostLines {
-    /// How many they are.
+    /// Returns the number of lines lost since the start.
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -76,95 +79,95 @@ impl LostLines {
     }
 }
 
-/// A queue, and a thread that writes what comes to it.
+/// Creates a queue, and starts the thread that writes its lines to `out`.
 pub(crate) fn start(out: impl Write + Send + 'static) -> Arc<LogQueue> {
     let queue = Arc::new(LogQueue::new());
     let writer = Writer::new(Arc::clone(&queue), out);
     let thread = thread::Builder::new().name("log".to_owned());
-    // Without the thread all lines are lost, and counted.
+    // If the thread cannot start, the queue fills up, and further lines are counted as lost.
     let _ = thread.spawn(move || writer.run());
     queue
 }
 
 impl LogQueue {
-    /// A queue with nothing in it, and nobody who writes.
+    /// Creates an empty queue without a writing thread.
     pub(crate) fn new() -> Self {
         Self {
-            waiting: Mutex::default(),
+            pending: Mutex::default(),
             filled: Condvar::new(),
-            emptied: Condvar::new(),
+            drained: Condvar::new(),
             lost: LostLines::default(),
             writer: OnceLock::new(),
         }
     }
 
-    /// How many lines were lost so far.
+    /// Returns the counter of lost lines.
     pub(crate) fn lost_lines(&self) -> LostLines {
         self.lost.clone()
     }
 
-    /// Leaves a line to be written, if there is room for it.
+    /// Appends a line, or counts it as lost if the queue is full.
     fn push(&self, line: &[u8]) {
-        let mut waiting = self.waiting();
-        let is_full = waiting.lines.bytes.len() + line.len() > MAX_WAITING_BYTES;
-        let is_about_losses = self.writer.get() == Some(&thread::current().id());
-        if is_about_losses {
-            // There is always room for it: it stands for those that there is no room for.
-            waiting.lines.about_losses = Some(waiting.lines.ends.len());
+        let mut pending = self.pending();
+        let is_full = pending.lines.bytes.len() + line.len() > MAX_PENDING_BYTES;
+        let is_loss_report = self.writer.get() == Some(&thread::current().id());
+        if is_loss_report {
+            // Accepted beyond the capacity. There is at most one in the queue.
+            pending.lines.loss_report = Some(pending.lines.ends.len());
         } else if is_full {
             self.lost.add(1);
             return;
         }
-        waiting.lines.push(line);
-        if mem::take(&mut waiting.is_idle) {
+        pending.lines.push(line);
+        if mem::take(&mut pending.is_idle) {
             self.filled.notify_one();
         }
     }
 
-    /// Has what waits be written, and waits for it as long as this at most.
+    /// Ends the log: waits until all pending lines are written, or until the deadline.
     pub(crate) fn end(&self, deadline: Duration) {
-        let mut waiting = self.waiting();
-        waiting.is_ending = true;
+        let mut pending = self.pending();
+        pending.is_ending = true;
         self.filled.notify_one();
         let ended = self
-            .emptied
-            .wait_timeout_while(waiting, deadline, |waiting| !waiting.has_ended);
+            .drained
+            .wait_timeout_while(pending, deadline, |pending| !pending.has_ended);
         drop(ended);
     }
 
-    /// Waits for lines, and takes them all. There are none if the log has ended.
+    /// Waits for lines, and takes all of them. The result is empty once the log has ended.
     fn take(&self, lines: &mut Lines) {
         lines.clear();
-        let mut waiting = self.waiting();
-        while waiting.lines.ends.is_empty() && !waiting.is_ending {
-            waiting.is_idle = true;
-            let filled = self.filled.wait(waiting);
-            waiting = filled.unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending();
+        while pending.lines.ends.is_empty() && !pending.is_ending {
+            pending.is_idle = true;
+            let filled = self.filled.wait(pending);
+            pending = filled.unwrap_or_else(PoisonError::into_inner);
         }
-        mem::swap(&mut waiting.lines, lines);
+        mem::swap(&mut pending.lines, lines);
         if lines.ends.is_empty() {
-            waiting.has_ended = true;
-            self.emptied.notify_all();
+            pending.has_ended = true;
+            self.drained.notify_all();
         }
     }
 
-    /// Lets lines gather, unless the log is to end.
-    fn rest(&self) {
-        let rest = self
+    /// Pauses for [`BATCH_DELAY`], or until the log ends.
+    fn wait_for_batch(&self) {
+        let waited = self
             .filled
-            .wait_timeout_while(self.waiting(), BATCH_DELAY, |waiting| !waiting.is_ending);
-        drop(rest);
+            .wait_timeout_while(self.pending(), BATCH_DELAY, |pending| !pending.is_ending);
+        drop(waited);
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
         // A panic while the lock was held cannot have left half a line.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What waits.
+    /// Returns the pending lines.
     #[cfg(test)]
-    pub(crate) fn waiting_text(&self) -> String {
-        String::from_utf8(self.waiting().lines.bytes.clone()).expect("lines are text")
+    pub(crate) fn pending_text(&self) -> String {
+        String::from_utf8(self.pending().lines.bytes.clone()).expect("lines are text")
     }
 }
 
@@ -179,12 +182,12 @@ impl Lines {
         self.bytes.shrink_to(RETAINED_BYTES);
         self.ends.clear();
         self.ends.shrink_to(RETAINED_BYTES / 64);
-        self.about_losses = None;
+        self.loss_report = None;
     }
 }
 
 impl Write for &LogQueue {
-    /// Takes a line. Whoever formats them writes each of them at once, as a whole.
+    /// Appends a line. `tracing-subscriber` writes each formatted line with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -195,17 +198,17 @@ impl Write for &LogQueue {
     }
 }
 
-/// What the writing thread does.
+/// The writing thread.
 #[derive(Debug)]
 struct Writer<W> {
     queue: Arc<LogQueue>,
     out: W,
-    /// How many lost lines were spoken of.
-    told: u64,
-    /// How many those are that a line speaks of which is not written yet.
-    telling: u64,
-    /// A line was written in part, and is not to be mistaken for the beginning of the next one.
-    is_torn: bool,
+    /// The number of lost lines that were reported.
+    reported: u64,
+    /// The number of lost lines once the queued report is written.
+    reporting: u64,
+    /// The last line was written in part. A line feed must come before the next line.
+    has_partial_line: bool,
 }
 
 impl<W: Write> Writer<W> {
@@ -213,13 +216,13 @@ impl<W: Write> Writer<W> {
         Self {
             queue,
             out,
-            told: 0,
-            telling: 0,
-            is_torn: false,
+            reported: 0,
+            reporting: 0,
+            has_partial_line: false,
         }
     }
 
-    /// Writes until the log ends.
+    /// Writes lines until the log ends.
     fn run(mut self) {
         let _ = self.queue.writer.set(thread::current().id());
         let mut lines = Lines::default();
@@ -229,40 +232,41 @@ impl<W: Write> Writer<W> {
                 return;
             }
             if self.write(&lines) {
-                self.tell_losses();
+                self.report_losses();
             }
-            self.queue.rest();
+            self.queue.wait_for_batch();
         }
     }
 
-    /// Writes some lines, and counts those that were not written. Returns whether all were.
+    /// Writes a batch, and counts lines that were not written as lost. Returns true if all were
+    /// written.
     fn write(&mut self, lines: &Lines) -> bool {
-        if self.is_torn && self.write_bytes(b"\n") == 0 {
-            self.lose(lines, 0);
+        if self.has_partial_line && self.write_bytes(b"\n") == 0 {
+            self.count_lost(lines, 0);
             return false;
         }
         let bytes = self.write_bytes(&lines.bytes);
         let written = lines.ends.partition_point(|end| *end <= bytes);
-        self.is_torn = bytes > 0 && lines.ends.get(written.wrapping_sub(1)) != Some(&bytes);
-        if lines.about_losses.is_some_and(|index| index < written) {
-            self.told = self.telling;
+        self.has_partial_line =
+            bytes > 0 && lines.ends.get(written.wrapping_sub(1)) != Some(&bytes);
+        if lines.loss_report.is_some_and(|index| index < written) {
+            self.reported = self.reporting;
         }
         if written < lines.ends.len() {
-            self.lose(lines, written);
+            self.count_lost(lines, written);
             return false;
         }
         true
     }
 
-    /// Counts the lines from one on as lost. The one about losses is not missed: there will be
-    /// another one.
-    fn lose(&self, lines: &Lines, from: usize) {
-        let about_losses = lines.about_losses.is_some_and(|index| index >= from);
-        let lost = lines.ends.len() - from - usize::from(about_losses);
+    /// Counts the lines from index `from` on as lost, except a report, which is repeated later.
+    fn count_lost(&self, lines: &Lines, from: usize) {
+        let has_loss_report = lines.loss_report.is_some_and(|index| index >= from);
+        let lost = lines.ends.len() - from - usize::from(has_loss_report);
         self.queue.lost.add(lost);
     }
 
-    /// Writes as much as can be written, and returns how much that was.
+    /// Writes bytes up to the first error, and returns the number of written bytes.
     fn write_bytes(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
@@ -270,7 +274,7 @@ impl<W: Write> Writer<W> {
                 Ok(0) => break,
                 Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Somebody else who has it, too, wants not to wait for it. This thread may.
+                // Another process that shares the file description has made it non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     thread::park_timeout(BATCH_DELAY);
                 }
@@ -280,18 +284,18 @@ impl<W: Write> Writer<W> {
         written
     }
 
-    /// Says how many lines were lost since it was last said. What is lost now is lost before what
-    /// comes next, and behind all that waits: that is where the line goes.
-    fn tell_losses(&mut self) {
+    /// Queues a report of the lines lost since the last report. They were lost after all pending
+    /// lines and before the next one, so the end of the queue is their place.
+    fn report_losses(&mut self) {
         let lost = self.queue.lost.count();
-        if lost == self.told {
+        if lost == self.reported {
             return;
         }
-        self.telling = lost;
-        audit::lines_lost(lost - self.told);
-        if self.queue.waiting().lines.about_losses.is_none() {
-            // It is not shown.
-            self.told = lost;
+        self.reporting = lost;
+        audit::lines_lost(lost - self.reported);
+        if self.queue.pending().lines.loss_report.is_none() {
+            // The filter hides the report.
+            self.reported = lost;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A record of log lines, for tests.
+//! Captured log lines, for tests.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
 use crate::log::{LogFormat, queue::LogQueue};
 
-/// What is logged, at any level, by those who have it as their log.
+/// A subscriber that captures all events, at any level.
 pub(crate) struct Record {
     queue: Arc<LogQueue>,
     log: tracing::Dispatch,
@@ -20,18 +20,18 @@ impl Record {
         Self { queue, log }
     }
 
-    /// The log of whoever takes it as its own.
+    /// Returns the dispatcher that captures into this record.
     pub(crate) fn log(&self) -> tracing::Dispatch {
         self.log.clone()
     }
 
-    /// All that was logged so far.
+    /// Returns all captured lines.
     pub(crate) fn text(&self) -> String {
-        self.queue.waiting_text()
+        self.queue.pending_text()
     }
 }
 
-/// What is logged while this runs, at any level.
+/// Runs `work`, and returns the lines that it logs, at any level.
 pub(crate) fn logged(format: LogFormat, work: impl FnOnce()) -> String {
     let record = Record::new(format);
     tracing::dispatcher::with_default(&record.log(), work);

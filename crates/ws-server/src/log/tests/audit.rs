@@ -1,4 +1,4 @@
-//! What the lines of the audit look like, in either format, and what is in none of them.
+//! Audit lines in both formats, and the absence of secrets in them.
 
 use std::{
     net::IpAddr,
@@ -42,7 +42,7 @@ fn jane() -> Principal {
     Principal::User(verified.unwrap())
 }
 
-/// What is logged, as a text without its time.
+/// Returns the logged line as text, without its time.
 fn text(work: impl FnOnce()) -> String {
     let line = logged(LogFormat::Text, work);
     let (time, rest) = line.split_once(' ').unwrap();
@@ -50,7 +50,7 @@ fn text(work: impl FnOnce()) -> String {
     rest.trim_start().to_owned()
 }
 
-/// What is logged, as an object without its time.
+/// Returns the logged line as JSON, without its time.
 fn object(work: impl FnOnce()) -> Value {
     let line = logged(LogFormat::Json, work);
     assert_eq!(line.matches('\n').count(), 1, "{line}");
@@ -61,7 +61,7 @@ fn object(work: impl FnOnce()) -> Value {
 }
 
 #[test]
-fn each_event_has_one_line_in_either_format() {
+fn each_event_logs_one_line_in_both_formats() {
     let jane = jane();
     let connection = context("192.0.2.1", LoginMethod::Basic).connection;
     let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
@@ -81,9 +81,9 @@ fn each_event_has_one_line_in_either_format() {
         ),
         (
             &|| session_revoked(connection, &jane, CloseReason::UserRemoved),
-            "INFO audit: login taken back event=session_revoked connection=1 user=\"jane\" \
+            "INFO audit: session revoked event=session_revoked connection=1 user=\"jane\" \
              cause=\"login revoked: the user was removed\"\n",
-            json!({"level": "INFO", "target": "audit", "message": "login taken back",
+            json!({"level": "INFO", "target": "audit", "message": "session revoked",
                 "event": "session_revoked", "connection": 1, "user": "jane",
                 "cause": "login revoked: the user was removed"}),
         ),
@@ -151,10 +151,10 @@ fn each_event_has_one_line_in_either_format() {
         ),
         (
             &|| lines_lost(7),
-            "WARN audit: log lines were lost: nobody read them, or they could not be written \
+            "WARN audit: log lines lost: stderr was not read in time, or writing to it failed \
              event=lines_lost lines=7\n",
             json!({"level": "WARN", "target": "audit", "message":
-                "log lines were lost: nobody read them, or they could not be written",
+                "log lines lost: stderr was not read in time, or writing to it failed",
                 "event": "lines_lost", "lines": 7}),
         ),
     ];
@@ -165,7 +165,7 @@ fn each_event_has_one_line_in_either_format() {
 }
 
 #[test]
-fn a_failed_login_says_why_and_who_if_that_is_known() {
+fn failed_login_logs_reason_and_known_name() {
     let accounts = accounts();
     let retry_after = Duration::from_secs(1);
     for (failure, reason) in [
@@ -215,10 +215,9 @@ fn a_failed_login_says_why_and_who_if_that_is_known() {
     assert_eq!(text(malformed), expected);
 }
 
-/// What an account may be called is up to whoever writes the file, and what somebody tries is up to
-/// anybody.
+/// An account's name may contain quotes and text that looks like fields.
 #[test]
-fn no_name_looks_like_another_field() {
+fn name_with_quotes_cannot_forge_fields() {
     let forged = r#"x" reason=y event=login_failed peer=203.0.113.6 user="z\"#;
     let source = format!("[[user]]\nname = '{forged}'\npassword = \"1\"");
     let accounts = Accounts::from_toml(&source).unwrap();
@@ -243,49 +242,56 @@ fn no_name_looks_like_another_field() {
 }
 
 #[test]
-fn a_name_without_an_account_is_told_apart_and_not_told() {
+fn unknown_name_logged_as_keyed_hash() {
     let accounts = accounts();
-    let told = |text: &str| Name::of(&name(text), &accounts).as_str().to_owned();
-    let hash = told("hunter2");
+    let shown = |text: &str| Name::of(&name(text), &accounts).as_str().to_owned();
+    let hash = shown("hunter2");
     let digits = hash.strip_prefix("unknown:").unwrap();
     assert_eq!(digits.len(), 8, "{hash}");
     assert!(digits.chars().all(|c| c.is_ascii_hexdigit()), "{hash}");
-    assert_eq!(told("hunter2"), hash);
-    assert_ne!(told("hunter3"), hash);
-    // Without the key, whoever has a list of passwords could try them.
+    assert_eq!(shown("hunter2"), hash);
+    assert_ne!(shown("hunter3"), hash);
+    // An unkeyed hash would allow a dictionary attack.
     let without_key: [u8; 32] = Sha256::digest("hunter2").into();
     assert_ne!(digits, format!("{:02x?}", &without_key[..4]));
-    assert_eq!(told("jane"), "jane");
-    assert!(UserName::parse(&hash).is_err(), "no user is called that");
+    assert_eq!(shown("jane"), "jane");
+    assert!(
+        UserName::parse(&hash).is_err(),
+        "the hash is not a valid user name"
+    );
 }
 
 #[test]
-fn tries_that_were_not_verified_have_a_line_a_second_that_counts_the_others() {
+fn unverified_attempts_logged_once_a_second() {
     let unverified = UnverifiedLimiter::default();
-    let spent = LoginFailure::BudgetExhausted {
+    let exhausted = LoginFailure::BudgetExhausted {
         retry_after: Duration::ZERO,
     };
     let start = Instant::now();
     let due = |failure, millis| unverified.due(failure, start + Duration::from_millis(millis));
-    assert_eq!(due(spent, 0), Some(0));
-    assert_eq!(due(spent, 1), None);
-    assert_eq!(due(spent, 999), None);
+    assert_eq!(due(exhausted, 0), Some(0));
+    assert_eq!(due(exhausted, 1), None);
+    assert_eq!(due(exhausted, 999), None);
     assert_eq!(
         due(LoginFailure::QueueFull, 999),
         Some(0),
-        "it is another one"
+        "each reason has its own limit"
     );
-    assert_eq!(due(spent, 1000), Some(2));
-    assert_eq!(due(spent, 2500), Some(0));
+    assert_eq!(due(exhausted, 1000), Some(2));
+    assert_eq!(due(exhausted, 2500), Some(0));
     for failure in [LoginFailure::Malformed, LoginFailure::WrongPassword] {
         assert_eq!(due(failure, 2500), Some(0));
-        assert_eq!(due(failure, 2500), Some(0), "its budget bounds it");
+        assert_eq!(
+            due(failure, 2500),
+            Some(0),
+            "verified attempts are not limited"
+        );
     }
     let unverified = UnverifiedLimiter::default();
     let more = || {
         let context = context("192.0.2.1", LoginMethod::Basic);
         for _ in 0..3 {
-            login_failed(&context, None, spent, &unverified);
+            login_failed(&context, None, exhausted, &unverified);
         }
     };
     assert_eq!(text(more).matches('\n').count(), 1);

@@ -1,4 +1,4 @@
-//! What is written, what is lost, and what is said of that.
+//! Written lines, lost lines, and the reports of lost lines.
 
 use std::{
     io::{self, Write},
@@ -14,13 +14,13 @@ use std::{
 
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
-use super::{LogQueue, MAX_WAITING_BYTES, Writer, start};
+use super::{LogQueue, MAX_PENDING_BYTES, Writer, start};
 use crate::log::LogFormat;
 
-/// More than any of this takes.
+/// Longer than any step takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Takes what it is allowed to, one write after the other.
+/// A writer that accepts one write for each permission.
 struct Gated {
     allowed: mpsc::Receiver<io::Result<usize>>,
     writes: Arc<AtomicUsize>,
@@ -42,10 +42,10 @@ impl Write for Gated {
     }
 }
 
-/// A queue that is written to a gate.
+/// A queue with a gated writer.
 struct Setup {
     queue: Arc<LogQueue>,
-    /// Lets a write through.
+    /// Permits a write.
     allow: mpsc::Sender<io::Result<usize>>,
     writes: Arc<AtomicUsize>,
     written: Arc<Mutex<Vec<u8>>>,
@@ -81,17 +81,17 @@ impl Setup {
         self.queue.push(line.as_bytes());
     }
 
-    /// Waits until nothing waits to be taken: the writing thread stands before the gate.
-    fn is_taken(&self) {
-        wait(|| self.queue.waiting().lines.ends.is_empty());
+    /// Waits until the writing thread has taken all lines and waits for a permission.
+    fn wait_until_taken(&self) {
+        wait(|| self.queue.pending().lines.ends.is_empty());
     }
 
-    /// Waits until so many writes were let through.
-    fn has_written(&self, writes: usize) {
+    /// Waits for this number of writes.
+    fn wait_for_writes(&self, writes: usize) {
         wait(|| self.writes.load(Ordering::Relaxed) == writes);
     }
 
-    /// Opens the gate for good, and returns all that was written, with the times left out.
+    /// Permits all writes, ends the log, and returns the written lines without their times.
     fn end(self) -> Vec<String> {
         drop(self.allow);
         self.queue.end(TIMEOUT);
@@ -106,25 +106,25 @@ impl Setup {
     }
 }
 
-/// Waits until something is so.
+/// Waits for a condition.
 #[track_caller]
-fn wait(is_so: impl Fn() -> bool) {
+fn wait(condition: impl Fn() -> bool) {
     let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < TIMEOUT, "it never is");
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "the condition was never true");
         thread::yield_now();
     }
 }
 
 fn lost(lines: u64) -> String {
     format!(
-        "log lines were lost: nobody read them, or they could not be written event=lines_lost \
+        "log lines lost: stderr was not read in time, or writing to it failed event=lines_lost \
          lines={lines}"
     )
 }
 
 #[test]
-fn all_is_written_in_order_at_the_latest_when_it_ends() {
+fn end_writes_all_lines_in_order() {
     let setup = Setup::new();
     let lines: Vec<_> = (0..1000).map(|index| format!("line {index}")).collect();
     for line in &lines {
@@ -136,11 +136,11 @@ fn all_is_written_in_order_at_the_latest_when_it_ends() {
 }
 
 #[test]
-fn what_there_is_no_room_for_is_lost_counted_and_spoken_of_where_it_is_missing() {
+fn full_queue_drops_and_reports_lines() {
     let setup = Setup::new();
     setup.push("first\n");
-    setup.is_taken();
-    let long = format!("{}\n", "x".repeat(MAX_WAITING_BYTES / 4 - 1));
+    setup.wait_until_taken();
+    let long = format!("{}\n", "x".repeat(MAX_PENDING_BYTES / 4 - 1));
     for _ in 0..4 {
         setup.push(&long);
     }
@@ -150,9 +150,9 @@ fn what_there_is_no_room_for_is_lost_counted_and_spoken_of_where_it_is_missing()
         setup.push("no room\n");
     }
     assert_eq!(count.count(), 7);
-    // The first one, and no more than that.
+    // Permit one write: the first line.
     setup.allow.send(Ok(usize::MAX)).unwrap();
-    setup.is_taken();
+    setup.wait_until_taken();
     setup.push("last\n");
     let long = long.trim_end();
     assert_eq!(
@@ -163,7 +163,7 @@ fn what_there_is_no_room_for_is_lost_counted_and_spoken_of_where_it_is_missing()
 }
 
 #[test]
-fn what_cannot_be_written_is_lost_and_spoken_of_once_when_it_can() {
+fn failed_writes_counted_and_reported_once() {
     let setup = Setup::new();
     let count = setup.queue.lost_lines();
     let full = || io::Error::from(io::ErrorKind::StorageFull);
@@ -174,24 +174,24 @@ fn what_cannot_be_written_is_lost_and_spoken_of_once_when_it_can() {
     }
     setup.push("written\n");
     setup.allow.send(Ok(usize::MAX)).unwrap();
-    // The line about it cannot be written at first, and is not counted itself.
+    // The first write of the report fails. The report is not counted as lost.
     setup.allow.send(Err(full())).unwrap();
-    setup.has_written(4);
+    setup.wait_for_writes(4);
     setup.push("written, too\n");
     assert_eq!(setup.end(), ["written", "written, too", &lost(2)]);
     assert_eq!(count.count(), 2);
 }
 
 #[test]
-fn a_line_that_was_written_in_part_is_not_continued_by_another() {
+fn partial_line_ended_before_next_line() {
     let setup = Setup::new();
     let count = setup.queue.lost_lines();
     setup.push("first\n");
-    setup.is_taken();
+    setup.wait_until_taken();
     setup.push("second\n");
     setup.push("third\n");
     setup.allow.send(Ok(usize::MAX)).unwrap();
-    // All of the second one, and a part of the third one.
+    // The second line, and a part of the third.
     setup.allow.send(Ok(10)).unwrap();
     setup
         .allow
@@ -203,7 +203,7 @@ fn a_line_that_was_written_in_part_is_not_continued_by_another() {
 }
 
 #[test]
-fn whoever_else_wants_not_to_wait_for_it_costs_no_line() {
+fn would_block_and_interrupted_retried() {
     let setup = Setup::new();
     let count = setup.queue.lost_lines();
     for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted] {
@@ -216,7 +216,7 @@ fn whoever_else_wants_not_to_wait_for_it_costs_no_line() {
 }
 
 #[test]
-fn nobody_waits_for_long_for_what_cannot_be_written() {
+fn end_returns_at_deadline_when_blocked() {
     let (_never, never) = mpsc::channel();
     let queue = start(Gated {
         allowed: never,
