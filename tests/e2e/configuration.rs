@@ -148,7 +148,7 @@ async fn accounts_that_an_argument_names_go_before_those_that_are_configured() {
     );
     assert_eq!(
         refused(&[configuration, ("named.toml", "")], &arguments).await,
-        "ws-server: named.toml: there is no user: write [[user]] with a name and a password_hash \
+        "ws-server: named.toml: there are no users: write [[user]] with a name and a password_hash \
          for each account\n"
     );
     let files = [configuration, ("named.toml", ADMIN)];

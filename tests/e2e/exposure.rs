@@ -73,7 +73,7 @@ async fn a_server_for_others_starts_with_tls_or_on_purpose() {
     server.signal(Signal::TERM);
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0));
-    assert!(!log.contains("others can reach"), "{log}");
+    assert!(!log.contains("other machines can reach"), "{log}");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn on_purpose_there_is_one_warning_at_each_start() {
         assert_eq!(code, Some(0));
         let warnings: Vec<_> = log
             .lines()
-            .filter(|line| line.contains("others can reach"))
+            .filter(|line| line.contains("other machines can reach"))
             .collect();
         let [warning] = warnings[..] else {
             panic!("not one warning: {log}")
@@ -106,7 +106,7 @@ async fn on_purpose_there_is_one_warning_at_each_start() {
     let server = here.serve().await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert!(!log.contains("others can reach"), "{log}");
+    assert!(!log.contains("other machines can reach"), "{log}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use proto::{credentials::Accounts, message::Credentials, password::HashMemory};
 use tokio::process::Command;
 
 const FIRST_PROMPT: &str = "password:";
-const SECOND_PROMPT: &str = "the same once more:";
+const SECOND_PROMPT: &str = "repeat the password:";
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(server_binary());
@@ -71,9 +71,12 @@ async fn what_nobody_can_log_in_with_is_refused() {
     for (stdin, message) in [
         (
             &b""[..],
-            "a password is never empty; enter it at the terminal, or as one line of stdin",
+            "the password is empty: enter it at the terminal, or as one line of stdin",
         ),
-        (b"\xff\n", "a password is UTF-8, other bytes cannot be sent"),
+        (
+            b"\xff\n",
+            "the password is not UTF-8: a login cannot contain it",
+        ),
     ] {
         let finished = piped(stdin).await;
         assert_eq!(finished.code, Some(2), "{finished:?}");
@@ -157,7 +160,7 @@ async fn it_is_a_command_of_its_own() {
         assert_eq!(finished.stdout(), "");
     }
     let help = run(command(&["--help"]), "").await;
-    for explained in ["hash-password  Ask for a password", "--config <FILE>"] {
+    for explained in ["hash-password  Read a password", "--config <FILE>"] {
         assert!(help.stdout().contains(explained), "{help:?}");
     }
 }

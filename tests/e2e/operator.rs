@@ -122,14 +122,14 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
     for id in joes.iter().step_by(2) {
         let said = ctl_ok(&files, &["kick", &id.to_string()]).await;
         assert!(
-            said.starts_with(&format!("connection {id} ends: joe, from 127.0.0.1:")),
+            said.starts_with(&format!("closing connection {id}: joe, from 127.0.0.1:")),
             "{said}"
         );
     }
     let said = ctl_ok(&files, &["revoke", "jane"]).await;
     assert_eq!(
         said,
-        "nobody gets in as jane until the accounts change; 100 sessions ended\n"
+        "logins of jane revoked until the accounts change; 100 sessions ended\n"
     );
     let mut joes = 0;
     for (user, peer) in &mut peers {
@@ -230,7 +230,7 @@ async fn the_operator_speaks_in_rooms() {
     peer.send(frame::text("here")).await;
     peer.text().await;
     let said = ctl_ok(&files, &["publish", "/room/lobby", "we restart at noon"]).await;
-    assert_eq!(said, "said in /room/lobby: we restart at noon\n");
+    assert_eq!(said, "published in /room/lobby: we restart at noon\n");
     let heard = peer.text().await;
     assert!(
         heard.starts_with(r#"{"from":"server:operator","text":"we restart at noon","#),
@@ -265,7 +265,7 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
     let gone = ctl(&files, &["sessions"]).await;
     assert_eq!(gone.code, Some(4));
     assert!(
-        gone.stderr.contains("no server can be reached at "),
+        gone.stderr.contains("cannot connect to the server at "),
         "{gone:?}"
     );
 
@@ -290,19 +290,19 @@ async fn a_strange_answer_is_said_with_its_exit_code() {
     let files = files();
     let socket = UnixListener::bind(files.path("admin.sock")).unwrap();
     for (answer, problem) in [
-        ("", "the server broke off: "),
-        ("hello\r\n\r\n", "the server broke off: "),
+        ("", "the connection to the server failed: "),
+        ("hello\r\n\r\n", "the connection to the server failed: "),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
-            "the server broke off: ",
+            "the connection to the server failed: ",
         ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-            "this is not the socket of a ws-server: it answers with 200 OK\n",
+            "this is not the socket of a ws-server: unexpected response, status 200 OK\n",
         ),
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
-            "this is not the socket of a ws-server: it answers with 404 Not Found\n",
+            "this is not the socket of a ws-server: unexpected response, status 404 Not Found\n",
         ),
         (
             "HTTP/1.1 409 Conflict\r\nContent-Length: 19\r\n\r\n{\"error\":\"a\\u009b\"}",
@@ -336,7 +336,7 @@ async fn a_strange_answer_is_said_with_its_exit_code() {
     let (refused, ()) = tokio::join!(ctl(&files, &["sessions"]), endless);
     assert_eq!(
         refused.stderr,
-        "ws-server: this is not the socket of a ws-server: its answer is too long\n"
+        "ws-server: this is not the socket of a ws-server: the response is too long\n"
     );
     assert_eq!(refused.code, Some(1));
 }
@@ -353,7 +353,7 @@ async fn a_drain_ends_the_server_in_order() {
         assert_eq!(answer.body, body);
     }
     let said = ctl_ok(&files, &["drain"]).await;
-    assert_eq!(said, "the server ends, and 1 session before it\n");
+    assert_eq!(said, "draining: closing 1 session, then the server exits\n");
     let expected = close_for(CloseReason::ShuttingDown);
     assert_eq!(jane.close().await, expected);
     // It waits for the answer to its Close frame, alive and not ready.
@@ -500,7 +500,7 @@ async fn an_address_that_is_taken_is_said_and_ends_the_start() {
     assert!(
         second
             .stderr
-            .contains("admin.sock for the operator, as [admin] says: another server listens there"),
+            .contains("admin.sock: another server already listens on this socket"),
         "{}",
         second.stderr
     );

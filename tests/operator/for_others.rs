@@ -59,7 +59,7 @@ async fn the_steps_lead_to_a_server_that_is_trusted_by_its_certificate() {
     let finished = run(command, "").await;
     assert_eq!(
         finished.stdout(),
-        "nobody gets in as jane until the accounts change; 0 sessions ended\n",
+        "logins of jane revoked until the accounts change; 0 sessions ended\n",
         "{finished:?}"
     );
 }

@@ -34,7 +34,7 @@ impl Scraped {
     /// Learns from its log where a server that was configured with [`ADMIN`] listens.
     pub async fn of(server: &mut Server) -> Self {
         let line = server
-            .log_line("listening for the operator address=127.0.0.1:")
+            .log_line("admin interface listening address=127.0.0.1:")
             .await;
         let (_, address) = line.rsplit_once('=').expect("it has an address");
         Self(address.parse().expect("it is an address"))

@@ -1,4 +1,4 @@
-//! The operator's interface, listening: accepts connections, and answers their requests.
+//! The admin server: accepts connections and serves their requests.
 
 use std::{convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::Duration};
 
@@ -22,21 +22,19 @@ use crate::{
     process::descriptors::MAX_ADMIN_CONNECTIONS,
 };
 
-/// How long a client may take for the head of a request. A connection that is kept for the next one
-/// ends after that time as well.
+/// The deadline for a request head, and for the next request of a kept connection.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a connection is kept for further requests, however soon they follow.
+/// The time after which a connection accepts no further request.
 const MAX_CONNECTION_AGE: Duration = Duration::from_mins(1);
 
-/// How long the last answer of a connection may take then. Whoever does not read it does not hold a
-/// place for ever.
+/// The deadline for the last response after that, so that a client that does not read frees its slot.
 const RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long an answer that was begun may take once the server has ended.
+/// The deadline for responses in progress once the server has ended.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The interface, listening.
+/// The admin server with its bound listeners.
 #[derive(Debug)]
 pub(crate) struct Admin {
     listeners: Vec<AdminListener>,
@@ -46,7 +44,11 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Listens on these addresses. An error names the one that it is about.
+    /// Binds all addresses.
+    ///
+    /// # Errors
+    ///
+    /// The first address that cannot be bound, with the cause.
     pub(crate) fn bind(addresses: &[AdminAddress]) -> Result<Self, AdminBindError> {
         let listeners = addresses.iter().map(|address| {
             AdminListener::bind(address).map_err(|source| AdminBindError {
@@ -61,12 +63,16 @@ impl Admin {
         })
     }
 
-    /// Where it listens. A port that was left to the system is known here.
+    /// Returns the bound addresses, with the ports that the system chose.
+    ///
+    /// # Errors
+    ///
+    /// An item is an error if the system does not report the address.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = io::Result<AdminAddress>> {
         self.listeners.iter().map(AdminListener::address)
     }
 
-    /// Answers requests for good.
+    /// Serves requests until the future is dropped.
     pub(crate) async fn serve(&self, handler: AdminHandler) -> Infallible {
         let handler = Arc::new(handler);
         join_all(
@@ -75,7 +81,7 @@ impl Admin {
                 .map(|it| self.accept_all(it, &handler)),
         )
         .await;
-        // There is no listener.
+        // Only without a listener.
         pending().await
     }
 
@@ -87,25 +93,25 @@ impl Admin {
         let slots = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
         loop {
             let slot = Arc::clone(&slots).acquire_owned().await;
-            let slot = slot.expect("the places are never closed");
+            let slot = slot.expect("the semaphore is never closed");
             let (io, peer) = listener.accept().await;
             let serve = serve(io, peer, Arc::clone(handler), self.end.clone(), slot);
             self.tasks.spawn(serve);
         }
     }
 
-    /// Ends it, after the answers that were begun.
+    /// Ends the server after the responses in progress, or after [`SHUTDOWN_DEADLINE`].
     pub(crate) async fn finish(&self) {
         self.end.cancel();
         self.tasks.close();
-        // Whoever does not read its answer by then does without.
+        // A client that has not read its response by then is dropped.
         let _ = timeout(SHUTDOWN_DEADLINE, self.tasks.wait()).await;
     }
 }
 
-/// An address on which nobody can listen.
+/// An admin address that cannot be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for the operator, as [admin] says")]
+#[error("cannot listen on the [admin] address {address}")]
 pub(crate) struct AdminBindError {
     address: AdminAddress,
     source: io::Error,
@@ -129,7 +135,7 @@ async fn serve<S>(
         .header_read_timeout(HEAD_DEADLINE)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
-    // Whichever comes first: the end of the server, or its own.
+    // The end of the server or the maximum age, whichever is first.
     let last = timeout(MAX_CONNECTION_AGE, end.cancelled());
     let served = match select(connection.as_mut(), pin!(last)).await {
         Either::Left((served, _)) => Ok(served),
@@ -140,8 +146,8 @@ async fn serve<S>(
     };
     match served {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "a request to the operator's interface broke off"),
-        Err(_) => debug!("an answer of the operator's interface was not read"),
+        Ok(Err(error)) => debug!(%error, "admin connection failed"),
+        Err(_) => debug!("admin response not read in time; connection closed"),
     }
 }
 
@@ -168,7 +174,7 @@ mod tests {
     };
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_holds_a_place_for_ever() {
+    async fn silent_client_frees_its_slot() {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
         let state = ServerState::new(Config::default(), accounts.unwrap());
         let handle = ServerHandle::new(None, Arc::new(state));
@@ -179,20 +185,20 @@ mod tests {
             LostLines::default(),
             end.clone(),
         ));
-        for said in ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        for sent in ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
             let slot = Arc::new(Semaphore::new(1));
             let taken = Arc::clone(&slot).acquire_owned().await.unwrap();
             let (mut client, io) = duplex(64);
-            client.write_all(said.as_bytes()).await.unwrap();
+            client.write_all(sent.as_bytes()).await.unwrap();
             let handler = Arc::clone(&handler);
             tasks.spawn(serve(io, AdminPeer::Tcp, handler, end.clone(), taken));
-            // It reads nothing.
+            // The client reads nothing.
             let free = timeout(
                 HEAD_DEADLINE + MAX_CONNECTION_AGE + RESPONSE_DEADLINE,
                 slot.acquire(),
             )
             .await;
-            assert!(free.is_ok(), "{said}");
+            assert!(free.is_ok(), "{sent}");
         }
     }
 }

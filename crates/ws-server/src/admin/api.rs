@@ -1,5 +1,4 @@
-//! What is said over the operator's interface: objects of JSON, the same for the server and for
-//! `ctl`.
+//! The JSON types of the admin interface, shared by the server and `ctl`.
 
 use std::time::Instant;
 
@@ -10,41 +9,41 @@ use crate::{
     registry::{ConnectionEntry, TrafficCounts},
 };
 
-/// Every session that is open.
+/// The open sessions.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sessions {
-    /// In the order in which they came.
+    /// Sorted by connection number, the oldest first.
     pub(crate) sessions: Vec<SessionInfo>,
 }
 
-/// One session.
+/// An open session.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SessionInfo {
-    /// The number of its connection, which stands in the log as well.
+    /// The number of the connection, as in the log.
     pub(crate) id: u64,
-    /// Whose it is; none if nobody had to log in.
+    /// The user, or none for a guest.
     pub(crate) user: Option<String>,
-    /// Where it comes from.
+    /// The address of the client.
     pub(crate) peer: String,
-    /// The path that it has asked for.
+    /// The path of the handshake.
     pub(crate) path: String,
-    /// For how long it has been there.
+    /// The age of the session, in seconds.
     pub(crate) seconds: f64,
-    /// Why it was told to end, if it was: it is no longer served then, and has a while to say
-    /// goodbye.
+    /// The reason of a close in progress: the session is no longer served, and the closing
+    /// handshake is not complete (RFC 6455 section 7.1.2).
     pub(crate) ending: Option<String>,
-    /// Messages that came.
+    /// Messages received.
     pub(crate) messages_in: u64,
-    /// Bytes of payload that came.
+    /// Payload bytes received.
     pub(crate) bytes_in: u64,
-    /// Messages that went.
+    /// Messages sent.
     pub(crate) messages_out: u64,
-    /// Bytes of payload that went.
+    /// Payload bytes sent.
     pub(crate) bytes_out: u64,
 }
 
 impl SessionInfo {
-    /// What is known of a connection; none before its peer was let in.
+    /// Describes a connection. Returns `None` if it is not admitted yet.
     pub(crate) fn of(id: ConnectionId, entry: &ConnectionEntry, now: Instant) -> Option<Self> {
         let admitted = entry.admitted()?;
         let TrafficCounts {
@@ -68,62 +67,62 @@ impl SessionInfo {
     }
 }
 
-/// Ends one connection.
+/// The request to end one connection.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Kick {
-    /// Its number.
+    /// The number of the connection.
     pub(crate) id: u64,
 }
 
-/// What was ended by [`Kick`].
+/// The response to [`Kick`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Kicked {
     /// The number of the connection.
     pub(crate) id: u64,
-    /// Whose it was; none if nobody has logged in.
+    /// The user, or none for a guest or a connection without a login.
     pub(crate) user: Option<String>,
-    /// Where it came from.
+    /// The address of the client.
     pub(crate) peer: String,
 }
 
-/// Takes the login of a user back, until the accounts change.
+/// The request to revoke the logins of a user until the accounts change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revoke {
-    /// The name.
+    /// The user name.
     pub(crate) user: String,
 }
 
-/// What came of [`Revoke`].
+/// The response to [`Revoke`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UserRevoked {
-    /// The name.
+    /// The user name.
     pub(crate) user: String,
-    /// How many sessions end.
+    /// The number of sessions that end.
     pub(crate) sessions_ended: usize,
 }
 
-/// The server ends, and all its connections before.
+/// The response to a drain request: the server closes all sessions, then exits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Draining {
-    /// How many sessions are told so.
+    /// The number of sessions to close.
     pub(crate) sessions: usize,
 }
 
-/// Says something in a room. It is answered with itself.
+/// The request to publish a message in a room, and its response.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Publish {
     /// The path of the room.
     pub(crate) room: String,
-    /// What is said.
+    /// The text of the message.
     pub(crate) text: String,
 }
 
-/// Why a request was refused.
+/// The response to a refused request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Problem {
-    /// In words for a person.
+    /// The error message.
     pub(crate) error: String,
 }

@@ -1,4 +1,4 @@
-//! Where the operator comes from.
+//! The listeners of the admin interface: Unix and TCP sockets.
 
 use std::{
     fmt, fs, io,
@@ -18,10 +18,10 @@ use tracing::warn;
 
 use crate::config::AdminAddress;
 
-/// How long accepting pauses after it failed, as it does without descriptors.
+/// The pause after a failed accept, which fails for instance without free descriptors.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A listening socket.
+/// A listening socket of the admin interface.
 #[derive(Debug)]
 pub(crate) enum AdminListener {
     Unix(UnixListener, SocketFile),
@@ -41,18 +41,22 @@ impl fmt::Display for AdminPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(Some(uid)) => write!(f, "uid:{uid}"),
-            Self::Unix(None) | Self::Tcp => f.write_str("somebody"),
+            Self::Unix(None) | Self::Tcp => f.write_str("unknown"),
         }
     }
 }
 
 impl AdminListener {
-    /// Listens. A socket that a server left behind which is gone is replaced.
+    /// Binds an address. A Unix socket file without a listening process is replaced.
+    ///
+    /// # Errors
+    ///
+    /// The path exists and is not a socket, another process listens, or the system refuses the bind.
     pub(crate) fn bind(address: &AdminAddress) -> io::Result<Self> {
         match address {
             AdminAddress::Unix(path) => {
-                make_room(path)?;
-                // Nobody else can open it, not even before its mode could be changed.
+                remove_stale_socket(path)?;
+                // The umask applies at creation. With a later chmod, another user could connect first.
                 let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
                 let bound = UnixListener::bind(path);
                 umask(before);
@@ -66,7 +70,11 @@ impl AdminListener {
         }
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
+    ///
+    /// # Errors
+    ///
+    /// The system does not report the address.
     pub(crate) fn address(&self) -> io::Result<AdminAddress> {
         Ok(match self {
             Self::Unix(_, file) => AdminAddress::Unix(file.path.clone()),
@@ -74,7 +82,9 @@ impl AdminListener {
         })
     }
 
-    /// Waits for the next connection, whatever goes wrong meanwhile.
+    /// Waits for the next connection. A failed accept is logged and retried after [`PAUSE`].
+    ///
+    /// Cancel safe.
     pub(crate) async fn accept(&self) -> (Either<UnixStream, TcpStream>, AdminPeer) {
         loop {
             let accepted = match self {
@@ -90,7 +100,7 @@ impl AdminListener {
             match accepted {
                 Ok(accepted) => return accepted,
                 Err(error) => {
-                    warn!(%error, "the operator's interface takes nobody in for a moment");
+                    warn!(%error, "admin interface: accept failed; retrying in 500 ms");
                     sleep(PAUSE).await;
                 }
             }
@@ -98,35 +108,35 @@ impl AdminListener {
     }
 }
 
-/// Removes a socket that nobody listens on.
-fn make_room(path: &Path) -> io::Result<()> {
+/// Removes a Unix socket file that no process listens on.
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(file) if !file.file_type().is_socket() => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "there is a file, and it is not a socket",
+            "the path exists and is not a socket",
         )),
         Ok(_) => match connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            // Or so many wait for it already that there is no room for one more.
+            // `WouldBlock`: the backlog of the listening process is full.
             Ok(()) | Err(_) => Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
-                "another server listens there",
+                "another server already listens on this socket",
             )),
         },
     }
 }
 
-/// Connects to a socket, without waiting for a server that takes nobody in.
+/// Connects to a socket without blocking on a server that does not accept.
 fn connect(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)
 }
 
-/// The file of a socket, which is removed when it is dropped, unless it is another's by then.
+/// The file of a bound socket. Drop removes the file, unless another server has replaced it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -145,13 +155,13 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if inode(&self.path).is_ok_and(|now| now == self.inode) {
-            // The next server replaces what could not be removed.
+            // If it stays, the next server replaces it.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// What tells a file from another one that takes its place.
+/// Returns the device and inode numbers, which identify a file.
 fn inode(path: &Path) -> io::Result<(u64, u64)> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino()))
@@ -168,7 +178,7 @@ mod tests {
     use crate::config::AdminAddress;
 
     #[tokio::test]
-    async fn a_socket_is_its_owners_and_is_gone_with_the_server() {
+    async fn socket_private_and_removed_on_drop() {
         let directory = tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let address = AdminAddress::Unix(path.clone());
@@ -181,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_was_left_behind_is_replaced_and_no_other_file_is() {
+    async fn stale_socket_replaced_other_file_kept() {
         let directory = tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let address = AdminAddress::Unix(path.clone());
@@ -189,16 +199,19 @@ mod tests {
         assert!(path.exists());
         let first = AdminListener::bind(&address).unwrap();
         let error = AdminListener::bind(&address).unwrap_err();
-        assert_eq!(error.to_string(), "another server listens there");
+        assert_eq!(
+            error.to_string(),
+            "another server already listens on this socket"
+        );
         drop(first);
         fs::write(&path, "a file").unwrap();
         let error = AdminListener::bind(&address).unwrap_err();
-        assert_eq!(error.to_string(), "there is a file, and it is not a socket");
+        assert_eq!(error.to_string(), "the path exists and is not a socket");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
     }
 
     #[tokio::test]
-    async fn a_server_that_takes_nobody_in_is_not_waited_for() {
+    async fn bind_does_not_block_on_full_backlog() {
         let directory = tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let stuck = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -214,12 +227,15 @@ mod tests {
             waiting.push(socket);
         }
         let error = AdminListener::bind(&AdminAddress::Unix(path.clone())).unwrap_err();
-        assert_eq!(error.to_string(), "another server listens there");
+        assert_eq!(
+            error.to_string(),
+            "another server already listens on this socket"
+        );
         assert!(path.exists());
     }
 
     #[tokio::test]
-    async fn a_socket_of_the_next_server_is_not_removed_by_the_last_one() {
+    async fn drop_keeps_socket_of_next_server() {
         let directory = tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let address = AdminAddress::Unix(path.clone());

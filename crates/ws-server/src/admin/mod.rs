@@ -1,21 +1,20 @@
-//! The operator's view of a running server, and the operator's hand on it: a second HTTP interface,
-//! which nobody reaches who is not on this machine.
+//! The admin interface: a second HTTP interface for operators, reachable only from this machine.
 //!
-//! On each of its addresses, health and metrics may be read. Who is connected is told, and something
-//! is changed, on a Unix socket only, which belongs to the user that runs the server. What comes
-//! back is described in `api`; `ctl` is the client.
+//! Health and metrics are available on every admin address. The list of sessions, and all changes,
+//! are available only on a Unix socket, which only the server's own user may open. `api` has the
+//! JSON types; `ctl` is the client.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
 //! | `GET /livez` | 200 for as long as the process serves |
 //! | `GET /readyz` | 200, or 503 while it is draining |
-//! | `GET /metrics` | what Prometheus scrapes |
+//! | `GET /metrics` | metrics in the Prometheus text format |
 //! | `GET /sessions` | `api::Sessions` |
-//! | `POST /kick` | takes `api::Kick`, answers `api::Kicked` |
-//! | `POST /revoke` | takes `api::Revoke`, answers `api::UserRevoked` |
+//! | `POST /kick` | `api::Kicked`, for a body `api::Kick` |
+//! | `POST /revoke` | `api::UserRevoked`, for a body `api::Revoke` |
 //! | `POST /reload` | `api::ReloadOutcome` |
 //! | `POST /drain` | `api::Draining` |
-//! | `POST /publish` | takes `api::Publish`, answers it |
+//! | `POST /publish` | the body, `api::Publish` |
 
 mod admin;
 pub(crate) mod api;

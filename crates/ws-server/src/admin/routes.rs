@@ -1,4 +1,4 @@
-//! Where the operator's requests are answered.
+//! The routes of the admin interface, and the handler of their requests.
 
 use std::time::Instant;
 
@@ -28,11 +28,11 @@ use crate::{
     server::{PublishError, ServerHandle},
 };
 
-/// The longest body: a text of the greatest message that can be configured would be longer, but
-/// nobody types one.
+/// The maximum length of a request body. It also limits messages to publish, to below the greatest
+/// configurable message length.
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// Whom rooms are told to have spoken. It can be no user's name: those hold no `:`.
+/// The author of operators' messages in rooms. A user name has no `:`, so it cannot be equal.
 const OPERATOR: &str = "server:operator";
 
 /// The handler of admin requests.
@@ -41,20 +41,20 @@ pub(crate) struct AdminHandler {
     server: ServerHandle,
     reloads: ReloadHandle,
     lost_lines: LostLines,
-    /// Cancelled to have the server end in order.
+    /// Cancelled to start a drain.
     stop: CancellationToken,
 }
 
 /// The reason why a request was refused.
 #[derive(Debug, thiserror::Error)]
 enum AdminError {
-    #[error("there is nothing at this path")]
+    #[error("unknown path")]
     UnknownPath,
-    #[error("it takes {0}")]
+    #[error("method not allowed: use {0}")]
     Method(&'static str),
-    #[error("this is to be had on the Unix socket only")]
+    #[error("only available on the Unix socket")]
     UnixSocketOnly,
-    #[error("the body is not what belongs here: {0}")]
+    #[error("invalid request body: {0}")]
     Body(String),
     #[error("there is no open connection {0}")]
     NoConnection(u64),
@@ -142,7 +142,7 @@ impl AdminHandler {
         }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub(crate) async fn handle(
         &self,
         request: Request<Incoming>,

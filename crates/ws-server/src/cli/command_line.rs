@@ -1,4 +1,4 @@
-//! The command line: reads arguments, starts the server, and turns its end into an exit code.
+//! The command line: parses arguments, runs the server or a command, and returns an exit code.
 
 use std::{
     io::Write as _,
@@ -29,29 +29,29 @@ use crate::{
     server::Server,
 };
 
-/// The server failed at run time, or was stopped before all connections had ended.
+/// The exit code after a failure at run time, or after a second signal aborted the drain.
 const FAILURE: u8 = 1;
 
-/// The server was not started: its arguments, its configuration or its address cannot be used.
+/// The exit code for invalid arguments or configuration, or an address that cannot be bound.
 const CONFIGURATION: u8 = 2;
 
-/// No server listens where `ctl` was to ask one.
+/// The exit code of `ctl` if it cannot connect to a server.
 const UNREACHABLE: u8 = 4;
 
-/// A signal ended the questions of `hash-password`.
+/// The exit code of `hash-password` after a signal.
 const INTERRUPTED: u8 = 130;
 
-/// A login in front of live WebSocket connections.
+/// A WebSocket server that requires a login.
 #[derive(Debug, Parser)]
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "stdout has one line, `listening on ws://ADDRESS`, or wss:// where there is a \
-                  certificate; the log is on stderr, as detailed as RUST_LOG says.\n\
-                  SIGINT or SIGTERM ends all connections in order, a second one at once. SIGHUP \
-                  reads the files again, as a change of one of them does.\n\n\
+    after_help = "stdout has one line, `listening on ws://ADDRESS`, or wss:// with TLS. Logs go to \
+                  stderr; RUST_LOG sets their level.\n\
+                  SIGINT or SIGTERM closes all connections and stops the server; a second one stops \
+                  it at once. SIGHUP reloads the files, as a change of one of them does.\n\n\
                   Exit codes: 0 stopped, 1 failed at run time or stopped by a second signal, \
-                  2 arguments, configuration, address or password cannot be used, \
+                  2 invalid arguments, configuration or password, or address not available, \
                   130 hash-password was interrupted."
 )]
 struct CommandLine {
@@ -64,65 +64,65 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ask for a password, and print the line for the credentials file that has its hash
+    /// Read a password, and print the line with its hash for the credentials file
     #[command(
-        after_help = "At a terminal the password is asked for twice and never shown; otherwise it \
-                      is the first line of stdin.\n\
-                      stdout has one line, `password_hash = \"...\"`, which goes into the [[user]] \
-                      entry of the credentials file."
+        after_help = "At a terminal the password is read twice, without echo; otherwise it is the \
+                      first line of stdin.\n\
+                      stdout has one line, `password_hash = \"...\"`, for the [[user]] entry of the \
+                      credentials file."
     )]
     HashPassword,
 
-    /// See who is connected to a running server, and change that
+    /// List and control the sessions of a running server
     #[command(
-        after_help = "It speaks over the Unix socket that `[admin] listen` names in the \
+        after_help = "The requests go to the Unix socket that `[admin] listen` names in the \
                       configuration.\n\n\
-                      Exit codes: 0 done, 1 the server refused or broke off, 2 arguments or \
-                      configuration cannot be used, 4 no server listens there."
+                      Exit codes: 0 done, 1 refused by the server or connection failed, 2 invalid \
+                      arguments or configuration, 4 cannot connect to a server."
     )]
     Ctl {
         #[command(subcommand)]
         action: Action,
 
-        /// The configuration that names the socket [default: config/server.toml]
+        /// The configuration file that names the socket [default: config/server.toml]
         #[arg(long, value_name = "FILE", global = true)]
         config: Option<PathBuf>,
 
-        /// The socket itself
+        /// The path of the socket
         #[arg(long, value_name = "FILE", global = true, conflicts_with = "config")]
         socket: Option<PathBuf>,
 
-        /// Print the answer as JSON
+        /// Print the response as JSON
         #[arg(long, global = true)]
         json: bool,
     },
 }
 
-/// How to serve.
+/// The arguments of the server.
 #[derive(Debug, Args)]
 struct Arguments {
-    /// The configuration [default: config/server.toml]
+    /// The configuration file [default: config/server.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Listen here instead of where the configuration says; port 0 takes any free one
+    /// Listen on this address instead of the configured one; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
-    /// Read the accounts from here instead of where the configuration says
+    /// Read the accounts from this file instead of the configured one
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
 
-    /// Write the log in this format instead of the one that the configuration says
+    /// Write the log in this format instead of the configured one
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 
-    /// Print the configuration with all its defaults, without passwords, and exit
+    /// Print the configuration with all defaults, without passwords, and exit
     #[arg(long)]
     check_config: bool,
 }
 
-/// Runs the server until it is stopped. Arguments that cannot be used end the process with 2.
+/// Runs the server until it is stopped, or a command. Invalid arguments end the process with code 2.
 pub fn main() -> ExitCode {
     let CommandLine { command, arguments } = CommandLine::parse();
     match command {
@@ -138,24 +138,24 @@ pub fn main() -> ExitCode {
             } else {
                 OutputFormat::Text
             };
-            control(&action, config.as_deref(), socket, format)
+            run_ctl(&action, config.as_deref(), socket, format)
         }
-        None => run(&arguments),
+        None => run_server(&arguments),
     }
 }
 
-/// Prints a line for the credentials file, and nothing else on stdout.
+/// Runs `hash-password`. Only the line for the credentials file goes to stdout.
 fn print_password_line() -> ExitCode {
     let line = match hash_password::password_line() {
         Ok(line) => line,
         Err(HashPasswordError::Interrupted) => {
-            // What the shell says next begins on a line of its own.
+            // End the line of the prompt.
             let _ = writeln!(std::io::stderr());
             return ExitCode::from(INTERRUPTED);
         }
         Err(error) => return refuse(&error.into()),
     };
-    // There is nobody to tell if stderr is closed.
+    // Ignore a closed stderr.
     let _ = writeln!(std::io::stderr(), "{}", hash_password::HINT);
     match writeln!(std::io::stdout(), "{line}") {
         Ok(()) => ExitCode::SUCCESS,
@@ -163,8 +163,8 @@ fn print_password_line() -> ExitCode {
     }
 }
 
-/// Asks a running server, and prints what it answers.
-fn control(
+/// Runs `ctl`: sends the request, and prints the response.
+fn run_ctl(
     action: &Action,
     config: Option<&Path>,
     socket: Option<PathBuf>,
@@ -179,8 +179,8 @@ fn control(
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error),
     };
-    match runtime.block_on(ctl::ask(&socket, action, format)) {
-        Ok(answer) => match writeln!(std::io::stdout(), "{answer}") {
+    match runtime.block_on(ctl::run(&socket, action, format)) {
+        Ok(output) => match writeln!(std::io::stdout(), "{output}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(FAILURE),
         },
@@ -193,13 +193,13 @@ fn control(
                 | CtlError::Refused(_)
                 | CtlError::UnexpectedResponse(_) => FAILURE,
             };
-            say(&error.into());
+            print_error(&error.into());
             ExitCode::from(code)
         }
     }
 }
 
-/// The socket that the configuration names for the operator.
+/// Returns the admin socket of the configuration.
 fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = config.unwrap_or(Path::new(config::DEFAULT_PATH));
     if config.is_none() && !path.exists() {
@@ -209,7 +209,7 @@ fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
             path.display()
         );
     }
-    // A server that runs still does what the file said before its mistake.
+    // The file may have become invalid since the server loaded it.
     let config =
         Config::load(path).context("cannot look up the socket (--socket FILE names it)")?;
     let socket = config.admin.iter().find_map(AdminAddress::socket);
@@ -222,7 +222,7 @@ fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
     })
 }
 
-fn run(arguments: &Arguments) -> ExitCode {
+fn run_server(arguments: &Arguments) -> ExitCode {
     let (source, files, loaded) = match load(arguments) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -269,14 +269,14 @@ fn load(arguments: &Arguments) -> anyhow::Result<(ConfigSource, WatchedFiles, Lo
     }
 }
 
-/// Says why the server does not start.
+/// Prints an error, and returns the exit code for an invalid configuration.
 fn refuse(error: &anyhow::Error) -> ExitCode {
-    say(error);
+    print_error(error);
     ExitCode::from(CONFIGURATION)
 }
 
-fn say(error: &anyhow::Error) {
-    // There is nobody to tell if stderr is closed.
+fn print_error(error: &anyhow::Error) {
+    // Ignore a closed stderr.
     let _ = writeln!(std::io::stderr(), "ws-server: {error:#}");
 }
 
@@ -319,7 +319,7 @@ fn start(
         .build()
         .context("failed to start the runtime")?;
     let exit_code = runtime.block_on(serve(source, start_state, loaded, log));
-    // Whoever did not end in time is cut off here.
+    // Connections that have not ended by the drain deadline are dropped.
     runtime.shutdown_background();
     exit_code
 }
@@ -343,7 +343,7 @@ async fn serve(
     let admin = Admin::bind(&admin_addresses)?;
     let address = server
         .local_addr()
-        .context("failed to learn the address that was bound")?;
+        .context("failed to read the bound address")?;
     let (manager, notify_sender) = systemd::from_environment(address);
     let (watcher, reloads) =
         ConfigWatcher::new(source, start_state, server.handle(), log, &manager)
@@ -351,26 +351,25 @@ async fn serve(
     manager.ready(notices.users);
     notices.log();
     for address in admin.addresses() {
-        let address = address.context("failed to learn the address that was bound")?;
-        info!(%address, "listening for the operator");
+        let address = address.context("failed to read the bound address")?;
+        info!(%address, "admin interface listening");
     }
-    // The server serves whether or not anybody reads this.
+    // Ignore a closed stdout.
     let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}");
 
     let stop = CancellationToken::new();
     let handler = AdminHandler::new(server.handle(), reloads, log.lost_lines(), stop.clone());
     let mut run = pin!(server.run(stop.cancelled()));
     let mut watch = pin!(watcher.run());
-    let mut answer = pin!(admin.serve(handler));
+    let mut serve_admin = pin!(admin.serve(handler));
     let mut deliver = pin!(notify_sender.deliver());
     let (mut is_stopping, mut is_signalled) = (false, false);
     loop {
         tokio::select! {
-            // So that the service manager has heard that the server stops before it has stopped.
+            // Deliver pending notifications first, so that STOPPING=1 is sent before the server ends.
             biased;
             never = &mut deliver => match never {},
-            // A signal has asked for it, or an operator. Both are looked at before the connections,
-            // of which there may be so many to take in that nothing behind them has its turn.
+            // Stop requests come before the accept loop, which under load may always be ready.
             () = stop.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 manager.stopping();
@@ -381,14 +380,14 @@ async fn serve(
                     return Ok(ExitCode::from(FAILURE));
                 }
                 is_signalled = true;
-                // An operator may have asked for it before.
+                // An operator may have started the drain already.
                 if !stop.is_cancelled() {
                     audit::drain_started(signal);
                     stop.cancel();
                 }
             }
             never = &mut watch => match never {},
-            never = &mut answer => match never {},
+            never = &mut serve_admin => match never {},
             () = &mut run => break,
         }
     }

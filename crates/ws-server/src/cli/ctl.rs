@@ -1,8 +1,7 @@
-//! `ws-server ctl`: what an operator types to see who is connected to a running server, and to change
-//! that.
+//! `ws-server ctl`: lists and changes the sessions of a running server, for operators.
 //!
-//! It speaks to the server over the Unix socket of [`admin`](crate::admin), and prints what comes
-//! back: as a table or a sentence for a person, or as JSON for a script.
+//! The command sends a request to the Unix socket of [`admin`](crate::admin), and prints the response
+//! as text or as JSON.
 
 use std::{
     error::Error,
@@ -29,37 +28,37 @@ use crate::{
     reload::ReloadOutcome,
 };
 
-/// How long the server may take to answer. A reload reads files, which may lie far away.
+/// The deadline for a response. A reload reads files, which may be on a slow file system.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest answer: room for hundreds of thousands of sessions.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// The maximum length of a response, enough for hundreds of thousands of sessions.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What is asked of a server.
+/// A request to a server.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
 pub(crate) enum Action {
-    /// List the sessions that are open
+    /// List the open sessions
     Sessions,
-    /// End one connection; its user may come back
+    /// Close one connection; its user may log in again
     Kick {
-        /// Its number, as `sessions` and the log tell it
+        /// The number of the connection, as in `sessions` and in the log
         id: u64,
     },
-    /// End all sessions of a user, and let nobody in by that name until the accounts change
+    /// Close all sessions of a user, and refuse the user's logins until the accounts change
     Revoke {
-        /// The name
+        /// The user name
         #[arg(allow_hyphen_values = true)]
         user: String,
     },
-    /// Read the configuration and the accounts again
+    /// Reload the configuration and the accounts
     Reload,
-    /// End all connections in order, then the server
+    /// Close all connections, then stop the server
     Drain,
-    /// Say something in a room
+    /// Publish a message in a room
     Publish {
-        /// Its path, such as /room/lobby
+        /// The path of the room, such as /room/lobby
         room: String,
-        /// What is said
+        /// The text of the message
         #[arg(allow_hyphen_values = true)]
         text: String,
     },
@@ -68,47 +67,47 @@ pub(crate) enum Action {
 /// The format in which a response is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputFormat {
-    /// Text for a person.
+    /// Text for a user.
     Text,
-    /// For a script: the object of JSON that the server has sent.
+    /// The JSON of the response, for a script.
     Json,
 }
 
 /// The reason why `ctl` fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CtlError {
-    /// Nobody listens.
-    #[error("no server can be reached at {}{}", path.display(), hint(source))]
+    /// The socket does not accept a connection.
+    #[error("cannot connect to the server at {}{}", path.display(), hint(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The connection broke off.
-    #[error("the server broke off")]
+    /// The connection failed.
+    #[error("the connection to the server failed")]
     Disconnected(#[source] Box<dyn Error + Send + Sync>),
-    /// The answer takes too long.
-    #[error("the server did not answer within {}", format_duration(TIMEOUT))]
+    /// No response within [`TIMEOUT`].
+    #[error("the server did not respond within {}", format_duration(TIMEOUT))]
     TimedOut,
-    /// The server refuses.
+    /// The server refused the request.
     #[error("{}", Escaped(.0))]
     Refused(String),
-    /// The answer has no end.
-    #[error("this is not the socket of a ws-server: its answer is too long")]
+    /// The response exceeds [`MAX_RESPONSE_BYTES`].
+    #[error("this is not the socket of a ws-server: the response is too long")]
     ResponseTooLarge,
-    /// The answer is not one of ours.
-    #[error("this is not the socket of a ws-server: it answers with {0}")]
+    /// The response is not one of a `ws-server`.
+    #[error("this is not the socket of a ws-server: unexpected response, status {0}")]
     UnexpectedResponse(StatusCode),
 }
 
-/// What may be done about a socket that cannot be used.
+/// Returns the remedy for a failed connection.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             " (start it, or name another socket with --socket)"
         }
-        io::ErrorKind::PermissionDenied => " (try it as the user that runs the server, or as root)",
+        io::ErrorKind::PermissionDenied => " (run as the user of the server, or as root)",
         _ => "",
     }
 }
@@ -129,8 +128,12 @@ impl From<hyper::Error> for CtlError {
     }
 }
 
-/// Asks a server, and returns what is to be printed.
-pub(crate) async fn ask(
+/// Sends a request to a server, and returns the output to print.
+///
+/// # Errors
+///
+/// No connection, no valid response in time, or a refusal by the server.
+pub(crate) async fn run(
     socket: &Path,
     action: &Action,
     format: OutputFormat,
@@ -155,7 +158,7 @@ pub(crate) async fn ask(
     }
 }
 
-/// Asks one server.
+/// A client of one server.
 struct Client<'a> {
     socket: &'a Path,
     format: OutputFormat,
@@ -165,27 +168,27 @@ impl Client<'_> {
     async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
-        words: impl FnOnce(&T) -> String,
+        to_text: impl FnOnce(&T) -> String,
     ) -> Result<String, CtlError> {
-        self.ask(Method::GET, path, Bytes::new(), words).await
+        self.request(Method::GET, path, Bytes::new(), to_text).await
     }
 
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
-        words: impl FnOnce(&T) -> String,
+        to_text: impl FnOnce(&T) -> String,
     ) -> Result<String, CtlError> {
         let body = serde_json::to_vec(body).expect("texts and numbers are JSON");
-        self.ask(Method::POST, path, body.into(), words).await
+        self.request(Method::POST, path, body.into(), to_text).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
-        words: impl FnOnce(&T) -> String,
+        to_text: impl FnOnce(&T) -> String,
     ) -> Result<String, CtlError> {
         let exchange = self.exchange(method, path, body);
         let (status, body) = timeout(TIMEOUT, exchange)
@@ -197,10 +200,10 @@ impl Client<'_> {
                 Err(_) => CtlError::UnexpectedResponse(status),
             });
         }
-        let answer =
+        let response =
             serde_json::from_slice(&body).map_err(|_| CtlError::UnexpectedResponse(status))?;
         Ok(match self.format {
-            OutputFormat::Text => words(&answer),
+            OutputFormat::Text => to_text(&response),
             OutputFormat::Json => String::from_utf8_lossy(&body).trim_end().to_owned(),
         })
     }
@@ -222,26 +225,26 @@ impl Client<'_> {
         *request.uri_mut() = path.parse().expect("our paths are URIs");
         let host = HeaderValue::from_static("localhost");
         request.headers_mut().insert(HOST, host);
-        let answer = async {
+        let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES);
             let body = body.collect().await.map_err(CtlError::of_body)?;
             Ok((status, body.to_bytes()))
         };
-        tokio::pin!(answer, connection);
+        tokio::pin!(exchange, connection);
         tokio::select! {
-            answered = &mut answer => answered,
-            // It may end with the answer.
+            result = &mut exchange => result,
+            // The connection may end together with the response.
             ended = &mut connection => {
                 ended?;
-                answer.await
+                exchange.await
             }
         }
     }
 }
 
-/// Lists sessions, a line for each.
+/// Formats sessions as a table.
 fn table(Sessions { sessions }: &Sessions) -> String {
     if sessions.is_empty() {
         return "no sessions".to_owned();
@@ -304,8 +307,8 @@ impl fmt::Display for ShortDuration {
 }
 
 fn kicked(Kicked { id, user, peer }: &Kicked) -> String {
-    let user = user.as_deref().unwrap_or("nobody who has logged in");
-    format!("connection {id} ends: {user}, from {peer}")
+    let user = user.as_deref().unwrap_or("not logged in");
+    format!("closing connection {id}: {user}, from {peer}")
 }
 
 fn revoked(
@@ -315,7 +318,7 @@ fn revoked(
     }: &UserRevoked,
 ) -> String {
     let sessions = sessions(*sessions_ended);
-    format!("nobody gets in as {user} until the accounts change; {sessions} ended")
+    format!("logins of {user} revoked until the accounts change; {sessions} ended")
 }
 
 fn reloaded(reloaded: &ReloadOutcome) -> String {
@@ -326,7 +329,7 @@ fn reloaded(reloaded: &ReloadOutcome) -> String {
     )];
     for (keys, what) in [
         (&reloaded.changed, "changed"),
-        (&reloaded.at_next_start, "from the next start on"),
+        (&reloaded.at_next_start, "takes effect after a restart"),
     ] {
         if !keys.is_empty() {
             lines.push(format!("{what}: {}", keys.join(", ")));
@@ -336,11 +339,14 @@ fn reloaded(reloaded: &ReloadOutcome) -> String {
 }
 
 fn draining(Draining { sessions: count }: &Draining) -> String {
-    format!("the server ends, and {} before it", sessions(*count))
+    format!(
+        "draining: closing {}, then the server exits",
+        sessions(*count)
+    )
 }
 
 fn published(Publish { room, text }: &Publish) -> String {
-    format!("said in {}: {}", Escaped(room), Escaped(text))
+    format!("published in {}: {}", Escaped(room), Escaped(text))
 }
 
 fn sessions(count: usize) -> String {
@@ -368,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_a_table_whose_columns_stand_below_each_other() {
+    fn sessions_printed_as_aligned_table() {
         let sessions = vec![
             session(7, Some("jane"), 59.9),
             session(1000, None, 86_400.0 + 3600.0 * 2.0 + 61.0),
@@ -383,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_was_told_to_end_is_marked() {
+    fn closing_session_marked_in_table() {
         let ending = SessionInfo {
             ending: Some("login revoked: by an operator".to_owned()),
             ..session(7, Some("jane"), 59.9)
@@ -395,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_has_its_two_greatest_units() {
+    fn duration_shows_two_largest_units() {
         for (seconds, age) in [
             (0.4, "0s"),
             (61.0, "1m 1s"),

@@ -1,8 +1,11 @@
-//! `ws-server hash-password`: asks for a password, and makes the line of the credentials file that
-//! has its hash.
+//! `ws-server hash-password`: reads a password, and prints its hash as a line for the credentials
+//! file.
 //!
-//! At a terminal nothing of the password is shown, so it is asked for twice. Otherwise it is the
-//! first line of stdin. It is never an argument, which every user of the machine could read.
+//! At a terminal the password is not echoed, so it is read twice. Otherwise it is the first line of
+//! stdin. An argument would be visible to every user of the machine.
+//!
+//! rpassword is not used: it restores the echo when its reader returns, so Ctrl-C leaves the
+//! terminal without echo.
 
 use std::{
     io::{self, IsTerminal as _, Write as _, stderr, stdin},
@@ -19,111 +22,115 @@ use zeroize::Zeroizing;
 
 use crate::process::signals::StopSignals;
 
-/// What to do with the line.
+/// The instruction for the printed line.
 pub(crate) const HINT: &str = "put this line into the [[user]] entry of the credentials file, \
                                in place of its `password` or older `password_hash`:";
 
-/// The longest password that can be sent: the line of the login also has a name and a colon.
+/// The longest usable password: the credentials line also has a name and a colon.
 const MAX_PASSWORD_BYTES: usize = MAX_CREDENTIALS_BYTES - "n:".len();
 
-/// The longest line that a terminal collects, and more than a password may have.
+/// The size of the line buffer: the longest line of a terminal, and longer than any password.
 const MAX_LINE_BYTES: usize = 4096;
 
-/// How often two answers may differ.
+/// The number of attempts to enter the same password twice.
 const MAX_ROUNDS: usize = 3;
 
 const FIRST_PROMPT: &str = "password: ";
-const SECOND_PROMPT: &str = "the same once more: ";
-const NEXT_ROUND_PROMPT: &str = "the two are not the same, please start again\npassword: ";
+const SECOND_PROMPT: &str = "repeat the password: ";
+const NEXT_ROUND_PROMPT: &str = "the passwords differ, try again\npassword: ";
 
-/// The value of a special character that switches it off.
+/// The value that disables a special character of a terminal (`_POSIX_VDISABLE`).
 const DISABLED: u8 = 0;
 
-/// Why there is no hash.
+/// The reason why no hash is printed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashPasswordError {
-    /// A signal has ended the questions. The terminal is as it was before.
+    /// A signal ended the prompt. The terminal is restored.
     #[error("interrupted")]
     Interrupted,
-    /// Nothing was answered.
-    #[error("a password is never empty; enter it at the terminal, or as one line of stdin")]
+    /// The password is empty.
+    #[error("the password is empty: enter it at the terminal, or as one line of stdin")]
     Empty,
-    /// No login could hold it.
-    #[error("a password has at most {MAX_PASSWORD_BYTES} bytes, longer ones cannot be sent")]
+    /// The password does not fit a login.
+    #[error("the password is too long: a login has room for {MAX_PASSWORD_BYTES} bytes")]
     TooLong,
-    /// It is no text.
-    #[error("a password is UTF-8, other bytes cannot be sent")]
+    /// The password is not UTF-8.
+    #[error("the password is not UTF-8: a login cannot contain it")]
     NotUtf8,
-    /// The answers were never the same.
-    #[error("the two passwords were not the same, {MAX_ROUNDS} times")]
-    NeverTheSame,
-    /// Nothing can be read, or the terminal cannot be kept from showing it.
+    /// The repetition differed each time.
+    #[error("the two passwords differed {MAX_ROUNDS} times")]
+    Mismatch,
+    /// Stdin cannot be read, or the echo cannot be turned off.
     #[error("cannot read the password")]
     Read(#[from] io::Error),
-    /// There is no salt.
+    /// The salt cannot be generated.
     #[error("the system has no random bytes")]
     Random(#[from] getrandom::Error),
 }
 
-/// Takes a password, and returns the line that says its hash in a credentials file.
+/// Reads a password, and returns the line with its hash for a credentials file.
+///
+/// # Errors
+///
+/// No valid password was entered, a signal arrived, or the system failed.
 pub(crate) fn password_line() -> Result<String, HashPasswordError> {
     let password = if stdin().is_terminal() {
-        ask_at_terminal()?
+        prompt_at_terminal()?
     } else {
         checked(read_line(stdin())?)?
     };
     let mut salt = [0; 16];
     getrandom::fill(&mut salt)?;
-    // A hash has no character that TOML would escape.
+    // A PHC string has no character that TOML escapes.
     let hash = PasswordHash::new(&password, salt);
     Ok(format!("password_hash = \"{hash}\""))
 }
 
-/// Asks without showing what is typed. However this ends, the terminal is as it was before.
-fn ask_at_terminal() -> Result<Secret, HashPasswordError> {
+/// Prompts for the password without echo. The terminal is restored in every case.
+fn prompt_at_terminal() -> Result<Secret, HashPasswordError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime.block_on(async {
-        // A signal from now on ends the questions, and not the process, which would leave a
-        // terminal behind that shows nothing.
+    let password = runtime.block_on(async {
+        // From here a signal ends the prompt instead of the process, which would leave the
+        // terminal without echo.
         let mut signals = StopSignals::new()?;
-        let _hidden = Hidden::new(stdin())?;
+        let _echo_off = EchoOff::new(stdin())?;
         tokio::select! {
-            answer = spawn_blocking(|| agree(ask)) => match answer {
-                Ok(answer) => answer,
+            joined = spawn_blocking(|| read_twice(prompt)) => match joined {
+                Ok(password) => password,
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             },
             _ = signals.recv() => Err(HashPasswordError::Interrupted),
         }
     });
-    // A question may still be waiting for its answer, and must not keep the process from ending.
+    // The blocking read may still wait for input. Do not wait for it.
     runtime.shutdown_background();
-    answer
+    password
 }
 
-fn ask(prompt: &str) -> Result<Secret, HashPasswordError> {
-    // Whoever has closed stderr knows what is asked for.
+fn prompt(prompt: &str) -> Result<Secret, HashPasswordError> {
+    // With stderr closed, there is only no prompt.
     let _ = stderr().write_all(prompt.as_bytes());
     read_line(stdin())
 }
 
-/// Asks for a password until two answers are the same.
-fn agree(
-    mut ask: impl FnMut(&str) -> Result<Secret, HashPasswordError>,
+/// Reads the password and its repetition, up to [`MAX_ROUNDS`] times, until they are equal.
+fn read_twice(
+    mut read: impl FnMut(&str) -> Result<Secret, HashPasswordError>,
 ) -> Result<Secret, HashPasswordError> {
     let mut prompt = FIRST_PROMPT;
     for _ in 0..MAX_ROUNDS {
-        let password = checked(ask(prompt)?)?;
-        if password.matches(&ask(SECOND_PROMPT)?) {
+        let password = checked(read(prompt)?)?;
+        if password.matches(&read(SECOND_PROMPT)?) {
             return Ok(password);
         }
         prompt = NEXT_ROUND_PROMPT;
     }
-    Err(HashPasswordError::NeverTheSame)
+    Err(HashPasswordError::Mismatch)
 }
 
-/// A password that somebody can log in with.
+/// Checks that a login can contain the password.
 fn checked(password: Secret) -> Result<Secret, HashPasswordError> {
     match password.expose().len() {
         0 => Err(HashPasswordError::Empty),
@@ -132,8 +139,8 @@ fn checked(password: Secret) -> Result<Secret, HashPasswordError> {
     }
 }
 
-/// Reads what stands before the end of the line, or of the input. The standard library's reader
-/// would keep a copy that nobody wipes, so it is not used.
+/// Reads up to the end of the line or of the input. The buffered reader of the standard library is
+/// not used: its buffer would keep a copy that is never zeroed.
 fn read_line(input: impl AsFd) -> Result<Secret, HashPasswordError> {
     let mut buffer = Zeroizing::new([0; MAX_LINE_BYTES]);
     let mut filled = 0;
@@ -143,7 +150,7 @@ fn read_line(input: impl AsFd) -> Result<Secret, HashPasswordError> {
         let line = &buffer[..filled + read];
         match line[filled..].iter().position(|byte| *byte == b'\n') {
             Some(end) => break filled + end,
-            // No line that fills the buffer is a password, so its end is of no interest.
+            // End of input, or a full buffer, which is too long for a password anyway.
             None if read == 0 => break filled,
             None => filled += read,
         }
@@ -154,35 +161,34 @@ fn read_line(input: impl AsFd) -> Result<Secret, HashPasswordError> {
     Ok(Secret::new(line))
 }
 
-/// A terminal that does not show what is typed, until this is dropped: at the end, after a signal,
-/// and when a panic unwinds.
-struct Hidden<T: AsFd> {
+/// A terminal without echo. Drop restores it: at the end, after a signal, and during a panic.
+struct EchoOff<T: AsFd> {
     tty: T,
     original: Termios,
 }
 
-impl<T: AsFd> Hidden<T> {
+impl<T: AsFd> EchoOff<T> {
     fn new(tty: T) -> io::Result<Self> {
         let original = tcgetattr(&tty)?;
         let mut attributes = original.clone();
         attributes.local_modes.remove(LocalModes::ECHO);
-        // The return key is shown, so that each question has a line of its own.
+        // Still echo the line feed, so that each prompt begins on its own line.
         attributes.local_modes.insert(LocalModes::ECHONL);
-        // What would stop or crash the process leaves the terminal to a shell, silent as it is; a
-        // crash also leaves the password in a file.
+        // Ctrl-Z and Ctrl-\ would leave the shell a terminal without echo. Ctrl-\ would also write
+        // the password into a core dump.
         for key in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT] {
             attributes.special_codes[key] = DISABLED;
         }
-        let hidden = Self { tty, original };
-        tcsetattr(&hidden.tty, OptionalActions::Now, &attributes)?;
-        Ok(hidden)
+        let echo_off = Self { tty, original };
+        tcsetattr(&echo_off.tty, OptionalActions::Now, &attributes)?;
+        Ok(echo_off)
     }
 }
 
-impl<T: AsFd> Drop for Hidden<T> {
+impl<T: AsFd> Drop for EchoOff<T> {
     fn drop(&mut self) {
-        // What was typed ahead may be a password, and must not reach the shell that reads next. A
-        // terminal that does not obey is gone.
+        // Flush unread input: it may be a password, and the shell would read it next. A failure
+        // means that the terminal is gone.
         let _ = tcsetattr(&self.tty, OptionalActions::Flush, &self.original);
     }
 }
@@ -203,31 +209,31 @@ mod tests {
     };
 
     use super::{
-        FIRST_PROMPT, HashPasswordError, Hidden, MAX_PASSWORD_BYTES, NEXT_ROUND_PROMPT,
-        SECOND_PROMPT, agree, checked, read_line,
+        EchoOff, FIRST_PROMPT, HashPasswordError, MAX_PASSWORD_BYTES, NEXT_ROUND_PROMPT,
+        SECOND_PROMPT, checked, read_line, read_twice,
     };
 
-    /// What comes of these answers, and what was asked for.
-    fn answered(answers: &[&str]) -> (Result<String, String>, Vec<String>) {
-        let (mut answers, mut asked) = (answers.iter(), Vec::new());
-        let password = agree(|prompt| {
-            asked.push(prompt.to_owned());
-            Ok(Secret::new(*answers.next().expect("not more is asked")))
+    /// Runs [`read_twice`] with these inputs. Returns its result and the prompts.
+    fn enter(inputs: &[&str]) -> (Result<String, String>, Vec<String>) {
+        let (mut inputs, mut prompts) = (inputs.iter(), Vec::new());
+        let password = read_twice(|prompt| {
+            prompts.push(prompt.to_owned());
+            Ok(Secret::new(*inputs.next().expect("no further prompt")))
         });
         let password = password.map(|password| password.expose().to_owned());
-        (password.map_err(|error| error.to_string()), asked)
+        (password.map_err(|error| error.to_string()), prompts)
     }
 
     #[test]
-    fn two_equal_answers_are_the_password() {
-        let (password, asked) = answered(&["secret", "secret"]);
+    fn equal_passwords_accepted() {
+        let (password, prompts) = enter(&["secret", "secret"]);
         assert_eq!(password, Ok("secret".to_owned()));
-        assert_eq!(asked, [FIRST_PROMPT, SECOND_PROMPT]);
+        assert_eq!(prompts, [FIRST_PROMPT, SECOND_PROMPT]);
     }
 
     #[test]
-    fn two_different_answers_are_asked_for_again_three_times_in_all() {
-        let (password, asked) = answered(&["secret", "secrte", "secret", "secret"]);
+    fn differing_passwords_prompted_three_times() {
+        let (password, prompts) = enter(&["secret", "secrte", "secret", "secret"]);
         assert_eq!(password, Ok("secret".to_owned()));
         let rounds = [
             FIRST_PROMPT,
@@ -235,41 +241,41 @@ mod tests {
             NEXT_ROUND_PROMPT,
             SECOND_PROMPT,
         ];
-        assert_eq!(asked, rounds);
+        assert_eq!(prompts, rounds);
 
-        let (password, asked) = answered(&["a", "b", "b", "a", "a", ""]);
-        let error = "the two passwords were not the same, 3 times";
+        let (password, prompts) = enter(&["a", "b", "b", "a", "a", ""]);
+        let error = "the two passwords differed 3 times";
         assert_eq!(password, Err(error.to_owned()));
-        assert_eq!(asked.len(), 6);
+        assert_eq!(prompts.len(), 6);
     }
 
     #[test]
-    fn what_nobody_can_log_in_with_is_refused_before_it_is_asked_for_again() {
+    fn unusable_password_refused_before_repetition() {
         let longest = "x".repeat(MAX_PASSWORD_BYTES);
-        assert_eq!(answered(&[&longest, &longest]).0, Ok(longest.clone()));
-        for (answer, error) in [
+        assert_eq!(enter(&[&longest, &longest]).0, Ok(longest.clone()));
+        for (input, error) in [
             (
                 String::new(),
-                "a password is never empty; enter it at the terminal, or as one line of stdin",
+                "the password is empty: enter it at the terminal, or as one line of stdin",
             ),
             (
                 longest + "x",
-                "a password has at most 1022 bytes, longer ones cannot be sent",
+                "the password is too long: a login has room for 1022 bytes",
             ),
         ] {
-            let (password, asked) = answered(&[&answer]);
+            let (password, prompts) = enter(&[&input]);
             assert_eq!(password, Err(error.to_owned()));
-            assert_eq!(asked, [FIRST_PROMPT]);
+            assert_eq!(prompts, [FIRST_PROMPT]);
         }
     }
 
-    /// Reads a line of what a pipe delivers in these pieces.
+    /// Reads a line from a pipe that delivers these pieces.
     fn line_of(pieces: &[&[u8]]) -> Result<String, HashPasswordError> {
         let (reader, mut writer) = io::pipe().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for piece in pieces {
-                    // The reader may have seen enough.
+                    // Fails if the reader has finished.
                     let _ = writer.write_all(piece);
                 }
             });
@@ -280,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_with_its_first_line_feed_or_with_the_input() {
+    fn line_ends_at_line_feed_or_end_of_input() {
         let pieces: [(&[&[u8]], &str); 8] = [
             (&[b"secret\n"], "secret"),
             (&[b"secret"], "secret"),
@@ -297,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_password_is_refused_however_long_it_is() {
+    fn non_utf8_or_overlong_line_refused() {
         let error = line_of(&[b"secr\xff\n"]).unwrap_err();
         assert!(matches!(error, HashPasswordError::NotUtf8), "{error:?}");
         let endless = line_of(&[&vec![b'x'; 1 << 20]]).unwrap();
@@ -305,7 +311,7 @@ mod tests {
         assert!(matches!(error, HashPasswordError::TooLong), "{error:?}");
     }
 
-    /// Both ends of a terminal of the test's own.
+    /// Opens a pseudo-terminal, and returns both ends.
     fn pseudo_terminal() -> (OwnedFd, File) {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&controller).unwrap();
@@ -324,30 +330,30 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_shows_nothing_and_stops_nothing_until_it_is_restored() {
+    fn echo_and_stop_keys_off_until_restored() {
         let (_controller, tty) = pseudo_terminal();
         let before = shown(&tcgetattr(&tty).unwrap());
-        let hidden = Hidden::new(&tty).unwrap();
+        let echo_off = EchoOff::new(&tty).unwrap();
         let during = tcgetattr(&tty).unwrap();
         assert!(!during.local_modes.contains(LocalModes::ECHO));
         let lines_and_signals = LocalModes::ICANON | LocalModes::ISIG;
         assert!(during.local_modes.contains(lines_and_signals));
         assert_eq!(during.special_codes[SpecialCodeIndex::VSUSP], 0);
         assert_eq!(during.special_codes[SpecialCodeIndex::VQUIT], 0);
-        drop(hidden);
+        drop(echo_off);
         assert_eq!(shown(&tcgetattr(&tty).unwrap()), before);
     }
 
     #[test]
-    fn what_was_typed_ahead_reaches_no_shell() {
+    fn unread_input_flushed_on_restore() {
         let (controller, mut tty) = pseudo_terminal();
         let mut keys = File::from(controller);
-        let hidden = Hidden::new(tty.try_clone().unwrap()).unwrap();
+        let echo_off = EchoOff::new(tty.try_clone().unwrap()).unwrap();
         keys.write_all(b"secret\n").unwrap();
-        // It takes a moment from one end of a terminal to the other.
+        // The input takes a moment from one end to the other.
         let mut arrived = [PollFd::new(&tty, PollFlags::IN)];
         assert_eq!(poll(&mut arrived, None).unwrap(), 1);
-        drop(hidden);
+        drop(echo_off);
         keys.write_all(b"next\n").unwrap();
         let mut line = [0; 5];
         tty.read_exact(&mut line).unwrap();
@@ -355,13 +361,13 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_is_restored_by_a_panic() {
+    fn panic_restores_terminal() {
         let (_controller, tty) = pseudo_terminal();
         let before = shown(&tcgetattr(&tty).unwrap());
         let failed = std::panic::catch_unwind(|| {
-            let _hidden = Hidden::new(&tty).unwrap();
+            let _echo_off = EchoOff::new(&tty).unwrap();
             assert_ne!(shown(&tcgetattr(&tty).unwrap()), before);
-            std::panic::resume_unwind(Box::new("as a panic does"));
+            std::panic::resume_unwind(Box::new("a panic"));
         });
         assert!(failed.is_err());
         assert_eq!(shown(&tcgetattr(&tty).unwrap()), before);

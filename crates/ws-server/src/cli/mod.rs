@@ -1,4 +1,4 @@
-//! The command line, and the commands that serve nobody: `ctl` and `hash-password`.
+//! The command line: the server, and the commands `ctl` and `hash-password`.
 
 mod command_line;
 mod ctl;

@@ -1,4 +1,4 @@
-//! What the server says of itself when it starts.
+//! The log lines at start-up: files, development account, encryption and password hashes.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -10,13 +10,13 @@ use crate::{
     tls::{CertificateFlaw, Tls},
 };
 
-/// Whether others can read what connections carry.
+/// The protection of the connections' content.
 enum Encryption {
-    /// They cannot.
+    /// TLS is on.
     Tls,
-    /// There is none, and nobody who could.
+    /// No TLS, and only this machine can connect.
     NotNeeded,
-    /// They can.
+    /// No TLS, and other machines can connect.
     Missing,
 }
 
@@ -34,14 +34,14 @@ impl Encryption {
 pub(crate) struct StartupNotices {
     config: PathBuf,
     credentials: PathBuf,
-    /// How many users there are.
+    /// The number of users.
     pub(crate) users: usize,
     plain_passwords: usize,
     has_weak_hashes: bool,
     has_development_account: bool,
     encryption: Encryption,
     certificate_flaw: Option<CertificateFlaw>,
-    /// Where browsers find the page, if that is known before the server listens.
+    /// The address of the page for browsers, unless the system chooses the port.
     page: Option<SocketAddr>,
 }
 
@@ -83,7 +83,7 @@ impl StartupNotices {
                  replace it before anyone else can reach this server"
             );
             match self.encryption {
-                // Whether the client trusts the certificate is not known here.
+                // The client may not trust the certificate, so no `ws-client` command is printed.
                 Encryption::Tls => {
                     if let Some(address) = self.page {
                         info!("to try it, open https://{address}/ in a browser");
@@ -99,8 +99,8 @@ impl StartupNotices {
         }
         if matches!(self.encryption, Encryption::Missing) {
             warn!(
-                "others can reach this server, and nothing is encrypted, passwords neither: \
-                 allow_insecure is for a server behind something else that encrypts"
+                "other machines can reach this server without TLS, so passwords are sent unencrypted: \
+                 use allow_insecure only behind a proxy that terminates TLS"
             );
         }
         if let Some(flaw) = self.certificate_flaw {
@@ -108,14 +108,14 @@ impl StartupNotices {
         }
         if self.plain_passwords > 0 {
             warn!(
-                "{} a plain password: `ws-server hash-password` makes a password_hash of it",
+                "{} a plain password: replace it by a password_hash from `ws-server hash-password`",
                 plural(self.plain_passwords, "user has", "users have")
             );
         }
         if self.has_weak_hashes {
             warn!(
-                "a password_hash costs less to guess against than is recommended: \
-                 `ws-server hash-password` makes a better one"
+                "a password_hash is cheaper to attack than OWASP recommends: \
+                 replace it by one from `ws-server hash-password`"
             );
         }
     }
