@@ -412,7 +412,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
     let warning = server.log_line("WARN").await;
     assert_says(
         &warning,
-        "WARN these keys hold from the next start on keys=\"listen, login.hash_workers, \
+        "WARN changed keys take effect after a restart keys=\"listen, login.hash_workers, \
          login.max_queued_logins, worker_threads\"",
     );
     echo(&mut old, "still here").await;

@@ -79,7 +79,7 @@ impl Manager {
         let notice = self.told().await;
         let since = notice
             .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
-            .and_then(|rest| rest.strip_suffix("\nSTATUS=reading the files again"));
+            .and_then(|rest| rest.strip_suffix("\nSTATUS=reloading"));
         let since: i64 = since.expect(&notice).parse().expect(&notice);
         assert!((earliest..=monotonic_usec()).contains(&since), "{notice}");
     }
@@ -211,8 +211,7 @@ async fn one_that_is_not_there_is_named() {
     let warning = server.log_line("service manager").await;
     assert!(warning.contains(" WARN "), "{warning}");
     assert!(
-        warning
-            .ends_with("/server.toml/none cannot be told anything: Not a directory (os error 20)"),
+        warning.ends_with("/server.toml/none: Not a directory (os error 20)"),
         "{warning}"
     );
     echo(&mut Way::Message.log_in(&server, "jane:1").await, "hello").await;

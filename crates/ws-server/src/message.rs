@@ -1,15 +1,15 @@
-//! A message, as services see it.
+//! Data messages (RFC 6455 section 5.6), as services send and receive them.
 
 use std::ops::Deref;
 
 use bytes::{Buf as _, Bytes, buf::Chain};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 
-/// Messages above this are long, and are written from where they lie. To copy one to the write buffer
-/// costs more than a write of its own.
+/// The length above which a message is written without a copy to the write buffer, in bytes. For
+/// longer messages the copy costs more than a separate write.
 pub(crate) const LONG_BYTES: usize = 16 * 1024;
 
-/// One data message of RFC 6455, whole.
+/// A complete data message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// A text message.
@@ -19,7 +19,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// The length of its payload, in bytes.
+    /// Returns the length of the payload, in bytes.
     pub fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -27,7 +27,7 @@ impl Message {
         }
     }
 
-    /// The one frame that carries it (RFC 6455 section 5.2), not masked, as a server sends it.
+    /// Encodes the message as a single unmasked frame (RFC 6455 sections 5.1 and 5.2).
     pub(crate) fn into_frame(self) -> Chain<Bytes, Bytes> {
         let (first, payload) = match self {
             Self::Text(Text(text)) => (0x81, Bytes::from(text)),
@@ -48,7 +48,7 @@ impl Message {
         Bytes::from(header).chain(payload)
     }
 
-    /// Whether its payload is empty.
+    /// Returns true if the payload is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -81,14 +81,13 @@ impl From<Message> for tungstenite::Message {
     }
 }
 
-/// The payload of a text message. Cloning it shares the bytes.
+/// The payload of a text message. Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(pub(crate) Utf8Bytes);
 
 impl From<String> for Text {
     fn from(mut text: String) -> Self {
-        // Whoever keeps or queues it counts its length, and what was written piece by piece may hold
-        // twice that.
+        // Queues and histories count the length. A string that grew may have twice that capacity.
         text.shrink_to_fit();
         Self(text.into())
     }
@@ -116,7 +115,7 @@ mod tests {
     use super::{Message, Text};
 
     #[test]
-    fn a_frame_holds_the_whole_message() {
+    fn frame_contains_whole_message() {
         for length in [0, 125, 126, 65_535, 65_536, 100_000] {
             for (message, first) in [
                 (Message::from("x".repeat(length)), 0x81),
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_shared_takes_no_more_memory_than_its_length() {
+    fn text_capacity_shrunk_to_length() {
         let mut written = String::with_capacity(1000);
         written.push_str("hello");
         let bytes = Bytes::from(Text::from(written).0);

@@ -1,8 +1,8 @@
-//! What an operator counts and watches, in the text format that Prometheus scrapes.
+//! Metrics in the Prometheus text format.
 //!
-//! What happens is counted when it happens. What there is at a moment, and what is counted elsewhere
-//! anyway, is read by `server/scrape.rs` at each scrape. No label holds a name or an address, or any
-//! other text of a peer: the number of time series has a bound.
+//! This module counts events. `server/scrape.rs` reads current states, and counters that other modules
+//! keep, at each scrape. No label has a user name, an address or any other text of a client, so the
+//! number of time series is bounded.
 
 use std::{
     borrow::Cow,
@@ -23,15 +23,15 @@ use crate::{
     websocket::Ended,
 };
 
-/// The media type of what [`Metrics::encode`] writes.
+/// The media type of the output of [`Metrics::encode`].
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
-/// What stands before the name of each metric that is ours.
+/// The prefix of the names of this server's metrics.
 const PREFIX: &str = "ws_server";
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
-/// What has happened since the start.
+/// The event counters since the start.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -45,14 +45,15 @@ pub(crate) struct Metrics {
     last_reload: Gauge,
 }
 
-/// How a handshake of TLS came to its end.
+/// The result of a TLS handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TlsResult {
-    /// The connection is encrypted.
+    /// The handshake succeeded.
     Ok,
-    /// The client does not speak TLS as we do, does not take our certificate, or has gone.
+    /// No common TLS version or cipher suite, a certificate that the client rejected, or a lost
+    /// connection.
     Failed,
-    /// It took too long.
+    /// The deadline passed.
     Late,
 }
 
@@ -69,21 +70,21 @@ impl TlsResult {
     }
 }
 
-/// How a handshake came to its end.
+/// The result of an opening handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeEnd {
-    /// It was answered.
+    /// The server sent a response with this status.
     Answered(StatusCode),
-    /// No whole request came, or none in time, be it for want of TLS.
+    /// No complete request arrived before the deadline, or the TLS handshake failed.
     Unanswered,
 }
 
-/// How a reload went.
+/// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReloadResult {
-    /// What the files say holds now.
+    /// The new configuration is in force.
     Ok,
-    /// The files cannot be used, and nothing has changed.
+    /// The files are invalid, and nothing has changed.
     Failed,
 }
 
@@ -100,7 +101,7 @@ impl ReloadResult {
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Registers all metrics, with counters at zero.
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
@@ -118,7 +119,7 @@ impl Metrics {
         started.set(now);
         metrics.registry.register_with_unit(
             "process_start_time",
-            "When the process was started, since the epoch",
+            "Start time of the process since the Unix epoch",
             Unit::Seconds,
             started,
         );
@@ -126,49 +127,49 @@ impl Metrics {
         let build: Family<Labels<1>, Gauge> = Family::default();
         let version = [("version", env!("CARGO_PKG_VERSION").into())];
         build.get_or_create(&version).set(1);
-        ours.register("build_info", "The version that runs", build);
+        ours.register("build_info", "Version of the server", build);
         ours.register(
             "tls_handshakes",
-            "Handshakes of TLS, by result; a client that does not take the certificate has failed",
+            "TLS handshakes, by result; a certificate that the client rejects counts as failed",
             metrics.tls_handshakes.clone(),
         );
         ours.register(
             "handshakes",
-            "Connections, by the status that answered their request; none without a whole request",
+            "Connections, by status of the HTTP response; none if no complete request arrived",
             metrics.handshakes.clone(),
         );
         ours.register(
             "logins",
-            "Tries to log in, by the way they came and by what they came to",
+            "Login attempts, by method and result",
             metrics.logins.clone(),
         );
         ours.register(
             "budget_refusals",
-            "Logins and handshakes refused because too many logins from their address were wrong",
+            "Logins and handshakes refused because the failure budget of the address was exhausted",
             metrics.budget_refusals.clone(),
         );
         ours.register(
             "revocations",
-            "Sessions that ended because their right to be there was taken away, by cause",
+            "Sessions closed because the login or the access to the route was revoked, by cause",
             metrics.revocations.clone(),
         );
         ours.register(
             "closes",
-            "Ends of WebSockets, by close code and by the side that closed; none if it was lost",
+            "Closed WebSocket connections, by close code and closing side; none if the connection was lost",
             metrics.closes.clone(),
         );
         ours.register(
             "reloads",
-            "How often the files were read again, by result",
+            "Reloads of the configuration and the accounts, by result",
             metrics.reloads.clone(),
         );
         ours.register_with_unit(
             "last_reload_success_timestamp",
-            "When the files were last read and could be used, since the epoch",
+            "Time of the last successful reload since the Unix epoch",
             Unit::Seconds,
             metrics.last_reload.clone(),
         );
-        // Series that are there from the start can be seen to begin to rise.
+        // Create the series at zero, so that `rate` and `increase` see the first event.
         for method in LoginMethod::ALL {
             for failure in LoginFailure::ALL.map(Some).into_iter().chain([None]) {
                 drop(metrics.logins.get_or_create(&login_labels(method, failure)));
@@ -188,12 +189,12 @@ impl Metrics {
         metrics
     }
 
-    /// A handshake of TLS has come to its end.
+    /// Counts a TLS handshake.
     pub(crate) fn tls_handshake(&self, result: TlsResult) {
         self.tls_handshakes.get_or_create(&result.labels()).inc();
     }
 
-    /// A handshake has come to its end.
+    /// Counts an opening handshake.
     pub(crate) fn handshake(&self, end: HandshakeEnd) {
         let status = match end {
             HandshakeEnd::Answered(status) => {
@@ -207,14 +208,14 @@ impl Metrics {
         self.handshakes.get_or_create(&[("status", status)]).inc();
     }
 
-    /// Somebody has tried to log in, and failed by this if it was not right.
+    /// Counts a login attempt.
     pub(crate) fn login(&self, method: LoginMethod, failure: Option<LoginFailure>) {
         self.logins
             .get_or_create(&login_labels(method, failure))
             .inc();
     }
 
-    /// A WebSocket has come to its end.
+    /// Counts a closed WebSocket.
     pub(crate) fn closed(&self, ended: &Ended) {
         let (code, side) = match ended {
             Ended::ByUs(reason) => (Some(reason.code()), "server"),
@@ -223,7 +224,7 @@ impl Metrics {
         };
         let code = match code {
             Some(code) if code.is_in_table() => Cow::Owned(code.to_string()),
-            // A client may choose among thousands.
+            // A client may send thousands of different codes.
             Some(CloseCode(_)) => Cow::Borrowed("other"),
             None => Cow::Borrowed("none"),
         };
@@ -242,7 +243,7 @@ impl Metrics {
         }
     }
 
-    /// The files were read again.
+    /// Counts a reload.
     pub(crate) fn reloaded(&self, result: ReloadResult) {
         self.reloads.get_or_create(&result.labels()).inc();
         match result {
@@ -253,14 +254,14 @@ impl Metrics {
         }
     }
 
-    /// Everything, as Prometheus reads it (text format 0.0.4).
+    /// Encodes all metrics in the Prometheus text format 0.0.4.
     pub(crate) fn encode(&self, at_scrape: impl Collector) -> String {
         let mut now = Registry::with_prefix(PREFIX);
         now.register_collector(Box::new(at_scrape));
         let mut text = String::new();
         for registry in [&self.registry, &now] {
             prometheus_text::encode(&mut text, registry)
-                .expect("a String takes all that is written");
+                .expect("writing to a String does not fail");
         }
         text
     }
@@ -271,7 +272,7 @@ fn login_labels(method: LoginMethod, failure: Option<LoginFailure>) -> Labels<2>
     [("method", method.name().into()), ("result", result.into())]
 }
 
-/// What a reason is called as the cause of a revocation, if it is one.
+/// Returns the label for a reason that is a revocation.
 fn revocation(reason: CloseReason) -> Option<&'static str> {
     match reason {
         CloseReason::UserRemoved => Some("user_removed"),
@@ -300,9 +301,9 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
     }
 }
 
-/// Returns a time as Prometheus writes it: whole seconds since the epoch.
+/// Returns a time in whole seconds since the Unix epoch, as Prometheus expects it.
 pub(crate) fn timestamp(time: SystemTime) -> i64 {
-    // A clock that stands before the epoch is not worth a metric that says so.
+    // A clock before the epoch yields zero.
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

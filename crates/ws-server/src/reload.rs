@@ -1,8 +1,7 @@
-//! Keeps a running server up to date with its files.
+//! Reloads of the configuration, the accounts and the TLS files.
 //!
-//! The files are read again on SIGHUP, when an operator asks for it, and when they have changed. All of
-//! them are read and checked before anything is changed: what cannot be used changes nothing, and is
-//! spoken of once.
+//! A reload runs on SIGHUP, on an operator's request, and when a file has changed. All files are read
+//! and validated first. Invalid files change nothing, and are reported once.
 
 use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -31,7 +30,7 @@ use crate::{
     tls::Tls,
 };
 
-/// The interval between two polls of the files. A change is acted on when two polls in a row agree.
+/// The interval between two polls of the files. A change is applied once two polls in a row agree.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The watcher of a server's files, which reloads them.
@@ -41,16 +40,15 @@ pub(crate) struct ConfigWatcher<'a> {
     server: ServerHandle,
     log: &'a Log,
     manager: &'a ServiceManager,
-    /// What the server has run on since its start.
+    /// The tables at start-up, for the keys that need a restart.
     started: Table,
-    /// What the files said when they could be used last.
+    /// The tables in force.
     running: Table,
-    /// What connections are encrypted by, and from which files it is; none if they are not, which is
-    /// so from the start.
+    /// The certificate and key in force, with their files. `None` if TLS was off at start-up.
     tls: Option<(TlsFiles, Tls)>,
-    /// Where the server listens.
+    /// The configured address of the listener.
     listen: SocketAddr,
-    /// The files that the configuration names now, whether or not they can be used.
+    /// The files that the configuration currently names, valid or not.
     named: Vec<PathBuf>,
     debounce: Debounce<WatchedFiles>,
     polls: PollInterval,
@@ -67,9 +65,9 @@ pub(crate) struct ReloadHandle(Sender<ReloadRequest>);
 pub(crate) struct ReloadOutcome {
     /// The number of accounts.
     pub(crate) users: usize,
-    /// The keys of the configuration that hold otherwise now.
+    /// The configuration keys that changed and are in force.
     pub(crate) changed: Vec<String>,
-    /// The keys that hold otherwise from the next start on.
+    /// The configuration keys that changed and take effect after a restart.
     pub(crate) at_next_start: Vec<String>,
     /// The number of sessions that end.
     pub(crate) sessions_ended: usize,
@@ -79,7 +77,7 @@ pub(crate) struct ReloadOutcome {
 #[derive(Debug)]
 struct ReloadRequest {
     by: String,
-    answer: oneshot::Sender<Result<ReloadOutcome, String>>,
+    reply: oneshot::Sender<Result<ReloadOutcome, String>>,
 }
 
 impl ReloadHandle {
@@ -89,13 +87,17 @@ impl ReloadHandle {
         Self(channel(1).0)
     }
 
-    /// Requests a reload. Returns its outcome, or the reason why nothing was reloaded.
+    /// Requests a reload, and waits for its outcome.
+    ///
+    /// # Errors
+    ///
+    /// The reason why nothing was reloaded.
     pub(crate) async fn reload(&self, by: String) -> Result<ReloadOutcome, String> {
-        let (answer, answered) = oneshot::channel();
-        // It is dropped unanswered if the server ends before.
-        let _ = self.0.send(ReloadRequest { by, answer }).await;
-        let ending = || Err("the server is ending".to_owned());
-        answered.await.unwrap_or_else(|_| ending())
+        let (reply, outcome) = oneshot::channel();
+        // If the server ends first, the request is dropped without an outcome.
+        let _ = self.0.send(ReloadRequest { by, reply }).await;
+        let ending = || Err("the server is stopping".to_owned());
+        outcome.await.unwrap_or_else(|_| ending())
     }
 }
 
@@ -121,7 +123,11 @@ impl StartState {
 }
 
 impl<'a> ConfigWatcher<'a> {
-    /// Follows the files from what the server was started with, and takes requests to read them again.
+    /// Creates the watcher of a server that started with this state, and the handle for requests.
+    ///
+    /// # Errors
+    ///
+    /// The handler of SIGHUP cannot be registered.
     pub(crate) fn new(
         source: ConfigSource,
         start_state: StartState,
@@ -148,25 +154,25 @@ impl<'a> ConfigWatcher<'a> {
         Ok((watcher, ReloadHandle(sender)))
     }
 
-    /// Follows them for good.
+    /// Reloads on changes, signals and requests. Never returns.
     pub(crate) async fn run(mut self) -> Infallible {
         loop {
             let poll = self.poll_files();
             tokio::select! {
-                // A look that is given up for a signal is made again.
+                // A poll that another branch cancels is repeated.
                 files = self.polls.next(poll) => {
                     if self.debounce.changed(files) {
-                        // What came of it stands in the log.
+                        // `reload` logs the outcome.
                         let _ = self.reload("the files have changed").await;
                     }
                 }
                 _ = self.hangups.recv() => {
                     let _ = self.reload("SIGHUP").await;
                 }
-                Some(ReloadRequest { by, answer }) = self.requests.recv() => {
+                Some(ReloadRequest { by, reply }) = self.requests.recv() => {
                     let reloaded = self.reload(&by).await;
-                    // Whoever asked may be gone.
-                    let _ = answer.send(reloaded);
+                    // The requester may be gone.
+                    let _ = reply.send(reloaded);
                 }
             }
         }
@@ -177,7 +183,7 @@ impl<'a> ConfigWatcher<'a> {
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
         async move {
             let files = spawn_blocking(move || source.poll_files(&named));
-            files.await.expect("to look at files does not panic")
+            files.await.expect("polling files does not panic")
         }
     }
 
@@ -185,8 +191,8 @@ impl<'a> ConfigWatcher<'a> {
         self.manager.reloading();
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
         let reading = spawn_blocking(move || source.load(&named));
-        let (files, read) = reading.await.expect("to read files does not panic");
-        // Whatever comes of it, it is not to be done once more at the next look.
+        let (files, read) = reading.await.expect("reading files does not panic");
+        // Valid or not, this state of the files is not reloaded again at the next poll.
         self.named = files.named();
         self.debounce.act_on(files);
         let read = read.and_then(|loaded| {
@@ -214,7 +220,7 @@ impl<'a> ConfigWatcher<'a> {
             tls,
         } = loaded;
         if let Some(error) = undefined_route_user(&config, &accounts) {
-            warn!("{error}; the server would not start with this");
+            warn!("{error}; the server would not start with this configuration");
         }
         let next = tables.to_toml();
         let mut changed = changed_live(&self.running, &next);
@@ -228,7 +234,7 @@ impl<'a> ConfigWatcher<'a> {
         audit::reloaded(cause, users, keys.as_deref(), sessions_ended);
         if !at_next_start.is_empty() {
             let keys = at_next_start.join(", ");
-            warn!(keys, "these keys hold from the next start on");
+            warn!(keys, "changed keys take effect after a restart");
         }
         self.log.set_level(level);
         self.manager.ready(users);
@@ -253,7 +259,7 @@ impl<'a> ConfigWatcher<'a> {
         if files.private_key != next_files.private_key || !tls.has_private_key_of(&next_tls) {
             changed.push("tls.private_key".to_owned());
         }
-        // Where nothing is new, whoever comes back may go on with what it was given.
+        // Replaced only if changed: otherwise clients can resume their TLS sessions.
         if let Some(flaw) = next_tls.flaw() {
             warn!("{flaw}");
         }
@@ -326,10 +332,10 @@ mod tests {
 
     use super::{Debounce, POLL_INTERVAL, PollInterval};
 
-    /// On a machine that is busy, a look takes its time: a moment later, what is being written is
-    /// likely to look the same.
+    /// On a busy machine a poll takes long. A second poll right after it would see a file that is still
+    /// being written unchanged.
     #[tokio::test(start_paused = true)]
-    async fn two_looks_are_an_interval_apart_however_long_they_take() {
+    async fn polls_are_an_interval_apart_after_slow_poll() {
         let mut polls = PollInterval::new();
         let mut last = None;
         for milliseconds in [0, 240, 0, 240, 1000, 0] {
@@ -345,7 +351,7 @@ mod tests {
         }
     }
 
-    /// At which of these looks there is something to be done.
+    /// Returns the indices of the polls that report a change.
     fn acts(polls: &[u32]) -> Vec<usize> {
         let mut debounce = Debounce::new(0);
         let acts = polls.iter().enumerate();
@@ -355,18 +361,18 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_acted_on_once_when_it_stands_still() {
+    fn change_reported_once_when_stable() {
         assert_eq!(acts(&[0, 0, 0]), [0; 0]);
         assert_eq!(acts(&[0, 1, 1, 1, 1]), [2]);
         assert_eq!(acts(&[1, 2, 3, 4, 4, 4]), [4]);
         assert_eq!(acts(&[1, 1, 2, 2]), [1, 3]);
-        // It was taken back before anybody acted on it.
+        // Reverted before it was reported.
         assert_eq!(acts(&[0, 1, 0, 0]), [0; 0]);
         assert_eq!(acts(&[1, 1, 0, 0]), [1, 3]);
     }
 
     #[test]
-    fn what_was_acted_on_meanwhile_is_no_change() {
+    fn state_acted_on_is_not_reported() {
         let mut debounce = Debounce::new(0);
         assert!(!debounce.changed(1));
         debounce.act_on(1);

@@ -1,4 +1,4 @@
-//! What is to be had at which path, and for whom.
+//! Routes: the service at each path, and its access policy.
 
 use std::sync::Arc;
 
@@ -7,22 +7,21 @@ use crate::{
     service::{Echo, Service},
 };
 
-/// One row of the configuration: a path, what runs there, and who may come.
+/// A `[[route]]` of the configuration: a path pattern, its service, and its access policy.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Which paths it is for.
+    /// The paths of the route.
     pub pattern: Arc<PathPattern>,
-    /// Who may come.
+    /// The access policy.
     pub access: Access,
-    /// Whose pages may connect, besides our own host's; where it is not given, those that may
-    /// connect anywhere.
+    /// The origins whose pages may connect, besides the server's own host. `None` applies the global
+    /// list.
     pub allowed_origins: Option<Vec<AllowedOrigin>>,
-    /// The subprotocols that are spoken here, the best first; where it is not given, those that are
-    /// spoken everywhere.
+    /// The supported subprotocols, in order of preference. `None` applies the global list.
     pub subprotocols: Option<Vec<String>>,
-    /// The longest message, where it is another one than everywhere.
+    /// The maximum length of a message, in bytes. `None` applies the global limit.
     pub max_message_bytes: Option<usize>,
-    /// What runs here.
+    /// The service.
     pub service: Service,
 }
 
@@ -35,17 +34,21 @@ pub struct RouteMatch {
     pub path: Arc<str>,
 }
 
-/// All routes, no two of which are for the same path.
+/// All routes. Each path matches at most one.
 #[derive(Debug, Clone)]
 pub struct Routes(Vec<Arc<Route>>);
 
-/// Two routes are for the same path.
+/// A path matches two routes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this route has a path in common with `{0}`; each path has one route")]
 pub struct OverlapError(PathPattern);
 
 impl Routes {
-    /// Takes routes together. An error comes with the index of the route that is too much.
+    /// Collects routes.
+    ///
+    /// # Errors
+    ///
+    /// A route that overlaps an earlier one, with its index.
     pub fn new(routes: Vec<Route>) -> Result<Self, (usize, OverlapError)> {
         for (index, route) in routes.iter().enumerate() {
             let earlier = &routes[..index];
@@ -59,7 +62,7 @@ impl Routes {
         Ok(Self(routes.into_iter().map(Arc::new).collect()))
     }
 
-    /// The echo of the tutorial, at `/`, for everybody who has logged in.
+    /// Returns a single route: the echo at `/`, for all users.
     pub fn echo(prefix: &str) -> Self {
         Self(vec![Arc::new(Route {
             pattern: Arc::new(PathPattern::root()),
@@ -71,17 +74,17 @@ impl Routes {
         })])
     }
 
-    /// The route that a path belongs to.
+    /// Returns the route that matches a path.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| route.pattern.matches(path))
     }
 
-    /// The route that has this very pattern.
+    /// Returns the route with exactly this pattern.
     pub(crate) fn get(&self, pattern: &PathPattern) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| *route.pattern == *pattern)
     }
 
-    /// All of them, in the order of the configuration.
+    /// Returns all routes, in the order of the configuration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter().map(AsRef::as_ref)
     }
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn each_path_has_one_route_or_none() {
+    fn path_matches_at_most_one_route() {
         let routes = routes(&["/", "/room/*", "/room", "/echo"]).unwrap();
         for (path, found) in [
             ("/", Some("/")),
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_routes_are_for_the_same_path() {
+    fn overlapping_routes_refused() {
         for patterns in [
             &["/", "/"][..],
             &["/room/*", "/x", "/room/*"],

@@ -1,4 +1,4 @@
-//! What the files say at the moment, as the connections see it.
+//! The settings in force, as connections use them.
 
 use std::{
     collections::HashSet,
@@ -20,22 +20,22 @@ use crate::{
 /// their access is checked again.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// The policy for handshakes.
+    /// The handshake policy.
     pub(crate) handshake: HandshakePolicy,
-    /// Which proxies are believed about whom they speak for.
+    /// The trusted proxies.
     pub(crate) proxies: TrustedProxies,
-    /// What is demanded of a login.
+    /// The limits of a login.
     pub(crate) login: LoginPolicy,
-    /// What bounds each connection.
+    /// The limits of a connection.
     pub(crate) limits: Arc<Limits>,
-    /// Who may log in.
+    /// The accounts.
     pub(crate) accounts: Arc<Accounts>,
-    /// Whose login an operator has taken back, until the accounts change.
+    /// The users whose logins an operator has revoked until the accounts change.
     revoked: Arc<HashSet<UserName>>,
 }
 
 impl Settings {
-    /// Combines the parts. No login is taken back.
+    /// Combines the parts. No login is revoked.
     pub(crate) fn new(
         handshake: HandshakePolicy,
         proxies: TrustedProxies,
@@ -53,8 +53,8 @@ impl Settings {
         }
     }
 
-    /// The same, but the login of this user is taken back.
-    pub(crate) fn without(&self, user: UserName) -> Self {
+    /// Returns a copy in which the logins of this user are revoked.
+    pub(crate) fn with_revoked(&self, user: UserName) -> Self {
         let mut revoked = HashSet::clone(&self.revoked);
         revoked.insert(user);
         Self {
@@ -63,26 +63,30 @@ impl Settings {
         }
     }
 
-    /// Lets what was taken back before stay so, unless the accounts have changed since.
+    /// Keeps the revocations of the previous settings, unless the accounts have changed.
     pub(crate) fn keep_revoked(&mut self, before: &Self) {
         if self.accounts.are_same(&before.accounts) {
             self.revoked = Arc::clone(&before.revoked);
         }
     }
 
-    /// Whether an operator has taken the login of this user back.
+    /// Returns true if an operator has revoked the logins of this user.
     pub(crate) fn is_revoked(&self, user: &UserName) -> bool {
         self.revoked.contains(user)
     }
 
-    /// The longest message that is taken on a route.
+    /// Returns the maximum length of a message on a route, in bytes.
     pub(crate) fn max_message_bytes(&self, route: &Route) -> usize {
         route
             .max_message_bytes
             .unwrap_or(self.limits.max_message_bytes)
     }
 
-    /// Whether somebody who was let in may still be there.
+    /// Checks that a grant is still valid.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the revocation.
     pub(crate) fn check(&self, grant: &Grant, now: SystemTime) -> Result<(), CloseReason> {
         let Grant { principal, pattern } = grant;
         if let Principal::User(identity) = principal {

@@ -1,8 +1,8 @@
-//! The page for browsers: one answer, made once, with all of the page in it.
+//! The page for browsers: one response that contains the whole page.
 //!
-//! Its parts stand in `page/` as they are served; there is nothing to build, and the page loads
-//! nothing else. Only the very script and style that stand in it run: the answer names their
-//! hashes, so that nothing a peer says can become one of them.
+//! Its parts are in `page/`. There is no build step, and the page loads nothing else. The Content
+//! Security Policy allows only the page's own script and style, by their hashes, so that a text of a
+//! peer can never run as a script.
 
 use std::sync::LazyLock;
 
@@ -27,22 +27,22 @@ const SCRIPT: &str = concat!(
     include_str!("page.js"),
 );
 
-/// Where the style and the script belong in the document.
+/// The placeholders of the style and the script in the document.
 const STYLE_PLACE: &str = "{style}";
 const SCRIPT_PLACE: &str = "{script}";
 
-/// What goes with the page, besides the policy that depends on it.
+/// The header fields of the page, except the Content Security Policy.
 const FIELDS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
-    // A page of an older server may speak otherwise than this one.
+    // A cached page may not fit a newer server.
     (CACHE_CONTROL, "no-cache"),
     (VARY, "Accept, Upgrade"),
     (CONNECTION, "close"),
 ];
 
-/// The answer to a browser. All of them share its bytes.
+/// Returns the response with the page. All responses share its bytes.
 pub(crate) fn response() -> Response<Bytes> {
     static RESPONSE: LazyLock<Response<Bytes>> = LazyLock::new(build);
     RESPONSE.clone()
@@ -62,9 +62,8 @@ fn build() -> Response<Bytes> {
     response
 }
 
-/// What the page may do: run its own script, have its own style, show the icon that stands in it,
-/// and connect to where it came from. Trusted types have the browser refuse a script of ours that
-/// would make markup of a text.
+/// Returns the Content Security Policy of the page: its own script and style, its inline icon, and
+/// connections to its own origin. Trusted Types make the browser refuse any use of text as markup.
 fn policy() -> String {
     format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; \
@@ -75,7 +74,7 @@ fn policy() -> String {
     )
 }
 
-/// How a policy names a script or a style: by its hash.
+/// Returns the hash source of a script or a style (CSP 3 section 2.3.1).
 fn source(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
@@ -90,7 +89,7 @@ mod tests {
         String::from_utf8(response().into_body().to_vec()).unwrap()
     }
 
-    /// What stands between two texts, each of which is there once.
+    /// Returns the text between two delimiters, each of which must occur once.
     fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
         assert_eq!(text.matches(start).count(), 1, "{start}");
         assert_eq!(text.matches(end).count(), 1, "{end}");
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_names_the_style_and_the_script_that_a_browser_finds() {
+    fn policy_hashes_match_served_style_and_script() {
         assert_eq!(DOCUMENT.matches(STYLE_PLACE).count(), 1);
         assert_eq!(DOCUMENT.matches(SCRIPT_PLACE).count(), 1);
         let body = body();
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_written_as_policies_have_it() {
+    fn hash_source_matches_csp_example() {
         // The example of CSP 3, section 6.7.2.
         assert_eq!(
             source("alert('Hello, world.');"),
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_that_keep_a_browser_in_bounds_are_there() {
+    fn page_response_has_security_fields() {
         let response = response();
         assert_eq!(response.status(), 200);
         for (name, value) in [
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn it_loads_nothing_stores_nothing_and_makes_no_markup() {
+    fn page_has_no_external_loads_storage_or_markup() {
         for (part, absent) in [
             (
                 DOCUMENT,
@@ -178,9 +177,9 @@ mod tests {
         }
     }
 
-    /// The page has to know by itself what a code means, and says the same as our client.
+    /// The page has its own copy of the table. It must equal the client's.
     #[test]
-    fn its_table_of_close_codes_is_that_of_the_protocol() {
+    fn page_close_codes_match_protocol_table() {
         let table = between(SCRIPT, "const CLOSES = [\n", "\n];");
         let unknown = CloseCode(0).description();
         let known = (1000..3000).chain([3000, 3003, 3008]).map(CloseCode);

@@ -1,13 +1,13 @@
-//! Which addresses count as one peer.
+//! Address groups: the addresses that count as one client.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Addresses that are likely to be one peer: an IPv4 address, or an IPv6 network of 64 bits.
+/// The addresses that count as one client: an IPv4 address, or an IPv6 /64 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AddressGroup(IpAddr);
 
 impl AddressGroup {
-    /// The group that an address belongs to.
+    /// Returns the group of an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => {
@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_of_64_bits_is_one_peer_and_an_ipv4_address_is() {
+    fn ipv6_64_network_and_ipv4_address_are_groups() {
         assert_eq!(group("2001:db8::1"), group("2001:db8::ffff:1"));
         assert_ne!(group("2001:db8::1"), group("2001:db8:0:1::1"));
         assert_eq!(group("::ffff:192.0.2.1"), group("192.0.2.1"));

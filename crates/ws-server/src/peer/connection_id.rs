@@ -1,13 +1,13 @@
-//! The number of a connection.
+//! Connection numbers.
 
 use std::fmt;
 
-/// Names a connection in the log, from its first line to its last.
+/// The number of a connection, unique in the process. Every log line about the connection has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(u64);
 
 impl ConnectionId {
-    /// The number that stands in the log.
+    /// Returns the number, as in the log.
     pub(crate) fn number(self) -> u64 {
         self.0
     }

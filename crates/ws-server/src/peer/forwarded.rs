@@ -1,9 +1,12 @@
-//! Who is at the other end of a connection that comes through proxies: what the proxies say about
-//! it, and which of them are believed.
+//! The client address behind trusted proxies: `X-Forwarded-For`, and `Forwarded` (RFC 7239).
 //!
-//! A proxy appends the address that it was connected from to a field of the request. Anybody may
-//! send such a field with anything in it, so it is read from its right end, where the proxy next to
-//! us has written, and only as far as each address that is read is itself one of a trusted proxy.
+//! A proxy appends the address of its peer to a field of the request. A client may send the same
+//! field with any content (RFC 7239 section 8.1). So the list is read from its right end, where the
+//! nearest proxy has written, and only while each address read belongs to a trusted proxy.
+//!
+//! The parser is our own because the list must be split from the right, including quotes: a client
+//! could leave a quote open before the text that a proxy appends. A parser that reads from the left
+//! would then take the proxy's element for a part of the client's string.
 
 use std::{
     fmt,
@@ -14,16 +17,16 @@ use std::{
 use http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::{IpNet, Ipv4Net};
 
-/// How many bits of an IPv6 address say that it is an IPv4 address in disguise.
+/// The prefix length of IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2).
 const MAPPED_PREFIX: u8 = 96;
 
-/// The field in which proxies say whom they were connected from.
+/// The header field in which proxies report the address of their peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ForwardedHeader {
-    /// A list of addresses, as most proxies write it.
+    /// A list of addresses, the de-facto standard.
     #[default]
     XForwardedFor,
-    /// A list of groups of parameters, `for` among them (RFC 7239).
+    /// A list of elements with a parameter `for` (RFC 7239 section 4).
     Forwarded,
 }
 
@@ -52,35 +55,35 @@ impl FromStr for ForwardedHeader {
     }
 }
 
-/// Which proxies are believed, and in which field they speak. By default, none are.
+/// The trusted proxies, and the header field that they write. By default, no proxy is trusted.
 ///
-/// Only this one field is looked at. A proxy that writes one of the two passes the other one on as
-/// it came, and there a client could write whatever it likes. For the same reason the networks are
-/// to hold proxies and no clients: a client in them is believed like a proxy.
+/// Only this field is read. A proxy that writes one of the two fields passes on the other one
+/// unchanged, so a client could forge it. For the same reason the networks must contain no clients: a
+/// client in them is trusted like a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     field: ForwardedHeader,
 }
 
-/// A text that is not a network.
+/// An invalid network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// It is neither an address nor an address and the length of a prefix.
+    /// The text is neither an address nor a network in CIDR notation.
     #[error("write an address or a network, such as \"::1\", \"10.0.0.0/8\" or \"2001:db8::/32\"")]
     Syntax,
-    /// There are bits behind the prefix, so that one of the two is a mistake.
+    /// Host bits are set, so either the address or the prefix length is wrong.
     #[error("write \"{network}\" for the network, or \"{address}\" for the one address")]
     BitsBehindPrefix {
-        /// The network without those bits.
+        /// The network without the host bits.
         network: IpNet,
-        /// The address without the prefix.
+        /// The address without the prefix length.
         address: IpAddr,
     },
 }
 
 impl TrustedProxies {
-    /// Believes what is said in this field by whoever connects from one of these networks.
+    /// Trusts this field in requests from peers in these networks.
     pub fn new(networks: impl IntoIterator<Item = IpNet>, field: ForwardedHeader) -> Self {
         Self {
             networks: networks.into_iter().map(canonical).collect(),
@@ -88,7 +91,11 @@ impl TrustedProxies {
         }
     }
 
-    /// Reads one network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+    /// Parses a network: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
+    ///
+    /// # Errors
+    ///
+    /// A malformed network, or one with host bits.
     pub fn parse_network(text: &str) -> Result<IpNet, NetworkError> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(canonical(address.into()));
@@ -104,7 +111,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether this is the address of a proxy that is believed.
+    /// Returns true if this is the address of a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks
@@ -112,15 +119,15 @@ impl TrustedProxies {
             .any(|network| network.contains(&address))
     }
 
-    /// The address of whoever sent a request, which came from this peer.
+    /// Returns the address of the client that sent a request through this peer.
     ///
-    /// It is the first address, read from the right end, that is none of a trusted proxy. If there
-    /// is none, it is the proxy that is farthest away. An element that is no address says nothing
-    /// about who was connected to the proxy that wrote it: then that proxy is all that is known.
+    /// It is the first address from the right end that is not a trusted proxy. If all are trusted,
+    /// it is the farthest proxy. An element without an address, such as `unknown` (RFC 7239 section
+    /// 6.2), ends the search at the proxy that wrote it.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        // Each field line is read by itself, so that quotes which a client left open in one of them
-        // do not swallow what a proxy adds in another.
+        // Each field line is read on its own, so that a quote left open by a client in one line
+        // does not affect the line of a proxy.
         for line in headers.get_all(self.field.header_name()).iter().rev() {
             let mut rest = Some(line.as_bytes());
             while let Some(list) = rest {
@@ -139,7 +146,7 @@ impl TrustedProxies {
     }
 }
 
-/// The same network, written for canonical addresses.
+/// Converts an IPv4-mapped IPv6 network to IPv4, and clears host bits.
 fn canonical(network: IpNet) -> IpNet {
     if let IpNet::V6(v6) = network
         && let Some(v4) = v6.network().to_ipv4_mapped()
@@ -171,7 +178,7 @@ impl ForwardedHeader {
         }
     }
 
-    /// The address in an element, if there is one.
+    /// Returns the address in an element, if it has one.
     fn address(self, element: &[u8]) -> Option<IpAddr> {
         let element = std::str::from_utf8(element.trim_ascii()).ok()?;
         match self {
@@ -184,8 +191,8 @@ impl ForwardedHeader {
     }
 }
 
-/// The last comma that stands in no quoted string. Quotes are matched from the right end, so that
-/// what a proxy has appended is read in the same way whatever quotes a client has sent.
+/// Returns the position of the last comma outside quoted strings. Quotes are matched from the right
+/// end, so that quotes sent by the client do not affect the element of a proxy.
 fn last_unquoted_comma(list: &[u8]) -> Option<usize> {
     let mut quoted = false;
     for (index, byte) in list.iter().enumerate().rev() {
@@ -199,14 +206,15 @@ fn last_unquoted_comma(list: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether a character in a quoted string is escaped by what stands before it.
+/// Returns true if the preceding backslashes escape a character of a quoted string (RFC 9110 section
+/// 5.6.4).
 fn is_escaped(before: &[u8]) -> bool {
     let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\');
     backslashes.count() % 2 == 1
 }
 
-/// The value of the parameter `for` (RFC 7239 section 4). There is none if the element is not
-/// written as it should be.
+/// Returns the value of the parameter `for` (RFC 7239 section 4), or `None` if the element is
+/// malformed or has no single `for`.
 fn parse_for(element: &str) -> Option<String> {
     let mut found = None;
     let mut rest = element;
@@ -232,14 +240,14 @@ fn parse_for(element: &str) -> Option<String> {
     }
 }
 
-/// Splits a token (RFC 9110 section 5.6.2) off a text that begins with one.
+/// Splits off a leading token (RFC 9110 section 5.6.2).
 fn split_token(text: &str) -> Option<(&str, &str)> {
     let is_in_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     let end = text.find(|c| !is_in_token(c)).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }
 
-/// Splits a quoted string, whose first quote is gone already, off a text.
+/// Splits off a quoted string whose opening quote is already removed (RFC 9110 section 5.6.4).
 fn split_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.chars();
@@ -252,8 +260,7 @@ fn split_quoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// The address in `192.0.2.1` or `[2001:db8::1]`, behind which a port may follow (RFC 7239
-/// section 6).
+/// Parses a node: `192.0.2.1` or `[2001:db8::1]`, optionally with a port (RFC 7239 section 6).
 fn parse_node(node: &str) -> Option<IpAddr> {
     let (address, port): (IpAddr, _) = if let Some(rest) = node.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
@@ -265,7 +272,7 @@ fn parse_node(node: &str) -> Option<IpAddr> {
     (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(address)
 }
 
-/// Whether a text is a port, or a name that a proxy has for one.
+/// Returns true for a port or an obfuscated port (RFC 7239 section 6.3).
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
         Some(name) => {

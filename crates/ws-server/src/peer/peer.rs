@@ -1,21 +1,21 @@
-//! Who is at the other end of a connection.
+//! The peer of a connection.
 
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
 
-/// The other end of a connection, as far as it is known.
+/// The peer of a connection: the TCP peer, or the client that a trusted proxy reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// The other end of the stream.
+    /// The TCP peer.
     Direct(SocketAddr),
-    /// The one that a trusted proxy speaks for.
+    /// The client address that a trusted proxy reports.
     Forwarded(IpAddr),
 }
 
 impl Peer {
-    /// The address that counts against limits and budgets.
+    /// Returns the address for limits and budgets.
     pub(crate) fn address(self) -> IpAddr {
         match self {
             Self::Direct(peer) => peer.ip(),

@@ -1,37 +1,36 @@
-//! How many file descriptors the process may have, and how they are split.
+//! The file descriptor limit of the process, and its split between connections and other uses.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many connections over the cap are told that the server is full.
+/// The number of connections over a cap that are accepted only to be answered with 503.
 pub(crate) const REJECTION_MARGIN: usize = 64;
 
-/// How many connections there may be at once to each address of the operator; further ones wait to be
-/// accepted. So whoever takes all places of an address that is for anybody does not keep the operator
-/// from another.
+/// The maximum of concurrent connections to each admin address. More wait in the backlog. The limit
+/// is per address, so that clients of the TCP address cannot block the Unix socket.
 pub(crate) const MAX_ADMIN_CONNECTIONS: usize = 16;
 
-/// How many descriptors are for what is no connection of a peer: the listener, the log, the runtime,
-/// files that are read again, and the operator by two addresses, who is needed most when all is full.
+/// The descriptors reserved for all else: the listener, the log, the runtime, files read at a reload,
+/// and two admin addresses, which must stay reachable when the server is full.
 const OTHER_DESCRIPTORS: usize = 16 + 2 * MAX_ADMIN_CONNECTIONS;
 
-/// Raises the soft limit to the hard one, if the system lets it.
+/// Raises the soft limit to the hard limit, if the system allows it.
 pub(crate) fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
         maximum,
     };
-    // Where it may not be raised, there are fewer connections: see `limit`.
+    // On failure the lower limit applies: see `limit`.
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// How many there may be; none if there is no limit.
+/// Returns the soft limit, or `None` if there is no limit.
 pub(crate) fn limit() -> Option<usize> {
     let limit = getrlimit(Resource::Nofile).current?;
     Some(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Returns how many connections of peers have a descriptor under this limit, the rejected ones aside.
+/// Returns the number of connections that this limit allows, in addition to rejected ones.
 pub(crate) fn available_for_connections(limit: usize) -> usize {
     limit.saturating_sub(REJECTION_MARGIN + OTHER_DESCRIPTORS)
 }
@@ -41,7 +40,7 @@ mod tests {
     use super::available_for_connections;
 
     #[test]
-    fn limit_leaves_descriptors_for_all_else() {
+    fn limit_reserves_descriptors_for_other_uses() {
         assert_eq!(available_for_connections(256), 144);
         assert_eq!(available_for_connections(10), 0);
     }

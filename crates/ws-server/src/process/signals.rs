@@ -1,10 +1,10 @@
-//! How the server is told to stop.
+//! The signals that stop the server.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that mean "stop": the first one in order, the second one at once.
+/// SIGINT and SIGTERM. The first one starts the drain, the second one aborts it.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     interrupt: Signal,
@@ -12,7 +12,11 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Listens for the signals from now on.
+    /// Registers the signal handlers.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the registration.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -20,7 +24,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next signal, and names it. Cancel safe.
+    /// Waits for the next signal, and returns its name. Cancel safe.
     pub(crate) async fn recv(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,9 +1,10 @@
-//! What the server tells whoever started it as a service: that it is ready, reloads, stops, and
-//! still lives. It speaks as `systemd` listens (`sd_notify(3)`), and costs nothing where nobody
-//! does.
+//! Notifications to the service manager: ready, reloading, stopping and watchdog (`sd_notify(3)`).
 //!
-//! Where to tell it, and how often that it lives, stands in variables of the environment, which
-//! belong to the service manager: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+//! The service manager sets the environment variables `NOTIFY_SOCKET`, `WATCHDOG_USEC` and
+//! `WATCHDOG_PID`. Without `NOTIFY_SOCKET` nothing is sent.
+//!
+//! The crate `sd-notify` formats the states and reads the watchdog variables. Its `notify` is not
+//! used: it blocks while the manager is busy, and does not support abstract socket names.
 
 use std::{
     convert::Infallible,
@@ -26,22 +27,21 @@ use tokio::{
 };
 use tracing::warn;
 
-/// The variable that says where the service manager listens.
+/// The environment variable with the address of the notify socket.
 const SOCKET: &str = "NOTIFY_SOCKET";
 
-/// How many notices may wait for a service manager that does not listen. What comes beyond them is
-/// not told.
+/// The maximum number of queued notifications. More are dropped.
 const MAX_QUEUED: usize = 16;
 
-/// A handle that queues notices for the service manager. It never waits.
+/// A handle that queues notifications for the service manager. It never blocks.
 #[derive(Debug)]
 pub(crate) struct ServiceManager {
     address: SocketAddr,
-    /// Absent if no service manager listens.
+    /// `None` without a notify socket.
     notices: Option<Sender<String>>,
 }
 
-/// The task that sends the queued notices to the service manager.
+/// The task that sends the queued notifications.
 #[derive(Debug)]
 pub(crate) struct NotifySender(Option<NotifySocket>);
 
@@ -53,21 +53,23 @@ struct NotifySocket {
     watchdog: Watchdog,
 }
 
-/// When to say that the server lives, if that is wanted.
+/// The timer of watchdog notifications, if the manager requests them.
 #[derive(Debug)]
 struct Watchdog(Option<Interval>);
 
-/// The service manager that the environment names, and the way to it, for a server that listens
-/// here.
+/// Connects to the service manager that the environment names. `address` is the server's, for the
+/// status text. A failure to connect is logged.
 ///
-/// It must be called within a tokio runtime with I/O and time enabled.
+/// # Panics
+///
+/// If it is called outside a tokio runtime with I/O and time enabled.
 pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, NotifySender) {
     let socket = env::var_os(SOCKET).and_then(|name| match connect(&name) {
         Ok(socket) => Some(socket),
         Err(error) => {
             let name = name.to_string_lossy();
             warn!(
-                "the service manager at {} cannot be told anything: {error}",
+                "cannot notify the service manager at {}: {error}",
                 Escaped(&name)
             );
             None
@@ -91,24 +93,24 @@ pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, NotifySe
 }
 
 impl ServiceManager {
-    /// The server serves, with so many accounts, from the start on or again.
+    /// Notifies that the server is ready, after the start or a reload.
     pub(crate) fn ready(&self, accounts: usize) {
         let status = format!("listening on {}, accounts: {accounts}", self.address);
         self.notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
-    /// The server reads its files again. [`ServiceManager::ready`] or
+    /// Notifies the begin of a reload. [`ServiceManager::ready`] or
     /// [`ServiceManager::not_reloaded`] must follow.
     pub(crate) fn reloading(&self) {
-        // It tells this reload from the one that was asked for before.
+        // MONOTONIC_USEC is mandatory with RELOADING=1 (`sd_notify(3)`).
         let Ok(now) = NotifyState::monotonic_usec_now() else {
             return;
         };
-        let status = NotifyState::Status("reading the files again");
+        let status = NotifyState::Status("reloading");
         self.notify(&[NotifyState::Reloading, now, status]);
     }
 
-    /// The server serves as before, because of what is wrong with its files.
+    /// Notifies that a reload failed and the server continues unchanged.
     pub(crate) fn not_reloaded(&self, problem: &impl Display) {
         let status = format!(
             "listening on {}; nothing was reloaded: {problem}",
@@ -117,7 +119,7 @@ impl ServiceManager {
         self.notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
-    /// The server takes nobody in any more.
+    /// Notifies that the server is stopping.
     pub(crate) fn stopping(&self) {
         let status = NotifyState::Status("ending all connections");
         self.notify(&[NotifyState::Stopping, status]);
@@ -125,14 +127,15 @@ impl ServiceManager {
 
     fn notify(&self, states: &[NotifyState<'_>]) {
         if let Some(notices) = &self.notices {
-            // It is full for a manager that has long stopped listening.
+            // Full only if the manager no longer reads: drop the notification.
             let _ = notices.try_send(notice(states));
         }
     }
 }
 
 impl NotifySender {
-    /// Sends the queued notices in order, and a watchdog notice in each period. Never returns.
+    /// Sends the queued notifications in order, and a watchdog notification in each period. Never
+    /// returns.
     pub(crate) async fn deliver(self) -> Infallible {
         let Some(mut notify) = self.0 else {
             return pending().await;
@@ -141,10 +144,10 @@ impl NotifySender {
             let notice = tokio::select! {
                 biased;
                 Some(notice) = notify.notices.recv() => notice,
-                () = notify.watchdog.time() => notice(&[NotifyState::Watchdog]),
+                () = notify.watchdog.tick() => notice(&[NotifyState::Watchdog]),
             };
             if let Err(error) = notify.socket.send(notice.as_bytes()).await {
-                warn!("the service manager was not told: {error}");
+                warn!("cannot notify the service manager: {error}");
             }
         }
     }
@@ -152,7 +155,7 @@ impl NotifySender {
 
 impl Watchdog {
     fn from_environment() -> Self {
-        // Half of it, so that a moment of much work is not taken for death.
+        // Half of the limit, as `sd_watchdog_enabled(3)` recommends.
         let period = sd_notify::watchdog_enabled().map(|limit| limit / 2);
         Self(period.filter(|period| !period.is_zero()).map(|period| {
             let mut times = interval_at(Instant::now() + period, period);
@@ -161,8 +164,8 @@ impl Watchdog {
         }))
     }
 
-    /// Waits until it is time. Cancel safe.
-    async fn time(&mut self) {
+    /// Waits for the next period. Cancel safe.
+    async fn tick(&mut self) {
         match &mut self.0 {
             Some(times) => times.tick().await,
             None => pending().await,
@@ -170,14 +173,13 @@ impl Watchdog {
     }
 }
 
-/// What the service manager reads: a line for each state.
+/// Returns the datagram of a notification: a line for each state.
 fn notice(states: &[NotifyState<'_>]) -> String {
     let lines: Vec<_> = states.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
-/// A socket that does not wait, which `sd_notify::notify` would for a manager that is busy. Nor does
-/// that know names that stand in no directory.
+/// Connects a non-blocking socket to a path, or to an abstract name (`@name`).
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = StdUnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! The open connections, and the way to end one of them.
+//! The open connections and their entries, by which other tasks end them.
 
 use std::{
     collections::HashMap,
@@ -36,9 +36,9 @@ pub(crate) struct Admitted {
 /// The entry of one open connection, by which other tasks reach it.
 #[derive(Debug)]
 pub(crate) struct ConnectionEntry {
-    /// The other end.
+    /// The peer.
     peer: Peer,
-    /// The reason to end the connection. The first one that is set remains.
+    /// The reason to end the connection. The first one set is final.
     end: OnceLock<CloseReason>,
     /// Set once, when the peer is admitted.
     admitted: OnceLock<Admitted>,
@@ -88,12 +88,12 @@ impl ConnectionEntry {
         &self.counters
     }
 
-    /// Tells the connection to end, which it does when it next waits. Returns false if an earlier
-    /// reason was set.
+    /// Requests the end of the connection and wakes its task. Returns false if an earlier reason was
+    /// set.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
-        let is_why = self.end.set(reason).is_ok();
+        let is_first = self.end.set(reason).is_ok();
         self.waker.wake();
-        is_why
+        is_first
     }
 
     /// Returns the queue of texts that other tasks push into the session.
@@ -122,13 +122,13 @@ impl ConnectionEntry {
 
     /// Like [`ConnectionEntry::ended`]; the task is woken when the result changes.
     pub(crate) fn poll_ended(&self, waker: &Waker) -> Option<CloseReason> {
-        // In this order: a reason that is set in between is seen by the read.
+        // Register before the read, so that a reason set in between is not missed.
         self.waker.register(waker);
         self.ended()
     }
 }
 
-/// Every connection that was upgraded and is still open.
+/// The registry of upgraded, open connections.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionRegistry {
     state: Mutex<RegistryState>,
@@ -140,8 +140,8 @@ struct RegistryState {
     by_id: HashMap<ConnectionId, Arc<ConnectionEntry>>,
     /// The counts of the sessions that have ended.
     past: TrafficCounts,
-    /// Once set, each new connection is told to end at once. This closes the race between an upgrade
-    /// and the end of all connections.
+    /// Once set, each new connection ends at once. This closes the race between an upgrade and
+    /// [`ConnectionRegistry::end_all`].
     ended: Option<CloseReason>,
 }
 
@@ -166,7 +166,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Tells all connections to end, the open and the future ones. Returns the number of open ones.
+    /// Ends all open and future connections. Returns the number of open ones.
     pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
         let mut state = self.state();
         state.ended = Some(reason);
@@ -185,8 +185,8 @@ impl ConnectionRegistry {
         let revoked = state.by_id.iter().filter_map(|(id, entry)| {
             let grant = &entry.admitted()?.grant;
             let reason = check(grant).err()?;
-            let is_why = entry.end(reason);
-            is_why.then(|| (*id, grant.principal.clone(), reason))
+            let is_first = entry.end(reason);
+            is_first.then(|| (*id, grant.principal.clone(), reason))
         });
         revoked.collect()
     }
@@ -248,7 +248,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.connections.state();
         state.by_id.remove(&self.id);
-        // Under the same lock, so that no reader counts it twice or not at all.
+        // Under the same lock as the removal, so that `traffic` counts the session exactly once.
         state.past = state.past + self.entry.counters.counts();
     }
 }
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn ending_all_wakes_each_and_the_first_reason_stands() {
+    fn end_all_wakes_task_and_first_reason_is_final() {
         let connections = Arc::new(ConnectionRegistry::default());
         let registration = connections.register(connections.next_id(), PEER);
         let wakes = Arc::new(Wakes::default());
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn only_connections_that_may_be_there_no_longer_end() {
+    fn end_revoked_ends_only_failed_grants() {
         let source = "[[user]]\nname = \"admin\"\npassword = \"1\"\n\
                       [[user]]\nname = \"jane\"\npassword = \"2\"";
         let accounts = Accounts::from_toml(source).unwrap();
@@ -348,7 +348,7 @@ mod tests {
         let expected = [2, 3].map(|id| (id, "jane".to_owned(), CloseReason::UserRemoved));
         assert_eq!(revoked, expected);
         let again = connections.end_revoked(check);
-        assert!(again.is_empty(), "they are ending already");
+        assert!(again.is_empty(), "they have a reason already");
         let ended: Vec<_> = connected.iter().map(|it| it.entry().ended()).collect();
         let removed = Some(CloseReason::UserRemoved);
         assert_eq!(ended, [None, removed, removed]);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_after_the_end_is_told_at_once() {
+    fn connection_after_end_all_ends_at_once() {
         let connections = Arc::new(ConnectionRegistry::default());
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
         let late = connections.register(connections.next_id(), PEER);
@@ -367,14 +367,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_registration_leaves_nothing_behind() {
+    fn dropped_registration_leaves_no_entry() {
         let connections = Arc::new(ConnectionRegistry::default());
         drop(connections.register(connections.next_id(), PEER));
         assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
     }
 
     #[test]
-    fn what_went_through_is_counted_in_an_open_session_and_after_its_end() {
+    fn traffic_includes_open_and_ended_sessions() {
         let connections = Arc::new(ConnectionRegistry::default());
         let [first, second] = [(); 2].map(|()| connections.register(connections.next_id(), PEER));
         first.entry().counters().received(5);

@@ -1,4 +1,4 @@
-//! The connections that are open: how they are found, told to end, counted and pushed to.
+//! The registry of open connections: lookup, ending, traffic counts and push queues.
 
 mod connections;
 mod counters;

@@ -24,15 +24,15 @@ impl Outbox {
         Self { entry, policy }
     }
 
-    /// Queues a text for sending. Never waits: a full queue affects only its slow reader. Returns
-    /// what was dropped or evicted.
+    /// Queues a text for sending. Never blocks: a full queue affects only its slow reader. Returns
+    /// the number of dropped texts and evicted readers.
     pub fn push(&self, text: Text) -> DropCounts {
         let mut drops = DropCounts::default();
         match self.entry.queue().push(text, self.policy) {
             Push::Full => drops.evicted += u64::from(self.entry.end(CloseReason::SlowReader)),
             Push::Queued { dropped, was_empty } => {
                 drops.dropped = dropped;
-                // A session that takes texts out goes on until the queue is empty.
+                // A session that is not idle pops until the queue is empty, so it needs no wake-up.
                 if was_empty {
                     self.entry.wake();
                 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_come_out_in_order() {
+    fn texts_popped_in_order() {
         let (outbox, entry) = outbox(3, 100, OverflowPolicy::Evict);
         assert_eq!(entry.queue().pop(), None);
         push(&outbox, &["a", "b", "c"]);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn one_text_more_than_there_is_room_for_evicts_the_reader() {
+    fn full_queue_evicts_reader() {
         for (max_texts, max_bytes) in [(2, 100), (100, 4)] {
             let (outbox, entry) = outbox(max_texts, max_bytes, OverflowPolicy::Evict);
             push(&outbox, &["aa", "bb"]);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn or_costs_it_the_oldest_and_says_how_many() {
+    fn full_queue_drops_oldest_and_counts() {
         for (max_texts, max_bytes) in [(2, 100), (100, 4)] {
             let (outbox, entry) = outbox(max_texts, max_bytes, OverflowPolicy::DropOldest);
             push(&outbox, &["aa", "bb", "cc", "dd"]);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_long_for_the_queue_may_wait_alone() {
+    fn text_over_capacity_accepted_alone() {
         let (outbox, entry) = outbox(2, 4, OverflowPolicy::DropOldest);
         push(&outbox, &["a", "a long one"]);
         assert_eq!(all(&entry), [Pushed::Lost(1), text("a long one")]);

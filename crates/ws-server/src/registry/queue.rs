@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::Text;
 
 /// The capacity, in texts, that an emptied queue keeps. It releases the rest.
-const KEPT_ROOM: usize = 64;
+const RETAINED_TEXTS: usize = 64;
 
 /// The bounds of a session's queue, and the policy when they are exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(crate) enum Push {
 }
 
 impl PushQueue {
-    /// Appends a text, and drops older ones for it if the policy says so.
+    /// Appends a text. If the queue is full, drops older texts or reports it, as the policy says.
     pub(crate) fn push(&self, text: Text, policy: OutboxPolicy) -> Push {
         let mut pending = self.get_or_make();
         let len = text.len();
@@ -124,7 +124,7 @@ impl PushQueue {
         let text = pending.texts.pop_front()?;
         pending.bytes -= text.len();
         if pending.texts.is_empty() {
-            pending.texts.shrink_to(KEPT_ROOM);
+            pending.texts.shrink_to(RETAINED_TEXTS);
         }
         Some(Pushed::Text(text))
     }

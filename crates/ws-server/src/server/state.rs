@@ -114,7 +114,7 @@ impl ServerState {
         if !settings.accounts.has(user) {
             return None;
         }
-        self.current.replace(settings.without(user.clone()));
+        self.current.replace(settings.with_revoked(user.clone()));
         Some(self.end_revoked(&changing, SystemTime::now()))
     }
 

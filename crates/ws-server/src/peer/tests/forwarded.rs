@@ -1,4 +1,4 @@
-//! What proxies and those who pretend to be some may write, and who is taken for the client.
+//! Forwarded fields of proxies and of forging clients, and the resulting client address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -42,7 +42,7 @@ fn assert_client(field: ForwardedHeader, lines: &[&str], expected: &str) {
 }
 
 #[test]
-fn the_name_of_the_field_is_read_in_any_case() {
+fn header_name_parsed_in_any_case() {
     for (text, field) in [
         ("X-Forwarded-For", XForwardedFor),
         ("x-forwarded-for", XForwardedFor),
@@ -62,7 +62,7 @@ fn the_name_of_the_field_is_read_in_any_case() {
 }
 
 #[test]
-fn a_network_that_is_none_is_refused_with_what_to_write() {
+fn invalid_network_refused_with_remedy() {
     for text in ["", "proxy", "10.0.0.0/33", "10.0.0/8", "::1/", "/8", " ::1"] {
         assert_eq!(
             TrustedProxies::parse_network(text),
@@ -83,16 +83,16 @@ fn a_network_that_is_none_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn network_with_bits_behind_its_prefix_loses_them() {
-    let with_bits_behind = "10.1.2.3/8".parse::<ipnet::IpNet>().unwrap();
+fn host_bits_of_network_cleared() {
+    let with_host_bits = "10.1.2.3/8".parse::<ipnet::IpNet>().unwrap();
     assert_eq!(
-        TrustedProxies::new([with_bits_behind], Forwarded),
+        TrustedProxies::new([with_host_bits], Forwarded),
         TrustedProxies::new([network("10.0.0.0/8")], Forwarded)
     );
 }
 
 #[test]
-fn trusts_the_addresses_of_its_networks_however_they_are_written() {
+fn addresses_in_networks_trusted_in_any_form() {
     let proxies = TrustedProxies::new(
         ["10.0.0.0/8", "::ffff:192.0.2.0/120", "::1"].map(network),
         XForwardedFor,
@@ -118,23 +118,23 @@ fn trusts_the_addresses_of_its_networks_however_they_are_written() {
 }
 
 #[test]
-fn whoever_is_not_trusted_is_not_asked() {
+fn field_of_untrusted_peer_ignored() {
     let headers = headers("X-Forwarded-For", &[b"198.51.100.1"]);
     for peer in ["192.0.2.1", "2001:db8:2::1"] {
         let proxies = proxies(XForwardedFor);
         assert_eq!(proxies.client(address(peer), &headers), address(peer));
     }
-    let nobody = TrustedProxies::default();
-    assert_eq!(nobody.client(address(PROXY), &headers), address(PROXY));
+    let no_proxies = TrustedProxies::default();
+    assert_eq!(no_proxies.client(address(PROXY), &headers), address(PROXY));
     assert_eq!(
-        nobody.client(address("::ffff:192.0.2.1"), &headers),
+        no_proxies.client(address("::ffff:192.0.2.1"), &headers),
         address("192.0.2.1")
     );
 }
 
-/// A proxy that writes one of the fields passes on what a client has put into the other one.
+/// A proxy that writes one field passes on a forged other one.
 #[test]
-fn only_the_configured_field_is_looked_at() {
+fn unconfigured_field_ignored() {
     let mut both = headers("Forwarded", &[b"for=198.51.100.1"]);
     both.extend(headers("X-Forwarded-For", &[b"192.0.2.1"]));
     for (field, client) in [(Forwarded, "198.51.100.1"), (XForwardedFor, "192.0.2.1")] {
@@ -147,7 +147,7 @@ fn only_the_configured_field_is_looked_at() {
 }
 
 #[test]
-fn the_first_address_from_the_right_that_is_not_trusted_is_the_client() {
+fn rightmost_untrusted_address_is_client() {
     for (lines, client) in [
         (vec![], PROXY),
         (vec!["192.0.2.1"], "192.0.2.1"),
@@ -155,22 +155,22 @@ fn the_first_address_from_the_right_that_is_not_trusted_is_the_client() {
         (vec!["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
         (vec!["198.51.100.1,192.0.2.1,10.0.0.2"], "192.0.2.1"),
         (vec!["192.0.2.1, 2001:db8:1::5, 10.0.0.2"], "192.0.2.1"),
-        // A trusted address behind one that is not could come from anybody.
+        // A trusted address left of an untrusted one may be forged.
         (vec!["10.0.0.3, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
-        // All of them are proxies.
+        // All are trusted proxies.
         (vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
         // Several field lines are one list.
         (vec!["198.51.100.1", "192.0.2.1, 10.0.0.2"], "192.0.2.1"),
         (vec!["198.51.100.1, 192.0.2.1", "10.0.0.2"], "192.0.2.1"),
         (vec!["10.0.0.4", "10.0.0.3", "10.0.0.2"], "10.0.0.4"),
-        // What is no address ends the list.
+        // An element without an address ends the search.
         (vec!["192.0.2.1, unknown, 10.0.0.2"], "10.0.0.2"),
         (vec!["192.0.2.1, unix:, 10.0.0.2"], "10.0.0.2"),
         (vec!["192.0.2.1,"], PROXY),
         (vec!["192.0.2.1", ""], PROXY),
         (vec!["unknown"], PROXY),
         (vec!["ünknown, 192.0.2.1"], "192.0.2.1"),
-        // Ports, and two ways to write an IPv6 address.
+        // Ports, and two notations of an IPv6 address.
         (vec!["192.0.2.1:4711"], "192.0.2.1"),
         (vec!["2001:db8::1"], "2001:db8::1"),
         (vec!["[2001:db8::1]"], "2001:db8::1"),
@@ -184,7 +184,7 @@ fn the_first_address_from_the_right_that_is_not_trusted_is_the_client() {
 }
 
 #[test]
-fn what_looks_like_an_address_is_none() {
+fn malformed_address_ends_search() {
     for element in [
         "192.0.2",
         "192.0.2.256",
@@ -208,7 +208,7 @@ fn what_looks_like_an_address_is_none() {
 }
 
 #[test]
-fn the_parameter_for_is_found_in_a_forwarded_header() {
+fn for_parameter_found_in_forwarded() {
     for (lines, client) in [
         (vec!["for=192.0.2.60"], "192.0.2.60"),
         (
@@ -237,7 +237,7 @@ fn the_parameter_for_is_found_in_a_forwarded_header() {
             vec!["for=192.0.2.60, host=\"\\\", for=198.51.100.1, \\\"\\\\\";for=10.0.0.2"],
             "192.0.2.60",
         ),
-        // A client leaves a quote open before what a proxy appends.
+        // A client leaves a quote open before the element of a proxy.
         (vec!["x=\", for=192.0.2.60"], "192.0.2.60"),
         (vec!["x=\"\\, for=192.0.2.60;host=\"a\""], "192.0.2.60"),
         (vec!["x=\"", "for=192.0.2.60"], "192.0.2.60"),
@@ -254,7 +254,7 @@ fn the_parameter_for_is_found_in_a_forwarded_header() {
 }
 
 #[test]
-fn a_malformed_forwarded_header_has_no_address() {
+fn malformed_forwarded_has_no_address() {
     for element in [
         "192.0.2.60",
         "for",
@@ -278,7 +278,7 @@ fn a_malformed_forwarded_header_has_no_address() {
     }
 }
 
-/// What a client may have put into a field line.
+/// Any field line that a client may send.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(",".to_owned()),
@@ -309,13 +309,13 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
-/// One of the ways in which a proxy may write an address.
-fn written(field: ForwardedHeader, address: IpAddr, way: usize) -> String {
+/// Returns an address in one of the notations that proxies use.
+fn written(field: ForwardedHeader, address: IpAddr, notation: usize) -> String {
     let bracketed = match address {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),
     };
-    match (field, way % 4) {
+    match (field, notation % 4) {
         (XForwardedFor, 0) => format!("{bracketed}:4711"),
         (XForwardedFor, 1) => bracketed,
         (XForwardedFor, _) => address.to_string(),
@@ -330,10 +330,10 @@ fn written(field: ForwardedHeader, address: IpAddr, way: usize) -> String {
 }
 
 proptest! {
-    /// A client sends anything. The proxies behind it append whom they were connected from, each in
-    /// its own way, to the last line or as a line of their own.
+    /// A client sends any lines. Then each proxy appends the address of its peer, in its own
+    /// notation, to the last line or as a new line.
     #[test]
-    fn what_stands_left_of_what_honest_proxies_appended_changes_nothing(
+    fn forged_prefix_never_changes_client(
         field in any_field(),
         sent in vec(anything(), 0..3),
         client in any_address(),
@@ -343,8 +343,8 @@ proptest! {
         prop_assume!(!proxies.trusts(client));
         let mut lines = sent;
         let mut connected_from = client;
-        for (next, way, own_line) in hops {
-            let appended = written(field, connected_from, way).into_bytes();
+        for (next, notation, own_line) in hops {
+            let appended = written(field, connected_from, notation).into_bytes();
             match lines.last_mut() {
                 Some(line) if !own_line => {
                     line.extend_from_slice(b", ");
@@ -365,20 +365,20 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(
+    fn arbitrary_fields_never_panic(
         field in any_field(),
         lines in vec(anything(), 0..4),
         peer in any_address(),
     ) {
         let lines: Vec<_> = lines.iter().map(Vec::as_slice).collect();
         let headers = headers(&field.to_string(), &lines);
-        let everybody = TrustedProxies::new(["0.0.0.0/0", "::/0"].map(network), field);
-        everybody.client(peer, &headers);
+        let everything = TrustedProxies::new(["0.0.0.0/0", "::/0"].map(network), field);
+        everything.client(peer, &headers);
         prop_assert_eq!(TrustedProxies::default().client(peer, &headers), peer.to_canonical());
     }
 
     #[test]
-    fn nothing_makes_the_network_reader_panic(text in "[0-9a-f:./]{0,20}|\\PC{0,20}") {
+    fn arbitrary_network_never_panics(text in "[0-9a-f:./]{0,20}|\\PC{0,20}") {
         if let Ok(network) = TrustedProxies::parse_network(&text) {
             prop_assert!(TrustedProxies::new([network], XForwardedFor).trusts(network.addr()));
         }
