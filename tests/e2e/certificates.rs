@@ -113,9 +113,9 @@ async fn one_half_of_a_pair_changes_nothing_until_the_other_has_come() {
         secured.files.replace(order[0], part(&next, order[0]));
         assert_eq!(
             secured.error().await,
-            "server.key: the private key in it is not that of the certificate: \
-             `tls.certificate` and `tls.private_key` must be a pair, and the server's own \
-             certificate the first in its file"
+            "server.key: the private key in it does not match the certificate: \
+             `tls.certificate` and `tls.private_key` must be a pair, with the server's \
+             certificate first in its file"
         );
         assert!(secured.client.is_shown(&secured.server, &before).await);
         secured.files.replace(order[1], part(&next, order[1]));
@@ -142,7 +142,7 @@ async fn what_cannot_be_used_changes_nothing_and_is_named() {
         (
             CERTIFICATE,
             half(&issued.certificate),
-            "server.pem: a certificate in it is broken: ",
+            "server.pem: a certificate in it is malformed: ",
         ),
         (
             PRIVATE_KEY,
@@ -152,7 +152,7 @@ async fn what_cannot_be_used_changes_nothing_and_is_named() {
         (
             PRIVATE_KEY,
             half(&issued.private_key),
-            "server.key: the private key in it cannot be used: ",
+            "server.key: the private key in it is malformed or not supported: ",
         ),
     ] {
         secured.files.overwrite(name, &content);
@@ -212,7 +212,7 @@ async fn other_files_of_a_certificate_are_followed_from_then_on() {
     secured.files.replace("next.pem", &after.certificate);
     let error = secured.error().await;
     assert!(
-        error.starts_with("next.key: the private key in it is not that of"),
+        error.starts_with("next.key: the private key in it does not match"),
         "{error}"
     );
     secured.files.replace("next.key", &after.private_key);

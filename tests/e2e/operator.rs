@@ -250,7 +250,7 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
         (&["publish", "/", "x"], "there is no room at this path"),
         (
             &["publish", "/room/a", ""],
-            "a text has 1 to 1048576 bytes here",
+            "the text must have 1 to 1048576 bytes",
         ),
     ] {
         let refused = ctl(&files, arguments).await;

@@ -70,7 +70,7 @@ async fn what_is_no_tls_ends_at_once_with_one_line() {
     let mut lines = Vec::new();
     // Whichever of them ends first.
     for _ in 0..3 {
-        lines.extend(secured.server.log_up_to("no TLS handshake").await);
+        lines.extend(secured.server.log_up_to("TLS handshake failed").await);
     }
     secured.server.signal(Signal::TERM);
     let (_, _, log) = secured.server.finish().await;
@@ -79,7 +79,7 @@ async fn what_is_no_tls_ends_at_once_with_one_line() {
     assert_eq!(about.len(), 3, "{about:#?}");
     for line in about {
         assert!(
-            line.contains(" DEBUG ") && line.contains("no TLS handshake"),
+            line.contains(" DEBUG ") && line.contains("TLS handshake failed"),
             "{line}"
         );
     }
@@ -123,8 +123,8 @@ async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
     }
     assert!(start.elapsed() >= Duration::from_secs(5));
     for _ in 0..3 {
-        let line = secured.server.log_line("no TLS handshake").await;
-        assert!(line.contains("reason=not in time"), "{line}");
+        let line = secured.server.log_line("TLS handshake failed").await;
+        assert!(line.contains("reason=timed out"), "{line}");
     }
     echo(&mut talking, "still here").await;
     let mut next = secured.log_in().await;

@@ -201,8 +201,8 @@ async fn a_key_with_a_password_is_refused_and_what_is_said_to_do_helps() {
         assert_eq!(
             finished.stderr,
             format!(
-                "ws-server: {}: the private key in it has a password, and there is nobody to type \
-                 that: `openssl pkey -in FILE -out NEW` writes one without it\n",
+                "ws-server: {}: the private key in it is encrypted: write it without a password with \
+                 `openssl pkey -in FILE -out NEW`\n",
                 files.path(PRIVATE_KEY).display()
             )
         );

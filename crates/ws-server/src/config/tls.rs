@@ -172,7 +172,7 @@ mod tests {
             (&b""[..], "there is no certificate in it: "),
             (
                 b"-----BEGIN CERTIFICATE-----\nAAAA",
-                "a certificate in it is broken: ",
+                "a certificate in it is malformed: ",
             ),
         ] {
             fs::write(&files.certificate, content).unwrap();
@@ -195,11 +195,11 @@ mod tests {
             ("", "there is no private key in it: "),
             (
                 "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
-                "the private key in it has a password, ",
+                "the private key in it is encrypted: ",
             ),
             (
                 &other,
-                "the private key in it is not that of the certificate: ",
+                "the private key in it does not match the certificate: ",
             ),
         ] {
             fs::write(&files.private_key, content).unwrap();

@@ -1,4 +1,4 @@
-//! A connection that was just accepted.
+//! Accepted connections.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,12 +8,12 @@ use crate::{
     admission::Permit, peer::ConnectionId, server::state::ServerState, settings::Settings,
 };
 
-/// A connection that was just accepted and holds a permit.
+/// A connection that was accepted and holds a permit.
 #[derive(Debug)]
 pub(crate) struct AcceptedConnection {
     /// The id in the log.
     pub(crate) id: ConnectionId,
-    /// The other end of the stream.
+    /// The TCP peer.
     pub(crate) peer: SocketAddr,
     /// The permit, which holds its slot.
     pub(crate) permit: Permit,
@@ -24,7 +24,7 @@ pub(crate) struct AcceptedConnection {
 }
 
 impl AcceptedConnection {
-    /// Creates the connection of this peer, whose deadline starts now.
+    /// Creates the connection of this peer. Its deadline starts now.
     pub(crate) fn new(peer: SocketAddr, permit: Permit, state: &ServerState) -> Self {
         let settings = state.current.load();
         Self {

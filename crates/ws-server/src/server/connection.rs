@@ -1,4 +1,4 @@
-//! The walk of one connection, from its first byte to its last.
+//! The stages of one connection: handshake, admission or login, session, close.
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -22,8 +22,8 @@ use crate::{
     websocket::{Ended, WebSocket},
 };
 
-/// Serves a connection up to its login. Its session is a task of its own: what came before it is
-/// then freed, and a session is small.
+/// Serves a connection up to its login, then spawns the session as a task of its own. So the memory
+/// of the earlier stages is freed, and a session's task is small.
 pub(crate) async fn serve<S>(io: S, accepted: AcceptedConnection, state: Arc<ServerState>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -57,15 +57,15 @@ where
             return;
         }
         HttpOutcome::Malformed(error) => {
-            debug!(connection = id.number(), %peer, %error, "not a handshake");
+            debug!(connection = id.number(), %peer, %error, "malformed request");
             return;
         }
         HttpOutcome::TimedOut => {
-            debug!(connection = id.number(), %peer, "no handshake in time");
+            debug!(connection = id.number(), %peer, "handshake timed out");
             return;
         }
         HttpOutcome::Disconnected => {
-            debug!(connection = id.number(), %peer, "gone before a handshake");
+            debug!(connection = id.number(), %peer, "disconnected before a request");
             return;
         }
     };
@@ -120,8 +120,8 @@ where
     }
 }
 
-/// Serves a session to its end, and holds its permit that long.
-// Not an `async fn`: that would hold each of its arguments twice.
+/// Serves a session to its end, and holds its permit until then.
+// An `async fn` would hold each of its arguments twice.
 #[expect(clippy::manual_async_fn, reason = "a task of half the size")]
 fn serve_session<S>(
     mut session: Session<S>,
@@ -159,12 +159,12 @@ where
             bytes_out = counts.bytes_out,
             "session ended"
         );
-        // Boxed, so that the session does not carry the room for its end all its life.
+        // Boxed, so that the session's task does not reserve memory for its close.
         Box::pin(session.close(&ended)).await;
     }
 }
 
-/// Runs a service to its end. A panic in it ends its session and nothing else.
+/// Runs a service to its end. A panic ends only this session.
 pub(super) async fn until_ended(
     service: impl Future<Output = Result<Infallible, Ended>>,
     id: ConnectionId,

@@ -27,33 +27,30 @@ impl ServerHandle {
         Self { tls, state }
     }
 
-    /// Has the server go on with another configuration and other accounts, and ends the sessions
-    /// of those whose credentials are no longer what they logged in with. Returns how many these
-    /// are.
+    /// Replaces the configuration and the accounts, and ends the sessions whose login or access is
+    /// no longer valid. Returns their number.
     ///
-    /// Of the configuration, the address, the threads and the hashing stay as they were at the
-    /// start. Limits and service of the connections that are there stay the same.
+    /// The address, the threads and the hashing policy stay as they were at start-up. Open sessions
+    /// keep their limits and their service.
     pub fn reload(&self, config: Config, accounts: Accounts) -> usize {
         let ended = self.state.reload(config, accounts);
         self.state.metrics.reloaded(ReloadResult::Ok);
         ended
     }
 
-    /// Has new connections speak TLS by another certificate, if the server speaks TLS. Those that
-    /// are there stay as they are.
+    /// Uses another certificate for new connections, if TLS is on. Open connections keep theirs.
     pub fn replace_tls(&self, tls: Tls) {
         if let Some(current) = &self.tls {
             current.replace(tls);
         }
     }
 
-    /// Notes that the files were read again and could not be used.
+    /// Counts a failed reload.
     pub(crate) fn note_failed_reload(&self) {
         self.state.metrics.reloaded(ReloadResult::Failed);
     }
 
-    /// Everything that is counted and watched, as Prometheus reads it, where so many lines of the log
-    /// were lost.
+    /// Returns all metrics in the Prometheus text format. `lost_lines` is the number of lost log lines.
     pub(crate) fn metrics(&self, lost_lines: u64) -> String {
         let state = &self.state;
         state.metrics.encode(ScrapeSnapshot {
@@ -76,24 +73,26 @@ impl ServerHandle {
         self.state.registry.sessions()
     }
 
-    /// Ends one connection. Returns what is known of it, unless it is not there or is ending
-    /// already.
+    /// Ends one connection. Returns its entry, or `None` if it is not open or is ending already.
     pub(crate) fn kick(&self, id: ConnectionId) -> Option<Arc<ConnectionEntry>> {
         let entry = self.state.registry.get(id)?;
         entry.end(CloseReason::Kicked).then_some(entry)
     }
 
-    /// Takes the login of a user back until the accounts next change: all sessions of that user
-    /// end, and there is no new one. Returns how many sessions these are; none if there is no such
-    /// user.
+    /// Revokes the logins of a user until the accounts next change: ends all sessions of the user,
+    /// and refuses new logins. Returns the number of sessions, or `None` if there is no such user.
     pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
         self.state.revoke(user)
     }
 
-    /// Publishes a text in a room, if there is one at this path.
+    /// Publishes a text in a room.
+    ///
+    /// # Errors
+    ///
+    /// No room has this path, or the text is empty or too long.
     pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
         let settings = self.state.current.load();
-        // A text that no request could name as its path is one at which nobody is.
+        // No client can be at a path that a request cannot contain.
         let is_path = PathAndQuery::try_from(path).is_ok_and(|it| it.path() == path);
         let route = settings.handshake.routes.find(path).filter(|_| is_path);
         let route = route.filter(|route| route.service.accepts_posts());
@@ -110,16 +109,16 @@ impl ServerHandle {
     }
 }
 
-/// Why a text was not published.
+/// The reason why a text was not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublishError {
-    /// No route with a room has this path.
+    /// No route of a room matches the path.
     #[error("there is no room at this path")]
     NoRoom,
-    /// The text is empty, or longer than a message may be there.
-    #[error("a text has 1 to {most} bytes here")]
+    /// The text is empty, or exceeds the maximum message length of the route.
+    #[error("the text must have 1 to {most} bytes")]
     Length {
-        /// How long it may be.
+        /// The maximum length, in bytes.
         most: usize,
     },
 }

@@ -1,8 +1,8 @@
-//! The HTTP side of a connection: one request head, one answer.
+//! The HTTP exchange of a connection: one request and one response (RFC 9112).
 //!
-//! hyper reads the head and writes the answer; after an upgrade the bare stream is taken back from
-//! it, with whatever was read beyond the head. Nothing of the request outlives this module: one of
-//! its header values would keep all of its buffers alive.
+//! hyper reads the head and writes the response. After an upgrade, the stream is taken back from
+//! hyper, with the bytes that it read after the head. No part of the request leaves this module: a
+//! single header value would keep all of hyper's buffers alive.
 
 use std::{
     convert::Infallible,
@@ -48,10 +48,10 @@ use crate::{
     server::{accepted::AcceptedConnection, state::ServerState},
 };
 
-/// The greatest length of a request head.
+/// The maximum length of a request head, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// The greatest number of fields in a request head.
+/// The maximum number of fields in a request head.
 const HEAD_FIELDS: usize = 100;
 
 /// The outcome of the HTTP exchange.
@@ -86,7 +86,7 @@ impl<S> HttpOutcome<S> {
             Self::Answered(HandshakeResponse::Published { .. }) => StatusCode::NO_CONTENT,
             Self::Answered(HandshakeResponse::Page) => StatusCode::OK,
             Self::Answered(HandshakeResponse::Refused(refusal)) => refusal.status(),
-            // What hyper answers by itself.
+            // hyper sends these two responses by itself.
             Self::Malformed(error) if error.is_parse_too_large() => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -103,11 +103,11 @@ impl<S> HttpOutcome<S> {
 pub(crate) enum HandshakeResponse {
     /// The body of the request was published.
     Published {
-        /// Where.
+        /// The path of the room.
         path: Arc<str>,
-        /// Whose it was.
+        /// The author.
         identity: Identity,
-        /// How long it was.
+        /// The length of the text, in bytes.
         bytes: usize,
     },
     /// The page.
@@ -126,8 +126,8 @@ enum RequestOutcome {
     Answered(HandshakeResponse),
 }
 
-/// Reads one request and answers it within the deadline. Also returns the peer, because only the
-/// request may tell the client address behind a proxy.
+/// Reads one request and responds to it, within the deadline. Also returns the peer: behind a proxy,
+/// only the request has the client address.
 pub(crate) async fn exchange<S>(
     io: S,
     accepted: &AcceptedConnection,
@@ -156,8 +156,8 @@ where
 {
     let (accepted, state) = (handler.accepted, handler.state);
     let limits = &accepted.settings.limits;
-    // Every answer but an upgrade says `Connection: close`, so there is one request. To switch
-    // keep-alive off would have hyper say it in an upgrade, too.
+    // Every response except an upgrade has `Connection: close`, so there is only one request. Disabling
+    // keep-alive would make hyper add it to the upgrade, too.
     let mut connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
@@ -166,7 +166,7 @@ where
         .title_case_headers(true)
         .serve_connection(
             TokioIo::new(io),
-            // Boxed, because hyper would move it.
+            // Boxed, because hyper moves the future.
             service_fn(|request| Box::pin(handler.handle(request))),
         );
     let served = {
@@ -174,7 +174,7 @@ where
             let undecided = pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
             match select(undecided, pin!(state.drain.cancelled())).await {
                 Either::Left((served, _)) => Some(served),
-                // What was decided before is answered to the end.
+                // A request that is already decided gets its response.
                 Either::Right(((), serve)) if handler.outcome.get().is_some() => Some(serve.await),
                 Either::Right(((), _)) => None,
             }
@@ -187,7 +187,7 @@ where
         (Ok(Some(Ok(()))), Some(RequestOutcome::Upgraded { matched, identity })) => {
             let exchange = HttpOutcome::Upgraded {
                 io,
-                // A copy, because the original keeps all of hyper's buffer even when nothing is in it.
+                // Copied, because the original keeps hyper's whole buffer alive even if it is empty.
                 leftovers: Bytes::copy_from_slice(&read_buf),
                 matched,
                 identity,
@@ -195,26 +195,26 @@ where
             state.metrics.handshake(exchange.end());
             return exchange;
         }
-        // An answer is one whether or not the client stayed for it.
+        // Decided, even if the client did not read the response in time.
         (Err(_), Some(RequestOutcome::Answered(answer))) => (HttpOutcome::Answered(answer), None),
         (Err(_), _) => (HttpOutcome::TimedOut, None),
-        // hyper has answered what it could make sense of.
+        // hyper has sent a response to a malformed request, if any.
         (Ok(Some(_)), Some(RequestOutcome::Answered(answer))) => {
             (HttpOutcome::Answered(answer), Some(Vec::new()))
         }
         (Ok(Some(Err(error))), _) => (HttpOutcome::Malformed(error), Some(Vec::new())),
         (Ok(Some(Ok(()))), None) => (HttpOutcome::Disconnected, None),
         (Ok(None), _) => {
-            let words = Refusal::Draining.bytes();
+            let bytes = Refusal::Draining.bytes();
             let refused = HandshakeResponse::Refused(Refusal::Draining);
-            (HttpOutcome::Answered(refused), Some(words))
+            (HttpOutcome::Answered(refused), Some(bytes))
         }
     };
-    // Counted before it is waited for whoever has to read the answer.
+    // Counted before the lingering close, which may take until its deadline.
     state.metrics.handshake(exchange.end());
-    if let Some(words) = final_bytes {
+    if let Some(bytes) = final_bytes {
         let _ = timeout(limits.close_deadline, async {
-            io.write_all(&words).await?;
+            io.write_all(&bytes).await?;
             shutdown_and_drain(&mut io).await
         })
         .await;
@@ -222,8 +222,8 @@ where
     exchange
 }
 
-/// Shuts down the sending side and reads until the peer closes (lingering close). Otherwise unread
-/// bytes could reset the connection before the peer has read the response.
+/// Shuts down the sending side and reads until the peer closes (lingering close, RFC 9112 section
+/// 9.6). Otherwise unread bytes could reset the connection before the peer has read the response.
 async fn shutdown_and_drain<S>(io: &mut S) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -232,7 +232,7 @@ where
     let mut unread = io.take(MAX_DISCARDED_BYTES);
     let mut dropped = [0; 4096];
     while unread.read(&mut dropped).await? > 0 {
-        // There may be no end of it: others have their turn after each read.
+        // The peer may never stop sending: yield to other tasks after each read.
         yield_now().await;
     }
     Ok(())
@@ -264,10 +264,10 @@ impl RequestHandler<'_> {
                 )
             }
         };
-        // hyper answers in the client's version. Were ours another one, it would add to
-        // `Connection: close` that a client of HTTP/1.0 may stay, where that has asked to.
+        // With another version than the request's, hyper would add `keep-alive` to `Connection:
+        // close` for an HTTP/1.0 client that requested it.
         *response.version_mut() = version;
-        // There is no second request that could have been decided about.
+        // Cannot fail: there is no second request.
         let _ = self.outcome.set(outcome);
         Ok(response)
     }
@@ -343,9 +343,9 @@ impl RequestHandler<'_> {
             principal: Principal::User(identity.clone()),
             pattern: Arc::clone(&route.pattern),
         };
-        // The right to be here may have been taken away while the body came.
-        let right = self.state.current.check(&grant);
-        right.map_err(|_| Refusal::Forbidden)?;
+        // The access may have been revoked while the body arrived.
+        let access = self.state.current.check(&grant);
+        access.map_err(|_| Refusal::Forbidden)?;
         let from = grant.principal.to_string();
         route.service.publish(&self.state.hub, &path, &from, &text);
         let mut response = Response::new(Full::default());
@@ -361,16 +361,17 @@ impl RequestHandler<'_> {
     }
 }
 
-/// Reads a body that is a text of so many bytes at most.
+/// Reads a body as non-empty UTF-8 text of at most `limit` bytes.
 async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
-    // One that says it itself need not be sent: a client that waits to be asked for it is not asked.
+    // Refused by `Content-Length`, before the body is read. A client with `Expect: 100-continue` gets no
+    // 100 (RFC 9110 section 10.1.1).
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::BodyTooLong);
     }
     let body = match Limited::new(body, limit).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::BodyTooLong),
-        // It broke off, and nobody will read this.
+        // The connection failed, so the response is not read.
         Err(_) => return Err(Refusal::BodyNotUtf8),
     };
     match String::from_utf8(body.into()) {

@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! The TCP listener.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,17 +9,17 @@ use tokio::{
 };
 use tracing::warn;
 
-/// How many connections may wait to be accepted.
+/// The backlog: the maximum of connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 
-/// How long accepting pauses when the system has no descriptor or memory for one more connection.
-/// Trying again at once would take a whole core and help nobody.
+/// The pause after a failed accept, when the system is out of descriptors or memory. An immediate
+/// retry would be a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often such pauses are spoken of, at most.
+/// The minimum interval between warnings about failed accepts.
 const WARN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A listening socket that outlives whatever goes wrong with a single connection.
+/// A listening socket. Errors of single connections do not end it.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
@@ -28,17 +28,21 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on an address; port 0 takes any free one. Sent data may stay unacknowledged for the
-    /// user timeout before the system gives a connection up.
+    /// Binds an address; port 0 selects a free port. `user_timeout` is the time that sent data of a
+    /// connection may stay unacknowledged (RFC 5482; Linux only).
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the address or an option.
     pub(crate) fn bind(address: SocketAddr, user_timeout: Duration) -> io::Result<Self> {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // A restarted server must not wait for the old connections to be forgotten.
+        // Otherwise a restart fails while connections of the old process are in TIME-WAIT.
         socket.set_reuseaddr(true)?;
-        // Each connection begins with what the listener has, at no cost of its own: answers leave
-        // at once, and a peer that vanished is noticed even where pings are switched off.
+        // Accepted connections inherit the options without further system calls: no Nagle delay, and
+        // detection of a lost peer even with pings off.
         socket.set_nodelay(true)?;
         socket.set_keepalive(true)?;
         #[cfg(target_os = "linux")]
@@ -52,24 +56,28 @@ impl Listener {
         })
     }
 
-    /// The address that was bound.
+    /// Returns the bound address.
+    ///
+    /// # Errors
+    ///
+    /// The system does not report the address.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Changes how long the sent data of connections that come from now on may stay unacknowledged.
+    /// Changes the user timeout of connections accepted from now on.
     pub(crate) fn set_user_timeout(&mut self, user_timeout: Duration) {
         if self.user_timeout != user_timeout {
             self.user_timeout = user_timeout;
             #[cfg(target_os = "linux")]
             if let Err(error) = SockRef::from(&self.socket).set_tcp_user_timeout(Some(user_timeout))
             {
-                warn!(%error, "connections keep their old time to acknowledge what was sent");
+                warn!(%error, "cannot change the TCP user timeout; new connections keep the old one");
             }
         }
     }
 
-    /// Waits for the next connection, whatever goes wrong meanwhile.
+    /// Waits for the next connection. A failed accept is logged and retried after [`PAUSE`].
     ///
     /// Cancel safe: no connection is lost.
     pub(crate) async fn accept(&mut self) -> (TcpStream, SocketAddr) {
@@ -92,12 +100,12 @@ impl Listener {
             .is_none_or(|at| now.duration_since(at) >= WARN_INTERVAL);
         if is_due {
             self.last_warned = Some(now);
-            warn!(%error, "no connection can be accepted for the moment");
+            warn!(%error, "accept failed; retrying in 100 ms");
         }
     }
 }
 
-/// Whether an error tells of one connection that went before it was accepted.
+/// Returns true for an error of a single connection that ended before it was accepted.
 fn is_per_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -117,7 +125,7 @@ mod tests {
     use super::{Listener, is_per_connection_error};
 
     #[tokio::test]
-    async fn connections_have_the_options_of_the_listener() {
+    async fn accepted_connections_inherit_socket_options() {
         let timeout = Duration::from_secs(65);
         let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), timeout).unwrap();
         let connect = TcpStream::connect(listener.local_addr().unwrap());
@@ -142,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn only_errors_of_one_connection_are_passed_over() {
+    fn only_per_connection_errors_ignored() {
         let aborted = io::Error::from_raw_os_error(rustix::io::Errno::CONNABORTED.raw_os_error());
         assert!(is_per_connection_error(&aborted));
         for errno in [

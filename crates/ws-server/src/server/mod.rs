@@ -1,5 +1,4 @@
-//! The server: accepts connections, walks each of them from its first byte to its last, and ends
-//! them in order.
+//! The server: accepts connections, takes each through its stages, and drains them at the end.
 
 mod accepted;
 mod connection;

@@ -1,4 +1,4 @@
-//! The metrics that are read at each scrape.
+//! The metrics whose values are read at each scrape.
 
 use std::{fmt, time::SystemTime};
 
@@ -26,19 +26,19 @@ pub(crate) struct ScrapeSnapshot {
     pub(crate) rooms: RoomStats,
     /// The number of lost log lines.
     pub(crate) lost_lines: u64,
-    /// When the certificate expires, if the server has one.
+    /// The expiry time of the certificate, if TLS is on.
     pub(crate) certificate_expiry: Option<SystemTime>,
 }
 
-/// What a metric says.
+/// The values of a metric.
 enum Values {
-    /// One number, which may become less.
+    /// A gauge.
     Gauge(i64),
-    /// One number for each state.
+    /// A gauge for each state.
     GaugeByState(Vec<(&'static str, usize)>),
-    /// One number, which never becomes less.
+    /// A counter.
     Counter(u64),
-    /// One such number for each direction.
+    /// A counter for each direction.
     CounterByDirection { incoming: u64, outgoing: u64 },
 }
 
@@ -49,7 +49,7 @@ impl Values {
 }
 
 impl ScrapeSnapshot {
-    /// Each metric: its name, what it is, and what it says.
+    /// Returns the name, help text and values of each metric.
     fn metrics(self) -> Vec<(&'static str, &'static str, Values)> {
         let Self {
             connections,
@@ -62,7 +62,7 @@ impl ScrapeSnapshot {
         let mut metrics = vec![
             (
                 "connections",
-                "Connections that are open, by state",
+                "Open connections, by state",
                 Values::GaugeByState(vec![
                     ("unauthenticated", connections.unauthenticated),
                     ("guest", connections.guests),
@@ -72,17 +72,17 @@ impl ScrapeSnapshot {
             ),
             (
                 "connections_limit",
-                "How many connections there may be, turned away ones aside",
+                "Maximum number of open connections, in addition to rejected ones",
                 Values::gauge(connections.limit),
             ),
             (
                 "connections_dropped",
-                "Connections that were ended unanswered, because too many were being turned away",
+                "Connections dropped without a response because too many were being rejected",
                 Values::Counter(connections.dropped),
             ),
             (
                 "hashing_workers",
-                "Those who hash passwords, by state",
+                "Password-hashing workers, by state",
                 Values::GaugeByState(vec![
                     ("busy", hashing.busy),
                     ("free", hashing.workers.saturating_sub(hashing.busy)),
@@ -90,12 +90,12 @@ impl ScrapeSnapshot {
             ),
             (
                 "hashing_queue",
-                "Logins that wait for a password to be hashed",
+                "Logins waiting for a password-hashing worker",
                 Values::gauge(hashing.waiting),
             ),
             (
                 "messages",
-                "Messages of all sessions, by direction",
+                "Messages received and sent by all sessions, by direction",
                 Values::CounterByDirection {
                     incoming: traffic.messages_in,
                     outgoing: traffic.messages_out,
@@ -103,7 +103,7 @@ impl ScrapeSnapshot {
             ),
             (
                 "message_bytes",
-                "Payload of these messages, by direction",
+                "Payload bytes of these messages, by direction",
                 Values::CounterByDirection {
                     incoming: traffic.bytes_in,
                     outgoing: traffic.bytes_out,
@@ -111,34 +111,34 @@ impl ScrapeSnapshot {
             ),
             (
                 "rooms",
-                "Rooms that somebody is in",
+                "Rooms with at least one member",
                 Values::gauge(rooms.topics),
             ),
             (
                 "room_members",
-                "Sessions that are in a room",
+                "Memberships of sessions in rooms",
                 Values::gauge(rooms.subscriptions),
             ),
             (
                 "room_evictions",
-                "Members that were sent away because they read too slowly",
+                "Members disconnected because they read too slowly",
                 Values::Counter(rooms.drops.evicted),
             ),
             (
                 "room_messages_dropped",
-                "Texts that members have missed because they read too slowly",
+                "Room messages dropped for members that read too slowly",
                 Values::Counter(rooms.drops.dropped),
             ),
             (
                 "log_lines_lost",
-                "Lines of the log that nobody read in time, or that could not be written",
+                "Log lines lost because stderr was not read in time or writing failed",
                 Values::Counter(lost_lines),
             ),
         ];
         metrics.extend(certificate_expiry.map(|expiry| {
             (
                 "certificate_expiry_timestamp_seconds",
-                "When the certificate expires, since the epoch",
+                "Expiry time of the certificate since the Unix epoch",
                 Values::Gauge(timestamp(expiry)),
             )
         }));
@@ -153,7 +153,7 @@ impl Collector for ScrapeSnapshot {
                 Values::Gauge(_) | Values::GaugeByState(_) => MetricType::Gauge,
                 Values::Counter(_) | Values::CounterByDirection { .. } => MetricType::Counter,
             };
-            // The library puts a full stop behind what is registered with it, too.
+            // `Registry::register` appends a full stop to help texts, too.
             let help = format!("{help}.");
             let mut metric = encoder.encode_descriptor(name, &help, None, kind)?;
             let no_exemplar = None::<&Exemplar<NoLabelSet, u64>>;

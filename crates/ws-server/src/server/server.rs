@@ -1,4 +1,4 @@
-//! The server as a whole: takes connections in until it is told to stop, then ends them in order.
+//! The server: accepts connections until it is stopped, then drains them.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
@@ -15,19 +15,25 @@ use crate::{
     tls::{CurrentTls, Tls},
 };
 
-/// A server that listens.
+/// A listening server.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    /// Present if connections are encrypted.
+    /// `None` if TLS is off.
     tls: Option<Arc<CurrentTls>>,
     state: Arc<ServerState>,
 }
 
 impl Server {
-    /// Listens. Connections wait until [`Server::run`] takes them in.
+    /// Binds the configured address. Connections wait until [`Server::run`] accepts them.
     ///
-    /// It must be called within a tokio runtime with I/O and time enabled.
+    /// # Errors
+    ///
+    /// The address cannot be bound.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside a tokio runtime with I/O and time enabled.
     pub fn bind(config: Config, accounts: Accounts) -> io::Result<Self> {
         let listener = Listener::bind(config.listen, config.limits.longest_standstill())?;
         Ok(Self {
@@ -37,14 +43,18 @@ impl Server {
         })
     }
 
-    /// The same server, whose connections speak TLS.
+    /// Turns TLS on for all connections.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         let tls = Some(Arc::new(CurrentTls::new(tls)));
         Self { tls, ..self }
     }
 
-    /// The address that was bound.
+    /// Returns the bound address.
+    ///
+    /// # Errors
+    ///
+    /// The system does not report the address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -54,7 +64,7 @@ impl Server {
         ServerHandle::new(self.tls.clone(), Arc::clone(&self.state))
     }
 
-    /// Serves until `stop` is ready, then ends all connections within the drain deadline.
+    /// Serves until `stop` is ready, then closes all connections within the drain deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self {
             mut listener,
@@ -88,7 +98,7 @@ async fn accept_all(
     }
 }
 
-/// Takes a connection in, on a task of its own, so that none waits for another.
+/// Spawns a task for a connection, so that no handshake delays the accept loop.
 fn spawn_connection(
     (stream, peer): (TcpStream, SocketAddr),
     tls: Option<&CurrentTls>,
@@ -98,7 +108,7 @@ fn spawn_connection(
         return;
     };
     let accepted = AcceptedConnection::new(peer, permit, state);
-    // Two tasks rather than one that could be either: it would be as large as the larger one.
+    // Two task types: a single one would always have the size of the larger one.
     match tls.map(CurrentTls::load) {
         Some(tls) => state
             .tasks

@@ -25,35 +25,35 @@ use crate::{
     settings::Current,
 };
 
-/// How often it is looked whether an account has expired. Its sessions end that much later at most.
+/// The interval of the check for expired accounts, and so the maximum delay of their sessions' end.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct ServerState {
-    /// What the files say at the moment.
+    /// The settings in force.
     pub(crate) current: Arc<Current>,
-    /// Who may come in.
+    /// The admission of connections.
     pub(crate) admission: Arc<Admission>,
-    /// Checks every login.
+    /// The verifier of all logins.
     pub(crate) verifier: Verifier,
-    /// Brings what is published to those who listen.
+    /// The hub of all rooms.
     pub(crate) hub: Arc<Hub>,
-    /// Who is connected.
+    /// The open connections.
     pub(crate) registry: Arc<ConnectionRegistry>,
-    /// What an operator counts.
+    /// The event counters.
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down.
     pub(crate) drain: CancellationToken,
-    /// Every task of every connection, so that shutting down can wait for them.
+    /// All connection tasks, for the drain to wait for.
     pub(crate) tasks: TaskTracker,
     /// Serialises a settings change with the revocation pass that follows it. Otherwise a pass that
     /// uses the old accounts could end a session that the new accounts allow.
     changing: Mutex<()>,
 }
 
-/// The caps as far as the process may have descriptors for them.
-fn possible(caps: Caps) -> Caps {
+/// Returns the caps, reduced to the available file descriptors.
+fn limit_to_descriptors(caps: Caps) -> Caps {
     let Some(descriptors) = descriptors::limit() else {
         return caps;
     };
@@ -72,7 +72,7 @@ fn possible(caps: Caps) -> Caps {
 impl ServerState {
     /// Creates the state of a server with this configuration.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
-        let admission = Admission::new(possible(config.limits.caps));
+        let admission = Admission::new(limit_to_descriptors(config.limits.caps));
         let (budget, hashing) = (config.budget, config.hashing());
         let current = Arc::new(Current::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
@@ -89,17 +89,18 @@ impl ServerState {
         }
     }
 
-    /// A place for a connection from this address, if there is one.
+    /// Counts a new connection from this address. Returns `None` if it must be dropped.
     pub(crate) fn enter(&self, peer: IpAddr) -> Option<Permit> {
-        // Whom a proxy speaks for is known by the request only.
+        // Behind a proxy, only the request has the client address.
         let is_proxy = self.current.load().proxies.trusts(peer);
         self.admission.enter((!is_proxy).then_some(peer))
     }
 
-    /// See [`ServerHandle::reload`](super::ServerHandle::reload).
+    /// See [`ServerHandle::reload`](crate::server::ServerHandle::reload).
     pub(crate) fn reload(&self, config: Config, accounts: Accounts) -> usize {
         let changing = self.changing();
-        self.admission.set_caps(possible(config.limits.caps));
+        self.admission
+            .set_caps(limit_to_descriptors(config.limits.caps));
         self.verifier.set_budget(config.budget);
         let mut settings = config.into_settings(accounts);
         settings.keep_revoked(&self.current.load());
@@ -107,7 +108,7 @@ impl ServerState {
         self.end_revoked(&changing, SystemTime::now())
     }
 
-    /// See [`ServerHandle::revoke`](super::ServerHandle::revoke).
+    /// See [`ServerHandle::revoke`](crate::server::ServerHandle::revoke).
     pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
         let changing = self.changing();
         let settings = self.current.load();
@@ -118,25 +119,25 @@ impl ServerState {
         Some(self.end_revoked(&changing, SystemTime::now()))
     }
 
-    /// Ends the sessions of expired accounts when their time comes. It never ends itself.
+    /// Ends the sessions of accounts when they expire. Never returns.
     pub(crate) async fn end_expired(&self) -> Infallible {
-        let mut looks = interval(EXPIRY_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looked_at = SystemTime::now();
+        let mut checks = interval(EXPIRY_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checked_at = SystemTime::now();
         loop {
-            looks.tick().await;
+            checks.tick().await;
             let now = SystemTime::now();
-            self.end_expired_between(looked_at, now);
-            looked_at = now;
+            self.end_expired_between(checked_at, now);
+            checked_at = now;
         }
     }
 
-    /// Ends the sessions of accounts that expired after it was last looked, and by now.
-    pub(crate) fn end_expired_between(&self, looked_at: SystemTime, now: SystemTime) {
+    /// Ends the sessions of accounts that expired since the last check.
+    pub(crate) fn end_expired_between(&self, checked_at: SystemTime, now: SystemTime) {
         let changing = self.changing();
-        let next = self.current.load().accounts.next_expiry(looked_at);
-        // A clock that was set back may have passed the end of an account for the second time.
-        if now < looked_at || next.is_some_and(|next| next <= now) {
+        let next = self.current.load().accounts.next_expiry(checked_at);
+        // A clock that was set back may pass an expiry time twice.
+        if now < checked_at || next.is_some_and(|next| next <= now) {
             let sessions = self.end_revoked(&changing, now);
             info!(sessions, "accounts have expired");
         }
@@ -146,7 +147,7 @@ impl ServerState {
         let settings = self.current.load();
         let revoked = self
             .registry
-            .end_revoked(|member| settings.check(member, now));
+            .end_revoked(|grant| settings.check(grant, now));
         for (connection, principal, why) in &revoked {
             audit::session_revoked(*connection, principal, *why);
         }
@@ -154,18 +155,18 @@ impl ServerState {
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
-        // It guards the order of steps that each leave everything in order.
+        // The mutex only orders steps. Each step leaves a consistent state.
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all connections in order, within the drain deadline.
+    /// Closes all connections, within the drain deadline.
     pub(crate) async fn end_all(&self) {
         self.drain.cancel();
         let open = self.registry.end_all(CloseReason::ShuttingDown);
         info!(connections = open, "ending all connections");
         self.tasks.close();
         let deadline = self.current.load().limits.drain_deadline;
-        // Whoever does not end in time is cut off.
+        // Connections that do not end in time are dropped.
         let _ = timeout(deadline, self.tasks.wait()).await;
         audit::drain_ended(self.tasks.len());
     }
@@ -188,11 +189,11 @@ mod tests {
         let mut config = Config::default();
         config.limits.caps.connections = connections;
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
-        (config, accounts.expect("they are accounts"))
+        (config, accounts.expect("the accounts are valid"))
     }
 
     #[test]
-    fn two_reloads_at_once_leave_what_one_of_them_says() {
+    fn concurrent_reloads_leave_one_configuration() {
         let (config, accounts) = settings(1);
         let state = ServerState::new(config, accounts);
         for _ in 0..2000 {
@@ -202,7 +203,7 @@ mod tests {
                     let (state, ready) = (&state, &ready);
                     scope.spawn(move || {
                         let (config, accounts) = settings(connections);
-                        // To be woken would take longer than a reload does.
+                        // Spinning: a wake-up would take longer than a reload.
                         ready.fetch_add(1, Ordering::SeqCst);
                         while ready.load(Ordering::SeqCst) < 2 {
                             hint::spin_loop();

@@ -1,4 +1,4 @@
-//! The TLS handshake under a connection, where the server has a certificate.
+//! The TLS handshake of a connection.
 
 use std::{io, sync::Arc};
 
@@ -15,18 +15,19 @@ use crate::{
     tls::Tls,
 };
 
-/// Why there is no TLS under a connection.
+/// The reason why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
 enum TlsHandshakeError {
     #[error("{0}")]
     Failed(io::Error),
-    #[error("not in time")]
+    #[error("timed out")]
     TimedOut,
     #[error("the server is shutting down")]
     Draining,
 }
 
-/// Serves a connection over TLS, whose handshake is the first part of what has one deadline.
+/// Does the TLS handshake, then serves the connection. One deadline applies to the TLS and HTTP
+/// handshakes together.
 pub(crate) async fn serve<S>(io: S, tls: Tls, accepted: AcceptedConnection, state: Arc<ServerState>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -36,10 +37,10 @@ where
             Ok(accepted) => accepted.map_err(TlsHandshakeError::Failed),
             Err(_) => Err(TlsHandshakeError::TimedOut),
         },
-        // There is nothing that could be said to somebody who does not understand us yet.
+        // Without TLS there is no way to send a response.
         () = state.drain.cancelled() => Err(TlsHandshakeError::Draining),
     };
-    // Its key is of no use any more, and may have been replaced long before the connection ends.
+    // The key is not needed after the handshake, and a reload may replace it.
     drop(tls);
     match handshake {
         Ok(io) => {
@@ -55,7 +56,7 @@ where
                 TlsHandshakeError::Draining => {}
             }
             let reason = reason.to_string();
-            debug!(connection = id.number(), %peer, reason = %Escaped(&reason), "no TLS handshake");
+            debug!(connection = id.number(), %peer, reason = %Escaped(&reason), "TLS handshake failed");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers each message with itself: a text behind a prefix, binary as it came.
+//! The echo service: returns each text with a prefix, and each binary message unchanged.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -13,19 +13,23 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// An echo that puts a prefix, which may be empty, before each text.
+    /// Creates an echo with a prefix for texts, which may be empty.
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.into(),
         }
     }
 
-    /// What stands before each text.
+    /// Returns the prefix.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Echoes, in order, until the session is over.
+    /// Echoes messages in order until the session ends.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the end of the session. There is no other result.
     pub async fn run<S>(&self, session: &mut Session<S>) -> Result<Infallible, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -33,7 +37,7 @@ impl Echo {
         loop {
             match session.recv().await? {
                 Message::Text(text) => {
-                    // One allocation; `format!` would cost half as much again.
+                    // A single allocation: `format!` costs half as much again.
                     let mut answer = String::with_capacity(self.prefix.len() + text.len());
                     answer.push_str(&self.prefix);
                     answer.push_str(&text);

@@ -1,7 +1,7 @@
-//! Brings what is published on a topic to all who have subscribed to it.
+//! The publish/subscribe hub in memory: topics, subscribers and histories.
 //!
-//! It knows texts, and nothing of what is in them. [`Hub::subscribe`] and publishing are all that
-//! rooms use of it, so that a message broker can stand here without a change in them.
+//! The hub does not interpret texts. Rooms use only [`Hub::subscribe`] and publishing, so a message
+//! broker can replace the hub without a change in them.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -11,12 +11,12 @@ use std::{
 
 use crate::session::{DropCounts, Outbox, Text};
 
-/// How many topics that nobody has subscribed to are kept for what was said there. The one that has
-/// been quiet for longest goes first.
+/// The maximum number of topics without subscribers that are kept for their history. The one idle
+/// for longest is evicted first.
 const MAX_IDLE_TOPICS: usize = 1024;
 
-/// How much is kept in them together, whatever each of them may keep: one member can leave something
-/// in a thousand rooms. A single topic may always be kept.
+/// The maximum of their history together, in bytes: a single user could leave messages in a thousand
+/// rooms. One topic is always kept.
 const MAX_IDLE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The bounds of the history that a topic keeps for later subscribers.
@@ -28,7 +28,7 @@ pub struct HistoryPolicy {
     pub bytes: usize,
 }
 
-/// All topics.
+/// The hub: all topics.
 #[derive(Debug, Default)]
 pub struct Hub {
     topics: Mutex<Topics>,
@@ -50,10 +50,10 @@ pub struct RoomStats {
 #[derive(Debug, Default)]
 struct Topics {
     by_path: HashMap<Arc<str>, TopicEntry>,
-    /// Those without subscribers, by when the last one left.
+    /// Topics without users, in the order in which they became idle.
     idle: BTreeMap<u64, Arc<str>>,
     last_idle: u64,
-    /// How much is kept in those together.
+    /// The bytes of the idle topics' histories together.
     idle_bytes: usize,
 }
 
@@ -62,25 +62,25 @@ struct TopicEntry {
     topic: Arc<Topic>,
     /// The number of subscribers and of publishers in progress. The topic stays while there is one.
     users: usize,
-    /// Its key among the quiet ones, while nobody uses it.
+    /// The key in `idle`, while the topic has no users.
     idle_since: Option<u64>,
 }
 
-/// One topic. Whoever holds its lock waits for nothing.
+/// A topic. No code awaits while it holds this lock.
 #[derive(Debug, Default)]
 struct Topic(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     subscribers: HashMap<u64, Outbox>,
-    /// How many subscribers there are of each name.
+    /// The number of subscribers for each name.
     names: HashMap<Arc<str>, usize>,
     last_id: u64,
     kept: VecDeque<Text>,
     kept_bytes: usize,
 }
 
-/// A subscription to a topic, which ends when it is dropped.
+/// A subscription to a topic. Drop ends it.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Arc<Hub>,
@@ -88,7 +88,7 @@ pub struct Subscription {
     topic: Arc<Topic>,
     id: u64,
     name: Arc<str>,
-    is_over: bool,
+    has_ended: bool,
 }
 
 /// The result of a new subscription.
@@ -101,9 +101,10 @@ pub struct Subscribed {
 }
 
 impl Hub {
-    /// Subscribes to a topic under a name, which need not be the only one of its kind. If it is,
-    /// all subscribers get the greeting, this one included, and nobody later. Of what was published
-    /// before, it finds what is to be kept as it sees it: that may be less than others kept.
+    /// Subscribes to a topic under a name. Several subscribers may have the same name.
+    ///
+    /// The first subscriber of a name triggers `greeting`, which goes to all current subscribers,
+    /// including this one. `history` trims the topic's history before it is returned.
     pub fn subscribe(
         self: &Arc<Self>,
         path: &Arc<str>,
@@ -119,7 +120,7 @@ impl Hub {
         state.subscribers.insert(id, outbox);
         let of_this_name = state.names.entry(Arc::clone(&name)).or_default();
         *of_this_name += 1;
-        // Told before anybody else can come or go: the news are in the order of what happened.
+        // Broadcast under the lock, so that announcements are in the order of the events.
         if *of_this_name == 1
             && let Some(greeting) = greeting()
         {
@@ -135,13 +136,13 @@ impl Hub {
                 topic,
                 id,
                 name,
-                is_over: false,
+                has_ended: false,
             },
             kept,
         }
     }
 
-    /// Publishes a text on a topic, from outside.
+    /// Publishes a text on a topic, without a subscription.
     pub fn publish(&self, path: &Arc<str>, text: &Text, history: HistoryPolicy) {
         let topic = self.topics().acquire(path);
         let drops = topic.state().publish(text, history);
@@ -184,20 +185,20 @@ impl Hub {
 }
 
 impl Topics {
-    /// The topic of this path, which has one more user until it is laid down.
+    /// Returns the topic of this path and counts a user. [`Topics::release`] must follow.
     fn acquire(&mut self, path: &Arc<str>) -> Arc<Topic> {
         let entry = self.by_path.entry(Arc::clone(path)).or_default();
         entry.users += 1;
         if let Some(idle_since) = entry.idle_since.take() {
             self.idle.remove(&idle_since);
-            // Nobody uses it yet, and nobody holds its lock.
+            // Not contended: an idle topic has no users.
             self.idle_bytes -= entry.topic.state().kept_bytes;
         }
         Arc::clone(&entry.topic)
     }
 
-    /// One user of a topic is done with it. The last one lets it rest, or has it forgotten if there
-    /// is nothing to keep.
+    /// Ends a use of a topic. After the last one, the topic becomes idle, or is removed if it has no
+    /// history.
     fn release(&mut self, path: &Arc<str>) {
         let Some(entry) = self.by_path.get_mut(path) else {
             return;
@@ -206,7 +207,7 @@ impl Topics {
         if entry.users > 0 {
             return;
         }
-        // Nobody else can hold its lock.
+        // Not contended: there are no other users.
         let state = entry.topic.state();
         let (is_worth_keeping, bytes) = (!state.kept.is_empty(), state.kept_bytes);
         drop(state);
@@ -225,7 +226,7 @@ impl Topics {
         }
     }
 
-    /// Forgets the topic that has been quiet for longest.
+    /// Removes the topic that has been idle for longest.
     fn evict_longest_idle(&mut self) {
         if let Some((_, path)) = self.idle.pop_first()
             && let Some(entry) = self.by_path.remove(&path)
@@ -251,7 +252,7 @@ impl State {
         drops
     }
 
-    /// Takes a subscriber out. Returns whether nobody of its name is left.
+    /// Removes a subscriber. Returns true if it was the last one of its name.
     fn remove(&mut self, id: u64, name: &str) -> bool {
         self.subscribers.remove(&id);
         let Some(of_this_name) = self.names.get_mut(name) else {
@@ -284,17 +285,17 @@ impl State {
 }
 
 impl Subscription {
-    /// Publishes a text to all subscribers, this one included. Returns how many these are.
+    /// Publishes a text to all subscribers, including this one. Returns their number.
     pub fn publish(&self, text: &Text, history: HistoryPolicy) -> usize {
         let mut state = self.topic.state();
         self.hub.count_drops(state.publish(text, history));
         state.subscribers.len()
     }
 
-    /// Ends the subscription, if it has not ended before. If nobody of its name is left, all
-    /// others get the farewell.
+    /// Ends the subscription, once. If it was the last one of its name, `farewell` goes to all
+    /// remaining subscribers.
     pub fn end(&mut self, farewell: impl FnOnce() -> Option<Text>) {
-        if mem::replace(&mut self.is_over, true) {
+        if mem::replace(&mut self.has_ended, true) {
             return;
         }
         let mut state = self.topic.state();

@@ -1,18 +1,17 @@
-//! The services that a session can be handed to.
+//! The services that run sessions.
 //!
-//! A service gets a [`Session`](crate::session::Session) and returns when it is over. It does not know
-//! logins, limits or Close frames. To add one:
+//! A service gets a [`Session`](crate::session::Session) and returns when the session ends. It does not
+//! handle logins, limits or Close frames. To add one:
 //!
 //! 1. Write its file here: a struct of its options, and `async fn run`, which receives and sends until
-//!    the session is over. [`Echo`] is the shortest example.
-//! 2. Give [`Service`] an arm, and each `match` on it, which the compiler finds.
+//!    the session ends. [`Echo`] is the shortest example.
+//! 2. Add a variant to [`Service`], and an arm to each `match` that the compiler reports.
 //! 3. Add its keys to `config/route.rs` (`ServiceName`, `ServiceKeys`), to `config/server.toml` and to
 //!    the table in the README. A test compares the three.
 //! 4. Test it over one end of a duplex, as `service/tests/room.rs` does.
 //!
-//! A service that sends without being asked takes the session's
-//! [`outbox`](crate::session::Session::outbox) and hands it to the code that has something to send, as
-//! [`Room`] does.
+//! A service that pushes messages passes the session's
+//! [`outbox`](crate::session::Session::outbox) to the code that sends them, as [`Room`] does.
 
 mod echo;
 mod hub;

@@ -1,4 +1,4 @@
-//! Everybody on a path hears what one of them says.
+//! The room service: sends each message to all members of the path.
 
 use std::{convert::Infallible, sync::Arc, time::SystemTime};
 
@@ -83,6 +83,10 @@ enum RoomEventJson<'a> {
 
 impl Room {
     /// Runs the room for one session until it ends.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the end of the session. There is no other result.
     pub async fn run<S>(
         &self,
         session: &mut Session<S>,
@@ -91,7 +95,7 @@ impl Room {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (membership, kept) = Membership::begin(self, session, hub);
+        let (membership, kept) = Membership::join(self, session, hub);
         for text in kept {
             session.send(text).await?;
         }
@@ -99,7 +103,7 @@ impl Room {
         loop {
             match session.next().await? {
                 Event::Message(Message::Text(text)) => {
-                    budget.add(membership.say(&text));
+                    budget.add(membership.publish(&text));
                     if budget.is_over(&self.outbox) {
                         budget = YieldBudget::default();
                         yield_now().await;
@@ -146,7 +150,7 @@ impl Room {
                 serde_json::to_string(&object).expect("texts and numbers are JSON")
             }
             RoomFormat::Plain => match event {
-                // Were a line break left in it, what follows could look like another's words.
+                // A line break in a text could imitate a message of another member.
                 RoomEvent::Said { from, text } => format!("{from}: {}", Escaped(text)),
                 RoomEvent::Joined(name) => format!("* {name} joined"),
                 RoomEvent::Left(name) => format!("* {name} left"),
@@ -168,10 +172,10 @@ struct YieldBudget {
 }
 
 impl YieldBudget {
-    fn add(&mut self, said: YieldBudget) {
-        self.texts += said.texts;
-        self.bytes += said.bytes;
-        self.deliveries += said.deliveries;
+    fn add(&mut self, more: YieldBudget) {
+        self.texts += more.texts;
+        self.bytes += more.bytes;
+        self.deliveries += more.deliveries;
     }
 
     /// Returns true if the task should yield. Otherwise messages that arrive together would fill the
@@ -183,7 +187,7 @@ impl YieldBudget {
     }
 }
 
-/// A member's place in a room, which it leaves whatever ends it.
+/// The membership of a session in a room. Drop leaves the room.
 #[derive(Debug)]
 struct Membership<'a> {
     room: &'a Room,
@@ -192,8 +196,8 @@ struct Membership<'a> {
 }
 
 impl<'a> Membership<'a> {
-    /// Enters the room, and yields what was said there before.
-    fn begin<S>(room: &'a Room, session: &Session<S>, hub: &Arc<Hub>) -> (Self, Vec<Text>)
+    /// Joins the room. Also returns its history, oldest first.
+    fn join<S>(room: &'a Room, session: &Session<S>, hub: &Arc<Hub>) -> (Self, Vec<Text>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -215,7 +219,8 @@ impl<'a> Membership<'a> {
         (membership, kept)
     }
 
-    fn say(&self, text: &str) -> YieldBudget {
+    /// Publishes a text, and returns the work that it caused.
+    fn publish(&self, text: &str) -> YieldBudget {
         let from = &self.name;
         let said = self.room.write(RoomEvent::Said { from, text });
         YieldBudget {

@@ -9,17 +9,17 @@ use crate::{
     session::{Ended, Session},
 };
 
-/// Every service there is.
+/// A service.
 #[derive(Debug, Clone)]
 pub enum Service {
-    /// Answers each message with itself.
+    /// The echo.
     Echo(Echo),
-    /// Tells each message to everybody on the path.
+    /// The room.
     Room(Room),
 }
 
 impl Service {
-    /// Whether a message may come as the body of a request as well.
+    /// Returns true if the service also accepts messages as bodies of `POST` requests.
     pub(crate) fn accepts_posts(&self) -> bool {
         match self {
             Self::Echo(_) => false,
@@ -27,16 +27,20 @@ impl Service {
         }
     }
 
-    /// Takes a message that came as the body of a request.
+    /// Publishes the body of a `POST` request.
     pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
         match self {
-            // It says that it takes none.
+            // Unreachable: `accepts_posts` is false.
             Self::Echo(_) => {}
             Self::Room(room) => room.publish(hub, path, from, text),
         }
     }
 
-    /// Serves a session until it is over, and tells why it is.
+    /// Runs the service for a session until it ends.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the end of the session. There is no other result.
     pub async fn run<S>(
         &self,
         session: &mut Session<S>,
@@ -47,7 +51,7 @@ impl Service {
     {
         match self {
             Self::Echo(echo) => echo.run(session).await,
-            // Boxed, so that the sessions of other services do not carry the room for it.
+            // Boxed, so that sessions of other services do not reserve memory for it.
             Self::Room(room) => Box::pin(room.run(session, hub)).await,
         }
     }

@@ -1,4 +1,4 @@
-//! The one gate between a connection and a session.
+//! The admission of a connection, the only way to a session.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::{
     websocket::{Ended, WebSocket},
 };
 
-/// A connection whose peer was let in. Only [`admit`] makes one, and a
-/// [`Session`](super::Session) is made of nothing else.
+/// An admitted connection. Only [`admit`] creates one, and a [`Session`](crate::session::Session)
+/// needs one.
 #[derive(Debug)]
 pub(crate) struct Authenticated<S> {
     socket: WebSocket<S>,
@@ -21,27 +21,32 @@ pub(crate) struct Authenticated<S> {
 }
 
 impl<S> Authenticated<S> {
-    /// What a session is made of.
+    /// Returns the parts for a session.
     pub(crate) fn into_parts(self) -> (WebSocket<S>, Principal, Arc<str>) {
         (self.socket, self.principal, self.path)
     }
 }
 
-/// A connection whose peer did not prove who it is, or no longer is that. It is still to be closed.
+/// A connection that is not admitted: the login failed, or the access was revoked. The caller must
+/// close it.
 #[derive(Debug)]
 pub(crate) struct NotAuthenticated<S> {
     /// The connection.
     pub(crate) socket: WebSocket<S>,
-    /// Why it ends.
+    /// The reason for the end.
     pub(crate) ended: Ended,
 }
 
-/// Admits a peer that has proved who it is, or need not.
+/// Admits a connection after its login, or without one on a public route.
 ///
 /// The settings that granted access may have changed since. So the grant is registered first and
 /// checked against the current settings afterwards: either this check sees the new settings, or the
 /// change of settings sees the registered grant. `check` must therefore read the settings when it is
 /// called, not before.
+///
+/// # Errors
+///
+/// The access was revoked, or the connection was told to end. Returns the socket with the reason.
 #[expect(
     clippy::result_large_err,
     reason = "the connection is in either, and has to be moved in any case"

@@ -1,4 +1,5 @@
-//! The timers of a session: pings, and the end after silence or a stalled write.
+//! The keepalive of a session: pings (RFC 6455 sections 5.5.2 and 5.5.3), and the end after silence,
+//! idleness or a stalled write.
 
 use proto::close::CloseReason;
 use tokio::time::{Duration, Instant};
@@ -19,13 +20,13 @@ pub(crate) struct Keepalive {
     last_received: Instant,
     /// The number of bytes received by then.
     received: u64,
-    /// The last tick before which a message came or went.
+    /// The last tick before which a message was received or sent.
     last_message: Instant,
     /// The time of a ping after which nothing was received.
     pinged_at: Option<Instant>,
     /// The start of a stalled write, and the number of bytes written by then.
     stalled: Option<(Instant, u64)>,
-    /// A message came or went since the last tick.
+    /// A message was received or sent since the last tick.
     had_message: bool,
     /// The buffers have grown since they were last released.
     buffers_grown: bool,
@@ -38,7 +39,7 @@ pub(crate) enum KeepaliveAction {
     Nothing,
     /// Release the buffers if possible: nothing was received for a while.
     ReleaseBuffers,
-    /// Send a ping.
+    /// Send a Ping (RFC 6455 section 5.5.2).
     Ping,
     /// End the session.
     End(CloseReason),
@@ -88,8 +89,9 @@ impl Keepalive {
         self.buffers_grown = false;
     }
 
-    /// Returns the action that is due, with these numbers of bytes received and written. Each byte
-    /// counts, not only a whole frame: a client that sends a long frame cannot answer a ping.
+    /// Returns the action that is due, with these numbers of bytes received and written. Any received
+    /// byte counts as a sign of life, not only a Pong: a client in the middle of a long frame cannot
+    /// send one.
     pub(crate) fn tick(
         &mut self,
         now: Instant,
@@ -112,7 +114,7 @@ impl Keepalive {
             } else if now >= since + limits.write_deadline {
                 return KeepaliveAction::End(CloseReason::SlowReader);
             }
-            // A ping would wait behind what is not read: the write deadline is what counts.
+            // A ping would be queued behind the unread data, so only the write deadline applies.
             self.last_received = now;
             self.pinged_at = None;
         }
@@ -148,13 +150,13 @@ impl Keepalive {
         let silence = limits
             .ping_interval
             .map(|interval| silent_since + interval)
-            // A ping that is not answered yet is followed by the end, and by no second one.
+            // After an unanswered ping, no second one is sent.
             .filter(|&at| self.pinged_at.is_none() || at > now);
-        let death = self.pinged_at.map(|at| at + limits.ping_timeout);
+        let timeout = self.pinged_at.map(|at| at + limits.ping_timeout);
         let write = self.stalled.map(|(since, _)| since + limits.write_deadline);
         let idle = limits.idle_timeout.map(|idle| self.last_message + idle);
         let release = self.buffers_grown.then(|| now + BUFFER_RELEASE_DELAY);
-        let next = [silence, death, write, idle, release]
+        let next = [silence, timeout, write, idle, release]
             .into_iter()
             .flatten()
             .min();
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_brings_a_ping_and_then_the_end() {
+    fn silence_triggers_ping_then_timeout() {
         let (limits, start) = (limits(), Instant::now());
         let mut keepalive = Keepalive::new(start, 0);
         assert_eq!(keepalive.next_tick(start, &limits), start + seconds(20));
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn any_byte_counts_as_life() {
+    fn any_received_byte_resets_ping_timeout() {
         let (limits, start) = (limits(), Instant::now());
         let mut keepalive = Keepalive::new(start, 0);
         assert_eq!(
@@ -220,41 +222,41 @@ mod tests {
     }
 
     #[test]
-    fn a_long_time_to_answer_does_not_put_the_next_ping_off() {
+    fn long_ping_timeout_does_not_delay_next_ping() {
         let limits = Limits {
             ping_timeout: seconds(300),
             ..limits()
         };
         let start = Instant::now();
         let mut keepalive = Keepalive::new(start, 0);
-        let (pinged, looked) = (start + seconds(20), start + seconds(40));
+        let (pinged, ticked) = (start + seconds(20), start + seconds(40));
         assert_eq!(keepalive.tick(pinged, 0, 0, &limits), KeepaliveAction::Ping);
-        assert_eq!(keepalive.next_tick(pinged, &limits), looked);
-        // Answered: it is pinged again after the next silence.
+        assert_eq!(keepalive.next_tick(pinged, &limits), ticked);
+        // Answered: the next silence triggers another ping.
         assert_eq!(
-            keepalive.tick(looked, 1, 0, &limits),
+            keepalive.tick(ticked, 1, 0, &limits),
             KeepaliveAction::Nothing
         );
-        assert_eq!(keepalive.next_tick(looked, &limits), start + seconds(60));
+        assert_eq!(keepalive.next_tick(ticked, &limits), start + seconds(60));
         assert_eq!(
             keepalive.tick(start + seconds(60), 1, 0, &limits),
             KeepaliveAction::Ping
         );
-        // Not answered: it has the time that it was given.
-        let looked = start + seconds(80);
-        assert_eq!(keepalive.next_tick(start + seconds(60), &limits), looked);
+        // Not answered: the whole ping timeout applies.
+        let ticked = start + seconds(80);
+        assert_eq!(keepalive.next_tick(start + seconds(60), &limits), ticked);
         assert_eq!(
-            keepalive.tick(looked, 1, 0, &limits),
+            keepalive.tick(ticked, 1, 0, &limits),
             KeepaliveAction::Nothing
         );
         let late = start + seconds(360);
-        assert_eq!(keepalive.next_tick(looked, &limits), late);
+        assert_eq!(keepalive.next_tick(ticked, &limits), late);
         let end = KeepaliveAction::End(CloseReason::KeepaliveTimeout);
         assert_eq!(keepalive.tick(late, 1, 0, &limits), end);
     }
 
     #[test]
-    fn without_pings_and_time_outs_ticks_are_far_apart() {
+    fn ticks_far_apart_without_deadlines() {
         let limits = Limits {
             ping_interval: None,
             ..limits()
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_progress_ends_and_one_with_progress_does_not() {
+    fn stalled_write_ends_session_without_progress() {
         let (limits, start) = (limits(), Instant::now());
         let mut keepalive = Keepalive::new(start, 0);
         keepalive.on_stall(start + seconds(1), 100);
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_went_through_is_forgotten() {
+    fn flushed_write_clears_stall() {
         let (limits, start) = (limits(), Instant::now());
         let mut keepalive = Keepalive::new(start, 0);
         keepalive.on_stall(start, 100);
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn pings_and_pongs_do_not_keep_an_idle_session() {
+    fn control_frames_do_not_reset_idle_timeout() {
         let limits = Limits {
             idle_timeout: Some(seconds(60)),
             ..limits()
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn grown_buffers_are_given_back_after_a_quiet_while() {
+    fn grown_buffers_released_after_silence() {
         let (limits, start) = (limits(), Instant::now());
         let mut keepalive = Keepalive::new(start, 0);
         assert!(keepalive.on_buffer_growth());
@@ -346,7 +348,7 @@ mod tests {
             keepalive.tick(start + seconds(8), 1, 0, &limits),
             KeepaliveAction::ReleaseBuffers
         );
-        // It could not be done at that moment, and is tried again.
+        // Not possible at that moment, so it is retried.
         assert_eq!(
             keepalive.next_tick(start + seconds(8), &limits),
             start + seconds(12)

@@ -1,4 +1,4 @@
-//! A logged-in connection, as a service sees it: the session, and what a service needs besides.
+//! Sessions: admission, keepalive, and the types that services use.
 
 mod admit;
 mod keepalive;

@@ -1,22 +1,22 @@
-//! How often something may happen.
+//! The rate limit of control frames.
 
 use std::num::NonZeroUsize;
 
 use tokio::time::{Duration, Instant};
 
-/// A token bucket: so many a second on average, twice as many at once.
+/// A token bucket: `per_second` events on average, and twice as many in a burst.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RateLimit {
     per_second: f64,
     tokens: f64,
-    /// When `tokens` was right.
+    /// The time of the last update of `tokens`.
     at: Option<Instant>,
 }
 
 impl RateLimit {
-    /// A bucket that is full.
+    /// Creates a full bucket.
     pub(crate) fn new(per_second: NonZeroUsize) -> Self {
-        // Above 2^32 a second there is no limit to speak of.
+        // A rate above 2^32 a second is no limit in practice.
         let per_second = f64::from(u32::try_from(per_second.get()).unwrap_or(u32::MAX));
         Self {
             per_second,
@@ -25,7 +25,7 @@ impl RateLimit {
         }
     }
 
-    /// Counts one event. Returns false if it is one too many.
+    /// Counts one event. Returns false if it exceeds the limit.
     pub(crate) fn allows_one(&mut self, now: Instant) -> bool {
         let passed = self
             .at
@@ -50,7 +50,7 @@ mod tests {
     use super::RateLimit;
 
     #[test]
-    fn allows_a_burst_of_two_seconds_and_then_the_rate() {
+    fn burst_of_two_seconds_allowed_then_rate() {
         let mut limit = RateLimit::new(NonZeroUsize::new(100).unwrap());
         let start = Instant::now();
         assert_eq!((0..300).filter(|_| limit.allows_one(start)).count(), 200);

@@ -1,9 +1,9 @@
-//! A logged-in connection, as a service sees it.
+//! An admitted connection, as a service uses it.
 //!
-//! [`Session`] is the sole owner of its socket: there is no split, no task that pumps and no channel
-//! on the way of a message. Below it, `websocket/socket.rs` owns the WebSocket, and
-//! `websocket/transport.rs` the bytes under that. Beside it, `keepalive.rs` decides on timers. Other
-//! tasks reach a session through its entry in `registry/`.
+//! [`Session`] is the sole owner of its socket: a message passes no split stream, no second task and
+//! no channel. `websocket/socket.rs` implements the WebSocket, `websocket/transport.rs` the byte stream
+//! below it, and `keepalive.rs` the timers. Other tasks reach a session through its entry in
+//! `registry/`.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -32,36 +32,36 @@ use crate::{
     websocket::{Ended, Incoming, WebSocket},
 };
 
-/// Messages, and queued answers, above this leave buffers behind that are worth giving back.
+/// The length above which messages and queued replies grow the buffers enough to release them later.
 const LARGE_BYTES: usize = 4096;
 
-/// How many texts of the outbox are taken before it is the peer's turn.
+/// The number of pushed texts delivered before a message of the peer is read.
 const MAX_PUSHES_PER_TURN: u16 = 256;
 
-/// A connection whose peer was let in.
+/// The session of an admitted connection.
 #[derive(Debug)]
 pub struct Session<S> {
     socket: WebSocket<S>,
     principal: Principal,
     path: Arc<str>,
     keepalive: Keepalive,
-    /// The one timer of the session. It is boxed because it is pinned, and small because of it.
+    /// The only timer of the session. Boxed, so that the session can move.
     timer: Pin<Box<Sleep>>,
     control_frames: Option<RateLimit>,
-    /// How many texts were taken from the outbox since the peer had its turn.
+    /// The number of pushed texts delivered since a message of the peer was last read.
     pushes_this_turn: u16,
-    /// How many bytes were queued since the last flush.
+    /// The number of bytes queued since the last flush.
     queued: usize,
 }
 
-/// What a service has to do with next.
+/// An event for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The peer sent this.
+    /// A message from the peer.
     Message(Message),
-    /// Somebody pushed this into the session's outbox: it is to be sent.
+    /// A text pushed into the session's outbox, to be sent to the peer.
     Pushed(Text),
-    /// So many texts that were pushed are lost, because the peer reads too slowly.
+    /// The number of pushed texts that were dropped because the peer reads too slowly.
     Lost(u64),
 }
 
@@ -75,7 +75,7 @@ impl From<Pushed> for Event {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Begins the session of a connection that is logged in.
+    /// Creates the session of an admitted connection.
     pub(crate) fn new(authenticated: Authenticated<S>) -> Self {
         let (mut socket, principal, path) = authenticated.into_parts();
         let now = Instant::now();
@@ -97,40 +97,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Who is at the other end.
+    /// Returns the principal.
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// The path that the peer has asked for.
+    /// Returns the path of the handshake request.
     pub fn path(&self) -> &Arc<str> {
         &self.path
     }
 
-    /// When the peer was let in.
+    /// Returns the time of the admission.
     pub(crate) fn since(&self) -> std::time::Instant {
         let admitted = self.socket.entry().admitted();
-        admitted
-            .expect("a session is of a peer that was let in")
-            .since
+        admitted.expect("a session's connection is admitted").since
     }
 
-    /// The other end.
+    /// Returns the peer.
     pub(crate) fn peer(&self) -> Peer {
         self.socket.entry().peer()
     }
 
-    /// What went through the session so far.
+    /// Returns the traffic counts so far.
     pub fn counts(&self) -> TrafficCounts {
         self.socket.entry().counters().counts()
     }
 
-    /// The next message. Queued answers are written only when there is no message at hand, so that
-    /// messages which arrive together are answered together.
+    /// Returns the next message. Queued replies are written only when no further message is
+    /// available, so that messages that arrive together get their replies in one write.
     ///
     /// # Errors
     ///
-    /// The session is over: the service returns with what it was given.
+    /// The session has ended. The service must return this value.
     ///
     /// # Cancel safety
     ///
@@ -139,12 +137,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// The next text of the session's outbox, or the next message of the peer, which gets its turn
-    /// however much is pushed. Otherwise it is like [`Session::recv`].
+    /// Returns the next pushed text or the next message of the peer. A stream of pushes does not
+    /// starve the peer. Otherwise it is like [`Session::recv`].
     ///
     /// # Errors
     ///
-    /// The session is over: the service returns with what it was given.
+    /// The session has ended. The service must return this value.
     ///
     /// # Cancel safety
     ///
@@ -153,17 +151,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The way for others to push texts into the session, which [`Session::next`] yields then.
+    /// Returns a handle by which other tasks push texts into the session. [`Session::next`] returns
+    /// them.
     pub fn outbox(&self, policy: OutboxPolicy) -> Outbox {
         Outbox::new(Arc::clone(self.socket.entry()), policy)
     }
 
-    /// Queues a message to go out. It waits only while more is queued than the high-water mark
-    /// allows: that is the back-pressure, since a service that waits here reads nothing.
+    /// Queues a message for sending. Waits only while the write buffer is above its high-water mark.
+    /// This is the back-pressure: a service that waits here reads nothing.
     ///
     /// # Errors
     ///
-    /// The session is over: the service returns with what it was given.
+    /// The session has ended. The service must return this value.
     ///
     /// # Cancel safety
     ///
@@ -180,20 +179,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.note_growth();
         }
         if len > LONG_BYTES {
-            // It is written while it is still at hand in the processor's own memory.
+            // Written at once, while the message is in the CPU cache.
             poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await?;
         }
         Ok(())
     }
 
-    /// Ends the session in order, within the close deadline.
+    /// Closes the connection, within the close deadline (RFC 6455 section 7.1).
     pub(crate) async fn close(self, ended: &Ended) {
         self.socket.close(ended).await;
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
-        // What was pushed goes first: it is an answer to what the peer sent, or older than what it
-        // sends next, and after its Close frame nothing can be sent. But it gets its turn.
+        // Pushed texts come first: they are older than the peer's next message, and after its Close
+        // frame nothing can be sent. The limit lets the peer's messages through.
         if self.pushes_this_turn < MAX_PUSHES_PER_TURN
             && let Some(event) = self.take_pushed()
         {
@@ -209,11 +208,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Poll::Ready(ended) = self.poll_wait(cx) {
             return Poll::Ready(Err(ended));
         }
-        // Asked for once more now that the waker is known: something may have been pushed meanwhile.
+        // Checked again after the waker was registered: a push may have come in between.
         self.take_pushed().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Takes something out of the outbox, unless the session is to end.
+    /// Takes an item out of the outbox, unless the session must end.
     fn take_pushed(&mut self) -> Option<Result<Event, Ended>> {
         let entry = self.socket.entry();
         if let Some(reason) = entry.ended() {
@@ -231,13 +230,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.poll_wait(cx).map(Err)
     }
 
-    /// The next message that is at hand.
+    /// Returns the next available message.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
         if let Some(reason) = self.socket.entry().ended() {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
-        // While the peer does not read, nothing is read from it: every ping would add a pong to
-        // what it does not read.
+        // While the peer does not read, nothing is read from it: each of its pings would queue a
+        // pong.
         if self.keepalive.is_stalled() {
             self.poll_flush(cx)?;
         }
@@ -262,12 +261,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Poll::Pending
     }
 
-    /// Does what is to be done before the task waits, or lets others have their turn.
+    /// Flushes, and checks the end and the timer, before the task waits or yields.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         if let Err(ended) = self.poll_flush(cx) {
             return Poll::Ready(ended);
         }
-        // Asked for once more after the waker is known: the reason may have come meanwhile.
+        // Checked again after the waker was registered: the reason may have come in between.
         if let Some(reason) = self.socket.entry().poll_ended(cx.waker()) {
             return Poll::Ready(Ended::ByUs(reason));
         }
@@ -304,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Does what is due, and waits for the next tick. Ready only with the end of the session.
+    /// Runs due keepalive actions and arms the timer. Ready only when the session must end.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
@@ -325,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 KeepaliveAction::ReleaseBuffers => {
                     if self.socket.release_buffers() {
                         self.keepalive.on_buffers_released();
-                        // The new WebSocket must be asked once more before it wakes anybody.
+                        // The new WebSocket registers no waker before it is polled.
                         cx.waker().wake_by_ref();
                     }
                 }

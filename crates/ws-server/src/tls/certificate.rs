@@ -1,4 +1,4 @@
-//! What all clients find wrong with a certificate, whomever they trust.
+//! Flaws of a certificate that every client finds, whatever roots it trusts.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,67 +6,69 @@ use humantime::format_rfc3339_seconds;
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
 
-/// Why no client takes a certificate. The server serves with it nevertheless: it may be that only
-/// the clock is wrong.
+/// A flaw for which clients refuse a certificate. The server only warns: its own clock may be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateFlaw {
-    /// Its time is over.
+    /// The certificate has expired.
     #[error("the certificate expired at {}: renew it", format_rfc3339_seconds(*.0))]
     Expired(SystemTime),
-    /// Its time has not come.
-    #[error("the certificate holds from {} on: look at the clock", format_rfc3339_seconds(*.0))]
+    /// The certificate is not valid yet.
+    #[error("the certificate is not valid before {}: check the clock", format_rfc3339_seconds(*.0))]
     Early(SystemTime),
-    /// It is for an authority, as what `openssl req -x509` makes unless it is told otherwise.
+    /// The certificate is a CA certificate, the default of `openssl req -x509`.
     #[error(
-        "the certificate is one for an authority (CA:TRUE), and many clients refuse it: make one \
-         with basicConstraints=CA:FALSE"
+        "the certificate is a CA certificate (CA:TRUE), which many clients refuse: create one with \
+         basicConstraints=CA:FALSE"
     )]
     IsCa,
-    /// It is for another purpose.
-    #[error("the certificate is not meant for servers, and clients refuse it: use another one")]
+    /// The extended key usage excludes servers.
+    #[error(
+        "the certificate is not for servers (extended key usage), so clients refuse it: use another one"
+    )]
     WrongPurpose,
 }
 
 impl CertificateFlaw {
-    /// What is wrong with a certificate at this time, as far as that does not depend on who is
-    /// trusted.
+    /// Returns the flaw of a certificate at this time, independent of trusted roots.
     pub(super) fn of(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<Self> {
         match problem(certificate, since_epoch(now))? {
-            Error::CertExpired { not_after, .. } => Some(Self::Expired(moment(not_after)?)),
-            Error::CertNotValidYet { not_before, .. } => Some(Self::Early(moment(not_before)?)),
+            Error::CertExpired { not_after, .. } => Some(Self::Expired(to_system_time(not_after)?)),
+            Error::CertNotValidYet { not_before, .. } => {
+                Some(Self::Early(to_system_time(not_before)?))
+            }
             Error::CaUsedAsEndEntity => Some(Self::IsCa),
             Error::RequiredEkuNotFoundContext(_) => Some(Self::WrongPurpose),
-            // That nobody is trusted here, at least.
+            // Always an error at least: no root is trusted here.
             _ => None,
         }
     }
 }
 
-/// When a certificate expires.
+/// Returns the expiry time of a certificate.
 pub(super) fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
-    // At the end of all time it has expired, and the error tells when.
+    // At the greatest time it has expired, and the error has the expiry time.
     match problem(certificate, Duration::from_secs(u64::MAX))? {
-        Error::CertExpired { not_after, .. } => moment(not_after),
+        Error::CertExpired { not_after, .. } => to_system_time(not_after),
         _ => None,
     }
 }
 
-/// What comes of checking a certificate when nobody is trusted. The time is checked first, then
-/// what the certificate is for, and who has signed it last.
+/// Verifies a certificate without trusted roots, and returns the first error. webpki checks the
+/// validity period first, then the usage, then the signatures.
 fn problem(certificate: &CertificateDer<'_>, time: Duration) -> Option<Error> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let time = UnixTime::since_unix_epoch(time);
-    let (usage, nobody) = (KeyUsage::server_auth(), []);
-    let verified = certificate.verify_for_usage(&[], &nobody, &[], time, usage, None, None);
+    let (usage, no_roots) = (KeyUsage::server_auth(), []);
+    let verified = certificate.verify_for_usage(&[], &no_roots, &[], time, usage, None, None);
     verified.err()
 }
 
 fn since_epoch(time: SystemTime) -> Duration {
-    // A clock that stands before the epoch is told that everything is still to come.
+    // A clock before the epoch counts as the epoch.
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn moment(time: UnixTime) -> Option<SystemTime> {
+fn to_system_time(time: UnixTime) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()))
 }
 
@@ -81,7 +83,7 @@ mod tests {
 
     use super::{CertificateFlaw, expiry};
 
-    /// When the certificates here begin to hold, when they expire, and a second before and after.
+    /// The validity period of the test certificates, and a second before and after it.
     const BEFORE: &str = "2029-12-31T23:59:59Z";
     const BEGIN: &str = "2030-01-01T00:00:00Z";
     const END: &str = "2030-02-01T00:00:00Z";
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_refuse_is_found_and_nothing_else() {
+    fn flaws_that_clients_refuse_found() {
         let good = |_: &mut CertificateParams| ();
         assert_eq!(flaw(good, BEGIN), None);
         assert_eq!(flaw(good, END), None);
@@ -116,15 +118,15 @@ mod tests {
         );
         assert_eq!(
             flaw(good, BEFORE).unwrap(),
-            "the certificate holds from 2030-01-01T00:00:00Z on: look at the clock"
+            "the certificate is not valid before 2030-01-01T00:00:00Z: check the clock"
         );
-        let of_authority = |params: &mut CertificateParams| {
+        let is_ca = |params: &mut CertificateParams| {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         };
         assert_eq!(
-            flaw(of_authority, BEGIN).unwrap(),
-            "the certificate is one for an authority (CA:TRUE), and many clients refuse it: make \
-             one with basicConstraints=CA:FALSE"
+            flaw(is_ca, BEGIN).unwrap(),
+            "the certificate is a CA certificate (CA:TRUE), which many clients refuse: create one \
+             with basicConstraints=CA:FALSE"
         );
         for (purpose, is_wrong) in [
             (ExtendedKeyUsagePurpose::ServerAuth, false),
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_certificate_is_known() {
+    fn certificate_expiry_read() {
         assert_eq!(expiry(&certificate(|_| ())), Some(at(END)));
         assert_eq!(expiry(&CertificateDer::from(vec![0])), None);
     }

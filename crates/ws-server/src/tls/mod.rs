@@ -1,4 +1,4 @@
-//! The certificate and the private key of the server, checked when they are loaded.
+//! The certificate and private key of the server, validated when loaded.
 
 mod certificate;
 mod tls;

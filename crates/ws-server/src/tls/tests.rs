@@ -1,10 +1,10 @@
-//! Certificates and keys, good and bad.
+//! Valid and invalid certificates and keys.
 
 use rcgen::{CertificateParams, KeyPair};
 
 use super::{Tls, TlsError, certificates, private_key};
 
-/// A certificate that vouches for itself, and its key, as PEM.
+/// Returns a self-signed certificate and its key, as PEM.
 fn issued() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -18,14 +18,14 @@ fn tls(certificate: &str, key: &str) -> Result<Tls, TlsError> {
     )
 }
 
-/// The lines of PEM between those that say what it is.
+/// Returns the base64 lines of a PEM block.
 fn body(pem: &str) -> &str {
     let body = pem.split("-----").nth(2).unwrap();
     body.trim_matches(['\r', '\n'])
 }
 
 #[test]
-fn what_is_no_certificate_or_no_key_is_told_apart() {
+fn unusable_certificate_or_key_refused_with_reason() {
     let (certificate, key) = issued();
     assert!(tls(&certificate, &key).is_ok());
     let block =
@@ -88,10 +88,10 @@ fn what_is_no_certificate_or_no_key_is_told_apart() {
 }
 
 #[test]
-fn a_pair_is_told_from_another_and_not_from_itself() {
+fn changed_certificate_or_key_detected() {
     let (certificate, key) = issued();
     let one = tls(&certificate, &key).unwrap();
-    // With a remark above it, and ends of lines as elsewhere.
+    // With a comment before it, and CR LF line breaks.
     let same = tls(
         &format!("a remark\n{certificate}"),
         &key.replace('\n', "\r\n"),
@@ -114,13 +114,13 @@ fn a_pair_is_told_from_another_and_not_from_itself() {
 }
 
 #[test]
-fn nothing_of_the_key_is_shown() {
+fn debug_shows_no_private_key() {
     let (certificate, key) = issued();
     let tls = tls(&certificate, &key).unwrap();
     assert_eq!(format!("{tls:?}"), "Tls { .. }");
     let config = format!("{:?}", tls.config);
     let secret = KeyPair::from_pem(&key).unwrap().serialize_der();
-    // The first bytes of the secret number, as Debug writes bytes and as it writes digits.
+    // The first bytes of the private number, as `Debug` formats them in decimal and in hex.
     let (list, digits) = (
         format!("{:?}", &secret[36..40]),
         format!("{:02x?}", &secret[36..40]),

@@ -1,8 +1,7 @@
-//! The TLS under a connection, where the server speaks it.
+//! The TLS configuration of the server.
 //!
-//! What stands in the files of certificate and key is parsed once, when they are loaded, into a
-//! [`Tls`], with which nothing can be wrong any more. Nothing above knows of it: a connection is
-//! served over whatever stream it has.
+//! The certificate and key files are parsed once into a [`Tls`], which is always usable. The layers
+//! above serve any stream, with or without TLS.
 
 use std::{
     fmt, io,
@@ -30,56 +29,60 @@ use zeroize::Zeroize as _;
 
 use crate::tls::certificate::{self, CertificateFlaw};
 
-/// The one protocol that is spoken on a connection.
+/// The only ALPN protocol (RFC 7301).
 const HTTP: &[u8] = b"http/1.1";
 
-/// How the server proves who it is, and encrypts.
+/// A certificate chain and private key, with the TLS configuration.
 #[derive(Clone)]
 pub struct Tls {
     certified: Arc<CertifiedKey>,
     config: Arc<ServerConfig>,
 }
 
-/// Why a certificate or a key cannot be used.
+/// The reason why a certificate or a key is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// The file of the certificate has none in it.
+    /// The certificate file has no certificate.
     #[error(
-        "there is no certificate in it: it must hold the server's own as PEM, which begins with \
-         `-----BEGIN CERTIFICATE-----`, and behind it those of the authorities in between"
+        "there is no certificate in it: it must contain the server's certificate as PEM, which begins \
+         with `-----BEGIN CERTIFICATE-----`, followed by the intermediate certificates"
     )]
     NoCertificate,
-    /// A certificate is not what it says.
-    #[error("a certificate in it is broken: fetch the file again from where it came from")]
+    /// A certificate is malformed.
+    #[error("a certificate in it is malformed: get the file from its issuer again")]
     BrokenCertificate,
-    /// The file of the private key has none in it.
+    /// The key file has no private key.
     #[error(
-        "there is no private key in it: it must hold one as PEM, which begins with \
+        "there is no private key in it: it must contain one as PEM, which begins with \
          `-----BEGIN PRIVATE KEY-----`, or with RSA or EC before PRIVATE"
     )]
     NoPrivateKey,
     /// The private key is encrypted.
     #[error(
-        "the private key in it has a password, and there is nobody to type that: \
-         `openssl pkey -in FILE -out NEW` writes one without it"
+        "the private key in it is encrypted: write it without a password with \
+         `openssl pkey -in FILE -out NEW`"
     )]
     EncryptedPrivateKey,
-    /// The private key is not what it says, or of a kind that nobody uses.
+    /// The private key is malformed, or its type is not supported.
     #[error(
-        "the private key in it cannot be used: it must be one of RSA with 2048 to 8192 bits, of \
-         the curves P-256 or P-384, or of Ed25519"
+        "the private key in it is malformed or not supported: it must be RSA with 2048 to 8192 bits, \
+         P-256, P-384 or Ed25519"
     )]
     UnusablePrivateKey,
-    /// Certificate and private key are each one, but no pair.
+    /// The certificate and the private key do not match.
     #[error(
-        "the private key in it is not that of the certificate: `tls.certificate` and \
-         `tls.private_key` must be a pair, and the server's own certificate the first in its file"
+        "the private key in it does not match the certificate: `tls.certificate` and \
+         `tls.private_key` must be a pair, with the server's certificate first in its file"
     )]
     KeyMismatch,
 }
 
 impl Tls {
-    /// The TLS of a server with this certificate, its own first, and this private key.
+    /// Creates the TLS configuration with this chain, the server's certificate first, and this key.
+    ///
+    /// # Errors
+    ///
+    /// The key does not match the first certificate, or that certificate is malformed.
     pub(crate) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: Arc<dyn SigningKey>,
@@ -96,10 +99,10 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         config.alpn_protocols = vec![HTTP.to_vec()];
-        // The best one that both have, by our order and not by that of whoever comes.
+        // Select the cipher suite by the server's order of preference.
         config.ignore_client_order = true;
-        // Whoever comes back brings what it needs, so nothing is kept for it. The keys of the
-        // tickets are new with each certificate: what was proved by an old one is not passed on.
+        // Resumption by tickets, so the server stores no sessions. A new certificate gets new ticket
+        // keys, so no session that an old certificate authenticated is resumed.
         config.ticketer = ring::Ticketer::new().expect("there is randomness");
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self {
@@ -108,27 +111,31 @@ impl Tls {
         })
     }
 
-    /// Whether another one has the same certificate, with those of the authorities in between.
+    /// Returns true if `other` has the same certificate chain.
     pub(crate) fn has_certificate_of(&self, other: &Self) -> bool {
         self.certified.cert == other.certified.cert
     }
 
-    /// Whether another one has the same private key, however that is written.
+    /// Returns true if `other` has the same private key, in any encoding.
     pub(crate) fn has_private_key_of(&self, other: &Self) -> bool {
         self.certified.key.public_key() == other.certified.key.public_key()
     }
 
-    /// What all clients find wrong with the certificate now, if they do.
+    /// Returns the current flaw of the certificate, if any.
     pub(crate) fn flaw(&self) -> Option<CertificateFlaw> {
         CertificateFlaw::of(self.certified.cert.first()?, SystemTime::now())
     }
 
-    /// When the certificate expires.
+    /// Returns the expiry time of the certificate.
     pub(crate) fn expiry(&self) -> Option<SystemTime> {
         certificate::expiry(self.certified.cert.first()?)
     }
 
-    /// Does the handshake of a connection.
+    /// Does the TLS handshake of a connection. The caller sets a deadline.
+    ///
+    /// # Errors
+    ///
+    /// The handshake or the connection failed.
     pub(crate) async fn accept<S>(&self, io: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -138,13 +145,17 @@ impl Tls {
 }
 
 impl fmt::Debug for Tls {
-    /// Says nothing of the key.
+    /// Shows nothing of the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()
     }
 }
 
-/// Reads certificates, that of the server first.
+/// Parses a PEM certificate chain, the server's certificate first.
+///
+/// # Errors
+///
+/// No certificate, or a malformed one.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| TlsError::BrokenCertificate)?;
@@ -154,9 +165,13 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, T
     Ok(chain)
 }
 
-/// Reads a private key, written as PKCS#8, PKCS#1 or SEC1.
+/// Parses a PEM private key in PKCS#8, PKCS#1 or SEC1.
+///
+/// # Errors
+///
+/// No private key, or one that is encrypted, malformed or of an unsupported type.
 pub(crate) fn private_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsError> {
-    // In the head of the block, or, in older files, in the first line below it.
+    // Encryption is in the PEM label (PKCS#8), or in the first line after it (RFC 1421).
     let is_encrypted = pem
         .split(|byte| *byte == b'\n')
         .any(|line| line.starts_with(b"-----BEGIN ENCRYPTED") || line.starts_with(b"Proc-Type: 4"));
@@ -172,23 +187,23 @@ pub(crate) fn private_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsError> {
     usable.map_err(|_| TlsError::UnusablePrivateKey)
 }
 
-/// The TLS that new connections speak.
+/// The TLS configuration for new connections.
 #[derive(Debug)]
 pub(crate) struct CurrentTls(RwLock<Tls>);
 
 impl CurrentTls {
-    /// This one, until it is replaced.
+    /// Creates it with this configuration.
     pub(crate) fn new(tls: Tls) -> Self {
         Self(RwLock::new(tls))
     }
 
-    /// The one that holds at this moment.
+    /// Returns the current configuration.
     pub(crate) fn load(&self) -> Tls {
         let tls = self.0.read().unwrap_or_else(PoisonError::into_inner);
         tls.clone()
     }
 
-    /// Has connections speak this one from now on. Those that are there stay as they are.
+    /// Replaces the configuration for new connections. Open connections keep theirs.
     pub(crate) fn replace(&self, tls: Tls) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
     }

@@ -1,4 +1,4 @@
-//! How a connection came to its end.
+//! The end of a connection.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use proto::{
     escape::Escaped,
 };
 
-/// Why a connection ends, as its peer and the log are told.
+/// The reason for the end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
-    /// This side ends it, and says so in a Close frame.
+    /// The server closes the connection with a Close frame.
     ByUs(CloseReason),
-    /// The peer sent a Close frame.
+    /// The peer sent a Close frame (RFC 6455 section 5.5.1).
     ByPeer {
-        /// The code in it; [`CloseCode::ABSENT`] if there was none.
+        /// The code, or [`CloseCode::ABSENT`].
         code: CloseCode,
-        /// The text in it, as it came.
+        /// The reason text, unescaped.
         reason: String,
     },
-    /// The peer is gone without a Close frame.
+    /// The connection was lost without a Close frame.
     Lost,
 }
 
 impl Ended {
-    /// The close code that both sides know of; none if the peer just went.
+    /// Returns the close code, or `None` if the connection was lost.
     pub fn code(&self) -> Option<CloseCode> {
         match self {
             Self::ByUs(reason) => Some(reason.code()),

@@ -1,32 +1,36 @@
-//! The boundaries of frames in the stream (RFC 6455 section 5.2).
+//! The frame boundaries of the stream (RFC 6455 section 5.2).
+//!
+//! tungstenite decodes the frames. Its limits apply to each message and each frame, and not to all
+//! bytes before the login together, which include pings and empty fragments. So this module reads the
+//! frame headers as well.
 
 /// The opcode of a Close frame.
 const CLOSE: u8 = 0x8;
 
-/// Opcodes from here on belong to control frames.
+/// The lowest opcode of control frames.
 const FIRST_CONTROL: u8 = 0x8;
 
-/// The longest payload of a control frame.
+/// The maximum payload of a control frame (RFC 6455 section 5.5).
 const MAX_CONTROL_BYTES: u8 = 125;
 
-/// Follows the boundaries of the frames that a client sends, reading nothing but their headers.
+/// A parser of the headers of a client's frames, which tracks the frame boundaries.
 ///
-/// The WebSocket library above decodes each frame when it is complete. The tracker finds a fault at
-/// the header, before the library waits or reserves memory for the payload. It also knows whether
-/// the stream is between two messages.
+/// tungstenite decodes each frame when it is complete. The tracker detects an error at the header,
+/// before tungstenite waits or allocates memory for the payload. It also knows if the stream is
+/// between two messages.
 #[derive(Debug, Default)]
 pub(crate) struct FrameTracker {
-    /// The first bytes of a header that is not complete: at most 2 bytes and 8 of length.
+    /// The first bytes of an incomplete header: 2 bytes, and up to 8 of extended length.
     header: [u8; 10],
     header_len: u8,
-    /// Whether a message was begun and its last fragment is still to come.
+    /// A fragmented message is incomplete.
     in_message: bool,
     close: Close,
-    /// What is left of the frame in hand: its mask and its payload.
+    /// The remaining bytes of the current frame: masking key and payload.
     left: u64,
 }
 
-/// The part of a Close frame that was seen.
+/// The state of a Close frame in the stream.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Close {
     #[default]
@@ -35,12 +39,12 @@ enum Close {
     All,
 }
 
-/// A fault of a frame, found at its header.
+/// An error in a frame, detected at its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameError {
-    /// The frame breaks RFC 6455 sections 5.1 to 5.5.
+    /// The frame violates RFC 6455 sections 5.1 to 5.5.
     ProtocolViolation,
-    /// The frame is longer than is allowed.
+    /// The frame exceeds the allowed bytes.
     TooLarge,
 }
 
@@ -51,14 +55,13 @@ pub(crate) struct Advance {
     pub(crate) taken: usize,
     /// The number of frames that began in them.
     pub(crate) frames: usize,
-    /// The fault of the frame whose header the next byte completes.
+    /// The error in the frame whose header the next byte completes.
     pub(crate) error: Option<FrameError>,
 }
 
 impl FrameTracker {
-    /// Follows a piece of the stream, up to the byte that completes the header of a frame with a
-    /// fault. Where only so many bytes are `allowed`, counted from the start of the piece, it is a
-    /// fault to announce more.
+    /// Parses a piece of the stream, up to the byte before an erroneous frame's header is complete.
+    /// A frame that would exceed `allowed` bytes, counted from the start of the piece, is an error.
     pub(crate) fn advance(&mut self, piece: &[u8], allowed: Option<u64>) -> Advance {
         let mut frames = 0;
         let mut at = 0;
@@ -95,7 +98,7 @@ impl FrameTracker {
         }
     }
 
-    /// Follows a piece of the stream that is dropped undecoded, and ignores faults.
+    /// Parses a piece of the stream that is discarded, and ignores errors.
     pub(crate) fn skip(&mut self, piece: &[u8]) {
         let mut at = 0;
         while at < piece.len() {
@@ -109,13 +112,13 @@ impl FrameTracker {
         }
     }
 
-    /// Returns true if the stream is between two messages, so that a decoder of all of it holds no
-    /// partial message.
+    /// Returns true if the stream is between two messages, so that the decoder holds no partial
+    /// message.
     pub(crate) fn is_at_message_boundary(&self) -> bool {
         self.header_len == 0 && self.left == 0 && !self.in_message
     }
 
-    /// Returns the number of bytes that the current frame still has.
+    /// Returns the number of remaining bytes of the current frame.
     pub(crate) fn left(&self) -> u64 {
         self.left
     }
@@ -125,7 +128,7 @@ impl FrameTracker {
         self.close == Close::All
     }
 
-    /// Skips what belongs to the frame in hand, and returns how much of the piece that was.
+    /// Skips the remaining bytes of the current frame in this piece. Returns their number.
     fn skip_payload(&mut self, piece: &[u8]) -> usize {
         let skipped = usize::try_from(self.left)
             .unwrap_or(usize::MAX)
@@ -135,14 +138,15 @@ impl FrameTracker {
         skipped
     }
 
-    /// Takes the next byte of a header, without counting it in, and returns how much follows the
-    /// header if that completes it.
+    /// Stores the next byte of a header without counting it. If it completes the header, returns the
+    /// number of bytes that follow.
     fn announced(&mut self, byte: u8) -> Option<u64> {
         self.header[usize::from(self.header_len)] = byte;
         length(&self.header[..=usize::from(self.header_len)])
     }
 
-    /// Whether the header that is complete breaks the protocol.
+    /// Returns true if the complete header violates the protocol: reserved bits or opcode, no mask,
+    /// a misplaced fragment, or a long or fragmented control frame.
     fn breaks_protocol(&self) -> bool {
         let [first, second, ..] = self.header;
         let (fin, reserved, opcode) = (first & 0x80 != 0, first & 0x70 != 0, first & 0x0F);
@@ -156,8 +160,8 @@ impl FrameTracker {
         reserved || !masked || out_of_place || self.length_breaks_protocol()
     }
 
-    /// Whether the length is not written in the shortest form that holds it, or has the highest of
-    /// 64 bits set.
+    /// Returns true if the length is not in its shortest form, or has the most significant of 64 bits
+    /// set (RFC 6455 section 5.2).
     fn length_breaks_protocol(&self) -> bool {
         let [_, second, extended @ ..] = self.header;
         match second & 0x7F {
@@ -167,7 +171,7 @@ impl FrameTracker {
         }
     }
 
-    /// Takes note of a complete header.
+    /// Records a complete header.
     fn begin(&mut self, announced: u64) {
         let fin = self.header[0] & 0x80 != 0;
         let opcode = self.header[0] & 0x0F;
@@ -181,7 +185,7 @@ impl FrameTracker {
         self.note_end();
     }
 
-    /// Takes note of the end of a Close frame.
+    /// Records the end of a Close frame.
     fn note_end(&mut self) {
         if self.left == 0 && self.close == Close::Header {
             self.close = Close::All;
@@ -189,8 +193,8 @@ impl FrameTracker {
     }
 }
 
-/// How many bytes follow a header, mask included; none while its length field is incomplete. A
-/// length that overflows with its mask is as good as endless.
+/// Returns the number of bytes after a header's length field, including the masking key, or `None`
+/// while that field is incomplete. It saturates at the maximum.
 fn length(header: &[u8]) -> Option<u64> {
     let &[_, second, ref extended @ ..] = header else {
         return None;
@@ -212,7 +216,7 @@ mod tests {
 
     const ALL: Option<u64> = None;
 
-    /// A masked frame: header, mask of zeros, payload of zeros.
+    /// Returns a masked frame with a masking key and a payload of zeros.
     fn frame(first: u8, payload: usize) -> Vec<u8> {
         let mut bytes = vec![first];
         match payload {
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_only_between_messages() {
+    fn boundary_only_between_messages() {
         let mut tracker = FrameTracker::default();
         assert!(tracker.is_at_message_boundary());
         let text = frame(0x81, 3);
@@ -252,13 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn stops_before_a_header_that_announces_too_much() {
+    fn frame_over_allowance_stops_at_header() {
         let mut tracker = FrameTracker::default();
         let mut piece = frame(0x81, 5);
         let first = piece.len();
         piece.extend(frame(0x82, 1 << 20));
         let advance = tracker.advance(&piece, Some(16 * 1024));
-        // The long header has 10 bytes before its mask; its last one is withheld.
+        // The header has 10 bytes before the masking key. The last one is not passed on.
         assert_eq!(
             advance,
             Advance {
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_length_does_not_overflow() {
+    fn maximum_length_does_not_overflow() {
         let mut header = vec![0x82, 0xFF];
         header.extend((u64::MAX >> 1).to_be_bytes());
         let advance = FrameTracker::default().advance(&header, Some(1 << 40));
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_exactly_what_is_allowed_passes() {
+    fn frame_of_exact_allowance_passes() {
         let bytes = frame(0x81, 100);
         let whole = bytes.len() as u64;
         let advance = FrameTracker::default().advance(&bytes, Some(whole));
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_at_the_header_what_breaks_the_protocol() {
+    fn protocol_violation_found_at_header() {
         let in_message = frame(0x01, 1);
         for (before, header, name) in [
             (&[][..], &b"\x82\x7e\xff\x00"[..], "not masked"),
@@ -340,30 +344,30 @@ mod tests {
                 error: Some(FrameError::ProtocolViolation),
             };
             assert_eq!(advance, expected, "{name}");
-            // Whoever reads on finds the next frame all the same.
+            // Skipping on still finds the next frame.
             tracker.skip(&header[advance.taken..]);
             assert_eq!(tracker.header_len, 0, "{name}");
         }
     }
 
     #[test]
-    fn sees_the_end_of_a_close_frame() {
+    fn complete_close_frame_seen() {
         let mut tracker = FrameTracker::default();
         tracker.advance(&frame(0x81, 0x88), ALL);
         assert!(!tracker.close_seen());
         let close = frame(0x88, 2);
         tracker.advance(&close[..7], ALL);
-        assert!(!tracker.close_seen(), "its last byte is still to come");
+        assert!(!tracker.close_seen(), "the last byte is missing");
         tracker.advance(&close[7..], ALL);
         assert!(tracker.close_seen());
         let mut tracker = FrameTracker::default();
         tracker.skip(b"\x88\x00");
-        assert!(tracker.close_seen(), "an empty one");
+        assert!(tracker.close_seen(), "an empty Close frame");
     }
 
     proptest! {
         #[test]
-        fn does_not_depend_on_how_the_stream_is_cut(
+        fn result_independent_of_piece_boundaries(
             lengths in proptest::collection::vec(prop_oneof![0_usize..300, 65_000_usize..66_000], 1..5),
             cuts in proptest::collection::vec(1_usize..2000, 1..200),
         ) {

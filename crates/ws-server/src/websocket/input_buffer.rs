@@ -1,4 +1,4 @@
-//! The buffer of bytes that were read from a stream and not yet passed on.
+//! The buffer of bytes that were read from the stream and not yet passed to the decoder.
 
 use std::{
     cell::Cell,
@@ -10,21 +10,21 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::io::{self, AsyncRead, ReadBuf};
 
-/// The greatest length of one read, in bytes. All connections of a thread read into the same scratch
-/// memory, so that an idle connection owns none of it.
+/// The maximum length of one read, in bytes. All connections of a thread read into the same scratch
+/// memory, so an idle connection owns no read buffer.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
 thread_local! {
-    /// Absent while a connection holds it.
+    /// `None` while a connection uses it.
     static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// Bytes that wait to be passed on.
+/// The unread bytes.
 #[derive(Debug)]
 pub(crate) enum InputBuffer {
-    /// Bytes in memory of their own, if there are any.
+    /// Bytes in their own memory; may be empty.
     Owned(Bytes),
-    /// Bytes still in the scratch memory of the thread.
+    /// Bytes in the scratch memory of the thread.
     Scratch(Box<[u8]>, Range<usize>),
 }
 
@@ -40,7 +40,7 @@ impl InputBuffer {
         self.bytes().is_empty()
     }
 
-    /// Drops the first bytes, which were passed on.
+    /// Removes the first bytes.
     pub(crate) fn advance(&mut self, passed: usize) {
         match self {
             Self::Owned(bytes) => bytes.advance(passed),
@@ -49,6 +49,10 @@ impl InputBuffer {
     }
 
     /// Replaces the content by one read of at most `most` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The read failed.
     pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,8 +73,8 @@ impl InputBuffer {
         Poll::Ready(Ok(()))
     }
 
-    /// Returns the scratch memory to the thread, and copies the bytes in it. Call it before another
-    /// connection of the thread runs.
+    /// Returns the scratch memory to the thread, after copying the remaining bytes. It must be called
+    /// before another connection of the thread runs.
     pub(crate) fn release_scratch(&mut self) {
         if let Self::Scratch(scratch, range) = self {
             let kept = Bytes::copy_from_slice(&scratch[range.clone()]);

@@ -1,4 +1,4 @@
-//! The WebSocket of one connection (RFC 6455), and the bytes under it.
+//! The WebSocket of one connection (RFC 6455), and the byte stream below it.
 
 mod ended;
 mod frames;

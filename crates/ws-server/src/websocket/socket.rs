@@ -1,4 +1,4 @@
-//! The WebSocket of one connection, and the only place that owns it.
+//! The WebSocket of one connection: messages, control frames and the closing handshake.
 
 use std::{
     pin::pin,
@@ -36,26 +36,26 @@ use crate::{
     },
 };
 
-/// The WebSocket's own read buffer, which each connection holds all the time. The transport under
-/// it reads in large pieces.
+/// The size of tungstenite's read buffer, which each connection holds all the time. The transport
+/// below it reads in large pieces.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// The high-water mark: queued answers above it are written at once, and nothing more is queued
-/// before they have gone.
+/// The high-water mark of the write buffer. Above it, queued messages are written at once, and no
+/// further message is queued until then.
 const WRITE_BUFFER_BYTES: usize = 128 * 1024;
 
-/// Room in the write buffer for frame headers, a pong and a Close frame, whatever else is in it.
+/// Additional space in the write buffer for frame headers, a Pong and a Close frame.
 const WRITE_BUFFER_SLACK: usize = 1024;
 
-/// What may be read from a peer that is not logged in.
+/// The maximum of bytes read before the login.
 const LOGIN_BYTES: usize = 16 * 1024;
 
-/// What a peer sent.
+/// An incoming message.
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// A data message.
     Message(Message),
-    /// A ping, which is answered already, or a pong.
+    /// A Ping, whose Pong is already queued (RFC 6455 section 5.5.2), or a Pong.
     Control,
 }
 
@@ -63,18 +63,19 @@ pub(crate) enum Incoming {
 /// the connection is open it enforces no deadline.
 #[derive(Debug)]
 pub(crate) struct WebSocket<S> {
-    /// Present but for the moment in which it is rebuilt.
+    /// `None` only while it is rebuilt.
     websocket: Option<WebSocketStream<Transport<S>>>,
     limits: Arc<Limits>,
-    /// The longest message, which depends on the route.
+    /// The maximum message length of the route.
     max_message_bytes: usize,
     registration: Registration,
-    /// A Close frame came from the peer.
+    /// The peer has sent a Close frame.
     peer_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Takes over a stream that was just upgraded, with what was read from it beyond the request.
+    /// Creates the WebSocket of an upgraded stream. `leftovers` are the bytes read after the request
+    /// head.
     pub(crate) fn new(
         io: S,
         leftovers: Bytes,
@@ -108,22 +109,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &self.limits
     }
 
-    /// Lets the peer send what a logged-in peer may.
+    /// Removes the limit on bytes before the login.
     pub(crate) fn lift_login_bound(&mut self) {
         self.transport().lift_login_bound();
     }
 
-    /// How many bytes were read from the stream so far.
+    /// Returns the number of bytes read from the stream so far.
     pub(crate) fn received(&mut self) -> u64 {
         self.transport().received()
     }
 
-    /// How many bytes were written to the stream so far.
+    /// Returns the number of bytes written to the stream so far.
     pub(crate) fn written(&mut self) -> u64 {
         self.transport().written()
     }
 
-    /// The next message. Pending also means: let others have their turn.
+    /// Returns the next message. Pending may also mean that the task must yield.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended, with the reason.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Ended>> {
         let next = self.websocket().poll_next_unpin(cx);
         self.transport().release_scratch();
@@ -145,14 +150,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 self.peer_closed = true;
                 Err(by_peer(frame))
             }
-            // Raw frames are only ever written.
+            // tungstenite never returns raw frames from a read.
             Some(Ok(tungstenite::Message::Frame(_))) => Err(Ended::ByUs(CloseReason::Internal)),
             Some(Err(error)) => Err(ended(&error)),
             None => Err(Ended::Lost),
         })
     }
 
-    /// Ready when there is room to queue a message of this length.
+    /// Ready when a message of this length can be queued.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed.
     pub(crate) fn poll_ready(
         &mut self,
         cx: &mut Context<'_>,
@@ -167,14 +176,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             .map_err(|error| ended(&error))
     }
 
-    /// Queues a message, after [`WebSocket::poll_ready`] said that there is room for it.
+    /// Queues a message. [`WebSocket::poll_ready`] must have been ready for its length.
+    ///
+    /// # Errors
+    ///
+    /// The peer has sent a Close frame, or the connection has ended.
     pub(crate) fn queue(&mut self, message: Message) -> Result<(), Ended> {
         if message.len() <= LONG_BYTES {
             self.websocket()
                 .start_send_unpin(message.into())
                 .map_err(|error| ended(&error))
         } else if self.peer_closed {
-            // The answer to its Close frame is the last thing that is sent.
+            // No frame may follow the Close reply (RFC 6455 section 5.5.1).
             Err(Ended::Lost)
         } else {
             self.transport().queue(message.into_frame());
@@ -182,7 +195,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Queues a ping without payload, for which the write buffer always has room.
+    /// Queues an empty Ping. The write buffer always has space for it.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended.
     pub(crate) fn queue_ping(&mut self) -> Result<(), Ended> {
         let ping = tungstenite::Message::Ping(Bytes::new());
         self.websocket()
@@ -190,16 +207,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             .map_err(|error| ended(&error))
     }
 
-    /// Ready when everything that was queued has been written.
+    /// Ready when all queued messages are written.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         self.websocket()
             .poll_flush_unpin(cx)
             .map_err(|error| ended(&error))
     }
 
-    /// Gives the buffers back that large messages left behind, if the connection is at rest. The
-    /// caller knows that reading is pending and that everything was flushed; it must read again
-    /// at once, because the new WebSocket has not asked to be woken. Returns whether it did.
+    /// Releases the buffers that large messages have grown, if the stream is between two messages.
+    /// Returns true if it did. The caller must have flushed, with reading pending. It must poll again
+    /// at once, because the new WebSocket has not registered a waker.
     pub(crate) fn release_buffers(&mut self) -> bool {
         if !self.transport().is_at_message_boundary() {
             return false;
@@ -210,9 +231,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         true
     }
 
-    /// Ends the connection, in order and in time: everything that was queued is written, with a
-    /// Close frame behind it, then nothing more; what the peer still sends is read and dropped until
-    /// its own Close frame has come, so that no reset destroys ours on its way.
+    /// Closes the connection (RFC 6455 sections 5.5.1, 7.1.1 and 7.1.2), within the close deadline.
+    ///
+    /// Writes the queued messages and a Close frame, then shuts down the sending side. Input is read
+    /// and discarded until the peer's Close frame (lingering close): unread bytes could reset the
+    /// connection before the peer has read the Close frame.
     pub(crate) async fn close(mut self, ended: &Ended) {
         let close_deadline = self.limits.close_deadline;
         match ended {
@@ -229,8 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     reason: reason.text().into(),
                 };
                 let close = tungstenite::Message::Close(Some(frame));
-                // A pong that the library holds back would otherwise follow the Close frame. This
-                // puts it where messages are queued, written or not.
+                // tungstenite may hold back a Pong, which would otherwise follow the Close frame. A
+                // flush queues it, even if writing is pending.
                 let _ = poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await;
                 if self.websocket().start_send_unpin(close).is_ok() {
                     let _ = timeout(close_deadline, async {
@@ -245,12 +268,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Flushes the queue, until the write deadline passes without progress, or until the close
-    /// deadline after the connection was told to end. Returns true if all of it was written.
+    /// deadline after the registry ended the connection. Returns true if all was written.
     async fn flush_with_progress_deadline(&mut self) -> bool {
         let entry = Arc::clone(self.entry());
         let (write_deadline, close_deadline) =
             (self.limits.write_deadline, self.limits.close_deadline);
-        let told_to_end = poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             entry
                 .poll_ended(cx.waker())
                 .map_or(Poll::Pending, Poll::Ready)
@@ -265,16 +288,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 }
             }
         };
-        match select(pin!(flush), told_to_end).await {
+        match select(pin!(flush), ended).await {
             Either::Left((flushed, _)) => flushed,
             Either::Right((_, flush)) => timeout(close_deadline, flush).await.unwrap_or(false),
         }
     }
 
-    /// Shuts down the sending side, and reads until the peer's Close frame (lingering close).
+    /// Shuts down the sending side, and reads until the peer's Close frame (lingering close, RFC 6455
+    /// section 7.1.1).
     async fn shutdown_and_drain(&mut self) {
         let most = self.transport().received() + MAX_DISCARDED_BYTES;
-        // The peer may be gone already, which is as good an end as any.
+        // On an error the connection has ended already.
         if self.transport().shutdown().await.is_ok() {
             let _ = poll_fn(|cx| self.transport().poll_discard(cx, most)).await;
             poll_fn(|cx| {
@@ -303,14 +327,14 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        // What is longer goes past it.
+        // Longer messages bypass the buffer.
         .max_write_buffer_size(WRITE_BUFFER_BYTES + LONG_BYTES + WRITE_BUFFER_SLACK)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes));
-    // The function is async only to learn the waker, which each poll tells anew.
+    // The function is async only to get a waker, which each poll sets anew.
     WebSocketStream::from_raw_socket(transport, Role::Server, Some(config))
         .now_or_never()
-        .expect("wrapping a stream waits for nothing")
+        .expect("wrapping a stream never waits")
 }
 
 fn by_peer(frame: Option<CloseFrame>) -> Ended {
@@ -326,8 +350,8 @@ fn by_peer(frame: Option<CloseFrame>) -> Ended {
     }
 }
 
-/// What an error of the WebSocket library means for the connection. The library itself sends no
-/// Close frame for any of them.
+/// Maps an error of tungstenite to the end of the connection. tungstenite itself sends no Close frame
+/// for an error.
 fn ended(error: &Error) -> Ended {
     match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
@@ -341,7 +365,7 @@ fn ended(error: &Error) -> Ended {
             Some(TransportError::ProtocolViolation) => Ended::ByUs(CloseReason::ProtocolError),
             None => Ended::Lost,
         },
-        // The buffer has room for whatever is queued; the rest belongs to handshakes.
+        // A full write buffer is not possible, and all other errors belong to handshakes.
         _ => Ended::ByUs(CloseReason::Internal),
     }
 }

@@ -1,5 +1,8 @@
-//! The bytes under a WebSocket: read in large pieces, bounded before the login, counted when
-//! written.
+//! The byte stream below a WebSocket: large reads, a limit before the login, yields to other tasks, and
+//! byte counts.
+//!
+//! tungstenite alone has no limit on all bytes before the login together, and reads empty fragments in a
+//! loop without yielding.
 
 use std::{
     io,
@@ -16,22 +19,22 @@ use crate::websocket::{
     input_buffer::InputBuffer,
 };
 
-/// How much is passed on before other tasks get their turn. Decoding what was read already is not
-/// counted by tokio's own budget. Of messages of 1 MiB this is a turn of 2 ms; 1 MiB would cost 8 %
-/// more on them, and 128 KiB a fifth.
+/// The number of bytes passed to the decoder before the task yields. tokio's own budget does not
+/// count the decoding of buffered bytes. With messages of 1 MiB this is 2 ms of work; a batch of
+/// 1 MiB would cost 8 % more, and one of 128 KiB 20 %.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// How much more is passed on to come to the end of a frame: what was read of it would be cold in
-/// the processor's memory when its turn comes again, which costs a twentieth on messages of 1 MiB.
+/// The number of additional bytes to reach the end of a frame. Otherwise the part already read
+/// leaves the CPU cache before the task runs again, which costs 5 % with messages of 1 MiB.
 const GRACE_BYTES: usize = 1024 * 1024;
 
-/// About how many frames are passed on before other tasks get their turn. It bounds what a flood of
-/// small messages costs the others, and of empty fragments, which the WebSocket library takes in
-/// without ever coming back to us.
+/// The approximate number of frames passed to the decoder before the task yields. It limits the cost
+/// of a flood of small messages, or of empty fragments, which tungstenite reads in a loop without
+/// returning.
 const BATCH_FRAMES: usize = 128;
 
-/// How much is read to be dropped before other tasks get their turn. Whoever floods a connection that
-/// is over may cost time, but not the time of others.
+/// The number of bytes read and discarded before the task yields, so that a peer that floods a
+/// closing connection does not delay other tasks.
 const DISCARD_BYTES: usize = 16 * 1024;
 
 /// The stream under a WebSocket.
@@ -40,25 +43,25 @@ pub(crate) struct Transport<S> {
     io: S,
     input: InputBuffer,
     frames: FrameTracker,
-    /// How many bytes may still be passed on before the login; no bound after it.
+    /// The remaining bytes before the login. `None` after it.
     allowed: Option<usize>,
-    /// How much may be passed on in this batch, grace included.
+    /// The remaining bytes of this batch, including [`GRACE_BYTES`].
     batch_bytes: usize,
     batch_frames: usize,
     received: u64,
-    /// A frame that goes out before whatever the WebSocket above writes next.
+    /// A long frame that is written before further output of the WebSocket.
     outgoing: Option<Box<Chain<Bytes, Bytes>>>,
     written: u64,
 }
 
-/// The reason why a read fails and input is not passed on.
+/// The reason why a read fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransportError {
-    /// More bytes came, or were announced, than are allowed before the login.
-    #[error("more bytes before the login than are allowed")]
+    /// The bytes received or announced before the login exceed their limit.
+    #[error("too many bytes before the login")]
     LoginTooLarge,
-    /// A frame breaks the protocol.
-    #[error("a frame breaks the protocol")]
+    /// A frame violates the protocol.
+    #[error("a frame violates the protocol")]
     ProtocolViolation,
 }
 
@@ -70,8 +73,8 @@ impl TransportError {
 }
 
 impl<S> Transport<S> {
-    /// A transport that passes on at most `allowed` bytes before [`Transport::lift_login_bound`].
-    /// What was read together with the HTTP head comes first.
+    /// Creates a transport that passes on at most `allowed` bytes before
+    /// [`Transport::lift_login_bound`]. `leftovers` are read first.
     pub(crate) fn new(io: S, leftovers: Bytes, allowed: usize) -> Self {
         Self {
             io,
@@ -86,7 +89,7 @@ impl<S> Transport<S> {
         }
     }
 
-    /// Removes the bound before the login. The limits of the WebSocket remain.
+    /// Removes the limit before the login. The limits of the WebSocket remain.
     pub(crate) fn lift_login_bound(&mut self) {
         self.allowed = None;
     }
@@ -117,7 +120,7 @@ impl<S> Transport<S> {
         self.input.is_empty() && self.frames.is_at_message_boundary() && !self.frames.close_seen()
     }
 
-    /// How much may be passed on now, before other tasks get their turn.
+    /// Returns the number of bytes that may be passed on before the task must yield.
     fn room_in_batch(&self) -> usize {
         if self.batch_frames == 0 {
             0
@@ -128,13 +131,17 @@ impl<S> Transport<S> {
         }
     }
 
-    /// How much of the frame in hand is still to come.
+    /// Returns the number of remaining bytes of the current frame.
     fn left_of_frame(&self) -> usize {
         usize::try_from(self.frames.left()).unwrap_or(usize::MAX)
     }
 
-    /// Passes on the first bytes of what is unread, as many as there is room for and as are allowed.
-    /// What is refused stays unread, so that the boundaries can be followed on from it.
+    /// Passes on as many buffered bytes as fit into `buf`, the batch and the limit. Refused bytes stay
+    /// buffered, so that discarding continues at a frame boundary.
+    ///
+    /// # Errors
+    ///
+    /// The next frame violates the protocol or exceeds the limit.
     fn pass(&mut self, buf: &mut ReadBuf<'_>) -> Result<(), TransportError> {
         let room = buf
             .remaining()
@@ -163,9 +170,8 @@ impl<S> Transport<S> {
 }
 
 impl<S: AsyncRead + Unpin> Transport<S> {
-    /// Reads and drops what the peer sends, until its Close frame has come by, it sends nothing
-    /// more, or so many bytes were received since the connection began. Cancel safe: nothing is
-    /// lost that was not to be dropped.
+    /// Reads and discards input until the peer's Close frame, the end of the stream, or until `most`
+    /// bytes were received in all. Cancel safe.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<()>> {
         self.frames
             .advance(std::mem::take(&mut self.input).bytes(), None);
@@ -175,14 +181,13 @@ impl<S: AsyncRead + Unpin> Transport<S> {
         if ready!(self.poll_drop_some(cx))? == 0 {
             return Poll::Ready(Ok(()));
         }
-        // There may be no end of it: others have their turn after each read.
+        // The peer may never stop sending: yield to other tasks after each read.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Reads and drops what has arrived already and is ready at once, so that closing the socket
-    /// does not reset the connection over unread bytes and destroy what is still on its way to the
-    /// peer. A peer that never stops sending is not waited for.
+    /// Reads and discards input that is available without waiting, up to [`BATCH_BYTES`]. Closing a
+    /// socket with unread bytes would reset the connection and could destroy data in flight.
     pub(crate) fn discard_arrived(&mut self, cx: &mut Context<'_>) {
         let mut dropped = 0;
         while dropped < BATCH_BYTES
@@ -192,7 +197,7 @@ impl<S: AsyncRead + Unpin> Transport<S> {
         }
     }
 
-    /// Reads and drops what one read yields, and returns how much that was.
+    /// Does one read and discards the bytes. Returns their number.
     fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let filled = self.input.poll_fill(cx, &mut self.io, DISCARD_BYTES);
         let dropped = self.input.bytes().len();
@@ -216,7 +221,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             return Poll::Pending;
         }
         if this.input.is_empty() {
-            // Nothing is read that could not be passed on.
+            // Never read more than may be passed on.
             let most = this.allowed.unwrap_or(usize::MAX);
             if most == 0 {
                 return Poll::Ready(Err(io::Error::other(TransportError::LoginTooLarge)));
@@ -232,7 +237,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Transport<S> {
-    /// Queues a frame behind all that the WebSocket above has written, which holds nothing back.
+    /// Queues a frame after all output of the WebSocket, which must have been flushed.
     pub(crate) fn queue(&mut self, frame: Chain<Bytes, Bytes>) {
         self.outgoing = Some(Box::new(frame));
     }
@@ -286,7 +291,7 @@ mod tests {
 
     use super::{BATCH_BYTES, BATCH_FRAMES, GRACE_BYTES, Transport, TransportError};
 
-    /// What one read yields that has room for this much; nothing if it is pending.
+    /// Returns the bytes of one read of at most `room` bytes, or `None` if it is pending.
     fn read_now<S: AsyncRead + Unpin>(
         transport: &mut Transport<S>,
         room: usize,
@@ -298,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_with_the_head_is_read_first() {
+    async fn leftovers_read_first() {
         let (mut peer, io) = duplex(64);
         let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x80\0\0\0\0"), 1024);
         peer.write_all(b"\x82\x80\0\0\0\0").await.unwrap();
@@ -310,10 +315,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_frame_before_the_login_is_refused_at_its_header() {
+    async fn long_frame_before_login_refused_at_header() {
         let (mut peer, io) = duplex(64);
         let mut transport = Transport::new(io, Bytes::new(), 16 * 1024);
-        // One MiB, announced in 14 bytes.
+        // The header of a frame of 1 MiB.
         peer.write_all(b"\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0")
             .await
             .unwrap();
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_bytes_before_the_login_are_bounded_together() {
+    async fn total_bytes_before_login_limited() {
         let (mut peer, io) = duplex(4096);
         let mut transport = Transport::new(io, Bytes::new(), 100);
         let ping = b"\x89\x80\0\0\0\0";
@@ -342,12 +347,12 @@ mod tests {
         assert_eq!(
             all.len(),
             97,
-            "16 frames of 6 bytes, and the byte before the header that is over"
+            "16 frames of 6 bytes, and the first byte of the next header"
         );
     }
 
     #[tokio::test]
-    async fn nothing_is_bounded_after_the_login() {
+    async fn no_byte_limit_after_login() {
         let (mut peer, io) = duplex(1 << 21);
         let mut transport = Transport::new(io, Bytes::new(), 100);
         transport.lift_login_bound();
@@ -365,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_of_empty_fragments_yields_to_others() {
+    async fn flood_of_empty_fragments_yields() {
         let (mut peer, io) = duplex(1 << 20);
         let mut transport = Transport::new(io, Bytes::new(), 0);
         transport.lift_login_bound();
@@ -390,13 +395,13 @@ mod tests {
                 transport.begin_batch();
             }
         }
-        // A piece of 100 frames is passed on whole, so that a batch has 200 of them.
+        // A read of 100 frames is passed on as a whole, so a batch has 200 frames.
         assert_eq!(BATCH_FRAMES.div_ceil(100), 2);
         assert_eq!(yields, 10_000 / 200 - 1);
     }
 
     #[tokio::test]
-    async fn a_batch_ends_with_a_frame_if_that_is_near() {
+    async fn batch_extends_to_near_frame_end() {
         for (payload, yields_after) in [
             (BATCH_BYTES, 14 + BATCH_BYTES),
             (BATCH_BYTES / 2, 2 * (14 + BATCH_BYTES / 2)),
@@ -418,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn discarding_ends_with_the_peers_close_or_its_end() {
+    async fn discard_ends_at_close_frame_or_stream_end() {
         let (mut peer, io) = duplex(4096);
         let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x85\0\0"), 1024);
         peer.write_all(b"\0\0hello\x88\x80\0\0\0\0").await.unwrap();
