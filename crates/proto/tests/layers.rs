@@ -3,7 +3,7 @@
 use layers::Check;
 
 #[test]
-fn files_import_only_what_is_below_them() {
+fn files_import_only_lower_layers() {
     if let Err(violations) = Check::new(env!("CARGO_MANIFEST_DIR")).run() {
         panic!("\n{violations}");
     }

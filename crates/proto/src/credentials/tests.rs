@@ -49,8 +49,8 @@ fn user_verified_by_own_password() {
         ("admin:123456:x", VerifyError::WrongPassword),
         ("Admin:123456", VerifyError::UnknownUser),
         ("admin: 123456", VerifyError::WrongPassword),
-        ("nobody:123456", VerifyError::UnknownUser),
-        ("nobody:dummy password", VerifyError::UnknownUser),
+        ("joe:123456", VerifyError::UnknownUser),
+        ("joe:dummy password", VerifyError::UnknownUser),
     ] {
         assert_eq!(verify(&accounts, line), Err(why), "{line}");
     }
@@ -74,8 +74,8 @@ fn plain_and_hashed_accounts_of_one_file_verified() {
         ("admin:open sesame", VerifyError::WrongPassword),
         ("plain:open sesame", VerifyError::WrongPassword),
         ("plain:dummy password", VerifyError::WrongPassword),
-        ("nobody:open sesame", VerifyError::UnknownUser),
-        ("nobody:plain one", VerifyError::UnknownUser),
+        ("joe:open sesame", VerifyError::UnknownUser),
+        ("joe:plain one", VerifyError::UnknownUser),
         ("jane:dummy password", VerifyError::WrongPassword),
     ] {
         assert_eq!(verify(&accounts, line), Err(why), "{line}");
@@ -104,7 +104,7 @@ fn verification_computes_one_hash_of_each_cost() {
         "plain:wrong",
         "late:open sesame",
         "late:wrong",
-        "nobody:wrong",
+        "joe:wrong",
     ] {
         let computed = costs_of(|| drop(verify(&accounts, line)));
         assert_eq!(computed, costs, "{line}");

@@ -3,10 +3,10 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use super::{Attempt, LoginMessage, LoginVerdict};
 use crate::{
     close::CloseReason,
     credentials::Identity,
+    login::{Attempt, LoginMessage, LoginVerdict},
     message::{CONGRATULATION, SORRY},
 };
 

@@ -115,7 +115,7 @@ fn other_message_is_one_failed_attempt() {
     let long = format!("admin:{}", "6".repeat(1024));
     for message in [
         LoginMessage::Text(WRONG),
-        LoginMessage::Text("nobody:123456"),
+        LoginMessage::Text("joe:123456"),
         LoginMessage::Text("admin"),
         LoginMessage::Text(""),
         LoginMessage::Text("admin:"),
@@ -299,7 +299,7 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
 #[test]
 fn client_and_server_follow_tutorial_dialogue() {
     let mut client = ClientLogin::ask(seconds(10));
-    let (seen, end) = dialogue(&mut client, &["admin:1", "nobody:123456", RIGHT]);
+    let (seen, end) = dialogue(&mut client, &["admin:1", "joe:123456", RIGHT]);
     assert_eq!(seen, ["?", SORRY, "?", SORRY, "?", CONGRATULATION]);
     assert_eq!(end, Ok(()));
 }

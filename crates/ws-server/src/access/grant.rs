@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{pattern::PathPattern, principal::Principal};
+use crate::access::{pattern::PathPattern, principal::Principal};
 
 /// The access of a principal to a route. A change of the settings may revoke it.
 #[derive(Debug, Clone)]

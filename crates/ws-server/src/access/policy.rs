@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proto::username::UserName;
 
-use super::principal::Principal;
+use crate::access::principal::Principal;
 
 /// The access policy of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]

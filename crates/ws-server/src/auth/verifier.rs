@@ -148,7 +148,7 @@ impl Verifier {
 
     /// Acquires a worker, for tests of a busy pool. Dropping the slot frees it.
     #[cfg(test)]
-    pub(crate) async fn acquire_worker(&self) -> super::hashing::HashSlot {
+    pub(crate) async fn acquire_worker(&self) -> crate::auth::hashing::HashSlot {
         let slot = self.pool.enter().expect("the queue has a free slot");
         slot.acquire().await
     }

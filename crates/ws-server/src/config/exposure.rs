@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use proto::{credentials::Accounts, message::Credentials};
 
-use super::{error::ExposedError, resolved::Config};
+use crate::config::{error::ExposedError, resolved::Config};
 
 /// The account that is shipped for development, which is spoken of but never shown.
 const DEVELOPMENT_LINE: &str = "admin:123456";

@@ -9,7 +9,7 @@ use std::{
 use proto::credentials::Accounts;
 use zeroize::Zeroizing;
 
-use super::error::ConfigError;
+use crate::config::error::ConfigError;
 
 /// The greatest length of a file that is read: room for hundreds of thousands of accounts. Some other
 /// file that was named by mistake is not to take the memory of a server that runs.

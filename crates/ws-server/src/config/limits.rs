@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use proto::config::{Count, Limit, Size, TimeSpan, TomlError};
 use serde::{Deserialize, Serialize};
 
-use super::values::MessageSize;
-use crate::limits::{Caps, Limits};
+use crate::{
+    config::values::MessageSize,
+    limits::{Caps, Limits},
+};
 
 /// `[limits]`. The defaults are those of [`Limits`].
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

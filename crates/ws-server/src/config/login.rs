@@ -6,8 +6,12 @@ use proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::values::{Threads, UpTo, word};
-use crate::{admission::BudgetPolicy, auth::HashingPolicy, handshake::BasicAuthMode};
+use crate::{
+    admission::BudgetPolicy,
+    auth::HashingPolicy,
+    config::values::{Threads, UpTo, word},
+    handshake::BasicAuthMode,
+};
 
 /// A number of logins that may wait. With more, the last of them would wait for minutes.
 pub(super) type QueuedLogins = UpTo<10_000>;

@@ -10,10 +10,15 @@ use std::{
 use proto::{config::TomlError, credentials::Accounts, login::LoginPolicy};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{admin::AdminAddress, route, tables::ConfigTables, tls::TlsFiles};
 use crate::{
-    admission::BudgetPolicy, auth::HashingPolicy, handshake::HandshakePolicy, limits::Limits,
-    log::LogFormat, peer::TrustedProxies, settings::Settings,
+    admission::BudgetPolicy,
+    auth::HashingPolicy,
+    config::{admin::AdminAddress, route, tables::ConfigTables, tls::TlsFiles},
+    handshake::HandshakePolicy,
+    limits::Limits,
+    log::LogFormat,
+    peer::TrustedProxies,
+    settings::Settings,
 };
 
 /// Everything that the server runs on, but for the accounts.

@@ -15,9 +15,9 @@ use toml::{
     de::{DeArray, DeTable, DeValue},
 };
 
-use super::values::{MessageSize, Prefix, StringList, StringValue, Subprotocols, word};
 use crate::{
     access::{Access, AllowedOrigin, PathPattern},
+    config::values::{MessageSize, Prefix, StringList, StringValue, Subprotocols, word},
     registry::{OutboxPolicy, OverflowPolicy},
     route::{Route, Routes},
     service::{Echo, HistoryPolicy, Presence, Room, RoomFormat, Service},

@@ -9,15 +9,19 @@ use std::{
 
 use proto::{credentials::Accounts, username::UserName};
 
-use super::{
-    error::ConfigError,
-    exposure,
-    files::{self, load_accounts},
-    resolved::Config,
-    tables::ConfigTables,
-    tls::TlsFiles,
+use crate::{
+    access::PathPattern,
+    config::{
+        error::ConfigError,
+        exposure,
+        files::{self, load_accounts},
+        resolved::Config,
+        tables::ConfigTables,
+        tls::TlsFiles,
+    },
+    log::LogFormat,
+    tls::Tls,
 };
-use crate::{access::PathPattern, log::LogFormat, tls::Tls};
 
 /// Where the configuration is looked for when no other place is named.
 pub const DEFAULT_PATH: &str = "config/server.toml";

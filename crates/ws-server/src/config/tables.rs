@@ -11,18 +11,22 @@ use proto::escape::is_unsafe;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{
-    admin::AdminTable,
-    limits::LimitsTable,
-    login::LoginTable,
-    route::{self, RouteTable},
-    tls::TlsTable,
-    values::{
-        FilePath, LogLevel, Network, Prefix, StringList, StringValue, Subprotocols, Threads,
-        listen_address, word,
+use crate::{
+    access::AllowedOrigin,
+    config::{
+        admin::AdminTable,
+        limits::LimitsTable,
+        login::LoginTable,
+        route::{self, RouteTable},
+        tls::TlsTable,
+        values::{
+            FilePath, LogLevel, Network, Prefix, StringList, StringValue, Subprotocols, Threads,
+            listen_address, word,
+        },
     },
+    log::LogFormat,
+    peer::ForwardedHeader,
 };
-use crate::{access::AllowedOrigin, log::LogFormat, peer::ForwardedHeader};
 
 /// The configuration as its file writes it. A key that is left out has its default.
 ///

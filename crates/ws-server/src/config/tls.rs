@@ -10,8 +10,10 @@ use proto::config::TomlError;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{error::ConfigError, files::examine, values::FilePath};
-use crate::tls::{Tls, TlsError, certificates, private_key};
+use crate::{
+    config::{error::ConfigError, files::examine, values::FilePath},
+    tls::{Tls, TlsError, certificates, private_key},
+};
 
 /// The bits of a file's mode for those who are neither its owner nor in its group.
 const OTHERS: u32 = 0o007;

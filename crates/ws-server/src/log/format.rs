@@ -15,8 +15,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::queue::LogQueue;
-use crate::log::audit;
+use crate::log::{audit, queue::LogQueue};
 
 /// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]

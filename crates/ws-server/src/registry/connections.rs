@@ -105,8 +105,8 @@ impl ConnectionEntry {
     #[cfg(test)]
     pub(crate) fn pushed(&self) -> Option<String> {
         match self.queue.pop()? {
-            super::queue::Pushed::Text(text) => Some(text.to_string()),
-            super::queue::Pushed::Lost(texts) => Some(format!("{texts} lost")),
+            crate::registry::Pushed::Text(text) => Some(text.to_string()),
+            crate::registry::Pushed::Lost(texts) => Some(format!("{texts} lost")),
         }
     }
 

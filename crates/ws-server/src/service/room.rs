@@ -10,8 +10,10 @@ use tokio::{
     task::yield_now,
 };
 
-use super::hub::{HistoryPolicy, Hub, Subscribed, Subscription};
-use crate::session::{Ended, Event, Message, OutboxPolicy, Session, Text};
+use crate::{
+    service::hub::{HistoryPolicy, Hub, Subscribed, Subscription},
+    session::{Ended, Event, Message, OutboxPolicy, Session, Text},
+};
 
 /// The number of deliveries of one member before other tasks run: a fraction of a millisecond.
 const MAX_DELIVERIES_PER_TURN: usize = 2048;

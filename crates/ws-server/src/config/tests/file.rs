@@ -208,7 +208,7 @@ fn each_mistake_in_a_route_has_a_message_that_says_what_to_write() {
         (
             format!("allowed_origins = []\n{echo}allowed_origins = [\"example.org\"]"),
             "line 5: `route.allowed_origins`: an origin is written as scheme://host or \
-             scheme://host:port, with nothing behind it",
+             scheme://host:port, without a path",
         ),
         (
             format!("subprotocols = []\n{echo}subprotocols = [\"a b\"]"),
@@ -364,7 +364,7 @@ fn each_mistake_has_a_message_that_says_what_to_write() {
         (
             "allowed_origins = [\"example.org\"]",
             "line 1: `allowed_origins`: an origin is written as scheme://host or \
-             scheme://host:port, with nothing behind it",
+             scheme://host:port, without a path",
         ),
         (
             "subprotocols = [\"a b\"]",
