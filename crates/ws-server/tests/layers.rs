@@ -3,8 +3,8 @@
 use layers::Check;
 
 #[test]
-fn files_import_only_what_is_below_them() {
-    // A service gets what it needs by `session`.
+fn files_import_only_lower_layers() {
+    // A service imports only `session` and `service`.
     let check = Check::new(env!("CARGO_MANIFEST_DIR")).only("service", &["session"]);
     if let Err(violations) = check.run() {
         panic!("\n{violations}");

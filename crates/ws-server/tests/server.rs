@@ -1,4 +1,4 @@
-//! A whole server in this process, on a free port, with raw clients over TCP.
+//! A complete server in this process, with raw clients over TCP.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,14 +15,14 @@ use ws_server::{config::Config, server::Server};
 
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
-/// Runs a test against a server, then stops the server and waits for its end.
+/// Runs a test against a server, then stops it and waits for its end.
 async fn with_server(config: Config, test: impl AsyncFnOnce(SocketAddr)) {
     let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
         ..config
     };
     let server = bind(config);
-    let address = server.local_addr().expect("it is bound");
+    let address = server.local_addr().expect("the server is bound");
     let stop = Notify::new();
     let test = async {
         test(address).await;
@@ -36,7 +36,7 @@ fn bind(config: Config) -> Server {
         listen: ([127, 0, 0, 1], 0).into(),
         ..config
     };
-    let accounts = Accounts::from_toml(ADMIN).expect("the accounts are good");
+    let accounts = Accounts::from_toml(ADMIN).expect("the accounts are valid");
     Server::bind(config, accounts).expect("there is a free port")
 }
 
@@ -48,14 +48,14 @@ async fn connect(address: SocketAddr) -> RawPeer<TcpStream> {
     )
 }
 
-/// Asks for a handshake and reads the status line and fields of the answer.
+/// Sends a request and returns the response head in lower case.
 async fn ask(peer: &mut RawPeer<TcpStream>, request: &str) -> String {
     peer.send(request).await;
     peer.head().await.to_lowercase()
 }
 
 #[tokio::test]
-async fn the_dialogue_of_the_tutorial() {
+async fn tutorial_dialogue_works() {
     with_server(Config::default(), async |address| {
         let mut peer = connect(address).await;
         peer.upgrade().await;
@@ -73,7 +73,7 @@ async fn the_dialogue_of_the_tutorial() {
 }
 
 #[tokio::test]
-async fn one_connection_more_than_the_cap_reads_503_until_somebody_leaves() {
+async fn connection_over_cap_gets_503_until_one_ends() {
     let mut config = Config::default();
     config.limits.caps.connections = 2;
     with_server(config, async |address| {
@@ -96,7 +96,7 @@ async fn one_connection_more_than_the_cap_reads_503_until_somebody_leaves() {
         second.close().await;
         second.end().await;
         drop(second);
-        // The place is free a moment after the connection has ended.
+        // The slot is free a moment after the connection has ended.
         loop {
             let mut fourth = connect(address).await;
             if ask(&mut fourth, HANDSHAKE)
@@ -113,7 +113,7 @@ async fn one_connection_more_than_the_cap_reads_503_until_somebody_leaves() {
 }
 
 #[tokio::test]
-async fn the_caps_for_one_address_hold() {
+async fn per_address_caps_enforced() {
     let mut config = Config::default();
     config.limits.caps.unauthenticated_per_address = Some(1);
     config.limits.caps.connections_per_address = Some(2);
@@ -148,7 +148,7 @@ async fn the_caps_for_one_address_hold() {
 }
 
 #[tokio::test]
-async fn silent_tcp_is_closed_at_the_handshake_deadline() {
+async fn silent_connection_ends_at_handshake_deadline() {
     let mut config = Config::default();
     config.limits.handshake_deadline = Duration::from_millis(50);
     with_server(config, async |address| {
@@ -162,7 +162,7 @@ async fn silent_tcp_is_closed_at_the_handshake_deadline() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_read_whole_by_a_client_that_sent_a_body() {
+async fn client_with_body_reads_whole_refusal() {
     with_server(Config::default(), async |address| {
         let mut peer = connect(address).await;
         peer.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n")
@@ -176,7 +176,7 @@ async fn a_refusal_is_read_whole_by_a_client_that_sent_a_body() {
 }
 
 #[tokio::test]
-async fn a_tls_client_is_answered_and_closed() {
+async fn tls_client_on_plain_port_gets_400() {
     with_server(Config::default(), async |address| {
         let mut peer = connect(address).await;
         peer.send(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 and so on")
@@ -187,10 +187,9 @@ async fn a_tls_client_is_answered_and_closed() {
     .await;
 }
 
-/// Were the connection closed with the rest of the flood unread, the system would answer it with a
-/// reset, which destroys the Close frame on its way.
+/// A close with unread input would reset the connection, which could destroy the Close frame.
 #[tokio::test]
-async fn the_close_frame_arrives_however_much_the_client_still_sends() {
+async fn close_frame_arrives_during_flood() {
     with_server(Config::default(), async |address| {
         let mut peer = connect(address).await;
         peer.log_in().await;
@@ -206,7 +205,7 @@ async fn the_close_frame_arrives_however_much_the_client_still_sends() {
 }
 
 #[tokio::test]
-async fn a_client_that_ends_its_side_reads_all_its_answers() {
+async fn half_closed_client_reads_all_replies() {
     with_server(Config::default(), async |address| {
         let (read, write) = TcpStream::connect(address).await.unwrap().into_split();
         let mut peer = RawPeer::new(tokio::io::join(read, tokio::io::sink()));
@@ -238,7 +237,7 @@ async fn a_client_that_ends_its_side_reads_all_its_answers() {
 }
 
 #[tokio::test]
-async fn stopping_closes_the_door_and_ends_everybody() {
+async fn stop_closes_listener_and_all_connections() {
     let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
         ..Config::default()
@@ -251,7 +250,7 @@ async fn stopping_closes_the_door_and_ends_everybody() {
         session.log_in().await;
         let mut upgraded = connect(address).await;
         upgraded.upgrade().await;
-        // Most of these are not accepted yet when the server is told to stop.
+        // Most of these are not accepted yet when the server stops.
         let mut silent = Vec::new();
         for _ in 0..20 {
             let mut peer = connect(address).await;
@@ -278,7 +277,7 @@ async fn stopping_closes_the_door_and_ends_everybody() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_an_error() {
+async fn bind_to_used_address_fails() {
     with_server(Config::default(), async |address| {
         let config = Config {
             listen: address,

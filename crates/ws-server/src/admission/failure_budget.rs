@@ -69,7 +69,7 @@ pub(crate) struct FailureBudget {
     /// which supplies the current time.
     applied_decay: Duration,
     empty_at: HashMap<AddressGroup, Duration>,
-    /// The same buckets, ordered by the time at which they will be empty.
+    /// The buckets, ordered by the time at which they will be empty.
     by_time: BTreeSet<(Duration, AddressGroup)>,
     /// The maximum number of buckets: [`MAX_BUCKETS`], or fewer in tests.
     max_buckets: usize,

@@ -1,4 +1,4 @@
-//! The gate between a connection and a session, beside the settings of a server.
+//! The admission of connections, with the settings of a server.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -23,7 +23,7 @@ fn accounts(name: &str) -> Accounts {
 }
 
 #[test]
-fn nobody_is_let_in_whose_login_was_revoked_or_whose_connection_is_to_end() {
+fn revoked_or_ending_connection_not_admitted() {
     let state = ServerState::new(Config::default(), accounts("admin"));
     let credentials = Credentials::parse("admin:123456").unwrap();
     let identity = accounts("admin")

@@ -1,9 +1,9 @@
-//! Logins that come with the handshake.
+//! Logins by Basic credentials in the handshake.
 
 use crate::server::tests::{harness::*, hashing};
 
 #[tokio::test(start_paused = true)]
-async fn the_101_is_the_login_and_what_came_behind_the_head_is_answered() {
+async fn basic_login_needs_no_message() {
     let server = TestServer::new();
     let mut peer = server.connect();
     let mut all = basic_handshake(CREDENTIALS).into_bytes();
@@ -14,7 +14,7 @@ async fn the_101_is_the_login_and_what_came_behind_the_head_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_logged_in_by_it_may_send_long_messages_and_holds_no_place_of_others() {
+async fn basic_login_lifts_limit_and_frees_slot() {
     let mut config = Config::default();
     config.limits.caps.unauthenticated = 1;
     let server = TestServer::with(config);
@@ -27,7 +27,7 @@ async fn whoever_is_logged_in_by_it_may_send_long_messages_and_holds_no_place_of
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_credentials_are_refused_with_a_challenge() {
+async fn wrong_credentials_refused_with_challenge() {
     for field in [
         "Authorization: Basic YWRtaW46d3Jvbmc=",
         "Authorization: Bearer YWRtaW46MTIzNDU2",
@@ -45,7 +45,7 @@ async fn wrong_credentials_are_refused_with_a_challenge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_the_handshake_is_for_the_hashing_too() {
+async fn handshake_deadline_includes_hashing() {
     let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
     let _busy = server.0.verifier.acquire_worker().await;
     let mut peer = server.connect();
@@ -56,7 +56,7 @@ async fn the_deadline_of_the_handshake_is_for_the_hashing_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_waits_to_be_hashed_when_the_server_shuts_down_gets_503() {
+async fn queued_login_refused_with_503_at_drain() {
     let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
     let _busy = server.0.verifier.acquire_worker().await;
     let mut peer = server.connect();
@@ -67,5 +67,5 @@ async fn a_handshake_that_waits_to_be_hashed_when_the_server_shuts_down_gets_503
         drop(peer);
     };
     tokio::join!(server.0.end_all(), answer);
-    assert!(server.0.tasks.is_empty(), "it has ended");
+    assert!(server.0.tasks.is_empty(), "the connection has ended");
 }

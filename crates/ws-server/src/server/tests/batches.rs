@@ -7,19 +7,18 @@ use crate::{
 
 const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
 
-/// A stream that counts what is written to it, that yields no more than it is told to at once, and
-/// that never runs dry once it is told to flood.
-struct Staged {
+/// A stream that counts writes, limits each read, and can flood the reader.
+struct InstrumentedStream {
     io: DuplexStream,
-    /// The most that one read yields.
+    /// The maximum length of one read.
     most: Arc<AtomicUsize>,
-    /// How often it was written to.
+    /// The number of writes.
     writes: Arc<AtomicUsize>,
-    /// How many empty fragments are still to come.
+    /// The number of empty fragments still to deliver.
     flood: Arc<AtomicUsize>,
 }
 
-impl AsyncRead for Staged {
+impl AsyncRead for InstrumentedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -41,7 +40,7 @@ impl AsyncRead for Staged {
     }
 }
 
-impl AsyncWrite for Staged {
+impl AsyncWrite for InstrumentedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -60,27 +59,27 @@ impl AsyncWrite for Staged {
     }
 }
 
-/// A session on such a stream, and what the test holds of it.
-struct Stage {
+/// A client on an instrumented stream, with its controls.
+struct InstrumentedPeer {
     peer: RawPeer<DuplexStream>,
     most: Arc<AtomicUsize>,
     writes: Arc<AtomicUsize>,
     flood: Arc<AtomicUsize>,
 }
 
-impl Stage {
-    async fn set(server: &TestServer) -> Self {
+impl InstrumentedPeer {
+    async fn log_in(server: &TestServer) -> Self {
         let (ours, io) = duplex(1 << 16);
         let most = Arc::new(AtomicUsize::new(usize::MAX));
         let (writes, flood) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-        let stream = Staged {
+        let stream = InstrumentedStream {
             io,
             most: Arc::clone(&most),
             writes: Arc::clone(&writes),
             flood: Arc::clone(&flood),
         };
         server.serve(stream);
-        let mut peer = RawPeer::new(ours).with_timeout(PATIENCE);
+        let mut peer = RawPeer::new(ours).with_timeout(TIMEOUT);
         peer.log_in().await;
         Self {
             peer,
@@ -92,11 +91,11 @@ impl Stage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
+async fn batched_messages_echoed_in_two_writes() {
     let server = TestServer::new();
-    let Stage {
+    let InstrumentedPeer {
         mut peer, writes, ..
-    } = Stage::set(&server).await;
+    } = InstrumentedPeer::log_in(&server).await;
     writes.store(0, Ordering::Relaxed);
     peer.send(frame::text(&"x".repeat(64)).repeat(64)).await;
     for _ in 0..64 {
@@ -107,14 +106,14 @@ async fn messages_that_arrive_together_are_answered_with_two_writes_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn texts_that_are_pushed_together_are_written_together() {
+async fn batched_pushes_written_once() {
     let server = TestServer::with(routes::config(
         "[[route]]\npath = \"/\"\nservice = \"room\"",
     ));
-    let Stage {
+    let InstrumentedPeer {
         mut peer, writes, ..
-    } = Stage::set(&server).await;
-    // The session has come to rest when it has answered this.
+    } = InstrumentedPeer::log_in(&server).await;
+    // The Pong means that the session is idle.
     peer.send(frame::ping(b"")).await;
     assert_eq!(peer.frame().await.first, 0x8A);
     writes.store(0, Ordering::Relaxed);
@@ -129,25 +128,24 @@ async fn texts_that_are_pushed_together_are_written_together() {
     assert_eq!(writes.load(Ordering::Relaxed), 1);
 }
 
-/// Empty fragments of one message yield no message for as long as they come. On one thread,
-/// another session is served all the same.
+/// Empty fragments never complete a message. Another session on the same thread is still served.
 #[tokio::test(start_paused = true)]
-async fn a_flood_does_not_starve_others() {
+async fn flood_of_fragments_starves_no_session() {
     let server = TestServer::new();
-    let Stage {
+    let InstrumentedPeer {
         peer: mut flooding,
         flood: left,
         ..
-    } = Stage::set(&server).await;
-    let mut honest = server.session().await;
+    } = InstrumentedPeer::log_in(&server).await;
+    let mut other = server.session().await;
     flooding.send(frame::masked(0x01, b"")).await;
     sleep(Duration::from_millis(1)).await;
     left.store(2_000_000, Ordering::Relaxed);
-    // This wakes the task, which then finds the flood before it.
+    // This wakes the task, which then reads the flood.
     flooding.send(frame::ping(b"")).await;
     for _ in 0..10 {
-        honest.send(frame::text("hello")).await;
-        assert_eq!(honest.text().await, "your submit context: hello");
+        other.send(frame::text("hello")).await;
+        assert_eq!(other.text().await, "your submit context: hello");
     }
     assert!(
         left.load(Ordering::Relaxed) > 0,
@@ -155,9 +153,9 @@ async fn a_flood_does_not_starve_others() {
     );
 }
 
-/// The WebSocket is rebuilt between short and long messages: nothing that it holds may be lost.
+/// The WebSocket is rebuilt between short and long messages. No byte may be lost.
 #[tokio::test(start_paused = true)]
-async fn short_and_long_messages_come_back_whole_in_any_order() {
+async fn mixed_message_lengths_echoed_intact() {
     let lengths = [
         5,
         100_000,
@@ -178,7 +176,7 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
     for (index, length) in lengths.into_iter().enumerate() {
         let payload = vec![b'a' + u8::try_from(index).unwrap(); length];
         expected.push((0x82, payload.clone()));
-        // A long message of several frames, with a ping between them.
+        // A long message in two frames, with a Ping between them.
         if length == 400_000 {
             sent.push(frame::masked(0x02, &payload[..200_000]));
             sent.push(frame::ping(b"between"));
@@ -190,18 +188,22 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
     }
     let first = sent[0].len();
     let sent = sent.concat();
-    // The first message alone in a read, and the next one behind it: its answer is not written yet
-    // when the long one is found.
+    // With `first`, a read ends after the first message: its echo is not written yet when the long
+    // message arrives.
     for most in [first, 4096, usize::MAX] {
         let server = TestServer::new();
-        let stage = Stage::set(&server).await;
-        stage.most.store(most, Ordering::Relaxed);
-        let (mut reader, mut writer) = tokio::io::split(stage.peer.into_inner());
+        let instrumented = InstrumentedPeer::log_in(&server).await;
+        instrumented.most.store(most, Ordering::Relaxed);
+        let (mut reader, mut writer) = tokio::io::split(instrumented.peer.into_inner());
         let received = async {
             let (mut bytes, mut frames) = (Vec::new(), Vec::new());
             while frames.len() < expected.len() {
                 let read = tokio::io::AsyncReadExt::read_buf(&mut reader, &mut bytes).await;
-                assert!(read.unwrap() > 0, "the end after {} frames", frames.len());
+                assert!(
+                    read.unwrap() > 0,
+                    "end of stream after {} frames",
+                    frames.len()
+                );
                 while let Some((frame, len)) = frame::Frame::parse(&bytes) {
                     frames.push((frame.first, frame.payload));
                     bytes.drain(..len);
@@ -224,9 +226,9 @@ async fn short_and_long_messages_come_back_whole_in_any_order() {
     }
 }
 
-/// A long answer is written past the WebSocket library, which writes pongs and Close frames by itself.
+/// A long reply bypasses tungstenite, which writes Pong and Close frames by itself.
 #[tokio::test(start_paused = true)]
-async fn nothing_comes_between_the_pieces_of_a_long_answer() {
+async fn long_reply_not_interleaved_with_control_frames() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1000);
     peer.log_in().await;

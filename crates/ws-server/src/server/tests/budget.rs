@@ -1,4 +1,4 @@
-//! Failed logins of one address, over all its connections and both ways to log in.
+//! The failure budget of an address, over all its connections and both login methods.
 
 use futures::FutureExt as _;
 use proto::login::Attempt;
@@ -11,15 +11,15 @@ use crate::{
     server::tests::{harness::*, hashing},
 };
 
-/// Where the peers of the harness come from.
-const HERE: [u8; 4] = [192, 0, 2, 1];
+/// The address of the harness's clients.
+const ADDRESS: [u8; 4] = [192, 0, 2, 1];
 
-const ELSEWHERE: [u8; 4] = [192, 0, 2, 2];
+const OTHER_ADDRESS: [u8; 4] = [192, 0, 2, 2];
 
 fn config(max_failures: usize) -> Config {
     let budget = BudgetPolicy {
         max_failures: NonZeroUsize::new(max_failures).unwrap(),
-        // Nothing is forgiven while a test runs, which is in real time here.
+        // No failure drains during a test: the budget uses real time.
         decay: seconds(1000),
     };
     Config {
@@ -39,7 +39,7 @@ async fn status(peer: &mut RawPeer<DuplexStream>, request: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_one_for_all_connections_and_both_ways() {
+async fn budget_shared_by_connections_and_methods() {
     let server = TestServer::with(config(3));
     let mut open = server.connect();
     open.upgrade().await;
@@ -48,7 +48,7 @@ async fn it_is_one_for_all_connections_and_both_ways() {
     let mut basic = server.connect();
     assert_eq!(status(&mut basic, &basic_handshake("admin:2")).await, "401");
 
-    // Now it is spent, for what is right as well.
+    // Exhausted: right credentials are refused, too.
     fails_by_message(&mut open, CREDENTIALS).await;
     let expected = (1013, "too many wrong logins from this address".to_owned());
     assert_eq!(open.close().await, expected);
@@ -59,7 +59,7 @@ async fn it_is_one_for_all_connections_and_both_ways() {
         assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
         assert!(head.contains("Retry-After: 1000\r\n"), "{head}");
     }
-    // Of these three, one was a try.
+    // Only one of these three refusals was a login attempt.
     for (series, value) in [
         ("ws_server_budget_refusals_total", 3),
         (
@@ -73,11 +73,11 @@ async fn it_is_one_for_all_connections_and_both_ways() {
     ] {
         assert_eq!(server.metric(series), value, "{series}");
     }
-    server.connect_from(ELSEWHERE).log_in().await;
+    server.connect_from(OTHER_ADDRESS).log_in().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_authorization_counts() {
+async fn malformed_authorization_counts_as_failure() {
     let server = TestServer::with(config(1));
     let request = handshake_with("Authorization: Bearer x");
     assert_eq!(status(&mut server.connect(), &request).await, "401");
@@ -85,7 +85,7 @@ async fn a_malformed_authorization_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_login_costs_nothing_and_pays_nothing_back() {
+async fn successful_login_leaves_budget_unchanged() {
     let server = TestServer::with(config(2));
     let wrong = basic_handshake("admin:1");
     for _ in 0..3 {
@@ -98,7 +98,7 @@ async fn a_right_login_costs_nothing_and_pays_nothing_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waited_while_it_was_spent_is_not_hashed() {
+async fn queued_login_refused_once_budget_exhausted() {
     let config = Config {
         hash_workers: Some(NonZeroUsize::MIN),
         ..config(1)
@@ -123,29 +123,31 @@ async fn whoever_waited_while_it_was_spent_is_not_hashed() {
 }
 
 #[tokio::test]
-async fn a_try_that_is_given_up_while_it_is_hashed_counts() {
+async fn cancelled_hashing_counts_as_failure() {
     let server = TestServer::of(config(1), hashing::HASHED);
     let verifier = &server.0.verifier;
     let wrong = Attempt::Credentials(Credentials::parse("admin:1").unwrap());
     let context = LoginContext {
-        address: HERE.into(),
+        address: ADDRESS.into(),
         connection: server.0.registry.next_id(),
         method: LoginMethod::Message,
     };
     let routes = Routes::echo("");
     let route = routes.find("/").unwrap();
-    let given_up = verifier.verify(wrong, context, route).now_or_never();
-    assert!(given_up.is_none(), "it is being hashed");
+    let cancelled = verifier.verify(wrong, context, route).now_or_never();
+    assert!(cancelled.is_none(), "the hash is in progress");
     let counted = async {
-        while verifier.check_budget(HERE.into()).is_ok() {
+        while verifier.check_budget(ADDRESS.into()).is_ok() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(seconds(30), counted).await.expect("it is counted");
+    timeout(seconds(30), counted)
+        .await
+        .expect("the failure is counted");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_changes_it_and_what_was_counted_stays_counted() {
+async fn reload_changes_policy_and_keeps_failures() {
     let server = TestServer::with(config(1));
     let wrong = basic_handshake("admin:1");
     assert_eq!(status(&mut server.connect(), &wrong).await, "401");
@@ -163,7 +165,7 @@ async fn a_reload_changes_it_and_what_was_counted_stays_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_that_of_whom_a_proxy_speaks_for() {
+async fn budget_counts_for_forwarded_address() {
     let proxies = [TrustedProxies::parse_network("192.0.2.1").unwrap()];
     let mut config = Config {
         proxies: TrustedProxies::new(proxies, ForwardedHeader::XForwardedFor),
@@ -174,18 +176,18 @@ async fn it_is_that_of_whom_a_proxy_speaks_for() {
     let one = handshake_with("X-Forwarded-For: 198.51.100.1");
     let other = handshake_with("X-Forwarded-For: 198.51.100.2");
 
-    // By its messages.
-    let mut peer = server.connect_from(HERE);
+    // Login by message.
+    let mut peer = server.connect_from(ADDRESS);
     assert_eq!(status(&mut peer, &one).await, "101");
-    assert_eq!(status(&mut server.connect_from(HERE), &one).await, "503");
-    let mut held = server.connect_from(HERE);
+    assert_eq!(status(&mut server.connect_from(ADDRESS), &one).await, "503");
+    let mut held = server.connect_from(ADDRESS);
     assert_eq!(status(&mut held, &other).await, "101");
     fails_by_message(&mut peer, "admin:1").await;
     drop(peer);
     sleep(seconds(6)).await;
-    assert_eq!(status(&mut server.connect_from(HERE), &one).await, "429");
+    assert_eq!(status(&mut server.connect_from(ADDRESS), &one).await, "429");
 
-    // By the handshake.
+    // Login by Basic credentials.
     let basic = |line, address: &str| {
         let field = format!("\r\nX-Forwarded-For: {address}\r\n\r\n");
         basic_handshake(line).replace("\r\n\r\n", &field)
@@ -196,13 +198,13 @@ async fn it_is_that_of_whom_a_proxy_speaks_for() {
         (CREDENTIALS, "198.51.100.3", "429"),
     ] {
         sleep(seconds(6)).await;
-        let mut peer = server.connect_from(HERE);
+        let mut peer = server.connect_from(ADDRESS);
         assert_eq!(status(&mut peer, &basic(line, address)).await, answer);
     }
 
-    // Others are not believed.
+    // Another peer is not a trusted proxy.
     assert_eq!(
-        status(&mut server.connect_from(ELSEWHERE), &one).await,
+        status(&mut server.connect_from(OTHER_ADDRESS), &one).await,
         "101"
     );
 }

@@ -1,9 +1,9 @@
-//! How connections end.
+//! The closing handshake, the drain, and failures of services.
 
 use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_close_is_answered_once_and_after_all_answers() {
+async fn close_answered_once_after_all_replies() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     let mut all = frame::text("one");
@@ -18,7 +18,7 @@ async fn a_close_is_answered_once_and_after_all_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_without_a_code_is_answered_without_one() {
+async fn close_without_code_answered_without_code() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     peer.send(frame::masked(0x88, b"")).await;
@@ -27,7 +27,7 @@ async fn a_close_without_a_code_is_answered_without_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_sends_on_and_on_after_our_close_is_cut_off() {
+async fn flood_after_close_is_cut_off() {
     let server = TestServer::new();
     let start = Instant::now();
     let mut peer = server.session().await;
@@ -40,17 +40,17 @@ async fn whoever_sends_on_and_on_after_our_close_is_cut_off() {
         .is_ok()
     {
         read += message.len();
-        assert!(read < 32 << 20, "it is read on and on");
+        assert!(read < 32 << 20, "the server reads without limit");
     }
     assert_eq!(
         start.elapsed(),
         Duration::ZERO,
-        "not for the close deadline"
+        "the server does not wait for the close deadline"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutting_down_ends_everybody_with_1001() {
+async fn drain_closes_all_connections_with_1001() {
     let server = TestServer::new();
     let mut session = server.session().await;
     let mut upgraded = server.connect();
@@ -62,9 +62,9 @@ async fn shutting_down_ends_everybody_with_1001() {
     }
     assert_eq!(delayed.text().await, SORRY);
     assert_eq!(delayed.text().await, SORRY);
-    let mut asking = server.connect();
-    asking.send("GET / HTTP/1.1\r\n").await;
-    // Everything is on its way before the shut-down begins.
+    let mut requesting = server.connect();
+    requesting.send("GET / HTTP/1.1\r\n").await;
+    // All input is processed before the drain starts.
     sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
     let ends = async {
@@ -76,8 +76,8 @@ async fn shutting_down_ends_everybody_with_1001() {
             peer.send(frame::close(1001, "")).await;
             peer.end().await;
         }
-        assert!(asking.head().await.starts_with("HTTP/1.1 503 "));
-        drop(asking);
+        assert!(requesting.head().await.starts_with("HTTP/1.1 503 "));
+        drop(requesting);
     };
     tokio::join!(server.0.end_all(), ends);
     assert!(server.0.tasks.is_empty(), "all have ended");
@@ -85,7 +85,7 @@ async fn shutting_down_ends_everybody_with_1001() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_does_not_answer_our_close_is_waited_for_no_longer_than_the_deadline() {
+async fn unanswered_close_ends_at_close_deadline() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     let start = Instant::now();
@@ -96,7 +96,7 @@ async fn whoever_does_not_answer_our_close_is_waited_for_no_longer_than_the_dead
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
+async fn closed_peer_not_reading_does_not_block_drain() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
@@ -109,23 +109,23 @@ async fn a_peer_that_has_closed_and_does_not_read_holds_up_no_shutdown() {
     assert!(server.0.tasks.is_empty());
 }
 
-/// After our Close frame, whatever the peer still sends is read and dropped: were it left
-/// unread, the system would answer it with a reset, and the frame could be lost.
+/// After the server's Close frame, input is read and discarded. Unread input would cause a reset,
+/// which could destroy the Close frame.
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_our_close_is_read_and_dropped() {
+async fn input_after_close_read_and_discarded() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     peer.send(frame::masked(0x83, b"a reserved opcode")).await;
     assert_eq!(peer.close().await.0, 1002);
-    // More than the pipe holds, so that it blocks unless it is read.
+    // More than the capacity of the pipe, so that it blocks unless the server reads.
     let more = timeout(seconds(1), peer.send(frame::binary(&vec![0; 1 << 20]))).await;
-    assert!(more.is_ok(), "it was not read");
+    assert!(more.is_ok(), "the server did not read");
     peer.send(frame::close(1002, "")).await;
     peer.end().await;
 }
 
 #[tokio::test]
-async fn a_panic_in_a_service_ends_its_session_with_1011() {
+async fn service_panic_closes_session_with_1011() {
     let id = TestServer::new().0.registry.next_id();
     let ended = crate::server::connection::until_ended(async { panic!("a bug") }, id).await;
     assert_eq!(ended.code().map(|code| code.0), Some(1011));

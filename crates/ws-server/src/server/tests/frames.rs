@@ -1,8 +1,8 @@
-//! What frames may be, and what each fault is closed with.
+//! Valid frames, and the close code of each invalid one.
 
 use crate::server::tests::harness::*;
 
-/// Sends some bytes to a session, and tells what it is closed with.
+/// Sends bytes to a session, and returns the close code.
 async fn closed_with(bytes: &[u8]) -> u16 {
     let server = TestServer::new();
     let mut peer = server.session().await;
@@ -11,7 +11,7 @@ async fn closed_with(bytes: &[u8]) -> u16 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_breaks_the_protocol_is_closed_with_1002() {
+async fn protocol_violation_closed_with_1002() {
     for (name, bytes) in [
         ("not masked", b"\x81\x02hi".to_vec()),
         ("RSV1", frame::masked(0xC1, b"hi")),
@@ -39,9 +39,9 @@ async fn what_breaks_the_protocol_is_closed_with_1002() {
     }
 }
 
-/// Nobody waits for the rest of a frame that cannot become legal.
+/// The server does not wait for the rest of an invalid frame.
 #[tokio::test(start_paused = true)]
-async fn what_breaks_the_protocol_is_found_at_the_header() {
+async fn protocol_violation_found_at_header() {
     for header in [frame::header(0x89, 60_000), b"\x82\x7e\xff\x00".to_vec()] {
         let server = TestServer::new();
         let mut peer = server.session().await;
@@ -53,7 +53,7 @@ async fn what_breaks_the_protocol_is_found_at_the_header() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn text_that_is_not_utf8_is_closed_with_1007() {
+async fn invalid_utf8_closed_with_1007() {
     assert_eq!(closed_with(&frame::masked(0x81, b"\xff")).await, 1007);
     let cut = [
         frame::masked(0x01, b"\xe4\xbd"),
@@ -66,7 +66,7 @@ async fn text_that_is_not_utf8_is_closed_with_1007() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_is_too_big_is_closed_with_1009() {
+async fn too_big_message_closed_with_1009() {
     let max = 1 << 20;
     assert_eq!(closed_with(&frame::header(0x82, max + 1)).await, 1009);
     assert_eq!(
@@ -82,7 +82,7 @@ async fn a_message_that_is_too_big_is_closed_with_1009() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_of_the_greatest_length_is_echoed() {
+async fn message_of_maximum_length_echoed() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     let payload: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 20).collect();
@@ -97,7 +97,7 @@ async fn a_message_of_the_greatest_length_is_echoed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn empty_messages_and_binary_are_echoed() {
+async fn empty_and_binary_messages_echoed() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     peer.send(frame::text("")).await;
@@ -111,7 +111,7 @@ async fn empty_messages_and_binary_are_echoed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_control_frames_is_closed_with_1008() {
+async fn control_frame_flood_closed_with_1008() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     let flood = [frame::ping(b""), frame::pong(b"")].concat().repeat(101);
@@ -120,12 +120,12 @@ async fn a_flood_of_control_frames_is_closed_with_1008() {
         peer.close().await,
         (1008, "too many control frames".to_owned())
     );
-    // The last ping has its pong before the Close frame, or none.
+    // No Pong follows the Close frame.
     peer.end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn pings_at_a_modest_rate_are_answered_for_long() {
+async fn pings_below_rate_limit_answered() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     for index in 0..1000_u32 {

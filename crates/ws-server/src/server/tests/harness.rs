@@ -1,4 +1,4 @@
-//! A server without a listener, and connections to it on pairs of pipes.
+//! A server without a listener, with connections on duplex pipes.
 
 pub(super) use std::{
     io,
@@ -32,8 +32,8 @@ pub(super) use crate::{
 
 pub(super) const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
-/// More than any deadline that is tested here.
-pub(super) const PATIENCE: Duration = Duration::from_hours(1);
+/// Longer than any deadline under test.
+pub(super) const TIMEOUT: Duration = Duration::from_hours(1);
 
 pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -51,7 +51,7 @@ impl TestServer {
         Self::of(config, ADMIN)
     }
 
-    /// A server of these accounts.
+    /// Creates a server with these accounts.
     pub(super) fn of(config: Config, accounts: &str) -> Self {
         let accounts = Accounts::from_toml(accounts).unwrap();
         Self(Arc::new(ServerState::new(config, accounts)))
@@ -61,18 +61,18 @@ impl TestServer {
         self.connect_through(1 << 16)
     }
 
-    /// A connection whose pipes hold only so many bytes.
+    /// Connects through pipes of this capacity.
     pub(super) fn connect_through(&self, bytes: usize) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(bytes);
         self.serve(theirs);
-        RawPeer::new(ours).with_timeout(PATIENCE)
+        RawPeer::new(ours).with_timeout(TIMEOUT)
     }
 
-    /// A connection from an address of its own.
+    /// Connects from this address.
     pub(super) fn connect_from(&self, address: [u8; 4]) -> RawPeer<DuplexStream> {
         let (ours, theirs) = duplex(1 << 16);
         self.serve_from(address, theirs);
-        RawPeer::new(ours).with_timeout(PATIENCE)
+        RawPeer::new(ours).with_timeout(TIMEOUT)
     }
 
     pub(super) fn serve<S>(&self, io: S)
@@ -92,13 +92,13 @@ impl TestServer {
         self.0.tasks.spawn(serve(io, accepted, Arc::clone(&self.0)));
     }
 
-    /// Has the server go on with these accounts. Returns how many sessions are ended by it.
+    /// Reloads with these accounts. Returns the number of ended sessions.
     pub(super) fn reload(&self, accounts: &str) -> usize {
         self.0
             .reload(Config::default(), Accounts::from_toml(accounts).unwrap())
     }
 
-    /// A connection that is logged in.
+    /// Connects and logs in.
     pub(super) async fn session(&self) -> RawPeer<DuplexStream> {
         let mut peer = self.connect();
         peer.log_in().await;
@@ -106,12 +106,12 @@ impl TestServer {
     }
 }
 
-/// [`HANDSHAKE`] with one more field.
+/// Returns [`HANDSHAKE`] with an additional field.
 pub(super) fn handshake_with(field: &str) -> String {
     HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"))
 }
 
-/// [`HANDSHAKE`] with a login in it.
+/// Returns [`HANDSHAKE`] with Basic credentials.
 pub(super) fn basic_handshake(line: &str) -> String {
     let credentials = Credentials::parse(line).unwrap();
     let value = authorization(&credentials);

@@ -1,12 +1,12 @@
-//! Logins that wait for a password to be hashed.
+//! Logins in the hashing queue.
 
 use crate::server::tests::harness::*;
 
-/// `123456` at a cost that is for tests only.
+/// An account with a hash of `123456`, at a cost for tests only.
 pub(super) const HASHED: &str = "[[user]]\nname = \"admin\"\npassword_hash = \
     \"$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe5pf9K/MKawr04vd4JJNHatj3Dk4Fv9TC7w\"";
 
-/// One worker, and one login that may wait for it.
+/// Returns a configuration with one worker and a queue of one login.
 pub(super) fn one_worker() -> Config {
     Config {
         hash_workers: Some(NonZeroUsize::MIN),
@@ -19,8 +19,8 @@ fn server() -> TestServer {
     TestServer::of(one_worker(), HASHED)
 }
 
-/// A peer that has sent its login, which waits.
-async fn waiting(server: &TestServer) -> RawPeer<DuplexStream> {
+/// Connects and sends credentials.
+async fn queued_login(server: &TestServer) -> RawPeer<DuplexStream> {
     let mut peer = server.connect();
     peer.upgrade().await;
     peer.send(frame::text(CREDENTIALS)).await;
@@ -28,7 +28,7 @@ async fn waiting(server: &TestServer) -> RawPeer<DuplexStream> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hashed_password_logs_in() {
+async fn hashed_password_logs_in() {
     let server = server();
     let mut peer = server.session().await;
     peer.send(frame::text("hello")).await;
@@ -36,21 +36,21 @@ async fn a_hashed_password_logs_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_the_login_is_for_the_hashing_too() {
+async fn login_deadline_includes_hashing() {
     let server = server();
     let _busy = server.0.verifier.acquire_worker().await;
-    let mut peer = waiting(&server).await;
+    let mut peer = queued_login(&server).await;
     let start = Instant::now();
     assert_eq!(peer.close().await, (3008, "login timeout".to_owned()));
     assert_eq!(start.elapsed().as_secs(), 30);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_waits_to_be_hashed_does_not_hold_up_the_end() {
+async fn queued_login_does_not_delay_drain() {
     let server = server();
     let _busy = server.0.verifier.acquire_worker().await;
-    let mut peer = waiting(&server).await;
-    // It is in the queue before the shut-down begins.
+    let mut peer = queued_login(&server).await;
+    // The login is in the queue before the drain starts.
     sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
     let end = async {
@@ -59,17 +59,17 @@ async fn a_login_that_waits_to_be_hashed_does_not_hold_up_the_end() {
         peer.end().await;
     };
     tokio::join!(server.0.end_all(), end);
-    assert!(server.0.tasks.is_empty(), "it has ended");
+    assert!(server.0.tasks.is_empty(), "the connection has ended");
     assert_eq!(start.elapsed().as_secs(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_finds_the_queue_full_is_told_to_come_later() {
+async fn login_at_full_queue_closed_with_1013() {
     let server = server();
     let busy = server.0.verifier.acquire_worker().await;
-    let mut first = waiting(&server).await;
+    let mut first = queued_login(&server).await;
     sleep(Duration::from_millis(1)).await;
-    let mut second = waiting(&server).await;
+    let mut second = queued_login(&server).await;
     let expected = (1013, "too many logins at once".to_owned());
     assert_eq!(second.close().await, expected);
     drop(busy);

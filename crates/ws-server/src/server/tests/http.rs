@@ -1,4 +1,4 @@
-//! One request and its answer on a pair of pipes.
+//! One request and its response on a duplex pipe.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-const GOOD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+const VALID: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
                     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                     Sec-WebSocket-Version: 13\r\n\r\n";
 
@@ -34,7 +34,7 @@ async fn serve(io: DuplexStream, drain: CancellationToken) -> HttpOutcome<Duplex
     exchange
 }
 
-/// Sends some bytes, ends the client's side if asked to, and reads all of the answer.
+/// Sends a request and reads the whole response.
 async fn ask(request: &[u8]) -> (String, HttpOutcome<DuplexStream>) {
     let (mut client, io) = duplex(64);
     let answer = async {
@@ -49,13 +49,13 @@ async fn ask(request: &[u8]) -> (String, HttpOutcome<DuplexStream>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upgrade_yields_the_stream_and_what_came_behind_the_head() {
+async fn upgrade_returns_stream_and_leftovers() {
     let (mut client, io) = duplex(4096);
-    client.write_all(GOOD.as_bytes()).await.unwrap();
+    client.write_all(VALID.as_bytes()).await.unwrap();
     client.write_all(b"frames").await.unwrap();
     let HttpOutcome::Upgraded {
         mut io,
-        leftovers: mut behind,
+        mut leftovers,
         identity: None,
         ..
     } = serve(io, CancellationToken::new()).await
@@ -80,17 +80,17 @@ async fn an_upgrade_yields_the_stream_and_what_came_behind_the_head() {
         !head.contains("close") && !head.contains("extensions"),
         "{head}"
     );
-    // Some may still be in the stream.
-    if behind.len() < 6 {
-        let mut rest = vec![0; 6 - behind.len()];
+    // Some bytes may still be in the stream.
+    if leftovers.len() < 6 {
+        let mut rest = vec![0; 6 - leftovers.len()];
         io.read_exact(&mut rest).await.unwrap();
-        behind = [&behind[..], &rest].concat().into();
+        leftovers = [&leftovers[..], &rest].concat().into();
     }
-    assert_eq!(&behind[..], b"frames");
+    assert_eq!(&leftovers[..], b"frames");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_written_whole_and_ends_the_connection() {
+async fn refusal_sent_completely_and_connection_closed() {
     let (answer, exchange) = ask(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(
         matches!(
@@ -109,11 +109,11 @@ async fn a_refusal_is_written_whole_and_ends_the_connection() {
     );
 }
 
-/// Whoever counts wrong logins must hear of this one as well.
+/// The failed login must be counted in this case, too.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_one_though_its_client_has_not_stayed_to_read_it() {
+async fn refusal_recorded_after_client_disconnects() {
     let wrong = "\r\nAuthorization: Basic YWRtaW46d3Jvbmc=\r\n\r\n";
-    let request = GOOD.replace("\r\n\r\n", wrong);
+    let request = VALID.replace("\r\n\r\n", wrong);
     let (mut client, io) = duplex(4096);
     client.write_all(request.as_bytes()).await.unwrap();
     drop(client);
@@ -128,7 +128,7 @@ async fn a_refusal_is_one_though_its_client_has_not_stayed_to_read_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_browser_gets_the_page_whole_and_the_connection_ends() {
+async fn page_sent_completely_and_connection_closed() {
     let (answer, exchange) =
         ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await;
     assert!(
@@ -151,7 +151,7 @@ async fn a_browser_gets_the_page_whole_and_the_connection_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_of_http_1_0_that_wants_to_stay_is_told_that_it_may_not() {
+async fn http_1_0_keep_alive_refused_and_closed() {
     let request = "GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
     let (answer, exchange) = ask(request.repeat(2).as_bytes()).await;
     assert!(
@@ -175,7 +175,7 @@ async fn a_client_of_http_1_0_that_wants_to_stay_is_told_that_it_may_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_end_is_not_read_to_the_deadline() {
+async fn endless_body_cut_off_before_deadline() {
     let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let (mut client, io) = duplex(1 << 16);
     let flood = async {
@@ -195,7 +195,7 @@ async fn a_body_that_does_not_end_is_not_read_to_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_request_is_refused_by_the_http_library() {
+async fn malformed_request_refused_by_hyper() {
     let long = format!(
         "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
         "x".repeat(20_000)
@@ -228,7 +228,7 @@ async fn what_is_no_request_is_refused_by_the_http_library() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_does_not_come_in_time_ends_the_connection() {
+async fn incomplete_head_ends_at_deadline() {
     let (mut client, io) = duplex(64);
     client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     let start = tokio::time::Instant::now();
@@ -238,10 +238,10 @@ async fn a_head_that_does_not_come_in_time_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_is_for_the_whole_head_and_not_for_each_byte() {
+async fn deadline_applies_to_whole_head() {
     let (mut client, io) = duplex(64);
     let drip = async {
-        for byte in GOOD.bytes() {
+        for byte in VALID.bytes() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if client.write_all(&[byte]).await.is_err() {
                 break;
@@ -256,7 +256,7 @@ async fn the_deadline_is_for_the_whole_head_and_not_for_each_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_in_flight_when_the_server_shuts_down_gets_503() {
+async fn incomplete_head_refused_with_503_at_drain() {
     let (mut client, io) = duplex(64);
     let drain = CancellationToken::new();
     client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();

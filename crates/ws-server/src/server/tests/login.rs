@@ -1,9 +1,9 @@
-//! From the upgrade to the congratulation, or to the end without one.
+//! The login by messages.
 
 use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn wrong_then_right_then_the_echo() {
+async fn failed_then_successful_login_then_echo() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -16,7 +16,7 @@ async fn wrong_then_right_then_the_echo() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn works_byte_by_byte() {
+async fn dialogue_works_byte_by_byte() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.upgrade().await;
@@ -32,7 +32,7 @@ async fn works_byte_by_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_sent_at_once_is_answered_in_order() {
+async fn pipelined_input_answered_in_order() {
     let server = TestServer::new();
     let mut peer = server.connect();
     let mut all = HANDSHAKE.as_bytes().to_vec();
@@ -54,7 +54,7 @@ async fn everything_sent_at_once_is_answered_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sixth_wrong_try_ends_the_connection() {
+async fn sixth_failed_attempt_closes_connection() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -64,7 +64,7 @@ async fn the_sixth_wrong_try_ends_the_connection() {
         assert_eq!(peer.text().await, SORRY);
     }
     let took = start.elapsed();
-    // Four of the answers are held back for 250 to 350 ms each.
+    // Four of the replies are delayed by 250 to 350 ms each.
     assert!((1000..=1405).contains(&took.as_millis()), "{took:?}");
     assert_eq!(
         peer.close().await,
@@ -74,7 +74,7 @@ async fn the_sixth_wrong_try_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_is_absolute() {
+async fn login_deadline_not_extended_by_activity() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -91,7 +91,7 @@ async fn the_deadline_is_absolute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_pinged_before_the_login() {
+async fn no_ping_before_login() {
     let mut config = Config::default();
     config.limits.ping_interval = Some(seconds(1));
     let server = TestServer::with(config);
@@ -101,7 +101,7 @@ async fn nobody_is_pinged_before_the_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_length_that_lies_is_refused_at_its_header() {
+async fn long_frame_before_login_refused_at_header() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -113,7 +113,7 @@ async fn a_length_that_lies_is_refused_at_its_header() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_bytes_before_the_login_are_bounded_together() {
+async fn total_bytes_before_login_limited() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -125,7 +125,7 @@ async fn all_bytes_before_the_login_are_bounded_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_above_1_kib_is_a_wrong_try() {
+async fn message_over_1_kib_is_failed_attempt() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -137,7 +137,7 @@ async fn a_message_above_1_kib_is_a_wrong_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_instead_of_a_login_is_answered() {
+async fn close_before_login_answered() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;

@@ -1,4 +1,4 @@
-//! Connections on pairs of pipes, from handshake to end, on a clock that the test turns.
+//! Connections on duplex pipes, from handshake to end, with a paused clock.
 
 mod admission;
 mod basic;

@@ -1,4 +1,4 @@
-//! What an operator does to sessions, and what is counted of them.
+//! Actions of operators on sessions, and metrics.
 
 use proto::username::UserName;
 
@@ -9,7 +9,7 @@ use crate::{
 
 const JANE: &str = "[[user]]\nname = \"jane\"\npassword = \"123456\"\n";
 
-fn of_two() -> TestServer {
+fn server_with_two_users() -> TestServer {
     TestServer::of(Config::default(), &format!("{ADMIN}\n{JANE}"))
 }
 
@@ -18,7 +18,7 @@ impl TestServer {
         ServerHandle::new(None, Arc::clone(&self.0))
     }
 
-    /// The id of the only session that this user has.
+    /// Returns the id of the user's only session.
     fn id_of(&self, user: &str) -> ConnectionId {
         let sessions = self.handle().sessions().into_iter();
         let mut of_user = sessions.filter(|(_, entry)| {
@@ -37,7 +37,7 @@ impl TestServer {
         peer
     }
 
-    /// What a metric is at the moment, by its name and labels.
+    /// Returns the value of a metric, by its name and labels.
     pub(super) fn metric(&self, series: &str) -> u64 {
         let metrics = self.handle().metrics(0);
         let value = metrics
@@ -52,32 +52,35 @@ fn name(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
 
-async fn assert_talks(peer: &mut RawPeer<DuplexStream>) {
+async fn assert_echo(peer: &mut RawPeer<DuplexStream>) {
     peer.send(frame::text("hello")).await;
     assert_eq!(peer.text().await, "your submit context: hello");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kick_ends_one_connection_once_and_its_user_may_come_back() {
-    let server = of_two();
+async fn kick_ends_connection_and_allows_new_login() {
+    let server = server_with_two_users();
     let mut jane = server.logged_in("jane:123456").await;
     let mut admin = server.session().await;
     let id = server.id_of("jane");
-    let kicked = server.handle().kick(id).expect("it is there");
+    let kicked = server.handle().kick(id).expect("the connection is open");
     let user = kicked.admitted().unwrap().grant.principal.to_string();
     assert_eq!(user, "jane");
-    assert!(server.handle().kick(id).is_none(), "it is ending already");
+    assert!(
+        server.handle().kick(id).is_none(),
+        "the connection is ending already"
+    );
     let expected = (1008, "disconnected by an operator".to_owned());
     assert_eq!(jane.close().await, expected);
-    assert_talks(&mut admin).await;
-    assert_talks(&mut server.logged_in("jane:123456").await).await;
+    assert_echo(&mut admin).await;
+    assert_echo(&mut server.logged_in("jane:123456").await).await;
     assert!(server.handle().kick(ConnectionId::from(99)).is_none());
     let closed = "ws_server_closes_total{code=\"1008\",side=\"server\"}";
     assert_eq!(server.metric(closed), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_has_not_logged_in_can_be_kicked_and_is_no_session() {
+async fn unauthenticated_connection_can_be_kicked() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -87,20 +90,20 @@ async fn a_connection_that_has_not_logged_in_can_be_kicked_and_is_no_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
-    let server = of_two();
+async fn revoked_user_refused_until_accounts_change() {
+    let server = server_with_two_users();
     let mut jane = server.logged_in("jane:123456").await;
     let mut again = server.logged_in("jane:123456").await;
     let mut admin = server.session().await;
     let handle = server.handle();
-    assert_eq!(handle.revoke(&name("nobody")), None);
+    assert_eq!(handle.revoke(&name("joe")), None);
     assert_eq!(handle.revoke(&name("jane")), Some(2));
     assert_eq!(handle.revoke(&name("jane")), Some(0));
     for peer in [&mut jane, &mut again] {
         let expected = (3000, "login revoked: by an operator".to_owned());
         assert_eq!(peer.close().await, expected);
     }
-    assert_talks(&mut admin).await;
+    assert_echo(&mut admin).await;
 
     let refused = async || {
         let mut by_basic = server.connect();
@@ -112,11 +115,11 @@ async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
         assert_eq!(by_message.text().await, SORRY);
     };
     refused().await;
-    // The same accounts, written otherwise.
+    // The same accounts in another order.
     server.reload(&format!("{JANE}# and\n{ADMIN}"));
     refused().await;
     server.reload(&format!("{ADMIN}\n{JANE}expires = 2999-01-01T00:00:00Z"));
-    assert_talks(&mut server.logged_in("jane:123456").await).await;
+    assert_echo(&mut server.logged_in("jane:123456").await).await;
 
     for (series, value) in [
         ("ws_server_revocations_total{cause=\"operator\"}", 2),
@@ -138,9 +141,9 @@ async fn a_user_who_is_revoked_is_out_until_the_accounts_change() {
     }
 }
 
-/// As for any other revocation, the peer reads so slowly that the server is between the two steps.
+/// The pipe holds one byte, so the server waits between the verification and the admission.
 #[tokio::test(start_paused = true)]
-async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session() {
+async fn revoke_before_congratulation_prevents_session() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.upgrade().await;
@@ -153,7 +156,7 @@ async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session()
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_rooms_can_be_spoken_in() {
+async fn publish_accepted_only_by_rooms() {
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\n[[route]]\npath = \"/room/*\"\n\
                  service = \"room\"\nmax_message_bytes = \"1KiB\"";
     let config = Config::resolve(route, std::path::Path::new("")).unwrap();
@@ -162,31 +165,31 @@ async fn only_rooms_can_be_spoken_in() {
     let request = basic_handshake("admin:123456").replace("GET / ", "GET /room/lobby ");
     member.send(request).await;
     assert!(member.head().await.starts_with("HTTP/1.1 101 "));
-    // What is sent is answered, so the member is there.
+    // The reply shows that the member has joined.
     member.send(frame::text("here")).await;
     member.text().await;
-    let say = |path: &str, text: &str| server.handle().publish(path, "server:operator", text);
-    assert_eq!(say("/room/lobby", "soon"), Ok(()));
-    let told = member.text().await;
+    let publish = |path: &str, text: &str| server.handle().publish(path, "server:operator", text);
+    assert_eq!(publish("/room/lobby", "soon"), Ok(()));
+    let received = member.text().await;
     assert!(
-        told.starts_with(r#"{"from":"server:operator","text":"soon","at":""#),
-        "{told}"
+        received.starts_with(r#"{"from":"server:operator","text":"soon","at":""#),
+        "{received}"
     );
-    assert_eq!(say("/room/lobby", &"x".repeat(1024)), Ok(()));
+    assert_eq!(publish("/room/lobby", &"x".repeat(1024)), Ok(()));
     let refused = Err(PublishError::Length { most: 1024 });
-    assert_eq!(say("/room/lobby", &"x".repeat(1025)), refused);
-    assert_eq!(say("/room/lobby", ""), refused);
+    assert_eq!(publish("/room/lobby", &"x".repeat(1025)), refused);
+    assert_eq!(publish("/room/lobby", ""), refused);
     for path in [
         "/",
         "/nowhere",
         "room/lobby",
-        // No request has such a path, so nobody would hear it.
+        // A request cannot have such a path, so the room cannot have members.
         "/room/lobby?why",
         "/room/lobby#why",
         "/room/the lobby",
         "/room/lobby\n",
     ] {
-        assert_eq!(say(path, "soon"), Err(PublishError::NoRoom), "{path}");
+        assert_eq!(publish(path, "soon"), Err(PublishError::NoRoom), "{path}");
     }
     for (series, value) in [
         ("ws_server_rooms", 1),
@@ -198,12 +201,12 @@ async fn only_rooms_can_be_spoken_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_are_counted_by_what_they_are_and_how_they_end() {
+async fn metrics_count_connections_by_state_and_end() {
     let server = TestServer::new();
     let mut waiting = server.connect();
     waiting.upgrade().await;
     let mut session = server.session().await;
-    assert_talks(&mut session).await;
+    assert_echo(&mut session).await;
     for (state, number) in [("unauthenticated", 1), ("user", 1), ("guest", 0)] {
         let series = format!("ws_server_connections{{state=\"{state}\"}}");
         assert_eq!(server.metric(&series), number, "{state}");
@@ -228,7 +231,7 @@ async fn connections_are_counted_by_what_they_are_and_how_they_end() {
         ("ws_server_handshakes_total{status=\"404\"}", 1),
         ("ws_server_handshakes_total{status=\"400\"}", 1),
         ("ws_server_handshakes_total{status=\"none\"}", 1),
-        // One of thousands that a client can choose.
+        // One of thousands of codes that a client can choose.
         ("ws_server_closes_total{code=\"other\",side=\"client\"}", 1),
         ("ws_server_closes_total{code=\"none\",side=\"none\"}", 1),
         ("ws_server_messages_total{direction=\"in\"}", 1),
@@ -241,7 +244,7 @@ async fn connections_are_counted_by_what_they_are_and_how_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_counted_before_its_reader_has_left() {
+async fn response_counted_before_connection_ends() {
     let server = TestServer::new();
     let mut refused = server.connect();
     refused

@@ -1,18 +1,18 @@
-//! What comes as the body of a request, honest and otherwise.
+//! Messages as bodies of `POST` requests, valid and invalid.
 
-use super::{
+use crate::server::tests::{
     harness::*,
     routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, server, session},
 };
 
-/// Whether nothing came to a member of the room before what it says itself.
-async fn nothing_was_published(member: &mut RawPeer<DuplexStream>) {
+/// Asserts that the member's own message is the next one in the room.
+async fn assert_nothing_published(member: &mut RawPeer<DuplexStream>) {
     member.send(frame::text("the end")).await;
-    let said = member.text().await;
-    assert!(said.contains(r#""text":"the end""#), "{said}");
+    let received = member.text().await;
+    assert!(received.contains(r#""text":"the end""#), "{received}");
 }
 
-/// A request whose body is announced, and waited with until it is wanted.
+/// Returns a request head with `Expect: 100-continue`, without its body.
 fn announced(length: usize, fields: &str) -> String {
     format!(
         "POST /room/a HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\
@@ -21,7 +21,7 @@ fn announced(length: usize, fields: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_taken_away_while_the_body_comes_is_gone() {
+async fn access_revoked_during_body_refuses_publish() {
     let without_jane = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
     let for_admin = "path = \"/room/*\"\nusers = [\"admin\"]";
     let for_admin = ROUTES.replace("path = \"/room/*\"", for_admin);
@@ -41,12 +41,12 @@ async fn a_right_that_is_taken_away_while_the_body_comes_is_gone() {
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
         server.0.reload(config(ROUTES), accounts(TWO));
         let mut member = session(&server, "/room/a", AS_ADMIN).await;
-        nothing_was_published(&mut member).await;
+        assert_nothing_published(&mut member).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_body_is_wanted_that_will_not_be_taken() {
+async fn no_100_continue_for_refused_request() {
     let server = server();
     for (length, fields, status) in [
         (5, "", "401 Unauthorized"),
@@ -65,16 +65,16 @@ async fn no_body_is_wanted_that_will_not_be_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_in_pieces_is_published_whole_or_not_at_all() {
+async fn chunked_body_published_only_if_complete() {
     let server = server();
     let mut member = session(&server, "/room/a", AS_ADMIN).await;
     let head = format!(
         "POST /room/a HTTP/1.1\r\nHost: localhost\r\n{AS_JANE}Transfer-Encoding: chunked\r\n\r\n"
     );
-    let mut broken_off = server.connect();
-    broken_off.send(format!("{head}5\r\nhello\r\n")).await;
-    broken_off.finish().await;
-    broken_off.rest().await;
+    let mut incomplete = server.connect();
+    incomplete.send(format!("{head}5\r\nhello\r\n")).await;
+    incomplete.finish().await;
+    incomplete.rest().await;
     let mut short = server.connect();
     short
         .send(post("/room/a", AS_JANE, "hello").replace(": 5", ": 6"))
@@ -85,7 +85,7 @@ async fn a_body_in_pieces_is_published_whole_or_not_at_all() {
     let too_long = kibibyte.repeat(1025);
     let answer = ask(&server, &format!("{head}{too_long}")).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    nothing_was_published(&mut member).await;
+    assert_nothing_published(&mut member).await;
 
     let answer = ask(&server, &format!("{head}3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
@@ -93,7 +93,7 @@ async fn a_body_in_pieces_is_published_whole_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_comes_too_slowly_is_not_waited_for() {
+async fn slow_body_ends_at_deadline() {
     let server = server();
     let mut slow = server.connect();
     let start = Instant::now();
@@ -105,19 +105,19 @@ async fn a_body_that_comes_too_slowly_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_publishes_once() {
+async fn connection_publishes_once() {
     let server = server();
     let mut member = session(&server, "/room/a", AS_ADMIN).await;
-    nothing_was_published(&mut member).await;
+    assert_nothing_published(&mut member).await;
     let two = post("/room/a", AS_JANE, "one") + &post("/room/a", AS_JANE, "two");
     let answers = ask(&server, &two).await;
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
     assert!(member.text().await.contains(r#""text":"one""#));
-    nothing_was_published(&mut member).await;
+    assert_nothing_published(&mut member).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_login_counts_like_any_other() {
+async fn failed_login_of_post_counts_in_budget() {
     let server = server();
     let wrong = post("/room/a", "Authorization: Basic eDp5\r\n", "x");
     for _ in 0..20 {
@@ -131,7 +131,7 @@ async fn a_wrong_login_counts_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_requests_log_nobody_in_they_publish_nothing() {
+async fn post_refused_with_basic_off() {
     let off = format!("[login]\nbasic = \"off\"\n{ROUTES}");
     let server = TestServer::of(config(&off), TWO);
     let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
@@ -142,11 +142,11 @@ async fn where_requests_log_nobody_in_they_publish_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_server_takes_no_request() {
+async fn full_server_refuses_post() {
     let mut config = config(ROUTES);
     config.limits.caps.connections = 1;
     let server = TestServer::of(config, TWO);
-    let _there = session(&server, "/", AS_ADMIN).await;
+    let _session = session(&server, "/", AS_ADMIN).await;
     let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }

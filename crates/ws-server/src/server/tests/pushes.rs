@@ -1,14 +1,16 @@
-//! Sessions that are told things unasked, by peers that read and by peers that do not.
+//! Pushes into sessions, with peers that read and peers that do not.
 
 use std::pin::pin;
 
 use futures::future::{Either, select};
 
-use super::{
-    harness::*,
-    routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
+use crate::{
+    server::tests::{
+        harness::*,
+        routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
+    },
+    service::HistoryPolicy,
 };
-use crate::service::HistoryPolicy;
 
 const NOTHING: HistoryPolicy = HistoryPolicy { texts: 0, bytes: 0 };
 
@@ -30,24 +32,24 @@ impl TestServer {
     }
 }
 
-/// Waits until the session has come to rest, and others have had their turn.
-async fn rest(peer: &mut RawPeer<DuplexStream>) {
-    peer.send(frame::ping(b"at rest")).await;
+/// Waits until the session is idle.
+async fn wait_until_idle(peer: &mut RawPeer<DuplexStream>) {
+    peer.send(frame::ping(b"idle")).await;
     assert_eq!(peer.frame().await.first, 0x8A);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_told_things_must_answer_pings_nevertheless() {
+async fn pushes_do_not_replace_pongs() {
     let server = server("");
     let mut peer = session(&server, "/", AS_ADMIN).await;
     let start = Instant::now();
-    let tell = pin!(async {
+    let push = pin!(async {
         loop {
             sleep(seconds(1)).await;
             server.publish("still here?".to_owned());
         }
     });
-    let listen = pin!(async {
+    let read = pin!(async {
         loop {
             let frame = peer.frame().await;
             if frame.first == 0x88 {
@@ -55,14 +57,14 @@ async fn whoever_is_told_things_must_answer_pings_nevertheless() {
             }
         }
     });
-    // Telling has no end.
-    let Either::Right((close, _)) = select(tell, listen).await;
+    // `push` never ends.
+    let Either::Right((close, _)) = select(push, read).await;
     assert_eq!(close, (1011, "keepalive timeout".to_owned()));
     assert!((seconds(40)..=seconds(60)).contains(&start.elapsed()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_reads_nothing_of_a_long_text_leaves_after_the_write_deadline() {
+async fn stalled_reader_leaves_at_write_deadline() {
     let server = server("presence = true");
     let _stalled = session(&server, "/", AS_ADMIN).await;
     let mut other = session(&server, "/", AS_JANE).await;
@@ -81,17 +83,17 @@ async fn whoever_reads_nothing_of_a_long_text_leaves_after_the_write_deadline() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_reads_too_slowly_gets_what_was_written_and_is_told_why_it_goes() {
+async fn slow_reader_gets_written_texts_then_1013() {
     let server = server("max_queued = 4");
     let mut slow = session(&server, "/", AS_ADMIN).await;
     let mut other = session(&server, "/", AS_JANE).await;
-    rest(&mut slow).await;
-    // More than the pipe and the queue hold together.
+    wait_until_idle(&mut slow).await;
+    // More than the pipe and the queue can hold.
     for number in 0..40 {
         server.publish(format!("{number:10000}"));
         assert_eq!(other.text().await.len(), 10_000);
     }
-    let mut told = 0;
+    let mut received = 0;
     loop {
         let frame = slow.frame().await;
         if frame.first == 0x88 {
@@ -99,18 +101,18 @@ async fn whoever_reads_too_slowly_gets_what_was_written_and_is_told_why_it_goes(
             break;
         }
         let text = String::from_utf8(frame.payload).unwrap();
-        assert_eq!(text, format!("{told:10000}"));
-        told += 1;
+        assert_eq!(text, format!("{received:10000}"));
+        received += 1;
     }
-    assert!((6..40).contains(&told), "{told}");
+    assert!((6..40).contains(&received), "{received}");
 }
 
-/// Large buffers are given back by making the WebSocket anew: it must go on listening.
+/// Releasing large buffers rebuilds the WebSocket, which must still wake the task.
 #[tokio::test(start_paused = true)]
-async fn a_session_is_heard_and_told_after_it_gave_its_buffers_back() {
+async fn session_works_after_buffer_release() {
     let server = server_with("ping_interval = \"off\"", "");
     let mut peer = session(&server, "/", AS_ADMIN).await;
-    rest(&mut peer).await;
+    wait_until_idle(&mut peer).await;
     for _ in 0..3 {
         for length in [5000, 5000, 40_000] {
             server.publish("x".repeat(length));
@@ -128,10 +130,10 @@ async fn a_session_is_heard_and_told_after_it_gave_its_buffers_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_gets_what_it_was_told_before() {
+async fn pushes_before_close_delivered() {
     let server = server("");
     let mut peer = session(&server, "/", AS_ADMIN).await;
-    rest(&mut peer).await;
+    wait_until_idle(&mut peer).await;
     for number in 0..200 {
         server.publish(format!("{number}"));
     }
@@ -143,7 +145,7 @@ async fn whoever_leaves_gets_what_it_was_told_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_says_nothing_and_is_told_nothing_is_idle() {
+async fn idle_timeout_reset_by_pushes() {
     let server = server_with("idle_timeout = \"1m\"\nping_interval = \"off\"", "");
     let mut peer = session(&server, "/", AS_ADMIN).await;
     for _ in 0..10 {
@@ -158,12 +160,12 @@ async fn whoever_says_nothing_and_is_told_nothing_is_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_has_lost_the_right_to_be_there_is_told_nothing_that_was_still_waiting() {
+async fn revoked_session_gets_no_queued_pushes() {
     let server = server("");
     let mut peer = session(&server, "/", AS_ADMIN).await;
-    rest(&mut peer).await;
+    wait_until_idle(&mut peer).await;
     for _ in 0..5 {
-        server.publish("not for everybody".to_owned());
+        server.publish("not for admin".to_owned());
     }
     let for_jane = "[[route]]\npath = \"/\"\nservice = \"room\"\nusers = [\"jane\"]";
     server.0.reload(config(for_jane), accounts(TWO));

@@ -1,4 +1,4 @@
-//! What a reload changes for whoever comes next, and leaves to whoever is there.
+//! The effect of a reload on open and on new connections.
 
 use crate::server::tests::{harness::*, routes};
 
@@ -8,7 +8,7 @@ fn reload(server: &TestServer, config: Config) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_keep_their_service_and_new_ones_have_the_new_one() {
+async fn open_sessions_keep_service_after_reload() {
     let server = TestServer::new();
     let mut before = server.session().await;
     reload(&server, routes::config("[echo]\nprefix = \"> \""));
@@ -23,7 +23,7 @@ async fn sessions_keep_their_service_and_new_ones_have_the_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_caps_turn_nobody_out_and_hold_for_whoever_comes_next() {
+async fn new_caps_apply_to_new_connections_only() {
     let server = TestServer::new();
     let mut before = server.session().await;
     let mut config = Config::default();

@@ -1,4 +1,4 @@
-//! Logins that hold no longer, from the moment at which they were verified.
+//! Revocation of logins, from the moment of their verification.
 
 use std::time::SystemTime;
 
@@ -19,13 +19,13 @@ async fn jane(server: &TestServer) -> RawPeer<DuplexStream> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exactly_the_sessions_of_a_removed_user_end() {
+async fn only_sessions_of_removed_user_end() {
     let server = TestServer::of(Config::default(), &format!("{ADMIN}\n{JANE}"));
     let mut jane = jane(&server).await;
     let mut first = server.session().await;
     let mut second = server.session().await;
-    let mut nobody = server.connect();
-    nobody.upgrade().await;
+    let mut unauthenticated = server.connect();
+    unauthenticated.upgrade().await;
     let start = Instant::now();
     assert_eq!(server.reload(JANE), 2);
     for peer in [&mut first, &mut second] {
@@ -35,12 +35,12 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
     assert_eq!(start.elapsed().as_secs(), 0);
     jane.send(frame::text("hello")).await;
     assert_eq!(jane.text().await, "your submit context: hello");
-    nobody.send(frame::text("jane:123456")).await;
-    assert_eq!(nobody.text().await, CONGRATULATION);
+    unauthenticated.send(frame::text("jane:123456")).await;
+    assert_eq!(unauthenticated.text().await, CONGRATULATION);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_is_told_why_it_ends() {
+async fn revoked_session_closed_with_reason() {
     for (accounts, reason) in [
         (CHANGED, "login revoked: the password was changed"),
         (EXPIRED, "login revoked: the account has expired"),
@@ -54,7 +54,7 @@ async fn a_session_is_told_why_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_waits_for_a_peer_which_does_not_read_ends() {
+async fn revoked_session_of_stalled_reader_ends() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
@@ -65,7 +65,7 @@ async fn a_session_that_waits_for_a_peer_which_does_not_read_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_peer_that_never_reads_is_cut_off_at_the_close_deadline() {
+async fn revoked_stalled_reader_ends_at_close_deadline() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
@@ -77,10 +77,9 @@ async fn a_revoked_peer_that_never_reads_is_cut_off_at_the_close_deadline() {
     assert!(server.0.tasks.is_empty());
 }
 
-/// The peer reads so slowly that the server can do no more than it has forced it to, and the pipe
-/// has room for one byte: what was verified is not entered yet.
+/// The pipe holds one byte, so the server waits between the verification and the admission.
 #[tokio::test(start_paused = true)]
-async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session() {
+async fn reload_before_congratulation_prevents_session() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.upgrade().await;
@@ -93,7 +92,7 @@ async fn a_login_that_is_revoked_before_its_peer_is_welcomed_begins_no_session()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_is_revoked_before_its_answer_is_read_begins_no_session() {
+async fn reload_before_101_sent_prevents_session() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1);
     peer.send(basic_handshake(CREDENTIALS)).await;
@@ -105,7 +104,7 @@ async fn a_handshake_that_is_revoked_before_its_answer_is_read_begins_no_session
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_logs_in_after_a_reload_does_so_by_the_new_accounts() {
+async fn login_after_reload_uses_new_accounts() {
     let server = TestServer::new();
     let mut peer = server.connect();
     peer.upgrade().await;
@@ -117,7 +116,7 @@ async fn whoever_logs_in_after_a_reload_does_so_by_the_new_accounts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_waited_for_a_worker_is_checked_by_the_accounts_of_the_moment() {
+async fn queued_login_uses_accounts_in_force() {
     let server = TestServer::of(hashing::one_worker(), hashing::HASHED);
     let busy = server.0.verifier.acquire_worker().await;
     let mut peer = server.connect();
@@ -130,13 +129,13 @@ async fn a_login_that_waited_for_a_worker_is_checked_by_the_accounts_of_the_mome
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sessions_of_an_account_end_when_its_time_is_over() {
+async fn sessions_end_when_account_expires() {
     let limited = format!("{ADMIN}\nexpires = 2100-01-01T00:00:00Z\n{JANE}");
     let end = SystemTime::UNIX_EPOCH + seconds(4_102_444_800);
-    for (looked_at, now) in [
+    for (checked_at, now) in [
         (end - seconds(1), end),
         (end - seconds(1), end + seconds(100)),
-        // The clock was set back, and has passed the end again before anybody looked.
+        // The clock was set back, and has passed the expiry time again before the check.
         (end + seconds(100), end + seconds(1)),
     ] {
         let server = TestServer::of(Config::default(), &limited);
@@ -147,7 +146,7 @@ async fn the_sessions_of_an_account_end_when_its_time_is_over() {
             .end_expired_between(end - seconds(2), end - seconds(1));
         peer.send(frame::text("hello")).await;
         assert_eq!(peer.text().await, "your submit context: hello");
-        server.0.end_expired_between(looked_at, now);
+        server.0.end_expired_between(checked_at, now);
         let expected = (3000, "login revoked: the account has expired".to_owned());
         assert_eq!(peer.close().await, expected);
         jane.send(frame::text("hello")).await;

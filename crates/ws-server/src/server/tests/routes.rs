@@ -1,4 +1,4 @@
-//! Which path leads where, for whom, and for how long.
+//! Routes: services, access, limits and revocation.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::{server::tests::harness::*, service::HistoryPolicy};
 pub(super) const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
                    [[user]]\nname = \"jane\"\npassword = \"x\"";
 
-/// `admin:123456` and `jane:x`, as the handshake has them.
+/// Basic credentials of `admin:123456` and `jane:x`.
 pub(super) const AS_ADMIN: &str = "Authorization: Basic YWRtaW46MTIzNDU2\r\n";
 pub(super) const AS_JANE: &str = "Authorization: Basic amFuZTp4\r\n";
 
@@ -31,7 +31,7 @@ pub(super) fn server() -> TestServer {
     TestServer(Arc::new(ServerState::new(config(ROUTES), accounts(TWO))))
 }
 
-/// Asks for a WebSocket at a path, with more fields, and yields the status line.
+/// Requests an upgrade at a path, with additional fields. Returns the status line.
 async fn upgrade(peer: &mut RawPeer<DuplexStream>, path: &str, fields: &str) -> String {
     let request = HANDSHAKE
         .replace("GET / ", &format!("GET {path} "))
@@ -40,7 +40,7 @@ async fn upgrade(peer: &mut RawPeer<DuplexStream>, path: &str, fields: &str) -> 
     peer.head().await.lines().next().unwrap().to_owned()
 }
 
-/// A connection to a path that is logged in by its handshake.
+/// Connects to a path with additional fields, and expects the upgrade.
 pub(super) async fn session(
     server: &TestServer,
     path: &str,
@@ -53,7 +53,7 @@ pub(super) async fn session(
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_path_leads_to_its_service() {
+async fn path_selects_service() {
     let server = server();
     let mut echo = session(&server, "/", AS_ADMIN).await;
     echo.send(frame::text("hello")).await;
@@ -61,19 +61,19 @@ async fn each_path_leads_to_its_service() {
     let mut admin = session(&server, "/room/a", AS_ADMIN).await;
     let mut jane = session(&server, "/room/a", AS_JANE).await;
     let mut elsewhere = session(&server, "/room/b", AS_JANE).await;
-    // Whether a member is told at once or on joining, it is told once.
+    // A member gets each message once, live or from the history.
     admin.send(frame::text("one")).await;
     jane.send(frame::text("two")).await;
     for member in [&mut admin, &mut jane] {
         for _ in 0..2 {
-            let said = member.text().await;
-            let (name, text) = if said.contains("one") {
+            let received = member.text().await;
+            let (name, text) = if received.contains("one") {
                 ("admin", "one")
             } else {
                 ("jane", "two")
             };
             let start = format!(r#"{{"from":"{name}","text":"{text}","at":""#);
-            assert!(said.starts_with(&start), "{said}");
+            assert!(received.starts_with(&start), "{received}");
         }
     }
     elsewhere.send(frame::text("alone")).await;
@@ -84,7 +84,7 @@ async fn each_path_leads_to_its_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_no_right_is_told_so_by_either_way() {
+async fn user_without_access_refused_by_both_methods() {
     let server = server();
     let mut basic = server.connect();
     let status = upgrade(&mut basic, "/only", AS_ADMIN).await;
@@ -93,16 +93,16 @@ async fn who_has_no_right_is_told_so_by_either_way() {
 
     let mut messages = session(&server, "/only", "").await;
     messages.send(frame::text("admin:123456")).await;
-    let no_right = (3003, "this user has no access to this route".to_owned());
-    assert_eq!(messages.close().await, no_right);
+    let forbidden = (3003, "this user has no access to this route".to_owned());
+    assert_eq!(messages.close().await, forbidden);
     let mut messages = session(&server, "/only", "").await;
     messages.send(frame::text("jane:x")).await;
     assert_eq!(messages.text().await, CONGRATULATION);
 }
 
-/// However a path is written, it leads to where its right is asked for, or nowhere.
+/// Each spelling of the path is refused or matches no route.
 #[tokio::test(start_paused = true)]
-async fn no_way_of_writing_a_path_leads_around_its_right() {
+async fn path_spelling_cannot_bypass_access() {
     let server = server();
     for (target, status) in [
         ("/only?public", "403 Forbidden"),
@@ -130,14 +130,14 @@ async fn no_way_of_writing_a_path_leads_around_its_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_public_route_asks_nobody_who_they_are() {
+async fn public_route_admits_guests() {
     let server = server();
     let mut guest = session(&server, "/public", "").await;
     guest.send(frame::text("hello")).await;
-    let said = guest.text().await;
+    let received = guest.text().await;
     assert!(
-        said.starts_with(r#"{"from":"guest:1","text":"hello""#),
-        "{said}"
+        received.starts_with(r#"{"from":"guest:1","text":"hello""#),
+        "{received}"
     );
     let mut jane = session(&server, "/public", AS_JANE).await;
     jane.send(frame::text("hello")).await;
@@ -149,7 +149,7 @@ async fn a_public_route_asks_nobody_who_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_public_route_demands_no_credentials_where_others_do() {
+async fn public_route_ignores_required_basic() {
     let required = format!("[login]\nbasic = \"required\"\n{ROUTES}");
     let server = TestServer::of(config(&required), TWO);
     session(&server, "/public", "").await;
@@ -159,23 +159,23 @@ async fn a_public_route_demands_no_credentials_where_others_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_speaks_subprotocols_of_its_own() {
+async fn route_overrides_subprotocols() {
     let config = config(&format!("subprotocols = [\"v0\"]\n{ROUTES}"));
     let server = TestServer::of(config, TWO);
-    for (path, spoken) in [("/small", "v1"), ("/", "v0")] {
+    for (path, chosen) in [("/small", "v1"), ("/", "v0")] {
         let mut peer = server.connect();
         let offer = "Sec-WebSocket-Protocol: v0, v1";
         peer.send(handshake_with(offer).replace("GET / ", &format!("GET {path} ")))
             .await;
         let head = peer.head().await.to_lowercase();
-        let field = format!("\r\nsec-websocket-protocol: {spoken}\r\n");
+        let field = format!("\r\nsec-websocket-protocol: {chosen}\r\n");
         assert!(head.contains(&field), "{path}: {head}");
     }
 }
 
-/// Whoever need not log in could otherwise take all places, from one address.
+/// Otherwise guests from one address could use all slots.
 #[tokio::test(start_paused = true)]
-async fn guests_count_for_their_address_as_long_as_they_are_there() {
+async fn guest_counts_for_its_address_until_end() {
     let mut config = config(ROUTES);
     config.limits.caps.unauthenticated = 2;
     config.limits.caps.unauthenticated_per_address = Some(2);
@@ -187,7 +187,7 @@ async fn guests_count_for_their_address_as_long_as_they_are_there() {
     assert_eq!(upgrade(&mut third, "/public", "").await, full);
     let mut user = server.connect();
     assert_eq!(upgrade(&mut user, "/", AS_JANE).await, full);
-    // They hold no place of those who log in from elsewhere.
+    // Guests use no slot of users from other addresses.
     let mut user = server.connect_from([192, 0, 2, 2]);
     let status = upgrade(&mut user, "/", AS_JANE).await;
     assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
@@ -199,7 +199,7 @@ async fn guests_count_for_their_address_as_long_as_they_are_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_has_limits_and_rules_of_its_own() {
+async fn route_overrides_message_limit_and_origins() {
     let server = server();
     let mut small = session(&server, "/small", AS_ADMIN).await;
     small.send(frame::text(&"x".repeat(1025))).await;
@@ -217,7 +217,7 @@ async fn a_route_has_limits_and_rules_of_its_own() {
     }
 }
 
-/// Sends a request and reads all of the answer.
+/// Sends a request and reads the whole response.
 pub(super) async fn ask(server: &TestServer, request: &str) -> String {
     let mut peer = server.connect();
     peer.send(request).await;
@@ -232,7 +232,7 @@ pub(super) fn post(path: &str, fields: &str, body: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_publishes_in_a_room_for_whoever_may_be_there() {
+async fn post_publishes_in_room_with_access() {
     let server = server();
     let mut member = session(&server, "/room/a", AS_ADMIN).await;
     member.send(frame::text("I am here")).await;
@@ -246,10 +246,10 @@ async fn a_request_publishes_in_a_room_for_whoever_may_be_there() {
         answer.to_lowercase().contains("connection: close\r\n"),
         "{answer}"
     );
-    let said = member.text().await;
+    let received = member.text().await;
     assert!(
-        said.starts_with(r#"{"from":"jane","text":"deployed","at":""#),
-        "{said}"
+        received.starts_with(r#"{"from":"jane","text":"deployed","at":""#),
+        "{received}"
     );
 
     let too_long = "x".repeat((1 << 20) + 1);
@@ -276,13 +276,13 @@ async fn a_request_publishes_in_a_room_for_whoever_may_be_there() {
         let head = &request[..request.len().min(200)];
         assert!(answer.starts_with(&expected), "{head}: {answer}");
     }
-    // Nothing of that has come to anybody.
+    // None of these was published.
     member.send(frame::text("the end")).await;
     assert!(member.text().await.contains(r#""text":"the end""#));
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_says_something_and_leaves_has_heard_itself_before() {
+async fn own_messages_delivered_before_close() {
     let server = server();
     let mut peer = session(&server, "/room/a", AS_ADMIN).await;
     let mut all = frame::text("hello").repeat(100);
@@ -295,13 +295,13 @@ async fn whoever_says_something_and_leaves_has_heard_itself_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_told_much_is_heard_nevertheless() {
+async fn pushes_do_not_starve_peer_messages() {
     let room = "[[route]]\npath = \"/\"\nservice = \"room\"\nmax_queued = 1000\n";
     let server = TestServer::with(config(room));
     let mut peer = session(&server, "/", AS_ADMIN).await;
-    peer.send(frame::ping(b"at rest")).await;
+    peer.send(frame::ping(b"idle")).await;
     assert_eq!(peer.frame().await.first, 0x8A);
-    peer.send(frame::ping(b"hear me")).await;
+    peer.send(frame::ping(b"ping")).await;
     let history = HistoryPolicy { texts: 0, bytes: 0 };
     for _ in 0..1000 {
         server
@@ -309,15 +309,15 @@ async fn whoever_is_told_much_is_heard_nevertheless() {
             .hub
             .publish(&"/".into(), &"x".to_owned().into(), history);
     }
-    let mut told = 0;
+    let mut pushed = 0;
     while peer.frame().await.first != 0x8A {
-        told += 1;
+        pushed += 1;
     }
-    assert!(told <= 256, "{told} texts came first");
+    assert!(pushed <= 256, "{pushed} texts before the Pong");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_right_ends_the_session_and_no_other() {
+async fn lost_access_ends_only_affected_sessions() {
     let server = server();
     let mut jane = session(&server, "/only", AS_JANE).await;
     let mut removed = session(&server, "/small", AS_JANE).await;
@@ -330,11 +330,11 @@ async fn a_lost_right_ends_the_session_and_no_other() {
         .replace("/small", "/other")
         .replace("public = true", "public = false");
     assert_eq!(server.0.reload(config(&next), accounts(TWO)), 3);
-    let right_taken = (3003, "access to this route was revoked".to_owned());
+    let revoked = (3003, "access to this route was revoked".to_owned());
     for peer in [&mut jane, &mut removed, &mut guest] {
-        assert_eq!(peer.close().await, right_taken);
+        assert_eq!(peer.close().await, revoked);
     }
-    // A room is the same one after a reload.
+    // A room continues after a reload.
     let mut late = session(&server, "/room/a", AS_ADMIN).await;
     assert!(late.text().await.contains(r#""text":"before""#));
     late.send(frame::text("after")).await;

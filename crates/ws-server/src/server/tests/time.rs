@@ -1,9 +1,9 @@
-//! What silence, standstill and slowness bring.
+//! Timeouts: keepalive, idle and write deadlines.
 
 use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_pinged_and_then_closed_with_1011() {
+async fn silent_peer_pinged_then_closed_with_1011() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     let start = Instant::now();
@@ -16,7 +16,7 @@ async fn silence_is_pinged_and_then_closed_with_1011() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_answers_pings_stays() {
+async fn peer_that_answers_pings_stays_connected() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     for _ in 0..10 {
@@ -29,7 +29,7 @@ async fn whoever_answers_pings_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_without_messages_is_closed_where_that_is_configured() {
+async fn idle_session_closed_with_1001() {
     let mut config = Config::default();
     config.limits.idle_timeout = Some(seconds(30));
     let server = TestServer::with(config);
@@ -40,31 +40,31 @@ async fn a_session_without_messages_is_closed_where_that_is_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_read_is_given_up() {
+async fn stalled_reader_ends_at_write_deadline() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
     let start = Instant::now();
-    // The echo of this fills every buffer on the way back, and nobody reads it.
+    // The echo fills all buffers, and the peer does not read.
     let message = frame::binary(&vec![0; 1 << 20]);
     peer.try_send(message.repeat(3)).await;
     peer.send(b"").await;
     server.0.tasks.close();
     server.0.tasks.wait().await;
     let took = start.elapsed().as_secs();
-    // The write deadline, and then the close deadline.
+    // The write deadline, then the close deadline.
     assert!((30..=35).contains(&took), "{took} s");
 }
 
-/// Were its pings read, each would add a pong to what waits, until no Close frame has room.
+/// Each ping that the server read would queue a Pong, until a Close frame no longer fits.
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_pings_and_does_not_read_is_not_read() {
+async fn server_stops_reading_from_stalled_reader() {
     let mut config = Config::default();
     config.limits.control_frames_per_second = None;
     let server = TestServer::with(config);
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
-    // One answer that waits to be written: the service waits for the next message.
+    // The echo waits to be written, and the service for the next message.
     let message = frame::binary(&[7; 4096]);
     let pings = frame::ping(&[0; 125]).repeat(2000);
     let mut sent = 0;
@@ -89,7 +89,7 @@ async fn a_peer_that_pings_and_does_not_read_is_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_message_that_comes_slowly_counts_as_life() {
+async fn slow_long_message_counts_as_life() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     let message = frame::binary(&[7; 1200]);
@@ -101,7 +101,7 @@ async fn a_long_message_that_comes_slowly_counts_as_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_reads_slowly_is_not() {
+async fn slow_reader_with_progress_stays_connected() {
     let server = TestServer::new();
     let mut peer = server.connect_through(1024);
     peer.log_in().await;
@@ -127,7 +127,7 @@ async fn a_peer_that_reads_slowly_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_half_received_survives_that_buffers_are_given_back() {
+async fn partial_message_survives_buffer_release() {
     let server = TestServer::new();
     let mut peer = server.session().await;
     for cut in [1, 3, 20] {
@@ -139,11 +139,11 @@ async fn what_was_half_received_survives_that_buffers_are_given_back() {
         sleep(seconds(15)).await;
         peer.send(&message[cut..]).await;
         assert_eq!(peer.text().await, "your submit context: in two pieces");
-        // At rest between two messages: now they are given back.
+        // Idle between two messages: the buffers are released.
         sleep(seconds(15)).await;
         let start = Instant::now();
         peer.send(frame::text("again")).await;
         assert_eq!(peer.text().await, "your submit context: again");
-        assert_eq!(start.elapsed(), Duration::ZERO, "it was noticed at once");
+        assert_eq!(start.elapsed(), Duration::ZERO, "the session woke at once");
     }
 }

@@ -1,4 +1,4 @@
-//! TLS handshakes on a pair of pipes.
+//! TLS handshakes on duplex pipes.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,10 +26,10 @@ use crate::{
     tls::{Tls, certificates, private_key},
 };
 
-/// More than any deadline that is tested here.
-const PATIENCE: Duration = Duration::from_hours(1);
+/// Longer than any deadline under test.
+const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// A certificate that vouches for itself, and its key, as PEM.
+/// Returns a self-signed certificate and its key, as PEM.
 fn issued() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -41,7 +41,7 @@ fn tls(certificate: &str, key: &str) -> Tls {
     Tls::new(chain, private_key(key.as_bytes()).unwrap()).unwrap()
 }
 
-/// A server without a listener, that speaks TLS.
+/// A TLS server without a listener.
 struct TestServer {
     state: Arc<ServerState>,
     tls: Tls,
@@ -60,7 +60,7 @@ impl TestServer {
         }
     }
 
-    /// How many handshakes of TLS have come to this.
+    /// Returns the number of TLS handshakes with this result.
     fn handshakes(&self, result: &str) -> usize {
         let metrics = ServerHandle::new(None, Arc::clone(&self.state)).metrics(0);
         let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}} ");
@@ -68,9 +68,9 @@ impl TestServer {
         count.map_or(0, |count| count.parse().unwrap())
     }
 
-    /// A connection on which nothing was said yet.
+    /// Connects, without any input.
     fn connect(&self) -> DuplexStream {
-        // Small, but room for what a server sends before it reads on, as each socket has it.
+        // Small, but with capacity for the bytes that a server sends before it reads again.
         let (ours, theirs) = duplex(1024);
         let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
         let permit = self.state.enter(peer.ip()).unwrap();
@@ -80,7 +80,7 @@ impl TestServer {
         ours
     }
 
-    /// What a client needs that trusts this server.
+    /// Returns the configuration of a client that trusts this server.
     fn client(&self, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let certificate = CertificateDer::from_pem_slice(self.issued.0.as_bytes());
@@ -93,7 +93,7 @@ impl TestServer {
     }
 }
 
-async fn shake_hands(
+async fn connect_tls(
     client: ClientConfig,
     io: DuplexStream,
 ) -> std::io::Result<TlsStream<DuplexStream>> {
@@ -103,21 +103,21 @@ async fn shake_hands(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_runs_over_either_version_and_ends_in_order() {
+async fn session_runs_over_tls_1_2_and_1_3() {
     for (version, number) in [
         (&TLS12, ProtocolVersion::TLSv1_2),
         (&TLS13, ProtocolVersion::TLSv1_3),
     ] {
         let server = TestServer::new();
-        let stream = shake_hands(server.client(version), server.connect())
+        let stream = connect_tls(server.client(version), server.connect())
             .await
             .unwrap();
         assert_eq!(stream.get_ref().1.protocol_version(), Some(number));
-        let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
+        let mut peer = RawPeer::new(stream).with_timeout(TIMEOUT);
         peer.log_in().await;
         let long = vec![7; 1 << 20];
         let (mut reads, mut writes) = tokio::io::split(peer.into_inner());
-        // What is echoed does not fit anywhere: both sides go on at the same time.
+        // The echo exceeds all buffers, so read and write concurrently.
         let sent = async {
             writes.write_all(&frame::binary(&long)).await.unwrap();
             writes.flush().await.unwrap();
@@ -127,10 +127,10 @@ async fn a_session_runs_over_either_version_and_ends_in_order() {
         read.unwrap();
         assert!(echo[10..] == long);
 
-        let mut peer = RawPeer::new(reads.unsplit(writes)).with_timeout(PATIENCE);
+        let mut peer = RawPeer::new(reads.unsplit(writes)).with_timeout(TIMEOUT);
         peer.send(frame::close(1000, "user exit")).await;
         assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
-        // The end, which is said as such: were it cut off, this would be an error.
+        // Ended by close_notify: a truncated stream would be an error.
         let mut rest = Vec::new();
         peer.into_inner().read_to_end(&mut rest).await.unwrap();
         assert!(rest.is_empty(), "{rest:?}");
@@ -138,12 +138,12 @@ async fn a_session_runs_over_either_version_and_ends_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
+async fn drain_sends_close_then_close_notify() {
     let server = TestServer::new();
-    let stream = shake_hands(server.client(&TLS13), server.connect())
+    let stream = connect_tls(server.client(&TLS13), server.connect())
         .await
         .unwrap();
-    let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
+    let mut peer = RawPeer::new(stream).with_timeout(TIMEOUT);
     peer.log_in().await;
     let end = async {
         assert_eq!(peer.close().await.0, 1001);
@@ -157,13 +157,13 @@ async fn a_server_that_stops_says_so_and_then_ends_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn http_1_1_is_what_is_spoken_whether_or_not_it_is_offered() {
+async fn alpn_selects_http_1_1_or_fails() {
     let offered = |protocols: &[&str]| {
         let server = TestServer::new();
         let mut client = server.client(&TLS13);
         client.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         async move {
-            let stream = shake_hands(client, server.connect()).await?;
+            let stream = connect_tls(client, server.connect()).await?;
             Ok::<_, std::io::Error>(stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
         }
     };
@@ -175,18 +175,18 @@ async fn http_1_1_is_what_is_spoken_whether_or_not_it_is_offered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_handshakes_have_one_deadline() {
+async fn tls_and_http_handshake_share_deadline() {
     let server = TestServer::new();
     let start = Instant::now();
     let mut silent = server.connect();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(start.elapsed(), Duration::from_secs(10));
 
-    // What the first one takes is taken from the second.
+    // The time of the TLS handshake reduces that of the HTTP handshake.
     let start = Instant::now();
     let io = server.connect();
     sleep(Duration::from_secs(9)).await;
-    let mut slow = shake_hands(server.client(&TLS13), io).await.unwrap();
+    let mut slow = connect_tls(server.client(&TLS13), io).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     let _ = slow.read(&mut [0; 1]).await;
     assert_eq!(start.elapsed(), Duration::from_secs(10));
@@ -194,18 +194,18 @@ async fn both_handshakes_have_one_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_does_not_wait_for_a_handshake() {
+async fn drain_does_not_wait_for_tls_handshake() {
     let server = TestServer::new();
     let mut slow = server.connect();
     // The beginning of a handshake.
     slow.write_all(&[22, 3, 1, 0]).await.unwrap();
     let ended = timeout(Duration::from_secs(1), server.state.end_all()).await;
-    ended.expect("nobody is waited for");
+    ended.expect("the drain does not wait");
     assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_tls_ends_at_once() {
+async fn plain_text_on_tls_port_ends_at_once() {
     let server = TestServer::new();
     let start = Instant::now();
     let mut plain = server.connect();
@@ -213,7 +213,7 @@ async fn what_is_no_tls_ends_at_once() {
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
-    // An alert of TLS, or nothing: no word of ours is sent unencrypted.
+    // A TLS alert or nothing: no response is sent unencrypted.
     assert!(
         matches!(answer[..], [] | [21, 3, _, 0, 2, 2, _]),
         "{answer:?}"
@@ -224,16 +224,16 @@ async fn what_is_no_tls_ends_at_once() {
     assert!(metrics.contains(counted), "{metrics}");
 }
 
-/// Whoever comes back after another certificate was put in place must see that one.
+/// A client that reconnects after a change of the certificate must see the new one.
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_is_known_until_the_certificate_changes() {
+async fn tls_session_resumed_until_certificate_changes() {
     let mut server = TestServer::new();
     let client = server.client(&TLS13);
     let kind = async |server: &TestServer| {
-        let stream = shake_hands(client.clone(), server.connect()).await.unwrap();
+        let stream = connect_tls(client.clone(), server.connect()).await.unwrap();
         let kind = stream.get_ref().1.handshake_kind();
-        // What it comes back with is read with the first that is read.
-        let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
+        // The client reads the session ticket together with the first data.
+        let mut peer = RawPeer::new(stream).with_timeout(TIMEOUT);
         peer.upgrade().await;
         kind
     };

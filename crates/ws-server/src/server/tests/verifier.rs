@@ -1,4 +1,4 @@
-//! Each try to log in is told to the audit, once, whatever becomes of it.
+//! The audit line of each login attempt.
 
 use std::{
     collections::BTreeSet,
@@ -25,10 +25,10 @@ use crate::{
     server::state::ServerState,
 };
 
-/// `123456` at a cost that is for tests only.
+/// A hash of `123456`, at a cost for tests only.
 const HASH: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe5pf9K/MKawr04vd4JJNHatj3Dk4Fv9TC7w";
 
-/// A verifier whose audit is recorded, on whatever thread it is written.
+/// A verifier whose audit lines are recorded, on any thread.
 struct Setup {
     runtime: Runtime,
     state: ServerState,
@@ -37,8 +37,8 @@ struct Setup {
 }
 
 impl Setup {
-    /// A verifier of `jane`, and of `late`, who has expired, that forgives so many failures. One
-    /// password is hashed at a time, and one login may wait for it.
+    /// Creates a verifier for `jane` and the expired `late`, with one worker and a queue of one
+    /// login.
     fn new(password: &str, max_failures: usize) -> Self {
         let accounts = format!(
             "[[user]]\nname = \"jane\"\n{password}\n\
@@ -57,7 +57,7 @@ impl Setup {
         let log = record.log();
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            // For as long as the thread lives.
+            // Until the end of the thread.
             .on_thread_start(move || mem::forget(tracing::dispatcher::set_default(&log)))
             .build()
             .unwrap();
@@ -88,8 +88,8 @@ impl Setup {
         tracing::dispatcher::with_default(&log, || self.runtime.block_on(self.verify(line)))
     }
 
-    /// What was told since it was last asked, from the first field that differs on.
-    fn told(&self, seen: &mut usize) -> Vec<String> {
+    /// Returns the audit lines since the last call, without the fields that are always equal.
+    fn audited(&self, seen: &mut usize) -> Vec<String> {
         let text = self.record.text();
         let lines = text.lines().skip(*seen).map(|line| {
             let (_, event) = line.split_once(" event=").unwrap();
@@ -104,14 +104,14 @@ impl Setup {
 }
 
 #[test]
-fn each_outcome_is_told_once_with_its_reason() {
+fn each_outcome_audited_once_with_reason() {
     for password in [
         "password = \"123456\"",
         &format!("password_hash = \"{HASH}\""),
     ] {
         let mut setup = Setup::new(password, 4);
         let mut seen = 0;
-        for (line, told) in [
+        for (line, audited) in [
             ("jane:123456", "login_ok user=\"jane\""),
             ("jane:1", "login_failed user=\"jane\" reason=wrong_password"),
             ("late:1", "login_failed user=\"late\" reason=wrong_password"),
@@ -123,7 +123,7 @@ fn each_outcome_is_told_once_with_its_reason() {
             ),
         ] {
             setup.verdict(line);
-            assert_eq!(setup.told(&mut seen), [told], "{line}");
+            assert_eq!(setup.audited(&mut seen), [audited], "{line}");
         }
         assert!(
             setup
@@ -134,9 +134,9 @@ fn each_outcome_is_told_once_with_its_reason() {
         );
         setup.state.verifier.set_budget(None);
         setup.verdict("joe:123456");
-        let told = setup.told(&mut seen);
-        let [unknown] = told.as_slice() else {
-            panic!("{told:?}")
+        let audited = setup.audited(&mut seen);
+        let [unknown] = audited.as_slice() else {
+            panic!("{audited:?}")
         };
         assert!(
             unknown.starts_with("login_failed user=\"unknown:"),
@@ -144,7 +144,7 @@ fn each_outcome_is_told_once_with_its_reason() {
         );
         assert!(unknown.ends_with(" reason=unknown_user"), "{unknown}");
 
-        // What is right is not right everywhere.
+        // Right credentials, on a route without access.
         let mut route = Route::clone(&setup.route);
         route.access = Access::Only(BTreeSet::new());
         setup.route = Arc::new(route);
@@ -153,12 +153,12 @@ fn each_outcome_is_told_once_with_its_reason() {
             LoginVerdict::Forbidden
         ));
         let expected = ["login_failed user=\"jane\" reason=no_right"];
-        assert_eq!(setup.told(&mut seen), expected);
+        assert_eq!(setup.audited(&mut seen), expected);
     }
 }
 
 #[test]
-fn a_full_queue_is_told() {
+fn full_queue_audited() {
     let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
     let log = setup.record.log();
     let verdict = setup.runtime.block_on(async {
@@ -170,13 +170,13 @@ fn a_full_queue_is_told() {
     });
     assert!(matches!(verdict, Some(LoginVerdict::Busy)), "{verdict:?}");
     let expected = ["login_failed user=\"jane\" reason=queue_full"];
-    assert_eq!(setup.told(&mut 0), expected);
+    assert_eq!(setup.audited(&mut 0), expected);
 }
 
-/// The client has gone, and nobody waits for the verdict any more.
+/// The client has disconnected while its password was hashed.
 #[test]
-fn a_try_that_is_given_up_while_it_is_hashed_is_told() {
-    // On a machine that is busy with other things, the hash may be there before it is asked for.
+fn cancelled_hashing_audited() {
+    // On a busy machine the hash may be complete before the first poll.
     let setup = loop {
         let setup = Setup::new(&format!("password_hash = \"{HASH}\""), 4);
         let verdict = setup
@@ -188,9 +188,12 @@ fn a_try_that_is_given_up_while_it_is_hashed_is_told() {
     };
     let start = Instant::now();
     while setup.record.text().is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(30), "it is not told");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "the attempt is not audited"
+        );
         std::thread::yield_now();
     }
     let expected = ["login_failed user=\"jane\" reason=wrong_password"];
-    assert_eq!(setup.told(&mut 0), expected);
+    assert_eq!(setup.audited(&mut 0), expected);
 }

@@ -1,4 +1,4 @@
-//! Topics and their subscribers, who are outboxes.
+//! Topics with outboxes as subscribers.
 
 use std::{
     num::NonZeroUsize,
@@ -23,10 +23,10 @@ fn text(text: &str) -> Text {
 }
 
 fn subscribe(hub: &Arc<Hub>, path: &str, name: &str) -> (Subscribed, Arc<ConnectionEntry>) {
-    subscribe_to_more(hub, path, name, HISTORY)
+    subscribe_with_history(hub, path, name, HISTORY)
 }
 
-fn subscribe_to_more(
+fn subscribe_with_history(
     hub: &Arc<Hub>,
     path: &str,
     name: &str,
@@ -50,7 +50,7 @@ fn end(subscribed: &mut Subscribed, name: &str) {
         .end(|| Some(text(&format!("{name} went"))));
 }
 
-/// What came, but for who came and went.
+/// Returns the received texts without greetings and farewells.
 fn received(entry: &ConnectionEntry) -> Vec<String> {
     let mut all = all(entry);
     all.retain(|text| !text.ends_with(" came") && !text.ends_with(" went"));
@@ -66,7 +66,7 @@ fn kept(subscribed: &Subscribed) -> Vec<&str> {
 }
 
 #[test]
-fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
+fn text_reaches_only_subscribers_of_topic() {
     let hub = Arc::new(Hub::default());
     let (jane, jane_live) = subscribe(&hub, "/a", "jane");
     let (_joe, joe_live) = subscribe(&hub, "/a", "joe");
@@ -79,8 +79,8 @@ fn a_text_comes_to_all_of_its_topic_and_to_nobody_else() {
 }
 
 #[test]
-fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
-    let ways: [fn(&Arc<Hub>, &mut Subscribed); 4] = [
+fn eviction_counted_once_for_each_kind_of_push() {
+    let pushes: [fn(&Arc<Hub>, &mut Subscribed); 4] = [
         |_, jane| {
             jane.subscription.publish(&text("too much"), HISTORY);
         },
@@ -88,17 +88,17 @@ fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
         |hub, _| drop(subscribe(hub, "/a", "joe")),
         |_, jane| end(jane, "jane"),
     ];
-    for speak in ways {
+    for push in pushes {
         let hub = Arc::new(Hub::default());
         let (_slow, _live) = subscribe(&hub, "/a", "slow");
         let (mut jane, jane_live) = subscribe(&hub, "/a", "jane");
-        for said in ["1", "2", "3", "4", "5", "6", "7"] {
-            jane.subscription.publish(&text(said), HISTORY);
+        for number in ["1", "2", "3", "4", "5", "6", "7"] {
+            jane.subscription.publish(&text(number), HISTORY);
         }
-        // She reads, and the other one has as many as there is room for.
+        // `jane` reads. The queue of `slow` is full now.
         assert_eq!(received(&jane_live).len(), 7);
         assert_eq!(hub.stats().drops.evicted, 0);
-        speak(&hub, &mut jane);
+        push(&hub, &mut jane);
         assert_eq!(hub.stats().drops.evicted, 1);
         hub.publish(&"/a".into(), &text("more"), HISTORY);
         assert_eq!(hub.stats().drops.evicted, 1);
@@ -106,12 +106,12 @@ fn whoever_is_sent_away_is_counted_once_by_whatever_was_too_much() {
 }
 
 #[test]
-fn whoever_comes_later_finds_the_last_ones() {
+fn late_subscriber_gets_bounded_history() {
     let hub = Arc::new(Hub::default());
     let (jane, _live) = subscribe(&hub, "/a", "jane");
     assert_eq!(kept(&jane), [""; 0]);
-    for said in ["1", "2", "3"] {
-        jane.subscription.publish(&text(said), HISTORY);
+    for number in ["1", "2", "3"] {
+        jane.subscription.publish(&text(number), HISTORY);
     }
     let (joe, _live) = subscribe(&hub, "/a", "joe");
     assert_eq!(kept(&joe), ["2", "3"]);
@@ -124,7 +124,7 @@ fn whoever_comes_later_finds_the_last_ones() {
 }
 
 #[test]
-fn the_first_and_the_last_of_a_name_are_told_and_not_kept() {
+fn first_join_and_last_leave_announced_not_kept() {
     let hub = Arc::new(Hub::default());
     let (_joe, joe) = subscribe(&hub, "/a", "joe");
     let (mut first, jane) = subscribe(&hub, "/a", "jane");
@@ -141,48 +141,48 @@ fn the_first_and_the_last_of_a_name_are_told_and_not_kept() {
     assert_eq!(all(&joe), ["jane came"]);
 }
 
-/// Somebody who comes back while an older connection goes must not look as if she were gone.
+/// A user who reconnects while the old connection ends must not appear as absent.
 #[test]
-fn whoever_comes_and_goes_at_once_is_told_in_that_order() {
+fn concurrent_leave_and_join_announced_in_order() {
     let hub = Arc::new(Hub::default());
     let (_joe, joe) = subscribe(&hub, "/a", "joe");
     all(&joe);
     let (mut jane, _live) = subscribe(&hub, "/a", "jane");
-    let (is_going, goes) = mpsc::channel();
+    let (leaving, left) = mpsc::channel();
     let _back = thread::scope(|scope| {
         let hub = &hub;
-        let comes_back = scope.spawn(move || {
-            goes.recv().unwrap();
+        let rejoin = scope.spawn(move || {
+            left.recv().unwrap();
             subscribe(hub, "/a", "jane")
         });
         jane.subscription.end(|| {
-            is_going.send(()).unwrap();
-            // Time enough to overtake, were nothing in the way.
+            leaving.send(()).unwrap();
+            // Enough time to overtake, if the lock did not prevent it.
             (0..1000).for_each(|_| thread::yield_now());
-            assert!(!comes_back.is_finished());
+            assert!(!rejoin.is_finished());
             Some(text("jane went"))
         });
-        comes_back.join().unwrap()
+        rejoin.join().unwrap()
     });
     assert_eq!(all(&joe), ["jane came", "jane went", "jane came"]);
 }
 
 #[test]
-fn whoever_comes_finds_no_more_than_is_to_be_kept_by_now() {
+fn subscribe_trims_history_to_its_policy() {
     let hub = Arc::new(Hub::default());
     let before = HistoryPolicy {
         texts: 9,
         bytes: 100,
     };
-    for said in ["1", "2", "3"] {
-        hub.publish(&"/a".into(), &text(said), before);
+    for number in ["1", "2", "3"] {
+        hub.publish(&"/a".into(), &text(number), before);
     }
     let (jane, _live) = subscribe(&hub, "/a", "jane");
     assert_eq!(kept(&jane), ["2", "3"]);
 }
 
 #[test]
-fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
+fn idle_topic_kept_only_with_history() {
     let hub = Arc::new(Hub::default());
     let (jane, entry) = subscribe(&hub, "/silent", "jane");
     drop(jane);
@@ -200,7 +200,7 @@ fn an_empty_topic_is_kept_for_what_was_said_there_and_for_nothing_else() {
 }
 
 #[test]
-fn of_quiet_topics_the_one_that_was_left_first_is_forgotten() {
+fn longest_idle_topic_evicted_at_maximum() {
     let hub = Arc::new(Hub::default());
     for index in 0..=MAX_IDLE_TOPICS {
         hub.publish(&format!("/{index}").into(), &text("1"), HISTORY);
@@ -212,7 +212,7 @@ fn of_quiet_topics_the_one_that_was_left_first_is_forgotten() {
 }
 
 #[test]
-fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
+fn idle_topics_evicted_above_byte_limit() {
     let hub = Arc::new(Hub::default());
     let history = HistoryPolicy {
         texts: 9,
@@ -231,17 +231,17 @@ fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
     assert_eq!(paths(), ["/1", "/2"]);
     hub.publish(&"/3".into(), &text("x"), history);
     assert_eq!(paths(), ["/2", "/3"]);
-    // What is in use does not count, whatever it keeps, and is forgotten no sooner.
-    let (jane, _live) = subscribe_to_more(&hub, "/2", "jane", history);
+    // A topic in use does not count and is not evicted.
+    let (jane, _live) = subscribe_with_history(&hub, "/2", "jane", history);
     for _ in 0..2 {
         hub.publish(&"/4".into(), &half, history);
     }
     assert_eq!(paths(), ["/2", "/4"]);
     drop(jane);
     assert_eq!(paths(), ["/2"]);
-    let (_jane, _live) = subscribe_to_more(&hub, "/2", "jane", history);
+    let (_jane, _live) = subscribe_with_history(&hub, "/2", "jane", history);
     assert_eq!(hub.topics().idle_bytes, 0);
-    // One that is too much by itself is kept alone.
+    // A single topic above the limit is kept.
     for _ in 0..3 {
         hub.publish(&"/5".into(), &half, history);
     }
@@ -249,12 +249,12 @@ fn quiet_topics_are_forgotten_when_they_keep_too_much_together() {
 }
 
 #[test]
-fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
+fn topic_in_use_never_evicted() {
     let hub = Arc::new(Hub::default());
     hub.publish(&"/lobby".into(), &text("1"), HISTORY);
     for _ in 0..2 {
         let (mut jane, _live) = subscribe(&hub, "/lobby", "jane");
-        // As a room does it: it ends the subscription, and then drops it.
+        // As a room does: it ends the subscription, then drops it.
         end(&mut jane, "jane");
         end(&mut jane, "jane");
     }
@@ -271,7 +271,7 @@ fn a_topic_in_use_is_not_forgotten_however_often_it_was_quiet() {
 }
 
 #[test]
-fn a_topic_that_two_publish_on_at_once_is_quiet_once() {
+fn concurrent_publishers_make_topic_idle_once() {
     let hub = Arc::new(Hub::default());
     let path = "/lobby".into();
     hub.publish(&path, &text("1"), HISTORY);
@@ -285,7 +285,7 @@ fn a_topic_that_two_publish_on_at_once_is_quiet_once() {
 }
 
 #[test]
-fn nobody_waits_for_another_topic() {
+fn busy_topic_does_not_block_other_topics() {
     let hub = Arc::new(Hub::default());
     let (mut jane, _live) = subscribe(&hub, "/busy", "jane");
     let topic = Arc::clone(&jane.subscription.topic);
@@ -294,7 +294,7 @@ fn nobody_waits_for_another_topic() {
     thread::scope(|scope| {
         let hub = &hub;
         scope.spawn(move || {
-            // These wait for the busy topic, and for nothing that others need.
+            // This waits for the busy topic, without the lock of all topics.
             jane.subscription.end(|| None);
         });
         scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), HISTORY));

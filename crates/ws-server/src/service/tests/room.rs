@@ -1,4 +1,4 @@
-//! A room without sockets: one member at the end of a pipe, the others as outboxes.
+//! Rooms without sockets: one member on a duplex pipe, the others as outboxes.
 
 use std::{
     fmt::Debug,
@@ -47,13 +47,13 @@ fn room() -> Room {
     }
 }
 
-/// A session of `jane`, and the other end of it.
+/// Returns a session of `jane` and its client.
 fn session(pipe_bytes: usize) -> (Session<DuplexStream>, RawPeer<DuplexStream>) {
     let (ours, theirs) = duplex(pipe_bytes);
     (session_on(theirs), RawPeer::new(ours))
 }
 
-/// A session of `jane` on this stream.
+/// Returns a session of `jane` on this stream.
 fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     let connections = Arc::new(ConnectionRegistry::default());
     let registration =
@@ -71,7 +71,7 @@ fn session_on<S: AsyncRead + AsyncWrite + Unpin + Debug>(io: S) -> Session<S> {
     Session::new(jane.unwrap())
 }
 
-/// Another member, who never reads.
+/// Adds another member, which never reads.
 fn other(
     hub: &Arc<Hub>,
     room: &Room,
@@ -87,8 +87,8 @@ fn received(entry: &ConnectionEntry) -> Vec<String> {
     std::iter::from_fn(|| entry.pushed()).collect()
 }
 
-/// A message of JSON without its time, which is asserted to be one.
-fn timeless(text: &str) -> String {
+/// Returns a JSON message without its time, after checking the time.
+fn without_time(text: &str) -> String {
     let (before, at) = text.rsplit_once(",\"at\":\"").unwrap();
     let at = at.strip_suffix("\"}").unwrap();
     assert!(parse_rfc3339(at).is_ok() && at.len() == 24, "{at}");
@@ -99,7 +99,7 @@ fn text(text: &str) -> Text {
     Text::from(text.to_owned())
 }
 
-/// Runs a room for one session until the script has gone through.
+/// Runs a room for one session until the script ends.
 async fn play(
     room: &Room,
     hub: &Arc<Hub>,
@@ -116,20 +116,23 @@ async fn play(
 }
 
 #[tokio::test]
-async fn what_one_says_all_hear_with_the_name_and_the_time() {
+async fn json_message_has_sender_and_time() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (_joe, joe) = other(&hub, &room, "joe");
     play(&room, &hub, 4096, async |peer| {
         peer.send(frame::text("hello \"you\"")).await;
         let said = peer.text().await;
-        assert_eq!(timeless(&said), r#"{"from":"jane","text":"hello \"you\""}"#);
+        assert_eq!(
+            without_time(&said),
+            r#"{"from":"jane","text":"hello \"you\""}"#
+        );
         assert_eq!(received(&joe), [said]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_plain_room_writes_lines_in_which_nobody_speaks_for_another() {
+async fn plain_message_escapes_line_breaks() {
     let room = Room {
         format: RoomFormat::Plain,
         presence: Presence::On,
@@ -154,7 +157,7 @@ async fn a_plain_room_writes_lines_in_which_nobody_speaks_for_another() {
 }
 
 #[tokio::test]
-async fn comings_and_goings_of_people_are_told_and_not_of_each_connection() {
+async fn presence_announced_once_per_user() {
     let room = Room {
         presence: Presence::On,
         ..room()
@@ -166,22 +169,25 @@ async fn comings_and_goings_of_people_are_told_and_not_of_each_connection() {
     assert_eq!(received(&joe), [""; 0]);
     drop(jane);
     play(&room, &hub, 4096, async |peer| {
-        assert_eq!(timeless(&peer.text().await), r#"{"joined":"jane"}"#);
+        assert_eq!(without_time(&peer.text().await), r#"{"joined":"jane"}"#);
     })
     .await;
-    let messages: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
+    let messages: Vec<_> = received(&joe)
+        .iter()
+        .map(|text| without_time(text))
+        .collect();
     assert_eq!(messages, [r#"{"joined":"jane"}"#, r#"{"left":"jane"}"#]);
-    // Nobody is told of them later.
+    // Announcements are not part of the history.
     let (_late, late) = other(&hub, &room, "late");
     assert_eq!(received(&late), [""; 0]);
 }
 
 #[tokio::test]
-async fn whoever_joins_is_told_the_last_messages_first() {
+async fn new_member_gets_history_first() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let path = PATH.into();
-    for said in ["1", "2", "3"] {
-        hub.publish(&path, &text(said), room.history);
+    for number in ["1", "2", "3"] {
+        hub.publish(&path, &text(number), room.history);
     }
     play(&room, &hub, 4096, async |peer| {
         assert_eq!(peer.text().await, "2");
@@ -193,16 +199,19 @@ async fn whoever_joins_is_told_the_last_messages_first() {
 }
 
 #[tokio::test]
-async fn what_comes_by_request_is_said_like_everything_else() {
+async fn post_published_like_message() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (_joe, joe) = other(&hub, &room, "joe");
     room.publish(&hub, &PATH.into(), "bot", "deployed");
-    let messages: Vec<_> = received(&joe).iter().map(|text| timeless(text)).collect();
+    let messages: Vec<_> = received(&joe)
+        .iter()
+        .map(|text| without_time(text))
+        .collect();
     assert_eq!(messages, [r#"{"from":"bot","text":"deployed"}"#]);
 }
 
 #[tokio::test]
-async fn binary_is_refused() {
+async fn binary_message_refused() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let ended = play(&room, &hub, 4096, async |peer| {
         peer.send(frame::binary(b"x")).await;
@@ -212,7 +221,7 @@ async fn binary_is_refused() {
 }
 
 #[tokio::test]
-async fn a_member_that_does_not_read_is_evicted_and_nobody_waits_for_it() {
+async fn slow_member_evicted_without_delay_to_others() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (_stalled, stalled) = other(&hub, &room, "stalled");
     play(&room, &hub, 4096, async |peer| {
@@ -220,7 +229,7 @@ async fn a_member_that_does_not_read_is_evicted_and_nobody_waits_for_it() {
             assert_eq!(stalled.ended(), None);
             peer.send(frame::text(&number.to_string())).await;
             let expected = format!(r#"{{"from":"jane","text":"{number}"}}"#);
-            assert_eq!(timeless(&peer.text().await), expected);
+            assert_eq!(without_time(&peer.text().await), expected);
         }
     })
     .await;
@@ -228,14 +237,14 @@ async fn a_member_that_does_not_read_is_evicted_and_nobody_waits_for_it() {
     assert_eq!(received(&stalled).len(), 4);
 }
 
-/// A stream on which somebody else pushes a text when it is flushed.
+/// A stream whose flush pushes a text into the session.
 #[derive(Debug)]
-struct Overtaken {
+struct PushOnFlush {
     io: DuplexStream,
     push: Arc<Mutex<Option<Outbox>>>,
 }
 
-impl AsyncRead for Overtaken {
+impl AsyncRead for PushOnFlush {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -245,7 +254,7 @@ impl AsyncRead for Overtaken {
     }
 }
 
-impl AsyncWrite for Overtaken {
+impl AsyncWrite for PushOnFlush {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -266,12 +275,12 @@ impl AsyncWrite for Overtaken {
     }
 }
 
-/// Nobody is known yet who could be woken: the session is on its way to sleep.
+/// The push arrives before the session has registered its waker.
 #[tokio::test]
-async fn no_text_is_slept_through() {
+async fn push_during_flush_not_missed() {
     let (_peer, io) = duplex(4096);
     let push = Arc::default();
-    let mut session = session_on(Overtaken {
+    let mut session = session_on(PushOnFlush {
         io,
         push: Arc::clone(&push),
     });
@@ -282,7 +291,7 @@ async fn no_text_is_slept_through() {
 }
 
 #[tokio::test]
-async fn what_a_member_is_told_counts_as_sent() {
+async fn pushed_texts_counted_as_sent() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (mut session, mut peer) = session(4096);
     {
@@ -298,33 +307,33 @@ async fn what_a_member_is_told_counts_as_sent() {
     assert_eq!((counts.messages_out, counts.bytes_out), (2, 8));
 }
 
-/// What arrives together is handed on in one go, but for what would fill the queues of the others.
+/// Messages that arrive together are published together, up to a part of the members' queues.
 #[tokio::test]
-async fn nobody_is_evicted_for_what_another_says_in_one_breath() {
+async fn burst_of_messages_evicts_no_reader() {
     let mut room = room();
     for (max_texts, max_bytes, texts) in [(4, 1000, 100), (1000, 400, 40)] {
         room.outbox.max_texts = NonZeroUsize::new(max_texts).unwrap();
         room.outbox.max_bytes = NonZeroUsize::new(max_bytes).unwrap();
         let hub = Arc::new(Hub::default());
-        let (mut speaking, mut speaker) = session(1 << 16);
-        let (mut listening, mut listener) = session(1 << 16);
+        let (mut sending, mut sender) = session(1 << 16);
+        let (mut receiving, mut receiver) = session(1 << 16);
         let script = async {
-            speaker.send(frame::text("hello").repeat(texts)).await;
+            sender.send(frame::text("hello").repeat(texts)).await;
             for _ in 0..texts {
-                listener.text().await;
+                receiver.text().await;
             }
-            drop((speaker, listener));
+            drop((sender, receiver));
         };
         tokio::join!(
-            room.run(&mut speaking, &hub).map(drop),
-            room.run(&mut listening, &hub).map(drop),
+            room.run(&mut sending, &hub).map(drop),
+            room.run(&mut receiving, &hub).map(drop),
             script
         );
     }
 }
 
 #[tokio::test]
-async fn whoever_speaks_to_many_lets_others_have_their_turn() {
+async fn sender_to_many_members_yields() {
     let (mut room, hub) = (room(), Arc::new(Hub::default()));
     room.outbox.max_texts = NonZeroUsize::new(100_000).unwrap();
     room.outbox.max_bytes = NonZeroUsize::new(100_000_000).unwrap();
@@ -338,14 +347,17 @@ async fn whoever_speaks_to_many_lets_others_have_their_turn() {
 }
 
 #[tokio::test]
-async fn or_a_member_is_told_how_much_it_has_lost() {
+async fn drop_oldest_reports_lost_count() {
     let mut room = room();
     room.outbox.overflow = OverflowPolicy::DropOldest;
     let hub = Arc::new(Hub::default());
     let (mut session, mut peer) = session(4096);
     {
         let mut run = Box::pin(room.run(&mut session, &hub));
-        assert!((&mut run).now_or_never().is_none(), "it waits for somebody");
+        assert!(
+            (&mut run).now_or_never().is_none(),
+            "the room waits for messages"
+        );
         for number in 0..6 {
             hub.publish(&PATH.into(), &text(&number.to_string()), room.history);
         }
