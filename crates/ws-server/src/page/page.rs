@@ -28,8 +28,8 @@ const SCRIPT: &str = concat!(
 );
 
 /// The placeholders of the style and the script in the document.
-const STYLE_PLACE: &str = "{style}";
-const SCRIPT_PLACE: &str = "{script}";
+const STYLE_PLACEHOLDER: &str = "{style}";
+const SCRIPT_PLACEHOLDER: &str = "{script}";
 
 /// The header fields of the page, except the Content Security Policy.
 const FIELDS: [(HeaderName, &str); 6] = [
@@ -50,8 +50,8 @@ pub(crate) fn response() -> Response<Bytes> {
 
 fn build() -> Response<Bytes> {
     let page = DOCUMENT
-        .replace(STYLE_PLACE, STYLE)
-        .replace(SCRIPT_PLACE, SCRIPT);
+        .replace(STYLE_PLACEHOLDER, STYLE)
+        .replace(SCRIPT_PLACEHOLDER, SCRIPT);
     let mut response = Response::new(page.into());
     let headers = response.headers_mut();
     for (name, value) in FIELDS {
@@ -83,7 +83,7 @@ fn source(text: &str) -> String {
 mod tests {
     use proto::close::{CloseCode, Retry};
 
-    use super::{DOCUMENT, SCRIPT, SCRIPT_PLACE, STYLE, STYLE_PLACE, response, source};
+    use super::{DOCUMENT, SCRIPT, SCRIPT_PLACEHOLDER, STYLE, STYLE_PLACEHOLDER, response, source};
 
     fn body() -> String {
         String::from_utf8(response().into_body().to_vec()).unwrap()
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn policy_hashes_match_served_style_and_script() {
-        assert_eq!(DOCUMENT.matches(STYLE_PLACE).count(), 1);
-        assert_eq!(DOCUMENT.matches(SCRIPT_PLACE).count(), 1);
+        assert_eq!(DOCUMENT.matches(STYLE_PLACEHOLDER).count(), 1);
+        assert_eq!(DOCUMENT.matches(SCRIPT_PLACEHOLDER).count(), 1);
         let body = body();
         let (style, script) = (
             between(&body, "<style>", "</style>"),

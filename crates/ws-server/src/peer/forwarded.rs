@@ -74,7 +74,7 @@ pub enum NetworkError {
     Syntax,
     /// Host bits are set, so either the address or the prefix length is wrong.
     #[error("write \"{network}\" for the network, or \"{address}\" for the one address")]
-    BitsBehindPrefix {
+    HostBitsSet {
         /// The network without the host bits.
         network: IpNet,
         /// The address without the prefix length.
@@ -104,7 +104,7 @@ impl TrustedProxies {
         if network.trunc() == network {
             Ok(canonical(network))
         } else {
-            Err(NetworkError::BitsBehindPrefix {
+            Err(NetworkError::HostBitsSet {
                 network: network.trunc(),
                 address: network.addr(),
             })

@@ -1,4 +1,4 @@
-//! The other end of a connection: its address, and the addresses that a trusted proxy reports.
+//! The peer of a connection: its address, and the addresses that a trusted proxy reports.
 
 mod address_group;
 mod connection_id;
