@@ -55,7 +55,7 @@ pub enum Presence {
 /// An event that a room sends to its members.
 #[derive(Debug, Clone, Copy)]
 enum RoomEvent<'a> {
-    Said { from: &'a str, text: &'a str },
+    Message { from: &'a str, text: &'a str },
     Joined(&'a str),
     Left(&'a str),
     Lost(u64),
@@ -65,7 +65,7 @@ enum RoomEvent<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase", untagged)]
 enum RoomEventJson<'a> {
-    Said {
+    Message {
         from: &'a str,
         text: &'a str,
         at: String,
@@ -122,8 +122,8 @@ impl Room {
 
     /// Publishes a text in a room without being a member.
     pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
-        let said = self.write(RoomEvent::Said { from, text });
-        hub.publish(path, &said, self.history);
+        let message = self.write(RoomEvent::Message { from, text });
+        hub.publish(path, &message, self.history);
     }
 
     /// Returns the announcement of an event, if presence is on.
@@ -140,7 +140,7 @@ impl Room {
         let written = match self.format {
             RoomFormat::Json => {
                 let object = match event {
-                    RoomEvent::Said { from, text } => RoomEventJson::Said {
+                    RoomEvent::Message { from, text } => RoomEventJson::Message {
                         from,
                         text,
                         at: at(),
@@ -153,7 +153,7 @@ impl Room {
             }
             RoomFormat::Plain => match event {
                 // A line break in a text could imitate a message of another member.
-                RoomEvent::Said { from, text } => format!("{from}: {}", Escaped(text)),
+                RoomEvent::Message { from, text } => format!("{from}: {}", Escaped(text)),
                 RoomEvent::Joined(name) => format!("* {name} joined"),
                 RoomEvent::Left(name) => format!("* {name} left"),
                 RoomEvent::Lost(1) => "* 1 message was lost".to_owned(),
@@ -224,11 +224,11 @@ impl<'a> Membership<'a> {
     /// Publishes a text, and returns the work that it caused.
     fn publish(&self, text: &str) -> YieldBudget {
         let from = &self.name;
-        let said = self.room.write(RoomEvent::Said { from, text });
+        let message = self.room.write(RoomEvent::Message { from, text });
         YieldBudget {
             texts: 1,
-            bytes: said.len(),
-            deliveries: self.subscription.publish(&said, self.room.history),
+            bytes: message.len(),
+            deliveries: self.subscription.publish(&message, self.room.history),
         }
     }
 }

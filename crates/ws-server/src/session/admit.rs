@@ -46,7 +46,7 @@ pub(crate) struct NotAuthenticated<S> {
 ///
 /// # Errors
 ///
-/// The access was revoked, or the connection was told to end. Returns the socket with the reason.
+/// The access was revoked, or the registry ended the connection. Returns the socket with the reason.
 #[expect(
     clippy::result_large_err,
     reason = "the connection is in either, and has to be moved in any case"

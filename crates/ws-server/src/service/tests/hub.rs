@@ -187,11 +187,11 @@ fn idle_topic_kept_only_with_history() {
     let (jane, entry) = subscribe(&hub, "/silent", "jane");
     drop(jane);
     assert!(hub.topics().by_path.is_empty());
-    hub.publish(&"/said".into(), &text("1"), HISTORY);
+    hub.publish(&"/kept".into(), &text("1"), HISTORY);
     let nothing = HistoryPolicy { texts: 0, bytes: 0 };
     hub.publish(&"/forgotten".into(), &text("1"), nothing);
     assert_eq!(hub.topics().by_path.len(), 1);
-    let (joe, _live) = subscribe(&hub, "/said", "joe");
+    let (joe, _live) = subscribe(&hub, "/kept", "joe");
     assert_eq!(kept(&joe), ["1"]);
     assert_eq!(hub.topics().idle.len(), 0);
     drop(joe);

@@ -121,12 +121,12 @@ async fn json_message_has_sender_and_time() {
     let (_joe, joe) = other(&hub, &room, "joe");
     play(&room, &hub, 4096, async |peer| {
         peer.send(frame::text("hello \"you\"")).await;
-        let said = peer.text().await;
+        let own = peer.text().await;
         assert_eq!(
-            without_time(&said),
+            without_time(&own),
             r#"{"from":"jane","text":"hello \"you\""}"#
         );
-        assert_eq!(received(&joe), [said]);
+        assert_eq!(received(&joe), [own]);
     })
     .await;
 }
