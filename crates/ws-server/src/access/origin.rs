@@ -54,7 +54,7 @@ impl Origin {
 /// An entry of the list of allowed origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigin {
-    /// Pages with an opaque origin, serialised as `null` (RFC 6454 section 7.3).
+    /// Pages with an opaque origin, serialised as `null` (RFC 6454 section 6.2).
     Null,
     /// Pages of this origin.
     Of(Origin),

@@ -28,8 +28,8 @@ use crate::{
     server::{PublishError, ServerHandle},
 };
 
-/// The maximum length of a request body. It also limits messages to publish, to below the greatest
-/// configurable message length.
+/// The maximum length of a request body, in bytes. It also limits messages to publish, even in a room
+/// that allows longer ones.
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// The author of operators' messages in rooms. A user name has no `:`, so it cannot be equal.

@@ -110,7 +110,7 @@ fn prompt_at_terminal() -> Result<Secret, HashPasswordError> {
 }
 
 fn prompt(prompt: &str) -> Result<Secret, HashPasswordError> {
-    // With stderr closed, there is only no prompt.
+    // Ignore a closed stderr.
     let _ = stderr().write_all(prompt.as_bytes());
     read_line(stdin())
 }

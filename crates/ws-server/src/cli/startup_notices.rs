@@ -10,7 +10,7 @@ use crate::{
     tls::{CertificateFlaw, Tls},
 };
 
-/// The protection of the connections' content.
+/// The encryption of connections.
 enum Encryption {
     /// TLS is on.
     Tls,

@@ -2,7 +2,8 @@
 //!
 //! The checks run in this order, and the first that fails decides:
 //!
-//! 1. The form of the request (RFC 9112 section 3.2, RFC 9110 section 5.3).
+//! 1. The form of the request (RFC 9112 section 3.2, RFC 9110 section 5.3), and the absence of a body
+//!    (RFC 9110 section 9.3.1).
 //! 2. The availability of the server (RFC 9110 section 15.6.4).
 //! 3. The path and the method (RFC 9110 sections 15.5.5, 15.5.6).
 //! 4. The upgrade fields and the key (RFC 6455 section 4.2.1, items 3 to 6).

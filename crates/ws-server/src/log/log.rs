@@ -23,8 +23,7 @@ use crate::log::{
     queue::{self, LogQueue},
 };
 
-/// The time that the end of the process waits for pending lines. A pipe that is not read blocks the
-/// exit no longer.
+/// The maximum time that the exit of the process waits for pending lines, if stderr is not read.
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The environment variable that overrides the configured level.
@@ -35,8 +34,8 @@ const VARIABLE: &str = "RUST_LOG";
 pub(crate) struct Log {
     queue: Arc<LogQueue>,
     filter: Handle<EnvFilter, Registry>,
-    /// The value of `RUST_LOG`. It is parsed with a level only once: the parser prints errors
-    /// directly to stderr, which may block on a pipe that is not read.
+    /// The value of `RUST_LOG`, parsed only at the start: the parser prints invalid directives to
+    /// stderr directly, which may block.
     directives: String,
 }
 

@@ -272,7 +272,7 @@ fn parse_node(node: &str) -> Option<IpAddr> {
     (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(address)
 }
 
-/// Returns true for a port or an obfuscated port (RFC 7239 section 6.3).
+/// Returns true for a port or an obfuscated port (RFC 7239 section 6).
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
         Some(name) => {

@@ -30,7 +30,7 @@ pub(crate) fn limit() -> Option<usize> {
     Some(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Returns the number of connections that this limit allows, in addition to rejected ones.
+/// Returns the number of connections that this limit allows, not counting rejected ones.
 pub(crate) fn available_for_connections(limit: usize) -> usize {
     limit.saturating_sub(REJECTION_MARGIN + OTHER_DESCRIPTORS)
 }

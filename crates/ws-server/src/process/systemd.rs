@@ -99,10 +99,10 @@ impl ServiceManager {
         self.notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
-    /// Notifies the begin of a reload. [`ServiceManager::ready`] or
+    /// Notifies the start of a reload. [`ServiceManager::ready`] or
     /// [`ServiceManager::not_reloaded`] must follow.
     pub(crate) fn reloading(&self) {
-        // MONOTONIC_USEC is mandatory with RELOADING=1 (`sd_notify(3)`).
+        // MONOTONIC_USEC tells systemd which request the reload belongs to (`sd_notify(3)`).
         let Ok(now) = NotifyState::monotonic_usec_now() else {
             return;
         };

@@ -72,7 +72,7 @@ impl ScrapeSnapshot {
             ),
             (
                 "connections_limit",
-                "Maximum number of open connections, in addition to rejected ones",
+                "Maximum number of open connections, not counting rejected ones",
                 Values::gauge(connections.limit),
             ),
             (

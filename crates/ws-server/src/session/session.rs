@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    /// Closes the connection, within the close deadline (RFC 6455 section 7.1).
+    /// Closes the connection; see [`WebSocket::close`].
     pub(crate) async fn close(self, ended: &Ended) {
         self.socket.close(ended).await;
     }

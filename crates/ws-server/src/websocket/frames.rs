@@ -23,7 +23,7 @@ pub(crate) struct FrameTracker {
     /// The first bytes of an incomplete header: 2 bytes, and up to 8 of extended length.
     header: [u8; 10],
     header_len: u8,
-    /// A fragmented message is incomplete.
+    /// A fragmented message has begun, and its last fragment is still missing.
     in_message: bool,
     close: Close,
     /// The remaining bytes of the current frame: masking key and payload.

@@ -231,11 +231,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         true
     }
 
-    /// Closes the connection (RFC 6455 sections 5.5.1, 7.1.1 and 7.1.2), within the close deadline.
+    /// Closes the connection (RFC 6455 sections 5.5.1, 7.1.1 and 7.1.2).
     ///
     /// Writes the queued messages and a Close frame, then shuts down the sending side. Input is read
     /// and discarded until the peer's Close frame (lingering close): unread bytes could reset the
     /// connection before the peer has read the Close frame.
+    ///
+    /// A close by the server ends at the close deadline. After a close by the peer, the write of the
+    /// queue continues as long as it makes progress.
     pub(crate) async fn close(mut self, ended: &Ended) {
         let close_deadline = self.limits.close_deadline;
         match ended {

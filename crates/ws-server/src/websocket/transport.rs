@@ -137,7 +137,7 @@ impl<S> Transport<S> {
     }
 
     /// Passes on as many buffered bytes as fit into `buf`, the batch and the limit. Refused bytes stay
-    /// buffered, so that discarding continues at a frame boundary.
+    /// buffered, so that the frame tracker can continue from them when they are discarded.
     ///
     /// # Errors
     ///
