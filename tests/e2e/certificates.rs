@@ -225,7 +225,7 @@ async fn whether_there_is_tls_waits_for_the_next_start() {
     let mut secured = Secured::new("").await;
     secured.files.replace(CONFIGURATION, "");
     assert_eq!(secured.changed().await, None);
-    let warning = secured.server.log_line("next start").await;
+    let warning = secured.server.log_line("after a restart").await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
     let mut peer = secured.log_in().await;
     echo(&mut peer, "still encrypted").await;
@@ -252,7 +252,7 @@ async fn whether_there_is_tls_waits_for_the_next_start() {
     files.replace(CONFIGURATION, &Files::naming_tls(""));
     let reloaded = server.log_line(" INFO audit: reloaded ").await;
     assert!(!reloaded.contains("changed="), "{reloaded}");
-    let warning = server.log_line("next start").await;
+    let warning = server.log_line("after a restart").await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
     echo(&mut Way::Message.log_in(&server, LINE).await, "still plain").await;
 }

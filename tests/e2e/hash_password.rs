@@ -112,7 +112,7 @@ async fn an_empty_answer_ends_the_questions() {
         terminal.type_text(typed).await;
         assert_eq!(terminal.finish().await, Some(2));
         let screen = terminal.contents();
-        assert!(screen.contains("a password is never empty"), "{screen}");
+        assert!(screen.contains("the password is empty"), "{screen}");
     }
 }
 

@@ -104,7 +104,7 @@ fn server_close_is_quoted_and_mapped() {
             "login timeout",
             before_login(PERSON),
             Exit::TimedOut,
-            "the server closed the connection: 3008, time-out, saying \"login timeout\"",
+            "the server closed the connection: 3008, timeout, saying \"login timeout\"",
         ),
         (
             1011,
