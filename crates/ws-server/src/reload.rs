@@ -87,7 +87,8 @@ impl ReloadHandle {
         Self(channel(1).0)
     }
 
-    /// Requests a reload, and waits for its outcome.
+    /// Requests a reload, and waits for its outcome. If the caller is cancelled, the reload may still
+    /// run.
     ///
     /// # Errors
     ///
