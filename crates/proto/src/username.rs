@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::escape;
 
 /// The validated name of an account.
@@ -9,7 +11,7 @@ use crate::escape;
 /// A name has 1 to 64 characters, no `:` (which ends the name in a credentials line), no control
 /// or bidirectional characters, and no space at either end. Names are compared by bytes: nothing
 /// is trimmed and case matters.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct UserName(Box<str>);
 
 impl UserName {

@@ -115,8 +115,11 @@ impl StartState {
     /// Records the loaded configuration and the stamps of its files.
     pub(crate) fn of(loaded: &LoadedConfig, files: WatchedFiles) -> Self {
         Self {
-            tables: loaded.tables.to_toml(),
-            tls: loaded.config.tls.clone().zip(loaded.tls.clone()),
+            tables: loaded.config.to_toml(),
+            tls: loaded
+                .tls
+                .clone()
+                .map(|tls| (loaded.config.tls.clone(), tls)),
             listen: loaded.config.listen,
             files,
         }
@@ -215,7 +218,6 @@ impl<'a> ConfigWatcher<'a> {
 
     fn apply(&mut self, loaded: LoadedConfig, cause: &str) -> ReloadOutcome {
         let LoadedConfig {
-            tables,
             config,
             accounts,
             tls,
@@ -223,9 +225,9 @@ impl<'a> ConfigWatcher<'a> {
         if let Some(error) = undefined_route_user(&config, &accounts) {
             warn!("{error}; the server would not start with this configuration");
         }
-        let next = tables.to_toml();
+        let next = config.to_toml();
         let mut changed = changed_live(&self.running, &next);
-        changed.extend(self.replace_tls(config.tls.clone().zip(tls)));
+        changed.extend(self.replace_tls(tls.map(|tls| (config.tls.clone(), tls))));
         changed.sort();
         let at_next_start = changed_at_start(&self.started, &next);
         self.running = next;

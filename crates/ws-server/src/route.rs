@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     access::{Access, AllowedOrigin, PathPattern},
+    limits::MessageSize,
     service::{Echo, Service},
 };
 
 /// A `[[route]]` of the configuration: a path pattern, its service, and its access policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The paths of the route.
     pub pattern: Arc<PathPattern>,
@@ -19,8 +20,8 @@ pub struct Route {
     pub allowed_origins: Option<Vec<AllowedOrigin>>,
     /// The supported subprotocols, in order of preference. `None` applies the global list.
     pub subprotocols: Option<Vec<String>>,
-    /// The maximum length of a message, in bytes. `None` applies the global limit.
-    pub max_message_bytes: Option<usize>,
+    /// The maximum length of a message. `None` applies the global limit.
+    pub max_message_bytes: Option<MessageSize>,
     /// The service.
     pub service: Service,
 }
@@ -35,7 +36,7 @@ pub struct RouteMatch {
 }
 
 /// All routes. Each path matches at most one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routes(Vec<Arc<Route>>);
 
 /// A path matches two routes.

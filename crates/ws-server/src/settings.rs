@@ -80,6 +80,7 @@ impl Settings {
         route
             .max_message_bytes
             .unwrap_or(self.limits.max_message_bytes)
+            .get()
     }
 
     /// Checks that a grant is still valid.

@@ -1,6 +1,6 @@
 //! A complete server in this process, with raw clients over TCP.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use proto::{
     credentials::Accounts,
@@ -16,11 +16,8 @@ use ws_server::{config::Config, server::Server};
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
 /// Runs a test against a server, then stops it and waits for its end.
-async fn with_server(config: Config, test: impl AsyncFnOnce(SocketAddr)) {
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        ..config
-    };
+async fn with_server(mut config: Config, test: impl AsyncFnOnce(SocketAddr)) {
+    config.listen = ([127, 0, 0, 1], 0).into();
     let server = bind(config);
     let address = server.local_addr().expect("the server is bound");
     let stop = Notify::new();
@@ -31,11 +28,8 @@ async fn with_server(config: Config, test: impl AsyncFnOnce(SocketAddr)) {
     tokio::join!(server.run(stop.notified()), test);
 }
 
-fn bind(config: Config) -> Server {
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        ..config
-    };
+fn bind(mut config: Config) -> Server {
+    config.listen = ([127, 0, 0, 1], 0).into();
     let accounts = Accounts::from_toml(ADMIN).expect("the accounts are valid");
     Server::bind(config, accounts).expect("there is a free port")
 }
@@ -75,7 +69,7 @@ async fn tutorial_dialogue_works() {
 #[tokio::test]
 async fn connection_over_cap_gets_503_until_one_ends() {
     let mut config = Config::default();
-    config.limits.caps.connections = 2;
+    config.limits.max_connections = NonZeroUsize::new(2).unwrap();
     with_server(config, async |address| {
         let mut first = connect(address).await;
         first.log_in().await;
@@ -115,8 +109,8 @@ async fn connection_over_cap_gets_503_until_one_ends() {
 #[tokio::test]
 async fn per_address_caps_enforced() {
     let mut config = Config::default();
-    config.limits.caps.unauthenticated_per_address = Some(1);
-    config.limits.caps.connections_per_address = Some(2);
+    config.limits.max_unauthenticated_per_address = NonZeroUsize::new(1);
+    config.limits.max_connections_per_address = NonZeroUsize::new(2);
     with_server(config, async |address| {
         let connect_from = async |last| {
             let socket = TcpSocket::new_v4().unwrap();
@@ -238,10 +232,8 @@ async fn half_closed_client_reads_all_replies() {
 
 #[tokio::test]
 async fn stop_closes_listener_and_all_connections() {
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.listen = ([127, 0, 0, 1], 0).into();
     let server = Server::bind(config, Accounts::from_toml(ADMIN).unwrap()).unwrap();
     let address = server.local_addr().unwrap();
     let stop = Notify::new();
@@ -279,10 +271,8 @@ async fn stop_closes_listener_and_all_connections() {
 #[tokio::test]
 async fn bind_to_used_address_fails() {
     with_server(Config::default(), async |address| {
-        let config = Config {
-            listen: address,
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        config.listen = address;
         let error = Server::bind(config, Accounts::from_toml(ADMIN).unwrap()).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     })

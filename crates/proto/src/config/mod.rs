@@ -8,7 +8,7 @@ mod setting;
 
 pub use self::{
     document::{TomlError, from_table, from_toml, known_keys, parse_toml},
-    setting::{Count, Limit, Size, TimeSpan},
+    setting::{As, Count, Limit, Size, TimeSpan, word},
 };
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Value types of the configuration: time spans, sizes, counts and limits.
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{fmt, marker::PhantomData, num::NonZeroUsize, time::Duration};
 
 use bytesize::ByteSize;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, Visitor},
+    de::{DeserializeOwned, Error, IntoDeserializer as _, Visitor},
 };
 
 /// A time span such as `"10s"`, `"1m 30s"` or `"250ms"`. It is never zero, and at most a year, so
@@ -77,34 +77,13 @@ pub struct Count(pub NonZeroUsize);
 
 /// A limit that `"off"` disables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit<T> {
-    /// No limit.
-    Off,
-    /// This limit.
-    At(T),
-}
-
-impl<T> Limit<T> {
-    /// Returns the limit, if any.
-    pub fn value(self) -> Option<T> {
-        match self {
-            Self::Off => None,
-            Self::At(value) => Some(value),
-        }
-    }
-}
-
-impl<T> From<Option<T>> for Limit<T> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Off, Self::At)
-    }
-}
+pub struct Limit<T>(Option<T>);
 
 impl<T: Serialize> Serialize for Limit<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Off => serializer.serialize_str("off"),
-            Self::At(value) => value.serialize(serializer),
+        match &self.0 {
+            None => serializer.serialize_str("off"),
+            Some(value) => value.serialize(serializer),
         }
     }
 }
@@ -113,9 +92,13 @@ impl<T: Serialize> Serialize for Limit<T> {
 trait Setting: Sized {
     const EXPECTED: &'static str;
 
-    fn from_text(text: &str) -> Result<Self, &'static str>;
+    fn from_text(_: &str) -> Result<Self, &'static str> {
+        Err(Self::EXPECTED)
+    }
 
-    fn from_number(number: u64) -> Result<Self, &'static str>;
+    fn from_number(_: u64) -> Result<Self, &'static str> {
+        Err(Self::EXPECTED)
+    }
 }
 
 impl Setting for TimeSpan {
@@ -123,10 +106,6 @@ impl Setting for TimeSpan {
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
         text.parse()
-    }
-
-    fn from_number(_: u64) -> Result<Self, &'static str> {
-        Err(Self::EXPECTED)
     }
 }
 
@@ -146,10 +125,6 @@ impl Setting for Size {
 impl Setting for Count {
     const EXPECTED: &'static str = "write a whole number above zero";
 
-    fn from_text(_: &str) -> Result<Self, &'static str> {
-        Err(Self::EXPECTED)
-    }
-
     fn from_number(number: u64) -> Result<Self, &'static str> {
         let count = usize::try_from(number).ok().and_then(NonZeroUsize::new);
         count.map(Self).ok_or(Self::EXPECTED)
@@ -161,18 +136,18 @@ impl<T: Setting> Setting for Limit<T> {
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
         if text == "off" {
-            Ok(Self::Off)
+            Ok(Self(None))
         } else {
-            T::from_text(text).map(Self::At)
+            T::from_text(text).map(|value| Self(Some(value)))
         }
     }
 
     fn from_number(number: u64) -> Result<Self, &'static str> {
-        T::from_number(number).map(Self::At)
+        T::from_number(number).map(|value| Self(Some(value)))
     }
 }
 
-struct SettingVisitor<T>(std::marker::PhantomData<T>);
+struct SettingVisitor<T>(PhantomData<T>);
 
 impl<T: Setting> Visitor<'_> for SettingVisitor<T> {
     type Value = T;
@@ -195,21 +170,81 @@ impl<T: Setting> Visitor<'_> for SettingVisitor<T> {
     }
 }
 
-macro_rules! deserialize_setting {
-    ($($setting:ty),*) => {$(
+/// Implements reading a setting, with and without `"off"`, and the conversions that [`As`] needs.
+macro_rules! settings {
+    ($($setting:ident($value:ty)),*) => {$(
         impl<'de> Deserialize<'de> for $setting {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(SettingVisitor(std::marker::PhantomData))
+                deserializer.deserialize_any(SettingVisitor(PhantomData))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Limit<$setting> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(SettingVisitor(PhantomData))
+            }
+        }
+
+        impl From<$value> for $setting {
+            fn from(value: $value) -> Self {
+                Self(value)
+            }
+        }
+
+        impl From<$setting> for $value {
+            fn from(setting: $setting) -> Self {
+                setting.0
+            }
+        }
+
+        impl From<Option<$value>> for Limit<$setting> {
+            fn from(value: Option<$value>) -> Self {
+                Self(value.map($setting))
+            }
+        }
+
+        impl From<Limit<$setting>> for Option<$value> {
+            fn from(limit: Limit<$setting>) -> Self {
+                limit.0.map(|setting| setting.0)
             }
         }
     )*};
 }
 
-deserialize_setting!(
-    TimeSpan,
-    Size,
-    Count,
-    Limit<TimeSpan>,
-    Limit<Size>,
-    Limit<Count>
-);
+settings!(TimeSpan(Duration), Size(NonZeroUsize), Count(NonZeroUsize));
+
+/// The `with` of a serde field that is written as a setting: `#[serde(with = "As::<TimeSpan>")]` for a
+/// [`Duration`], `As::<Limit<TimeSpan>>` for an `Option<Duration>`.
+#[derive(Debug)]
+pub struct As<T>(PhantomData<T>);
+
+impl<T> As<T> {
+    /// Writes a value as the setting.
+    pub fn serialize<V, S>(value: &V, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        V: Copy + Into<T>,
+        T: Serialize,
+        S: Serializer,
+    {
+        (*value).into().serialize(serializer)
+    }
+
+    /// Reads the setting, and returns its value.
+    pub fn deserialize<'de, V, D>(deserializer: D) -> Result<V, D::Error>
+    where
+        T: Deserialize<'de> + Into<V>,
+        D: Deserializer<'de>,
+    {
+        T::deserialize(deserializer).map(Into::into)
+    }
+}
+
+/// Reads a value of an enum, which is written as a string. Without this, TOML takes a table with the
+/// string as its key as well.
+pub fn word<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    T::deserialize(String::deserialize(deserializer)?.into_deserializer())
+}

@@ -212,7 +212,7 @@ fn admin_socket(config: Option<&Path>) -> anyhow::Result<PathBuf> {
     // The file may have become invalid since the server loaded it.
     let config =
         Config::load(path).context("cannot look up the socket (--socket FILE names it)")?;
-    let socket = config.admin.iter().find_map(AdminAddress::socket);
+    let socket = config.admin.listen.0.iter().find_map(AdminAddress::socket);
     socket.map(Path::to_owned).with_context(|| {
         format!(
             "{} names no socket: write listen = \"unix:admin.sock\" into its [admin], start the \
@@ -282,17 +282,14 @@ fn print_error(error: &anyhow::Error) {
 
 fn print_config(
     LoadedConfig {
-        tables,
-        config,
-        accounts,
-        ..
+        config, accounts, ..
     }: &LoadedConfig,
 ) -> ExitCode {
     let mut users: Vec<_> = accounts.users().map(ToString::to_string).collect();
     users.sort_unstable();
     let printed = writeln!(
         std::io::stdout(),
-        "{tables}\n# {} holds {}: {} (passwords are not shown)",
+        "{config}\n# {} holds {}: {} (passwords are not shown)",
         config.credentials.display(),
         plural(users.len(), "user", "users"),
         users.join(", ")
@@ -333,7 +330,7 @@ async fn serve(
     let mut signals = StopSignals::new().context("failed to listen for signals")?;
     let notices = StartupNotices::new(&source, &loaded);
     let listen = loaded.config.listen;
-    let admin_addresses = loaded.config.admin.clone();
+    let admin_addresses = loaded.config.admin.listen.0.clone();
     let mut server = Server::bind(loaded.config, loaded.accounts)
         .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
     let scheme = if loaded.tls.is_some() { "wss" } else { "ws" };

@@ -22,7 +22,7 @@ enum Encryption {
 
 impl Encryption {
     fn of(config: &Config) -> Self {
-        match config.tls {
+        match config.tls.certificate {
             Some(_) => Self::Tls,
             None if config::is_exposed(config.listen) => Self::Missing,
             None => Self::NotNeeded,
@@ -65,7 +65,7 @@ impl StartupNotices {
             has_development_account: config::have_development_account(accounts),
             encryption: Encryption::of(config),
             certificate_flaw: tls.as_ref().and_then(Tls::flaw),
-            page: Some(config.listen).filter(|listen| config.handshake.page && listen.port() != 0),
+            page: Some(config.listen).filter(|listen| config.page && listen.port() != 0),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the operator's interface listens.
+//! The addresses of the operator's interface.
 
 use std::{
     fmt,
@@ -7,105 +7,72 @@ use std::{
     str::FromStr,
 };
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// What stands before the path of a socket.
+use crate::config::values::StringList;
+
+/// The prefix of the path of a socket.
 const UNIX: &str = "unix:";
+
+const SYNTAX: &str =
+    "write \"unix:PATH\", or a loopback address and a port, such as \"127.0.0.1:9180\"";
+
+const NOT_LOOPBACK: &str = "write a loopback address: nobody has to log in here";
 
 /// `[admin]`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct AdminTable {
+pub struct AdminTable {
     /// The addresses of the operator's interface.
-    pub(super) listen: AdminAddresses,
+    #[serde(deserialize_with = "one_or_many")]
+    pub listen: StringList<AdminAddress>,
 }
 
-impl AdminTable {
-    /// Has relative paths of sockets start from a directory.
-    pub(super) fn complete(&mut self, directory: &Path) {
-        for address in &mut self.listen.0 {
-            if let AdminAddress::Unix(path) = address {
-                *path = directory.join(&path);
-            }
-        }
+/// Reads a text or a list of texts. An error refers to the whole value: the untagged enum loses the
+/// places of its parts.
+fn one_or_many<'de, D>(deserializer: D) -> Result<StringList<AdminAddress>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a list of texts")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
     }
+
+    let texts = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    };
+    StringList::parse(&texts).map_err(D::Error::custom)
 }
 
-/// Some addresses of the operator's interface.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(try_from = "OneOrMany")]
-pub(super) struct AdminAddresses(pub(super) Vec<AdminAddress>);
-
-/// A text or a list of texts. An error in it is one of the whole value, so the places that an
-/// untagged enum loses are not missed.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a text or a list of texts")]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl TryFrom<OneOrMany> for AdminAddresses {
-    type Error = AdminAddressError;
-
-    fn try_from(texts: OneOrMany) -> Result<Self, AdminAddressError> {
-        let texts = match texts {
-            OneOrMany::One(text) => vec![text],
-            OneOrMany::Many(texts) => texts,
-        };
-        let addresses = texts.iter().map(|text| text.parse());
-        addresses.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Serialize for AdminAddresses {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(ToString::to_string))
-    }
-}
-
-/// A place that only this machine reaches.
+/// An address that only this machine reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminAddress {
-    /// A Unix socket, where something can be changed as well.
+    /// A Unix socket, for all requests.
     Unix(PathBuf),
-    /// A loopback address, where health and metrics can be read.
+    /// A loopback address, for health and metrics only.
     Tcp(SocketAddr),
 }
 
-/// A text that is not an [`AdminAddress`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AdminAddressError {
-    /// It is neither of the two.
-    #[error("write \"unix:PATH\", or a loopback address and a port, such as \"127.0.0.1:9180\"")]
-    Syntax,
-    /// Others than this machine could reach it.
-    #[error("write a loopback address: nobody has to log in here")]
-    NotLoopback,
-}
-
 impl FromStr for AdminAddress {
-    type Err = AdminAddressError;
+    type Err = &'static str;
 
-    /// Reads `unix:PATH`, or an address with a port.
-    fn from_str(text: &str) -> Result<Self, AdminAddressError> {
-        if let Some(path) = text.strip_prefix(UNIX) {
-            return match path {
-                "" => Err(AdminAddressError::Syntax),
-                path => Ok(Self::Unix(path.into())),
-            };
-        }
-        let address: SocketAddr = text.parse().map_err(|_| AdminAddressError::Syntax)?;
-        if address.ip().to_canonical().is_loopback() {
-            Ok(Self::Tcp(address))
-        } else {
-            Err(AdminAddressError::NotLoopback)
+    /// Reads `unix:PATH`, or a loopback address with a port.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text.strip_prefix(UNIX), text.parse::<SocketAddr>()) {
+            (Some(path), _) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            (_, Ok(address)) if address.ip().to_canonical().is_loopback() => Ok(Self::Tcp(address)),
+            (_, Ok(_)) => Err(NOT_LOOPBACK),
+            _ => Err(SYNTAX),
         }
     }
 }
 
 impl AdminAddress {
-    /// The path of the socket, if it is one.
+    /// Returns the path of a socket.
     pub(crate) fn socket(&self) -> Option<&Path> {
         match self {
             Self::Unix(path) => Some(path),
@@ -125,14 +92,14 @@ impl fmt::Display for AdminAddress {
 
 #[cfg(test)]
 mod tests {
-    use super::{AdminAddress, AdminAddressError};
+    use super::{AdminAddress, NOT_LOOPBACK, SYNTAX};
 
-    fn parse(text: &str) -> Result<AdminAddress, AdminAddressError> {
+    fn parse(text: &str) -> Result<AdminAddress, &'static str> {
         text.parse()
     }
 
     #[test]
-    fn a_socket_or_a_loopback_address_is_one() {
+    fn socket_or_loopback_address_is_accepted() {
         let unix = |path: &str| Ok(AdminAddress::Unix(path.into()));
         assert_eq!(parse("unix:/run/admin.sock"), unix("/run/admin.sock"));
         assert_eq!(parse("unix:admin.sock"), unix("admin.sock"));
@@ -143,13 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_reach_is_refused() {
+    fn exposed_address_is_refused() {
         for address in ["0.0.0.0:9180", "192.0.2.1:9180", "[::]:9180"] {
-            let refused = Err(AdminAddressError::NotLoopback);
-            assert_eq!(parse(address), refused, "{address}");
+            assert_eq!(parse(address), Err(NOT_LOOPBACK), "{address}");
         }
         for text in ["", "unix:", "localhost:9180", "127.0.0.1", "/run/x.sock"] {
-            assert_eq!(parse(text), Err(AdminAddressError::Syntax), "{text}");
+            assert_eq!(parse(text), Err(SYNTAX), "{text}");
         }
     }
 }

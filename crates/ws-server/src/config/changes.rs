@@ -17,55 +17,43 @@ const AT_START: [&str; 7] = [
 
 /// Returns the changed keys that take effect at once.
 pub(crate) fn changed_live(before: &Table, next: &Table) -> Vec<String> {
-    let mut keys = changed(before, next);
-    keys.retain(|key| !AT_START.contains(&key.as_str()));
-    keys
+    changed(before, next, false)
 }
 
 /// Returns the changed keys that take effect at the next start.
 pub(crate) fn changed_at_start(started: &Table, next: &Table) -> Vec<String> {
-    let mut keys = changed(started, next);
-    keys.retain(|key| AT_START.contains(&key.as_str()));
-    keys
+    changed(started, next, true)
 }
 
-fn changed(before: &Table, after: &Table) -> Vec<String> {
-    let (before, after) = (values(before), values(after));
-    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let changed = keys
-        .into_iter()
-        .filter(|key| before.get(*key) != after.get(*key));
-    changed.cloned().collect()
+fn changed(before: &Table, next: &Table, at_start: bool) -> Vec<String> {
+    let (before, next) = (values(before), values(next));
+    let mut keys: BTreeSet<_> = before.keys().chain(next.keys()).collect();
+    keys.retain(|key| before.get(*key) != next.get(*key));
+    keys.retain(|key| AT_START.contains(&key.as_str()) == at_start);
+    keys.into_iter().cloned().collect()
 }
 
 /// Returns the value of each key, which is named `table.key` or `route N.key`.
 ///
 /// `tls` is reduced to whether it is set: its files may change without their names.
-pub(super) fn values(tables: &Table) -> BTreeMap<String, Value> {
-    let mut values = BTreeMap::new();
-    let mut add = |table: &str, keys: &Table| {
-        for (key, value) in keys {
-            values.insert(format!("{table}.{key}"), value.clone());
-        }
+pub(super) fn values(config: &Table) -> BTreeMap<String, Value> {
+    let below = |table: &str, keys: &Table| -> Vec<_> {
+        let keys = keys.iter();
+        keys.map(|(key, value)| (format!("{table}.{key}"), value.clone()))
+            .collect()
     };
-    let mut plain = Vec::new();
-    for (key, value) in tables {
-        match value {
-            Value::Table(files) if key == "tls" => {
-                plain.push((key.clone(), Value::Boolean(!files.is_empty())));
-            }
-            Value::Table(keys) => add(key, keys),
-            Value::Array(routes) if key == "route" => {
-                for (index, route) in routes.iter().enumerate() {
-                    let keys = route.as_table().expect("each route is a table");
-                    add(&format!("route {}", index + 1), keys);
-                }
-            }
-            value => plain.push((key.clone(), value.clone())),
+    let values = config.iter().flat_map(|(key, value)| match value {
+        Value::Table(files) if key == "tls" => vec![(key.clone(), (!files.is_empty()).into())],
+        Value::Table(keys) => below(key, keys),
+        Value::Array(routes) if key == "route" => {
+            let routes = (1..).zip(routes.iter().filter_map(Value::as_table));
+            routes
+                .flat_map(|(number, keys)| below(&format!("route {number}"), keys))
+                .collect()
         }
-    }
-    values.extend(plain);
-    values
+        value => vec![(key.clone(), value.clone())],
+    });
+    values.collect()
 }
 
 #[cfg(test)]
@@ -75,15 +63,15 @@ mod tests {
     use toml::Table;
 
     use super::{AT_START, changed_at_start, changed_live, values};
-    use crate::config::ConfigTables;
+    use crate::config::Config;
 
     fn tables(source: &str) -> Table {
-        let tables = ConfigTables::parse(source, Path::new("config")).unwrap();
-        tables.to_toml()
+        let config = Config::parse(source, Path::new("config")).unwrap();
+        config.to_toml()
     }
 
     #[test]
-    fn what_is_written_otherwise_and_means_the_same_is_no_change() {
+    fn equal_values_written_differently_are_no_change() {
         assert_eq!(
             tables(""),
             tables("[login]\ndeadline = \"30000ms\"\n[echo]\n")
@@ -91,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn each_changed_key_is_named_where_it_belongs() {
+    fn changed_keys_are_split_by_when_they_take_effect() {
         let (before, next) = (
             tables(""),
             tables(
@@ -126,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_told_apart_and_missed_when_they_are_gone() {
+    fn changed_and_removed_routes_are_listed() {
         let route = |path: &str| format!("[[route]]\npath = \"{path}\"\nservice = \"room\"\n");
         let two = tables(&(route("/a") + &route("/b")));
         let other = tables(&(route("/a") + &route("/c")));
@@ -136,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_that_hold_from_the_start_are_keys() {
+    fn keys_read_at_the_start_exist() {
         let all = tables("worker_threads = 1\n[login]\nhash_workers = 1");
         let keys = values(&all);
         for key in AT_START {

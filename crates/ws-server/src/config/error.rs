@@ -1,4 +1,4 @@
-//! Why a configuration cannot be used.
+//! The errors of a configuration.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use proto::config::TomlError;
 
 use crate::tls::TlsError;
 
-/// What is wrong with which file.
+/// A problem with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -18,26 +18,18 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// The file does not say what it must.
+    /// The content of the file cannot be used.
     #[error("{}: {problem}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong, where, and what to write.
-        problem: TomlError,
+        /// The problem, its place, and what to do.
+        problem: Problem,
     },
-    /// The file of a certificate or a private key does not have what it must.
-    #[error("{}: {problem}", path.display())]
-    Tls {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what to do.
-        problem: TlsError,
-    },
-    /// Others than the server and its group may read a private key, or write to it.
+    /// A private key is readable or writable by users other than its owner and group.
     #[error(
         "{0}: everybody on this machine may read it or write to it (its mode is {mode:04o}), and \
          it is a private key: run `chmod o= {0}`",
@@ -46,53 +38,41 @@ pub enum ConfigError {
     KeyWorldReadable {
         /// The file.
         path: PathBuf,
-        /// What is allowed to whom.
+        /// The permission bits of its mode.
         mode: u32,
-    },
-    /// The files are not fit for a server that others can reach.
-    #[error("{}: {problem}", path.display())]
-    Exposed {
-        /// The file that says it.
-        path: PathBuf,
-        /// What is wrong, and what to do.
-        problem: ExposedError,
     },
 }
 
 impl ConfigError {
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read {
-            path: path.to_owned(),
-            source,
-        }
+        let path = path.to_owned();
+        Self::Read { path, source }
     }
 
-    pub(super) fn content(path: &Path, problem: TomlError) -> Self {
+    pub(super) fn content(path: &Path, problem: impl Into<Problem>) -> Self {
         Self::Content {
             path: path.to_owned(),
-            problem,
-        }
-    }
-
-    pub(super) fn tls(path: &Path, problem: TlsError) -> Self {
-        Self::Tls {
-            path: path.to_owned(),
-            problem,
-        }
-    }
-
-    pub(super) fn exposed(path: &Path, problem: ExposedError) -> Self {
-        Self::Exposed {
-            path: path.to_owned(),
-            problem,
+            problem: problem.into(),
         }
     }
 }
 
-/// Others could reach a server that is not fit for it.
+/// A problem with the content of a file.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum Problem {
+    /// A configuration or the accounts cannot be used.
+    Toml(#[from] TomlError),
+    /// A certificate or a private key cannot be used.
+    Tls(#[from] TlsError),
+    /// The configuration is not fit for a server that other machines can reach.
+    Exposed(#[from] ExposedError),
+}
+
+/// A server that other machines can reach, and that is not fit for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExposedError {
-    /// Nothing is encrypted, and nobody said that this is so on purpose.
+    /// Connections are not encrypted, and `allow_insecure` is not set.
     #[error(
         "others can reach {listen}, and nothing is encrypted, passwords neither: write certificate \
          and private_key under [tls], or allow_insecure = true if something else encrypts"
@@ -101,7 +81,7 @@ pub enum ExposedError {
         /// The address.
         listen: SocketAddr,
     },
-    /// Everybody could log in.
+    /// The development account exists, whose password is public.
     #[error(
         "others can reach {listen}, and the account `admin` has its development password, which \
          everybody knows: give it a password_hash made by `ws-server hash-password`"

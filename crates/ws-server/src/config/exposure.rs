@@ -1,35 +1,35 @@
-//! What a server must have before others than those on its own machine can reach it.
+//! The requirements on a server that other machines can reach.
 
 use std::net::SocketAddr;
 
 use proto::{credentials::Accounts, message::Credentials};
 
-use crate::config::{error::ExposedError, resolved::Config};
+use crate::config::{config::Config, error::ExposedError};
 
-/// The account that is shipped for development, which is spoken of but never shown.
+/// The account that is shipped for development.
 const DEVELOPMENT_LINE: &str = "admin:123456";
 
-/// Whether others than those on this machine can reach an address that is listened on.
+/// Returns true if other machines can reach an address that is listened on.
 pub(crate) fn is_exposed(listen: SocketAddr) -> bool {
     !listen.ip().to_canonical().is_loopback()
 }
 
-/// Whether everybody knows how to log in.
+/// Returns true if the accounts hold the development account with its password.
 pub(crate) fn have_development_account(accounts: &Accounts) -> bool {
     let development = Credentials::parse(DEVELOPMENT_LINE);
     development.is_ok_and(|credentials| accounts.has_plain(&credentials))
 }
 
-/// Checks that a server may listen where the configuration says.
+/// Checks that a server may listen at the configured address.
 pub(super) fn check(config: &Config, accounts: &Accounts) -> Result<(), ExposedError> {
     let listen = config.listen;
-    if is_exposed(listen) && config.tls.is_none() && !config.allow_insecure {
+    if is_exposed(listen) && config.tls.certificate.is_none() && !config.allow_insecure {
         return Err(ExposedError::Insecure { listen });
     }
     check_accounts(listen, accounts)
 }
 
-/// Checks that a server that listens here may have these accounts.
+/// Checks that a server that listens at this address may have these accounts.
 pub(super) fn check_accounts(listen: SocketAddr, accounts: &Accounts) -> Result<(), ExposedError> {
     if is_exposed(listen) && have_development_account(accounts) {
         return Err(ExposedError::DevelopmentAccount { listen });
@@ -64,18 +64,18 @@ mod tests {
         "[2001:db8::1]:1",
         "[::ffff:0.0.0.0]:1",
         "[::ffff:192.0.2.1]:1",
-        // This one is not mapped, and no address of anybody.
+        // An IPv4-compatible address (RFC 4291 section 2.5.5.1), which is not mapped.
         "[::127.0.0.1]:1",
     ];
 
     fn checked(listen: &str, more: &str, accounts: &str) -> Result<(), ExposedError> {
         let source = format!("listen = \"{listen}\"\n{more}");
-        let config = Config::resolve(&source, Path::new("")).unwrap();
+        let config = Config::parse(&source, Path::new("")).unwrap();
         check(&config, &Accounts::from_toml(accounts).unwrap())
     }
 
     #[test]
-    fn on_loopback_everything_goes() {
+    fn loopback_needs_no_encryption() {
         for listen in LOOPBACK {
             for more in ["", "allow_insecure = true", TLS] {
                 assert_eq!(checked(listen, more, DEVELOPMENT), Ok(()), "{listen}");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_let_come_with_tls_or_on_purpose() {
+    fn exposed_server_needs_tls_or_allow_insecure() {
         for listen in EXPOSED {
             let insecure = ExposedError::Insecure {
                 listen: listen.parse().unwrap(),
@@ -97,20 +97,20 @@ mod tests {
     }
 
     #[test]
-    fn the_development_account_is_never_for_others() {
+    fn exposed_development_account_is_refused() {
         for listen in EXPOSED {
             let development = ExposedError::DevelopmentAccount {
                 listen: listen.parse().unwrap(),
             };
             for more in ["allow_insecure = true", TLS] {
-                let refused = checked(listen, more, DEVELOPMENT);
-                assert_eq!(refused, Err(development.clone()), "{listen}");
+                let checked = checked(listen, more, DEVELOPMENT);
+                assert_eq!(checked, Err(development.clone()), "{listen}");
             }
         }
     }
 
     #[test]
-    fn the_messages_say_what_to_do() {
+    fn errors_say_what_to_do() {
         assert_eq!(
             checked("0.0.0.0:80", "", OTHER).unwrap_err().to_string(),
             "others can reach 0.0.0.0:80, and nothing is encrypted, passwords neither: write \

@@ -1,4 +1,4 @@
-//! The files that are read: bounded, and regular ones only.
+//! The reading of files: regular files only, up to a bound.
 
 use std::{
     fs::{self, Metadata},
@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::config::error::ConfigError;
 
-/// The greatest length of a file that is read: room for hundreds of thousands of accounts. Some other
-/// file that was named by mistake is not to take the memory of a server that runs.
+/// The greatest length of a file that is read: room for hundreds of thousands of accounts. A large file
+/// named by mistake must not exhaust the memory of a running server.
 pub(super) const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Reads the accounts.
@@ -31,8 +31,12 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     text.map_err(|error| ConfigError::read(path, error))
 }
 
-/// Returns the metadata of a file that is to be read, if it can be. A pipe or a device cannot: a
-/// running server could wait for ever for the end of what it reads again.
+/// Returns the metadata of a file, if it may be read. Pipes and devices are refused: a reload could
+/// wait for their end forever.
+///
+/// # Errors
+///
+/// The path does not exist, is no regular file, or is longer than [`MAX_FILE_BYTES`].
 pub(super) fn examine(path: &Path) -> io::Result<Metadata> {
     let file = fs::metadata(path)?;
     match file.len() {

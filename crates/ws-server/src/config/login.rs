@@ -1,53 +1,56 @@
 //! The bounds of logins.
 
+use std::{num::NonZeroUsize, thread, time::Duration};
+
 use proto::{
-    config::{Count, Limit, TimeSpan},
+    config::{As, Count, Limit, TimeSpan, word},
     login::LoginPolicy,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    admission::BudgetPolicy,
-    auth::HashingPolicy,
-    config::values::{Threads, UpTo, word},
-    handshake::BasicAuthMode,
+    admission::BudgetPolicy, auth::HashingPolicy, config::values::up_to, handshake::BasicAuthMode,
 };
-
-/// A number of logins that may wait. With more, the last of them would wait for minutes.
-pub(super) type QueuedLogins = UpTo<10_000>;
 
 /// `[login]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct LoginTable {
+pub struct LoginTable {
     /// The time from the upgrade to the login.
-    deadline: TimeSpan,
+    #[serde(with = "As::<TimeSpan>")]
+    pub deadline: Duration,
     /// The number of wrong attempts on one connection.
-    max_attempts: Count,
+    #[serde(with = "As::<Count>")]
+    pub max_attempts: NonZeroUsize,
     /// The use of credentials in the handshake.
     #[serde(deserialize_with = "word")]
-    pub(super) basic: BasicAuthMode,
+    pub basic: BasicAuthMode,
     /// The number of wrong attempts from one address until it must wait.
-    max_failures_per_address: Limit<Count>,
+    #[serde(with = "As::<Limit<Count>>")]
+    pub max_failures_per_address: Option<NonZeroUsize>,
     /// The time after which one of them no longer counts.
-    failure_decay: TimeSpan,
+    #[serde(with = "As::<TimeSpan>")]
+    pub failure_decay: Duration,
     /// The number of passwords hashed at a time; one for each core, if it is left out.
-    pub(super) hash_workers: Option<Threads>,
-    /// The number of logins that may wait for a worker.
-    pub(super) max_queued_logins: QueuedLogins,
+    #[serde(deserialize_with = "up_to::<1024, _, _>")]
+    pub hash_workers: Option<NonZeroUsize>,
+    /// The number of logins that may wait for a worker. With more than 10,000, the last of them would
+    /// wait for minutes.
+    #[serde(deserialize_with = "up_to::<10_000, _, _>")]
+    pub max_queued_logins: NonZeroUsize,
 }
 
 impl Default for LoginTable {
     fn default() -> Self {
         let (login, budget) = (LoginPolicy::DEFAULT, BudgetPolicy::DEFAULT);
         Self {
-            deadline: TimeSpan(login.deadline),
-            max_attempts: Count(login.max_attempts),
+            deadline: login.deadline,
+            max_attempts: login.max_attempts,
             basic: BasicAuthMode::default(),
-            max_failures_per_address: Limit::At(Count(budget.max_failures)),
-            failure_decay: TimeSpan(budget.decay),
+            max_failures_per_address: Some(budget.max_failures),
+            failure_decay: budget.decay,
             hash_workers: None,
-            max_queued_logins: UpTo(HashingPolicy::MAX_QUEUED),
+            max_queued_logins: HashingPolicy::MAX_QUEUED,
         }
     }
 }
@@ -56,17 +59,27 @@ impl LoginTable {
     /// Returns the bounds of the logins on one connection.
     pub(super) fn policy(&self) -> LoginPolicy {
         LoginPolicy {
-            deadline: self.deadline.0,
-            max_attempts: self.max_attempts.0,
+            deadline: self.deadline,
+            max_attempts: self.max_attempts,
         }
     }
 
     /// Returns the bounds of failures from one address, if there are any.
-    pub(super) fn budget(&self) -> Option<BudgetPolicy> {
-        let max_failures = self.max_failures_per_address.value()?;
+    pub(crate) fn budget(&self) -> Option<BudgetPolicy> {
         Some(BudgetPolicy {
-            max_failures: max_failures.0,
-            decay: self.failure_decay.0,
+            max_failures: self.max_failures_per_address?,
+            decay: self.failure_decay,
         })
+    }
+
+    /// Returns the bounds of password hashing.
+    pub(crate) fn hashing(&self) -> HashingPolicy {
+        HashingPolicy {
+            workers: self
+                .hash_workers
+                .or_else(|| thread::available_parallelism().ok())
+                .unwrap_or(NonZeroUsize::MIN),
+            max_queued: self.max_queued_logins,
+        }
     }
 }

@@ -1,31 +1,30 @@
 //! The configuration, complete and checked before anything is bound.
 //!
-//! `tables` has a struct for each table of the file. It is read from the file, printed by
-//! `--check-config`, and compared at a reload (`changes`, which lists the keys that are read only at the
-//! start). [`Config`] is the resolved form, which the server uses.
+//! [`Config`] and the tables in it are read from the file, printed by `--check-config`, and compared at
+//! a reload (`changes`, which lists the keys that are read only at the start). Only the routes have a
+//! form of their own, which is built from their tables.
 
 mod admin;
 mod changes;
+mod config;
 mod error;
 mod exposure;
 mod files;
-mod limits;
 mod login;
-mod resolved;
 mod route;
 mod source;
-mod tables;
 mod tls;
 mod values;
 
 pub use self::{
-    admin::{AdminAddress, AdminAddressError},
-    error::{ConfigError, ExposedError},
+    admin::{AdminAddress, AdminTable},
+    config::Config,
+    error::{ConfigError, ExposedError, Problem},
     files::load_accounts,
-    resolved::Config,
+    login::LoginTable,
     source::{ConfigSource, DEFAULT_PATH, LoadedConfig},
-    tables::ConfigTables,
     tls::TlsFiles,
+    values::{Network, StringList, StringValue},
 };
 pub(crate) use self::{
     changes::{changed_at_start, changed_live},

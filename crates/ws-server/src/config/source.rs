@@ -1,7 +1,7 @@
-//! Where the configuration comes from, at the start and at each reload.
+//! The source of the configuration, at the start and at each reload.
 
 use std::{
-    fs::{self, Metadata},
+    fs,
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -12,18 +12,16 @@ use proto::{credentials::Accounts, username::UserName};
 use crate::{
     access::PathPattern,
     config::{
+        config::Config,
         error::ConfigError,
         exposure,
         files::{self, load_accounts},
-        resolved::Config,
-        tables::ConfigTables,
-        tls::TlsFiles,
     },
     log::LogFormat,
     tls::Tls,
 };
 
-/// Where the configuration is looked for when no other place is named.
+/// The path of the configuration, if `--config` names no other.
 pub const DEFAULT_PATH: &str = "config/server.toml";
 
 /// The configuration file, and the command-line values that override it.
@@ -31,28 +29,26 @@ pub const DEFAULT_PATH: &str = "config/server.toml";
 pub struct ConfigSource {
     /// The file.
     pub path: PathBuf,
-    /// Where to listen, instead of where the file says.
+    /// The address to listen on, instead of the one in the file.
     pub listen: Option<SocketAddr>,
-    /// What the lines of the log look like, instead of what the file says.
+    /// The format of a log line, instead of the one in the file.
     pub log_format: Option<LogFormat>,
-    /// The file of the accounts, instead of the one that the file names.
+    /// The file of the accounts, instead of the one named in the file.
     pub credentials: Option<PathBuf>,
 }
 
 /// The configuration and the contents of the files that it names.
 #[derive(Debug)]
 pub struct LoadedConfig {
-    /// What the configuration's file says, with what goes before it.
-    pub tables: ConfigTables,
-    /// What the server runs on.
+    /// The configuration, with the command-line values that override it.
     pub config: Config,
-    /// Who may log in.
+    /// The accounts.
     pub accounts: Accounts,
-    /// How connections are encrypted, if they are.
+    /// The certificate and key, if connections are encrypted.
     pub tls: Option<Tls>,
 }
 
-/// A route names a user who has no account.
+/// A route whose user has no account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the route `{route}` names the user `{user}`, who has no account in {}", credentials.display())]
 pub(crate) struct UnknownRouteUserError {
@@ -61,15 +57,15 @@ pub(crate) struct UnknownRouteUserError {
     credentials: PathBuf,
 }
 
-/// The first user of a route who has no account, if there is one.
+/// Returns the first user of a route who has no account, if there is one.
 ///
-/// At the start that is a mistake. Later it is not: whoever takes an account away wants its sessions
-/// to end now, and not when the routes are tidied up.
+/// This is an error at the start only. At a reload, removing an account must end its sessions even if
+/// a route still names its user.
 pub(crate) fn undefined_route_user(
     config: &Config,
     accounts: &Accounts,
 ) -> Option<UnknownRouteUserError> {
-    let mut routes = config.handshake.routes.iter();
+    let mut routes = config.routes.iter();
     routes.find_map(|route| {
         let user = route.access.users().find(|user| !accounts.has(user))?;
         Some(UnknownRouteUserError {
@@ -84,12 +80,12 @@ pub(crate) fn undefined_route_user(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WatchedFiles {
     config: Option<FileStamp>,
-    /// Those that the configuration names, as far as that is known.
+    /// The files that the configuration names, or named when it could last be read.
     named: Vec<(PathBuf, Option<FileStamp>)>,
 }
 
 impl WatchedFiles {
-    /// The paths of those that the configuration names.
+    /// Returns the paths of the files that the configuration names.
     pub(crate) fn named(&self) -> Vec<PathBuf> {
         self.named.iter().map(|(path, _)| path.clone()).collect()
     }
@@ -101,7 +97,7 @@ struct FileStamp {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
-    /// Moves on even where a tool sets the time of the modification back.
+    /// The time of the last status change. Tools that reset the modification time do not reset it.
     changed: (i64, i64),
 }
 
@@ -112,20 +108,25 @@ impl Config {
     ///
     /// One message that names the file, the line and the key, and says what to write.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let source = ConfigSource {
-            path: path.to_owned(),
-            listen: None,
-            log_format: None,
-            credentials: None,
-        };
-        source.read_config().map(|(_, config)| config)
+        ConfigSource::file(path).read_config()
     }
 }
 
 impl ConfigSource {
-    /// Reads the configuration and the files that it names, where these were named until now. What
-    /// was read comes with the files as they were just before, whether or not they can be used: what
-    /// has to be mended is one of them, even if it is one that was never used.
+    /// Returns a source that overrides nothing in a file.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            listen: None,
+            log_format: None,
+            credentials: None,
+        }
+    }
+
+    /// Reads the configuration and the files that it names. `named` are the files that it named before.
+    ///
+    /// Returns the stamps from just before the reading as well, even on an error: the file to be
+    /// corrected is one of them.
     ///
     /// # Errors
     ///
@@ -139,7 +140,7 @@ impl ConfigSource {
         (files, read)
     }
 
-    /// Returns the stamps of the files now, where the configuration names these.
+    /// Returns the current stamps of the configuration and of the files that it names.
     pub(crate) fn poll_files(&self, named: &[PathBuf]) -> WatchedFiles {
         let named = named.iter().map(|path| (path.clone(), FileStamp::of(path)));
         WatchedFiles {
@@ -148,47 +149,38 @@ impl ConfigSource {
         }
     }
 
-    /// Checks that what was loaded is fit for a server that listens here, wherever the next one is to
-    /// listen.
+    /// Checks the loaded accounts against the address that the running server listens on. The loaded
+    /// address takes effect at the next start only.
     pub(crate) fn check_exposure(
         &self,
         listen: SocketAddr,
         loaded: &LoadedConfig,
     ) -> Result<(), ConfigError> {
         exposure::check_accounts(listen, &loaded.accounts)
-            .map_err(|problem| ConfigError::exposed(&self.path, problem))
+            .map_err(|problem| ConfigError::content(&self.path, problem))
     }
 
-    fn read_config(&self) -> Result<(ConfigTables, Config), ConfigError> {
+    fn read_config(&self) -> Result<Config, ConfigError> {
         let source = files::read(&self.path)?;
         let directory = self.path.parent().unwrap_or(Path::new(""));
-        let content = |problem| ConfigError::content(&self.path, problem);
-        let mut tables = ConfigTables::parse(&source, directory).map_err(content)?;
-        if let Some(listen) = self.listen {
-            tables.listen = listen;
-        }
-        if let Some(log_format) = self.log_format {
-            tables.log_format = log_format;
-        }
+        let mut config = Config::parse(&source, directory)
+            .map_err(|problem| ConfigError::content(&self.path, problem))?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.log_format = self.log_format.unwrap_or(config.log_format);
         if let Some(credentials) = &self.credentials {
-            tables.credentials.0.clone_from(credentials);
+            config.credentials.clone_from(credentials);
         }
-        let config = Config::of(&tables, &source).map_err(content)?;
-        Ok((tables, config))
+        Ok(config)
     }
 
     fn read(&self, files: &mut WatchedFiles) -> Result<LoadedConfig, ConfigError> {
-        let (tables, config) = self.read_config()?;
-        *files = WatchedFiles {
-            config: files.config,
-            ..self.poll_files(&config.named_files())
-        };
+        let config = self.read_config()?;
+        files.named = self.poll_files(&config.named_files()).named;
         let accounts = load_accounts(&config.credentials)?;
-        let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
+        let tls = config.tls.load()?;
         exposure::check(&config, &accounts)
-            .map_err(|problem| ConfigError::exposed(&self.path, problem))?;
+            .map_err(|problem| ConfigError::content(&self.path, problem))?;
         Ok(LoadedConfig {
-            tables,
             config,
             accounts,
             tls,
@@ -198,18 +190,13 @@ impl ConfigSource {
 
 impl FileStamp {
     fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().as_ref().map(Self::from)
-    }
-}
-
-impl From<&Metadata> for FileStamp {
-    fn from(file: &Metadata) -> Self {
-        Self {
+        let file = fs::metadata(path).ok()?;
+        Some(Self {
             inode: (file.dev(), file.ino()),
             size: file.size(),
             modified: (file.mtime(), file.mtime_nsec()),
             changed: (file.ctime(), file.ctime_nsec()),
-        }
+        })
     }
 }
 
@@ -226,48 +213,42 @@ mod tests {
 
     const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
-    /// A directory with a configuration that names a file of accounts, and where both are.
+    /// Returns a directory with a configuration, its source, and the path of the accounts it names.
     fn directory(credentials: &str) -> (TempDir, ConfigSource, PathBuf) {
         let directory = tempdir().unwrap();
         let path = directory.path().join("server.toml");
         fs::write(&path, format!("credentials = \"{credentials}\"")).unwrap();
         let accounts = directory.path().join(credentials);
-        let source = ConfigSource {
-            path,
-            listen: None,
-            log_format: None,
-            credentials: None,
-        };
-        (directory, source, accounts)
+        (directory, ConfigSource::file(&path), accounts)
     }
 
-    /// What has to be looked at after files could not be used.
+    /// Returns the stamps after a load that fails.
     fn unusable(source: &ConfigSource, credentials: &Path) -> WatchedFiles {
         let (files, read) = source.load(&[credentials.to_owned()]);
         read.unwrap_err();
         files
     }
 
-    /// What the files are, and say, where they can be used.
+    /// Returns the stamps and the content of files that can be used.
     fn usable(source: &ConfigSource) -> (WatchedFiles, LoadedConfig) {
         let (files, read) = source.load(&[]);
         (files, read.unwrap())
     }
 
-    /// What is seen where this is the file of the accounts.
+    /// Returns the current stamps, where this is the file of the accounts.
     fn poll(source: &ConfigSource, credentials: &Path) -> WatchedFiles {
         source.poll_files(&[credentials.to_owned()])
     }
 
     #[test]
-    fn what_was_read_is_what_is_seen_until_a_file_changes() {
+    fn stamps_stay_equal_until_a_file_changes() {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();
         let (files, _) = usable(&source);
         assert_eq!(files.named(), [&*accounts]);
         assert_eq!(poll(&source, &accounts), files);
 
-        // A file of the same size in its place.
+        // Another file of the same size replaces it.
         let other = accounts.with_extension("other");
         fs::write(&other, ADMIN.replace('6', "7")).unwrap();
         fs::rename(&other, &accounts).unwrap();
@@ -280,35 +261,23 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_accounts_that_must_be_mended_is_looked_at_though_it_was_never_used() {
+    fn unusable_accounts_are_watched() {
         let (directory, source, accounts) = directory("new.toml");
         let before = directory.path().join("old.toml");
         let files = unusable(&source, &before);
         assert_eq!(files.named(), [&*accounts]);
-        assert_eq!(poll(&source, &accounts), files, "it is said once");
+        assert_eq!(poll(&source, &accounts), files, "it is reported once");
         fs::write(&accounts, "a mistake").unwrap();
         assert_ne!(poll(&source, &accounts), files);
         let files = unusable(&source, &accounts);
-        assert_eq!(poll(&source, &accounts), files, "it is said once");
+        assert_eq!(poll(&source, &accounts), files, "it is reported once");
         fs::write(&accounts, ADMIN).unwrap();
         assert_ne!(poll(&source, &accounts), files);
         assert_eq!(usable(&source).1.accounts.users().len(), 1);
     }
 
     #[test]
-    fn where_to_listen_may_be_said_before_the_file_says_it() {
-        let (_directory, source, accounts) = directory("users.toml");
-        fs::write(&accounts, ADMIN).unwrap();
-        let listen = ([127, 0, 0, 1], 1).into();
-        let source = ConfigSource {
-            listen: Some(listen),
-            ..source
-        };
-        assert_eq!(usable(&source).1.config.listen, listen);
-    }
-
-    #[test]
-    fn the_file_of_the_accounts_may_be_named_before_the_configuration_names_it() {
+    fn credentials_override_replaces_the_key() {
         let (directory, source, configured) = directory("users.toml");
         let named = directory.path().join("named.toml");
         fs::write(&named, ADMIN).unwrap();
@@ -319,14 +288,14 @@ mod tests {
         let (files, loaded) = usable(&source);
         assert_eq!(loaded.config.credentials, named);
         assert_eq!(files, poll(&source, &named));
-        // The one that is configured is not looked at.
+        // The configured file is not watched.
         fs::write(&configured, "a mistake").unwrap();
         assert_eq!(files, poll(&source, &named));
         assert_eq!(usable(&source).0, files);
     }
 
     #[test]
-    fn a_configuration_that_cannot_be_read_names_no_other_file_of_accounts() {
+    fn unreadable_configuration_keeps_the_named_files() {
         let (_directory, source, accounts) = directory("users.toml");
         fs::write(&accounts, ADMIN).unwrap();
         fs::write(&source.path, "credentials = ").unwrap();

@@ -1,101 +1,75 @@
-//! The files of certificate and private key.
+//! The certificate and its private key.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use proto::config::TomlError;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{error::ConfigError, files::examine, values::FilePath},
+    config::{error::ConfigError, files::examine},
     tls::{Tls, TlsError, certificates, private_key},
 };
 
-/// The bits of a file's mode for those who are neither its owner nor in its group.
+/// The mode bits of a file for users other than its owner and group.
 const OTHERS: u32 = 0o007;
 
-/// `[tls]`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+/// `[tls]`: both files, or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct TlsTable {
-    /// The certificate, followed by those of the intermediate authorities.
-    certificate: Option<FilePath>,
-    /// The private key of the certificate.
-    private_key: Option<FilePath>,
-}
-
-impl TlsTable {
-    /// Has relative paths start from a directory.
-    pub(super) fn complete(&mut self, directory: &Path) {
-        let paths = [&mut self.certificate, &mut self.private_key];
-        for path in paths.into_iter().flatten() {
-            path.start_from(directory);
-        }
-    }
-
-    /// Returns the files, if both are named. Without any, there is no TLS. `source` is the file that
-    /// errors refer to.
-    pub(super) fn files(&self, source: &str) -> Result<Option<TlsFiles>, TomlError> {
-        let lonely = |key, other| {
-            let problem = format!("write {other} as well: there is no TLS without both");
-            Err(TomlError::at_key(source, key, problem))
-        };
-        match (&self.certificate, &self.private_key) {
-            (Some(certificate), Some(private_key)) => Ok(Some(TlsFiles {
-                certificate: certificate.0.clone(),
-                private_key: private_key.0.clone(),
-            })),
-            (Some(_), None) => lonely("tls.certificate", "private_key"),
-            (None, Some(_)) => lonely("tls.private_key", "certificate"),
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-/// Where the server's certificate is, and the key to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, and behind it those of the authorities in between.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub private_key: PathBuf,
+    /// The certificate, followed by those of the intermediate authorities.
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate.
+    pub private_key: Option<PathBuf>,
 }
 
 impl TlsFiles {
-    /// Reads both.
+    /// Checks that both files are named, or none. `source` is the text that errors refer to.
+    pub(super) fn check(&self, source: &str) -> Result<(), TomlError> {
+        let (key, other) = match (&self.certificate, &self.private_key) {
+            (Some(_), None) => ("tls.certificate", "private_key"),
+            (None, Some(_)) => ("tls.private_key", "certificate"),
+            _ => return Ok(()),
+        };
+        let problem = format!("write {other} as well: there is no TLS without both");
+        Err(TomlError::at_key(source, key, problem))
+    }
+
+    /// Reads both files, if they are named.
     ///
     /// # Errors
     ///
-    /// One message that names the file, and says what to do. It repeats nothing of the key.
-    pub fn load(&self) -> Result<Tls, ConfigError> {
-        let in_certificate = |problem| ConfigError::tls(&self.certificate, problem);
-        let in_key = |problem| ConfigError::tls(&self.private_key, problem);
+    /// One message that names the file, and says what to do. It never holds a part of the key.
+    pub fn load(&self) -> Result<Option<Tls>, ConfigError> {
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.private_key) else {
+            return Ok(None);
+        };
+        let in_certificate = |problem| ConfigError::content(certificate, problem);
+        let in_key = |problem| ConfigError::content(key, problem);
 
-        let certificate = examine(&self.certificate)
-            .and_then(|_| fs::read(&self.certificate))
-            .map_err(|error| ConfigError::read(&self.certificate, error))?;
-        let chain = certificates(&certificate).map_err(in_certificate)?;
+        let chain = examine(certificate)
+            .and_then(|_| fs::read(certificate))
+            .map_err(|error| ConfigError::read(certificate, error))?;
+        let chain = certificates(&chain).map_err(in_certificate)?;
 
-        let file = examine(&self.private_key)
-            .map_err(|error| ConfigError::read(&self.private_key, error))?;
-        if file.mode() & OTHERS != 0 {
+        let mode = examine(key)
+            .map_err(|error| ConfigError::read(key, error))?
+            .mode();
+        if mode & OTHERS != 0 {
             return Err(ConfigError::KeyWorldReadable {
-                path: self.private_key.clone(),
-                mode: file.mode() & 0o777,
+                path: key.clone(),
+                mode: mode & 0o777,
             });
         }
-        let key = fs::read(&self.private_key)
-            .map_err(|error| ConfigError::read(&self.private_key, error))?;
-        let key = private_key(&Zeroizing::new(key)).map_err(in_key)?;
+        let private = fs::read(key).map_err(|error| ConfigError::read(key, error))?;
+        let private = private_key(&Zeroizing::new(private)).map_err(in_key)?;
 
-        Tls::new(chain, key).map_err(|problem| match problem {
+        let tls = Tls::new(chain, private).map_err(|problem| match problem {
             TlsError::BrokenCertificate => in_certificate(problem),
             _ => in_key(problem),
-        })
+        });
+        tls.map(Some)
     }
 }
 
@@ -104,51 +78,68 @@ mod tests {
     use std::{
         fs::{self, Permissions},
         os::unix::fs::PermissionsExt as _,
+        path::PathBuf,
     };
 
     use rcgen::{CertificateParams, KeyPair};
     use tempfile::TempDir;
 
-    use super::TlsFiles;
+    use super::{ConfigError, Tls, TlsFiles};
 
-    /// The files of a certificate and its key, in a directory of their own.
-    fn files() -> (TempDir, TlsFiles) {
-        let directory = tempfile::tempdir().unwrap();
-        let files = TlsFiles {
-            certificate: directory.path().join("server.pem"),
-            private_key: directory.path().join("server.key"),
-        };
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        fs::write(&files.certificate, certificate.pem()).unwrap();
-        fs::write(&files.private_key, key.serialize_pem()).unwrap();
-        allow(&files, 0o600);
-        (directory, files)
+    /// The paths of a certificate and its key.
+    struct Pair {
+        certificate: PathBuf,
+        key: PathBuf,
+        _directory: TempDir,
     }
 
-    /// Sets the mode of the key.
-    fn allow(files: &TlsFiles, mode: u32) {
-        fs::set_permissions(&files.private_key, Permissions::from_mode(mode)).unwrap();
-    }
+    impl Pair {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let pair = Self {
+                certificate: directory.path().join("server.pem"),
+                key: directory.path().join("server.key"),
+                _directory: directory,
+            };
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            fs::write(&pair.certificate, certificate.pem()).unwrap();
+            fs::write(&pair.key, key.serialize_pem()).unwrap();
+            pair.set_key_mode(0o600);
+            pair
+        }
 
-    /// What is said of files that cannot be used.
-    fn problem(files: &TlsFiles) -> String {
-        format!("{:#}", anyhow::Error::from(files.load().unwrap_err()))
+        fn set_key_mode(&self, mode: u32) {
+            fs::set_permissions(&self.key, Permissions::from_mode(mode)).unwrap();
+        }
+
+        fn load(&self) -> Result<Option<Tls>, ConfigError> {
+            let files = TlsFiles {
+                certificate: Some(self.certificate.clone()),
+                private_key: Some(self.key.clone()),
+            };
+            files.load()
+        }
+
+        /// Returns the error message for files that cannot be used.
+        fn problem(&self) -> String {
+            format!("{:#}", anyhow::Error::from(self.load().unwrap_err()))
+        }
     }
 
     #[test]
-    fn a_key_is_for_its_owner_and_a_group() {
-        let (_directory, files) = files();
+    fn key_readable_by_others_is_refused() {
+        let pair = Pair::new();
         for mode in [0o400, 0o600, 0o640, 0o660, 0o770] {
-            allow(&files, mode);
-            assert!(files.load().is_ok(), "{mode:o}");
+            pair.set_key_mode(mode);
+            assert!(pair.load().unwrap().is_some(), "{mode:o}");
         }
         for mode in [0o644, 0o602, 0o601, 0o607] {
-            allow(&files, mode);
-            let path = files.private_key.display();
+            pair.set_key_mode(mode);
+            let path = pair.key.display();
             assert_eq!(
-                problem(&files),
+                pair.problem(),
                 format!(
                     "{path}: everybody on this machine may read it or write to it (its mode is \
                      0{mode:o}), and it is a private key: run `chmod o= {path}`"
@@ -157,43 +148,41 @@ mod tests {
         }
     }
 
-    /// Everybody is shown the certificate anyway.
+    /// The server sends the certificate to every client.
     #[test]
-    fn a_certificate_is_for_everybody() {
-        let (_directory, files) = files();
-        fs::set_permissions(&files.certificate, Permissions::from_mode(0o644)).unwrap();
-        assert!(files.load().is_ok());
+    fn certificate_readable_by_others_is_accepted() {
+        let pair = Pair::new();
+        fs::set_permissions(&pair.certificate, Permissions::from_mode(0o644)).unwrap();
+        assert!(pair.load().is_ok());
     }
 
     #[test]
-    fn the_file_that_must_be_mended_is_named() {
-        let (_directory, files) = files();
-        let (certificate, key) = (files.certificate.display(), files.private_key.display());
-        let good = fs::read(&files.certificate).unwrap();
-        for (content, problem_of_it) in [
-            (&b""[..], "there is no certificate in it: "),
+    fn unusable_file_is_named() {
+        let pair = Pair::new();
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let good = fs::read(&pair.certificate).unwrap();
+        for (content, expected) in [
+            ("", "there is no certificate in it: "),
             (
-                b"-----BEGIN CERTIFICATE-----\nAAAA",
+                "-----BEGIN CERTIFICATE-----\nAAAA",
                 "a certificate in it is malformed: ",
             ),
         ] {
-            fs::write(&files.certificate, content).unwrap();
-            let said = problem(&files);
+            fs::write(&pair.certificate, content).unwrap();
+            let problem = pair.problem();
             assert!(
-                said.starts_with(&format!("{certificate}: {problem_of_it}")),
-                "{said}"
+                problem.starts_with(&format!("{certificate}: {expected}")),
+                "{problem}"
             );
         }
-        fs::remove_file(&files.certificate).unwrap();
+        fs::remove_file(&pair.certificate).unwrap();
         let missing = "No such file or directory (os error 2)";
-        assert_eq!(
-            problem(&files),
-            format!("cannot read {certificate}: {missing}")
-        );
-        fs::write(&files.certificate, good).unwrap();
+        let expected = format!("cannot read {certificate}: {missing}");
+        assert_eq!(pair.problem(), expected);
+        fs::write(&pair.certificate, good).unwrap();
 
         let other = KeyPair::generate().unwrap().serialize_pem();
-        for (content, problem_of_it) in [
+        for (content, expected) in [
             ("", "there is no private key in it: "),
             (
                 "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
@@ -204,19 +193,17 @@ mod tests {
                 "the private key in it does not match the certificate: ",
             ),
         ] {
-            fs::write(&files.private_key, content).unwrap();
-            let said = problem(&files);
+            fs::write(&pair.key, content).unwrap();
+            let problem = pair.problem();
             assert!(
-                said.starts_with(&format!("{key}: {problem_of_it}")),
-                "{said}"
+                problem.starts_with(&format!("{key}: {expected}")),
+                "{problem}"
             );
         }
-        fs::remove_file(&files.private_key).unwrap();
-        assert_eq!(problem(&files), format!("cannot read {key}: {missing}"));
-        fs::create_dir(&files.private_key).unwrap();
-        assert_eq!(
-            problem(&files),
-            format!("cannot read {key}: it is not a file")
-        );
+        fs::remove_file(&pair.key).unwrap();
+        assert_eq!(pair.problem(), format!("cannot read {key}: {missing}"));
+        fs::create_dir(&pair.key).unwrap();
+        let expected = format!("cannot read {key}: it is not a file");
+        assert_eq!(pair.problem(), expected);
     }
 }

@@ -72,8 +72,8 @@ fn limit_to_descriptors(caps: Caps) -> Caps {
 impl ServerState {
     /// Creates the state of a server with this configuration.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
-        let admission = Admission::new(limit_to_descriptors(config.limits.caps));
-        let (budget, hashing) = (config.budget, config.hashing());
+        let admission = Admission::new(limit_to_descriptors(config.limits.caps()));
+        let (budget, hashing) = (config.login.budget(), config.login.hashing());
         let current = Arc::new(Current::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
         Self {
@@ -100,8 +100,8 @@ impl ServerState {
     pub(crate) fn reload(&self, config: Config, accounts: Accounts) -> usize {
         let changing = self.changing();
         self.admission
-            .set_caps(limit_to_descriptors(config.limits.caps));
-        self.verifier.set_budget(config.budget);
+            .set_caps(limit_to_descriptors(config.limits.caps()));
+        self.verifier.set_budget(config.login.budget());
         let mut settings = config.into_settings(accounts);
         settings.keep_revoked(&self.current.load());
         self.current.replace(settings);
@@ -176,6 +176,7 @@ impl ServerState {
 mod tests {
     use std::{
         hint,
+        num::NonZeroUsize,
         sync::atomic::{AtomicUsize, Ordering},
         thread,
     };
@@ -187,7 +188,7 @@ mod tests {
 
     fn settings(connections: usize) -> (Config, Accounts) {
         let mut config = Config::default();
-        config.limits.caps.connections = connections;
+        config.limits.max_connections = NonZeroUsize::new(connections).unwrap();
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
         (config, accounts.expect("the accounts are valid"))
     }
@@ -215,7 +216,7 @@ mod tests {
             let settings = state.current.load();
             assert_eq!(
                 state.admission.caps().connections,
-                settings.limits.caps.connections
+                settings.limits.max_connections.get()
             );
         }
     }

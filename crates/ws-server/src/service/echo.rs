@@ -1,15 +1,16 @@
 //! The echo service: returns each text with a prefix, and each binary message unchanged.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::session::{Ended, Message, Session};
 
 /// The echo service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Echo {
-    prefix: Arc<str>,
+    prefix: String,
 }
 
 impl Echo {

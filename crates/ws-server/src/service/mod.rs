@@ -21,6 +21,6 @@ mod service;
 pub use self::{
     echo::Echo,
     hub::{HistoryPolicy, Hub, RoomStats},
-    room::{Presence, Room, RoomFormat},
+    room::{Room, RoomFormat},
     service::Service,
 };

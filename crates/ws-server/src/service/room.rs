@@ -1,9 +1,13 @@
 //! The room service: sends each message to all members of the path.
 
-use std::{convert::Infallible, sync::Arc, time::SystemTime};
+use std::{convert::Infallible, num::NonZeroUsize, sync::Arc, time::SystemTime};
 
 use humantime::format_rfc3339_millis;
-use proto::{close::CloseReason, escape::Escaped};
+use proto::{
+    close::CloseReason,
+    config::{As, Count, Limit, Size, word},
+    escape::Escaped,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -12,23 +16,50 @@ use tokio::{
 
 use crate::{
     service::hub::{HistoryPolicy, Hub, Subscribed, Subscription},
-    session::{Ended, Event, Message, OutboxPolicy, Session, Text},
+    session::{Ended, Event, Message, OutboxPolicy, OverflowPolicy, Session, Text},
 };
 
 /// The number of deliveries of one member before other tasks run: a fraction of a millisecond.
 const MAX_DELIVERIES_PER_TURN: usize = 2048;
 
-/// The room service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The room service, with the keys of its routes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Room {
     /// The format of messages.
+    #[serde(deserialize_with = "word")]
     pub format: RoomFormat,
-    /// The announcement of members that join and leave.
-    pub presence: Presence,
-    /// The history for new members.
-    pub history: HistoryPolicy,
-    /// The bounds of a member's queue.
-    pub outbox: OutboxPolicy,
+    /// `true` announces members that join and leave.
+    pub presence: bool,
+    /// The number of earlier messages that a new member gets.
+    #[serde(with = "As::<Limit<Count>>")]
+    pub history: Option<NonZeroUsize>,
+    /// The length of these messages together.
+    #[serde(with = "As::<Size>")]
+    pub history_bytes: NonZeroUsize,
+    /// The number of messages that may wait for a slow member.
+    #[serde(with = "As::<Count>")]
+    pub max_queued: NonZeroUsize,
+    /// The length of these messages together.
+    #[serde(with = "As::<Size>")]
+    pub max_queued_bytes: NonZeroUsize,
+    /// The consequence for a member whose queue is full.
+    #[serde(deserialize_with = "word")]
+    pub when_full: OverflowPolicy,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            format: RoomFormat::default(),
+            presence: false,
+            history: NonZeroUsize::new(20),
+            history_bytes: const { NonZeroUsize::new(16 * 1024).unwrap() },
+            max_queued: const { NonZeroUsize::new(256).unwrap() },
+            max_queued_bytes: const { NonZeroUsize::new(1024 * 1024).unwrap() },
+            when_full: OverflowPolicy::default(),
+        }
+    }
 }
 
 /// The format of a room's messages.
@@ -40,16 +71,6 @@ pub enum RoomFormat {
     Json,
     /// A line that begins with the sender's name.
     Plain,
-}
-
-/// The announcement of members that join and leave.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Presence {
-    /// No announcements.
-    #[default]
-    Off,
-    /// Announcements to all members.
-    On,
 }
 
 /// An event that a room sends to its members.
@@ -106,7 +127,7 @@ impl Room {
             match session.next().await? {
                 Event::Message(Message::Text(text)) => {
                     budget.add(membership.publish(&text));
-                    if budget.is_over(&self.outbox) {
+                    if budget.is_over(self) {
                         budget = YieldBudget::default();
                         yield_now().await;
                     }
@@ -120,18 +141,32 @@ impl Room {
         }
     }
 
+    /// Returns the bounds of the history.
+    pub(crate) fn history(&self) -> HistoryPolicy {
+        HistoryPolicy {
+            texts: self.history.map_or(0, NonZeroUsize::get),
+            bytes: self.history_bytes.get(),
+        }
+    }
+
+    /// Returns the bounds of a member's queue.
+    fn outbox(&self) -> OutboxPolicy {
+        OutboxPolicy {
+            max_texts: self.max_queued,
+            max_bytes: self.max_queued_bytes,
+            overflow: self.when_full,
+        }
+    }
+
     /// Publishes a text in a room without being a member.
     pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
         let message = self.write(RoomEvent::Message { from, text });
-        hub.publish(path, &message, self.history);
+        hub.publish(path, &message, self.history());
     }
 
     /// Returns the announcement of an event, if presence is on.
     fn announce(&self, event: RoomEvent<'_>) -> Option<Text> {
-        match self.presence {
-            Presence::On => Some(self.write(event)),
-            Presence::Off => None,
-        }
+        self.presence.then(|| self.write(event))
     }
 
     /// Formats an event once, for all members.
@@ -182,9 +217,9 @@ impl YieldBudget {
 
     /// Returns true if the task should yield. Otherwise messages that arrive together would fill the
     /// queues of members that had no chance to read, and evict them as slow readers.
-    fn is_over(&self, outbox: &OutboxPolicy) -> bool {
-        self.texts > outbox.max_texts.get() / 4
-            || self.bytes > outbox.max_bytes.get() / 4
+    fn is_over(&self, room: &Room) -> bool {
+        self.texts > room.max_queued.get() / 4
+            || self.bytes > room.max_queued_bytes.get() / 4
             || self.deliveries > MAX_DELIVERIES_PER_TURN
     }
 }
@@ -204,13 +239,13 @@ impl<'a> Membership<'a> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name: Arc<str> = session.principal().to_string().into();
-        let outbox = session.outbox(room.outbox);
+        let outbox = session.outbox(room.outbox());
         let greeting = || room.announce(RoomEvent::Joined(&name));
         let Subscribed { subscription, kept } = hub.subscribe(
             session.path(),
             Arc::clone(&name),
             outbox,
-            room.history,
+            room.history(),
             greeting,
         );
         let membership = Self {
@@ -228,7 +263,7 @@ impl<'a> Membership<'a> {
         YieldBudget {
             texts: 1,
             bytes: message.len(),
-            deliveries: self.subscription.publish(&message, self.room.history),
+            deliveries: self.subscription.publish(&message, self.room.history()),
         }
     }
 }

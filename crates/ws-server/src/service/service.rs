@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
@@ -10,7 +11,8 @@ use crate::{
 };
 
 /// A service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Service {
     /// The echo.
     Echo(Echo),

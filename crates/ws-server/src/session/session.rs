@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let timer = Box::pin(sleep_until(keepalive.next_tick(now, socket.limits())));
         let control_frames = socket
             .limits()
-            .control_frames_per_second
+            .max_control_frames_per_second
             .map(RateLimit::new);
         Self {
             socket,

@@ -1,31 +1,34 @@
-//! Files as they are read and printed, and every way to get one wrong.
+//! Files as they are read and printed, and the message of each mistake.
 
 use std::{fs, path::Path};
 
 use proto::escape::is_unsafe;
 
 use crate::config::{
-    Config, ConfigError, ConfigSource, ConfigTables, files::MAX_FILE_BYTES, load_accounts,
-    undefined_route_user,
+    Config, ConfigError, ConfigSource, files::MAX_FILE_BYTES, load_accounts, undefined_route_user,
 };
 
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
 
-fn resolve(source: &str) -> Result<Config, String> {
-    Config::resolve(source, Path::new("config")).map_err(|error| error.to_string())
+/// Reads a file in the directory `config`.
+fn parse(source: &str) -> Config {
+    Config::parse(source, Path::new("config")).unwrap()
 }
 
-fn tables(source: &str) -> ConfigTables {
-    ConfigTables::parse(source, Path::new("config")).unwrap()
+/// Returns the message about a file that cannot be used.
+fn error(source: &str) -> String {
+    Config::parse(source, Path::new("config"))
+        .unwrap_err()
+        .to_string()
 }
 
 /// Reads a printed file.
-fn again(printed: &str) -> ConfigTables {
-    ConfigTables::parse(printed, Path::new("")).unwrap()
+fn again(printed: &str) -> Config {
+    Config::parse(printed, Path::new("")).unwrap()
 }
 
 #[test]
-fn file_printed_can_be_read_again() {
+fn printed_file_can_be_read_again() {
     let source = "listen = \"[::1]:0\"\ncredentials = \"a \\\"b\\\"\"\nworker_threads = 3\n\
                   allow_insecure = true\n\
                   page = false\nallowed_origins = [\"null\", \"HTTPS://Example.org\"]\nsubprotocols = [\"chat\"]\n\
@@ -33,14 +36,13 @@ fn file_printed_can_be_read_again() {
                   max_message_bytes = 2000\nmax_control_frames_per_second = \"off\"\n\
                   [tls]\ncertificate = \"a c\"\nprivate_key = \"/k\"\n\
                   [echo]\nprefix = \"\"";
-    let printed = tables(source).to_string();
-    assert_eq!(again(&printed), tables(source), "{printed}");
-    let config = Config::resolve(&printed, Path::new("")).unwrap();
-    assert_eq!(config.limits.caps.unauthenticated, 7);
-    assert!(!config.handshake.page && config.allow_insecure);
-    let tls = config.tls.expect("it is printed");
-    assert_eq!(tls.certificate, Path::new("config/a c"));
-    assert_eq!(tls.private_key, Path::new("/k"));
+    let printed = parse(source).to_string();
+    assert_eq!(again(&printed), parse(source), "{printed}");
+    let config = again(&printed);
+    assert_eq!(config.limits.caps().unauthenticated, 7);
+    assert!(!config.page && config.allow_insecure);
+    assert_eq!(config.tls.certificate.unwrap(), Path::new("config/a c"));
+    assert_eq!(config.tls.private_key.unwrap(), Path::new("/k"));
     assert!(
         printed.contains("allowed_origins = [\"null\", \"https://example.org\"]"),
         "{printed}"
@@ -48,7 +50,7 @@ fn file_printed_can_be_read_again() {
 }
 
 #[test]
-fn file_printed_holds_nothing_that_a_terminal_obeys() {
+fn printed_file_has_no_control_characters() {
     let unsafe_text = "a\u{9b}31m\u{85}\u{202e}\u{2066}";
     for prefix in [
         unsafe_text.to_owned(),
@@ -56,7 +58,7 @@ fn file_printed_holds_nothing_that_a_terminal_obeys() {
         format!("\\ and \" {unsafe_text}"),
     ] {
         let value = toml::Value::from(prefix.as_str());
-        let tables = tables(&format!("[echo]\nprefix = {value}"));
+        let tables = parse(&format!("[echo]\nprefix = {value}"));
         let printed = tables.to_string();
         assert!(
             !printed.contains(|c| c != '\n' && is_unsafe(c)),
@@ -70,9 +72,9 @@ fn file_printed_holds_nothing_that_a_terminal_obeys() {
 }
 
 #[test]
-fn empty_file_is_printed_with_all_defaults() {
+fn empty_file_prints_all_defaults() {
     assert_eq!(
-        tables("").to_string(),
+        parse("").to_string(),
         r#"listen = "127.0.0.1:5678"
 credentials = "config/credentials.toml"
 allow_insecure = false
@@ -116,36 +118,33 @@ max_connections_per_address = "off"
 prefix = "your submit context: "
 "#
     );
-    assert_eq!(again(&tables("").to_string()), tables(""));
+    assert_eq!(again(&parse("").to_string()), parse(""));
 }
 
 #[test]
-fn trusted_proxies_printed_are_canonical() {
+fn printed_trusted_proxies_are_canonical() {
     let source = "trusted_proxies = [\"127.0.0.1\", \"2001:db8::/32\", \"::ffff:10.0.0.0/104\"]";
-    let printed = tables(source).to_string();
+    let printed = parse(source).to_string();
     let canonical = "trusted_proxies = [\"127.0.0.1\", \"2001:db8::/32\", \"10.0.0.0/8\"]\n";
     assert!(printed.contains(canonical), "{printed}");
 }
 
 #[test]
 fn defaults_are_those_of_an_empty_file() {
-    let default = format!("{:?}", Config::default());
-    let empty = Config::resolve("", Path::new("")).unwrap();
-    assert_eq!(default, format!("{empty:?}"));
+    let mut default = Config::default();
+    default.limits.complete();
+    assert_eq!(default, again(""));
 }
 
 #[test]
 fn relative_paths_start_from_the_file() {
-    assert_eq!(
-        resolve("").unwrap().credentials,
-        Path::new("config/credentials.toml")
-    );
-    let absolute = resolve("credentials = \"/etc/users.toml\"").unwrap();
+    assert_eq!(parse("").credentials, Path::new("config/credentials.toml"));
+    let absolute = parse("credentials = \"/etc/users.toml\"");
     assert_eq!(absolute.credentials, Path::new("/etc/users.toml"));
 }
 
 #[test]
-fn routes_are_printed_as_they_can_be_read_again() {
+fn printed_routes_can_be_read_again() {
     let source = "[[route]]\npath = \"/\"\nservice = \"echo\"\nusers = [\"b\", \"a\"]\n\
                   [[route]]\npath = \"/room/*\"\nservice = \"room\"\npublic = true\n\
                   format = \"plain\"\npresence = true\nhistory = \"off\"\nmax_queued = 7\n\
@@ -153,7 +152,7 @@ fn routes_are_printed_as_they_can_be_read_again() {
                   [[route]]\npath = \"/news\"\nservice = \"room\"\nhistory = 3\n\
                   history_bytes = \"1KiB\"\nallowed_origins = [\"null\"]\n\
                   subprotocols = [\"v1\"]\nmax_message_bytes = \"4KiB\"";
-    let printed = tables(source).to_string();
+    let printed = parse(source).to_string();
     let (_, routes) = printed.split_once("[[route]]").unwrap();
     assert_eq!(
         routes,
@@ -167,11 +166,11 @@ fn routes_are_printed_as_they_can_be_read_again() {
          presence = false\nhistory = 3\nhistory_bytes = \"1KiB\"\nmax_queued = 256\n\
          max_queued_bytes = \"1MiB\"\nwhen_full = \"evict\"\n"
     );
-    assert_eq!(again(&printed), tables(source));
+    assert_eq!(again(&printed), parse(source));
 }
 
 #[test]
-fn each_mistake_in_a_route_has_a_message_that_says_what_to_write() {
+fn route_mistake_names_line_key_and_remedy() {
     let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\n";
     let room = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
     for (source, message) in [
@@ -248,23 +247,18 @@ fn each_mistake_in_a_route_has_a_message_that_says_what_to_write() {
             "line 4: `route.max_queued`: write a whole number above zero",
         ),
     ] {
-        assert_eq!(resolve(&source).unwrap_err(), message);
+        assert_eq!(error(&source), message);
     }
 }
 
 #[test]
-fn a_route_may_name_nobody_without_an_account_at_the_start() {
+fn route_user_without_an_account_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\nusers = [\"admin\", \"bob\"]";
     fs::write(path("server.toml"), route).unwrap();
     fs::write(path("credentials.toml"), ADMIN).unwrap();
-    let source = ConfigSource {
-        path: path("server.toml"),
-        listen: None,
-        log_format: None,
-        credentials: None,
-    };
+    let source = ConfigSource::file(&path("server.toml"));
     let named = || {
         let loaded = source.load(&[]).1.unwrap();
         undefined_route_user(&loaded.config, &loaded.accounts).map(|it| it.to_string())
@@ -278,135 +272,127 @@ fn a_route_may_name_nobody_without_an_account_at_the_start() {
     assert_eq!(named(), None);
 }
 
-#[test]
-fn each_mistake_has_a_message_that_says_what_to_write() {
-    let long_prefix = format!("[echo]\nprefix = \"{}\"", "x".repeat(70_000));
-    for (source, message) in [
-        (
-            "listen = \"localhost\"",
-            "line 1: `listen`: write an address and a port, such as \"127.0.0.1:5678\" or \
+/// Sources with a mistake, and the messages about them.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "listen = \"localhost\"",
+        "line 1: `listen`: write an address and a port, such as \"127.0.0.1:5678\" or \
              \"[::1]:5678\"",
-        ),
-        (
-            "lisen = \"x\"",
-            "line 1: `lisen`: unknown key `lisen`; did you mean `listen`?",
-        ),
-        (
-            "[limits]\nmax_conections = 5",
-            "line 2: `limits.max_conections`: unknown key `max_conections`; did you mean \
+    ),
+    (
+        "lisen = \"x\"",
+        "line 1: `lisen`: unknown key `lisen`; did you mean `listen`?",
+    ),
+    (
+        "[limits]\nmax_conections = 5",
+        "line 2: `limits.max_conections`: unknown key `max_conections`; did you mean \
              `max_connections`?",
-        ),
-        (
-            "[limits]\nmax_connections = 0",
-            "line 2: `limits.max_connections`: write a whole number above zero",
-        ),
-        (
-            "[limits]\nmax_connections = 10\nmax_unauthenticated = 11",
-            "line 3: `limits.max_unauthenticated`: write at most 10, which is max_connections",
-        ),
-        (
-            "[limits]\nmax_message_bytes = \"2GiB\"",
-            "line 2: `limits.max_message_bytes`: write at most \"1GiB\": a connection may hold \
+    ),
+    (
+        "[limits]\nmax_connections = 0",
+        "line 2: `limits.max_connections`: write a whole number above zero",
+    ),
+    (
+        "[limits]\nmax_connections = 10\nmax_unauthenticated = 11",
+        "line 3: `limits.max_unauthenticated`: write at most 10, which is max_connections",
+    ),
+    (
+        "[limits]\nmax_message_bytes = \"2GiB\"",
+        "line 2: `limits.max_message_bytes`: write at most \"1GiB\": a connection may hold \
              several messages",
-        ),
-        (
-            "[limits]\nmax_message_bytes = 1000",
-            "line 2: `limits.max_message_bytes`: write at least \"1KiB\", which a login may need",
-        ),
-        (
-            "worker_threads = 100000",
-            "line 1: `worker_threads`: write at most 1024",
-        ),
-        (
-            "[limits]\nhandshake_deadline = \"18446744073709551615s\"",
-            "line 2: `limits.handshake_deadline`: write at most one year",
-        ),
-        (
-            "[limits]\nwrite_deadline = \"off\"",
-            "line 2: `limits.write_deadline`: write a time span such as \"10s\" or \"1m 30s\"",
-        ),
-        (
-            "[login]\ndeadline = \"0s\"",
-            "line 2: `login.deadline`: a time span is never zero",
-        ),
-        (
-            "[login]\nhash_workers = 1025",
-            "line 2: `login.hash_workers`: write at most 1024",
-        ),
-        (
-            "[login]\nmax_queued_logins = 10001",
-            "line 2: `login.max_queued_logins`: write at most 10000",
-        ),
-        (
-            "[login]\nbasic = \"on\"",
-            "line 2: `login.basic`: write \"optional\", \"required\" or \"off\"",
-        ),
-        (
-            "log_level = { info = {} }",
-            "line 1: `log_level`: expected a string",
-        ),
-        ("tls = 1", "line 1: `tls`: expected a table"),
-        ("route = [1]", "line 1: `route`: expected a table"),
-        (
-            "log_level = \"verbose\"",
-            "line 1: `log_level`: write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \
+    ),
+    (
+        "[limits]\nmax_message_bytes = 1000",
+        "line 2: `limits.max_message_bytes`: write at least \"1KiB\", which a login may need",
+    ),
+    (
+        "worker_threads = 100000",
+        "line 1: `worker_threads`: write at most 1024",
+    ),
+    (
+        "[limits]\nhandshake_deadline = \"18446744073709551615s\"",
+        "line 2: `limits.handshake_deadline`: write at most one year",
+    ),
+    (
+        "[limits]\nwrite_deadline = \"off\"",
+        "line 2: `limits.write_deadline`: write a time span such as \"10s\" or \"1m 30s\"",
+    ),
+    (
+        "[login]\ndeadline = \"0s\"",
+        "line 2: `login.deadline`: a time span is never zero",
+    ),
+    (
+        "[login]\nhash_workers = 1025",
+        "line 2: `login.hash_workers`: write at most 1024",
+    ),
+    (
+        "[login]\nmax_queued_logins = 10001",
+        "line 2: `login.max_queued_logins`: write at most 10000",
+    ),
+    (
+        "[login]\nbasic = \"on\"",
+        "line 2: `login.basic`: write \"optional\", \"required\" or \"off\"",
+    ),
+    (
+        "log_level = { info = {} }",
+        "line 1: `log_level`: expected a string",
+    ),
+    ("tls = 1", "line 1: `tls`: expected a table"),
+    ("route = [1]", "line 1: `route`: expected a table"),
+    (
+        "log_level = \"verbose\"",
+        "line 1: `log_level`: write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \
              \"trace\"",
-        ),
-        (
-            "trusted_proxies = [\"localhost\"]",
-            "line 1: `trusted_proxies`: write an address or a network, such as \"::1\", \
+    ),
+    (
+        "trusted_proxies = [\"localhost\"]",
+        "line 1: `trusted_proxies`: write an address or a network, such as \"::1\", \
              \"10.0.0.0/8\" or \"2001:db8::/32\"",
-        ),
-        (
-            "forwarded_header = \"Via\"",
-            "line 1: `forwarded_header`: write \"X-Forwarded-For\" or \"Forwarded\"",
-        ),
-        (
-            "allowed_origins = [\"example.org\"]",
-            "line 1: `allowed_origins`: an origin is written as scheme://host or \
+    ),
+    (
+        "forwarded_header = \"Via\"",
+        "line 1: `forwarded_header`: write \"X-Forwarded-For\" or \"Forwarded\"",
+    ),
+    (
+        "allowed_origins = [\"example.org\"]",
+        "line 1: `allowed_origins`: an origin is written as scheme://host or \
              scheme://host:port, without a path",
-        ),
-        (
-            "subprotocols = [\"a b\"]",
-            "line 1: `subprotocols`: a subprotocol is a token of letters, digits and \
+    ),
+    (
+        "subprotocols = [\"a b\"]",
+        "line 1: `subprotocols`: a subprotocol is a token of letters, digits and \
              !#$%&'*+-.^_`|~",
-        ),
-        (
-            long_prefix.as_str(),
-            "line 2: `echo.prefix`: write at most 65536 bytes",
-        ),
-    ] {
-        assert_eq!(resolve(source).unwrap_err(), message);
+    ),
+    (
+        "[tls]\ncertificate = \"server.pem\"",
+        "line 2: `tls.certificate`: write private_key as well: there is no TLS without both",
+    ),
+    (
+        "[tls]\n\nprivate_key = \"server.key\"",
+        "line 3: `tls.private_key`: write certificate as well: there is no TLS without both",
+    ),
+    (
+        "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"",
+        "line 3: `tls.key`: unknown key `key`; known here: certificate, private_key",
+    ),
+];
+
+#[test]
+fn mistake_names_line_key_and_remedy() {
+    for (source, message) in MISTAKES {
+        assert_eq!(error(source), *message);
     }
+    let long = format!("[echo]\nprefix = \"{}\"", "x".repeat(70_000));
+    let message = "line 2: `echo.prefix`: write at most 65536 bytes";
+    assert_eq!(error(&long), message);
 }
 
 #[test]
-fn each_mistake_with_tls_has_a_message_that_says_what_to_write() {
-    for (source, message) in [
-        (
-            "[tls]\ncertificate = \"server.pem\"",
-            "line 2: `tls.certificate`: write private_key as well: there is no TLS without both",
-        ),
-        (
-            "[tls]\n\nprivate_key = \"server.key\"",
-            "line 3: `tls.private_key`: write certificate as well: there is no TLS without both",
-        ),
-        (
-            "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"",
-            "line 3: `tls.key`: unknown key `key`; known here: certificate, private_key",
-        ),
-    ] {
-        assert_eq!(resolve(source).unwrap_err(), message);
-    }
-}
-
-#[test]
-fn what_is_no_file_or_too_long_is_not_read() {
+fn device_or_long_file_is_not_read() {
     fn problem<T: std::fmt::Debug>(loaded: Result<T, ConfigError>) -> String {
         format!("{:#}", anyhow::Error::from(loaded.unwrap_err()))
     }
 
-    // It could be read to its end, as a pipe may never be.
     let device = Path::new("/dev/null");
     let message = "cannot read /dev/null: it is not a file";
     assert_eq!(problem(Config::load(device)), message);

@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use proto::config::known_keys;
 
-use crate::config::{
-    ConfigTables,
-    admin::AdminTable,
-    changes::values,
-    limits::LimitsTable,
-    load_accounts,
-    login::LoginTable,
-    route::{CommonKeys, ServiceName},
-    tables::EchoTable,
-    tls::TlsTable,
+use crate::{
+    config::{
+        AdminTable, Config, LoginTable, TlsFiles,
+        changes::values,
+        config::EchoTable,
+        load_accounts,
+        route::{CommonKeys, ServiceName},
+    },
+    limits::Limits,
 };
 
 /// Reads a file of the repository.
@@ -31,14 +30,14 @@ fn keys() -> BTreeSet<String> {
         .copied()
         .collect();
     let tables = [
-        ("tls", known_keys::<TlsTable>()),
+        ("tls", known_keys::<TlsFiles>()),
         ("admin", known_keys::<AdminTable>()),
         ("login", known_keys::<LoginTable>()),
-        ("limits", known_keys::<LimitsTable>()),
+        ("limits", known_keys::<Limits>()),
         ("echo", known_keys::<EchoTable>()),
         ("route", &of_routes),
     ];
-    let mut keys: BTreeSet<String> = known_keys::<ConfigTables>()
+    let mut keys: BTreeSet<String> = known_keys::<Config>()
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -90,7 +89,7 @@ fn shipped_file_has_each_key() {
 #[test]
 #[ignore = "needs config/ as it is checked in"]
 fn shipped_file_sets_the_defaults() {
-    let parse = |source: &str| ConfigTables::parse(source, Path::new("config")).unwrap();
+    let parse = |source: &str| Config::parse(source, Path::new("config")).unwrap();
     assert_eq!(parse(&read("config/server.toml")), parse(""));
 }
 
@@ -115,9 +114,7 @@ fn readme_has_each_key_once() {
 #[test]
 fn readme_has_the_defaults() {
     let source = "[[route]]\npath = \"/\"\nservice = \"room\"";
-    let tables = ConfigTables::parse(source, Path::new(""))
-        .unwrap()
-        .to_toml();
+    let tables = Config::parse(source, Path::new("")).unwrap().to_toml();
     let values = values(&tables);
     let readme = read("README.md");
     for (keys, written) in rows(&readme) {

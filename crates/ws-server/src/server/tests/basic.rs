@@ -16,7 +16,7 @@ async fn basic_login_needs_no_message() {
 #[tokio::test(start_paused = true)]
 async fn basic_login_lifts_limit_and_frees_slot() {
     let mut config = Config::default();
-    config.limits.caps.unauthenticated = 1;
+    config.limits.max_unauthenticated = Some(Count(NonZeroUsize::MIN));
     let server = TestServer::with(config);
     let mut peer = server.connect();
     peer.send(basic_handshake(CREDENTIALS)).await;

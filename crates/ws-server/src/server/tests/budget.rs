@@ -5,8 +5,6 @@ use proto::login::Attempt;
 
 use crate::{
     access::{LoginContext, LoginMethod},
-    config::BudgetPolicy,
-    peer::{ForwardedHeader, TrustedProxies},
     route::Routes,
     server::tests::{harness::*, hashing},
 };
@@ -17,15 +15,11 @@ const ADDRESS: [u8; 4] = [192, 0, 2, 1];
 const OTHER_ADDRESS: [u8; 4] = [192, 0, 2, 2];
 
 fn config(max_failures: usize) -> Config {
-    let budget = BudgetPolicy {
-        max_failures: NonZeroUsize::new(max_failures).unwrap(),
-        // No failure drains during a test: the budget uses real time.
-        decay: seconds(1000),
-    };
-    Config {
-        budget: Some(budget),
-        ..Config::default()
-    }
+    let mut config = Config::default();
+    config.login.max_failures_per_address = NonZeroUsize::new(max_failures);
+    // No failure drains during a test: the budget uses real time.
+    config.login.failure_decay = seconds(1000);
+    config
 }
 
 async fn fails_by_message(peer: &mut RawPeer<DuplexStream>, line: &str) {
@@ -99,10 +93,8 @@ async fn successful_login_leaves_budget_unchanged() {
 
 #[tokio::test(start_paused = true)]
 async fn queued_login_refused_once_budget_exhausted() {
-    let config = Config {
-        hash_workers: Some(NonZeroUsize::MIN),
-        ..config(1)
-    };
+    let mut config = config(1);
+    config.login.hash_workers = Some(NonZeroUsize::MIN);
     let server = TestServer::of(config, hashing::HASHED);
     let busy = server.0.verifier.acquire_worker().await;
     let mut wrong = server.connect();
@@ -156,22 +148,18 @@ async fn reload_changes_policy_and_keeps_failures() {
     reload(config(2));
     assert_eq!(status(&mut server.connect(), &wrong).await, "401");
     assert_eq!(status(&mut server.connect(), &wrong).await, "429");
-    reload(Config {
-        budget: None,
-        ..Config::default()
-    });
+    let mut unlimited = Config::default();
+    unlimited.login.max_failures_per_address = None;
+    reload(unlimited);
     assert_eq!(status(&mut server.connect(), &wrong).await, "401");
     server.session().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn budget_counts_for_forwarded_address() {
-    let proxies = [TrustedProxies::parse_network("192.0.2.1").unwrap()];
-    let mut config = Config {
-        proxies: TrustedProxies::new(proxies, ForwardedHeader::XForwardedFor),
-        ..config(1)
-    };
-    config.limits.caps.unauthenticated_per_address = Some(1);
+    let mut config = config(1);
+    config.trusted_proxies.0 = vec!["192.0.2.1".parse().unwrap()];
+    config.limits.max_unauthenticated_per_address = Some(NonZeroUsize::MIN);
     let server = TestServer::with(config);
     let one = handshake_with("X-Forwarded-For: 198.51.100.1");
     let other = handshake_with("X-Forwarded-For: 198.51.100.2");

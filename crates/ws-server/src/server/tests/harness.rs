@@ -16,6 +16,7 @@ pub(super) use std::{
 pub(super) use proto::{
     basic::authorization,
     close::CloseReason,
+    config::Count,
     credentials::Accounts,
     message::{CONGRATULATION, Credentials, SORRY},
 };

@@ -8,11 +8,10 @@ pub(super) const HASHED: &str = "[[user]]\nname = \"admin\"\npassword_hash = \
 
 /// Returns a configuration with one worker and a queue of one login.
 pub(super) fn one_worker() -> Config {
-    Config {
-        hash_workers: Some(NonZeroUsize::MIN),
-        max_queued_logins: NonZeroUsize::MIN,
-        ..Config::default()
-    }
+    let mut config = Config::default();
+    config.login.hash_workers = Some(NonZeroUsize::MIN);
+    config.login.max_queued_logins = NonZeroUsize::MIN;
+    config
 }
 
 fn server() -> TestServer {

@@ -159,7 +159,7 @@ async fn revoke_before_congratulation_prevents_session() {
 async fn publish_accepted_only_by_rooms() {
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\n[[route]]\npath = \"/room/*\"\n\
                  service = \"room\"\nmax_message_bytes = \"1KiB\"";
-    let config = Config::resolve(route, std::path::Path::new("")).unwrap();
+    let config = Config::parse(route, std::path::Path::new("")).unwrap();
     let server = TestServer::with(config);
     let mut member = server.connect();
     let request = basic_handshake("admin:123456").replace("GET / ", "GET /room/lobby ");

@@ -144,7 +144,7 @@ async fn post_refused_with_basic_off() {
 #[tokio::test(start_paused = true)]
 async fn full_server_refuses_post() {
     let mut config = config(ROUTES);
-    config.limits.caps.connections = 1;
+    config.limits.max_connections = NonZeroUsize::MIN;
     let server = TestServer::of(config, TWO);
     let _session = session(&server, "/", AS_ADMIN).await;
     let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;

@@ -27,7 +27,7 @@ async fn new_caps_apply_to_new_connections_only() {
     let server = TestServer::new();
     let mut before = server.session().await;
     let mut config = Config::default();
-    config.limits.caps.connections = 1;
+    config.limits.max_connections = NonZeroUsize::MIN;
     reload(&server, config);
     let mut after = server.connect();
     after.send(HANDSHAKE).await;

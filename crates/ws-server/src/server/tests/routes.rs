@@ -20,7 +20,7 @@ pub(super) const ROUTES: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\npr
                       allowed_origins = [\"https://page.example.org\"]\n";
 
 pub(super) fn config(source: &str) -> Config {
-    Config::resolve(source, Path::new("config")).unwrap()
+    Config::parse(source, Path::new("config")).unwrap()
 }
 
 pub(super) fn accounts(source: &str) -> Accounts {
@@ -177,8 +177,8 @@ async fn route_overrides_subprotocols() {
 #[tokio::test(start_paused = true)]
 async fn guest_counts_for_its_address_until_end() {
     let mut config = config(ROUTES);
-    config.limits.caps.unauthenticated = 2;
-    config.limits.caps.unauthenticated_per_address = Some(2);
+    config.limits.max_unauthenticated = NonZeroUsize::new(2).map(Count);
+    config.limits.max_unauthenticated_per_address = NonZeroUsize::new(2);
     let server = TestServer::of(config, TWO);
     let _first = session(&server, "/public", "").await;
     let mut second = session(&server, "/public", "").await;

@@ -60,7 +60,7 @@ async fn stalled_reader_ends_at_write_deadline() {
 #[tokio::test(start_paused = true)]
 async fn server_stops_reading_from_stalled_reader() {
     let mut config = Config::default();
-    config.limits.control_frames_per_second = None;
+    config.limits.max_control_frames_per_second = None;
     let server = TestServer::with(config);
     let mut peer = server.connect_through(1024);
     peer.log_in().await;

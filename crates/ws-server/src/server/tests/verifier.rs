@@ -18,7 +18,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     access::{Access, LoginContext, LoginMethod},
-    admission::BudgetPolicy,
     config::Config,
     log::{LogFormat, Record},
     route::{Route, Routes},
@@ -44,15 +43,11 @@ impl Setup {
             "[[user]]\nname = \"jane\"\n{password}\n\
              [[user]]\nname = \"late\"\n{password}\nexpires = 1970-01-01T00:00:00Z"
         );
-        let config = Config {
-            budget: Some(BudgetPolicy {
-                max_failures: NonZeroUsize::new(max_failures).unwrap(),
-                decay: Duration::from_hours(1),
-            }),
-            hash_workers: Some(NonZeroUsize::MIN),
-            max_queued_logins: NonZeroUsize::MIN,
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        config.login.max_failures_per_address = NonZeroUsize::new(max_failures);
+        config.login.failure_decay = Duration::from_hours(1);
+        config.login.hash_workers = Some(NonZeroUsize::MIN);
+        config.login.max_queued_logins = NonZeroUsize::MIN;
         let record = Record::new(LogFormat::Text);
         let log = record.log();
         let runtime = Builder::new_multi_thread()

@@ -19,13 +19,13 @@ use proto::{
 use raw_peer::{RawPeer, frame};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use super::{Presence, Room, RoomFormat};
+use super::{Room, RoomFormat};
 use crate::{
     access::{PathPattern, Principal},
     limits::Limits,
     registry::{ConnectionEntry, ConnectionRegistry},
-    service::{HistoryPolicy, Hub},
-    session::{Ended, Event, Outbox, OutboxPolicy, OverflowPolicy, Session, Text, admit},
+    service::Hub,
+    session::{Ended, Event, Outbox, OverflowPolicy, Session, Text, admit},
     websocket::WebSocket,
 };
 
@@ -34,16 +34,12 @@ const PATH: &str = "/room/lobby";
 fn room() -> Room {
     Room {
         format: RoomFormat::Json,
-        presence: Presence::Off,
-        history: HistoryPolicy {
-            texts: 2,
-            bytes: 1000,
-        },
-        outbox: OutboxPolicy {
-            max_texts: NonZeroUsize::new(4).unwrap(),
-            max_bytes: NonZeroUsize::new(1000).unwrap(),
-            overflow: OverflowPolicy::Evict,
-        },
+        presence: false,
+        history: NonZeroUsize::new(2),
+        history_bytes: NonZeroUsize::new(1000).unwrap(),
+        max_queued: NonZeroUsize::new(4).unwrap(),
+        max_queued_bytes: NonZeroUsize::new(1000).unwrap(),
+        when_full: OverflowPolicy::Evict,
     }
 }
 
@@ -78,8 +74,8 @@ fn other(
     name: &str,
 ) -> (crate::service::hub::Subscription, Arc<ConnectionEntry>) {
     let entry = Arc::new(ConnectionEntry::default());
-    let outbox = Outbox::new(Arc::clone(&entry), room.outbox);
-    let subscribed = hub.subscribe(&PATH.into(), name.into(), outbox, room.history, || None);
+    let outbox = Outbox::new(Arc::clone(&entry), room.outbox());
+    let subscribed = hub.subscribe(&PATH.into(), name.into(), outbox, room.history(), || None);
     (subscribed.subscription, entry)
 }
 
@@ -135,7 +131,7 @@ async fn json_message_has_sender_and_time() {
 async fn plain_message_escapes_line_breaks() {
     let room = Room {
         format: RoomFormat::Plain,
-        presence: Presence::On,
+        presence: true,
         ..room()
     };
     let hub = Arc::new(Hub::default());
@@ -159,7 +155,7 @@ async fn plain_message_escapes_line_breaks() {
 #[tokio::test]
 async fn presence_announced_once_per_user() {
     let room = Room {
-        presence: Presence::On,
+        presence: true,
         ..room()
     };
     let hub = Arc::new(Hub::default());
@@ -187,12 +183,12 @@ async fn new_member_gets_history_first() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let path = PATH.into();
     for number in ["1", "2", "3"] {
-        hub.publish(&path, &text(number), room.history);
+        hub.publish(&path, &text(number), room.history());
     }
     play(&room, &hub, 4096, async |peer| {
         assert_eq!(peer.text().await, "2");
         assert_eq!(peer.text().await, "3");
-        hub.publish(&path, &text("4"), room.history);
+        hub.publish(&path, &text("4"), room.history());
         assert_eq!(peer.text().await, "4");
     })
     .await;
@@ -284,7 +280,7 @@ async fn push_during_flush_not_missed() {
         io,
         push: Arc::clone(&push),
     });
-    *push.lock().unwrap() = Some(session.outbox(room().outbox));
+    *push.lock().unwrap() = Some(session.outbox(room().outbox()));
     let event = session.next().now_or_never();
     assert_eq!(event, Some(Ok(Event::Pushed(text("just in time")))));
     assert!(push.lock().unwrap().is_none());
@@ -297,8 +293,8 @@ async fn pushed_texts_counted_as_sent() {
     {
         let mut run = Box::pin(room.run(&mut session, &hub));
         assert!((&mut run).now_or_never().is_none());
-        hub.publish(&PATH.into(), &text("12345"), room.history);
-        hub.publish(&PATH.into(), &text("678"), room.history);
+        hub.publish(&PATH.into(), &text("12345"), room.history());
+        hub.publish(&PATH.into(), &text("678"), room.history());
         assert!((&mut run).now_or_never().is_none());
     }
     assert_eq!(peer.text().await, "12345");
@@ -312,8 +308,8 @@ async fn pushed_texts_counted_as_sent() {
 async fn burst_of_messages_evicts_no_reader() {
     let mut room = room();
     for (max_texts, max_bytes, texts) in [(4, 1000, 100), (1000, 400, 40)] {
-        room.outbox.max_texts = NonZeroUsize::new(max_texts).unwrap();
-        room.outbox.max_bytes = NonZeroUsize::new(max_bytes).unwrap();
+        room.max_queued = NonZeroUsize::new(max_texts).unwrap();
+        room.max_queued_bytes = NonZeroUsize::new(max_bytes).unwrap();
         let hub = Arc::new(Hub::default());
         let (mut sending, mut sender) = session(1 << 16);
         let (mut receiving, mut receiver) = session(1 << 16);
@@ -335,8 +331,8 @@ async fn burst_of_messages_evicts_no_reader() {
 #[tokio::test]
 async fn sender_to_many_members_yields() {
     let (mut room, hub) = (room(), Arc::new(Hub::default()));
-    room.outbox.max_texts = NonZeroUsize::new(100_000).unwrap();
-    room.outbox.max_bytes = NonZeroUsize::new(100_000_000).unwrap();
+    room.max_queued = NonZeroUsize::new(100_000).unwrap();
+    room.max_queued_bytes = NonZeroUsize::new(100_000_000).unwrap();
     let crowd: Vec<_> = (0..1000).map(|_| other(&hub, &room, "joe")).collect();
     let (mut session, mut peer) = session(1 << 16);
     peer.send(frame::text("hello").repeat(100)).await;
@@ -349,7 +345,7 @@ async fn sender_to_many_members_yields() {
 #[tokio::test]
 async fn drop_oldest_reports_lost_count() {
     let mut room = room();
-    room.outbox.overflow = OverflowPolicy::DropOldest;
+    room.when_full = OverflowPolicy::DropOldest;
     let hub = Arc::new(Hub::default());
     let (mut session, mut peer) = session(4096);
     {
@@ -359,7 +355,7 @@ async fn drop_oldest_reports_lost_count() {
             "the room waits for messages"
         );
         for number in 0..6 {
-            hub.publish(&PATH.into(), &text(&number.to_string()), room.history);
+            hub.publish(&PATH.into(), &text(&number.to_string()), room.history());
         }
         assert!((&mut run).now_or_never().is_none());
         let mut seen = Vec::new();
