@@ -17,7 +17,7 @@ const UNIX: &str = "unix:";
 const SYNTAX: &str =
     "write \"unix:PATH\", or a loopback address and a port, such as \"127.0.0.1:9180\"";
 
-const NOT_LOOPBACK: &str = "write a loopback address: nobody has to log in here";
+const NOT_LOOPBACK: &str = "write a loopback address: the interface has no login";
 
 /// `[admin]`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]

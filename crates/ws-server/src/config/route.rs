@@ -212,7 +212,7 @@ impl RouteTable {
             None if keys.public => Access::Public,
             None => Access::Users,
             Some(users) if keys.public => {
-                let problem = "a public route asks nobody who they are";
+                let problem = "write only one of users and public: a public route has no login";
                 return Err(TomlError::at_byte(source, users.span().start, problem));
             }
             Some(users) => Access::Only(users.get_ref().clone()),

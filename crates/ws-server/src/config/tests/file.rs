@@ -216,7 +216,7 @@ fn route_mistake_names_line_key_and_remedy() {
         ),
         (
             format!("{echo}public = true\nusers = [\"a\"]"),
-            "line 5: `route.users`: a public route asks nobody who they are",
+            "line 5: `route.users`: write only one of users and public: a public route has no login",
         ),
         (
             format!("{echo}max_message_bytes = 1000"),
