@@ -18,7 +18,7 @@ const MAX_MESSAGE_BYTES: usize = 1 << 30;
 /// The default of `max_unauthenticated`, which is lowered to `max_connections`.
 const MAX_UNAUTHENTICATED: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
-/// Every deadline and bound: `[limits]` of the configuration.
+/// The deadlines and bounds: `[limits]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -51,7 +51,8 @@ pub struct Limits {
     /// The number of connections.
     #[serde(with = "As::<Count>")]
     pub max_connections: NonZeroUsize,
-    /// The number of connections that are not logged in. Absent until [`Limits::complete`].
+    /// The number of connections that are not logged in. By default 1000, lowered to
+    /// `max_connections`.
     pub max_unauthenticated: Option<Count>,
     /// The number of those from one address.
     #[serde(with = "As::<Limit<Count>>")]
@@ -166,7 +167,7 @@ mod tests {
     use super::{Caps, Limits};
 
     #[test]
-    fn caps_few_descriptors_are_lowered() {
+    fn caps_bounded_by_available_connections() {
         let caps = Limits::default().caps();
         let bounded = |available| {
             let Caps {
