@@ -107,9 +107,9 @@ impl Settings {
 
 /// The settings in force, which a reload replaces.
 #[derive(Debug)]
-pub(crate) struct Current(RwLock<Arc<Settings>>);
+pub(crate) struct CurrentSettings(RwLock<Arc<Settings>>);
 
-impl Current {
+impl CurrentSettings {
     /// Puts these settings in force until they are replaced.
     pub(crate) fn new(settings: Settings) -> Self {
         Self(RwLock::new(Arc::new(settings)))

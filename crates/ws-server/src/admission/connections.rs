@@ -99,8 +99,8 @@ impl Admission {
     /// Counts a new, unauthenticated connection. Returns `None` if the caps and [`REJECTION_MARGIN`]
     /// are used up.
     ///
-    /// A connection from a trusted proxy has no address yet; [`Permit::set_address`] sets it.
-    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Permit> {
+    /// A connection from a trusted proxy has no address yet; [`ConnectionPermit::set_address`] sets it.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionPermit> {
         let group = address.map(AddressGroup::of);
         let mut counts = self.counts();
         let slot = if counts.has_free_slot()
@@ -124,7 +124,7 @@ impl Admission {
             (Slot::Unauthenticated, Some(group)) => OnceLock::from(group),
             _ => OnceLock::new(),
         };
-        Some(Permit {
+        Some(ConnectionPermit {
             admission: Arc::clone(self),
             group: counted,
             slot,
@@ -176,7 +176,7 @@ pub enum Availability {
 
 /// The slot of a connection. Dropping the permit frees it.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct ConnectionPermit {
     admission: Arc<Admission>,
     /// The address that the connection counts for.
     group: OnceLock<AddressGroup>,
@@ -192,7 +192,7 @@ enum Slot {
     Rejecting,
 }
 
-impl Permit {
+impl ConnectionPermit {
     /// Returns whether a slot was free for the connection.
     pub(crate) fn availability(&self) -> Availability {
         match self.slot {
@@ -249,7 +249,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         let (of_all, of_address) = match self.slot {
@@ -285,7 +285,7 @@ impl Drop for Permit {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use super::{Admission, Availability, ConnectionStats, Permit};
+    use super::{Admission, Availability, ConnectionPermit, ConnectionStats};
     use crate::{limits::Caps, process::descriptors::REJECTION_MARGIN};
 
     const ROOMY: Caps = Caps {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn open(admission: &Arc<Admission>, address: IpAddr) -> Permit {
+    fn open(admission: &Arc<Admission>, address: IpAddr) -> ConnectionPermit {
         let permit = admission
             .enter(Some(address))
             .expect("a slot or the rejection margin is free");

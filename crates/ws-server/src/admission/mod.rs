@@ -8,6 +8,6 @@ pub use self::{
     failure_budget::{BudgetExhausted, BudgetPolicy},
 };
 pub(crate) use self::{
-    connections::{Admission, ConnectionStats, Permit},
+    connections::{Admission, ConnectionPermit, ConnectionStats},
     failure_budget::FailureBudget,
 };

@@ -19,7 +19,7 @@ use crate::{
     registry::ConnectionEntry,
     route::RouteMatch,
     session::{Authenticated, NotAuthenticated, admit},
-    settings::Current,
+    settings::CurrentSettings,
     websocket::{Ended, Incoming, WebSocket},
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Login<'a> {
     /// Verifies the attempts.
     pub(crate) verifier: &'a Verifier,
     /// The settings that check the grant after the login.
-    pub(crate) current: &'a Current,
+    pub(crate) current: &'a CurrentSettings,
 }
 
 /// Logs a client in by its first messages, within the deadline of the policy. Each failed attempt

@@ -22,7 +22,7 @@ use crate::{
     metrics::Metrics,
     peer::AddressGroup,
     route::Route,
-    settings::Current,
+    settings::CurrentSettings,
 };
 
 /// The verifier of credentials, limited by the failure budgets and the hashing pool.
@@ -36,7 +36,7 @@ pub(crate) struct Verifier {
 /// complete even if their caller is cancelled.
 #[derive(Debug)]
 struct AttemptChecker {
-    current: Arc<Current>,
+    current: Arc<CurrentSettings>,
     failures: Mutex<FailureBudget>,
     /// The start of the failure budgets' time.
     since: Instant,
@@ -57,7 +57,7 @@ struct PendingAttempt {
 impl Verifier {
     /// Creates a verifier for the accounts in force, without failures.
     pub(crate) fn new(
-        current: Arc<Current>,
+        current: Arc<CurrentSettings>,
         budget: Option<BudgetPolicy>,
         hashing: HashingPolicy,
         metrics: Arc<Metrics>,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 use crate::{
-    admission::Permit, peer::ConnectionId, server::state::ServerState, settings::Settings,
+    admission::ConnectionPermit, peer::ConnectionId, server::state::ServerState, settings::Settings,
 };
 
 /// A connection that was accepted and holds a permit.
@@ -16,7 +16,7 @@ pub(crate) struct AcceptedConnection {
     /// The TCP peer.
     pub(crate) peer: SocketAddr,
     /// The permit, which holds its slot.
-    pub(crate) permit: Permit,
+    pub(crate) permit: ConnectionPermit,
     /// The settings that apply until the login.
     pub(crate) settings: Arc<Settings>,
     /// The deadline for the TLS and HTTP handshakes together.
@@ -25,7 +25,7 @@ pub(crate) struct AcceptedConnection {
 
 impl AcceptedConnection {
     /// Creates the connection of this peer. Its deadline starts now.
-    pub(crate) fn new(peer: SocketAddr, permit: Permit, state: &ServerState) -> Self {
+    pub(crate) fn new(peer: SocketAddr, permit: ConnectionPermit, state: &ServerState) -> Self {
         let settings = state.current.load();
         Self {
             id: state.registry.next_id(),

@@ -9,7 +9,7 @@ use tracing::{debug, error, info};
 
 use crate::{
     access::{Access, Grant, LoginContext, LoginMethod, Principal},
-    admission::Permit,
+    admission::ConnectionPermit,
     auth::{Login, log_in},
     peer::ConnectionId,
     route::Route,
@@ -126,7 +126,7 @@ where
 fn serve_session<S>(
     mut session: Session<S>,
     id: ConnectionId,
-    permit: Permit,
+    permit: ConnectionPermit,
     route: Arc<Route>,
     state: Arc<ServerState>,
 ) -> impl Future<Output = ()> + Send

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Permit},
+    admission::{Admission, ConnectionPermit},
     auth::Verifier,
     config::Config,
     limits::Caps,
@@ -22,7 +22,7 @@ use crate::{
     process::descriptors,
     registry::ConnectionRegistry,
     service::Hub,
-    settings::Current,
+    settings::CurrentSettings,
 };
 
 /// The interval of the check for expired accounts, and so the maximum delay of their sessions' end.
@@ -32,7 +32,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct ServerState {
     /// The settings in force.
-    pub(crate) current: Arc<Current>,
+    pub(crate) current: Arc<CurrentSettings>,
     /// The admission of connections.
     pub(crate) admission: Arc<Admission>,
     /// The verifier of all logins.
@@ -74,7 +74,7 @@ impl ServerState {
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
         let admission = Admission::new(limit_to_descriptors(config.limits.caps()));
         let (budget, hashing) = (config.login.budget(), config.login.hashing());
-        let current = Arc::new(Current::new(config.into_settings(accounts)));
+        let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
         Self {
             admission: Arc::new(admission),
@@ -90,7 +90,7 @@ impl ServerState {
     }
 
     /// Counts a new connection from this address. Returns `None` if it must be dropped.
-    pub(crate) fn enter(&self, peer: IpAddr) -> Option<Permit> {
+    pub(crate) fn enter(&self, peer: IpAddr) -> Option<ConnectionPermit> {
         // Behind a proxy, only the request has the client address.
         let is_proxy = self.current.load().proxies.trusts(peer);
         self.admission.enter((!is_proxy).then_some(peer))

@@ -150,7 +150,7 @@ fn full_queue_drops_and_reports_lines() {
         setup.push("no room\n");
     }
     assert_eq!(count.count(), 7);
-    // Permit one write: the first line.
+    // ConnectionPermit one write: the first line.
     setup.allow.send(Ok(usize::MAX)).unwrap();
     setup.wait_until_taken();
     setup.push("last\n");
