@@ -7,6 +7,8 @@ mod dialogue;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]
+mod own_client;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod room;

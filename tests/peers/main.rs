@@ -14,6 +14,8 @@ mod curl;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
+mod own_client;
+#[cfg(test)]
 mod puppet;
 #[cfg(test)]
 mod websocat;
@@ -87,11 +89,27 @@ macro_rules! as_server_with_basic {
     };
 }
 
+/// Tests of a program of `crates/ws-server/docs/own-client.md`.
+#[cfg(test)]
+macro_rules! own_client {
+    ($language:expr) => {
+        tests_of! { $language, own_client:
+            follows_the_close_codes
+            stops_at_a_refused_login
+            stops_at_a_refused_handshake
+            waits_as_long_as_a_full_server_says
+            talks_without_a_login_on_a_public_route
+            logs_in_with_the_url
+        }
+    };
+}
+
 #[cfg(test)]
 mod python_newest {
     as_client! { crate::puppet::Library::PythonNewest }
     as_server! { crate::puppet::Library::PythonNewest }
     as_server_with_basic! { crate::puppet::Library::PythonNewest }
+    own_client! { crate::own_client::Language::Python }
 }
 
 #[cfg(test)]
@@ -110,4 +128,5 @@ mod python_legacy {
 mod node_ws {
     as_client! { crate::puppet::Library::NodeWs }
     as_server! { crate::puppet::Library::NodeWs }
+    own_client! { crate::own_client::Language::Node }
 }
