@@ -6,6 +6,10 @@ use sha1::{Digest as _, Sha1};
 /// The string that is appended to every key before hashing (RFC 6455 section 1.3).
 pub const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+const HEX: [char; 16] = [
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+];
+
 /// The value of a `Sec-WebSocket-Key` field: 16 bytes in base64 (RFC 6455 section 11.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(String);
@@ -42,6 +46,12 @@ impl Key {
             .into()
     }
 
+    /// Returns the digest as 40 hexadecimal digits, to show it.
+    pub fn digest_hex(&self) -> String {
+        let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]);
+        self.digest().iter().flat_map(digits).collect()
+    }
+
     /// Returns the value for `Sec-WebSocket-Accept`: the digest in base64 (RFC 6455 section 4.2.2).
     pub fn accept(&self) -> String {
         BASE64_STANDARD.encode(self.digest())
@@ -61,6 +71,7 @@ mod tests {
     fn rfc_example_key_yields_its_accept_value() {
         let key = Key::parse("dGhlIHNhbXBsZSBub25jZQ==").unwrap();
         assert_eq!(key.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(key.digest_hex(), "b37a4f2cc0624f1690f64606cf385945b2bec4ea");
         assert_eq!(Key::new(*b"the sample nonce"), key);
     }
 

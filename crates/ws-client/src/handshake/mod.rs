@@ -19,7 +19,7 @@ pub use self::{
     error::HandshakeError,
     raw_response::{MAX_BODY_BYTES, RawResponse, ReadError, excerpt},
     request::{Origin, Request},
-    response::{Head, MAX_HEAD_BYTES, final_head},
+    response::{Head, MAX_HEAD_BYTES, StatusLine, final_head},
     response_part::ResponsePart,
     verdict::{CheckOutcome, Verdict},
 };

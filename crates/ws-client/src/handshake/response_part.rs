@@ -38,4 +38,19 @@ impl ResponsePart {
             Self::Subprotocol => "Sec-WebSocket-Protocol",
         }
     }
+
+    /// Returns the rule that the check of this part follows.
+    pub fn section(self) -> &'static str {
+        match self {
+            Self::StatusLine => "RFC 9112 section 4",
+            Self::Status => "RFC 6455 section 4.1, response item 1",
+            Self::Fields => "RFC 9112 section 5",
+            Self::Challenge => "RFC 9110 section 11.6.1",
+            Self::Upgrade => "RFC 6455 section 4.1, response item 2",
+            Self::Connection => "RFC 6455 section 4.1, response item 3",
+            Self::Accept => "RFC 6455 section 4.1, response item 4",
+            Self::Extensions => "RFC 6455 section 4.1, response item 5",
+            Self::Subprotocol => "RFC 6455 section 4.1, response item 6",
+        }
+    }
 }

@@ -73,12 +73,12 @@ impl Verdict {
                 checks.push(token(&head, ResponsePart::Upgrade, "websocket"));
                 checks.push(token(&head, ResponsePart::Connection, "upgrade"));
                 checks.push(accept(&head, key));
+                checks.push(not_offered(&head, ResponsePart::Extensions));
+                checks.push(not_offered(&head, ResponsePart::Subprotocol));
             }
             if let Some(HandshakeError::Unauthorized(_, schemes)) = &refused {
                 checks.push(challenge(&head, schemes));
             }
-            checks.push(not_offered(&head, ResponsePart::Extensions));
-            checks.push(not_offered(&head, ResponsePart::Subprotocol));
         }
         Self {
             incomplete,
@@ -136,7 +136,7 @@ fn wrong(part: ResponsePart, found: impl Into<String>, why: impl Into<String>) -
     }
 }
 
-const NOTHING: &str = "nothing";
+const ABSENT: &str = "absent";
 
 fn status_line(head: &Head) -> PartCheck {
     let part = ResponsePart::StatusLine;
@@ -151,7 +151,7 @@ fn status_line(head: &Head) -> PartCheck {
         ),
         Err(broken) => wrong(
             part,
-            broken.line.as_deref().map_or(NOTHING.to_owned(), shown),
+            broken.line.as_deref().map_or(ABSENT.to_owned(), shown),
             format!("the answer {}", broken.why),
         ),
     }
@@ -171,11 +171,7 @@ fn status(head: &Head, refused: Option<&HandshakeError>) -> PartCheck {
             };
             wrong(part, line.code.to_string(), why)
         }
-        Err(_) => wrong(
-            part,
-            NOTHING,
-            "without a status the upgrade is not accepted",
-        ),
+        Err(_) => wrong(part, ABSENT, "without a status the upgrade is not accepted"),
     }
 }
 
@@ -262,7 +258,9 @@ fn accept(head: &Head, key: &Key) -> PartCheck {
     let found = found(&values);
     match values.as_slice() {
         [] => wrong(part, found, format!("the field is missing; {must}")),
-        [value] if *value == expected => right(part, found, "it follows from the key"),
+        [value] if *value == expected => {
+            right(part, found, "it is the value computed from the key")
+        }
         [value] => wrong(part, found, format!("{must}{}", explain_accept(value, key))),
         _ => wrong(part, found, format!("there is more than one; {must}")),
     }
@@ -273,10 +271,17 @@ fn explain_accept(value: &str, key: &Key) -> String {
     if value == key.as_str() {
         return "; this is the key itself, not hashed".to_owned();
     }
+    let hex = key.digest_hex();
+    if value.eq_ignore_ascii_case(&hex) {
+        return "; this is the hash in hexadecimal, and not in base64".to_owned();
+    }
     let Ok(bytes) = BASE64_STANDARD.decode(value) else {
         return "; this is not even base64".to_owned();
     };
     match std::str::from_utf8(&bytes) {
+        Ok(text) if text.eq_ignore_ascii_case(&hex) => {
+            "; this is base64 of the hash in hexadecimal, and not of its 20 raw bytes".to_owned()
+        }
         Ok(text) if !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
             format!("; this is \"{text}\" in base64, a constant")
         }
@@ -291,7 +296,7 @@ fn explain_accept(value: &str, key: &Key) -> String {
 fn not_offered(head: &Head, part: ResponsePart) -> PartCheck {
     let values = head.values(part.name());
     if values.is_empty() {
-        right(part, NOTHING, "none was asked for")
+        right(part, ABSENT, "the request offers none, so none is selected")
     } else {
         wrong(
             part,
@@ -304,7 +309,7 @@ fn not_offered(head: &Head, part: ResponsePart) -> PartCheck {
 /// Joins the values of a field into one line.
 fn found(values: &[String]) -> String {
     if values.is_empty() {
-        NOTHING.to_owned()
+        ABSENT.to_owned()
     } else {
         shown(&values.join(", "))
     }

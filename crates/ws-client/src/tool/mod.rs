@@ -1,5 +1,6 @@
 //! The command `ws-client handshake URL`: one opening handshake, shown and checked.
 
+mod lesson;
 mod report;
 #[cfg(test)]
 mod tests;

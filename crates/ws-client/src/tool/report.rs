@@ -4,10 +4,11 @@ use std::fmt;
 
 use proto::key::{GUID, Key};
 
+use super::lesson::{write_refusal, write_request};
 use crate::{
     exit::Exit,
     handshake::{
-        CheckOutcome, HandshakeError, MAX_BODY_BYTES, RawResponse, Request, ResponsePart, Verdict,
+        CheckOutcome, HandshakeError, RawResponse, Request, ResponsePart, StatusLine, Verdict,
         excerpt,
     },
     tls::TlsSummary,
@@ -57,13 +58,17 @@ fn write_report(
 ) -> fmt::Result {
     writeln!(to, "request to {}", request.endpoint().authority())?;
     write_lines(to, '>', request.masked().as_bytes())?;
+    write_request(to, request)?;
     writeln!(to, "\nresponse")?;
     if response.bytes.is_empty() {
         writeln!(to, "  nothing came")?;
     } else {
         write_lines(to, '<', response.heads())?;
     }
-    write_rest(to, response, verdict)?;
+    let refusal = verdict.status().filter(|status| status.code != 101);
+    if refusal.is_none() {
+        write_rest(to, response)?;
+    }
     if !verdict.checks().is_empty() {
         writeln!(to, "\nchecks")?;
     }
@@ -75,9 +80,12 @@ fn write_report(
             check.part.name(),
             check.found
         )?;
-        writeln!(to, "         {}", check.why)?;
+        writeln!(to, "         {} ({})", check.why, check.part.section())?;
     }
-    write_accept(to, request.key())?;
+    if let Some(status) = refusal {
+        write_refusal(to, status, response)?;
+    }
+    write_accept(to, request.key(), refusal)?;
     write_verdict(to, verdict)
 }
 
@@ -99,37 +107,40 @@ fn write_lines(to: &mut fmt::Formatter<'_>, sign: char, head: &[u8]) -> fmt::Res
     }
 }
 
-/// Writes the data behind the head: the body of a refusal, or the number of bytes of frames.
-fn write_rest(
-    to: &mut fmt::Formatter<'_>,
-    response: &RawResponse,
-    verdict: &Verdict,
-) -> fmt::Result {
-    let upgraded = verdict.status().is_none_or(|status| status.code == 101);
-    if upgraded {
-        return match response.rest().len() {
-            0 => Ok(()),
-            length => writeln!(to, "  {length} more bytes follow the head"),
-        };
+/// Writes the number of bytes behind the head of an upgrade.
+fn write_rest(to: &mut fmt::Formatter<'_>, response: &RawResponse) -> fmt::Result {
+    match response.rest().len() {
+        0 => Ok(()),
+        length => writeln!(to, "  {length} more bytes follow the head"),
     }
-    let body = response.body();
-    if body.is_empty() {
-        return Ok(());
-    }
-    writeln!(to, "  body: {}", excerpt(&body, MAX_BODY_BYTES))
 }
 
-/// Shows the computation of the accept value (RFC 6455 section 4.2.2, step 5.4).
-fn write_accept(to: &mut fmt::Formatter<'_>, key: &Key) -> fmt::Result {
-    writeln!(to, "\nhow the key becomes the accept value")?;
-    writeln!(to, "  key         {}", key.as_str())?;
-    writeln!(to, "  GUID        {GUID}")?;
-    writeln!(to, "  one string  {}{GUID}", key.as_str())?;
-    write!(to, "  SHA-1       ")?;
-    for byte in key.digest() {
-        write!(to, "{byte:02x}")?;
+/// Shows the computation of the accept value.
+fn write_accept(
+    to: &mut fmt::Formatter<'_>,
+    key: &Key,
+    refusal: Option<&StatusLine>,
+) -> fmt::Result {
+    const SECTION: &str = "RFC 6455 section 4.2.2, item 5.4";
+    match refusal {
+        None => writeln!(to, "\nhow the key becomes the accept value ({SECTION})")?,
+        Some(_) => writeln!(to, "\nthe accept value that a 101 would have ({SECTION})")?,
     }
-    writeln!(to, "\n  base64      {}", key.accept())
+    writeln!(to, "  key         {}", key.as_str())?;
+    writeln!(to, "              as in the request, not decoded")?;
+    writeln!(to, "  GUID        {GUID}")?;
+    writeln!(to, "              the same for every connection")?;
+    writeln!(to, "  one string  {}{GUID}", key.as_str())?;
+    writeln!(to, "  SHA-1       {}", key.digest_hex())?;
+    writeln!(
+        to,
+        "              20 raw bytes, shown as 40 hexadecimal digits"
+    )?;
+    writeln!(to, "  base64      {}", key.accept())?;
+    writeln!(
+        to,
+        "              of the 20 raw bytes, not of the 40 digits"
+    )
 }
 
 fn write_verdict(to: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
