@@ -20,6 +20,8 @@ mod dialogue;
 #[cfg(test)]
 mod exposure;
 #[cfg(test)]
+mod handshake_page;
+#[cfg(test)]
 mod hash_password;
 #[cfg(test)]
 mod hashing;
