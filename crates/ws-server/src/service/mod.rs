@@ -6,7 +6,7 @@
 //! 1. Write its file here: a struct of its options, and `async fn run`, which receives and sends until
 //!    the session ends. [`Echo`] is the shortest example.
 //! 2. Add a variant to [`Service`], and an arm to each `match` that the compiler reports.
-//! 3. Add its keys to `config/route.rs` (`ServiceName`, `ServiceKeys`), to `config/server.toml` and to
+//! 3. Add its keys to `config/route.rs` (`ServiceName`), to `config/server.toml` and to
 //!    the table in the README. A test compares the three.
 //! 4. Test it over one end of a duplex, as `service/tests/room.rs` does.
 //!
