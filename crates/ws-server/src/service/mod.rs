@@ -7,7 +7,7 @@
 //!    the session ends. [`Echo`] is the shortest example.
 //! 2. Add a variant to [`Service`], and an arm to each `match` that the compiler reports.
 //! 3. Add its keys to `config/route.rs` (`ServiceName`), to `config/server.toml` and to
-//!    the table in the README. A test compares the three.
+//!    `docs/configuration.md`. A test compares the three.
 //! 4. Test it over one end of a duplex, as `service/tests/room.rs` does.
 //!
 //! A service that pushes messages passes the session's

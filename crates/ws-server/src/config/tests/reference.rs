@@ -1,4 +1,4 @@
-//! The places where people read about the keys: the shipped file and the README.
+//! The references of the keys for users: the shipped file and the page in `docs/`.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -68,16 +68,39 @@ fn keys_in_file(source: &str) -> BTreeSet<String> {
     keys
 }
 
-/// Returns the keys and the default of each row of the README's reference.
-fn rows(readme: &str) -> Vec<(Vec<&str>, &str)> {
-    let (_, table) = readme.split_once("| Key | Default |").unwrap();
-    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
-    let rows = rows.map(|row| {
-        let mut cells = row.split('|').map(str::trim).skip(1);
-        let keys = cells.next().unwrap().split('`').skip(1).step_by(2);
-        (keys.collect(), cells.next().unwrap().trim_matches('`'))
-    });
-    rows.collect()
+/// The reference for users.
+const PAGE: &str = "crates/ws-server/docs/configuration.md";
+
+/// Returns each key of the page, as `table.key`, with its default.
+///
+/// The heading above a table, such as ``## `[login]` ``, gives the name before the dot.
+fn rows(page: &str) -> Vec<(String, &str)> {
+    let mut table = String::new();
+    let mut is_in_rows = false;
+    let mut rows = Vec::new();
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let name = heading.trim_matches('`').trim_matches(['[', ']']);
+            let is_table = name != heading;
+            table = if is_table {
+                format!("{name}.")
+            } else {
+                String::new()
+            };
+        }
+        let mut cells = line.split(" | ").map(|cell| cell.trim_matches([' ', '|']));
+        match (cells.next(), cells.next()) {
+            (Some("Key"), Some("Default")) => is_in_rows = true,
+            (Some(key), Some(default)) if is_in_rows => {
+                rows.push((
+                    format!("{table}{}", key.trim_matches('`')),
+                    default.trim_matches('`'),
+                ));
+            }
+            (_, _) => is_in_rows &= line.starts_with("|---"),
+        }
+    }
+    rows
 }
 
 #[test]
@@ -103,22 +126,22 @@ fn shipped_account_is_that_of_the_tutorial() {
 }
 
 #[test]
-fn readme_has_each_key_once() {
-    let readme = read("README.md");
-    let named: Vec<_> = rows(&readme).into_iter().flat_map(|row| row.0).collect();
-    let distinct: BTreeSet<String> = named.iter().map(ToString::to_string).collect();
-    assert_eq!(distinct.len(), named.len());
+fn page_has_each_key_once() {
+    let page = read(PAGE);
+    let named: Vec<_> = rows(&page).into_iter().map(|(key, _)| key).collect();
+    let distinct: BTreeSet<String> = named.iter().cloned().collect();
+    assert_eq!(distinct.len(), named.len(), "{named:?}");
     assert_eq!(distinct, keys());
 }
 
 #[test]
-fn readme_has_the_defaults() {
+fn page_has_the_defaults() {
     let source = "[[route]]\npath = \"/\"\nservice = \"room\"";
     let tables = Config::parse(source, Path::new("")).unwrap().to_toml();
     let values = values(&tables);
-    let readme = read("README.md");
-    for (keys, written) in rows(&readme) {
-        let key = keys[0].replace("route.", "route 1.");
+    let page = read(PAGE);
+    for (key, written) in rows(&page) {
+        let key = key.replace("route.", "route 1.");
         let is_required = ["route 1.path", "route 1.service"].contains(&key.as_str());
         if let Some(value) = values.get(&key).filter(|_| !is_required) {
             assert_eq!(written, value.to_string(), "{key}");
