@@ -1,5 +1,5 @@
-//! The steps by which the README has the server run for others, done below another root, up to
-//! those that are systemd's.
+//! The steps in `docs/operation.md` that make the server a public service. They run below another
+//! root, up to those of systemd.
 
 use std::{env, fs};
 
@@ -10,8 +10,9 @@ use tokio::process::Command;
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn the_steps_lead_to_a_server_that_is_trusted_by_its_certificate() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## Run it for others\n").unwrap();
+    let page = root().join("crates/ws-server/docs/operation.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once("\n## Run it as a service\n").unwrap();
     let (_, steps) = section.split_once("```sh\n").unwrap();
     let (steps, systemd) = steps.split_once("systemctl").unwrap();
     assert!(systemd.starts_with(" daemon-reload\n"), "{systemd}");
