@@ -1,5 +1,5 @@
 //! Both binaries, spawned: what only processes have. Arguments, signals, standard streams, exit
-//! codes, terminals, and the commands of the README.
+//! codes, terminals, and the pages of the documentation.
 //!
 //! Every test starts a server of its own on a free port, waits for what the processes say, and runs
 //! beside all others.
@@ -18,6 +18,8 @@ mod descriptors;
 #[cfg(test)]
 mod dialogue;
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod exposure;
 #[cfg(test)]
 mod handshake_page;
@@ -35,8 +37,6 @@ mod page;
 mod pipe;
 #[cfg(test)]
 mod proxies;
-#[cfg(test)]
-mod readme;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

@@ -1,0 +1,9 @@
+//! The pages for users: their links, the commands that they show, and their tables.
+
+mod deployment;
+mod examples;
+mod output;
+mod pages;
+mod quick_start;
+mod settings;
+mod tables;
