@@ -2,6 +2,7 @@
 
 mod deployment;
 mod examples;
+mod links;
 mod output;
 mod pages;
 mod quick_start;
