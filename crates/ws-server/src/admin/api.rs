@@ -122,7 +122,7 @@ pub(crate) struct Publish {
 
 /// The response to a refused request.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Problem {
+pub(crate) struct ErrorResponse {
     /// The error message.
     pub(crate) error: String,
 }

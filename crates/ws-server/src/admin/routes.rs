@@ -17,7 +17,8 @@ use crate::{
     access::Principal,
     admin::{
         api::{
-            Draining, Kick, Kicked, Problem, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
+            Draining, ErrorResponse, Kick, Kicked, Publish, Revoke, SessionInfo, Sessions,
+            UserRevoked,
         },
         listener::AdminPeer,
     },
@@ -150,7 +151,7 @@ impl AdminHandler {
     ) -> Response<Full<Bytes>> {
         let answer = self.decide(request, peer).await;
         let mut response = answer.unwrap_or_else(|error| {
-            let problem = Problem {
+            let problem = ErrorResponse {
                 error: error.to_string(),
             };
             let mut response = json(&problem);

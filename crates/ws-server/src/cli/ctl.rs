@@ -23,7 +23,7 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     admin::api::{
-        Draining, Kick, Kicked, Problem, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
+        Draining, ErrorResponse, Kick, Kicked, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
     },
     reload::ReloadOutcome,
 };
@@ -196,7 +196,7 @@ impl Client<'_> {
             .map_err(|_| CtlError::TimedOut)??;
         if status != StatusCode::OK {
             return Err(match serde_json::from_slice(&body) {
-                Ok(Problem { error }) => CtlError::Refused(error),
+                Ok(ErrorResponse { error }) => CtlError::Refused(error),
                 Err(_) => CtlError::UnexpectedResponse(status),
             });
         }
