@@ -6,7 +6,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{Contender, PATIENCE, Processors, Report};
+use integration_tests::{BenchServer, PATIENCE, Processors, Report};
 use tokio::time::{Instant, sleep};
 
 const CYCLES: usize = 100_000;
@@ -24,36 +24,36 @@ const LIMIT: f64 = 1.05;
 async fn main() -> ExitCode {
     let number = std::env::args().find_map(|argument| argument.parse().ok());
     let cycles: usize = number.unwrap_or(CYCLES);
-    let contender = Contender::ours(Processors::two()).await;
-    let at_first = contender.server.descriptors();
-    cycle(&contender, cycles / WARM_UP).await;
-    let warm = contender.server.resident_bytes();
+    let bench_server = BenchServer::with_defaults(Processors::two()).await;
+    let at_first = bench_server.process.descriptors();
+    cycle(&bench_server, cycles / WARM_UP).await;
+    let warm = bench_server.process.resident_bytes();
     println!("{warm} bytes after {} cycles", cycles / WARM_UP);
-    cycle(&contender, cycles - cycles / WARM_UP).await;
-    let end = contender.server.resident_bytes();
+    cycle(&bench_server, cycles - cycles / WARM_UP).await;
+    let end = bench_server.process.resident_bytes();
     println!("{end} bytes after {cycles} cycles");
 
     let mut report = Report::default();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let growth = end as f64 / warm as f64;
     report.at_most("memory, times that after a half", growth, LIMIT);
-    let left = contender.server.descriptors().saturating_sub(at_first);
+    let left = bench_server.process.descriptors().saturating_sub(at_first);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     report.at_most("descriptors more than at first", left as f64, 0.0);
     report.exit_code()
 }
 
 /// Has so many visitors come and go, and waits until the server is alone again.
-async fn cycle(contender: &Contender, cycles: usize) {
+async fn cycle(bench_server: &BenchServer, cycles: usize) {
     let visitors = (0..VISITORS).map(async |_| {
         for _ in 0..cycles / VISITORS {
-            contender.visit().await;
+            bench_server.connect_and_close().await;
         }
     });
-    let before = contender.server.descriptors();
+    let before = bench_server.process.descriptors();
     join_all(visitors).await;
     let deadline = Instant::now() + PATIENCE;
-    while contender.server.descriptors() > before {
+    while bench_server.process.descriptors() > before {
         assert!(Instant::now() < deadline, "connections that are gone stay");
         sleep(Duration::from_millis(10)).await;
     }

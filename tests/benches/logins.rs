@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use integration_tests::{Comparison, Contender, Processors, Report, median};
+use integration_tests::{BenchServer, Comparison, Processors, Report, median};
 
 /// How often both servers have their turn, and for how long each time.
 const ROUNDS: usize = 5;
@@ -41,9 +41,9 @@ async fn main() -> ExitCode {
     }
     let (mut ours, mut plain, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(rate(Contender::ours(processors).await).await);
-        plain.push(rate(Contender::plain(processors).await).await);
-        bare.push(rate(Contender::bare(processors).await).await);
+        ours.push(rate(BenchServer::with_defaults(processors).await).await);
+        plain.push(rate(BenchServer::plain(processors).await).await);
+        bare.push(rate(BenchServer::bare(processors).await).await);
     }
     let (ours, plain, bare) = (median(&ours), median(&plain), median(&bare));
     println!("{:.2} of the bare one", ours / bare);
@@ -53,29 +53,29 @@ async fn main() -> ExitCode {
 }
 
 /// How many logins a server does with a second of processor time.
-async fn rate(contender: Contender) -> f64 {
-    visits(&contender, TURN / 4).await;
-    let before = contender.server.processor_time();
+async fn rate(bench_server: BenchServer) -> f64 {
+    visits(&bench_server, TURN / 4).await;
+    let before = bench_server.process.processor_time();
     let start = Instant::now();
-    let visits = visits(&contender, TURN).await;
+    let visits = visits(&bench_server, TURN).await;
     let elapsed = start.elapsed();
-    let worked = contender.server.processor_time().saturating_sub(before);
+    let worked = bench_server.process.processor_time().saturating_sub(before);
     let rate = f64::from(visits) / worked.as_secs_f64();
     println!(
         "{:9} {rate:6.0} logins a second of processor time, {visits:6} logins, busy {:3.0} %",
-        contender.name,
+        bench_server.name,
         100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
     );
     rate
 }
 
 /// Has visitors come and go for a while, and counts the visits.
-async fn visits(contender: &Contender, time: Duration) -> u32 {
+async fn visits(bench_server: &BenchServer, time: Duration) -> u32 {
     let start = Instant::now();
     let visitors = (0..VISITORS).map(async |_| {
         let mut visits = 0;
         while start.elapsed() < time {
-            contender.visit().await;
+            bench_server.connect_and_close().await;
             visits += 1;
         }
         visits

@@ -6,7 +6,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use integration_tests::{Comparison, Contender, Processors, Report};
+use integration_tests::{BenchServer, Comparison, Processors, Report};
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
@@ -34,56 +34,56 @@ async fn main() -> ExitCode {
     let processors = Processors::two();
     let mut report = Report::default();
     if let Some(comparison) = Comparison::wanted(processors) {
-        let each = comparison.measure(COMPARED_ROUNDS, of_idle).await;
+        let each = comparison.measure(COMPARED_ROUNDS, idle_bytes).await;
         each.at_most(OF_IDLE, &mut report);
-        let each = comparison.measure(COMPARED_ROUNDS, of_loud).await;
+        let each = comparison.measure(COMPARED_ROUNDS, echoed_bytes).await;
         each.at_most(OF_LOUD, &mut report);
         return report.exit_code();
     }
-    let each = of_idle(Contender::ours(processors).await).await;
+    let each = idle_bytes(BenchServer::with_defaults(processors).await).await;
     report.at_most(OF_IDLE, each, IDLE_LIMIT);
-    let each = of_loud(Contender::ours(processors).await).await;
+    let each = echoed_bytes(BenchServer::with_defaults(processors).await).await;
     report.at_most(OF_LOUD, each, LOUD_LIMIT);
     report.exit_code()
 }
 
 /// Returns how many bytes a connection holds that has done nothing but log in.
-async fn of_idle(contender: Contender) -> f64 {
-    let (before, _idle) = crowd(&contender, IDLE).await;
-    held(&contender, before, IDLE)
+async fn idle_bytes(bench_server: BenchServer) -> f64 {
+    let (before, _idle) = crowd(&bench_server, IDLE).await;
+    held(&bench_server, before, IDLE)
 }
 
 /// Returns how many bytes a connection holds that has been quiet for a while after a long echo.
-async fn of_loud(contender: Contender) -> f64 {
-    let (before, mut loud) = crowd(&contender, LOUD).await;
+async fn echoed_bytes(bench_server: BenchServer) -> f64 {
+    let (before, mut loud) = crowd(&bench_server, LOUD).await;
     let message = frame::binary(&vec![7; KIB * KIB]);
     for peer in &mut loud {
         peer.send(&message).await;
         assert_eq!(peer.frame().await.payload.len(), KIB * KIB, "the echo");
     }
-    let each = held(&contender, before, LOUD);
+    let each = held(&bench_server, before, LOUD);
     println!("bytes of a connection that has just echoed 1 MiB: {each:.0}");
     sleep(QUIET).await;
-    held(&contender, before, LOUD)
+    held(&bench_server, before, LOUD)
 }
 
 /// So many connections that are logged in, and what the server held before they came.
-async fn crowd(contender: &Contender, connections: usize) -> (u64, Vec<RawPeer<TcpStream>>) {
+async fn crowd(bench_server: &BenchServer, connections: usize) -> (u64, Vec<RawPeer<TcpStream>>) {
     // What the server sets up once is not to be counted.
     for _ in 0..10 {
-        contender.visit().await;
+        bench_server.connect_and_close().await;
     }
-    let before = contender.server.resident_bytes();
+    let before = bench_server.process.resident_bytes();
     let mut peers = Vec::new();
     for _ in 0..connections {
-        peers.push(RawPeer::new(contender.logged_in().await));
+        peers.push(RawPeer::new(bench_server.log_in().await));
     }
     (before, peers)
 }
 
 /// How many bytes more than before the server holds for each connection.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn held(contender: &Contender, before: u64, connections: usize) -> f64 {
-    let more = contender.server.resident_bytes().saturating_sub(before);
+fn held(bench_server: &BenchServer, before: u64, connections: usize) -> f64 {
+    let more = bench_server.process.resident_bytes().saturating_sub(before);
     more as f64 / connections as f64
 }

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, Comparison, Contender, Processors, ROUNDS, Report, WORKS, Work, cost, median,
+    ATTEMPTS, BenchServer, Comparison, Processors, ROUNDS, Report, WORKS, Work, cost, median,
     wanted_row,
 };
 
@@ -54,8 +54,8 @@ async fn main() -> ExitCode {
         println!("{}", work.name);
         if let Some(comparison) = &comparison {
             let cost = comparison
-                .measure(COMPARED_ROUNDS, async |contender| {
-                    cost(contender, work).await
+                .measure(COMPARED_ROUNDS, async |bench_server| {
+                    cost(bench_server, work).await
                 })
                 .await;
             cost.at_most("  us a message, times those before", &mut report);
@@ -90,9 +90,9 @@ async fn measure(work: Work, processors: Processors) -> (f64, f64) {
     let (mut of_plain, mut of_bare) = (Vec::new(), Vec::new());
     // New processes each time: where their memory lies makes a difference of a third.
     for _ in 0..ROUNDS {
-        let ours = cost(Contender::ours(processors).await, work).await;
-        let plain = cost(Contender::plain(processors).await, work).await;
-        let bare = cost(Contender::bare(processors).await, work).await;
+        let ours = cost(BenchServer::with_defaults(processors).await, work).await;
+        let plain = cost(BenchServer::plain(processors).await, work).await;
+        let bare = cost(BenchServer::bare(processors).await, work).await;
         of_plain.push(ours / plain);
         of_bare.push(ours / bare);
     }

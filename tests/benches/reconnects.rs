@@ -18,7 +18,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
-    Aside, Contender, Honest, PATIENCE, Processors, Server, connect_from, own_address, percentile,
+    Aside, BenchServer, Honest, PATIENCE, Processors, Server, connect_from, own_address, percentile,
 };
 use proto::{
     close::{CloseCode, CloseReason, Retry},
@@ -91,13 +91,13 @@ async fn storm(manner: Manner, users: usize, addresses: usize, processors: Proce
     ));
     fs::write(directory.path().join("credentials.toml"), accounts(users)).expect("it is written");
     let configuration = directory.path().join("server.toml");
-    let contender = Contender::configured(&configuration, processors).await;
+    let bench_server = BenchServer::configured(&configuration, processors).await;
     let mut honest = Vec::new();
     for user in 0..HONEST {
-        honest.push(Honest::new(&contender.server, &credentials(user)).await);
+        honest.push(Honest::new(&bench_server.process, &credentials(user)).await);
     }
 
-    let server = contender.server.address;
+    let server = bench_server.process.address;
     let returning = Aside::begin(move || come_back(server, users, addresses, manner));
     join_all(honest.iter_mut().map(async |honest| {
         while !returning.is_done() {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use integration_tests::{
-    Contender, Honest, Load, Processors, Report, Server, Work, percentile, replace,
+    BenchServer, Honest, Load, Processors, Report, Server, Work, percentile, replace,
 };
 use proto::message::is_congratulation;
 use raw_peer::{CREDENTIALS, frame};
@@ -42,15 +42,15 @@ async fn main() -> ExitCode {
     let credentials = directory.path().join("credentials.toml");
     fs::write(&credentials, accounts(0)).expect("it can be written");
     let file = directory.path().join("server.toml");
-    let mut contender = Contender::logging(&file, processors).await;
-    let mut load = Load::new(&contender, WORK).await;
-    let mut honest = Honest::new(&contender.server, CREDENTIALS).await;
+    let mut bench_server = BenchServer::with_log(&file, processors).await;
+    let mut load = Load::new(&bench_server, WORK).await;
+    let mut honest = Honest::new(&bench_server.process, CREDENTIALS).await;
 
     let is_over = Cell::new(false);
     let start = Instant::now();
     let reloads = async {
         for number in 1..=RELOADS {
-            reload(&mut contender.server, directory.path(), number).await;
+            reload(&mut bench_server.process, directory.path(), number).await;
         }
         is_over.set(true);
     };
@@ -71,8 +71,8 @@ async fn main() -> ExitCode {
     let seconds = start.elapsed().as_secs_f64();
     println!("{RELOADS} reloads and {answered} answers in {seconds:.1} s, all as they are to be");
 
-    contender.server.signal(Signal::TERM);
-    let (code, _, rest) = contender.server.finish().await;
+    bench_server.process.signal(Signal::TERM);
+    let (code, _, rest) = bench_server.process.finish().await;
     assert_eq!(code, Some(0), "it stops in order");
     // The load and the honest session are the only ones that are there.
     let unasked = rest.matches(" reloaded ").count();

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::future::{Either, join, join_all, select};
-use integration_tests::{Contender, PATIENCE, Processors, Report, Server, echoed, replace};
+use integration_tests::{BenchServer, PATIENCE, Processors, Report, Server, echoed, replace};
 use proto::{close::CloseReason, message::is_congratulation};
 use raw_peer::{
     RawPeer,
@@ -60,10 +60,10 @@ async fn revoke(change: Change, processors: Processors, report: &mut Report) {
     let account = |user| account(user, &password(user), "");
     fs::write(&credentials, (0..USERS).map(account).collect::<String>()).expect("it is written");
     let configuration = directory.path().join("server.toml");
-    let contender = Contender::configured(&configuration, processors).await;
+    let bench_server = BenchServer::configured(&configuration, processors).await;
     let mut members = Vec::new();
     for number in 0..USERS * SESSIONS_OF_EACH {
-        members.push(Member::new(&contender.server, number).await);
+        members.push(Member::new(&bench_server.process, number).await);
     }
 
     let (told, mut all_told) = watch::channel(0);

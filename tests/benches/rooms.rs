@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{Contender, PATIENCE, Processors, Report, Server, median, percentile};
+use integration_tests::{BenchServer, PATIENCE, Processors, Report, Server, median, percentile};
 use raw_peer::{RawPeer, frame};
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -68,17 +68,17 @@ async fn stalled(processors: Processors, report: &mut Report) {
     let configuration = directory.path().join("server.toml");
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let contender = Contender::configured(&configuration, processors).await;
-        let mut room = Room::of(&contender, MEMBERS).await;
+        let bench_server = BenchServer::configured(&configuration, processors).await;
+        let mut room = Room::of(&bench_server, MEMBERS).await;
         without.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
         drop(room);
 
-        let contender = Contender::configured(&configuration, processors).await;
-        let mut room = Room::of(&contender, MEMBERS - 1).await;
-        let stalled = join(&contender, Some(4096)).await;
-        let before = contender.server.resident_bytes();
+        let bench_server = BenchServer::configured(&configuration, processors).await;
+        let mut room = Room::of(&bench_server, MEMBERS - 1).await;
+        let stalled = join(&bench_server, Some(4096)).await;
+        let before = bench_server.process.resident_bytes();
         with.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
-        let after = contender.server.peak_resident_bytes();
+        let after = bench_server.process.peak_resident_bytes();
         growth.push(mebibytes(after.saturating_sub(before)));
         assert_eq!(ending(stalled).await, 1013, "the one that did not read");
     }
@@ -96,18 +96,20 @@ async fn cost(processors: Processors, report: &mut Report) {
     let configuration = directory.path().join("server.toml");
     let mut costs: [Vec<f64>; 3] = Default::default();
     for _ in 0..ROUNDS {
-        let contenders = [
-            Some(Contender::configured(&configuration, processors).await),
-            Some(Contender::plain_room(processors).await),
-            Contender::bun_room(processors).await,
+        let bench_servers = [
+            Some(BenchServer::configured(&configuration, processors).await),
+            Some(BenchServer::plain_room(processors).await),
+            BenchServer::bun_room(processors).await,
         ];
-        for (contender, costs) in contenders.iter().zip(&mut costs) {
-            let Some(contender) = contender else { continue };
-            let mut room = Room::of(contender, MEMBERS).await;
+        for (bench_server, costs) in bench_servers.iter().zip(&mut costs) {
+            let Some(bench_server) = bench_server else {
+                continue;
+            };
+            let mut room = Room::of(bench_server, MEMBERS).await;
             room.say(SAID / 10, SHORT_BYTES).await;
-            let before = contender.server.processor_time();
+            let before = bench_server.process.processor_time();
             room.say(SAID, SHORT_BYTES).await;
-            let spent = contender.server.processor_time().saturating_sub(before);
+            let spent = bench_server.process.processor_time().saturating_sub(before);
             costs.push(spent.as_secs_f64() * 1e6 / DELIVERIES);
         }
     }
@@ -149,7 +151,7 @@ impl Round {
 }
 
 impl Room {
-    async fn of(contender: &Contender, members: usize) -> Self {
+    async fn of(bench_server: &BenchServer, members: usize) -> Self {
         let round = Rc::new(Round {
             members,
             said_at: Cell::new(Instant::now()),
@@ -157,7 +159,7 @@ impl Room {
             all_have: Notify::new(),
         });
         for _ in 1..members {
-            let mut member = join(contender, None).await;
+            let mut member = join(bench_server, None).await;
             let round = Rc::clone(&round);
             spawn_local(async move {
                 while let Some(heard) = member.next().await {
@@ -168,7 +170,7 @@ impl Room {
             });
         }
         Self {
-            speaker: join(contender, None).await,
+            speaker: join(bench_server, None).await,
             round,
         }
     }
@@ -191,12 +193,12 @@ impl Room {
 }
 
 /// Joins the room, with so many bytes of room for what it does not read.
-async fn join(contender: &Contender, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
+async fn join(bench_server: &BenchServer, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes).expect("it can be small");
     }
-    let stream = socket.connect(contender.server.address).await;
+    let stream = socket.connect(bench_server.process.address).await;
     let mut peer = RawPeer::new(stream.expect("the server accepts"));
     peer.log_in().await;
     peer

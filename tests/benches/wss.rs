@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, Authority, CERTIFICATE, CONFIGURATION, Contender, Files, NAME, PRIVATE_KEY,
+    ATTEMPTS, Authority, BenchServer, CERTIFICATE, CONFIGURATION, Files, NAME, PRIVATE_KEY,
     Processors, ROUNDS, Report, TlsClient, WORKS, Work, accounts, cost, median, wanted_row,
 };
 
@@ -64,15 +64,15 @@ impl Secured {
         }
     }
 
-    async fn ours(&self) -> Contender {
+    async fn ours(&self) -> BenchServer {
         let configuration = self.files.path(CONFIGURATION);
-        let contender = Contender::configured(&configuration, self.processors).await;
-        contender.reached_by(&self.client)
+        let bench_server = BenchServer::configured(&configuration, self.processors).await;
+        bench_server.with_tls_client(&self.client)
     }
 
-    async fn bun(&self) -> Contender {
+    async fn bun(&self) -> BenchServer {
         let [certificate, private_key] = [CERTIFICATE, PRIVATE_KEY].map(|it| self.files.path(it));
-        Contender::bun_over_tls(&certificate, &private_key, &self.client, self.processors).await
+        BenchServer::bun_over_tls(&certificate, &private_key, &self.client, self.processors).await
     }
 
     /// What a message costs of what it costs Bun: the median of what each round has found, in which
@@ -90,17 +90,17 @@ impl Secured {
 
     /// How many bytes a server holds for each session that does nothing.
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    async fn held(&self, contender: Contender) -> f64 {
+    async fn held(&self, bench_server: BenchServer) -> f64 {
         // What the server sets up once is not to be counted.
         let mut peers = Vec::new();
         for _ in 0..10 {
-            peers.push(contender.logged_in_over_tls(&self.client).await);
+            peers.push(bench_server.log_in_over_tls(&self.client).await);
         }
-        let before = contender.server.resident_bytes();
+        let before = bench_server.process.resident_bytes();
         for _ in 0..IDLE {
-            peers.push(contender.logged_in_over_tls(&self.client).await);
+            peers.push(bench_server.log_in_over_tls(&self.client).await);
         }
-        let more = contender.server.resident_bytes().saturating_sub(before);
+        let more = bench_server.process.resident_bytes().saturating_sub(before);
         more as f64 / IDLE as f64
     }
 }

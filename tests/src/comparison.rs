@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Contender, Processors, Report, median, root, server_binary};
+use crate::{BenchServer, Processors, Report, median, root, server_binary};
 
 /// The environment variable that names the other build.
 const VARIABLE: &str = "BENCH_AGAINST";
@@ -48,16 +48,16 @@ impl Comparison {
     pub async fn measure(
         &self,
         rounds: usize,
-        measurement: impl AsyncFn(Contender) -> f64,
+        measurement: impl AsyncFn(BenchServer) -> f64,
     ) -> Compared {
         let (mut ours, mut before) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             for turn in 0..2 {
                 if (round + turn) % 2 == 0 {
-                    ours.push(measurement(Contender::ours(self.processors).await).await);
+                    ours.push(measurement(BenchServer::with_defaults(self.processors).await).await);
                 } else {
-                    let contender = Contender::before(&self.before, self.processors).await;
-                    before.push(measurement(contender).await);
+                    let bench_server = BenchServer::baseline(&self.before, self.processors).await;
+                    before.push(measurement(bench_server).await);
                 }
             }
         }

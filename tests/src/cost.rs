@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Contender, Load, Work};
+use crate::{BenchServer, Load, Work};
 
 /// The turns of each server.
 pub const ROUNDS: usize = 5;
@@ -47,20 +47,20 @@ pub const WORKS: [Work; 4] = [
 ];
 
 /// Returns the microseconds of a server's processor time for a message.
-pub async fn cost(contender: Contender, work: Work) -> f64 {
-    let mut load = Load::new(&contender, work).await;
+pub async fn cost(bench_server: BenchServer, work: Work) -> f64 {
+    let mut load = Load::new(&bench_server, work).await;
     // The first messages pay for memory that later ones find.
     load.work_for(TURN / 4).await;
-    let before = contender.server.processor_time();
+    let before = bench_server.process.processor_time();
     let start = Instant::now();
     let messages = load.work_for(TURN).await;
     let elapsed = start.elapsed();
-    let worked = contender.server.processor_time().saturating_sub(before);
+    let worked = bench_server.process.processor_time().saturating_sub(before);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let cost = worked.as_secs_f64() * 1e6 / messages as f64;
     println!(
         "  {:9} {cost:8.2} us a message, {messages:8} messages, busy {:3.0} %",
-        contender.name,
+        bench_server.name,
         100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
     );
     cost

@@ -16,11 +16,11 @@ pub mod properties;
 
 mod answer;
 mod aside;
+mod bench_server;
 mod browser;
 mod certificates;
 mod client;
 mod comparison;
-mod contender;
 mod cost;
 mod files;
 mod honest;
@@ -49,11 +49,11 @@ use tokio::{process::Child, time::timeout};
 pub use self::{
     answer::Answer,
     aside::{Aside, connect_from, own_address},
+    bench_server::BenchServer,
     browser::{Browser, Colours},
     certificates::{Authority, Issued, self_signed},
     client::{Finished, client, run, run_within, spawn, talking},
     comparison::Comparison,
-    contender::Contender,
     cost::{ATTEMPTS, ROUNDS, WORKS, cost},
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     honest::Honest,

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use raw_peer::frame;
 use tokio::time::{Instant, timeout};
 
-use crate::{Contender, PATIENCE, echoed, wire::Wire};
+use crate::{BenchServer, PATIENCE, echoed, wire::Wire};
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -30,10 +30,10 @@ pub struct Load(Vec<Talker>);
 
 impl Load {
     /// Logs all connections in.
-    pub async fn new(contender: &Contender, work: Work) -> Self {
+    pub async fn new(bench_server: &BenchServer, work: Work) -> Self {
         let mut talkers = Vec::new();
         for index in 0..work.connections {
-            let wire = contender.wire().await;
+            let wire = bench_server.wire().await;
             talkers.push(Talker::new(wire, index, work));
         }
         Self(talkers)

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{Contender, Honest, PATIENCE, Processors, Report, Server, percentile};
+use integration_tests::{BenchServer, Honest, PATIENCE, Processors, Report, Server, percentile};
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
 
@@ -93,8 +93,8 @@ async fn withstand(flood: &Flood, processors: Processors, report: &mut Report) {
     let directory = Server::directory(&flood.configuration());
     fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
     let configuration = directory.path().join("server.toml");
-    let contender = Contender::configured(&configuration, processors).await;
-    let server = &contender.server;
+    let bench_server = BenchServer::configured(&configuration, processors).await;
+    let server = &bench_server.process;
     let before = server.resident_bytes();
     let mut honest = Honest::new(server, HONEST).await;
     let connected = server.descriptors();

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{Contender, Processors, Report, echoed, percentile};
+use integration_tests::{BenchServer, Processors, Report, echoed, percentile};
 use raw_peer::frame;
 use tokio::time::sleep;
 
@@ -40,13 +40,13 @@ async fn main() -> ExitCode {
 }
 
 async fn siege(processors: Processors, report: &mut Report) {
-    let contender = Contender::ours(processors).await;
+    let bench_server = BenchServer::with_defaults(processors).await;
     let mut answers = Vec::new();
     let mut visits = Vec::new();
-    let mut honest = contender.server.connect().await;
+    let mut honest = bench_server.process.connect().await;
     honest.log_in().await;
-    let attackers = Attackers::begin(contender.server.address);
-    let before = contender.server.processor_time();
+    let attackers = Attackers::begin(bench_server.process.address);
+    let before = bench_server.process.processor_time();
     let start = Instant::now();
     while start.elapsed() < SIEGE {
         let sent = Instant::now();
@@ -55,16 +55,16 @@ async fn siege(processors: Processors, report: &mut Report) {
         answers.push(sent.elapsed());
 
         let came = Instant::now();
-        contender.visit().await;
+        bench_server.connect_and_close().await;
         visits.push(came.elapsed());
         sleep(THOUGHT).await;
     }
-    let worked = contender.server.processor_time().saturating_sub(before);
+    let worked = bench_server.process.processor_time().saturating_sub(before);
     println!(
         "the server was busy {:.0} % of the time, and held {} connections and {} KiB",
         100.0 * worked.as_secs_f64() / start.elapsed().as_secs_f64(),
-        contender.server.descriptors(),
-        contender.server.resident_bytes() / 1024,
+        bench_server.process.descriptors(),
+        bench_server.process.resident_bytes() / 1024,
     );
     for deeds in attackers.end() {
         println!("  {deeds}");

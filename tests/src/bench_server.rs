@@ -13,23 +13,23 @@ use crate::{
 
 /// A server that is measured, and its name.
 #[derive(Debug)]
-pub struct Contender {
+pub struct BenchServer {
     /// Who it is, in a table.
     pub name: &'static str,
     /// The process.
-    pub server: Server,
+    pub process: Server,
     /// Who connects to it, if it speaks TLS.
     client: Option<TlsClient>,
 }
 
-impl Contender {
+impl BenchServer {
     /// Starts our server with the defaults and the account of the fixtures, on the processor for servers.
-    pub async fn ours(processors: Processors) -> Self {
+    pub async fn with_defaults(processors: Processors) -> Self {
         Self::configured(&fixture("server.toml"), processors).await
     }
 
-    /// Another build of our server, configured as [`Contender::ours`] is.
-    pub(crate) async fn before(binary: &Path, processors: Processors) -> Self {
+    /// Another build of our server, configured as [`BenchServer::with_defaults`] is.
+    pub(crate) async fn baseline(binary: &Path, processors: Processors) -> Self {
         let binary = binary.to_str().expect("the path is text").to_owned();
         let command = configured(binary, &fixture("server.toml"));
         Self::start("before", command, processors).await
@@ -42,23 +42,28 @@ impl Contender {
     }
 
     /// The same, and its log can be read.
-    pub async fn logging(configuration: &Path, processors: Processors) -> Self {
+    pub async fn with_log(configuration: &Path, processors: Processors) -> Self {
         Self::start("ws-server", Server::command(configuration), processors).await
     }
 
     /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.
     pub async fn plain(processors: Processors) -> Self {
-        Self::start("plain", silent(plain_server_binary()), processors).await
+        Self::start(
+            "plain",
+            with_log_discarded(plain_server_binary()),
+            processors,
+        )
+        .await
     }
 
     /// The same work, and nothing else, on the processor for servers.
     pub async fn bare(processors: Processors) -> Self {
-        Self::start("bare", silent(bare_server_binary()), processors).await
+        Self::start("bare", with_log_discarded(bare_server_binary()), processors).await
     }
 
     /// A room by tokio's broadcast channel, on the processor for servers.
     pub async fn plain_room(processors: Processors) -> Self {
-        Self::start("plain", silent(plain_room_binary()), processors).await
+        Self::start("plain", with_log_discarded(plain_room_binary()), processors).await
     }
 
     /// A room by Bun's `publish`, on the processor for servers; none where there is no `bun`.
@@ -67,7 +72,7 @@ impl Contender {
         if !version.is_ok_and(|version| version.status.success()) {
             return None;
         }
-        let mut command = silent("bun".to_owned());
+        let mut command = with_log_discarded("bun".to_owned());
         command
             .arg("run")
             .arg(root().join("tests/benches/bun_room.js"));
@@ -82,18 +87,18 @@ impl Contender {
         processors: Processors,
     ) -> Self {
         let bun = peer("bun/node_modules/.bin/bun");
-        let mut command = silent(bun.to_str().expect("the path is text").to_owned());
+        let mut command = with_log_discarded(bun.to_str().expect("the path is text").to_owned());
         command
             .arg("run")
             .arg(root().join("tests/benches/bun_echo.js"))
             .args([certificate, private_key]);
-        let contender = Self::start("bun", command, processors).await;
-        contender.reached_by(client)
+        let bench_server = Self::start("bun", command, processors).await;
+        bench_server.with_tls_client(client)
     }
 
-    /// The same contender, which speaks TLS and is trusted by this client.
+    /// Returns the server, to be reached over TLS by this client.
     #[must_use]
-    pub fn reached_by(self, client: &TlsClient) -> Self {
+    pub fn with_tls_client(self, client: &TlsClient) -> Self {
         let client = Some(client.clone());
         Self { client, ..self }
     }
@@ -101,28 +106,28 @@ impl Contender {
     /// A connection to it that is logged in, and carries what is worked with.
     pub(crate) async fn wire(&self) -> Wire {
         match &self.client {
-            Some(client) => Wire::from(self.logged_in_over_tls(client).await.into_inner()),
-            None => Wire::Plain(self.logged_in().await),
+            Some(client) => Wire::from(self.log_in_over_tls(client).await.into_inner()),
+            None => Wire::Plain(self.log_in().await),
         }
     }
 
     /// A connection over TLS that is logged in.
-    pub async fn logged_in_over_tls(&self, client: &TlsClient) -> RawPeer<TlsStream<TcpStream>> {
-        let mut peer = client.connect(&self.server).await;
+    pub async fn log_in_over_tls(&self, client: &TlsClient) -> RawPeer<TlsStream<TcpStream>> {
+        let mut peer = client.connect(&self.process).await;
         peer.log_in().await;
         peer
     }
 
     /// A connection to it that is logged in.
-    pub async fn logged_in(&self) -> TcpStream {
-        let mut peer = self.server.connect().await;
+    pub async fn log_in(&self) -> TcpStream {
+        let mut peer = self.process.connect().await;
         peer.log_in().await;
         RawPeer::into_inner(peer)
     }
 
     /// Connects, logs in, closes in order, and sees the end.
-    pub async fn visit(&self) {
-        let mut peer = self.server.connect().await;
+    pub async fn connect_and_close(&self) {
+        let mut peer = self.process.connect().await;
         peer.log_in().await;
         peer.send(frame::close(1000, "user exit")).await;
         assert_eq!(peer.close().await.0, 1000, "the answer to a close");
@@ -131,11 +136,11 @@ impl Contender {
 
     async fn start(name: &'static str, command: Command, processors: Processors) -> Self {
         processors.use_that_of_the_server();
-        let server = Server::spawn(command, None).await;
+        let process = Server::spawn(command, None).await;
         processors.use_that_of_the_load();
         Self {
             name,
-            server,
+            process,
             client: None,
         }
     }
@@ -143,7 +148,7 @@ impl Contender {
 
 /// Returns the command that starts a build of our server with the configuration in a file.
 fn configured(binary: String, configuration: &Path) -> Command {
-    let mut command = silent(binary);
+    let mut command = with_log_discarded(binary);
     command
         .arg("--config")
         .arg(configuration)
@@ -152,7 +157,7 @@ fn configured(binary: String, configuration: &Path) -> Command {
 }
 
 /// The command that starts a server whose log goes nowhere: a reader would take processor time.
-fn silent(binary: String) -> Command {
+fn with_log_discarded(binary: String) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]);
     command.arg(binary);
