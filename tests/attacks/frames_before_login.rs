@@ -3,7 +3,7 @@
 use integration_tests::Server;
 use raw_peer::{CREDENTIALS, frame};
 
-use crate::{frames, honest};
+use crate::{frames, well_behaved};
 
 integration_tests::bad_frames!(test_each);
 
@@ -14,5 +14,5 @@ async fn attack(name: &str) {
     peer.upgrade().await;
     let login = frame::text(CREDENTIALS);
     frames::are_closed_with(peer, bad, login, bad.expected.before_login).await;
-    honest::is_served(&server).await;
+    well_behaved::assert_served(&server).await;
 }

@@ -21,6 +21,6 @@ macro_rules! test_each {
 mod frames;
 mod frames_after_login;
 mod frames_before_login;
-mod honest;
 mod requests;
 mod tables;
+mod well_behaved;

@@ -9,7 +9,7 @@ use integration_tests::{
     },
 };
 
-use crate::honest;
+use crate::well_behaved;
 
 integration_tests::bad_requests!(test_each);
 
@@ -28,7 +28,7 @@ async fn attack(name: &str) {
         }
         Answer::Closed => assert_eq!(answer, ""),
     }
-    honest::is_served(&server).await;
+    well_behaved::assert_served(&server).await;
 }
 
 /// Asserts that an answer is this refusal of ours.

@@ -18,7 +18,8 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
-    Aside, BenchServer, Honest, PATIENCE, Processors, Server, connect_from, own_address, percentile,
+    Aside, BenchServer, PATIENCE, Processors, Server, WellBehavedClient, connect_from, own_address,
+    percentile,
 };
 use proto::{
     close::{CloseCode, CloseReason, Retry},
@@ -32,7 +33,7 @@ use tokio::{net::TcpStream, task::spawn_local, time::sleep};
 const USERS: usize = 1000;
 
 /// How many of them are still there.
-const HONEST: usize = 20;
+const CLIENTS: usize = 20;
 
 /// How long those who do not back off wait.
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
@@ -92,21 +93,21 @@ async fn storm(manner: Manner, users: usize, addresses: usize, processors: Proce
     fs::write(directory.path().join("credentials.toml"), accounts(users)).expect("it is written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, processors).await;
-    let mut honest = Vec::new();
-    for user in 0..HONEST {
-        honest.push(Honest::new(&bench_server.process, &credentials(user)).await);
+    let mut clients = Vec::new();
+    for user in 0..CLIENTS {
+        clients.push(WellBehavedClient::new(&bench_server.process, &credentials(user)).await);
     }
 
     let server = bench_server.process.address;
     let returning = Aside::begin(move || come_back(server, users, addresses, manner));
-    join_all(honest.iter_mut().map(async |honest| {
+    join_all(clients.iter_mut().map(async |client| {
         while !returning.is_done() {
-            honest.echo().await;
+            client.echo().await;
         }
     }))
     .await;
     let returns = returning.end().expect("it was waited for");
-    conclude(manner, addresses, &returns, &honest);
+    conclude(manner, addresses, &returns, &clients);
 }
 
 /// Has all users log in, and waits until the last of them is in.
@@ -207,7 +208,7 @@ async fn log_in(stream: TcpStream, user: usize) -> Try {
     Try::Refused(None)
 }
 
-fn conclude(manner: Manner, addresses: usize, returns: &[Return], honest: &[Honest]) {
+fn conclude(manner: Manner, addresses: usize, returns: &[Return], clients: &[WellBehavedClient]) {
     let manner = match manner {
         Manner::Naive => "after a short pause",
         Manner::BackOff => "with back-off",
@@ -225,13 +226,17 @@ fn conclude(manner: Manner, addresses: usize, returns: &[Return], honest: &[Hone
         percentile(&after, 100) / 1e3,
         worst.unwrap_or_default(),
     );
-    let waits: Vec<_> = honest.iter().flat_map(Honest::waits).copied().collect();
+    let latencies: Vec<_> = clients
+        .iter()
+        .flat_map(WellBehavedClient::latencies)
+        .copied()
+        .collect();
     println!(
-        "  {} echoes of {HONEST} honest sessions meanwhile: {:.1} ms at the 99th percentile, \
+        "  {} echoes of {CLIENTS} honest sessions meanwhile: {:.1} ms at the 99th percentile, \
          {:.1} ms at worst",
-        waits.len(),
-        percentile(&waits, 99),
-        percentile(&waits, 100)
+        latencies.len(),
+        percentile(&latencies, 99),
+        percentile(&latencies, 100)
     );
 }
 
@@ -242,7 +247,7 @@ fn credentials(user: usize) -> String {
 /// The accounts of all users.
 fn accounts(users: usize) -> String {
     let hash = PasswordHash::new(&Secret::new(PASSWORD), [7; 16]);
-    let users = 0..users.max(HONEST);
+    let users = 0..users.max(CLIENTS);
     let account = |user| format!("[[user]]\nname = \"user {user}\"\npassword_hash = \"{hash}\"\n");
     users.map(account).collect()
 }

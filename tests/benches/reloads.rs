@@ -13,7 +13,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, Honest, Load, Processors, Report, Server, Work, percentile, replace,
+    BenchServer, Load, Processors, Report, Server, WellBehavedClient, Work, percentile, replace,
 };
 use proto::message::is_congratulation;
 use raw_peer::{CREDENTIALS, frame};
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
     let file = directory.path().join("server.toml");
     let mut bench_server = BenchServer::with_log(&file, processors).await;
     let mut load = Load::new(&bench_server, WORK).await;
-    let mut honest = Honest::new(&bench_server.process, CREDENTIALS).await;
+    let mut well_behaved = WellBehavedClient::new(&bench_server.process, CREDENTIALS).await;
 
     let is_over = Cell::new(false);
     let start = Instant::now();
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
     };
     let echo = async {
         while !is_over.get() {
-            honest.echo().await;
+            well_behaved.echo().await;
         }
     };
     let ((), answered, ()) = tokio::join!(reloads, work, echo);
@@ -77,12 +77,12 @@ async fn main() -> ExitCode {
     // The load and the honest session are the only ones that are there.
     let unasked = rest.matches(" reloaded ").count();
     let mut report = Report::default();
-    let waits = honest.waits();
-    println!("at worst an echo took {:.1} ms", percentile(waits, 100));
+    let latencies = well_behaved.latencies();
+    println!("at worst an echo took {:.1} ms", percentile(latencies, 100));
     report.at_most("reloads that nobody asked for", to_f64(unasked), 0.0);
     report.at_most(
         "ms for an echo, 99th percentile",
-        percentile(waits, 99),
+        percentile(latencies, 99),
         ANSWER_LIMIT,
     );
     report.exit_code()

@@ -23,7 +23,6 @@ mod client;
 mod comparison;
 mod cost;
 mod files;
-mod honest;
 mod load;
 mod login;
 mod nginx;
@@ -35,6 +34,7 @@ mod server;
 mod terminal;
 mod tls_client;
 mod tls_front;
+mod well_behaved_client;
 mod wire;
 mod words;
 
@@ -56,7 +56,6 @@ pub use self::{
     comparison::Comparison,
     cost::{ATTEMPTS, ROUNDS, WORKS, cost},
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
-    honest::Honest,
     load::{Load, Work},
     login::{CHALLENGE, Way, ask, authorization, echo, handshake_with, wrong_credentials},
     nginx::Nginx,
@@ -68,6 +67,7 @@ pub use self::{
     terminal::Terminal,
     tls_client::{NAME, TlsClient},
     tls_front::{TlsFront, Visit},
+    well_behaved_client::WellBehavedClient,
     words::{
         CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_for,
         echoed, echoed_lines, welcome_and_goodbye,

@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{BenchServer, Honest, PATIENCE, Processors, Report, Server, percentile};
+use integration_tests::{
+    BenchServer, PATIENCE, Processors, Report, Server, WellBehavedClient, percentile,
+};
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
 
@@ -77,7 +79,7 @@ const FLOODS: [Flood; 3] = [
 const FORGIVEN_AFTER: f64 = 3.0;
 
 /// Whom the honest session is of.
-const HONEST: &str = "honest:session";
+const CLIENT_CREDENTIALS: &str = "client:session";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -96,13 +98,13 @@ async fn withstand(flood: &Flood, processors: Processors, report: &mut Report) {
     let bench_server = BenchServer::configured(&configuration, processors).await;
     let server = &bench_server.process;
     let before = server.resident_bytes();
-    let mut honest = Honest::new(server, HONEST).await;
+    let mut well_behaved = WellBehavedClient::new(server, CLIENT_CREDENTIALS).await;
     let connected = server.descriptors();
 
     let guessers = Guessers::begin(server.address, flood.addresses);
     let start = Instant::now();
     while start.elapsed() < FLOOD {
-        honest.echo().await;
+        well_behaved.echo().await;
     }
     let seconds = start.elapsed().as_secs_f64();
     let answers = guessers.end();
@@ -142,15 +144,15 @@ async fn withstand(flood: &Flood, processors: Processors, report: &mut Report) {
         to_f64(refused.1.load(Ordering::Relaxed)),
         REFUSED,
     );
-    let waits = honest.waits();
+    let latencies = well_behaved.latencies();
     println!(
         "{name}: {} echoes, at worst one took {:.1} ms",
-        waits.len(),
-        percentile(waits, 100)
+        latencies.len(),
+        percentile(latencies, 100)
     );
     report.at_most(
         &format!("{name}: ms for an echo, 99th percentile"),
-        percentile(waits, 99),
+        percentile(latencies, 99),
         ECHO_LIMIT,
     );
     report.at_most(
@@ -189,8 +191,10 @@ impl Flood {
 
 /// Two accounts, with hashes of the default cost.
 fn accounts() -> String {
-    let (honest, password) = HONEST.split_once(':').expect("it is a credentials line");
-    let users = [(honest, password), ("admin", "nobody guesses this")];
+    let (name, password) = CLIENT_CREDENTIALS
+        .split_once(':')
+        .expect("it is a credentials line");
+    let users = [(name, password), ("admin", "nobody guesses this")];
     let users = users.map(|(name, password)| {
         let hash = PasswordHash::new(&Secret::new(password), [7; 16]);
         format!("[[user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\n")

@@ -22,7 +22,7 @@ use self::attackers::Attackers;
 const SIEGE: Duration = Duration::from_secs(10);
 
 /// How long the honest client thinks between two messages.
-const THOUGHT: Duration = Duration::from_millis(5);
+const THINK_TIME: Duration = Duration::from_millis(5);
 
 /// How long an honest client may wait for an answer, in milliseconds.
 const ANSWER_LIMIT: f64 = 50.0;
@@ -43,21 +43,21 @@ async fn siege(processors: Processors, report: &mut Report) {
     let bench_server = BenchServer::with_defaults(processors).await;
     let mut answers = Vec::new();
     let mut visits = Vec::new();
-    let mut honest = bench_server.process.connect().await;
-    honest.log_in().await;
+    let mut client = bench_server.process.connect().await;
+    client.log_in().await;
     let attackers = Attackers::begin(bench_server.process.address);
     let before = bench_server.process.processor_time();
     let start = Instant::now();
     while start.elapsed() < SIEGE {
         let sent = Instant::now();
-        honest.send(frame::text("honest")).await;
-        assert_eq!(honest.text().await, echoed("honest"));
+        client.send(frame::text("hello")).await;
+        assert_eq!(client.text().await, echoed("hello"));
         answers.push(sent.elapsed());
 
         let came = Instant::now();
         bench_server.connect_and_close().await;
         visits.push(came.elapsed());
-        sleep(THOUGHT).await;
+        sleep(THINK_TIME).await;
     }
     let worked = bench_server.process.processor_time().saturating_sub(before);
     println!(

@@ -9,16 +9,16 @@ use tokio::{net::TcpStream, time::sleep};
 use crate::{PATIENCE, Server, echoed};
 
 /// How long it thinks between an answer and the next message.
-const THOUGHT: Duration = Duration::from_millis(5);
+const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// A session that sends a short message, waits for its answer, thinks, and sends the next one.
+/// A session that sends a short message, latencies for its answer, thinks, and sends the next one.
 #[derive(Debug)]
-pub struct Honest {
+pub struct WellBehavedClient {
     peer: RawPeer<TcpStream>,
-    waits: Vec<Duration>,
+    latencies: Vec<Duration>,
 }
 
-impl Honest {
+impl WellBehavedClient {
     /// Logs in with a credentials line.
     pub async fn new(server: &Server, credentials: &str) -> Self {
         let mut peer = server.connect().await.with_timeout(PATIENCE);
@@ -26,24 +26,24 @@ impl Honest {
         peer.send(frame::text(credentials)).await;
         let welcome = peer.text().await;
         assert!(is_congratulation(&welcome), "{welcome}");
-        let waits = Vec::new();
-        Self { peer, waits }
+        let latencies = Vec::new();
+        Self { peer, latencies }
     }
 
-    /// Sends the next message, waits for its answer, and thinks.
+    /// Sends the next message, latencies for its answer, and thinks.
     pub async fn echo(&mut self) {
         // 64 bytes, each time others.
-        let text = format!("{:064}", self.waits.len());
+        let text = format!("{:064}", self.latencies.len());
         let sent = Instant::now();
         self.peer.send(frame::text(&text)).await;
         let answer = self.peer.text().await;
-        self.waits.push(sent.elapsed());
+        self.latencies.push(sent.elapsed());
         assert_eq!(answer, echoed(&text));
-        sleep(THOUGHT).await;
+        sleep(THINK_TIME).await;
     }
 
     /// How long it waited for each answer.
-    pub fn waits(&self) -> &[Duration] {
-        &self.waits
+    pub fn latencies(&self) -> &[Duration] {
+        &self.latencies
     }
 }

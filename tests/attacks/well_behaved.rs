@@ -4,7 +4,7 @@ use integration_tests::{Server, echoed};
 use raw_peer::frame;
 
 /// Logs in and talks.
-pub(crate) async fn is_served(server: &Server) {
+pub(crate) async fn assert_served(server: &Server) {
     let mut peer = server.connect().await;
     peer.log_in().await;
     peer.send(frame::text("hello")).await;
