@@ -18,8 +18,8 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
-    Aside, BenchServer, PATIENCE, Processors, Server, WellBehavedClient, connect_from, own_address,
-    percentile,
+    BackgroundWork, BenchServer, PATIENCE, Processors, Server, WellBehavedClient, connect_from,
+    loopback_address, percentile,
 };
 use proto::{
     close::{CloseCode, CloseReason, Retry},
@@ -99,14 +99,14 @@ async fn storm(manner: Manner, users: usize, addresses: usize, processors: Proce
     }
 
     let server = bench_server.process.address;
-    let returning = Aside::begin(move || come_back(server, users, addresses, manner));
+    let returning = BackgroundWork::start(move || come_back(server, users, addresses, manner));
     join_all(clients.iter_mut().map(async |client| {
-        while !returning.is_done() {
+        while !returning.is_finished() {
             client.echo().await;
         }
     }))
     .await;
-    let returns = returning.end().expect("it was waited for");
+    let returns = returning.stop().expect("it was waited for");
     conclude(manner, addresses, &returns, &clients);
 }
 
@@ -120,7 +120,7 @@ async fn come_back(
     let start = Instant::now();
     let returning = (0..users).map(|user| {
         spawn_local(async move {
-            let address = own_address(1 + user % addresses);
+            let address = loopback_address(1 + user % addresses);
             let (mut pause, mut refusals, mut too_late) = (FIRST_PAUSE, 0, 0);
             loop {
                 let stream = connect_from(address, server).await;

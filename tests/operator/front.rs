@@ -9,7 +9,7 @@ use std::{
 };
 
 use integration_tests::{
-    Authority, Issued, Nginx, PATIENCE, Server, connect_from, own_address, peer, shipped,
+    Authority, Issued, Nginx, PATIENCE, Server, connect_from, loopback_address, peer, shipped,
 };
 use raw_peer::RawPeer;
 use tempfile::TempDir;
@@ -109,7 +109,7 @@ impl Front {
         let directory = directory(&authority);
         // Caddy cannot say which ports it took. Nobody else takes those of an address that is used by
         // nobody else.
-        let address = own_address(usize::from(server.address.port()));
+        let address = loopback_address(usize::from(server.address.port()));
         let ports = [(); 2].map(|()| {
             let listener = TcpListener::bind((address, 0)).unwrap();
             listener.local_addr().unwrap().port()

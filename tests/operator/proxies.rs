@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, process::Stdio};
 
 use integration_tests::{
     Authority, CONGRATULATION, Files, Nginx, Server, Way, accounts, authorization, echo,
-    handshake_with, own_address, peer,
+    handshake_with, loopback_address, peer,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ mod a_session_is_that_of_whoever_is_behind_it {
     pub(super) const CONFIGURATION: &str = "";
 
     pub(super) async fn case(mut server: Server, front: Front) {
-        let client = own_address(7);
+        let client = loopback_address(7);
         for way in Way::ALL {
             let mut session = log_in(&front, client, way).await;
             echo(&mut session, "hello").await;
@@ -128,7 +128,7 @@ mod wrong_logins_are_those_of_whoever_is_behind_it {
         "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
     pub(super) async fn case(mut server: Server, front: Front) {
-        let [guesser, other] = [own_address(8), own_address(9)];
+        let [guesser, other] = [loopback_address(8), loopback_address(9)];
         for number in ["1", "2"] {
             // Another address each time, if it were believed.
             let forged = format!("X-Forwarded-For: 203.0.113.{number}");
@@ -157,7 +157,7 @@ mod pages_of_its_host_may_connect_and_no_others {
             ("https://example.com".to_owned(), "HTTP/1.1 403 "),
         ] {
             let request = handshake_with(&[&format!("Origin: {origin}")]);
-            let head = head(front.connect_from(own_address(1)).await, &request).await;
+            let head = head(front.connect_from(loopback_address(1)).await, &request).await;
             assert!(head.starts_with(answer), "{origin}: {head}");
         }
     }
@@ -170,7 +170,7 @@ mod a_browser_gets_the_page {
 
     pub(super) async fn case(_server: Server, front: Front) {
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
-        let head = head(front.connect_from(own_address(1)).await, request).await;
+        let head = head(front.connect_from(loopback_address(1)).await, request).await;
         let head = head.to_lowercase();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         for field in [
@@ -211,7 +211,7 @@ async fn a_quiet_session_outlives_the_patience_of_nginx() {
     let (server, _files) = serve(NGINX, "[limits]\nping_interval = \"400ms\"").await;
     let changes = [("proxy_read_timeout 90s;", "proxy_read_timeout 1800ms;")];
     let front = Front::nginx_with(&server, &changes).await;
-    let mut session = log_in(&front, own_address(1), Way::Message).await;
+    let mut session = log_in(&front, loopback_address(1), Way::Message).await;
     // They are 400 ms apart at least, so this takes longer than that patience.
     for _ in 0..6 {
         let ping = session.frame().await;

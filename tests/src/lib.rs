@@ -15,7 +15,7 @@ pub mod attacks;
 pub mod properties;
 
 mod answer;
-mod aside;
+mod background_work;
 mod bench_server;
 mod browser;
 mod certificates;
@@ -48,7 +48,7 @@ use tokio::{process::Child, time::timeout};
 
 pub use self::{
     answer::Answer,
-    aside::{Aside, connect_from, own_address},
+    background_work::{BackgroundWork, connect_from, loopback_address},
     bench_server::BenchServer,
     browser::{Browser, Colours},
     certificates::{Authority, Issued, self_signed},

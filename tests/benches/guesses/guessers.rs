@@ -12,7 +12,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::pending;
-use integration_tests::{Aside, PATIENCE, connect_from, own_address};
+use integration_tests::{BackgroundWork, PATIENCE, connect_from, loopback_address};
 use proto::close::CloseReason;
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, task::spawn_local};
@@ -25,7 +25,7 @@ pub(crate) const GUESSERS: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Guessers {
     answers: Arc<Answers>,
-    flood: Aside<Infallible>,
+    flood: BackgroundWork<Infallible>,
 }
 
 /// What their guesses got so far.
@@ -46,13 +46,13 @@ impl Guessers {
     pub(crate) fn begin(server: SocketAddr, addresses: usize) -> Self {
         let answers = Arc::<Answers>::default();
         let shared = Arc::clone(&answers);
-        let flood = Aside::begin(move || flood(server, addresses, shared));
+        let flood = BackgroundWork::start(move || flood(server, addresses, shared));
         Self { answers, flood }
     }
 
     /// Ends the flood, and tells what it got.
     pub(crate) fn end(self) -> Arc<Answers> {
-        self.flood.end();
+        self.flood.stop();
         self.answers
     }
 }
@@ -61,7 +61,7 @@ async fn flood(server: SocketAddr, addresses: usize, answers: Arc<Answers>) -> I
     let ways: [fn() -> Vec<u8>; 2] = [by_message, by_basic];
     let ways = iter::repeat(ways).flatten();
     for (number, guesses) in (0..GUESSERS).zip(ways) {
-        let address = own_address(1 + number % addresses);
+        let address = loopback_address(1 + number % addresses);
         let answers = Arc::clone(&answers);
         spawn_local(async move {
             loop {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::future::pending;
-use integration_tests::{Aside, connect_from};
+use integration_tests::{BackgroundWork, connect_from};
 use raw_peer::{CREDENTIALS, HANDSHAKE, frame};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -59,7 +59,7 @@ enum Attack {
 #[derive(Debug)]
 pub(crate) struct Attackers {
     deeds: Vec<Arc<Deeds>>,
-    siege: Aside<Infallible>,
+    siege: BackgroundWork<Infallible>,
 }
 
 /// What one kind of attackers has done.
@@ -86,13 +86,13 @@ impl Attackers {
             })
             .collect();
         let shared = deeds.clone();
-        let siege = Aside::begin(move || besiege(server, shared));
+        let siege = BackgroundWork::start(move || besiege(server, shared));
         Self { deeds, siege }
     }
 
     /// Ends the siege, and tells who did what.
     pub(crate) fn end(self) -> Vec<Arc<Deeds>> {
-        self.siege.end();
+        self.siege.stop();
         self.deeds
     }
 }

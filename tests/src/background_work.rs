@@ -15,15 +15,15 @@ use tokio::{
 
 /// Work on a thread of its own, which gives way to whoever measures on the same processor.
 #[derive(Debug)]
-pub struct Aside<T> {
-    end: oneshot::Sender<()>,
+pub struct BackgroundWork<T> {
+    stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<Option<T>>,
 }
 
-impl<T: Send + 'static> Aside<T> {
+impl<T: Send + 'static> BackgroundWork<T> {
     /// Begins the work, which may spawn more of it on the same thread.
-    pub fn begin<F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> Self {
-        let (end, ended) = oneshot::channel();
+    pub fn start<F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> Self {
+        let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             // On Linux this is about the thread.
             rustix::process::nice(19).expect("a thread may give way");
@@ -33,30 +33,30 @@ impl<T: Send + 'static> Aside<T> {
                 .expect("a runtime can be made");
             // What the work has spawned ends with the set.
             let spawned = LocalSet::new();
-            let over = async { select(Box::pin(work()), ended).await };
+            let over = async { select(Box::pin(work()), stopped).await };
             match spawned.block_on(&runtime, over) {
                 Either::Left((done, _)) => Some(done),
                 Either::Right(_) => None,
             }
         });
-        Self { end, thread }
+        Self { stop, thread }
     }
 
     /// Whether the work is done.
-    pub fn is_done(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
     /// Ends the work, and returns what it came to; none if it was not done.
-    pub fn end(self) -> Option<T> {
+    pub fn stop(self) -> Option<T> {
         // The thread may be over, or have panicked, which is told next.
-        let _ = self.end.send(());
+        let _ = self.stop.send(());
         self.thread.join().expect("the work does not fail")
     }
 }
 
 /// One of this machine's own addresses, which stand for different peers.
-pub fn own_address(number: usize) -> Ipv4Addr {
+pub fn loopback_address(number: usize) -> Ipv4Addr {
     let [.., third, fourth] = u32::try_from(number)
         .expect("there are not so many")
         .to_be_bytes();
