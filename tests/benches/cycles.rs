@@ -6,7 +6,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{BenchServer, PATIENCE, Processors, Report};
+use integration_tests::{BenchServer, CpuPinning, PATIENCE, Report};
 use tokio::time::{Instant, sleep};
 
 const CYCLES: usize = 100_000;
@@ -24,7 +24,7 @@ const LIMIT: f64 = 1.05;
 async fn main() -> ExitCode {
     let number = std::env::args().find_map(|argument| argument.parse().ok());
     let cycles: usize = number.unwrap_or(CYCLES);
-    let bench_server = BenchServer::with_defaults(Processors::two()).await;
+    let bench_server = BenchServer::with_defaults(CpuPinning::first_two_cpus()).await;
     let at_first = bench_server.process.descriptors();
     cycle(&bench_server, cycles / WARM_UP).await;
     let warm = bench_server.process.resident_bytes();

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use integration_tests::{BenchServer, Comparison, Processors, Report, median};
+use integration_tests::{BenchServer, Comparison, CpuPinning, Report, median};
 
 /// How often both servers have their turn, and for how long each time.
 const ROUNDS: usize = 5;
@@ -32,18 +32,18 @@ const SHARE_OF_THE_BARE: f64 = 0.62;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    if let Some(comparison) = Comparison::wanted(processors) {
+    if let Some(comparison) = Comparison::wanted(pinning) {
         let rates = comparison.measure(COMPARED_ROUNDS, rate).await;
         rates.at_least("logins, times those before", &mut report);
         return report.exit_code();
     }
     let (mut ours, mut plain, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(rate(BenchServer::with_defaults(processors).await).await);
-        plain.push(rate(BenchServer::plain(processors).await).await);
-        bare.push(rate(BenchServer::bare(processors).await).await);
+        ours.push(rate(BenchServer::with_defaults(pinning).await).await);
+        plain.push(rate(BenchServer::plain(pinning).await).await);
+        bare.push(rate(BenchServer::bare(pinning).await).await);
     }
     let (ours, plain, bare) = (median(&ours), median(&plain), median(&bare));
     println!("{:.2} of the bare one", ours / bare);

@@ -6,7 +6,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use integration_tests::{BenchServer, Comparison, Processors, Report};
+use integration_tests::{BenchServer, Comparison, CpuPinning, Report};
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
@@ -31,18 +31,18 @@ const OF_LOUD: &str = "bytes 10 s after an echo of 1 MiB, of 200";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    if let Some(comparison) = Comparison::wanted(processors) {
+    if let Some(comparison) = Comparison::wanted(pinning) {
         let each = comparison.measure(COMPARED_ROUNDS, idle_bytes).await;
         each.at_most(OF_IDLE, &mut report);
         let each = comparison.measure(COMPARED_ROUNDS, echoed_bytes).await;
         each.at_most(OF_LOUD, &mut report);
         return report.exit_code();
     }
-    let each = idle_bytes(BenchServer::with_defaults(processors).await).await;
+    let each = idle_bytes(BenchServer::with_defaults(pinning).await).await;
     report.at_most(OF_IDLE, each, IDLE_LIMIT);
-    let each = echoed_bytes(BenchServer::with_defaults(processors).await).await;
+    let each = echoed_bytes(BenchServer::with_defaults(pinning).await).await;
     report.at_most(OF_LOUD, each, LOUD_LIMIT);
     report.exit_code()
 }

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, BenchServer, Comparison, Processors, ROUNDS, Report, WORKS, Work, cost, median,
+    ATTEMPTS, BenchServer, Comparison, CpuPinning, ROUNDS, Report, WORKS, Work, cost, median,
     wanted_row,
 };
 
@@ -46,9 +46,9 @@ const LIMITS: [Limit; 4] = [
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    let comparison = Comparison::wanted(processors);
+    let comparison = Comparison::wanted(pinning);
     let rows = WORKS.into_iter().zip(LIMITS);
     for (work, limit) in rows.filter(|(work, _)| wanted_row(work.name)) {
         println!("{}", work.name);
@@ -61,13 +61,13 @@ async fn main() -> ExitCode {
             cost.at_most("  us a message, times those before", &mut report);
             continue;
         }
-        let (mut of_plain, mut of_bare) = measure(work, processors).await;
+        let (mut of_plain, mut of_bare) = measure(work, pinning).await;
         for _ in 1..ATTEMPTS {
             if of_plain <= limit.share(of_plain, of_bare) {
                 break;
             }
             println!("  {of_plain:.3} of the plain one; once more");
-            (of_plain, of_bare) = measure(work, processors).await;
+            (of_plain, of_bare) = measure(work, pinning).await;
         }
         println!("  {of_bare:.2} of the bare one");
         let share = limit.share(of_plain, of_bare);
@@ -86,13 +86,13 @@ impl Limit {
 
 /// What a message costs beside the plain server and the bare one: the medians of what each round has
 /// found, in which they have their turns one after the other.
-async fn measure(work: Work, processors: Processors) -> (f64, f64) {
+async fn measure(work: Work, pinning: CpuPinning) -> (f64, f64) {
     let (mut of_plain, mut of_bare) = (Vec::new(), Vec::new());
     // New processes each time: where their memory lies makes a difference of a third.
     for _ in 0..ROUNDS {
-        let ours = cost(BenchServer::with_defaults(processors).await, work).await;
-        let plain = cost(BenchServer::plain(processors).await, work).await;
-        let bare = cost(BenchServer::bare(processors).await, work).await;
+        let ours = cost(BenchServer::with_defaults(pinning).await, work).await;
+        let plain = cost(BenchServer::plain(pinning).await, work).await;
+        let bare = cost(BenchServer::bare(pinning).await, work).await;
         of_plain.push(ours / plain);
         of_bare.push(ours / bare);
     }

@@ -18,7 +18,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
-    BackgroundWork, BenchServer, PATIENCE, Processors, Server, WellBehavedClient, connect_from,
+    BackgroundWork, BenchServer, CpuPinning, PATIENCE, Server, WellBehavedClient, connect_from,
     loopback_address, percentile,
 };
 use proto::{
@@ -74,15 +74,15 @@ struct Return {
 async fn main() {
     let number = std::env::args().find_map(|argument| argument.parse().ok());
     let users: usize = number.unwrap_or(USERS);
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     for manner in [Manner::Naive, Manner::BackOff] {
         for addresses in [1, users] {
-            storm(manner, users, addresses, processors).await;
+            storm(manner, users, addresses, pinning).await;
         }
     }
 }
 
-async fn storm(manner: Manner, users: usize, addresses: usize, processors: Processors) {
+async fn storm(manner: Manner, users: usize, addresses: usize, pinning: CpuPinning) {
     let directory = Server::directory(&format!(
         "[limits]\n\
          max_unauthenticated = {all}\n\
@@ -92,7 +92,7 @@ async fn storm(manner: Manner, users: usize, addresses: usize, processors: Proce
     ));
     fs::write(directory.path().join("credentials.toml"), accounts(users)).expect("it is written");
     let configuration = directory.path().join("server.toml");
-    let bench_server = BenchServer::configured(&configuration, processors).await;
+    let bench_server = BenchServer::configured(&configuration, pinning).await;
     let mut clients = Vec::new();
     for user in 0..CLIENTS {
         clients.push(WellBehavedClient::new(&bench_server.process, &credentials(user)).await);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, Load, Processors, Report, Server, WellBehavedClient, Work, percentile, replace,
+    BenchServer, CpuPinning, Load, Report, Server, WellBehavedClient, Work, percentile, replace,
 };
 use proto::message::is_congratulation;
 use raw_peer::{CREDENTIALS, frame};
@@ -37,12 +37,12 @@ const ANSWER_LIMIT: f64 = 50.0;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let directory = Server::directory(&configuration(0));
     let credentials = directory.path().join("credentials.toml");
     fs::write(&credentials, accounts(0)).expect("it can be written");
     let file = directory.path().join("server.toml");
-    let mut bench_server = BenchServer::with_log(&file, processors).await;
+    let mut bench_server = BenchServer::with_log(&file, pinning).await;
     let mut load = Load::new(&bench_server, WORK).await;
     let mut well_behaved = WellBehavedClient::new(&bench_server.process, CREDENTIALS).await;
 

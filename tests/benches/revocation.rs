@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::future::{Either, join, join_all, select};
-use integration_tests::{BenchServer, PATIENCE, Processors, Report, Server, echoed, replace};
+use integration_tests::{BenchServer, CpuPinning, PATIENCE, Report, Server, echoed, replace};
 use proto::{close::CloseReason, message::is_congratulation};
 use raw_peer::{
     RawPeer,
@@ -46,21 +46,21 @@ const TOO_LATE: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
     for change in [Change::Removed, Change::Password, Change::Expiry] {
-        revoke(change, processors, &mut report).await;
+        revoke(change, pinning, &mut report).await;
     }
     report.exit_code()
 }
 
-async fn revoke(change: Change, processors: Processors, report: &mut Report) {
+async fn revoke(change: Change, pinning: CpuPinning, report: &mut Report) {
     let directory = Server::directory("");
     let credentials = directory.path().join("credentials.toml");
     let account = |user| account(user, &password(user), "");
     fs::write(&credentials, (0..USERS).map(account).collect::<String>()).expect("it is written");
     let configuration = directory.path().join("server.toml");
-    let bench_server = BenchServer::configured(&configuration, processors).await;
+    let bench_server = BenchServer::configured(&configuration, pinning).await;
     let mut members = Vec::new();
     for number in 0..USERS * SESSIONS_OF_EACH {
         members.push(Member::new(&bench_server.process, number).await);

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{BenchServer, PATIENCE, Processors, Report, Server, median, percentile};
+use integration_tests::{BenchServer, CpuPinning, PATIENCE, Report, Server, median, percentile};
 use raw_peer::{RawPeer, frame};
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -51,29 +51,29 @@ const COST_LIMIT: f64 = 1.0;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
     LocalSet::new()
         .run_until(async {
-            stalled(processors, &mut report).await;
-            cost(processors, &mut report).await;
+            stalled(pinning, &mut report).await;
+            cost(pinning, &mut report).await;
         })
         .await;
     report.exit_code()
 }
 
 /// Whether a member that does not read makes others wait.
-async fn stalled(processors: Processors, report: &mut Report) {
+async fn stalled(pinning: CpuPinning, report: &mut Report) {
     let directory = Server::directory(ROOM);
     let configuration = directory.path().join("server.toml");
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let bench_server = BenchServer::configured(&configuration, processors).await;
+        let bench_server = BenchServer::configured(&configuration, pinning).await;
         let mut room = Room::of(&bench_server, MEMBERS).await;
         without.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
         drop(room);
 
-        let bench_server = BenchServer::configured(&configuration, processors).await;
+        let bench_server = BenchServer::configured(&configuration, pinning).await;
         let mut room = Room::of(&bench_server, MEMBERS - 1).await;
         let stalled = join(&bench_server, Some(4096)).await;
         let before = bench_server.process.resident_bytes();
@@ -91,15 +91,15 @@ async fn stalled(processors: Processors, report: &mut Report) {
 }
 
 /// What a delivery costs.
-async fn cost(processors: Processors, report: &mut Report) {
+async fn cost(pinning: CpuPinning, report: &mut Report) {
     let directory = Server::directory(ROOM);
     let configuration = directory.path().join("server.toml");
     let mut costs: [Vec<f64>; 3] = Default::default();
     for _ in 0..ROUNDS {
         let bench_servers = [
-            Some(BenchServer::configured(&configuration, processors).await),
-            Some(BenchServer::plain_room(processors).await),
-            BenchServer::bun_room(processors).await,
+            Some(BenchServer::configured(&configuration, pinning).await),
+            Some(BenchServer::plain_room(pinning).await),
+            BenchServer::bun_room(pinning).await,
         ];
         for (bench_server, costs) in bench_servers.iter().zip(&mut costs) {
             let Some(bench_server) = bench_server else {

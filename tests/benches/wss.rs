@@ -6,8 +6,8 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, Authority, BenchServer, CERTIFICATE, CONFIGURATION, Files, NAME, PRIVATE_KEY,
-    Processors, ROUNDS, Report, TlsClient, WORKS, Work, accounts, cost, median, wanted_row,
+    ATTEMPTS, Authority, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning, Files, NAME,
+    PRIVATE_KEY, ROUNDS, Report, TlsClient, WORKS, Work, accounts, cost, median, wanted_row,
 };
 
 /// How many sessions do nothing while the memory is looked at.
@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
 struct Secured {
     files: Files,
     client: TlsClient,
-    processors: Processors,
+    pinning: CpuPinning,
 }
 
 impl Secured {
@@ -60,19 +60,19 @@ impl Secured {
         Self {
             files: Files::with_tls("", &accounts, &issued),
             client: TlsClient::comparing(&authority),
-            processors: Processors::two(),
+            pinning: CpuPinning::first_two_cpus(),
         }
     }
 
     async fn ours(&self) -> BenchServer {
         let configuration = self.files.path(CONFIGURATION);
-        let bench_server = BenchServer::configured(&configuration, self.processors).await;
+        let bench_server = BenchServer::configured(&configuration, self.pinning).await;
         bench_server.with_tls_client(&self.client)
     }
 
     async fn bun(&self) -> BenchServer {
         let [certificate, private_key] = [CERTIFICATE, PRIVATE_KEY].map(|it| self.files.path(it));
-        BenchServer::bun_over_tls(&certificate, &private_key, &self.client, self.processors).await
+        BenchServer::bun_over_tls(&certificate, &private_key, &self.client, self.pinning).await
     }
 
     /// What a message costs of what it costs Bun: the median of what each round has found, in which

@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    Processors, Server, TlsClient, bare_server_binary, fixture, peer, plain_room_binary,
+    CpuPinning, Server, TlsClient, bare_server_binary, fixture, peer, plain_room_binary,
     plain_server_binary, root, server_binary, wire::Wire,
 };
 
@@ -24,50 +24,45 @@ pub struct BenchServer {
 
 impl BenchServer {
     /// Starts our server with the defaults and the account of the fixtures, on the processor for servers.
-    pub async fn with_defaults(processors: Processors) -> Self {
-        Self::configured(&fixture("server.toml"), processors).await
+    pub async fn with_defaults(pinning: CpuPinning) -> Self {
+        Self::configured(&fixture("server.toml"), pinning).await
     }
 
     /// Another build of our server, configured as [`BenchServer::with_defaults`] is.
-    pub(crate) async fn baseline(binary: &Path, processors: Processors) -> Self {
+    pub(crate) async fn baseline(binary: &Path, pinning: CpuPinning) -> Self {
         let binary = binary.to_str().expect("the path is text").to_owned();
         let command = configured(binary, &fixture("server.toml"));
-        Self::start("before", command, processors).await
+        Self::start("before", command, pinning).await
     }
 
     /// Our server with the configuration in a file, on the processor for servers.
-    pub async fn configured(configuration: &Path, processors: Processors) -> Self {
+    pub async fn configured(configuration: &Path, pinning: CpuPinning) -> Self {
         let command = configured(server_binary(), configuration);
-        Self::start("ws-server", command, processors).await
+        Self::start("ws-server", command, pinning).await
     }
 
     /// The same, and its log can be read.
-    pub async fn with_log(configuration: &Path, processors: Processors) -> Self {
-        Self::start("ws-server", Server::command(configuration), processors).await
+    pub async fn with_log(configuration: &Path, pinning: CpuPinning) -> Self {
+        Self::start("ws-server", Server::command(configuration), pinning).await
     }
 
     /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.
-    pub async fn plain(processors: Processors) -> Self {
-        Self::start(
-            "plain",
-            with_log_discarded(plain_server_binary()),
-            processors,
-        )
-        .await
+    pub async fn plain(pinning: CpuPinning) -> Self {
+        Self::start("plain", with_log_discarded(plain_server_binary()), pinning).await
     }
 
     /// The same work, and nothing else, on the processor for servers.
-    pub async fn bare(processors: Processors) -> Self {
-        Self::start("bare", with_log_discarded(bare_server_binary()), processors).await
+    pub async fn bare(pinning: CpuPinning) -> Self {
+        Self::start("bare", with_log_discarded(bare_server_binary()), pinning).await
     }
 
     /// A room by tokio's broadcast channel, on the processor for servers.
-    pub async fn plain_room(processors: Processors) -> Self {
-        Self::start("plain", with_log_discarded(plain_room_binary()), processors).await
+    pub async fn plain_room(pinning: CpuPinning) -> Self {
+        Self::start("plain", with_log_discarded(plain_room_binary()), pinning).await
     }
 
     /// A room by Bun's `publish`, on the processor for servers; none where there is no `bun`.
-    pub async fn bun_room(processors: Processors) -> Option<Self> {
+    pub async fn bun_room(pinning: CpuPinning) -> Option<Self> {
         let version = Command::new("bun").arg("--version").output().await;
         if !version.is_ok_and(|version| version.status.success()) {
             return None;
@@ -76,7 +71,7 @@ impl BenchServer {
         command
             .arg("run")
             .arg(root().join("tests/benches/bun_room.js"));
-        Some(Self::start("bun", command, processors).await)
+        Some(Self::start("bun", command, pinning).await)
     }
 
     /// The echo over TLS by Bun, on the processor for servers. `.ci/peers` installs it.
@@ -84,7 +79,7 @@ impl BenchServer {
         certificate: &Path,
         private_key: &Path,
         client: &TlsClient,
-        processors: Processors,
+        pinning: CpuPinning,
     ) -> Self {
         let bun = peer("bun/node_modules/.bin/bun");
         let mut command = with_log_discarded(bun.to_str().expect("the path is text").to_owned());
@@ -92,7 +87,7 @@ impl BenchServer {
             .arg("run")
             .arg(root().join("tests/benches/bun_echo.js"))
             .args([certificate, private_key]);
-        let bench_server = Self::start("bun", command, processors).await;
+        let bench_server = Self::start("bun", command, pinning).await;
         bench_server.with_tls_client(client)
     }
 
@@ -134,10 +129,10 @@ impl BenchServer {
         peer.end().await;
     }
 
-    async fn start(name: &'static str, command: Command, processors: Processors) -> Self {
-        processors.use_that_of_the_server();
+    async fn start(name: &'static str, command: Command, pinning: CpuPinning) -> Self {
+        pinning.pin_server();
         let process = Server::spawn(command, None).await;
-        processors.use_that_of_the_load();
+        pinning.pin_load();
         Self {
             name,
             process,

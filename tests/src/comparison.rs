@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use crate::{BenchServer, Processors, Report, median, root, server_binary};
+use crate::{BenchServer, CpuPinning, Report, median, root, server_binary};
 
 /// The environment variable that names the other build.
 const VARIABLE: &str = "BENCH_AGAINST";
@@ -20,7 +20,7 @@ const NOISE: f64 = 1.03;
 #[derive(Debug)]
 pub struct Comparison {
     before: PathBuf,
-    processors: Processors,
+    pinning: CpuPinning,
 }
 
 /// The measurements of two builds, a pair for each round.
@@ -32,14 +32,14 @@ pub struct Compared {
 
 impl Comparison {
     /// Returns the comparison that the environment asks for, if it asks for one.
-    pub fn wanted(processors: Processors) -> Option<Self> {
+    pub fn wanted(pinning: CpuPinning) -> Option<Self> {
         let path = root().join(std::env::var_os(VARIABLE)?);
         assert!(path.is_file(), "{VARIABLE}: {} is no file", path.display());
         println!("ws-server is {}", server_binary());
         println!("before    is {}", path.display());
         Some(Self {
             before: path,
-            processors,
+            pinning,
         })
     }
 
@@ -54,9 +54,9 @@ impl Comparison {
         for round in 0..rounds {
             for turn in 0..2 {
                 if (round + turn) % 2 == 0 {
-                    ours.push(measurement(BenchServer::with_defaults(self.processors).await).await);
+                    ours.push(measurement(BenchServer::with_defaults(self.pinning).await).await);
                 } else {
-                    let bench_server = BenchServer::baseline(&self.before, self.processors).await;
+                    let bench_server = BenchServer::baseline(&self.before, self.pinning).await;
                     before.push(measurement(bench_server).await);
                 }
             }

@@ -22,13 +22,13 @@ mod certificates;
 mod client;
 mod comparison;
 mod cost;
+mod cpu_pinning;
 mod files;
 mod load;
 mod login;
 mod nginx;
 mod operator;
 mod peers;
-mod processors;
 mod report;
 mod server;
 mod terminal;
@@ -55,13 +55,13 @@ pub use self::{
     client::{Finished, client, run, run_within, spawn, talking},
     comparison::Comparison,
     cost::{ATTEMPTS, ROUNDS, WORKS, cost},
+    cpu_pinning::CpuPinning,
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     load::{Load, Work},
     login::{CHALLENGE, Way, ask, authorization, echo, handshake_with, wrong_credentials},
     nginx::Nginx,
     operator::{ADMIN, Scraped, ctl, ctl_ok},
     peers::peer,
-    processors::Processors,
     report::{Report, median, percentile, wanted_row},
     server::{Server, resolved},
     terminal::Terminal,

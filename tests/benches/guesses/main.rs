@@ -14,7 +14,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, PATIENCE, Processors, Report, Server, WellBehavedClient, percentile,
+    BenchServer, CpuPinning, PATIENCE, Report, Server, WellBehavedClient, percentile,
 };
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
@@ -83,19 +83,19 @@ const CLIENT_CREDENTIALS: &str = "client:session";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
     for flood in FLOODS {
-        withstand(&flood, processors, &mut report).await;
+        withstand(&flood, pinning, &mut report).await;
     }
     report.exit_code()
 }
 
-async fn withstand(flood: &Flood, processors: Processors, report: &mut Report) {
+async fn withstand(flood: &Flood, pinning: CpuPinning, report: &mut Report) {
     let directory = Server::directory(&flood.configuration());
     fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
     let configuration = directory.path().join("server.toml");
-    let bench_server = BenchServer::configured(&configuration, processors).await;
+    let bench_server = BenchServer::configured(&configuration, pinning).await;
     let server = &bench_server.process;
     let before = server.resident_bytes();
     let mut well_behaved = WellBehavedClient::new(server, CLIENT_CREDENTIALS).await;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{BenchServer, Processors, Report, echoed, percentile};
+use integration_tests::{BenchServer, CpuPinning, Report, echoed, percentile};
 use raw_peer::frame;
 use tokio::time::sleep;
 
@@ -32,15 +32,15 @@ const VISIT_LIMIT: f64 = 100.0;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let processors = Processors::two();
+    let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    siege(processors, &mut report).await;
+    siege(pinning, &mut report).await;
     exhaustion::run(&mut report).await;
     report.exit_code()
 }
 
-async fn siege(processors: Processors, report: &mut Report) {
-    let bench_server = BenchServer::with_defaults(processors).await;
+async fn siege(pinning: CpuPinning, report: &mut Report) {
+    let bench_server = BenchServer::with_defaults(pinning).await;
     let mut answers = Vec::new();
     let mut visits = Vec::new();
     let mut client = bench_server.process.connect().await;

@@ -1,32 +1,32 @@
-//! Which processors a program runs on.
+//! Which pinning a program runs on.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The two processors that a benchmark uses: one for the server that is measured, one for what
 /// loads it, so that neither takes time from the other.
 #[derive(Debug, Clone, Copy)]
-pub struct Processors {
+pub struct CpuPinning {
     server: usize,
     load: usize,
 }
 
-impl Processors {
+impl CpuPinning {
     /// The first two processors that this program may use.
-    pub fn two() -> Self {
+    pub fn first_two_cpus() -> Self {
         let allowed = sched_getaffinity(None).expect("a thread may ask where it runs");
         let mut each = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor));
         let two = each.next().zip(each.next());
-        let (server, load) = two.expect("a benchmark needs two processors");
+        let (server, load) = two.expect("a benchmark needs two pinning");
         Self { server, load }
     }
 
     /// From now on this thread, and what it starts, runs where servers are measured.
-    pub fn use_that_of_the_server(self) {
+    pub fn pin_server(self) {
         pin(self.server);
     }
 
     /// From now on this thread, and what it starts, runs where the load comes from.
-    pub fn use_that_of_the_load(self) {
+    pub fn pin_load(self) {
         pin(self.load);
     }
 }
@@ -34,5 +34,5 @@ impl Processors {
 fn pin(processor: usize) {
     let mut set = CpuSet::new();
     set.set(processor);
-    sched_setaffinity(None, &set).expect("a thread may choose among its processors");
+    sched_setaffinity(None, &set).expect("a thread may choose among its pinning");
 }
