@@ -33,7 +33,7 @@ mod report;
 mod server;
 mod terminal;
 mod tls_client;
-mod tls_front;
+mod tls_proxy;
 mod well_behaved_client;
 mod wire;
 mod words;
@@ -66,7 +66,7 @@ pub use self::{
     server::{Server, resolved},
     terminal::Terminal,
     tls_client::{NAME, TlsClient},
-    tls_front::{TlsFront, Visit},
+    tls_proxy::{RelayOutcome, TlsProxy},
     well_behaved_client::WellBehavedClient,
     words::{
         CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_for,

@@ -32,9 +32,9 @@ async fn silence_behind_tls_ends_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
-    let front = TlsFront::before(listener.local_addr().unwrap(), &issued).await;
+    let proxy = TlsProxy::start(listener.local_addr().unwrap(), &issued).await;
     let cacert = trusted.cacert();
-    let url = front.url();
+    let url = proxy.url();
     let flags = ["--connect-deadline", "500ms", "--cacert", &cacert, &url];
     let finished = run(client(flags), "").await;
     assert_eq!(finished.code, Some(7), "{finished:?}");
@@ -43,7 +43,7 @@ async fn silence_behind_tls_ends_at_the_deadline() {
         // On a machine that is busy with something else.
         format!(
             "ws-client: {} did not complete the TLS handshake within 500ms\n",
-            front.authority()
+            proxy.authority()
         ),
     ];
     assert!(late.contains(&finished.stderr), "{finished:?}");
@@ -67,8 +67,8 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
     let server = Server::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
-    let front = TlsFront::before(server.address, &issued).await;
-    let mut child = spawn(client([&front.url(), "--cacert", &trusted.cacert()]));
+    let proxy = TlsProxy::start(server.address, &issued).await;
+    let mut child = spawn(client([&proxy.url(), "--cacert", &trusted.cacert()]));
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
@@ -78,7 +78,7 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
         .unwrap();
     assert_eq!(line.unwrap(), echoed("hello"));
     // TCP ends, and TLS says nothing about it.
-    drop(front);
+    drop(proxy);
     assert_eq!(end(&mut child).await.code(), Some(8));
     let mut stderr = String::new();
     child
@@ -97,8 +97,8 @@ async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
     let server = Server::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
-    let mut front = TlsFront::before(server.address, &issued).await;
-    let mut child = spawn(client([&front.url(), "--cacert", &trusted.cacert()]));
+    let mut proxy = TlsProxy::start(server.address, &issued).await;
+    let mut child = spawn(client([&proxy.url(), "--cacert", &trusted.cacert()]));
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
@@ -106,8 +106,8 @@ async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
     assert_eq!(line.unwrap().as_deref(), Some(&*echoed("hello")));
     server.signal(Signal::TERM);
     assert_eq!(end(&mut child).await.code(), Some(8));
-    let visit = front.visit().await;
-    assert!(matches!(visit, Visit::Finished(_)), "{visit:?}");
+    let outcome = proxy.next_outcome().await;
+    assert!(matches!(outcome, RelayOutcome::Closed(_)), "{outcome:?}");
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("cut off"), "{log}");
@@ -153,11 +153,11 @@ async fn long_messages_and_many_lines_come_back() {
     let server = Server::with("[limits]\nmax_message_bytes = \"16MiB\"\n").await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
-    let front = TlsFront::before(server.address, &issued).await;
+    let proxy = TlsProxy::start(server.address, &issued).await;
 
     let long = "0123456789abcdef".repeat((1 << 20) - 2);
     let finished = trusted
-        .run(&front.url(), &format!("admin:123456\n{long}\n"))
+        .run(&proxy.url(), &format!("admin:123456\n{long}\n"))
         .await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout() == echoed_lines([&long]));
@@ -167,7 +167,7 @@ async fn long_messages_and_many_lines_come_back() {
         writeln!(input, "line {index}").unwrap();
         writeln!(expected, "{PREFIX}line {index}").unwrap();
     }
-    let finished = trusted.run(&front.url(), &input).await;
+    let finished = trusted.run(&proxy.url(), &input).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout() == expected);
 }

@@ -9,17 +9,20 @@ async fn the_dialogue_by_address_and_by_name() {
     let issued = trusted.authority.issue(LOOPBACK);
     for host in ["127.0.0.1", "::1", "localhost"] {
         let bound = if host == "::1" { "::1" } else { "127.0.0.1" };
-        let mut front = TlsFront::on(bound, server.address, issued.server_config()).await;
+        let mut proxy = TlsProxy::start_on(bound, server.address, issued.server_config()).await;
         let url = match host {
-            "localhost" => front.url_by(host),
-            _ => front.url(),
+            "localhost" => proxy.url_with_host(host),
+            _ => proxy.url(),
         };
         let finished = trusted.run(&url, "admin:123456\nhello\nexit\n").await;
         assert_eq!(finished.code, Some(0), "{url}: {finished:?}");
         assert_eq!(finished.stdout(), echoed_lines(["hello"]));
         assert_eq!(finished.stderr, welcome_and_goodbye());
-        let visit = front.visit().await;
-        assert!(matches!(visit, Visit::Finished(100..)), "{visit:?}");
+        let outcome = proxy.next_outcome().await;
+        assert!(
+            matches!(outcome, RelayOutcome::Closed(100..)),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -44,20 +47,20 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
         // Its name is that of the trusted one.
         (same_name.issue(LOOPBACK), &mismatch),
     ] {
-        let mut front = TlsFront::before(server.address, &issued).await;
-        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        let mut proxy = TlsProxy::start(server.address, &issued).await;
+        let finished = trusted.run(&proxy.url(), "admin:123456\nhello\n").await;
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
-        let start = format!("ws-client: the certificate of {} {said}", front.authority());
+        let start = format!("ws-client: the certificate of {} {said}", proxy.authority());
         assert!(finished.stderr.starts_with(&start), "{start}{finished:?}");
-        assert_eq!(front.visit().await, Visit::Refused);
+        assert_eq!(proxy.next_outcome().await, RelayOutcome::HandshakeFailed);
         // The tool judges no better.
-        let tool = ["handshake", &front.url(), "--cacert", &file];
+        let tool = ["handshake", &proxy.url(), "--cacert", &file];
         let finished = run(client(tool), "").await;
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
         assert!(finished.stderr.starts_with(&start), "{finished:?}");
-        assert_eq!(front.visit().await, Visit::Refused);
+        assert_eq!(proxy.next_outcome().await, RelayOutcome::HandshakeFailed);
     }
 }
 
@@ -78,16 +81,16 @@ async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
             .unwrap()
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&pair))));
-        let mut front = TlsFront::on("127.0.0.1", server.address, config).await;
-        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        let mut proxy = TlsProxy::start_on("127.0.0.1", server.address, config).await;
+        let finished = trusted.run(&proxy.url(), "admin:123456\nhello\n").await;
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
         let said = format!(
             "ws-client: the certificate of {} does not fit the key of its signature (",
-            front.authority()
+            proxy.authority()
         );
         assert!(finished.stderr.starts_with(&said), "{finished:?}");
-        assert_eq!(front.visit().await, Visit::Refused);
+        assert_eq!(proxy.next_outcome().await, RelayOutcome::HandshakeFailed);
     }
 }
 
@@ -99,8 +102,8 @@ async fn a_self_signed_certificate_is_trusted_by_itself() {
     let both = trusted.authority.certificate() + &issued.certificate;
     trusted.write("authority.pem", &both);
     for issued in [issued, trusted.authority.issue(LOOPBACK)] {
-        let front = TlsFront::before(server.address, &issued).await;
-        let finished = trusted.run(&front.url(), "admin:123456\nhello\n").await;
+        let proxy = TlsProxy::start(server.address, &issued).await;
+        let finished = trusted.run(&proxy.url(), "admin:123456\nhello\n").await;
         assert_eq!(finished.code, Some(0), "{finished:?}");
     }
 }
@@ -119,8 +122,8 @@ async fn without_cacert_the_roots_of_the_system_are_trusted() {
     let server = Server::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
-    let front = TlsFront::before(server.address, &issued).await;
-    let finished = with_system_roots(&front.url(), &trusted.cacert()).await;
+    let proxy = TlsProxy::start(server.address, &issued).await;
+    let finished = with_system_roots(&proxy.url(), &trusted.cacert()).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(finished.stdout(), echoed_lines(["hello"]));
 
@@ -128,7 +131,7 @@ async fn without_cacert_the_roots_of_the_system_are_trusted() {
         "other.pem",
         &Authority::named("somebody else").certificate(),
     );
-    let finished = with_system_roots(&front.url(), other.to_str().unwrap()).await;
+    let finished = with_system_roots(&proxy.url(), other.to_str().unwrap()).await;
     assert_eq!(finished.code, Some(5), "{finished:?}");
     let said = "could not be verified by an authority that this system trusts (";
     assert!(finished.stderr.contains(said), "{finished:?}");
@@ -140,8 +143,8 @@ async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
     let server = Server::start().await;
     let (trusted, system) = (Trusted::new(), Trusted::new());
     let issued = system.authority.issue(LOOPBACK);
-    let front = TlsFront::before(server.address, &issued).await;
-    let mut command = client([front.url(), "--cacert".to_owned(), trusted.cacert()]);
+    let proxy = TlsProxy::start(server.address, &issued).await;
+    let mut command = client([proxy.url(), "--cacert".to_owned(), trusted.cacert()]);
     command.env("SSL_CERT_FILE", system.cacert());
     let finished = run(command, "").await;
     assert_eq!(finished.code, Some(5), "{finished:?}");
@@ -183,9 +186,9 @@ async fn insecure_checks_nothing_and_says_so() {
         self_signed(&["elsewhere.example"]),
         authority.issue_expired(LOOPBACK),
     ] {
-        let front = TlsFront::before(server.address, &issued).await;
+        let proxy = TlsProxy::start(server.address, &issued).await;
         let finished = run(
-            client([front.url().as_str(), "--insecure"]),
+            client([proxy.url().as_str(), "--insecure"]),
             "admin:123456\nhello\n",
         )
         .await;
@@ -196,7 +199,7 @@ async fn insecure_checks_nothing_and_says_so() {
             rest.is_some_and(|rest| rest.starts_with("congratulation")),
             "{finished:?}"
         );
-        let tool = client(["handshake", "--insecure", &front.url()]);
+        let tool = client(["handshake", "--insecure", &proxy.url()]);
         let finished = run(tool, "").await;
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert_eq!(finished.stderr, WARNING);
@@ -208,8 +211,8 @@ async fn insecure_checks_nothing_and_says_so() {
 #[tokio::test]
 async fn insecure_warns_at_each_connection() {
     let server = Server::start().await;
-    let front = TlsFront::before(server.address, &self_signed(LOOPBACK)).await;
-    let arguments = [&front.url(), "--insecure", "--auth", "basic"];
+    let proxy = TlsProxy::start(server.address, &self_signed(LOOPBACK)).await;
+    let arguments = [&proxy.url(), "--insecure", "--auth", "basic"];
     let mut terminal = Terminal::spawn(&client_binary(), &arguments);
     for (shown, typed) in [
         (CREDENTIALS_PROMPT.trim_end(), "admin:1\r"),
@@ -272,8 +275,8 @@ async fn what_speaks_no_tls_is_told() {
 async fn who_forgets_the_s_of_wss_is_told() {
     let trusted = Trusted::new();
     let server = Server::start().await;
-    let front = TlsFront::before(server.address, &trusted.authority.issue(LOOPBACK)).await;
-    let url = front.url().replace("wss://", "ws://");
+    let proxy = TlsProxy::start(server.address, &trusted.authority.issue(LOOPBACK)).await;
+    let url = proxy.url().replace("wss://", "ws://");
     let finished = run(client([url.as_str()]), "admin:123456\n").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert_eq!(

@@ -27,13 +27,13 @@ async fn the_handshake_shows_tls_as_well() {
             "nothing, which is as good",
         ),
     ] {
-        let mut front = TlsFront::on("127.0.0.1", server.address, config).await;
+        let mut proxy = TlsProxy::start_on("127.0.0.1", server.address, config).await;
         let cacert = trusted.cacert();
-        let tool = ["handshake", &front.url(), "--cacert", &cacert];
+        let tool = ["handshake", &proxy.url(), "--cacert", &cacert];
         let finished = run(client(tool), "").await;
         assert_eq!(finished.code, Some(0), "{finished:?}");
         let report = finished.stdout();
-        let authority = front.authority();
+        let authority = proxy.authority();
         let lines: Vec<&str> = report.lines().take(8).collect();
         assert_eq!(lines[0], format!("TLS with {authority}"));
         assert_eq!(lines[1], format!("  version      {version}"));
@@ -54,8 +54,8 @@ async fn the_handshake_shows_tls_as_well() {
             report.ends_with("\nverdict: right, the WebSocket is open\n"),
             "{report}"
         );
-        let visit = front.visit().await;
-        assert!(matches!(visit, Visit::Finished(_)), "{visit:?}");
+        let outcome = proxy.next_outcome().await;
+        assert!(matches!(outcome, RelayOutcome::Closed(_)), "{outcome:?}");
     }
 }
 
@@ -86,14 +86,14 @@ async fn refusal_by_alert_is_told() {
         .unwrap()
         .with_client_cert_verifier(verifier.unwrap());
     let config = trusted.authority.issue(LOOPBACK).complete(builder);
-    let front = TlsFront::on("127.0.0.1", server.address, config).await;
-    let finished = trusted.run(&front.url(), "").await;
+    let proxy = TlsProxy::start_on("127.0.0.1", server.address, config).await;
+    let finished = trusted.run(&proxy.url(), "").await;
     assert_eq!(finished.code, Some(5), "{finished:?}");
     assert_eq!(
         finished.stderr,
         format!(
             "ws-client: TLS with {} failed: received fatal alert: CertificateRequired\n",
-            front.authority()
+            proxy.authority()
         )
     );
 }

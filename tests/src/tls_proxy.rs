@@ -25,22 +25,22 @@ use crate::{Issued, PATIENCE};
 /// Takes connections by TLS, and passes on what is in them. It is gone when this is dropped, and
 /// its connections then end without a word.
 #[derive(Debug)]
-pub struct TlsFront {
+pub struct TlsProxy {
     address: SocketAddr,
-    visits: mpsc::Receiver<Visit>,
+    outcomes: mpsc::Receiver<RelayOutcome>,
     /// Holds the task that takes the connections.
     _tasks: JoinSet<()>,
 }
 
 /// What came of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visit {
+pub enum RelayOutcome {
     /// The client did not agree to the handshake of TLS.
-    Refused,
+    HandshakeFailed,
     /// The client sent so many bytes by TLS, and said that it sends no more.
-    Finished(usize),
+    Closed(usize),
     /// The client sent so many bytes by TLS, and was gone.
-    Gone(usize),
+    Disconnected(usize),
 }
 
 impl Issued {
@@ -70,19 +70,19 @@ impl Issued {
     }
 }
 
-impl TlsFront {
+impl TlsProxy {
     /// Stands in front of a server, on a free port of 127.0.0.1.
-    pub async fn before(server: SocketAddr, issued: &Issued) -> Self {
-        Self::on("127.0.0.1", server, issued.server_config()).await
+    pub async fn start(server: SocketAddr, issued: &Issued) -> Self {
+        Self::start_on("127.0.0.1", server, issued.server_config()).await
     }
 
     /// The same, on this host, and speaking TLS like this.
-    pub async fn on(host: &str, server: SocketAddr, config: ServerConfig) -> Self {
+    pub async fn start_on(host: &str, server: SocketAddr, config: ServerConfig) -> Self {
         let listener = TcpListener::bind((host, 0)).await;
         let listener = listener.expect("there is a free port");
         let address = listener.local_addr().expect("it listens");
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (report, visits) = mpsc::channel(64);
+        let (report, outcomes) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -90,18 +90,18 @@ impl TlsFront {
                 let (client, _) = listener.accept().await.expect("a client can be accepted");
                 let (acceptor, report) = (acceptor.clone(), report.clone());
                 connections.spawn(async move {
-                    let visit = match acceptor.accept(client).await {
+                    let outcome = match acceptor.accept(client).await {
                         Ok(client) => relay(client, server).await,
-                        Err(_) => Visit::Refused,
+                        Err(_) => RelayOutcome::HandshakeFailed,
                     };
                     // A test need not look at all of them.
-                    let _ = report.try_send(visit);
+                    let _ = report.try_send(outcome);
                 });
             }
         });
         Self {
             address,
-            visits,
+            outcomes,
             _tasks: tasks,
         }
     }
@@ -112,7 +112,7 @@ impl TlsFront {
     }
 
     /// Its URL by this name.
-    pub fn url_by(&self, name: &str) -> String {
+    pub fn url_with_host(&self, name: &str) -> String {
         format!("wss://{name}:{}", self.address.port())
     }
 
@@ -122,26 +122,26 @@ impl TlsFront {
     }
 
     /// What came of the connection that ended next.
-    pub async fn visit(&mut self) -> Visit {
-        let visit = timeout(PATIENCE, self.visits.recv()).await;
-        visit
+    pub async fn next_outcome(&mut self) -> RelayOutcome {
+        let outcome = timeout(PATIENCE, self.outcomes.recv()).await;
+        outcome
             .expect("a connection ends in time")
             .expect("connections are taken")
     }
 }
 
 /// Passes on what comes, both ways, until both sides have ended.
-async fn relay(client: TlsStream<TcpStream>, server: SocketAddr) -> Visit {
+async fn relay(client: TlsStream<TcpStream>, server: SocketAddr) -> RelayOutcome {
     let server = TcpStream::connect(server).await;
     let server = server.expect("the server accepts");
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = server.into_split();
     let up = async {
         let (mut buffer, mut count) = (vec![0; 64 * 1024], 0);
-        let visit = loop {
+        let outcome = loop {
             match from_client.read(&mut buffer).await {
-                Ok(0) => break Visit::Finished(count),
-                Err(_) => break Visit::Gone(count),
+                Ok(0) => break RelayOutcome::Closed(count),
+                Err(_) => break RelayOutcome::Disconnected(count),
                 Ok(read) => {
                     count += read;
                     // A server that is gone needs no more, and the client is still to be heard.
@@ -150,12 +150,12 @@ async fn relay(client: TlsStream<TcpStream>, server: SocketAddr) -> Visit {
             }
         };
         drop(to_server);
-        visit
+        outcome
     };
     let down = async {
         let _ = copy(&mut from_server, &mut to_client).await;
         let _ = to_client.shutdown().await;
     };
-    let (visit, ()) = tokio::join!(up, down);
-    visit
+    let (outcome, ()) = tokio::join!(up, down);
+    outcome
 }
