@@ -10,11 +10,11 @@ mod fail2ban;
 #[cfg(test)]
 mod for_others;
 #[cfg(test)]
-mod front;
-#[cfg(test)]
 mod prometheus;
 #[cfg(test)]
 mod proxies;
+#[cfg(test)]
+mod reverse_proxy;
 #[cfg(test)]
 mod systemd;
 #[cfg(test)]

@@ -15,7 +15,9 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::front::{CADDY, Front, HOST, NGINX, changed, directory, server_configuration};
+use crate::reverse_proxy::{
+    CADDY, HOST, NGINX, ReverseProxy, changed, directory, server_configuration,
+};
 
 /// Makes a test of each case, for one proxy. `$start` makes the proxy in front of a server, and
 /// `$file` is what is shipped for it.
@@ -26,8 +28,8 @@ macro_rules! tests_of {
             #[ignore = "needs the programs of .ci/operator"]
             async fn $case() {
                 let (server, files) = super::serve($file, super::$case::CONFIGURATION).await;
-                let front = $start(&server).await;
-                super::$case::case(server, front).await;
+                let proxy = $start(&server).await;
+                super::$case::case(server, proxy).await;
                 drop(files);
             }
         )+
@@ -35,9 +37,9 @@ macro_rules! tests_of {
 }
 
 mod nginx {
-    use crate::front::{Front, NGINX};
+    use crate::reverse_proxy::{NGINX, ReverseProxy};
 
-    tests_of! { Front::nginx, NGINX;
+    tests_of! { ReverseProxy::nginx, NGINX;
         a_session_is_that_of_whoever_is_behind_it
         wrong_logins_are_those_of_whoever_is_behind_it
         pages_of_its_host_may_connect_and_no_others
@@ -47,9 +49,9 @@ mod nginx {
 }
 
 mod caddy {
-    use crate::front::{CADDY, Front};
+    use crate::reverse_proxy::{CADDY, ReverseProxy};
 
-    tests_of! { Front::caddy, CADDY;
+    tests_of! { ReverseProxy::caddy, CADDY;
         a_session_is_that_of_whoever_is_behind_it
         wrong_logins_are_those_of_whoever_is_behind_it
         pages_of_its_host_may_connect_and_no_others
@@ -78,8 +80,12 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut RawPeer<S>, request: 
 }
 
 /// Logs jane in, from this address.
-async fn log_in(front: &Front, address: Ipv4Addr, way: Way) -> RawPeer<TlsStream<TcpStream>> {
-    let mut peer = front.connect_from(address).await;
+async fn log_in(
+    proxy: &ReverseProxy,
+    address: Ipv4Addr,
+    way: Way,
+) -> RawPeer<TlsStream<TcpStream>> {
+    let mut peer = proxy.connect_from(address).await;
     let request = match way {
         Way::Message => HANDSHAKE.to_owned(),
         Way::Basic => handshake_with(&[&authorization("jane:1")]),
@@ -98,10 +104,10 @@ mod a_session_is_that_of_whoever_is_behind_it {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(mut server: Server, front: Front) {
+    pub(super) async fn case(mut server: Server, proxy: ReverseProxy) {
         let client = loopback_address(7);
         for way in Way::ALL {
-            let mut session = log_in(&front, client, way).await;
+            let mut session = log_in(&proxy, client, way).await;
             echo(&mut session, "hello").await;
             let opened = server.log_line("session opened").await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
@@ -113,7 +119,7 @@ mod a_session_is_that_of_whoever_is_behind_it {
             "X-Forwarded-For: 127.0.0.1",
         ] {
             let request = handshake_with(&[&authorization("jane:1"), field]);
-            let head = head(front.connect_from(client).await, &request).await;
+            let head = head(proxy.connect_from(client).await, &request).await;
             assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
             let opened = server.log_line("session opened").await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
@@ -127,21 +133,21 @@ mod wrong_logins_are_those_of_whoever_is_behind_it {
     pub(super) const CONFIGURATION: &str =
         "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
-    pub(super) async fn case(mut server: Server, front: Front) {
+    pub(super) async fn case(mut server: Server, proxy: ReverseProxy) {
         let [guesser, other] = [loopback_address(8), loopback_address(9)];
         for number in ["1", "2"] {
             // Another address each time, if it were believed.
             let forged = format!("X-Forwarded-For: 203.0.113.{number}");
             let request = handshake_with(&[&authorization("jane:2"), &forged]);
-            let head = head(front.connect_from(guesser).await, &request).await;
+            let head = head(proxy.connect_from(guesser).await, &request).await;
             assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
             let failed = server.log_line("event=login_failed").await;
             assert!(failed.contains(" peer=127.1.0.8 "), "{failed}");
         }
         let right = handshake_with(&[&authorization("jane:1")]);
-        let refused = head(front.connect_from(guesser).await, &right).await;
+        let refused = head(proxy.connect_from(guesser).await, &right).await;
         assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
-        let taken = head(front.connect_from(other).await, &right).await;
+        let taken = head(proxy.connect_from(other).await, &right).await;
         assert!(taken.starts_with("HTTP/1.1 101 "), "{taken}");
     }
 }
@@ -151,13 +157,13 @@ mod pages_of_its_host_may_connect_and_no_others {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(_server: Server, front: Front) {
+    pub(super) async fn case(_server: Server, proxy: ReverseProxy) {
         for (origin, answer) in [
             (format!("https://{HOST}"), "HTTP/1.1 101 "),
             ("https://example.com".to_owned(), "HTTP/1.1 403 "),
         ] {
             let request = handshake_with(&[&format!("Origin: {origin}")]);
-            let head = head(front.connect_from(loopback_address(1)).await, &request).await;
+            let head = head(proxy.connect_from(loopback_address(1)).await, &request).await;
             assert!(head.starts_with(answer), "{origin}: {head}");
         }
     }
@@ -168,9 +174,9 @@ mod a_browser_gets_the_page {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(_server: Server, front: Front) {
+    pub(super) async fn case(_server: Server, proxy: ReverseProxy) {
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
-        let head = head(front.connect_from(loopback_address(1)).await, request).await;
+        let head = head(proxy.connect_from(loopback_address(1)).await, request).await;
         let head = head.to_lowercase();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         for field in [
@@ -187,9 +193,9 @@ mod nothing_is_served_without_tls {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(_server: Server, front: Front) {
+    pub(super) async fn case(_server: Server, proxy: ReverseProxy) {
         for request in [HANDSHAKE, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-            let sent_away = head(Front::connect_without_tls(front.plain).await, request).await;
+            let sent_away = head(ReverseProxy::connect_plain(proxy.plain).await, request).await;
             let moved = ["HTTP/1.1 301 ", "HTTP/1.1 308 "];
             assert!(
                 moved.iter().any(|status| sent_away.starts_with(status)),
@@ -197,7 +203,7 @@ mod nothing_is_served_without_tls {
             );
             let location = format!("\r\nLocation: https://{HOST}");
             assert!(sent_away.contains(&location), "{sent_away}");
-            let refused = head(Front::connect_without_tls(front.secure).await, request).await;
+            let refused = head(ReverseProxy::connect_plain(proxy.secure).await, request).await;
             assert!(refused.contains(" 400 Bad Request"), "{refused}");
         }
     }
@@ -210,8 +216,8 @@ async fn a_quiet_session_outlives_the_patience_of_nginx() {
     // Both are shorter than they are shipped, by the same factor.
     let (server, _files) = serve(NGINX, "[limits]\nping_interval = \"400ms\"").await;
     let changes = [("proxy_read_timeout 90s;", "proxy_read_timeout 1800ms;")];
-    let front = Front::nginx_with(&server, &changes).await;
-    let mut session = log_in(&front, loopback_address(1), Way::Message).await;
+    let proxy = ReverseProxy::nginx_with(&server, &changes).await;
+    let mut session = log_in(&proxy, loopback_address(1), Way::Message).await;
     // They are 400 ms apart at least, so this takes longer than that patience.
     for _ in 0..6 {
         let ping = session.frame().await;

@@ -39,17 +39,17 @@ pub(crate) const CADDY: &str = "deploy/caddy/Caddyfile";
 const SERVER: &str = "127.0.0.1:5678";
 
 /// A proxy, which ends when this is dropped.
-pub(crate) struct Front {
+pub(crate) struct ReverseProxy {
     /// Where it talks TLS.
     pub(crate) secure: SocketAddr,
     /// Where it does not.
     pub(crate) plain: SocketAddr,
     connector: TlsConnector,
-    _proxy: Proxy,
+    _process: ProxyProcess,
 }
 
 /// What runs. It is held, so that it goes on.
-enum Proxy {
+enum ProxyProcess {
     Nginx(#[expect(dead_code, reason = "it is held")] Nginx),
     Caddy(#[expect(dead_code, reason = "it is held")] Caddy),
 }
@@ -62,7 +62,7 @@ struct Caddy {
     _directory: TempDir,
 }
 
-impl Front {
+impl ReverseProxy {
     /// An nginx.
     pub(crate) async fn nginx(server: &Server) -> Self {
         Self::nginx_with(server, &[]).await
@@ -99,7 +99,7 @@ impl Front {
             secure,
             plain,
             connector: connector(&authority),
-            _proxy: Proxy::Nginx(Nginx::start(directory, &configuration, listeners).await),
+            _process: ProxyProcess::Nginx(Nginx::start(directory, &configuration, listeners).await),
         }
     }
 
@@ -132,7 +132,7 @@ impl Front {
             secure,
             plain,
             connector: connector(&authority),
-            _proxy: Proxy::Caddy(Caddy::start(directory, &file).await),
+            _process: ProxyProcess::Caddy(Caddy::start(directory, &file).await),
         }
     }
 
@@ -144,7 +144,7 @@ impl Front {
     }
 
     /// A connection without TLS to one of its ports.
-    pub(crate) async fn connect_without_tls(port: SocketAddr) -> RawPeer<TcpStream> {
+    pub(crate) async fn connect_plain(port: SocketAddr) -> RawPeer<TcpStream> {
         RawPeer::new(TcpStream::connect(port).await.unwrap())
     }
 }
