@@ -12,10 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::puppet::{Event, Library, Puppet, closed, text};
+use crate::scripted_peer::{Event, Library, ScriptedPeer, closed, text};
 
 pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     let client = run(client([url]), "admin:1\nadmin:123456\nhello\nexit\n");
     let serve = async {
         assert_eq!(peer.event().await, Event::Opened);
@@ -38,13 +38,13 @@ pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
 }
 
 pub(crate) async fn a_line_of_one_mebibyte_is_sent_and_printed_whole(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(line.len(), 1_048_576);
     let answer = echoed(&line);
     let client = run(client([url]), format!("admin:123456\n{line}\n"));
     let serve = async {
-        peer.let_in().await;
+        peer.accept_login().await;
         assert!(peer.next_text().await == line);
         peer.text(&answer).await;
         assert_eq!(peer.event().await, closed(1000, "user exit"));
@@ -56,11 +56,11 @@ pub(crate) async fn a_line_of_one_mebibyte_is_sent_and_printed_whole(library: Li
 }
 
 pub(crate) async fn binary_is_printed_as_raw_bytes(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     let bytes: Vec<u8> = (0..=u8::MAX).collect();
     let client = run(client([url]), "admin:123456\nwhat have you got?\n");
     let serve = async {
-        peer.let_in().await;
+        peer.accept_login().await;
         assert_eq!(peer.event().await, text("what have you got?"));
         peer.binary(&bytes).await;
         assert_eq!(peer.event().await, closed(1000, "user exit"));
@@ -72,7 +72,7 @@ pub(crate) async fn binary_is_printed_as_raw_bytes(library: Library) {
 }
 
 pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     let lines = |start: &str| -> Vec<String> {
         (0..500)
             .map(|index| format!("{start}line {index}"))
@@ -84,7 +84,7 @@ pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: L
         format!("admin:123456\n{}\n", lines.join("\n")),
     );
     let serve = async {
-        peer.let_in().await;
+        peer.accept_login().await;
         // No answer goes out before all lines have come.
         for line in &lines {
             assert_eq!(&peer.next_text().await, line);
@@ -103,7 +103,7 @@ pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: L
 /// The server takes its time: each answer goes out when the one before it has been printed, long
 /// after the input has ended.
 pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     // However slow this machine is: it must not be silence that ends the connection.
     let mut client = spawn(client([url.as_str(), "--linger", "1h"]));
     let mut stdin = client.stdin.take().unwrap();
@@ -113,7 +113,7 @@ pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(li
         .await
         .unwrap();
     drop(stdin);
-    peer.let_in().await;
+    peer.accept_login().await;
     let lines = ["one", "two", "three", "four", "five"];
     for line in lines {
         assert_eq!(peer.event().await, text(line));
@@ -131,10 +131,10 @@ pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(li
 }
 
 pub(crate) async fn the_end_of_the_input_is_seen_as_a_normal_end(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     let client = run(client([url]), "admin:123456\n");
     let serve = async {
-        peer.let_in().await;
+        peer.accept_login().await;
         assert_eq!(peer.event().await, closed(1000, "user exit"));
     };
     let (finished, ()) = tokio::join!(client, serve);
@@ -144,10 +144,10 @@ pub(crate) async fn the_end_of_the_input_is_seen_as_a_normal_end(library: Librar
 }
 
 pub(crate) async fn a_server_that_fails_is_reported_with_its_code_and_reason(library: Library) {
-    let (mut peer, url) = Puppet::server(library).await;
+    let (mut peer, url) = ScriptedPeer::server(library).await;
     let client = run(client([url]), "admin:123456\nhello\n");
     let serve = async {
-        peer.let_in().await;
+        peer.accept_login().await;
         assert_eq!(peer.event().await, text("hello"));
         peer.close(1011, "out of paper").await;
         assert_eq!(peer.event().await, closed(1011, "out of paper"));
@@ -167,7 +167,7 @@ pub(crate) async fn a_server_that_fails_is_reported_with_its_code_and_reason(lib
 /// The library itself asks for the credentials and checks them. The legacy one fails on passwords
 /// beyond ASCII.
 pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
-    let (mut peer, url) = Puppet::server_with_basic(library, "jané", "pa:ss: ").await;
+    let (mut peer, url) = ScriptedPeer::server_with_basic(library, "jané", "pa:ss: ").await;
     let command = || client([url.as_str(), "--auth", "basic"]);
 
     let refused = run(command(), "jané:pa:ss:\nhello\n").await;
@@ -194,7 +194,7 @@ pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
 }
 
 pub(crate) async fn credentials_that_are_missing_are_said_to_be_wanted(library: Library) {
-    let (_peer, url) = Puppet::server_with_basic(library, "admin", "123456").await;
+    let (_peer, url) = ScriptedPeer::server_with_basic(library, "admin", "123456").await;
     let finished = run(client([url]), "admin:123456\nhello\n").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert_eq!(finished.stdout(), "");
@@ -214,7 +214,7 @@ pub(crate) async fn a_certificate_that_is_trusted_lets_both_talk(library: Librar
     let trusted = write("authority.pem", &authority.certificate());
     let certificate = write("certificate.pem", &issued.certificate);
     let key = write("key.pem", &issued.private_key);
-    let (mut peer, url) = Puppet::server_with_tls(library, &certificate, &key).await;
+    let (mut peer, url) = ScriptedPeer::server_with_tls(library, &certificate, &key).await;
 
     let other = write("other.pem", &Authority::named("other").certificate());
     let refused = run(client([url.as_str(), "--cacert", &other]), "").await;
@@ -226,7 +226,7 @@ pub(crate) async fn a_certificate_that_is_trusted_lets_both_talk(library: Librar
         format!("admin:123456\n{line}\n"),
     );
     let serve = async {
-        peer.let_in().await;
+        peer.accept_login().await;
         assert!(peer.next_text().await == line);
         peer.text("thanks").await;
         assert_eq!(peer.event().await, closed(1000, "user exit"));

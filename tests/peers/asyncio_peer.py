@@ -6,7 +6,7 @@
 
 A server with a name and a password takes nobody else, and nobody without Basic authentication.
 Each line of its input is something to do, each line of its output something that happened, both in
-JSON; see puppet.rs. It ends when the connection does.
+JSON; see scripted_peer.rs. It ends when the connection does.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ if API == "newest":
     from websockets.asyncio.client import connect
     from websockets.asyncio.server import basic_auth, serve
 
-    def wants(*credentials):
+    def basic_auth_options(*credentials):
         return {"process_request": basic_auth("peer", credentials)}
 else:
     from websockets.legacy.auth import basic_auth_protocol_factory
     from websockets.legacy.client import connect
     from websockets.legacy.server import serve
 
-    def wants(*credentials):
+    def basic_auth_options(*credentials):
         return {"create_protocol": basic_auth_protocol_factory("peer", credentials)}
 
 # The longest message and the longest line; an answer to 1 MiB is longer than what `websockets`
@@ -37,41 +37,41 @@ else:
 LIMIT = 16 * 1024 * 1024
 
 
-def tell(event):
+def emit(event):
     print(json.dumps(event), flush=True)
 
 
-async def obey(connection):
+async def run_actions(connection):
     lines = asyncio.StreamReader(limit=LIMIT)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
     )
     with suppress(ConnectionClosed):
         async for line in lines:
-            [(deed, value)] = json.loads(line).items()
-            if deed == "text":
+            [(action, value)] = json.loads(line).items()
+            if action == "text":
                 await connection.send(value)
-            elif deed == "binary":
+            elif action == "binary":
                 await connection.send(bytes(value))
-            elif deed == "close":
+            elif action == "close":
                 await connection.close(*value)
 
 
-async def converse(connection):
-    tell("opened")
-    obeying = asyncio.create_task(obey(connection))
+async def run_connection(connection):
+    emit("opened")
+    actions = asyncio.create_task(run_actions(connection))
     try:
         while True:
             message = await connection.recv()
             if isinstance(message, str):
-                tell({"text": message})
+                emit({"text": message})
             else:
-                tell({"binary": list(message)})
+                emit({"binary": list(message)})
     except ConnectionClosed as closed:
-        tell({"closed": [closed.rcvd.code, closed.rcvd.reason] if closed.rcvd else [1006, ""]})
-    if obeying.done():
-        obeying.result()
-    obeying.cancel()
+        emit({"closed": [closed.rcvd.code, closed.rcvd.reason] if closed.rcvd else [1006, ""]})
+    if actions.done():
+        actions.result()
+    actions.cancel()
 
 
 async def client(url):
@@ -79,13 +79,13 @@ async def client(url):
         connection = await connect(url, max_size=LIMIT)
     except InvalidHandshake as refusal:
         response = refusal if API == "legacy" else refusal.response
-        tell({"refused": response.status_code})
+        emit({"refused": response.status_code})
     else:
-        await converse(connection)
+        await run_connection(connection)
 
 
 async def server(*credentials):
-    await serve_one("ws", **wants(*credentials) if credentials else {})
+    await serve_one("ws", **basic_auth_options(*credentials) if credentials else {})
 
 
 async def tls_server(certificate, key):
@@ -95,16 +95,16 @@ async def tls_server(certificate, key):
 
 
 async def serve_one(scheme, **options):
-    over = asyncio.get_running_loop().create_future()
+    done = asyncio.get_running_loop().create_future()
 
     async def handle(connection):
-        await converse(connection)
-        over.set_result(None)
+        await run_connection(connection)
+        done.set_result(None)
 
     async with serve(handle, "127.0.0.1", 0, max_size=LIMIT, **options) as listening:
         host, port = listening.sockets[0].getsockname()
-        tell({"listening": f"{scheme}://{host}:{port}"})
-        await over
+        emit({"listening": f"{scheme}://{host}:{port}"})
+        await done
 
 
 ROLES = {"client": client, "server": server, "tls-server": tls_server}

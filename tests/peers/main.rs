@@ -16,7 +16,7 @@ mod nginx;
 #[cfg(test)]
 mod own_client;
 #[cfg(test)]
-mod puppet;
+mod scripted_peer;
 #[cfg(test)]
 mod websocat;
 #[cfg(test)]
@@ -106,27 +106,27 @@ macro_rules! own_client {
 
 #[cfg(test)]
 mod python_newest {
-    as_client! { crate::puppet::Library::PythonNewest }
-    as_server! { crate::puppet::Library::PythonNewest }
-    as_server_with_basic! { crate::puppet::Library::PythonNewest }
+    as_client! { crate::scripted_peer::Library::PythonNewest }
+    as_server! { crate::scripted_peer::Library::PythonNewest }
+    as_server_with_basic! { crate::scripted_peer::Library::PythonNewest }
     own_client! { crate::own_client::Language::Python }
 }
 
 #[cfg(test)]
 mod python_newest_sync {
-    as_client! { crate::puppet::Library::PythonNewestSync }
+    as_client! { crate::scripted_peer::Library::PythonNewestSync }
 }
 
 #[cfg(test)]
 mod python_legacy {
-    as_client! { crate::puppet::Library::PythonLegacy }
-    as_server! { crate::puppet::Library::PythonLegacy }
-    as_server_with_basic! { crate::puppet::Library::PythonLegacy }
+    as_client! { crate::scripted_peer::Library::PythonLegacy }
+    as_server! { crate::scripted_peer::Library::PythonLegacy }
+    as_server_with_basic! { crate::scripted_peer::Library::PythonLegacy }
 }
 
 #[cfg(test)]
 mod node_ws {
-    as_client! { crate::puppet::Library::NodeWs }
-    as_server! { crate::puppet::Library::NodeWs }
+    as_client! { crate::scripted_peer::Library::NodeWs }
+    as_server! { crate::scripted_peer::Library::NodeWs }
     own_client! { crate::own_client::Language::Node }
 }

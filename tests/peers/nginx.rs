@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::puppet::{Library, Puppet};
+use crate::scripted_peer::{Library, ScriptedPeer};
 
 /// An nginx that passes on what comes to it. It ends when this is dropped.
 #[derive(Debug)]
@@ -84,8 +84,8 @@ async fn a_client_that_others_wrote_talks_through_it() {
     for library in [Library::PythonNewest, Library::NodeWs] {
         let server = Server::start().await;
         let proxy = Proxy::before(server.address).await;
-        let peer = Puppet::connected(library, &proxy.url()).await;
-        peer.holds_the_dialogue().await;
+        let peer = ScriptedPeer::connected(library, &proxy.url()).await;
+        peer.run_dialogue().await;
     }
 }
 

@@ -5,7 +5,7 @@
 //     node_peer.js tls-server CERTIFICATE KEY
 //
 // Each line of its input is something to do, each line of its output something that happened, both
-// in JSON; see puppet.rs. It ends when the connection does.
+// in JSON; see scripted_peer.rs. It ends when the connection does.
 'use strict';
 
 const { readFileSync } = require('node:fs');
@@ -13,24 +13,24 @@ const { createServer } = require('node:https');
 const { createInterface } = require('node:readline');
 const { WebSocket, WebSocketServer } = require('ws');
 
-const tell = (event) => process.stdout.write(JSON.stringify(event) + '\n');
+const emit = (event) => process.stdout.write(JSON.stringify(event) + '\n');
 
-function converse(socket) {
-  tell('opened');
-  const obey = {
+function runConnection(socket) {
+  emit('opened');
+  const actions = {
     text: (text) => socket.send(text),
     binary: (bytes) => socket.send(Buffer.from(bytes)),
     close: ([code, reason]) => socket.close(code, reason),
   };
   createInterface({ input: process.stdin }).on('line', (line) => {
-    const [[deed, value]] = Object.entries(JSON.parse(line));
-    obey[deed](value);
+    const [[action, value]] = Object.entries(JSON.parse(line));
+    actions[action](value);
   });
   socket.on('message', (data, isBinary) => {
-    tell(isBinary ? { binary: [...data] } : { text: data.toString() });
+    emit(isBinary ? { binary: [...data] } : { text: data.toString() });
   });
   socket.on('close', (code, reason) => {
-    tell({ closed: [code, reason.toString()] });
+    emit({ closed: [code, reason.toString()] });
     process.exit();
   });
 }
@@ -38,18 +38,18 @@ function converse(socket) {
 const [role, ...args] = process.argv.slice(2);
 if (role === 'client') {
   const socket = new WebSocket(args[0]);
-  socket.on('open', () => converse(socket));
+  socket.on('open', () => runConnection(socket));
   socket.on('unexpected-response', (request, response) => {
-    tell({ refused: response.statusCode });
+    emit({ refused: response.statusCode });
     process.exit();
   });
 } else if (role === 'tls-server') {
   const [cert, key] = args.map((path) => readFileSync(path));
   const https = createServer({ cert, key });
-  new WebSocketServer({ server: https }).on('connection', converse);
-  https.listen(0, '127.0.0.1', () => tell({ listening: `wss://127.0.0.1:${https.address().port}` }));
+  new WebSocketServer({ server: https }).on('connection', runConnection);
+  https.listen(0, '127.0.0.1', () => emit({ listening: `wss://127.0.0.1:${https.address().port}` }));
 } else {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
-  server.on('listening', () => tell({ listening: `ws://127.0.0.1:${server.address().port}` }));
-  server.on('connection', converse);
+  server.on('listening', () => emit({ listening: `ws://127.0.0.1:${server.address().port}` }));
+  server.on('connection', runConnection);
 }

@@ -3,7 +3,7 @@
     sync_peer.py client URL
 
 Each line of its input is something to do, each line of its output something that happened, both in
-JSON; see puppet.rs. It ends when its input does.
+JSON; see scripted_peer.rs. It ends when its input does.
 """
 
 import json
@@ -21,40 +21,40 @@ assert ROLE == "client"
 LIMIT = 16 * 1024 * 1024
 
 
-def tell(event):
+def emit(event):
     print(json.dumps(event), flush=True)
 
 
-def listen(connection):
+def report_events(connection):
     try:
         while True:
             message = connection.recv()
             if isinstance(message, str):
-                tell({"text": message})
+                emit({"text": message})
             else:
-                tell({"binary": list(message)})
+                emit({"binary": list(message)})
     except ConnectionClosed as closed:
-        tell({"closed": [closed.rcvd.code, closed.rcvd.reason] if closed.rcvd else [1006, ""]})
+        emit({"closed": [closed.rcvd.code, closed.rcvd.reason] if closed.rcvd else [1006, ""]})
 
 
-def obey(connection):
+def run_actions(connection):
     with suppress(ConnectionClosed):
         for line in sys.stdin:
-            [(deed, value)] = json.loads(line).items()
-            if deed == "text":
+            [(action, value)] = json.loads(line).items()
+            if action == "text":
                 connection.send(value)
-            elif deed == "binary":
+            elif action == "binary":
                 connection.send(bytes(value))
-            elif deed == "close":
+            elif action == "close":
                 connection.close(*value)
 
 
 try:
     with connect(URL, max_size=LIMIT) as connection:
-        tell("opened")
-        listener = Thread(target=listen, args=[connection])
+        emit("opened")
+        listener = Thread(target=report_events, args=[connection])
         listener.start()
-        obey(connection)
+        run_actions(connection)
         listener.join()
 except InvalidStatus as refusal:
-    tell({"refused": refusal.response.status_code})
+    emit({"refused": refusal.response.status_code})

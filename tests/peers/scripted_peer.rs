@@ -25,7 +25,7 @@ pub(crate) enum Library {
 
 /// The process. It is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Puppet {
+pub(crate) struct ScriptedPeer {
     child: Child,
     stdin: ChildStdin,
     events: Lines<BufReader<ChildStdout>>,
@@ -34,7 +34,7 @@ pub(crate) struct Puppet {
 /// What it is told to do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Deed<'a> {
+enum Action<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
     Close(u16, &'a str),
@@ -86,7 +86,7 @@ fn script(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-impl Puppet {
+impl ScriptedPeer {
     /// A client that connects.
     pub(crate) fn client(library: Library, url: &str) -> Self {
         let mut command = library.command();
@@ -107,17 +107,17 @@ impl Puppet {
 
     /// A client that is connected.
     pub(crate) async fn connected(library: Library, url: &str) -> Self {
-        let mut puppet = Self::client(library, url);
-        assert_eq!(puppet.event().await, Event::Opened);
-        puppet
+        let mut peer = Self::client(library, url);
+        assert_eq!(peer.event().await, Event::Opened);
+        peer
     }
 
     /// A client that is logged in.
     pub(crate) async fn logged_in(library: Library, url: &str) -> Self {
-        let mut puppet = Self::connected(library, url).await;
-        puppet.text("admin:123456").await;
-        assert_eq!(puppet.event().await, congratulation());
-        puppet
+        let mut peer = Self::connected(library, url).await;
+        peer.text("admin:123456").await;
+        assert_eq!(peer.event().await, congratulation());
+        peer
     }
 
     /// A server that takes one connection, and its URL.
@@ -146,15 +146,15 @@ impl Puppet {
     async fn server_for(library: Library, role: &[&str]) -> (Self, String) {
         let mut command = library.command();
         command.args(role);
-        let mut puppet = Self::spawn(command);
-        match puppet.event().await {
-            Event::Listening(url) => (puppet, url),
+        let mut peer = Self::spawn(command);
+        match peer.event().await {
+            Event::Listening(url) => (peer, url),
             event => panic!("it does not listen: {event:?}"),
         }
     }
 
     /// Holds the tutorial's dialogue as a client, to its end.
-    pub(crate) async fn holds_the_dialogue(mut self) {
+    pub(crate) async fn run_dialogue(mut self) {
         self.text("admin:1").await;
         assert_eq!(self.event().await, text(SORRY));
         self.text("admin:123456").await;
@@ -167,7 +167,7 @@ impl Puppet {
     }
 
     /// As a server: takes a connection, and the right credentials at once.
-    pub(crate) async fn let_in(&mut self) {
+    pub(crate) async fn accept_login(&mut self) {
         assert_eq!(self.event().await, Event::Opened);
         assert_eq!(self.event().await, Event::Text("admin:123456".to_owned()));
         self.text(CONGRATULATION).await;
@@ -175,17 +175,17 @@ impl Puppet {
 
     /// Sends a text.
     pub(crate) async fn text(&mut self, text: &str) {
-        self.tell(Deed::Text(text)).await;
+        self.send_action(Action::Text(text)).await;
     }
 
     /// Sends bytes.
     pub(crate) async fn binary(&mut self, bytes: &[u8]) {
-        self.tell(Deed::Binary(bytes)).await;
+        self.send_action(Action::Binary(bytes)).await;
     }
 
     /// Closes the connection.
     pub(crate) async fn close(&mut self, code: u16, reason: &str) {
-        self.tell(Deed::Close(code, reason)).await;
+        self.send_action(Action::Close(code, reason)).await;
     }
 
     /// What happens next.
@@ -194,7 +194,7 @@ impl Puppet {
         let line = line.expect("something happens in time");
         match line.expect("the events are text") {
             Some(line) => serde_json::from_str(&line).expect("it is an event"),
-            None => panic!("the peer ended: {}", complaint(&mut self.child).await),
+            None => panic!("the peer ended: {}", stderr_of(&mut self.child).await),
         }
     }
 
@@ -216,7 +216,7 @@ impl Puppet {
         drop(stdin);
         let rest = async {
             let event = events.next_line().await.expect("the events are text");
-            (event, complaint(&mut child).await)
+            (event, stderr_of(&mut child).await)
         };
         let rest = timeout(PATIENCE, rest)
             .await
@@ -242,22 +242,22 @@ impl Puppet {
         }
     }
 
-    async fn tell(&mut self, deed: Deed<'_>) {
-        let mut line = serde_json::to_vec(&deed).expect("every deed has a line");
+    async fn send_action(&mut self, action: Action<'_>) {
+        let mut line = serde_json::to_vec(&action).expect("every action has a line");
         line.push(b'\n');
-        let told = timeout(PATIENCE, self.stdin.write_all(&line)).await;
-        told.expect("the peer reads in time")
+        let sent = timeout(PATIENCE, self.stdin.write_all(&line)).await;
+        sent.expect("the peer reads in time")
             .expect("the peer is there");
     }
 }
 
 /// What a process said on stderr, up to its end.
-async fn complaint(child: &mut Child) -> String {
-    let mut complaint = String::new();
+async fn stderr_of(child: &mut Child) -> String {
+    let mut text = String::new();
     let stderr = child.stderr.as_mut().expect("it is piped");
-    let read = stderr.read_to_string(&mut complaint).await;
-    read.expect("a complaint is text");
-    complaint
+    let read = stderr.read_to_string(&mut text).await;
+    read.expect("stderr is text");
+    text
 }
 
 /// A text that came.
