@@ -1,4 +1,4 @@
-//! Those who besiege a server, each kind from an address of its own, all on one thread that gives
+//! Those who attack a server, each kind from an address of its own, all on one thread that gives
 //! way to the honest client.
 
 use std::{
@@ -23,43 +23,48 @@ use tokio::{
 };
 
 /// How long a dripping client waits between two bytes.
-const DRIP: Duration = Duration::from_millis(100);
+const BYTE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What kinds there are, how many of each attack, and what each of them does, over and over.
-const KINDS: [(&str, u8, usize, Attack); 11] = [
-    ("silent", 1, 60, Attack::Silence),
-    ("heads dripped", 2, 60, Attack::DrippedHead),
-    ("logins never sent", 3, 60, Attack::NoLogin),
-    ("logins dripped", 4, 60, Attack::DrippedLogin),
-    ("wrong logins", 5, 60, Attack::WrongLogins),
-    ("lengths that lie, before the login", 6, 60, Attack::Lie),
-    ("dead peers", 7, 60, Attack::Death),
-    ("readers that do not read", 8, 20, Attack::SlowReading),
-    ("endless fragments", 9, 8, Attack::Fragments),
-    ("floods of pings", 10, 8, Attack::Pings),
-    ("comers and goers", 11, 8, Attack::Coming),
+const KINDS: [(&str, u8, usize, AttackKind); 11] = [
+    ("silent", 1, 60, AttackKind::Silent),
+    ("heads dripped", 2, 60, AttackKind::SlowHead),
+    ("logins never sent", 3, 60, AttackKind::NoLogin),
+    ("logins dripped", 4, 60, AttackKind::SlowLogin),
+    ("wrong logins", 5, 60, AttackKind::WrongLogins),
+    (
+        "lengths that lie, before the login",
+        6,
+        60,
+        AttackKind::FalseLength,
+    ),
+    ("dead peers", 7, 60, AttackKind::DeadPeer),
+    ("readers that do not read", 8, 20, AttackKind::NoReading),
+    ("endless fragments", 9, 8, AttackKind::Fragments),
+    ("floods of pings", 10, 8, AttackKind::Pings),
+    ("comers and goers", 11, 8, AttackKind::Churn),
 ];
 
 #[derive(Debug, Clone, Copy)]
-enum Attack {
-    Silence,
-    DrippedHead,
+enum AttackKind {
+    Silent,
+    SlowHead,
     NoLogin,
-    DrippedLogin,
+    SlowLogin,
     WrongLogins,
-    Lie,
-    Death,
-    SlowReading,
+    FalseLength,
+    DeadPeer,
+    NoReading,
     Fragments,
     Pings,
-    Coming,
+    Churn,
 }
 
 /// All who attack, until they are told to end.
 #[derive(Debug)]
 pub(crate) struct Attackers {
     deeds: Vec<Arc<Deeds>>,
-    siege: BackgroundWork<Infallible>,
+    work: BackgroundWork<Infallible>,
 }
 
 /// What one kind of attackers has done.
@@ -73,7 +78,7 @@ pub(crate) struct Deeds {
 
 impl Attackers {
     /// Begins the siege.
-    pub(crate) fn begin(server: SocketAddr) -> Self {
+    pub(crate) fn start(server: SocketAddr) -> Self {
         let deeds: Vec<_> = KINDS
             .iter()
             .map(|&(kind, _, attackers, _)| {
@@ -86,13 +91,13 @@ impl Attackers {
             })
             .collect();
         let shared = deeds.clone();
-        let siege = BackgroundWork::start(move || besiege(server, shared));
-        Self { deeds, siege }
+        let work = BackgroundWork::start(move || run_attacks(server, shared));
+        Self { deeds, work }
     }
 
     /// Ends the siege, and tells who did what.
-    pub(crate) fn end(self) -> Vec<Arc<Deeds>> {
-        self.siege.stop();
+    pub(crate) fn stop(self) -> Vec<Arc<Deeds>> {
+        self.work.stop();
         self.deeds
     }
 }
@@ -110,7 +115,7 @@ impl fmt::Display for Deeds {
 }
 
 /// All attackers at once, who do not end by themselves.
-async fn besiege(server: SocketAddr, deeds: Vec<Arc<Deeds>>) -> Infallible {
+async fn run_attacks(server: SocketAddr, deeds: Vec<Arc<Deeds>>) -> Infallible {
     for ((_, number, attackers, attack), deeds) in KINDS.into_iter().zip(&deeds) {
         for _ in 0..attackers {
             let deeds = Arc::clone(deeds);
@@ -130,51 +135,51 @@ async fn besiege(server: SocketAddr, deeds: Vec<Arc<Deeds>>) -> Infallible {
 async fn attack_once(
     server: SocketAddr,
     from: Ipv4Addr,
-    attack: Attack,
+    attack: AttackKind,
     deeds: &Deeds,
 ) -> io::Result<()> {
     let mut stream = connect_from(from, server).await?;
     match attack {
-        Attack::Silence => until_end(&mut stream).await,
-        Attack::DrippedHead => drip(&mut stream, HANDSHAKE.as_bytes(), deeds).await,
-        Attack::NoLogin => {
+        AttackKind::Silent => until_end(&mut stream).await,
+        AttackKind::SlowHead => send_slowly(&mut stream, HANDSHAKE.as_bytes(), deeds).await,
+        AttackKind::NoLogin => {
             upgrade(&mut stream).await?;
             until_end(&mut stream).await
         }
-        Attack::DrippedLogin => {
+        AttackKind::SlowLogin => {
             upgrade(&mut stream).await?;
-            drip(&mut stream, &frame::text(&"x".repeat(1000)), deeds).await
+            send_slowly(&mut stream, &frame::text(&"x".repeat(1000)), deeds).await
         }
-        Attack::WrongLogins => {
+        AttackKind::WrongLogins => {
             upgrade(&mut stream).await?;
-            flood(&mut stream, &frame::text("admin:guess"), deeds).await
+            send_endlessly(&mut stream, &frame::text("admin:guess"), deeds).await
         }
-        Attack::Lie => {
+        AttackKind::FalseLength => {
             upgrade(&mut stream).await?;
             stream.write_all(&frame::header(0x82, 1 << 30)).await?;
             until_end(&mut stream).await
         }
-        Attack::Death => {
+        AttackKind::DeadPeer => {
             log_in(&mut stream).await?;
             pending().await
         }
-        Attack::SlowReading => {
+        AttackKind::NoReading => {
             log_in(&mut stream).await?;
             let message = frame::binary(&vec![0; 1 << 20]);
             loop {
                 send(&mut stream, &message, deeds).await?;
             }
         }
-        Attack::Fragments => {
+        AttackKind::Fragments => {
             log_in(&mut stream).await?;
             stream.write_all(&frame::masked(0x01, b"")).await?;
-            flood(&mut stream, &frame::masked(0x00, b""), deeds).await
+            send_endlessly(&mut stream, &frame::masked(0x00, b""), deeds).await
         }
-        Attack::Pings => {
+        AttackKind::Pings => {
             log_in(&mut stream).await?;
-            flood(&mut stream, &frame::ping(b"flood"), deeds).await
+            send_endlessly(&mut stream, &frame::ping(b"flood"), deeds).await
         }
-        Attack::Coming => Ok(()),
+        AttackKind::Churn => Ok(()),
     }
 }
 
@@ -200,16 +205,16 @@ async fn log_in(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Sends a byte now and then, for as long as the server bears it.
-async fn drip(stream: &mut TcpStream, bytes: &[u8], deeds: &Deeds) -> io::Result<()> {
+async fn send_slowly(stream: &mut TcpStream, bytes: &[u8], deeds: &Deeds) -> io::Result<()> {
     for byte in bytes {
         send(stream, &[*byte], deeds).await?;
-        sleep(DRIP).await;
+        sleep(BYTE_INTERVAL).await;
     }
     until_end(stream).await
 }
 
 /// Sends the same again and again, many at once, and reads as little as it can.
-async fn flood(stream: &mut TcpStream, once: &[u8], deeds: &Deeds) -> io::Result<()> {
+async fn send_endlessly(stream: &mut TcpStream, once: &[u8], deeds: &Deeds) -> io::Result<()> {
     let many = once.repeat(1 + 64 * 1024 / once.len());
     loop {
         send(stream, &many, deeds).await?;

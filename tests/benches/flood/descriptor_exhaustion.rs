@@ -12,7 +12,7 @@ const DESCRIPTORS: usize = 60;
 const CONNECTIONS: usize = 300;
 
 /// How long nothing is given back.
-const DROUGHT: Duration = Duration::from_secs(10);
+const EXHAUSTED_TIME: Duration = Duration::from_secs(10);
 
 /// The share of a processor that it may use, the length of what it may log, and the time after
 /// which it is to serve again.
@@ -45,7 +45,7 @@ pub(crate) async fn run(report: &mut Report) {
         );
     }
     let (start, before) = (Instant::now(), server.processor_time());
-    sleep(DROUGHT).await;
+    sleep(EXHAUSTED_TIME).await;
     let worked = server.processor_time().saturating_sub(before);
     let share = worked.as_secs_f64() / start.elapsed().as_secs_f64();
     report.at_most(

@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod attackers;
-mod exhaustion;
+mod descriptor_exhaustion;
 
 use std::{
     net::Ipv4Addr,
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use self::attackers::Attackers;
 
 /// How long the siege lasts once everybody is there.
-const SIEGE: Duration = Duration::from_secs(10);
+const FLOOD_TIME: Duration = Duration::from_secs(10);
 
 /// How long the honest client thinks between two messages.
 const THINK_TIME: Duration = Duration::from_millis(5);
@@ -28,35 +28,35 @@ const THINK_TIME: Duration = Duration::from_millis(5);
 const ANSWER_LIMIT: f64 = 50.0;
 
 /// The same for a whole visit: to connect, upgrade, log in and close takes five answers.
-const VISIT_LIMIT: f64 = 100.0;
+const SESSION_LIMIT: f64 = 100.0;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    siege(pinning, &mut report).await;
-    exhaustion::run(&mut report).await;
+    flood(pinning, &mut report).await;
+    descriptor_exhaustion::run(&mut report).await;
     report.exit_code()
 }
 
-async fn siege(pinning: CpuPinning, report: &mut Report) {
+async fn flood(pinning: CpuPinning, report: &mut Report) {
     let bench_server = BenchServer::with_defaults(pinning).await;
     let mut answers = Vec::new();
-    let mut visits = Vec::new();
+    let mut sessions = Vec::new();
     let mut client = bench_server.process.connect().await;
     client.log_in().await;
-    let attackers = Attackers::begin(bench_server.process.address);
+    let attackers = Attackers::start(bench_server.process.address);
     let before = bench_server.process.processor_time();
     let start = Instant::now();
-    while start.elapsed() < SIEGE {
+    while start.elapsed() < FLOOD_TIME {
         let sent = Instant::now();
         client.send(frame::text("hello")).await;
         assert_eq!(client.text().await, echoed("hello"));
         answers.push(sent.elapsed());
 
-        let came = Instant::now();
+        let connected = Instant::now();
         bench_server.connect_and_close().await;
-        visits.push(came.elapsed());
+        sessions.push(connected.elapsed());
         sleep(THINK_TIME).await;
     }
     let worked = bench_server.process.processor_time().saturating_sub(before);
@@ -66,18 +66,18 @@ async fn siege(pinning: CpuPinning, report: &mut Report) {
         bench_server.process.descriptors(),
         bench_server.process.resident_bytes() / 1024,
     );
-    for deeds in attackers.end() {
+    for deeds in attackers.stop() {
         println!("  {deeds}");
     }
     println!(
         "at worst an answer took {:.0} ms, and a visit {:.0} ms",
         percentile(&answers, 100),
-        percentile(&visits, 100)
+        percentile(&sessions, 100)
     );
     let answers = percentile(&answers, 99);
     report.at_most("ms for an answer, 99th percentile", answers, ANSWER_LIMIT);
-    let visits = percentile(&visits, 99);
-    report.at_most("ms for a visit, 99th percentile", visits, VISIT_LIMIT);
+    let sessions = percentile(&sessions, 99);
+    report.at_most("ms for a visit, 99th percentile", sessions, SESSION_LIMIT);
 }
 
 /// An address of this machine's own: each kind of attacker has one.
