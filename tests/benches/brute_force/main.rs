@@ -4,7 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-mod guessers;
+mod attackers;
 
 use std::{
     fs,
@@ -19,10 +19,10 @@ use integration_tests::{
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
 
-use self::guessers::{GUESSERS, Guessers};
+use self::attackers::{ATTACKERS, BruteForce};
 
 /// How long the flood lasts.
-const FLOOD: Duration = Duration::from_secs(10);
+const ATTACK_TIME: Duration = Duration::from_secs(10);
 
 /// How many passwords are hashed at a time. All of the server runs on one processor, on which this
 /// is one more than it would take.
@@ -35,48 +35,48 @@ const ECHO_LIMIT: f64 = 50.0;
 const REFUSED: f64 = 5000.0;
 
 /// What a worker may hold, in MiB: the memory of one hash, and less than one beside it.
-const MIB_OF_A_WORKER: f64 = 20.0;
+const WORKER_MIB: f64 = 20.0;
 
 /// What else may come to be held, in MiB.
-const SLACK: f64 = 8.0;
+const OTHER_MIB: f64 = 8.0;
 
 /// Where guesses come from, and how many of an address may be wrong before it must wait.
-struct Flood {
+struct Scenario {
     name: &'static str,
     addresses: usize,
     budget: Option<u32>,
-    refusals: Refusals,
+    expected_refusal: ExpectedRefusal,
 }
 
 /// Why nearly all guesses are refused.
-enum Refusals {
+enum ExpectedRefusal {
     OverBudget,
-    TooManyWait,
+    QueueFull,
 }
 
-const FLOODS: [Flood; 3] = [
-    Flood {
+const SCENARIOS: [Scenario; 3] = [
+    Scenario {
         name: "one address",
         addresses: 1,
         budget: Some(20),
-        refusals: Refusals::OverBudget,
+        expected_refusal: ExpectedRefusal::OverBudget,
     },
-    Flood {
+    Scenario {
         name: "200 addresses",
-        addresses: GUESSERS,
+        addresses: ATTACKERS,
         budget: Some(20),
-        refusals: Refusals::TooManyWait,
+        expected_refusal: ExpectedRefusal::QueueFull,
     },
-    Flood {
+    Scenario {
         name: "one address, no budget",
         addresses: 1,
         budget: None,
-        refusals: Refusals::TooManyWait,
+        expected_refusal: ExpectedRefusal::QueueFull,
     },
 ];
 
 /// How long it takes until a failure is forgiven, in seconds.
-const FORGIVEN_AFTER: f64 = 3.0;
+const FAILURE_DECAY: f64 = 3.0;
 
 /// Whom the honest session is of.
 const CLIENT_CREDENTIALS: &str = "client:session";
@@ -85,14 +85,14 @@ const CLIENT_CREDENTIALS: &str = "client:session";
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    for flood in FLOODS {
-        withstand(&flood, pinning, &mut report).await;
+    for scenario in SCENARIOS {
+        run(&scenario, pinning, &mut report).await;
     }
     report.exit_code()
 }
 
-async fn withstand(flood: &Flood, pinning: CpuPinning, report: &mut Report) {
-    let directory = Server::directory(&flood.configuration());
+async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut Report) {
+    let directory = Server::directory(&scenario.configuration());
     fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, pinning).await;
@@ -101,32 +101,32 @@ async fn withstand(flood: &Flood, pinning: CpuPinning, report: &mut Report) {
     let mut well_behaved = WellBehavedClient::new(server, CLIENT_CREDENTIALS).await;
     let connected = server.descriptors();
 
-    let guessers = Guessers::begin(server.address, flood.addresses);
+    let brute_force = BruteForce::start(server.address, scenario.addresses);
     let start = Instant::now();
-    while start.elapsed() < FLOOD {
+    while start.elapsed() < ATTACK_TIME {
         well_behaved.echo().await;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let answers = guessers.end();
+    let counters = brute_force.stop();
     let peak = server.peak_resident_bytes();
     while server.descriptors() > connected {
         assert!(
-            start.elapsed() < FLOOD + PATIENCE,
+            start.elapsed() < ATTACK_TIME + PATIENCE,
             "guessers that are gone stay"
         );
         sleep(Duration::from_millis(10)).await;
     }
     let after = server.resident_bytes();
 
-    let name = flood.name;
-    let wrong = to_f64(answers.wrong.load(Ordering::Relaxed));
+    let name = scenario.name;
+    let wrong = to_f64(counters.wrong.load(Ordering::Relaxed));
     println!(
         "{name}: {wrong:.0} guesses verified ({:.1} a second), {} over the budget, {} while too many \
          waited, {} came to nothing",
         wrong / seconds,
-        answers.spent.load(Ordering::Relaxed),
-        answers.busy.load(Ordering::Relaxed),
-        answers.other.load(Ordering::Relaxed),
+        counters.over_budget.load(Ordering::Relaxed),
+        counters.busy.load(Ordering::Relaxed),
+        counters.other.load(Ordering::Relaxed),
     );
     println!(
         "{name}: {:.1} MiB before, {:.1} at most, {:.1} after",
@@ -135,9 +135,9 @@ async fn withstand(flood: &Flood, pinning: CpuPinning, report: &mut Report) {
         mib(after)
     );
     // Otherwise it would not be known what they were up against.
-    let refused = match flood.refusals {
-        Refusals::OverBudget => ("over the budget", &answers.spent),
-        Refusals::TooManyWait => ("while too many waited", &answers.busy),
+    let refused = match scenario.expected_refusal {
+        ExpectedRefusal::OverBudget => ("over the budget", &counters.over_budget),
+        ExpectedRefusal::QueueFull => ("while too many waited", &counters.busy),
     };
     report.at_least(
         &format!("{name}: guesses refused {}", refused.0),
@@ -158,20 +158,20 @@ async fn withstand(flood: &Flood, pinning: CpuPinning, report: &mut Report) {
     report.at_most(
         &format!("{name}: MiB more than before"),
         mib(peak.saturating_sub(before)),
-        f64::from(WORKERS) * MIB_OF_A_WORKER + SLACK,
+        f64::from(WORKERS) * WORKER_MIB + OTHER_MIB,
     );
-    if let Some(budget) = flood.budget {
-        let of_each = f64::from(budget) + seconds / FORGIVEN_AFTER;
+    if let Some(budget) = scenario.budget {
+        let of_each = f64::from(budget) + seconds / FAILURE_DECAY;
         // Each worker may be at a guess that was allowed before the last failure was counted.
         report.at_most(
             &format!("{name}: guesses verified"),
             wrong,
-            of_each * to_f64(flood.addresses as u64) + f64::from(WORKERS),
+            of_each * to_f64(scenario.addresses as u64) + f64::from(WORKERS),
         );
     }
 }
 
-impl Flood {
+impl Scenario {
     /// The guessers that one address may have are not what is tried here.
     fn configuration(&self) -> String {
         let budget = match self.budget {
@@ -181,7 +181,7 @@ impl Flood {
         format!(
             "[login]\n\
              max_failures_per_address = {budget}\n\
-             failure_decay = \"{FORGIVEN_AFTER}s\"\n\
+             failure_decay = \"{FAILURE_DECAY}s\"\n\
              hash_workers = {WORKERS}\n\
              [limits]\n\
              max_unauthenticated_per_address = \"off\"\n"

@@ -19,55 +19,59 @@ use tokio::{net::TcpStream, task::spawn_local};
 use ws_server::handshake::Refusal;
 
 /// How many there are. Every other one guesses by messages, the rest by Basic.
-pub(crate) const GUESSERS: usize = 200;
+pub(crate) const ATTACKERS: usize = 200;
 
 /// Who guesses, until they are told to end.
 #[derive(Debug)]
-pub(crate) struct Guessers {
-    answers: Arc<Answers>,
-    flood: BackgroundWork<Infallible>,
+pub(crate) struct BruteForce {
+    counters: Arc<GuessCounters>,
+    work: BackgroundWork<Infallible>,
 }
 
 /// What their guesses got so far.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct GuessCounters {
     /// They were verified, and are wrong.
     pub(crate) wrong: AtomicU64,
     /// Too many were wrong before.
-    pub(crate) spent: AtomicU64,
+    pub(crate) over_budget: AtomicU64,
     /// Too many others wait to be verified.
     pub(crate) busy: AtomicU64,
     /// Anything else, or nothing.
     pub(crate) other: AtomicU64,
 }
 
-impl Guessers {
+impl BruteForce {
     /// Begins the flood, from so many addresses.
-    pub(crate) fn begin(server: SocketAddr, addresses: usize) -> Self {
-        let answers = Arc::<Answers>::default();
-        let shared = Arc::clone(&answers);
-        let flood = BackgroundWork::start(move || flood(server, addresses, shared));
-        Self { answers, flood }
+    pub(crate) fn start(server: SocketAddr, addresses: usize) -> Self {
+        let counters = Arc::<GuessCounters>::default();
+        let shared = Arc::clone(&counters);
+        let work = BackgroundWork::start(move || run_attackers(server, addresses, shared));
+        Self { counters, work }
     }
 
     /// Ends the flood, and tells what it got.
-    pub(crate) fn end(self) -> Arc<Answers> {
-        self.flood.stop();
-        self.answers
+    pub(crate) fn stop(self) -> Arc<GuessCounters> {
+        self.work.stop();
+        self.counters
     }
 }
 
-async fn flood(server: SocketAddr, addresses: usize, answers: Arc<Answers>) -> Infallible {
-    let ways: [fn() -> Vec<u8>; 2] = [by_message, by_basic];
-    let ways = iter::repeat(ways).flatten();
-    for (number, guesses) in (0..GUESSERS).zip(ways) {
+async fn run_attackers(
+    server: SocketAddr,
+    addresses: usize,
+    counters: Arc<GuessCounters>,
+) -> Infallible {
+    let requests: [fn() -> Vec<u8>; 2] = [by_message, by_basic];
+    let requests = iter::repeat(requests).flatten();
+    for (number, guesses) in (0..ATTACKERS).zip(requests) {
         let address = loopback_address(1 + number % addresses);
-        let answers = Arc::clone(&answers);
+        let counters = Arc::clone(&counters);
         spawn_local(async move {
             loop {
                 match connect_from(address, server).await {
-                    Ok(stream) => guess(stream, &guesses(), &answers).await,
-                    Err(_) => count(&answers.other),
+                    Ok(stream) => guess(stream, &guesses(), &counters).await,
+                    Err(_) => count(&counters.other),
                 }
             }
         });
@@ -99,28 +103,28 @@ fn by_basic() -> Vec<u8> {
 }
 
 /// Sends guesses, and counts what they get up to the end of the connection.
-async fn guess(stream: TcpStream, guesses: &[u8], answers: &Answers) {
+async fn guess(stream: TcpStream, guesses: &[u8], counters: &GuessCounters) {
     let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
     peer.try_send(guesses).await;
     let head = peer.try_head().await;
     let status = head.as_deref().and_then(|head| head.get(9..12));
     match status {
-        Some("101") => count_frames(&mut peer, answers).await,
-        Some("401") => count(&answers.wrong),
-        Some("429") => count(&answers.spent),
+        Some("101") => count_frames(&mut peer, counters).await,
+        Some("401") => count(&counters.wrong),
+        Some("429") => count(&counters.over_budget),
         Some("503")
             if peer
                 .rest()
                 .await
                 .starts_with(Refusal::TooManyLogins.text().as_bytes()) =>
         {
-            count(&answers.busy);
+            count(&counters.busy);
         }
-        Some(_) | None => count(&answers.other),
+        Some(_) | None => count(&counters.other),
     }
 }
 
-async fn count_frames(peer: &mut RawPeer<TcpStream>, answers: &Answers) {
+async fn count_frames(peer: &mut RawPeer<TcpStream>, counters: &GuessCounters) {
     let mut sorry = 0;
     while let Some(frame) = peer.next().await {
         if frame.first != 0x88 {
@@ -129,20 +133,20 @@ async fn count_frames(peer: &mut RawPeer<TcpStream>, answers: &Answers) {
         }
         let (code, reason) = frame.close();
         if code == 1013 && reason == CloseReason::TooManyLogins.text() {
-            count(&answers.busy);
+            count(&counters.busy);
         } else if code == 1013 && reason == CloseReason::TooManyFailures.text() {
             // This one is told that it is wrong as well.
             sorry -= 1;
-            count(&answers.spent);
+            count(&counters.over_budget);
         } else if code != 1000 {
-            count(&answers.other);
+            count(&counters.other);
         }
-        answers.wrong.fetch_add(sorry, Ordering::Relaxed);
+        counters.wrong.fetch_add(sorry, Ordering::Relaxed);
         return;
     }
-    count(&answers.other);
+    count(&counters.other);
 }
 
-fn count(answers: &AtomicU64) {
-    answers.fetch_add(1, Ordering::Relaxed);
+fn count(counters: &AtomicU64) {
+    counters.fetch_add(1, Ordering::Relaxed);
 }
