@@ -63,13 +63,13 @@ enum AttackKind {
 /// All who attack, until they are told to end.
 #[derive(Debug)]
 pub(crate) struct Attackers {
-    deeds: Vec<Arc<Deeds>>,
+    stats: Vec<Arc<AttackStats>>,
     work: BackgroundWork<Infallible>,
 }
 
 /// What one kind of attackers has done.
 #[derive(Debug)]
-pub(crate) struct Deeds {
+pub(crate) struct AttackStats {
     kind: &'static str,
     attackers: usize,
     connections: AtomicU64,
@@ -79,10 +79,10 @@ pub(crate) struct Deeds {
 impl Attackers {
     /// Begins the siege.
     pub(crate) fn start(server: SocketAddr) -> Self {
-        let deeds: Vec<_> = KINDS
+        let stats: Vec<_> = KINDS
             .iter()
             .map(|&(kind, _, attackers, _)| {
-                Arc::new(Deeds {
+                Arc::new(AttackStats {
                     kind,
                     attackers,
                     connections: AtomicU64::new(0),
@@ -90,19 +90,19 @@ impl Attackers {
                 })
             })
             .collect();
-        let shared = deeds.clone();
+        let shared = stats.clone();
         let work = BackgroundWork::start(move || run_attacks(server, shared));
-        Self { deeds, work }
+        Self { stats, work }
     }
 
     /// Ends the siege, and tells who did what.
-    pub(crate) fn stop(self) -> Vec<Arc<Deeds>> {
+    pub(crate) fn stop(self) -> Vec<Arc<AttackStats>> {
         self.work.stop();
-        self.deeds
+        self.stats
     }
 }
 
-impl fmt::Display for Deeds {
+impl fmt::Display for AttackStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let connections = self.connections.load(Ordering::Relaxed);
         let kib = self.bytes.load(Ordering::Relaxed) / 1024;
@@ -115,15 +115,15 @@ impl fmt::Display for Deeds {
 }
 
 /// All attackers at once, who do not end by themselves.
-async fn run_attacks(server: SocketAddr, deeds: Vec<Arc<Deeds>>) -> Infallible {
-    for ((_, number, attackers, attack), deeds) in KINDS.into_iter().zip(&deeds) {
+async fn run_attacks(server: SocketAddr, stats: Vec<Arc<AttackStats>>) -> Infallible {
+    for ((_, number, attackers, attack), stats) in KINDS.into_iter().zip(&stats) {
         for _ in 0..attackers {
-            let deeds = Arc::clone(deeds);
+            let stats = Arc::clone(stats);
             spawn_local(async move {
                 loop {
                     // The end of a connection is what an attack comes to.
-                    let _ = attack_once(server, super::address(number), attack, &deeds).await;
-                    deeds.connections.fetch_add(1, Ordering::Relaxed);
+                    let _ = attack_once(server, super::address(number), attack, &stats).await;
+                    stats.connections.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -136,23 +136,23 @@ async fn attack_once(
     server: SocketAddr,
     from: Ipv4Addr,
     attack: AttackKind,
-    deeds: &Deeds,
+    stats: &AttackStats,
 ) -> io::Result<()> {
     let mut stream = connect_from(from, server).await?;
     match attack {
         AttackKind::Silent => until_end(&mut stream).await,
-        AttackKind::SlowHead => send_slowly(&mut stream, HANDSHAKE.as_bytes(), deeds).await,
+        AttackKind::SlowHead => send_slowly(&mut stream, HANDSHAKE.as_bytes(), stats).await,
         AttackKind::NoLogin => {
             upgrade(&mut stream).await?;
             until_end(&mut stream).await
         }
         AttackKind::SlowLogin => {
             upgrade(&mut stream).await?;
-            send_slowly(&mut stream, &frame::text(&"x".repeat(1000)), deeds).await
+            send_slowly(&mut stream, &frame::text(&"x".repeat(1000)), stats).await
         }
         AttackKind::WrongLogins => {
             upgrade(&mut stream).await?;
-            send_endlessly(&mut stream, &frame::text("admin:guess"), deeds).await
+            send_endlessly(&mut stream, &frame::text("admin:guess"), stats).await
         }
         AttackKind::FalseLength => {
             upgrade(&mut stream).await?;
@@ -167,17 +167,17 @@ async fn attack_once(
             log_in(&mut stream).await?;
             let message = frame::binary(&vec![0; 1 << 20]);
             loop {
-                send(&mut stream, &message, deeds).await?;
+                send(&mut stream, &message, stats).await?;
             }
         }
         AttackKind::Fragments => {
             log_in(&mut stream).await?;
             stream.write_all(&frame::masked(0x01, b"")).await?;
-            send_endlessly(&mut stream, &frame::masked(0x00, b""), deeds).await
+            send_endlessly(&mut stream, &frame::masked(0x00, b""), stats).await
         }
         AttackKind::Pings => {
             log_in(&mut stream).await?;
-            send_endlessly(&mut stream, &frame::ping(b"flood"), deeds).await
+            send_endlessly(&mut stream, &frame::ping(b"flood"), stats).await
         }
         AttackKind::Churn => Ok(()),
     }
@@ -205,25 +205,29 @@ async fn log_in(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Sends a byte now and then, for as long as the server bears it.
-async fn send_slowly(stream: &mut TcpStream, bytes: &[u8], deeds: &Deeds) -> io::Result<()> {
+async fn send_slowly(stream: &mut TcpStream, bytes: &[u8], stats: &AttackStats) -> io::Result<()> {
     for byte in bytes {
-        send(stream, &[*byte], deeds).await?;
+        send(stream, &[*byte], stats).await?;
         sleep(BYTE_INTERVAL).await;
     }
     until_end(stream).await
 }
 
 /// Sends the same again and again, many at once, and reads as little as it can.
-async fn send_endlessly(stream: &mut TcpStream, once: &[u8], deeds: &Deeds) -> io::Result<()> {
+async fn send_endlessly(
+    stream: &mut TcpStream,
+    once: &[u8],
+    stats: &AttackStats,
+) -> io::Result<()> {
     let many = once.repeat(1 + 64 * 1024 / once.len());
     loop {
-        send(stream, &many, deeds).await?;
+        send(stream, &many, stats).await?;
     }
 }
 
-async fn send(stream: &mut TcpStream, bytes: &[u8], deeds: &Deeds) -> io::Result<()> {
+async fn send(stream: &mut TcpStream, bytes: &[u8], stats: &AttackStats) -> io::Result<()> {
     stream.write_all(bytes).await?;
-    deeds.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     Ok(())
 }
 

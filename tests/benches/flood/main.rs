@@ -66,8 +66,8 @@ async fn flood(pinning: CpuPinning, report: &mut Report) {
         bench_server.process.descriptors(),
         bench_server.process.resident_bytes() / 1024,
     );
-    for deeds in attackers.stop() {
-        println!("  {deeds}");
+    for stats in attackers.stop() {
+        println!("  {stats}");
     }
     println!(
         "at worst an answer took {:.0} ms, and a visit {:.0} ms",
