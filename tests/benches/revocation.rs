@@ -29,15 +29,15 @@ const USERS: usize = 10;
 const SESSIONS_OF_EACH: usize = 100;
 
 /// The user who is not to be there any longer.
-const UNWANTED: usize = 7;
+const REVOKED_USER: usize = 7;
 
 /// How long everybody talks before the change, and how long it is waited after it for what may
 /// reach others.
 const BEFORE: Duration = Duration::from_millis(500);
-const AFTERMATH: Duration = Duration::from_secs(1);
+const AFTER: Duration = Duration::from_secs(1);
 
 /// How far ahead of the change of the file the account expires.
-const AHEAD: Duration = Duration::from_secs(3);
+const EXPIRY_DELAY: Duration = Duration::from_secs(3);
 
 /// How long the last session may go on, in milliseconds, and after how long it is not waited for
 /// any more.
@@ -48,59 +48,63 @@ const TOO_LATE: Duration = Duration::from_secs(10);
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let mut report = Report::default();
-    for change in [Change::Removed, Change::Password, Change::Expiry] {
+    for change in [
+        AccountChange::Removed,
+        AccountChange::Password,
+        AccountChange::Expiry,
+    ] {
         revoke(change, pinning, &mut report).await;
     }
     report.exit_code()
 }
 
-async fn revoke(change: Change, pinning: CpuPinning, report: &mut Report) {
+async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut Report) {
     let directory = Server::directory("");
     let credentials = directory.path().join("credentials.toml");
     let account = |user| account(user, &password(user), "");
     fs::write(&credentials, (0..USERS).map(account).collect::<String>()).expect("it is written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, pinning).await;
-    let mut members = Vec::new();
+    let mut sessions = Vec::new();
     for number in 0..USERS * SESSIONS_OF_EACH {
-        members.push(Member::new(&bench_server.process, number).await);
+        sessions.push(BenchSession::new(&bench_server.process, number).await);
     }
 
     let (told, mut all_told) = watch::channel(0);
     let (over, is_over) = watch::channel(false);
     let changed = async {
         sleep(BEFORE).await;
-        let since = change.make(&credentials);
+        let since = change.apply(&credentials);
         // Whether all were told is seen by what they tell.
         let _ = timeout(
             TOO_LATE,
             all_told.wait_for(|&told| told == SESSIONS_OF_EACH),
         )
         .await;
-        sleep(AFTERMATH).await;
+        sleep(AFTER).await;
         over.send_replace(true);
         since
     };
-    let stay = members.iter_mut().map(async |member| {
-        let saw = member.stay(change, is_over.clone()).await;
-        if let Saw::Revocation(_) = saw {
+    let run = sessions.iter_mut().map(async |session| {
+        let observed = session.run(change, is_over.clone()).await;
+        if let Observed::Revocation(_) = observed {
             told.send_modify(|told| *told += 1);
         }
-        saw
+        observed
     });
-    let (since, saw) = join(changed, join_all(stay)).await;
-    conclude(change, since, &members, &saw, report);
+    let (since, observed) = join(changed, join_all(run)).await;
+    report_results(change, since, &sessions, &observed, report);
 }
 
 /// What becomes of the unwanted user.
 #[derive(Debug, Clone, Copy)]
-enum Change {
+enum AccountChange {
     Removed,
     Password,
     Expiry,
 }
 
-impl Change {
+impl AccountChange {
     fn name(self) -> &'static str {
         match self {
             Self::Removed => "user removed",
@@ -119,10 +123,10 @@ impl Change {
     }
 
     /// Puts a changed file in the place of the accounts. Returns since when it is to be so.
-    fn make(self, credentials: &Path) -> Instant {
-        let moment = SystemTime::now() + AHEAD;
+    fn apply(self, credentials: &Path) -> Instant {
+        let moment = SystemTime::now() + EXPIRY_DELAY;
         let accounts = (0..USERS).map(|user| match self {
-            _ if user != UNWANTED => account(user, &password(user), ""),
+            _ if user != REVOKED_USER => account(user, &password(user), ""),
             Self::Removed => String::new(),
             Self::Password => account(user, "another one", ""),
             Self::Expiry => {
@@ -142,7 +146,7 @@ impl Change {
 }
 
 /// One session of a user.
-struct Member {
+struct BenchSession {
     number: usize,
     peer: RawPeer<TcpStream>,
     echoes: u64,
@@ -150,16 +154,16 @@ struct Member {
 
 /// What a session saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Saw {
+enum Observed {
     /// The answers to what it sent, and nothing else.
-    Echoes,
+    EchoesOnly,
     /// That it was ended at this moment, for the reason of the change.
     Revocation(Instant),
     /// Something else.
-    Otherwise,
+    Other,
 }
 
-impl Member {
+impl BenchSession {
     /// Logs in as one of the users.
     async fn new(server: &Server, number: usize) -> Self {
         let mut peer = server.connect().await.with_timeout(PATIENCE);
@@ -176,8 +180,8 @@ impl Member {
         }
     }
 
-    fn is_unwanted(&self) -> bool {
-        self.number % USERS == UNWANTED
+    fn is_revoked(&self) -> bool {
+        self.number % USERS == REVOKED_USER
     }
 
     /// Half of the sessions of each user are busy.
@@ -186,12 +190,12 @@ impl Member {
     }
 
     /// Stays until it is over, talking all the time or with a single message at the end.
-    async fn stay(&mut self, change: Change, mut over: watch::Receiver<bool>) -> Saw {
+    async fn run(&mut self, change: AccountChange, mut over: watch::Receiver<bool>) -> Observed {
         if self.is_busy() {
             while !*over.borrow() {
-                let saw = self.echo(change).await;
-                if saw != Saw::Echoes {
-                    return saw;
+                let observed = self.echo(change).await;
+                if observed != Observed::EchoesOnly {
+                    return observed;
                 }
             }
         } else {
@@ -203,7 +207,7 @@ impl Member {
         self.echo(change).await
     }
 
-    async fn echo(&mut self, change: Change) -> Saw {
+    async fn echo(&mut self, change: AccountChange) -> Observed {
         let text = format!("{} of {}", self.echoes, self.number);
         self.peer.try_send(frame::text(&text)).await;
         let expected = echoed(&text).into_bytes();
@@ -213,7 +217,7 @@ impl Member {
                 payload,
             }) if payload == expected => {
                 self.echoes += 1;
-                Saw::Echoes
+                Observed::EchoesOnly
             }
             other => ended(change, other.as_ref()),
         }
@@ -221,31 +225,37 @@ impl Member {
 }
 
 /// What a session saw by something that is no answer.
-fn ended(change: Change, frame: Option<&Frame>) -> Saw {
+fn ended(change: AccountChange, frame: Option<&Frame>) -> Observed {
     let reason = change.reason();
     match frame {
         Some(frame)
             if frame.first == 0x88
                 && frame.close() == (reason.code().0, reason.text().to_owned()) =>
         {
-            Saw::Revocation(Instant::now())
+            Observed::Revocation(Instant::now())
         }
-        Some(_) | None => Saw::Otherwise,
+        Some(_) | None => Observed::Other,
     }
 }
 
-fn conclude(change: Change, since: Instant, members: &[Member], saw: &[Saw], report: &mut Report) {
+fn report_results(
+    change: AccountChange,
+    since: Instant,
+    sessions: &[BenchSession],
+    observed: &[Observed],
+    report: &mut Report,
+) {
     let (mut revoked, mut served, mut disturbed) = (Vec::new(), 0, 0);
-    for (member, saw) in members.iter().zip(saw) {
-        match (*saw, member.is_unwanted()) {
-            (Saw::Revocation(at), true) => revoked.push(milliseconds(since, at)),
-            (Saw::Echoes, false) => served += 1,
-            (Saw::Revocation(_) | Saw::Otherwise, false) => disturbed += 1,
-            (Saw::Echoes | Saw::Otherwise, true) => {}
+    for (session, observed) in sessions.iter().zip(observed) {
+        match (*observed, session.is_revoked()) {
+            (Observed::Revocation(at), true) => revoked.push(milliseconds(since, at)),
+            (Observed::EchoesOnly, false) => served += 1,
+            (Observed::Revocation(_) | Observed::Other, false) => disturbed += 1,
+            (Observed::EchoesOnly | Observed::Other, true) => {}
         }
     }
     let name = change.name();
-    let echoes: u64 = members.iter().map(|member| member.echoes).sum();
+    let echoes: u64 = sessions.iter().map(|session| session.echoes).sum();
     println!("{name}: {echoes} echoes in all");
     let of_one = to_f64(SESSIONS_OF_EACH);
     report.at_least(
