@@ -1,7 +1,7 @@
 //! What those who keep the server find in its log afterwards: who came in, whose login was taken back,
 //! and who changed what.
 
-use integration_tests::{ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, echo};
+use integration_tests::{ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, accounts, echo};
 use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -22,15 +22,15 @@ async fn audit_up_to(server: &mut Server, text: &str) -> Vec<String> {
 async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() {
     let files = Files::new("", &accounts(&[("jane doe", "1")]));
     let mut server = files.serve().await;
-    for (connection, way) in [(1, Way::Message), (2, Way::Basic)] {
-        let mut session = way.log_in(&server, "jane doe:1").await;
+    for (connection, method) in [(1, LoginMethod::Message), (2, LoginMethod::Basic)] {
+        let mut session = method.log_in(&server, "jane doe:1").await;
         echo(&mut session, "hello").await;
         let opened = format!("session opened connection={connection} ");
         let expected = format!(
             "login_ok peer=127.0.0.1 connection={connection} method={} user=\"jane doe\"",
-            match way {
-                Way::Message => "message",
-                Way::Basic => "basic",
+            match method {
+                LoginMethod::Message => "message",
+                LoginMethod::Basic => "basic",
             }
         );
         assert_eq!(audit_up_to(&mut server, &opened).await, [expected]);
@@ -45,7 +45,9 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
     let mut server = files.serve().await;
     let mut sessions = Vec::new();
     for name in ["joe", "jane", "jane", "jim", "ann"] {
-        let mut session = Way::Message.log_in(&server, &format!("{name}:1")).await;
+        let mut session = LoginMethod::Message
+            .log_in(&server, &format!("{name}:1"))
+            .await;
         echo(&mut session, "hello").await;
         sessions.push(session);
     }
@@ -85,7 +87,7 @@ async fn the_end_is_told_with_its_cause_and_with_who_was_cut_off() {
     let configuration = "[limits]\ndrain_deadline = \"1s\"\nclose_deadline = \"1h\"\n";
     let files = Files::new(configuration, &accounts(&[("jane", "1")]));
     let server = files.serve().await;
-    let mut jane = Way::Message.log_in(&server, "jane:1").await;
+    let mut jane = LoginMethod::Message.log_in(&server, "jane:1").await;
     echo(&mut jane, "hello").await;
     server.signal(Signal::INT);
     // It is told, and does not go.

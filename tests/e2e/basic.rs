@@ -1,9 +1,9 @@
 //! Logging in with the handshake, by the Basic scheme of HTTP.
 
 use integration_tests::{
-    Answer, CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, MESSAGE_PROMPT, SORRY,
-    Server, Terminal, Way, account, ask, authorization, client, client_binary, echo, echoed,
-    echoed_lines, handshake_with, run, server_binary, wrong_credentials,
+    Answer, CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, LoginMethod,
+    MESSAGE_PROMPT, SORRY, Server, Terminal, account, ask, authorization, client, client_binary,
+    echo, echoed, echoed_lines, handshake_with, run, server_binary, wrong_credentials,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -74,7 +74,7 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
     assert_eq!(answer, wrong_credentials());
     let line = server.log_line("login failed").await;
     assert!(line.ends_with(" reason=unknown_user"), "{line}");
-    Way::Basic.log_in(&server, RIGHT).await;
+    LoginMethod::Basic.log_in(&server, RIGHT).await;
 }
 
 #[tokio::test]
@@ -87,8 +87,12 @@ async fn where_credentials_are_required_there_is_no_handshake_without_them() {
         &[CHALLENGE],
     );
     assert_eq!(answer, expected);
-    Way::Basic.is_refused(&server, "admin:1").await;
-    echo(&mut Way::Basic.log_in(&server, RIGHT).await, "hello").await;
+    LoginMethod::Basic.assert_rejected(&server, "admin:1").await;
+    echo(
+        &mut LoginMethod::Basic.log_in(&server, RIGHT).await,
+        "hello",
+    )
+    .await;
     let finished = run(client([server.url()]), format!("{RIGHT}\nhello\n")).await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert_eq!(finished.stdout(), "");
@@ -117,10 +121,10 @@ async fn what_hash_password_prints_logs_in_both_ways() {
     assert_eq!(hashed.code, Some(0), "{hashed:?}");
     let files = Files::new("", &account("jane", hashed.stdout()));
     let server = files.serve().await;
-    for way in Way::ALL {
-        echo(&mut way.log_in(&server, "jane:pass:word").await, "hello").await;
+    for method in LoginMethod::ALL {
+        echo(&mut method.log_in(&server, "jane:pass:word").await, "hello").await;
         for wrong in ["jane:pass", "jane:pass:word ", "joe:pass:word"] {
-            way.is_refused(&server, wrong).await;
+            method.assert_rejected(&server, wrong).await;
         }
     }
 }

@@ -2,8 +2,8 @@
 //! in.
 
 use integration_tests::{
-    Answer, Files, SORRY, Server, Way, accounts, ask, authorization, client, close_for, echo,
-    handshake_with, run,
+    Answer, Files, LoginMethod, SORRY, Server, accounts, ask, authorization, client, close_for,
+    echo, handshake_with, run,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -49,7 +49,9 @@ async fn fail(server: &Server, times: usize) {
     for number in 0..times {
         // Several tries on a connection, and several connections at a time.
         if number % 2 == 0 {
-            Way::Basic.is_refused(server, "jane:wrong").await;
+            LoginMethod::Basic
+                .assert_rejected(server, "jane:wrong")
+                .await;
             continue;
         }
         if number % 4 == 1 {
@@ -67,7 +69,7 @@ async fn fail(server: &Server, times: usize) {
 async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
     let files = Files::new(FORGIVES_NOTHING, &accounts(&[("jane", "1")]));
     let server = files.serve().await;
-    let mut session = Way::Basic.log_in(&server, "jane:1").await;
+    let mut session = LoginMethod::Basic.log_in(&server, "jane:1").await;
     let mut open = Vec::new();
     for _ in 0..2 {
         let mut peer = server.connect_from(HERE).await;
@@ -76,8 +78,10 @@ async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
     }
     fail(&server, TRIES - 1).await;
     // A right one pays nothing back, and there is one more try.
-    Way::Message.log_in(&server, "jane:1").await;
-    Way::Message.is_refused(&server, "jane:wrong").await;
+    LoginMethod::Message.log_in(&server, "jane:1").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "jane:wrong")
+        .await;
 
     let right = authorization("jane:1");
     for fields in [&[right.as_str()][..], &[&authorization("jane:wrong")], &[]] {
@@ -88,9 +92,9 @@ async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
     is_closed_with_1013(&mut open[1], "jane:wrong").await;
 
     // It is the address that has to wait: neither the user, nor who is in already.
-    for way in Way::ALL {
+    for method in LoginMethod::ALL {
         let peer = server.connect_from(ELSEWHERE).await;
-        echo(&mut way.log_in_on(peer, "jane:1").await, "hello").await;
+        echo(&mut method.log_in_on(peer, "jane:1").await, "hello").await;
     }
     echo(&mut session, "still here").await;
 
@@ -133,7 +137,9 @@ async fn what_is_no_try_does_not_count() {
             assert_ne!(answer.status_line, "HTTP/1.1 429 Too Many Requests");
         }
     }
-    Way::Basic.log_in(&server, "jane:1").await;
-    Way::Basic.is_refused(&server, "jane:wrong").await;
+    LoginMethod::Basic.log_in(&server, "jane:1").await;
+    LoginMethod::Basic
+        .assert_rejected(&server, "jane:wrong")
+        .await;
     is_refused_with_429(server.connect().await, &[&authorization("jane:1")]).await;
 }

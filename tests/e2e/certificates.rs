@@ -7,8 +7,8 @@ use std::{
 
 use futures::future::join_all;
 use integration_tests::{
-    ADMIN, CERTIFICATE, CONFIGURATION, Files, Issued, NAME, PATIENCE, PRIVATE_KEY, Scraped, Way,
-    accounts, echo, echoed,
+    ADMIN, CERTIFICATE, CONFIGURATION, Files, Issued, LoginMethod, NAME, PATIENCE, PRIVATE_KEY,
+    Scraped, accounts, echo, echoed,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -254,7 +254,11 @@ async fn whether_there_is_tls_waits_for_the_next_start() {
     assert!(!reloaded.contains("changed="), "{reloaded}");
     let warning = server.log_line("after a restart").await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
-    echo(&mut Way::Message.log_in(&server, LINE).await, "still plain").await;
+    echo(
+        &mut LoginMethod::Message.log_in(&server, LINE).await,
+        "still plain",
+    )
+    .await;
 }
 
 /// Not in the most detailed log, whatever is wrong with it.

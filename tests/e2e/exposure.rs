@@ -1,8 +1,8 @@
 //! A server that others could reach, and what it must have before it starts there.
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, Finished, Issued, NAME, Server, Way, accounts, run,
-    server_binary,
+    ACCOUNTS, Authority, CONFIGURATION, Files, Finished, Issued, LoginMethod, NAME, Server,
+    accounts, run, server_binary,
 };
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -155,8 +155,8 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
     assert!(error.contains(KNOWN_TO_ALL), "{error}");
     exposed.replace(ACCOUNTS, &jane());
     server_of_all.log_line("INFO audit: reloaded").await;
-    Way::Message
-        .is_refused(&server_of_all, "admin:123456")
+    LoginMethod::Message
+        .assert_rejected(&server_of_all, "admin:123456")
         .await;
 
     let local = Files::new("listen = \"127.0.0.1:0\"\n", &development());
@@ -166,6 +166,6 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
         let error = server.log_line("ERROR").await;
         assert!(error.contains(problem), "{error}");
     }
-    Way::Message.log_in(&server, "admin:123456").await;
-    Way::Message.is_refused(&server, LINE).await;
+    LoginMethod::Message.log_in(&server, "admin:123456").await;
+    LoginMethod::Message.assert_rejected(&server, LINE).await;
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, CONFIGURATION, Files, SORRY, Scraped, Server, Way, account, accounts, ask,
-    close_for, ctl, ctl_ok, echo, replace,
+    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, SORRY, Scraped, Server, account, accounts,
+    ask, close_for, ctl, ctl_ok, echo, replace,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -43,7 +43,7 @@ async fn ids_of(files: &Files, user: &str) -> Vec<u64> {
 }
 
 async fn log_in(server: &Server, line: &str) -> RawPeer<TcpStream> {
-    Way::Basic.log_in(server, line).await
+    LoginMethod::Basic.log_in(server, line).await
 }
 
 #[tokio::test]
@@ -169,16 +169,20 @@ async fn a_revoked_user_gets_in_again_when_the_credentials_file_changes() {
     let files = files();
     let mut server = files.serve().await;
     ctl_ok(&files, &["revoke", "jane"]).await;
-    Way::Message.is_refused(&server, "jane:x").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "jane:x")
+        .await;
     // To read the same file again changes nothing.
     let said = ctl_ok(&files, &["reload"]).await;
     assert_eq!(said, "reloaded: 3 users, 0 sessions ended\n");
-    Way::Message.is_refused(&server, "jane:x").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "jane:x")
+        .await;
     let changed = accounts(&[("admin", "123456"), ("jane", "x")]);
     replace(&files.path(ACCOUNTS), &changed);
     server.log_line("reloaded").await;
     server.log_line("reloaded").await;
-    let mut jane = Way::Message.log_in(&server, "jane:x").await;
+    let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
     echo(&mut jane, "back").await;
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Server, Way, accounts, ask, close_for, echo, handshake_with,
-    server_binary,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, accounts, ask, close_for, echo,
+    handshake_with, server_binary,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -37,15 +37,15 @@ async fn changed_accounts_hold_however_they_are_written() {
     for write in WRITES {
         let files = Files::new("", &accounts(&[("jane", "1")]));
         let mut server = files.serve().await;
-        Way::Message.is_refused(&server, "joe:2").await;
+        LoginMethod::Message.assert_rejected(&server, "joe:2").await;
         write(&files, ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
         let reloaded = server.log_line("reloaded").await;
         assert_says(
             &reloaded,
             "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=2 sessions_ended=0",
         );
-        for way in Way::ALL {
-            echo(&mut way.log_in(&server, "joe:2").await, "hello").await;
+        for method in LoginMethod::ALL {
+            echo(&mut method.log_in(&server, "joe:2").await, "hello").await;
         }
     }
 }
@@ -62,7 +62,7 @@ async fn a_changed_configuration_holds_however_it_is_written() {
             "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 changed=\"echo.prefix\" \
              sessions_ended=0",
         );
-        let mut peer = Way::Message.log_in(&server, "jane:1").await;
+        let mut peer = LoginMethod::Message.log_in(&server, "jane:1").await;
         peer.send(frame::text("hello")).await;
         assert_eq!(peer.text().await, "> hello");
     }
@@ -82,7 +82,7 @@ async fn a_signal_has_the_files_read_at_once() {
     server.signal(Signal::HUP);
     let reloaded = server.log_line("reloaded").await;
     assert!(reloaded.contains(" users=1 "), "{reloaded}");
-    Way::Message.log_in(&server, "joe:2").await;
+    LoginMethod::Message.log_in(&server, "joe:2").await;
 }
 
 #[tokio::test]
@@ -96,8 +96,10 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
     let read = server.log_line("read ").await;
     let named = format!(" and {} with 1 user", files.path(NAMED).display());
     assert!(read.ends_with(&named), "{read}");
-    let mut session = Way::Message.log_in(&server, "jane:1").await;
-    Way::Message.is_refused(&server, "configured:1").await;
+    let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "configured:1")
+        .await;
     // The configuration may say what it likes.
     files.replace(CONFIGURATION, "credentials = \"none.toml\"");
     files.replace(NAMED, &accounts(&[("joe", "2")]));
@@ -107,7 +109,7 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
         "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 sessions_ended=1",
     );
     assert_eq!(session.close().await.0, 3000);
-    Way::Message.log_in(&server, "joe:2").await;
+    LoginMethod::Message.log_in(&server, "joe:2").await;
 }
 
 /// Whatever the signals and the looks at the files happen to see, the last file is what holds.
@@ -133,10 +135,11 @@ async fn many_signals_while_the_files_change_end_with_the_last_file() {
         "{lines:?}"
     );
     for _ in 0..2 {
-        for way in Way::ALL {
-            way.log_in(&server, "last:1").await;
-            way.log_in(&server, &format!("user:{CHANGES}")).await;
-            way.is_refused(&server, &format!("user:{}", CHANGES - 1))
+        for method in LoginMethod::ALL {
+            method.log_in(&server, "last:1").await;
+            method.log_in(&server, &format!("user:{CHANGES}")).await;
+            method
+                .assert_rejected(&server, &format!("user:{}", CHANGES - 1))
                 .await;
         }
         // Once more, after all that was under way.
@@ -151,7 +154,7 @@ async fn is_not_taken(change: impl FnOnce(&Files), file: &str, message: &str) {
     let good = accounts(&[("jane", "1")]);
     let files = Files::new(PINGED, &good);
     let mut server = files.serve().await;
-    let mut session = Way::Message.log_in(&server, "jane:1").await;
+    let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     change(&files);
     let mut lines = server.log_up_to("ERROR").await;
     let error = lines.last().expect("it is there");
@@ -163,18 +166,18 @@ async fn is_not_taken(change: impl FnOnce(&Files), file: &str, message: &str) {
         ),
     );
     // Several looks go by at the file that stays as it is.
-    let mut clock = Way::Message.log_in(&server, "jane:1").await;
+    let mut clock = LoginMethod::Message.log_in(&server, "jane:1").await;
     assert_eq!(clock.frame().await.first, 0x89, "a ping");
     echo(&mut session, "still here").await;
-    for way in Way::ALL {
-        way.log_in(&server, "jane:1").await;
+    for method in LoginMethod::ALL {
+        method.log_in(&server, "jane:1").await;
     }
     files.replace(ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
     files.replace(CONFIGURATION, PINGED);
     lines.extend(server.log_up_to(" users=2 ").await);
     let about_files = lines.iter().filter(|line| line.contains("reloaded"));
     assert_eq!(about_files.count(), 2, "{lines:#?}");
-    Way::Message.log_in(&server, "joe:2").await;
+    LoginMethod::Message.log_in(&server, "joe:2").await;
     echo(&mut session, "still here").await;
 }
 
@@ -231,7 +234,7 @@ async fn a_signal_names_the_mistake_each_time() {
         server.signal(Signal::HUP);
         server.log_line("cause=\"SIGHUP\"").await;
     }
-    Way::Message.log_in(&server, "jane:1").await;
+    LoginMethod::Message.log_in(&server, "jane:1").await;
 }
 
 /// A file that somebody is writing is left alone until it stands still, however broken it is in
@@ -255,8 +258,10 @@ async fn a_file_that_is_being_written_is_left_alone() {
         }
         // This machine was too busy for the file to be written all the time.
     }
-    Way::Message.log_in(&server, "joe:2").await;
-    Way::Message.is_refused(&server, "jane:1").await;
+    LoginMethod::Message.log_in(&server, "joe:2").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "jane:1")
+        .await;
 }
 
 /// Writes ever other beginnings of a file for several looks, then all of it. Returns how long the
@@ -286,11 +291,13 @@ async fn another_file_of_accounts_is_followed_from_then_on() {
     files.replace(CONFIGURATION, "credentials = \"others.toml\"\n");
     let reloaded = server.log_line("reloaded").await;
     assert!(reloaded.contains(" changed=\"credentials\" "), "{reloaded}");
-    Way::Message.log_in(&server, "joe:2").await;
-    Way::Message.is_refused(&server, "jane:1").await;
+    LoginMethod::Message.log_in(&server, "joe:2").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "jane:1")
+        .await;
     files.replace("others.toml", &accounts(&[("joe", "3")]));
     server.log_line("reloaded").await;
-    Way::Message.log_in(&server, "joe:3").await;
+    LoginMethod::Message.log_in(&server, "joe:3").await;
 }
 
 #[tokio::test]
@@ -300,7 +307,7 @@ async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() 
     let from_elsewhere = handshake_with(&["Origin: https://chat.example"]);
     let refused = ask(server.connect().await, &from_elsewhere).await;
     assert_eq!(refused.status_line, "HTTP/1.1 403 Forbidden");
-    let mut old = Way::Message.log_in(&server, "jane:1").await;
+    let mut old = LoginMethod::Message.log_in(&server, "jane:1").await;
     files.replace(
         CONFIGURATION,
         "allowed_origins = [\"https://chat.example\"]\n\
@@ -368,7 +375,7 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
         "log_level = \"error\"\nlisten = \"nowhere\"\n",
     );
     server.log_line("ERROR").await;
-    Way::Message.log_in(&server, "jane:1").await;
+    LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
     let audit = ["login_ok", "drain_started", "drain_ended"];
@@ -388,7 +395,7 @@ async fn the_log_stays_as_detailed_as_the_variable_says() {
     server.log_line("reloaded").await;
     server.signal(Signal::HUP);
     server.log_line("reloaded").await;
-    Way::Message.log_in(&server, "jane:1").await;
+    LoginMethod::Message.log_in(&server, "jane:1").await;
     server.log_line("session opened").await;
 }
 
@@ -398,7 +405,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
     let mut server = Server::spawn(command, None).await;
-    let mut old = Way::Message.log_in(&server, "jane:1").await;
+    let mut old = LoginMethod::Message.log_in(&server, "jane:1").await;
     files.replace(
         CONFIGURATION,
         "listen = \"127.0.0.2:0\"\nworker_threads = 3\n\
@@ -416,7 +423,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
          login.max_queued_logins, worker_threads\"",
     );
     echo(&mut old, "still here").await;
-    Way::Message.log_in(&server, "jane:1").await;
+    LoginMethod::Message.log_in(&server, "jane:1").await;
     // As it was at the start, there is nothing to be said.
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:0\"\n");
     server.log_line("reloaded").await;

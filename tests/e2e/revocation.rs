@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Files, PATIENCE, Server, Way, account, accounts, client, close_for, echo, echoed,
-    end, spawn,
+    ACCOUNTS, Files, LoginMethod, PATIENCE, Server, account, accounts, client, close_for, echo,
+    echoed, end, spawn,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -27,8 +27,8 @@ const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
 
 /// A session that has begun. Whoever has been told to be in may still be looked at, and is no session
 /// that a reload could end.
-async fn session(way: Way, server: &Server, line: &str) -> RawPeer<TcpStream> {
-    let mut peer = way.log_in(server, line).await;
+async fn session(method: LoginMethod, server: &Server, line: &str) -> RawPeer<TcpStream> {
+    let mut peer = method.log_in(server, line).await;
     echo(&mut peer, "hello").await;
     peer
 }
@@ -58,9 +58,9 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
     let mut server = files.serve().await;
     let mut janes = Vec::new();
     let mut joes = Vec::new();
-    for way in Way::ALL {
-        janes.push(session(way, &server, "jane:1").await);
-        joes.push(session(way, &server, "joe:2").await);
+    for method in LoginMethod::ALL {
+        janes.push(session(method, &server, "jane:1").await);
+        joes.push(session(method, &server, "joe:2").await);
     }
     let mut nobody = server.connect().await;
     nobody.upgrade().await;
@@ -78,8 +78,8 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
     assert!(nobody.text().await.starts_with("sorry, "));
     nobody.send(frame::text("joe:2")).await;
     assert!(nobody.text().await.starts_with("congratulation, "));
-    for way in Way::ALL {
-        way.is_refused(&server, "jane:1").await;
+    for method in LoginMethod::ALL {
+        method.assert_rejected(&server, "jane:1").await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
 async fn a_changed_file_is_enough() {
     let files = Files::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
-    let mut jane = session(Way::Message, &server, "jane:1").await;
+    let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
     files.overwrite(ACCOUNTS, &accounts(&[("joe", "2")]));
     let [reloaded, ended] = server.log_lines(["reloaded", "session ended"]).await;
     is_revoked(&mut jane, Instant::now(), CloseReason::UserRemoved).await;
@@ -105,10 +105,10 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
     let files = Files::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut janes = Vec::new();
-    for way in Way::ALL {
-        janes.push(session(way, &server, "jane:1").await);
+    for method in LoginMethod::ALL {
+        janes.push(session(method, &server, "jane:1").await);
     }
-    let mut joe = session(Way::Message, &server, "joe:2").await;
+    let mut joe = session(LoginMethod::Message, &server, "joe:2").await;
     // The file says whole seconds.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let expires = UNIX_EPOCH + Duration::from_secs(now.as_secs() + 3);
@@ -123,7 +123,7 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
     for jane in &mut janes {
         echo(jane, "still here").await;
     }
-    janes.push(session(Way::Message, &server, "jane:1").await);
+    janes.push(session(LoginMethod::Message, &server, "jane:1").await);
     for jane in &mut janes {
         assert_eq!(jane.close().await, close_for(CloseReason::AccountExpired));
         let late = SystemTime::now().duration_since(expires);
@@ -142,19 +142,19 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
         .filter(|line| line.contains("event=session_revoked ") && line.ends_with(&audited));
     assert_eq!(audited.count(), 3, "{lines:#?}");
     echo(&mut joe, "still here").await;
-    for way in Way::ALL {
-        way.is_refused(&server, "jane:1").await;
+    for method in LoginMethod::ALL {
+        method.assert_rejected(&server, "jane:1").await;
     }
 }
 
 /// Whoever sends all the time, and reads all the answers, ends like everybody else.
 #[tokio::test]
 async fn a_session_that_streams_ends() {
-    for way in Way::ALL {
+    for method in LoginMethod::ALL {
         let files = Files::new("", &accounts(JANE_AND_JOE));
         let server = files.serve().await;
-        let jane = session(way, &server, "jane:1").await.into_inner();
-        let mut joe = session(way, &server, "joe:2").await;
+        let jane = session(method, &server, "jane:1").await.into_inner();
+        let mut joe = session(method, &server, "joe:2").await;
         let (reader, mut writer) = jane.into_split();
         let mut reader = RawPeer::new(tokio::io::join(reader, tokio::io::sink()));
         let write = async {
@@ -198,7 +198,7 @@ async fn a_session_that_streams_ends() {
 async fn a_user_who_is_added_again_stays() {
     let files = Files::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
-    let mut before = session(Way::Message, &server, "jane:1").await;
+    let mut before = session(LoginMethod::Message, &server, "jane:1").await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     let (ended, since) = reload(&mut server).await;
     assert_eq!(ended, 1);
@@ -206,8 +206,8 @@ async fn a_user_who_is_added_again_stays() {
     files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
     assert_eq!(reload(&mut server).await.0, 0);
     let mut after = Vec::new();
-    for way in Way::ALL {
-        after.push(session(way, &server, "jane:1").await);
+    for method in LoginMethod::ALL {
+        after.push(session(method, &server, "jane:1").await);
     }
     // In another order, and with another user and another password beside.
     let users = [("joe", "3"), ("jim", "4"), ("jane", "1")];
@@ -223,7 +223,7 @@ async fn a_user_who_is_added_again_stays() {
 async fn a_file_that_says_the_same_ends_nobody() {
     let files = Files::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
-    let mut jane = session(Way::Basic, &server, "jane:1").await;
+    let mut jane = session(LoginMethod::Basic, &server, "jane:1").await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
     assert_eq!(reload(&mut server).await.0, 0);
@@ -239,7 +239,7 @@ async fn a_file_that_says_the_same_ends_nobody() {
 async fn two_reloads_at_once_end_a_session_once() {
     let files = Files::new("", &accounts(JANE_AND_JOE));
     let server = files.serve().await;
-    let mut jane = session(Way::Message, &server, "jane:1").await;
+    let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     for _ in 0..10 {
         server.signal(Signal::HUP);

@@ -1,7 +1,8 @@
 //! Routes and rooms, as people and scripts meet them.
 
 use integration_tests::{
-    ACCOUNTS, Files, Server, Way, accounts, ask, authorization, client, echoed_lines, run, spawn,
+    ACCOUNTS, Files, LoginMethod, Server, accounts, ask, authorization, client, echoed_lines, run,
+    spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -113,7 +114,7 @@ async fn a_route_of_others_lets_nobody_in() {
 async fn a_route_names_users_who_are_there_at_the_start_and_maybe_not_later() {
     let files = files();
     let mut server = files.serve().await;
-    let mut jane = Way::Message.log_in(&server, "jane:x").await;
+    let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
     server.log_line("session opened").await;
     files.replace(ACCOUNTS, &accounts(&[("admin", "123456")]));
     let warning = server.log_line("WARN").await;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, MESSAGE_PROMPT, Server, Terminal, Way,
-    account, ask, authorization, client, client_binary, echo, handshake_with, run, server_binary,
+    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, LoginMethod, MESSAGE_PROMPT, Server,
+    Terminal, account, ask, authorization, client, client_binary, echo, handshake_with, run,
+    server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -122,16 +123,18 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let request = handshake_with(&[]).replace("GET / ", &format!("GET /{QUERY}?{QUERY} "));
     ask(server.connect().await, &request).await;
     let mut sessions = Vec::new();
-    for way in Way::ALL {
+    for method in LoginMethod::ALL {
         for (name, password) in [
             (USER, WRONG_PASSWORD),
             (UNKNOWN_NAME, PASSWORD),
             // Typed into the wrong place.
             (PASSWORD, USER),
         ] {
-            way.is_refused(&server, &format!("{name}:{password}")).await;
+            method
+                .assert_rejected(&server, &format!("{name}:{password}"))
+                .await;
         }
-        let mut session = way.log_in(&server, &format!("{USER}:{PASSWORD}")).await;
+        let mut session = method.log_in(&server, &format!("{USER}:{PASSWORD}")).await;
         echo(&mut session, MESSAGE).await;
         session.send(frame::binary(MESSAGE.as_bytes())).await;
         assert_eq!(session.frame().await.payload, MESSAGE.as_bytes());
@@ -180,7 +183,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         session.send(frame::close(1000, "")).await;
         session.end().await;
     }
-    Way::Message
+    LoginMethod::Message
         .log_in(&server, &format!("{USER}:{NEXT_PASSWORD}"))
         .await;
     server.signal(Signal::TERM);

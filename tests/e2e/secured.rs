@@ -1,6 +1,6 @@
 //! A server that speaks TLS, for tests to talk with.
 
-use integration_tests::{Authority, Files, Issued, NAME, Server, TlsClient, Way, accounts};
+use integration_tests::{Authority, Files, Issued, LoginMethod, NAME, Server, TlsClient, accounts};
 use raw_peer::RawPeer;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -44,7 +44,7 @@ impl Secured {
 
     pub(crate) async fn log_in(&self) -> RawPeer<TlsStream<TcpStream>> {
         let peer = self.client.connect(&self.server).await;
-        Way::Message.log_in_on(peer, LINE).await
+        LoginMethod::Message.log_in_on(peer, LINE).await
     }
 
     /// What the server says of what it cannot use.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, PATIENCE, Server, Way, account, accounts, echo,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, PATIENCE, Server, account, accounts, echo,
 };
 use rustix::{
     process::Signal,
@@ -145,7 +145,7 @@ async fn it_is_told_of_the_end_while_connections_still_end() {
     let files = Files::new(configuration, &accounts(&[("jane", "1")]));
     let server = manager.start(&files).await;
     assert_eq!(manager.told().await, ready(&server, 1));
-    let mut session = Way::Message.log_in(&server, "jane:1").await;
+    let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     assert!(manager.told().await.starts_with("STOPPING=1\n"));
     assert_eq!(session.close().await.0, 1001);
@@ -177,7 +177,7 @@ async fn a_server_that_ends_its_connections_lives() {
     let server = manager
         .start_with(&files, &[("WATCHDOG_USEC", "200000")])
         .await;
-    let _session = Way::Message.log_in(&server, "jane:1").await;
+    let _session = LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     while !manager.told().await.starts_with("STOPPING=1\n") {}
     for _ in 0..3 {
@@ -196,7 +196,11 @@ async fn one_that_does_not_listen_holds_up_nothing() {
         server.signal(Signal::HUP);
         server.log_line("reloaded").await;
     }
-    echo(&mut Way::Message.log_in(&server, "jane:1").await, "hello").await;
+    echo(
+        &mut LoginMethod::Message.log_in(&server, "jane:1").await,
+        "hello",
+    )
+    .await;
     server.signal(Signal::TERM);
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0), "{log}");
@@ -214,5 +218,9 @@ async fn one_that_is_not_there_is_named() {
         warning.ends_with("/server.toml/none: Not a directory (os error 20)"),
         "{warning}"
     );
-    echo(&mut Way::Message.log_in(&server, "jane:1").await, "hello").await;
+    echo(
+        &mut LoginMethod::Message.log_in(&server, "jane:1").await,
+        "hello",
+    )
+    .await;
 }

@@ -142,8 +142,8 @@ async fn the_client_of_ours_talks_over_it() {
     let authority = secured.files.path("authority.pem");
     let trusting = ["--cacert", authority.to_str().expect("it is text"), &url];
     let long = "x".repeat(1 << 20);
-    for way in ["message", "basic"] {
-        let arguments = ["--auth", way].into_iter().chain(trusting);
+    for method in ["message", "basic"] {
+        let arguments = ["--auth", method].into_iter().chain(trusting);
         let input = format!("{LINE}\nhello\n{long}\nexit\n");
         let finished = run(client(arguments), input).await;
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);

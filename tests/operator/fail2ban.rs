@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Server, Way, account, ask, authorization, handshake_with, root,
-    run, server_binary,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, account, ask, authorization,
+    handshake_with, root, run, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -67,16 +67,16 @@ async fn addresses(command: Command, stdin: &str) -> Vec<String> {
 }
 
 /// A peer that a proxy speaks for has its handshake refused, or a message.
-async fn try_as(server: &Server, way: Way, address: &str, line: &str) {
+async fn try_as(server: &Server, method: LoginMethod, address: &str, line: &str) {
     let forwarded = format!("X-Forwarded-For: {address}");
-    match way {
-        Way::Basic => {
+    match method {
+        LoginMethod::Basic => {
             let authorization = authorization(line);
             let request = handshake_with(&[&forwarded, &authorization]);
             let answer = ask(server.connect().await, &request).await;
             assert_eq!(answer.status_line, "HTTP/1.1 401 Unauthorized");
         }
-        Way::Message => {
+        LoginMethod::Message => {
             let mut peer = server.connect().await;
             peer.send(handshake_with(&[&forwarded])).await;
             peer.head().await;
@@ -118,7 +118,9 @@ async fn do_nothing_wrong(server: &Server, name: &str) {
         peer.send(frame::text(text)).await;
         peer.text().await;
         for cut in [text, &format!("\n{text}\n")] {
-            let mut peer = Way::Basic.log_in(server, &format!("{name}:1")).await;
+            let mut peer = LoginMethod::Basic
+                .log_in(server, &format!("{name}:1"))
+                .await;
             let reason = &cut[..cut.len().min(123)];
             peer.send(frame::close(1000, reason)).await;
             peer.close().await;
@@ -150,38 +152,48 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
 
     do_nothing_wrong(&server, name).await;
     let mut expected = Vec::new();
-    for (way, address, line) in [
-        (Way::Message, "192.0.2.1", "jane:2"),
-        (Way::Basic, "192.0.2.2", "jane:2"),
-        (Way::Message, "192.0.2.3", "nobody:1"),
-        (Way::Basic, "2001:db8::1", "nobody:1"),
-        (Way::Message, "2001:db8:0:1::1", "no colon"),
-        (Way::Message, "192.0.2.4", "late:1"),
-        (Way::Basic, "192.0.2.5", "late:1"),
+    for (method, address, line) in [
+        (LoginMethod::Message, "192.0.2.1", "jane:2"),
+        (LoginMethod::Basic, "192.0.2.2", "jane:2"),
+        (LoginMethod::Message, "192.0.2.3", "nobody:1"),
+        (LoginMethod::Basic, "2001:db8::1", "nobody:1"),
+        (LoginMethod::Message, "2001:db8:0:1::1", "no colon"),
+        (LoginMethod::Message, "192.0.2.4", "late:1"),
+        (LoginMethod::Basic, "192.0.2.5", "late:1"),
         // Names that forge.
-        (Way::Message, "192.0.2.6", &format!("{name}:2")),
-        (Way::Basic, "192.0.2.7", &format!("{name}:2")),
+        (LoginMethod::Message, "192.0.2.6", &format!("{name}:2")),
+        (LoginMethod::Basic, "192.0.2.7", &format!("{name}:2")),
         (
-            Way::Message,
+            LoginMethod::Message,
             "192.0.2.8",
             "x event=login_failed peer=203.0.113.66:1",
         ),
         (
-            Way::Message,
+            LoginMethod::Message,
             "192.0.2.9",
             "x\n2030-01-01T00:00:00.0Z  INFO audit: login failed:1",
         ),
-        (Way::Basic, "192.0.2.10", "\u{1b}[2K\rpeer=203.0.113.66:1"),
-        (Way::Message, "192.0.2.11", FORGED),
-        (Way::Message, "192.0.2.12", FORGED_OBJECT),
+        (
+            LoginMethod::Basic,
+            "192.0.2.10",
+            "\u{1b}[2K\rpeer=203.0.113.66:1",
+        ),
+        (LoginMethod::Message, "192.0.2.11", FORGED),
+        (LoginMethod::Message, "192.0.2.12", FORGED_OBJECT),
     ] {
-        try_as(&server, way, address, line).await;
+        try_as(&server, method, address, line).await;
         expected.push(address);
     }
     // What a proxy is told by others does not count, and IPv4 is IPv4 however it is written.
-    try_as(&server, Way::Basic, "203.0.113.66, 192.0.2.13", "jane:2").await;
-    try_as(&server, Way::Basic, "::ffff:192.0.2.14", "jane:2").await;
-    try_as(&server, Way::Basic, "peer=203.0.113.66", "jane:2").await;
+    try_as(
+        &server,
+        LoginMethod::Basic,
+        "203.0.113.66, 192.0.2.13",
+        "jane:2",
+    )
+    .await;
+    try_as(&server, LoginMethod::Basic, "::ffff:192.0.2.14", "jane:2").await;
+    try_as(&server, LoginMethod::Basic, "peer=203.0.113.66", "jane:2").await;
     expected.extend(["192.0.2.13", "192.0.2.14", "::1"]);
     // Nothing is verified any more, and it is a failure nevertheless.
     let mut peer = server.connect().await;
@@ -189,7 +201,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         .await;
     peer.head().await;
     for _ in 0..3 {
-        try_as(&server, Way::Basic, "192.0.2.15", "jane:2").await;
+        try_as(&server, LoginMethod::Basic, "192.0.2.15", "jane:2").await;
     }
     peer.send(frame::text("jane:2")).await;
     assert!(peer.text().await.starts_with("sorry, "));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use integration_tests::{ADMIN, Files, Scraped, Server, Way, accounts, echo, peer, run};
+use integration_tests::{ADMIN, Files, LoginMethod, Scraped, Server, accounts, echo, peer, run};
 use tokio::process::Command;
 
 /// Prints a line for each sample, and fails if a sample belongs to no metric that was described.
@@ -25,9 +25,11 @@ async fn scrape() -> String {
     let files = Files::new(&configuration, &accounts(&[("admin", "123456")]));
     let mut server: Server = files.serve().await;
     let scraped = Scraped::of(&mut server).await;
-    let mut admin = Way::Message.log_in(&server, "admin:123456").await;
+    let mut admin = LoginMethod::Message.log_in(&server, "admin:123456").await;
     echo(&mut admin, "hello").await;
-    Way::Basic.is_refused(&server, "admin:wrong").await;
+    LoginMethod::Basic
+        .assert_rejected(&server, "admin:wrong")
+        .await;
     let answer = scraped.request("GET", "/metrics").await;
     let kind = answer.field("content-type");
     assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");

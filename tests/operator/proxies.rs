@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, process::Stdio};
 
 use integration_tests::{
-    Authority, CONGRATULATION, Files, Nginx, Server, Way, accounts, authorization, echo,
+    Authority, CONGRATULATION, Files, LoginMethod, Nginx, Server, accounts, authorization, echo,
     handshake_with, loopback_address, peer,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
@@ -83,16 +83,16 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut RawPeer<S>, request: 
 async fn log_in(
     proxy: &ReverseProxy,
     address: Ipv4Addr,
-    way: Way,
+    method: LoginMethod,
 ) -> RawPeer<TlsStream<TcpStream>> {
     let mut peer = proxy.connect_from(address).await;
-    let request = match way {
-        Way::Message => HANDSHAKE.to_owned(),
-        Way::Basic => handshake_with(&[&authorization("jane:1")]),
+    let request = match method {
+        LoginMethod::Message => HANDSHAKE.to_owned(),
+        LoginMethod::Basic => handshake_with(&[&authorization("jane:1")]),
     };
     let head = ask(&mut peer, &request).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    if way == Way::Message {
+    if method == LoginMethod::Message {
         peer.send(frame::text("jane:1")).await;
         assert_eq!(peer.text().await, CONGRATULATION);
     }
@@ -106,8 +106,8 @@ mod a_session_is_that_of_whoever_is_behind_it {
 
     pub(super) async fn case(mut server: Server, proxy: ReverseProxy) {
         let client = loopback_address(7);
-        for way in Way::ALL {
-            let mut session = log_in(&proxy, client, way).await;
+        for method in LoginMethod::ALL {
+            let mut session = log_in(&proxy, client, method).await;
             echo(&mut session, "hello").await;
             let opened = server.log_line("session opened").await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
@@ -217,7 +217,7 @@ async fn a_quiet_session_outlives_the_patience_of_nginx() {
     let (server, _files) = serve(NGINX, "[limits]\nping_interval = \"400ms\"").await;
     let changes = [("proxy_read_timeout 90s;", "proxy_read_timeout 1800ms;")];
     let proxy = ReverseProxy::nginx_with(&server, &changes).await;
-    let mut session = log_in(&proxy, loopback_address(1), Way::Message).await;
+    let mut session = log_in(&proxy, loopback_address(1), LoginMethod::Message).await;
     // They are 400 ms apart at least, so this takes longer than that patience.
     for _ in 0..6 {
         let ping = session.frame().await;

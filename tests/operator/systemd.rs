@@ -9,8 +9,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, CONFIGURATION, Files, PATIENCE, Scraped, Server, Way, account, accounts, ask,
-    authorization, ctl_ok, echo, fixture, peer, resolved, server_binary, shipped,
+    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, PATIENCE, Scraped, Server, account,
+    accounts, ask, authorization, ctl_ok, echo, fixture, peer, resolved, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -194,14 +194,14 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
     let mut server = Server::spawn(command, None).await;
     manager.recv(&mut [0; 4096]).await.unwrap();
 
-    for way in Way::ALL {
-        let mut session = way.log_in(&server, "jane:1").await;
+    for method in LoginMethod::ALL {
+        let mut session = method.log_in(&server, "jane:1").await;
         echo(&mut session, "hello").await;
         session.send(frame::close(1000, "")).await;
         assert_eq!(session.close().await.0, 1000);
         session.end().await;
     }
-    Way::Message.is_refused(&server, "joe:2").await;
+    LoginMethod::Message.assert_rejected(&server, "joe:2").await;
     let publish = format!(
         "POST /room HTTP/1.1\r\nHost: localhost\r\n{}\r\nContent-Length: 5\r\n\r\nhello",
         authorization("jane:1")
@@ -226,7 +226,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
     server.log_line("reloaded").await;
     files.replace(ACCOUNTS, "a mistake");
     server.log_line("nothing was reloaded").await;
-    let mut session = Way::Message.log_in(&server, "jane:1").await;
+    let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     assert_eq!(session.close().await.0, 1001);
     session.send(frame::close(1001, "")).await;

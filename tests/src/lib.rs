@@ -58,7 +58,7 @@ pub use self::{
     cpu_pinning::CpuPinning,
     files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
     load::{Load, Work},
-    login::{CHALLENGE, Way, ask, authorization, echo, handshake_with, wrong_credentials},
+    login::{CHALLENGE, LoginMethod, ask, authorization, echo, handshake_with, wrong_credentials},
     nginx::Nginx,
     operator::{ADMIN, Scraped, ctl, ctl_ok},
     peers::peer,

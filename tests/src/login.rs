@@ -11,14 +11,14 @@ use crate::{Answer, CONGRATULATION, SORRY, Server, echoed};
 
 /// How credentials get to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum LoginMethod {
     /// By the first message.
     Message,
     /// By the handshake.
     Basic,
 }
 
-impl Way {
+impl LoginMethod {
     /// All ways.
     pub const ALL: [Self; 2] = [Self::Message, Self::Basic];
 
@@ -48,7 +48,7 @@ impl Way {
     }
 
     /// Presents credentials that are wrong, and is told so.
-    pub async fn is_refused(self, server: &Server, line: &str) {
+    pub async fn assert_rejected(self, server: &Server, line: &str) {
         let mut peer = server.connect().await;
         match self {
             Self::Message => {

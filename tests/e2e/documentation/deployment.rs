@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use integration_tests::{CONFIGURATION, Server, Way, echo, fixture, root, run, server_binary};
+use integration_tests::{
+    CONFIGURATION, LoginMethod, Server, echo, fixture, root, run, server_binary,
+};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -55,7 +57,7 @@ async fn deployment_steps_lead_to_a_server_for_jane() {
     command.args(arguments).args(["--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command, None).await;
     echo(
-        &mut Way::Basic.log_in(&server, "jane:secret").await,
+        &mut LoginMethod::Basic.log_in(&server, "jane:secret").await,
         "hello",
     )
     .await;

@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
 
 use integration_tests::{
-    CONFIGURATION, Finished, Scraped, Server, Way, authorization, client_binary, echo,
+    CONFIGURATION, Finished, LoginMethod, Scraped, Server, authorization, client_binary, echo,
     handshake_with, peer, run, server_binary,
 };
 use raw_peer::{RawPeer, frame};
@@ -130,7 +130,7 @@ impl Workplace {
         admin.head().await;
         admin.send(frame::text("the build is done")).await;
         admin.text().await;
-        let mut jane = Way::Basic.log_in(&server, "jane:secret").await;
+        let mut jane = LoginMethod::Basic.log_in(&server, "jane:secret").await;
         echo(&mut jane, "hello").await;
         Self {
             directory,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use integration_tests::{ADMIN, Files, Scraped, Way, accounts, root, self_signed};
+use integration_tests::{ADMIN, Files, LoginMethod, Scraped, accounts, root, self_signed};
 use proto::close::{CloseCode, CloseReason, Retry};
 use raw_peer::frame;
 
@@ -27,7 +27,7 @@ async fn metrics() -> String {
     let files = Files::new(ADMIN, &accounts);
     let mut server = files.serve().await;
     let scraped = Scraped::of(&mut server).await;
-    let mut jane = Way::Basic.log_in(&server, "jane:1").await;
+    let mut jane = LoginMethod::Basic.log_in(&server, "jane:1").await;
     jane.send(frame::close(1000, "")).await;
     jane.rest().await;
     let plain = scraped.metrics().await;
