@@ -13,4 +13,4 @@ mod server;
 #[cfg(test)]
 mod suite;
 #[cfg(test)]
-mod verdict;
+mod suite_report;

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::verdict::Verdict;
+use crate::suite_report::Verdict;
 
 /// How long all cases together may take. It only bounds tests that fail.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(10);

@@ -14,7 +14,7 @@ use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use crate::secured::{LINE, Secured};
+use crate::tls_server::{LINE, Secured};
 
 /// What a reload says has changed where another pair is in place.
 const BOTH: &str = "tls.certificate, tls.private_key";

@@ -5,6 +5,8 @@
 //! beside all others.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod audit;
 mod basic;
 #[cfg(test)]
@@ -20,8 +22,6 @@ mod dialogue;
 #[cfg(test)]
 mod documentation;
 #[cfg(test)]
-mod exposure;
-#[cfg(test)]
 mod handshake_page;
 #[cfg(test)]
 mod hash_password;
@@ -30,13 +30,13 @@ mod hashing;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
-mod operator;
-#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod pipe;
 #[cfg(test)]
 mod proxies;
+#[cfg(test)]
+mod public_address;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
@@ -46,14 +46,14 @@ mod rooms;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
-mod secured;
-#[cfg(test)]
-mod service_manager;
-#[cfg(test)]
 mod signals;
+#[cfg(test)]
+mod systemd;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_server;
 #[cfg(test)]
 mod wss;

@@ -13,7 +13,7 @@ use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
-use crate::secured::{LINE, Secured};
+use crate::tls_server::{LINE, Secured};
 
 #[tokio::test]
 async fn http_goes_over_it_as_well() {

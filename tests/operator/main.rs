@@ -8,11 +8,11 @@ mod client_tls;
 #[cfg(test)]
 mod fail2ban;
 #[cfg(test)]
-mod for_others;
-#[cfg(test)]
 mod prometheus;
 #[cfg(test)]
 mod proxies;
+#[cfg(test)]
+mod public_deployment;
 #[cfg(test)]
 mod reverse_proxy;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use proto::{
 };
 use serde_json::json;
 
-use crate::visit::{be_logged_in, drawn, log_in, notes, say, shown, visit, wait_for_answer};
+use crate::user_actions::{be_logged_in, drawn, log_in, notes, say, shown, visit, wait_for_answer};
 
 #[tokio::test]
 #[ignore = "needs Chromium"]

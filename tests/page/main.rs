@@ -5,8 +5,6 @@
 #[cfg(test)]
 mod dialogue;
 #[cfg(test)]
-mod looks;
-#[cfg(test)]
 mod own_client;
 #[cfg(test)]
 mod recovery;
@@ -15,6 +13,8 @@ mod room;
 #[cfg(test)]
 mod safety;
 #[cfg(test)]
-mod secured;
+mod screenshots;
 #[cfg(test)]
-mod visit;
+mod tls;
+#[cfg(test)]
+mod user_actions;

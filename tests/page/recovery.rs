@@ -7,7 +7,7 @@ use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::visit::{be_logged_in, log_in, notes, say, shown, visit, wait_for_answer};
+use crate::user_actions::{be_logged_in, log_in, notes, say, shown, visit, wait_for_answer};
 
 #[tokio::test]
 #[ignore = "needs Chromium"]

@@ -4,7 +4,7 @@ use integration_tests::{Browser, Files, accounts};
 use raw_peer::{HANDSHAKE, frame};
 use serde_json::json;
 
-use crate::visit::{address, log_in, say, shown};
+use crate::user_actions::{address, log_in, say, shown};
 
 const PATH: &str = "/room/lobby";
 

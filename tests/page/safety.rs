@@ -3,7 +3,7 @@
 use integration_tests::Server;
 use serde_json::json;
 
-use crate::visit::{be_logged_in, say, shown, visit, wait_for_answer};
+use crate::user_actions::{be_logged_in, say, shown, visit, wait_for_answer};
 
 #[tokio::test]
 #[ignore = "needs Chromium"]

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-mod changes;
+mod mutation;
 
 use integration_tests::properties::{ALL, Property};
 use proptest::{
@@ -29,7 +29,7 @@ macro_rules! hold {
                 #[test]
                 fn holds_for_changed_seeds() {
                     let property = super::property(stringify!($name));
-                    super::assert_holds(property, super::changes::of((property.seeds)()));
+                    super::assert_holds(property, super::mutation::of((property.seeds)()));
                 }
 
                 #[test]

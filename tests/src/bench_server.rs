@@ -7,8 +7,8 @@ use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    CpuPinning, Server, TlsClient, bare_server_binary, fixture, peer, plain_room_binary,
-    plain_server_binary, root, server_binary, wire::Wire,
+    CpuPinning, Server, TlsClient, bare_server_binary, bench_stream::Wire, fixture, peer,
+    plain_room_binary, plain_server_binary, root, server_binary,
 };
 
 /// A server that is measured, and its name.

@@ -14,29 +14,29 @@
 pub mod attacks;
 pub mod properties;
 
-mod answer;
+mod admin_client;
 mod background_work;
+mod bench_report;
 mod bench_server;
+mod bench_stream;
 mod browser;
 mod certificates;
-mod client;
+mod client_process;
 mod comparison;
-mod cost;
 mod cpu_pinning;
-mod files;
-mod load;
+mod http_response;
+mod load_generator;
 mod login;
+mod message_cost;
 mod nginx;
-mod operator;
-mod peers;
-mod report;
-mod server;
+mod peer_programs;
+mod server_files;
+mod server_process;
 mod terminal;
+mod texts;
 mod tls_client;
 mod tls_proxy;
 mod well_behaved_client;
-mod wire;
-mod words;
 
 use std::{
     path::{Path, PathBuf},
@@ -47,31 +47,33 @@ use std::{
 use tokio::{process::Child, time::timeout};
 
 pub use self::{
-    answer::Answer,
+    admin_client::{ADMIN, Scraped, ctl, ctl_ok},
     background_work::{BackgroundWork, connect_from, loopback_address},
+    bench_report::{Report, median, percentile, wanted_row},
     bench_server::BenchServer,
     browser::{Browser, Colours},
     certificates::{Authority, Issued, self_signed},
-    client::{Finished, client, run, run_within, spawn, talking},
+    client_process::{Finished, client, run, run_within, spawn, talking},
     comparison::Comparison,
-    cost::{ATTEMPTS, ROUNDS, WORKS, cost},
     cpu_pinning::CpuPinning,
-    files::{ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace},
-    load::{Load, Work},
+    http_response::Answer,
+    load_generator::{Load, Work},
     login::{CHALLENGE, LoginMethod, ask, authorization, echo, handshake_with, wrong_credentials},
+    message_cost::{ATTEMPTS, ROUNDS, WORKS, cost},
     nginx::Nginx,
-    operator::{ADMIN, Scraped, ctl, ctl_ok},
-    peers::peer,
-    report::{Report, median, percentile, wanted_row},
-    server::{Server, resolved},
+    peer_programs::peer,
+    server_files::{
+        ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace,
+    },
+    server_process::{Server, resolved},
     terminal::Terminal,
-    tls_client::{NAME, TlsClient},
-    tls_proxy::{RelayOutcome, TlsProxy},
-    well_behaved_client::WellBehavedClient,
-    words::{
+    texts::{
         CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_for,
         echoed, echoed_lines, welcome_and_goodbye,
     },
+    tls_client::{NAME, TlsClient},
+    tls_proxy::{RelayOutcome, TlsProxy},
+    well_behaved_client::WellBehavedClient,
 };
 
 /// How long a test waits for what must come. It only bounds tests that fail.

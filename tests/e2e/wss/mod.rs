@@ -1,9 +1,9 @@
 //! The client over TLS: which certificates it takes, what it says about the others, and that nothing
 //! is sent before they were checked.
 
-mod course;
+mod lifecycle;
+mod reports;
 mod trust;
-mod words;
 
 use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 

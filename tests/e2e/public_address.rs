@@ -7,7 +7,7 @@ use integration_tests::{
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::secured::LINE;
+use crate::tls_server::LINE;
 
 /// Every address of this machine.
 const EVERYWHERE: &str = "0.0.0.0:0";

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use raw_peer::frame;
 use tokio::time::{Instant, timeout};
 
-use crate::{BenchServer, PATIENCE, echoed, wire::Wire};
+use crate::{BenchServer, PATIENCE, bench_stream::Wire, echoed};
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 * 1024;

@@ -3,7 +3,7 @@
 use integration_tests::{Authority, Browser, Files, Server, accounts, echoed};
 use serde_json::json;
 
-use crate::visit::{be_logged_in, say, visit, wait_for_answer};
+use crate::user_actions::{be_logged_in, say, visit, wait_for_answer};
 
 /// What the page says of the bytes of the last message received, and whether it speaks of TLS.
 async fn explained(browser: &mut Browser) -> (String, bool) {

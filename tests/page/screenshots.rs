@@ -8,7 +8,7 @@ use std::{env, fs};
 use integration_tests::{Browser, Colours, Server, echoed, root};
 use rustix::process::Signal;
 
-use crate::visit::{be_logged_in, drawn, log_in, say, visit, wait_for_answer};
+use crate::user_actions::{be_logged_in, drawn, log_in, say, visit, wait_for_answer};
 
 const WIDE: [u32; 2] = [1280, 800];
 const NARROW: [u32; 2] = [360, 740];
