@@ -2,21 +2,21 @@
 
 use integration_tests::attacks::{
     self, Attack,
-    frames::{ALL, Codes},
+    frames::{ALL, ExpectedCodes},
 };
 use raw_peer::RawPeer;
 use tokio::net::TcpStream;
 
 /// The row of this name.
-pub(crate) fn named(name: &str) -> &'static Attack<Codes> {
+pub(crate) fn named(name: &str) -> &'static Attack<ExpectedCodes> {
     attacks::named(ALL, name)
 }
 
 /// Sends bad frames, and behind them one that would have an answer, and asserts that all that comes
 /// is the close code and the end of the connection.
-pub(crate) async fn are_closed_with(
+pub(crate) async fn assert_closed_with(
     mut peer: RawPeer<TcpStream>,
-    bad: &Attack<Codes>,
+    bad: &Attack<ExpectedCodes>,
     good: Vec<u8>,
     code: u16,
 ) {

@@ -13,6 +13,6 @@ async fn attack(name: &str) {
     let mut peer = server.connect().await;
     peer.log_in().await;
     let message = frame::text("acted upon");
-    frames::are_closed_with(peer, bad, message, bad.expected.after_login).await;
+    frames::assert_closed_with(peer, bad, message, bad.expected.after_login).await;
     well_behaved::assert_served(&server).await;
 }

@@ -13,6 +13,6 @@ async fn attack(name: &str) {
     let mut peer = server.connect().await;
     peer.upgrade().await;
     let login = frame::text(CREDENTIALS);
-    frames::are_closed_with(peer, bad, login, bad.expected.before_login).await;
+    frames::assert_closed_with(peer, bad, login, bad.expected.before_login).await;
     well_behaved::assert_served(&server).await;
 }

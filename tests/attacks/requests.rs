@@ -5,7 +5,7 @@ use integration_tests::{
     CHALLENGE, Server,
     attacks::{
         self,
-        requests::{ALL, Answer},
+        requests::{ALL, ExpectedResponse},
     },
 };
 
@@ -19,21 +19,23 @@ async fn attack(name: &str) {
     let server = Server::start().await;
     let mut peer = server.connect().await;
     peer.try_send(&request).await;
-    let answer = String::from_utf8(peer.rest().await).unwrap();
+    let response = String::from_utf8(peer.rest().await).unwrap();
     match bad.expected {
-        Answer::Refused(status, text) => assert_refused(&answer, &request, status, text),
-        Answer::Unread(status) => {
-            let fields = ["connection: close", "content-length: 0"];
-            assert_answer(&answer, &status_line("HTTP/1.1", status), &fields, "");
+        ExpectedResponse::Refusal(status, text) => {
+            assert_refusal(&response, &request, status, text);
         }
-        Answer::Closed => assert_eq!(answer, ""),
+        ExpectedResponse::BareStatus(status) => {
+            let fields = ["connection: close", "content-length: 0"];
+            assert_response(&response, &status_line("HTTP/1.1", status), &fields, "");
+        }
+        ExpectedResponse::Closed => assert_eq!(response, ""),
     }
     well_behaved::assert_served(&server).await;
 }
 
 /// Asserts that an answer is this refusal of ours.
 #[track_caller]
-fn assert_refused(answer: &str, request: &[u8], status: u16, text: &str) {
+fn assert_refusal(response: &str, request: &[u8], status: u16, text: &str) {
     let first_line = request.split(|byte| *byte == b'\r').next();
     let version = match first_line {
         Some(line) if line.ends_with(b"HTTP/1.0") => "HTTP/1.0",
@@ -58,16 +60,16 @@ fn assert_refused(answer: &str, request: &[u8], status: u16, text: &str) {
     } else {
         format!("{text}\n")
     };
-    assert_answer(answer, &status_line(version, status), &fields, &body);
+    assert_response(response, &status_line(version, status), &fields, &body);
 }
 
 /// Asserts that an answer has this status line, these fields and the date, and this body, and that
 /// nothing else is there: nothing of the request, and no answer to a second one.
 #[track_caller]
-fn assert_answer(answer: &str, status_line: &str, fields: &[&str], body: &str) {
-    let (head, found_body) = answer.split_once("\r\n\r\n").expect("the head is whole");
+fn assert_response(response: &str, status_line: &str, fields: &[&str], body: &str) {
+    let (head, found_body) = response.split_once("\r\n\r\n").expect("the head is whole");
     let mut lines = head.split("\r\n");
-    assert_eq!(lines.next(), Some(status_line), "{answer}");
+    assert_eq!(lines.next(), Some(status_line), "{response}");
     let field = |line: &str| {
         let (name, value) = line.split_once(": ").expect("each line is a field");
         format!("{}: {value}", name.to_lowercase())
@@ -77,8 +79,8 @@ fn assert_answer(answer: &str, status_line: &str, fields: &[&str], body: &str) {
     found.sort_unstable();
     let mut expected = fields.to_vec();
     expected.sort_unstable();
-    assert_eq!(found, expected, "{answer}");
-    assert_eq!(found_body, body, "{answer}");
+    assert_eq!(found, expected, "{response}");
+    assert_eq!(found_body, body, "{response}");
 }
 
 fn status_line(version: &str, status: u16) -> String {

@@ -16,7 +16,7 @@ fn there_are_40_distinct_sequences_of_frames() {
 
 /// Asserts that no two rows have the same name or the same bytes, and that there are enough.
 #[track_caller]
-fn assert_distinct<Expected>(table: &[Attack<Expected>], at_least: usize) {
+fn assert_distinct<E>(table: &[Attack<E>], at_least: usize) {
     let names: HashSet<_> = table.iter().map(|row| row.name).collect();
     let bytes: HashSet<_> = table.iter().map(|row| (row.bytes)()).collect();
     assert_eq!((names.len(), bytes.len()), (table.len(), table.len()));

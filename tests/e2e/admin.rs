@@ -8,7 +8,7 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, SORRY, Scraped, Server, account, accounts,
-    ask, close_for, ctl, ctl_ok, echo, replace,
+    close_for, ctl, ctl_ok, echo, replace, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -436,7 +436,7 @@ async fn nothing_of_it_answers_where_everybody_connects() {
     ] {
         for method in ["GET", "POST"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            let answer = ask(server.connect().await, &request).await;
+            let answer = send_request(server.connect().await, &request).await;
             assert_eq!(
                 answer.status_line, "HTTP/1.1 404 Not Found",
                 "{method} {path}"

@@ -1,9 +1,10 @@
 //! Logging in with the handshake, by the Basic scheme of HTTP.
 
 use integration_tests::{
-    Answer, CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, LoginMethod,
-    MESSAGE_PROMPT, SORRY, Server, Terminal, account, ask, authorization, client, client_binary,
-    echo, echoed, echoed_lines, handshake_with, run, server_binary, wrong_credentials,
+    CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, HttpResponse, LoginMethod,
+    MESSAGE_PROMPT, SORRY, Server, Terminal, account, authorization, client, client_binary, echo,
+    echoed, echoed_lines, handshake_with, run, send_request, server_binary,
+    wrong_credentials_response,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -23,7 +24,7 @@ async fn the_101_is_the_login_and_no_greeting_follows() {
     // What follows the request at once is a message already.
     let request = handshake_with(&[&authorization(RIGHT)]).into_bytes();
     peer.send([request, frame::text("hello")].concat()).await;
-    let answer = Answer::parse(&peer.head().await);
+    let answer = HttpResponse::parse(&peer.head().await);
     assert_eq!(answer.status_line, "HTTP/1.1 101 Switching Protocols");
     let fields: Vec<_> = answer
         .fields
@@ -56,8 +57,8 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
     // The tests of the parsers have the other malformed values.
     let tries = [&[wrong.as_str()][..], &[&right, &right]];
     for (index, fields) in tries.iter().enumerate() {
-        let answer = ask(server.connect().await, &handshake_with(fields)).await;
-        assert_eq!(answer, wrong_credentials(), "{fields:?}");
+        let answer = send_request(server.connect().await, &handshake_with(fields)).await;
+        assert_eq!(answer, wrong_credentials_response(), "{fields:?}");
         let line = server.log_line("login failed").await;
         let connection = index + 1;
         let why = if index == 0 {
@@ -70,8 +71,8 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
         assert!(line.ends_with(&expected), "{line}");
     }
     let nobody = authorization("nobody:123456");
-    let answer = ask(server.connect().await, &handshake_with(&[&nobody])).await;
-    assert_eq!(answer, wrong_credentials());
+    let answer = send_request(server.connect().await, &handshake_with(&[&nobody])).await;
+    assert_eq!(answer, wrong_credentials_response());
     let line = server.log_line("login failed").await;
     assert!(line.ends_with(" reason=unknown_user"), "{line}");
     LoginMethod::Basic.log_in(&server, RIGHT).await;
@@ -80,8 +81,8 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
 #[tokio::test]
 async fn where_credentials_are_required_there_is_no_handshake_without_them() {
     let server = Server::with("[login]\nbasic = \"required\"").await;
-    let answer = ask(server.connect().await, HANDSHAKE).await;
-    let expected = Answer::refusal(
+    let answer = send_request(server.connect().await, HANDSHAKE).await;
+    let expected = HttpResponse::refusal(
         "401 Unauthorized",
         "a username and a password are required",
         &[CHALLENGE],

@@ -2,8 +2,8 @@
 //! in.
 
 use integration_tests::{
-    Answer, Files, LoginMethod, SORRY, Server, accounts, ask, authorization, client, close_for,
-    echo, handshake_with, run,
+    Files, HttpResponse, LoginMethod, SORRY, Server, accounts, authorization, client, close_for,
+    echo, handshake_with, run, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -23,9 +23,9 @@ const FORGIVES_NOTHING: &str = "[login]\nfailure_decay = \"1h\"\n";
 /// Asserts that a request is refused because of what others from its address did, and returns after
 /// how many seconds it is to come again.
 async fn is_refused_with_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
-    let answer = ask(peer, &handshake_with(fields)).await;
+    let answer = send_request(peer, &handshake_with(fields)).await;
     let retry_after = answer.field("retry-after").to_owned();
-    let expected = Answer::refusal(
+    let expected = HttpResponse::refusal(
         "429 Too Many Requests",
         "too many wrong logins from this address, try again later",
         &[("retry-after", &retry_after)],
@@ -133,7 +133,7 @@ async fn what_is_no_try_does_not_count() {
         &["Origin: https://evil.example", &authorization("jane:wrong")],
     ] {
         for _ in 0..3 {
-            let answer = ask(server.connect().await, &handshake_with(fields)).await;
+            let answer = send_request(server.connect().await, &handshake_with(fields)).await;
             assert_ne!(answer.status_line, "HTTP/1.1 429 Too Many Requests");
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use integration_tests::{Answer, Server, client, root, run};
+use integration_tests::{HttpResponse, Server, client, root, run};
 use proto::key::Key;
 
 /// The key of all examples, from RFC 6455 section 1.3.
@@ -74,7 +74,7 @@ async fn request_without_a_line_gets_the_answer_shown() {
         let mut peer = server.connect().await;
         peer.send(request.join("\r\n") + "\r\n\r\n").await;
         let answer = String::from_utf8(peer.rest().await).unwrap();
-        let answer = Answer::parse(&answer);
+        let answer = HttpResponse::parse(&answer);
         let status = answer.status_line.split(' ').nth(1).unwrap();
         let shown = format!("| {status} `{}` |", answer.body.trim_end());
         let row = page.lines().find(|line| line.starts_with(row)).unwrap();

@@ -7,7 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, ask, echoed, end, fixture, run,
+    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, echoed, end, fixture, run,
+    send_request,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::{Pid, Signal, kill_process};
@@ -343,7 +344,7 @@ async fn what_was_lost_is_a_metric() {
         loop {
             let stream = UnixStream::connect(files.path("admin.sock")).await.unwrap();
             let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-            let metrics = ask(RawPeer::new(stream), request).await.body;
+            let metrics = send_request(RawPeer::new(stream), request).await.body;
             let lost = metrics
                 .lines()
                 .find_map(|line| line.strip_prefix("ws_server_log_lines_lost_total "));

@@ -1,8 +1,8 @@
 //! Who is behind a proxy: whose word is taken for it, and what follows from it.
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Server, accounts, ask, authorization, handshake_with,
-    wrong_credentials,
+    ACCOUNTS, CONFIGURATION, Files, Server, accounts, authorization, handshake_with, send_request,
+    wrong_credentials_response,
 };
 
 /// The address of the proxy that is trusted.
@@ -85,8 +85,8 @@ async fn a_proxy_that_is_trusted_from_now_on_is_believed_from_now_on() {
     let field = "X-Forwarded-For: 203.0.113.7";
     let wrong = handshake_with(&[field, &authorization("jane:2")]);
     assert_eq!(
-        ask(server.connect().await, &wrong).await,
-        wrong_credentials()
+        send_request(server.connect().await, &wrong).await,
+        wrong_credentials_response()
     );
     assert_eq!(blamed(&mut server).await, "127.0.0.1");
     files.replace(CONFIGURATION, TRUSTED);
@@ -97,8 +97,8 @@ async fn a_proxy_that_is_trusted_from_now_on_is_believed_from_now_on() {
         "{reloaded}"
     );
     assert_eq!(
-        ask(server.connect().await, &wrong).await,
-        wrong_credentials()
+        send_request(server.connect().await, &wrong).await,
+        wrong_credentials_response()
     );
     assert_eq!(blamed(&mut server).await, "203.0.113.7");
 }

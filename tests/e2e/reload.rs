@@ -8,8 +8,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, accounts, ask, close_for, echo,
-    handshake_with, server_binary,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, accounts, close_for, echo, handshake_with,
+    send_request, server_binary,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -305,7 +305,7 @@ async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() 
     let files = Files::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     let from_elsewhere = handshake_with(&["Origin: https://chat.example"]);
-    let refused = ask(server.connect().await, &from_elsewhere).await;
+    let refused = send_request(server.connect().await, &from_elsewhere).await;
     assert_eq!(refused.status_line, "HTTP/1.1 403 Forbidden");
     let mut old = LoginMethod::Message.log_in(&server, "jane:1").await;
     files.replace(
@@ -355,7 +355,7 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
     );
     let detail = loop {
         // The level changes a moment after that line.
-        ask(
+        send_request(
             server.connect().await,
             "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
         )

@@ -1,8 +1,8 @@
 //! Routes and rooms, as people and scripts meet them.
 
 use integration_tests::{
-    ACCOUNTS, Files, LoginMethod, Server, accounts, ask, authorization, client, echoed_lines, run,
-    spawn,
+    ACCOUNTS, Files, LoginMethod, Server, accounts, authorization, client, echoed_lines, run,
+    send_request, spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -30,7 +30,9 @@ async fn post(server: &Server, path: &str, line: &str, text: &str) -> String {
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\
          Content-Length: {length}\r\n\r\n{text}"
     );
-    ask(server.connect().await, &request).await.status_line
+    send_request(server.connect().await, &request)
+        .await
+        .status_line
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
     ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, LoginMethod, MESSAGE_PROMPT, Server,
-    Terminal, account, ask, authorization, client, client_binary, echo, handshake_with, run,
-    server_binary,
+    Terminal, account, authorization, client, client_binary, echo, handshake_with, run,
+    send_request, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -121,7 +121,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let mut log = String::new();
 
     let request = handshake_with(&[]).replace("GET / ", &format!("GET /{QUERY}?{QUERY} "));
-    ask(server.connect().await, &request).await;
+    send_request(server.connect().await, &request).await;
     let mut sessions = Vec::new();
     for method in LoginMethod::ALL {
         for (name, password) in [
@@ -156,11 +156,11 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         assert_eq!(peer.close().await.0, 1002);
     }
     let twice = authorization(format!("{USER}:{PASSWORD}"));
-    ask(server.connect().await, &handshake_with(&[&twice, &twice])).await;
+    send_request(server.connect().await, &handshake_with(&[&twice, &twice])).await;
     let of_another_kind = format!("Authorization: Bearer {PASSWORD}");
-    ask(server.connect().await, &handshake_with(&[&of_another_kind])).await;
+    send_request(server.connect().await, &handshake_with(&[&of_another_kind])).await;
     let in_the_target = format!("GET http://{USER}:{PASSWORD}@localhost/ ");
-    ask(
+    send_request(
         server.connect().await,
         &handshake_with(&[]).replace("GET / ", &in_the_target),
     )

@@ -6,8 +6,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, ask, client,
-    echo, echoed_lines, fixture, run, server_binary,
+    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, client, echo,
+    echoed_lines, fixture, run, send_request, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
@@ -26,7 +26,7 @@ async fn http_goes_over_it_as_well() {
         ),
     ] {
         let request = request.replace("\r\n\r\n", "\r\nAccept: text/html\r\n\r\n");
-        let answer = ask(secured.client.connect(&secured.server).await, &request).await;
+        let answer = send_request(secured.client.connect(&secured.server).await, &request).await;
         assert_eq!(answer.status_line, format!("HTTP/1.1 {status}"));
     }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, account, ask, authorization,
-    handshake_with, root, run, server_binary,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, account, authorization, handshake_with,
+    root, run, send_request, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -73,7 +73,7 @@ async fn try_as(server: &Server, method: LoginMethod, address: &str, line: &str)
         LoginMethod::Basic => {
             let authorization = authorization(line);
             let request = handshake_with(&[&forwarded, &authorization]);
-            let answer = ask(server.connect().await, &request).await;
+            let answer = send_request(server.connect().await, &request).await;
             assert_eq!(answer.status_line, "HTTP/1.1 401 Unauthorized");
         }
         LoginMethod::Message => {
@@ -129,7 +129,7 @@ async fn do_nothing_wrong(server: &Server, name: &str) {
     // Right, and not everywhere.
     let basic = authorization(format!("{name}:1"));
     let closed = handshake_with(&[&basic]).replace("GET / ", "GET /closed ");
-    let answer = ask(server.connect().await, &closed).await;
+    let answer = send_request(server.connect().await, &closed).await;
     assert_eq!(answer.status_line, "HTTP/1.1 403 Forbidden");
 }
 

@@ -69,11 +69,14 @@ async fn serve(file: &str, configuration: &str) -> (Server, Files) {
 
 /// Sends a request for the host, and returns the head of the answer.
 async fn head<S: AsyncRead + AsyncWrite + Unpin>(mut peer: RawPeer<S>, request: &str) -> String {
-    ask(&mut peer, request).await
+    exchange(&mut peer, request).await
 }
 
 /// The same, on a connection that goes on.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut RawPeer<S>, request: &str) -> String {
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    peer: &mut RawPeer<S>,
+    request: &str,
+) -> String {
     peer.send(request.replace("Host: localhost", &format!("Host: {HOST}")))
         .await;
     peer.head().await
@@ -90,7 +93,7 @@ async fn log_in(
         LoginMethod::Message => HANDSHAKE.to_owned(),
         LoginMethod::Basic => handshake_with(&[&authorization("jane:1")]),
     };
-    let head = ask(&mut peer, &request).await;
+    let head = exchange(&mut peer, &request).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     if method == LoginMethod::Message {
         peer.send(frame::text("jane:1")).await;

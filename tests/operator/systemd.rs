@@ -10,7 +10,8 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, PATIENCE, Scraped, Server, account,
-    accounts, ask, authorization, ctl_ok, echo, fixture, peer, resolved, server_binary, shipped,
+    accounts, authorization, ctl_ok, echo, fixture, peer, resolved, send_request, server_binary,
+    shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -211,7 +212,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
         &publish,
         &HANDSHAKE.replace("GET / ", "GET /nowhere "),
     ] {
-        ask(server.connect().await, request).await;
+        send_request(server.connect().await, request).await;
     }
     let scraped = Scraped::of(&mut server).await;
     scraped.metrics().await;

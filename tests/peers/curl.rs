@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use integration_tests::{Answer, PATIENCE, Server, peer, spawn, wrong_credentials};
+use integration_tests::{HttpResponse, PATIENCE, Server, peer, spawn, wrong_credentials_response};
 use rustix::process::Signal;
 use tokio::{
     process::{Child, Command},
@@ -53,7 +53,7 @@ async fn logs_in_with_the_handshake() {
     let server = Server::start().await;
     let curl = curl(&server, &["--user", "admin:123456"]);
     let heads = was_logged_in(server, curl).await;
-    let answer = Answer::parse(std::str::from_utf8(&heads).unwrap());
+    let answer = HttpResponse::parse(std::str::from_utf8(&heads).unwrap());
     assert_eq!(answer.status_line, "HTTP/1.1 101 Switching Protocols");
     assert_eq!(
         answer.field("sec-websocket-accept"),
@@ -90,7 +90,7 @@ async fn a_wrong_password_gets_401() {
     let mut server = Server::start().await;
     let output = finish(curl(&server, &["--user", "admin:1"])).await;
     assert_eq!(output.status.code(), Some(0));
-    let answer = Answer::parse(&String::from_utf8(output.stdout).unwrap());
-    assert_eq!(answer, wrong_credentials());
+    let answer = HttpResponse::parse(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(answer, wrong_credentials_response());
     server.log_line("event=login_failed").await;
 }

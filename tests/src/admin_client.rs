@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use raw_peer::RawPeer;
 use tokio::{net::TcpStream, process::Command};
 
-use crate::{Answer, CONFIGURATION, Files, Finished, Server, ask, run, server_binary};
+use crate::{
+    CONFIGURATION, Files, Finished, HttpResponse, Server, run, send_request, server_binary,
+};
 
 /// The lines of a configuration that let an operator in, by a socket beside it and on a free port.
 pub const ADMIN: &str = "[admin]\nlisten = [\"unix:admin.sock\", \"127.0.0.1:0\"]\n";
@@ -46,12 +48,12 @@ impl Scraped {
     }
 
     /// Sends a request without a body.
-    pub async fn request(self, method: &str, path: &str) -> Answer {
+    pub async fn request(self, method: &str, path: &str) -> HttpResponse {
         let stream = TcpStream::connect(self.0).await;
         let peer = RawPeer::new(stream.expect("it listens"));
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        ask(peer, &request).await
+        send_request(peer, &request).await
     }
 
     /// What is measured at the moment.

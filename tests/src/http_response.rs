@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// An answer, with its date left out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The first line.
     pub status_line: String,
     /// The fields, by their names in lower case.
@@ -13,7 +13,7 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     /// Reads an answer that is whole.
     pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("the head is whole");

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{Answer, CONGRATULATION, SORRY, Server, echoed};
+use crate::{CONGRATULATION, HttpResponse, SORRY, Server, echoed};
 
 /// How credentials get to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,8 @@ impl LoginMethod {
                 assert_eq!(peer.text().await, SORRY);
             }
             Self::Basic => {
-                let answer = ask(peer, &handshake_with(&[&authorization(line)])).await;
-                assert_eq!(answer, wrong_credentials());
+                let answer = send_request(peer, &handshake_with(&[&authorization(line)])).await;
+                assert_eq!(answer, wrong_credentials_response());
             }
         }
     }
@@ -77,8 +77,8 @@ pub fn authorization(line: impl AsRef<[u8]>) -> String {
 }
 
 /// What a request with wrong credentials is answered.
-pub fn wrong_credentials() -> Answer {
-    Answer::refusal(
+pub fn wrong_credentials_response() -> HttpResponse {
+    HttpResponse::refusal(
         "401 Unauthorized",
         "the username or password is wrong",
         &[CHALLENGE],
@@ -92,13 +92,13 @@ pub const CHALLENGE: (&str, &str) = (
 );
 
 /// Sends a request that is refused, and reads all of the answer.
-pub async fn ask<S>(mut peer: RawPeer<S>, request: &str) -> Answer
+pub async fn send_request<S>(mut peer: RawPeer<S>, request: &str) -> HttpResponse
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     peer.send(request).await;
     let answer = peer.rest().await;
-    Answer::parse(std::str::from_utf8(&answer).expect("an answer is text"))
+    HttpResponse::parse(std::str::from_utf8(&answer).expect("an answer is text"))
 }
 
 /// Sends a message, and reads the echo of it. Pings that came before it are no answer.

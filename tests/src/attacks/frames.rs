@@ -9,7 +9,7 @@ use super::attacks;
 
 /// The close codes that a connection ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Codes {
+pub struct ExpectedCodes {
     /// Where nobody is logged in yet.
     pub before_login: u16,
     /// In a session.
@@ -19,19 +19,19 @@ pub struct Codes {
 /// The greatest length of a message in a session.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-const MALFORMED: Codes = both(1002);
-const NOT_UTF8: Codes = both(1007);
-const TOO_BIG: Codes = both(1009);
+const MALFORMED: ExpectedCodes = both(1002);
+const NOT_UTF8: ExpectedCodes = both(1007);
+const TOO_BIG: ExpectedCodes = both(1009);
 /// The Close frame is answered as it came, and what follows it is not.
-const CLOSED: Codes = both(1000);
+const CLOSED: ExpectedCodes = both(1000);
 /// Before the login there are few bytes for anything; after it, few control frames in a second.
-const FLOOD: Codes = Codes {
+const FLOOD: ExpectedCodes = ExpectedCodes {
     before_login: 1009,
     after_login: 1008,
 };
 
 attacks!(
-    Codes,
+    ExpectedCodes,
     bad_frames,
     // The first byte.
     rsv1_without_an_extension("RFC 6455 5.2", MALFORMED, masked(0xC1, b"hi")),
@@ -205,8 +205,8 @@ attacks!(
     ),
 );
 
-const fn both(code: u16) -> Codes {
-    Codes {
+const fn both(code: u16) -> ExpectedCodes {
+    ExpectedCodes {
         before_login: code,
         after_login: code,
     }

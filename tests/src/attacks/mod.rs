@@ -9,13 +9,13 @@ pub mod requests;
 
 /// One row of a table.
 #[derive(Debug, Clone, Copy)]
-pub struct Attack<Expected> {
+pub struct Attack<E> {
     /// What is wrong with it; the id of its tests.
     pub name: &'static str,
     /// Where it is written that this is wrong.
     pub section: &'static str,
     /// What it is to get.
-    pub expected: Expected,
+    pub expected: E,
     /// Makes the bytes.
     pub bytes: fn() -> Vec<u8>,
 }
@@ -50,10 +50,7 @@ macro_rules! attacks {
 use attacks;
 
 /// The row of a table that has this name.
-pub fn named<Expected>(
-    table: &'static [Attack<Expected>],
-    name: &str,
-) -> &'static Attack<Expected> {
+pub fn named<E>(table: &'static [Attack<E>], name: &str) -> &'static Attack<E> {
     let mut rows = table.iter();
     rows.find(|row| row.name == name)
         .unwrap_or_else(|| panic!("{name} is not in the table"))

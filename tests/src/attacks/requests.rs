@@ -3,7 +3,7 @@
 //! Most are [`HANDSHAKE`] with one line changed, so that nothing but the fault can be what is
 //! refused.
 
-use Answer::{Closed, Refused, Unread};
+use ExpectedResponse::{BareStatus, Closed, Refusal};
 use raw_peer::{CREDENTIALS, HANDSHAKE};
 
 use super::attacks;
@@ -11,36 +11,37 @@ use crate::authorization;
 
 /// What a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum ExpectedResponse {
     /// A refusal of ours: this status, and this text on one line.
-    Refused(u16, &'static str),
+    Refusal(u16, &'static str),
     /// A refusal of the HTTP library: this status, and no text.
-    Unread(u16),
+    BareStatus(u16),
     /// The connection is closed.
     Closed,
 }
 
-const NO_HTTP_1_1: Answer = Refused(400, "this server speaks HTTP/1.1");
-const NO_HOST: Answer = Refused(400, "the Host field is missing");
-const BAD_HOST: Answer = Refused(400, "the Host field is not a host with an optional port");
-const BAD_TARGET: Answer = Refused(
+const NO_HTTP_1_1: ExpectedResponse = Refusal(400, "this server speaks HTTP/1.1");
+const NO_HOST: ExpectedResponse = Refusal(400, "the Host field is missing");
+const BAD_HOST: ExpectedResponse =
+    Refusal(400, "the Host field is not a host with an optional port");
+const BAD_TARGET: ExpectedResponse = Refusal(
     400,
     "the request target is neither a path nor a URI of the Host",
 );
-const REPEATED: Answer = Refused(400, "a field that may occur once is repeated");
-const BODY: Answer = Refused(400, "a handshake has no body");
-const UNKNOWN_PATH: Answer = Refused(404, "there is nothing at this path");
-const BAD_METHOD: Answer = Refused(405, "a WebSocket handshake is a GET request");
-const NO_UPGRADE: Answer = Refused(
+const REPEATED: ExpectedResponse = Refusal(400, "a field that may occur once is repeated");
+const BODY: ExpectedResponse = Refusal(400, "a handshake has no body");
+const UNKNOWN_PATH: ExpectedResponse = Refusal(404, "there is nothing at this path");
+const BAD_METHOD: ExpectedResponse = Refusal(405, "a WebSocket handshake is a GET request");
+const NO_UPGRADE: ExpectedResponse = Refusal(
     426,
     "this is a WebSocket server: the Upgrade field must name websocket",
 );
-const NO_CONNECTION: Answer = Refused(426, "the Connection field must name upgrade");
-const BAD_VERSION: Answer = Refused(426, "the Sec-WebSocket-Version must be 13");
-const NO_KEY: Answer = Refused(400, "the Sec-WebSocket-Key field is missing");
-const BAD_KEY: Answer = Refused(400, "the Sec-WebSocket-Key must be base64 of 16 bytes");
-const WRONG_CREDENTIALS: Answer = Refused(401, "the username or password is wrong");
-const BAD_ORIGIN: Answer = Refused(403, "pages of this origin may not connect here");
+const NO_CONNECTION: ExpectedResponse = Refusal(426, "the Connection field must name upgrade");
+const BAD_VERSION: ExpectedResponse = Refusal(426, "the Sec-WebSocket-Version must be 13");
+const NO_KEY: ExpectedResponse = Refusal(400, "the Sec-WebSocket-Key field is missing");
+const BAD_KEY: ExpectedResponse = Refusal(400, "the Sec-WebSocket-Key must be base64 of 16 bytes");
+const WRONG_CREDENTIALS: ExpectedResponse = Refusal(401, "the username or password is wrong");
+const BAD_ORIGIN: ExpectedResponse = Refusal(403, "pages of this origin may not connect here");
 
 const REQUEST_LINE: &str = "GET / HTTP/1.1";
 const HOST: &str = "Host: localhost";
@@ -50,7 +51,7 @@ const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 const VERSION: &str = "Sec-WebSocket-Version: 13";
 
 attacks!(
-    Answer,
+    ExpectedResponse,
     bad_requests,
     // The request line.
     http_1_0(
@@ -65,15 +66,15 @@ attacks!(
     ),
     http_1_2(
         "RFC 9110 2.5",
-        Unread(400),
+        BareStatus(400),
         instead_of(REQUEST_LINE, "GET / HTTP/1.2")
     ),
     http_in_lower_case(
         "RFC 9112 2.3",
-        Unread(400),
+        BareStatus(400),
         instead_of(REQUEST_LINE, "GET / http/1.1")
     ),
-    http_0_9("RFC 9112 3", Unread(400), b"GET /\r\n".to_vec()),
+    http_0_9("RFC 9112 3", BareStatus(400), b"GET /\r\n".to_vec()),
     http_2_preface(
         "RFC 9113 3.4",
         Closed,
@@ -81,27 +82,27 @@ attacks!(
     ),
     tls_hello(
         "RFC 9112 3",
-        Unread(400),
+        BareStatus(400),
         b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03".repeat(4)
     ),
     frames_without_a_handshake(
         "RFC 6455 4.1",
-        Unread(400),
+        BareStatus(400),
         raw_peer::frame::text("admin:123456")
     ),
     two_spaces_before_the_target(
         "RFC 9112 3",
-        Unread(400),
+        BareStatus(400),
         instead_of(REQUEST_LINE, "GET  / HTTP/1.1")
     ),
     space_in_the_target(
         "RFC 9112 3.2",
-        Unread(400),
+        BareStatus(400),
         instead_of(REQUEST_LINE, "GET / / HTTP/1.1")
     ),
     control_byte_in_the_target(
         "RFC 9112 3.2",
-        Unread(400),
+        BareStatus(400),
         instead_of(REQUEST_LINE, "GET /\x01 HTTP/1.1")
     ),
     post(
@@ -142,7 +143,7 @@ attacks!(
     ),
     path_without_a_slash(
         "RFC 9112 3.2.1",
-        Unread(400),
+        BareStatus(400),
         instead_of(REQUEST_LINE, "GET admin/login HTTP/1.1")
     ),
     target_of_another_host(
@@ -251,25 +252,29 @@ attacks!(
     // The form of the fields: what two parsers read in two ways.
     space_before_a_colon(
         "RFC 9112 5.1",
-        Unread(400),
+        BareStatus(400),
         instead_of(HOST, "Host : localhost")
     ),
-    folded_field("RFC 9112 5.2", Unread(400), with("X-Folded: one\r\n two")),
+    folded_field(
+        "RFC 9112 5.2",
+        BareStatus(400),
+        with("X-Folded: one\r\n two")
+    ),
     space_before_the_first_field(
         "RFC 9112 2.2",
-        Unread(400),
+        BareStatus(400),
         instead_of(HOST, " Host: localhost")
     ),
     bare_carriage_return(
         "RFC 9112 2.2",
-        Unread(400),
+        BareStatus(400),
         with("X-Bare: one\rHost: internal.example")
     ),
-    nul_in_a_value("RFC 9110 5.5", Unread(400), with("X-Nul: one\0two")),
-    nul_in_a_name("RFC 9110 5.1", Unread(400), with("X-\0Nul: one")),
-    line_without_a_colon("RFC 9112 5", Unread(400), with("X-Nothing")),
-    field_without_a_name("RFC 9110 5.1", Unread(400), with(": nameless")),
-    name_in_brackets("RFC 9110 5.6.2", Unread(400), with("X-(Comment): one")),
+    nul_in_a_value("RFC 9110 5.5", BareStatus(400), with("X-Nul: one\0two")),
+    nul_in_a_name("RFC 9110 5.1", BareStatus(400), with("X-\0Nul: one")),
+    line_without_a_colon("RFC 9112 5", BareStatus(400), with("X-Nothing")),
+    field_without_a_name("RFC 9110 5.1", BareStatus(400), with(": nameless")),
+    name_in_brackets("RFC 9110 5.6.2", BareStatus(400), with("X-(Comment): one")),
     // Bodies: where the request ends, and the next one begins.
     content_length(
         "RFC 9110 9.3.1",
@@ -278,11 +283,15 @@ attacks!(
     ),
     two_content_lengths(
         "RFC 9112 6.3",
-        Unread(400),
+        BareStatus(400),
         with("Content-Length: 0\r\nContent-Length: 5")
     ),
-    list_of_content_lengths("RFC 9110 8.6", Unread(400), with("Content-Length: 0, 0")),
-    content_length_with_a_sign("RFC 9110 8.6", Unread(400), with("Content-Length: +0")),
+    list_of_content_lengths(
+        "RFC 9110 8.6",
+        BareStatus(400),
+        with("Content-Length: 0, 0")
+    ),
+    content_length_with_a_sign("RFC 9110 8.6", BareStatus(400), with("Content-Length: +0")),
     chunked_body(
         "RFC 9110 9.3.1",
         BODY,
@@ -299,7 +308,7 @@ attacks!(
     ),
     body_that_is_chunked_and_then_zipped(
         "RFC 9112 6.3",
-        Unread(400),
+        BareStatus(400),
         with("Transfer-Encoding: chunked, gzip")
     ),
     a_request_behind_a_refused_one(
@@ -482,7 +491,7 @@ attacks!(
     ),
     credentials_longer_than_a_head(
         "RFC 6585 5",
-        Unread(431),
+        BareStatus(431),
         with(&authorization(format!("admin:{}", "x".repeat(13_000))))
     ),
     credentials_in_latin_1(
@@ -634,7 +643,7 @@ attacks!(
     // Too much of it.
     long_target(
         "RFC 6585 5",
-        Unread(431),
+        BareStatus(431),
         instead_of(
             REQUEST_LINE,
             &format!("GET /?{} HTTP/1.1", "x".repeat(17_000))
@@ -642,11 +651,15 @@ attacks!(
     ),
     long_field(
         "RFC 6585 5",
-        Unread(431),
+        BareStatus(431),
         with(&format!("X-Long: {}", "x".repeat(17_000)))
     ),
-    long_line_without_an_end("RFC 6585 5", Unread(431), b"x".repeat(17_000)),
-    too_many_fields("RFC 6585 5", Unread(431), with(&["X: x"; 96].join("\r\n"))),
+    long_line_without_an_end("RFC 6585 5", BareStatus(431), b"x".repeat(17_000)),
+    too_many_fields(
+        "RFC 6585 5",
+        BareStatus(431),
+        with(&["X: x"; 96].join("\r\n"))
+    ),
 );
 
 /// [`HANDSHAKE`] with something in the place of a line.
