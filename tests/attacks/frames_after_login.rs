@@ -1,6 +1,6 @@
 //! Bad frames of a peer that is logged in.
 
-use integration_tests::Server;
+use integration_tests::ServerProcess;
 use raw_peer::frame;
 
 use crate::{frames, well_behaved};
@@ -9,7 +9,7 @@ integration_tests::bad_frames!(test_each);
 
 async fn attack(name: &str) {
     let bad = frames::named(name);
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;
     let message = frame::text("acted upon");

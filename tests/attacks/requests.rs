@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use integration_tests::{
-    CHALLENGE, Server,
+    CHALLENGE, ServerProcess,
     attacks::{
         self,
         requests::{ALL, ExpectedResponse},
@@ -16,7 +16,7 @@ integration_tests::bad_requests!(test_each);
 async fn attack(name: &str) {
     let bad = attacks::named(ALL, name);
     let request = (bad.bytes)();
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.try_send(&request).await;
     let response = String::from_utf8(peer.rest().await).unwrap();

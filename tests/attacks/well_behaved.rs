@@ -1,10 +1,10 @@
 //! Whoever means well, and is served whatever others do.
 
-use integration_tests::{Server, echoed};
+use integration_tests::{ServerProcess, echoed};
 use raw_peer::frame;
 
 /// Logs in and talks.
-pub(crate) async fn assert_served(server: &Server) {
+pub(crate) async fn assert_served(server: &ServerProcess) {
     let mut peer = server.connect().await;
     peer.log_in().await;
     peer.send(frame::text("hello")).await;

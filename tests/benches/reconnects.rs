@@ -18,8 +18,8 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
-    BackgroundWork, BenchServer, CpuPinning, PATIENCE, Server, WellBehavedClient, connect_from,
-    loopback_address, percentile,
+    BackgroundWork, BenchServer, CpuPinning, PATIENCE, ServerProcess, WellBehavedClient,
+    connect_from, loopback_address, percentile,
 };
 use proto::{
     close::{CloseCode, CloseReason, Retry},
@@ -83,7 +83,7 @@ async fn main() {
 }
 
 async fn storm(manner: Manner, users: usize, addresses: usize, pinning: CpuPinning) {
-    let directory = Server::directory(&format!(
+    let directory = ServerProcess::config_directory(&format!(
         "[limits]\n\
          max_unauthenticated = {all}\n\
          max_unauthenticated_per_address = \"off\"\n",

@@ -13,7 +13,8 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, CpuPinning, Load, Report, Server, WellBehavedClient, Work, percentile, replace,
+    BenchServer, CpuPinning, Load, Report, ServerProcess, WellBehavedClient, Work, percentile,
+    replace,
 };
 use proto::message::is_congratulation;
 use raw_peer::{CREDENTIALS, frame};
@@ -38,7 +39,7 @@ const ANSWER_LIMIT: f64 = 50.0;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let directory = Server::directory(&configuration(0));
+    let directory = ServerProcess::config_directory(&configuration(0));
     let credentials = directory.path().join("credentials.toml");
     fs::write(&credentials, accounts(0)).expect("it can be written");
     let file = directory.path().join("server.toml");
@@ -89,7 +90,7 @@ async fn main() -> ExitCode {
 }
 
 /// Has the files changed, waits until the log tells so, and sees that both changes hold.
-async fn reload(server: &mut Server, directory: &Path, number: u32) {
+async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
     replace(&directory.join("server.toml"), &configuration(number));
     replace(&directory.join("credentials.toml"), &accounts(number));
     let cause = if number.is_multiple_of(2) {

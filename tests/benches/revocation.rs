@@ -13,7 +13,9 @@ use std::{
 };
 
 use futures::future::{Either, join, join_all, select};
-use integration_tests::{BenchServer, CpuPinning, PATIENCE, Report, Server, echoed, replace};
+use integration_tests::{
+    BenchServer, CpuPinning, PATIENCE, Report, ServerProcess, echoed, replace,
+};
 use proto::{close::CloseReason, message::is_congratulation};
 use raw_peer::{
     RawPeer,
@@ -59,7 +61,7 @@ async fn main() -> ExitCode {
 }
 
 async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut Report) {
-    let directory = Server::directory("");
+    let directory = ServerProcess::config_directory("");
     let credentials = directory.path().join("credentials.toml");
     let account = |user| account(user, &password(user), "");
     fs::write(&credentials, (0..USERS).map(account).collect::<String>()).expect("it is written");
@@ -165,7 +167,7 @@ enum Observed {
 
 impl BenchSession {
     /// Logs in as one of the users.
-    async fn new(server: &Server, number: usize) -> Self {
+    async fn new(server: &ServerProcess, number: usize) -> Self {
         let mut peer = server.connect().await.with_timeout(PATIENCE);
         peer.upgrade().await;
         let user = number % USERS;

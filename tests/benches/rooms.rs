@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{BenchServer, CpuPinning, PATIENCE, Report, Server, median, percentile};
+use integration_tests::{
+    BenchServer, CpuPinning, PATIENCE, Report, ServerProcess, median, percentile,
+};
 use raw_peer::{RawPeer, frame};
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -64,7 +66,7 @@ async fn main() -> ExitCode {
 
 /// Whether a member that does not read makes others wait.
 async fn stalled(pinning: CpuPinning, report: &mut Report) {
-    let directory = Server::directory(ROOM);
+    let directory = ServerProcess::config_directory(ROOM);
     let configuration = directory.path().join("server.toml");
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -92,7 +94,7 @@ async fn stalled(pinning: CpuPinning, report: &mut Report) {
 
 /// What a delivery costs.
 async fn cost(pinning: CpuPinning, report: &mut Report) {
-    let directory = Server::directory(ROOM);
+    let directory = ServerProcess::config_directory(ROOM);
     let configuration = directory.path().join("server.toml");
     let mut costs: [Vec<f64>; 3] = Default::default();
     for _ in 0..ROUNDS {

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr};
 
-use integration_tests::{Server, echoed};
+use integration_tests::{ServerProcess, echoed};
 use raw_peer::{CREDENTIALS, RawPeer, frame};
 use tokio::{
     io::copy_bidirectional,
@@ -73,7 +73,7 @@ async fn relay(client: TcpStream, server: SocketAddr) {
 
 #[tokio::test]
 async fn what_follows_the_login_is_passed_on_unchanged() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let proxy = LoginProxy::before(server.address).await;
     let client = TcpStream::connect(proxy.address()).await.unwrap();
     let mut client = RawPeer::new(client);

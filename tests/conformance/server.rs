@@ -1,6 +1,6 @@
 //! The server, for a peer that is logged in.
 
-use integration_tests::Server;
+use integration_tests::ServerProcess;
 
 use crate::{login_proxy::LoginProxy, suite::Suite};
 
@@ -10,7 +10,7 @@ const CONFIGURATION: &str = "[limits]\nmax_message_bytes = \"16MiB\"\n[echo]\npr
 #[tokio::test]
 #[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
 async fn the_server_conforms_to_rfc_6455() {
-    let server = Server::with(CONFIGURATION).await;
+    let server = ServerProcess::start_with(CONFIGURATION).await;
     let proxy = LoginProxy::before(server.address).await;
     let suite = Suite::judging("ws-server");
     let url = format!("ws://{}", proxy.address());

@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, SORRY, Scraped, Server, account, accounts,
-    close_for, ctl, ctl_ok, echo, replace, send_request,
+    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, SORRY, Scraped, ServerProcess, account,
+    accounts, close_for, ctl, ctl_ok, echo, replace, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -42,7 +42,7 @@ async fn ids_of(files: &Files, user: &str) -> Vec<u64> {
     of_user.map(|it| it["id"].as_u64().unwrap()).collect()
 }
 
-async fn log_in(server: &Server, line: &str) -> RawPeer<TcpStream> {
+async fn log_in(server: &ServerProcess, line: &str) -> RawPeer<TcpStream> {
     LoginMethod::Basic.log_in(server, line).await
 }
 

@@ -1,13 +1,15 @@
 //! What those who keep the server find in its log afterwards: who came in, whose login was taken back,
 //! and who changed what.
 
-use integration_tests::{ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, accounts, echo};
+use integration_tests::{
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, ServerProcess, accounts, echo,
+};
 use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
 
 /// What the lines of the audit say behind their event, up to one that holds this text.
-async fn audit_up_to(server: &mut Server, text: &str) -> Vec<String> {
+async fn audit_up_to(server: &mut ServerProcess, text: &str) -> Vec<String> {
     let lines = server.log_up_to(text).await;
     let lines = lines.iter().filter(|line| line.contains(" audit: "));
     lines

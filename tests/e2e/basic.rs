@@ -2,8 +2,8 @@
 
 use integration_tests::{
     CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, HttpResponse, LoginMethod,
-    MESSAGE_PROMPT, SORRY, Server, Terminal, account, authorization, client, client_binary, echo,
-    echoed, echoed_lines, handshake_with, run, send_request, server_binary,
+    MESSAGE_PROMPT, SORRY, ServerProcess, Terminal, account, authorization, client, client_binary,
+    echo, echoed, echoed_lines, handshake_with, run, send_request, server_binary,
     wrong_credentials_response,
 };
 use raw_peer::{HANDSHAKE, frame};
@@ -19,7 +19,7 @@ const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized:
 
 #[tokio::test]
 async fn the_101_is_the_login_and_no_greeting_follows() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     // What follows the request at once is a message already.
     let request = handshake_with(&[&authorization(RIGHT)]).into_bytes();
@@ -51,7 +51,7 @@ async fn the_101_is_the_login_and_no_greeting_follows() {
 
 #[tokio::test]
 async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let right = authorization(RIGHT);
     let wrong = authorization("admin:1");
     // The tests of the parsers have the other malformed values.
@@ -80,7 +80,7 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
 
 #[tokio::test]
 async fn where_credentials_are_required_there_is_no_handshake_without_them() {
-    let server = Server::with("[login]\nbasic = \"required\"").await;
+    let server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let answer = send_request(server.connect().await, HANDSHAKE).await;
     let expected = HttpResponse::refusal(
         "401 Unauthorized",
@@ -103,7 +103,7 @@ async fn where_credentials_are_required_there_is_no_handshake_without_them() {
 
 #[tokio::test]
 async fn where_credentials_are_off_they_are_not_looked_at() {
-    let server = Server::with("[login]\nbasic = \"off\"").await;
+    let server = ServerProcess::start_with("[login]\nbasic = \"off\"").await;
     let mut peer = server.connect().await;
     peer.send(handshake_with(&[&authorization(RIGHT)])).await;
     let head = peer.head().await;
@@ -132,7 +132,7 @@ async fn what_hash_password_prints_logs_in_both_ways() {
 
 #[tokio::test]
 async fn the_client_logs_in_with_the_first_line_of_a_pipe() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let command = client([server.url().as_str(), "--auth", "basic"]);
     let finished = run(command, format!("{RIGHT}\nhello\n{RIGHT}\nexit\n")).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -142,7 +142,7 @@ async fn the_client_logs_in_with_the_first_line_of_a_pipe() {
 
 #[tokio::test]
 async fn the_client_is_refused_in_a_pipe_and_sends_nothing_else() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let command = client([server.url().as_str(), "--auth", "basic"]);
     let finished = run(command, format!("admin:1\n{RIGHT}\nhello\n")).await;
     assert_eq!(finished.code, Some(3), "{finished:?}");
@@ -157,7 +157,7 @@ async fn the_client_is_refused_in_a_pipe_and_sends_nothing_else() {
 
 #[tokio::test]
 async fn the_client_asks_at_a_terminal_until_the_credentials_are_right() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", "basic"]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admin:canary\r").await;

@@ -2,8 +2,8 @@
 //! in.
 
 use integration_tests::{
-    Files, HttpResponse, LoginMethod, SORRY, Server, accounts, authorization, client, close_for,
-    echo, handshake_with, run, send_request,
+    Files, HttpResponse, LoginMethod, SORRY, ServerProcess, accounts, authorization, client,
+    close_for, echo, handshake_with, run, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -44,7 +44,7 @@ async fn is_closed_with_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
 }
 
 /// Presents wrong credentials so often, by both ways, on connections from `HERE`.
-async fn fail(server: &Server, times: usize) {
+async fn fail(server: &ServerProcess, times: usize) {
     let mut open = Vec::new();
     for number in 0..times {
         // Several tries on a connection, and several connections at a time.

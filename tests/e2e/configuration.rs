@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use integration_tests::{Finished, Server, client, client_binary, fixture, run, server_binary};
+use integration_tests::{
+    Finished, ServerProcess, client, client_binary, fixture, run, server_binary,
+};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -79,7 +81,7 @@ async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
 
 #[tokio::test]
 async fn an_address_in_use_says_what_to_do() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let address = server.address.to_string();
     let configuration = fixture("server.toml");
     let configuration = configuration.to_str().unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, Scraped, Server, accounts, ctl_ok, echoed, fixture,
+    ADMIN, CONFIGURATION, Files, Scraped, ServerProcess, accounts, ctl_ok, echoed, fixture,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::net::TcpStream;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 #[tokio::test]
 async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
     // Those that are told that the server is full are more than that already.
-    let command = Server::limited_command("-n 40", &fixture(CONFIGURATION));
-    let mut server = Server::spawn(command, None).await;
+    let command = ServerProcess::limited_command("-n 40", &fixture(CONFIGURATION));
+    let mut server = ServerProcess::spawn(command, None).await;
     let mut user = server.connect().await;
     user.log_in().await;
     let mut silent = Vec::new();
@@ -54,8 +54,8 @@ async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
 async fn a_server_that_is_full_has_descriptors_for_its_operator() {
     let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
     let files = Files::new(&configuration, &accounts(&[("jane", "x")]));
-    let command = Server::limited_command("-n 160", &files.path(CONFIGURATION));
-    let mut server = Server::spawn(command, None).await;
+    let command = ServerProcess::limited_command("-n 160", &files.path(CONFIGURATION));
+    let mut server = ServerProcess::spawn(command, None).await;
     let scraped = Scraped::of(&mut server).await;
     let mut idle = Vec::new();
     for (address, connections) in [(server.address, 160), (scraped.address(), 40)] {
@@ -72,8 +72,8 @@ async fn a_server_that_is_full_has_descriptors_for_its_operator() {
 
 #[tokio::test]
 async fn the_soft_limit_is_raised_to_the_hard_one() {
-    let command = Server::limited_command("-S -n 70", &fixture(CONFIGURATION));
-    let server = Server::spawn(command, None).await;
+    let command = ServerProcess::limited_command("-S -n 70", &fixture(CONFIGURATION));
+    let server = ServerProcess::spawn(command, None).await;
     // More than 70 descriptors would hold, but not more than 64 that are not logged in.
     let mut users = Vec::new();
     for _ in 0..100 {

@@ -1,11 +1,13 @@
 //! The tutorial's dialogue between both binaries.
 
-use integration_tests::{GOODBYE, SORRY, Server, client, echoed_lines, run, welcome_and_goodbye};
+use integration_tests::{
+    GOODBYE, SORRY, ServerProcess, client, echoed_lines, run, welcome_and_goodbye,
+};
 use proto::close::CloseReason;
 
 #[tokio::test]
 async fn wrong_then_right_then_talk_then_exit() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let input = "admin:1\nadmin:123456\nhello\nyou there\nexit\nnever sent\n";
     let finished = run(client([server.url()]), input).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -25,7 +27,7 @@ async fn wrong_then_right_then_talk_then_exit() {
 
 #[tokio::test]
 async fn exit_works_before_the_login_as_well() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let finished = run(client([server.url()]), "exit\n").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(finished.stderr, format!("{GOODBYE}\n"));
@@ -33,7 +35,7 @@ async fn exit_works_before_the_login_as_well() {
 
 #[tokio::test]
 async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let finished = run(client([server.url()]), "admin:wrong\n".repeat(8)).await;
     assert_eq!(finished.code, Some(3), "{finished:?}");
     assert_eq!(finished.stdout(), "");
@@ -55,7 +57,7 @@ async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
 
 #[tokio::test]
 async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let directory = tempfile::TempDir::new().unwrap();
     let password = directory.path().join("password");
     std::fs::write(&password, "123456\n").unwrap();
@@ -75,7 +77,7 @@ async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
 /// Credentials in the client's configuration belong to the URL that stands beside them.
 #[tokio::test]
 async fn configured_credentials_are_not_sent_to_another_server() {
-    let (mut server, other) = (Server::start().await, Server::start().await);
+    let (mut server, other) = (ServerProcess::start().await, ServerProcess::start().await);
     let directory = tempfile::TempDir::new().unwrap();
     std::fs::write(directory.path().join("password"), "123456").unwrap();
     let configuration = directory.path().join("client.toml");
@@ -101,7 +103,7 @@ async fn configured_credentials_are_not_sent_to_another_server() {
 
 #[tokio::test]
 async fn nobody_there_is_said_with_exit_4_and_a_refusal_with_exit_6() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let url = server.url();
     let finished = run(client([format!("{url}/nowhere")]), "").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
@@ -115,7 +117,7 @@ async fn nobody_there_is_said_with_exit_4_and_a_refusal_with_exit_6() {
 
 #[tokio::test]
 async fn the_handshake_is_shown_line_by_line() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let finished = run(client(["handshake", &server.url()]), "").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let report = finished.stdout();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use integration_tests::{HttpResponse, Server, client, root, run};
+use integration_tests::{HttpResponse, ServerProcess, client, root, run};
 use proto::key::Key;
 
 /// The key of all examples, from RFC 6455 section 1.3.
@@ -38,7 +38,7 @@ fn blocks(page: &str) -> Vec<&str> {
 }
 
 /// Returns the report of a handshake at this path, with the address and the date of the page.
-async fn report(server: &Server, path: &str, code: i32) -> String {
+async fn report(server: &ServerProcess, path: &str, code: i32) -> String {
     let url = format!("{}{path}", server.url());
     let finished = run(client(["handshake", "--key", KEY, &url]), "").await;
     assert_eq!(finished.code, Some(code), "{finished:?}");
@@ -53,7 +53,7 @@ async fn report(server: &Server, path: &str, code: i32) -> String {
 
 #[tokio::test]
 async fn handshake_page_shows_the_real_reports() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let page = page();
     let [valid, refused] = blocks(&page)[..] else {
         panic!("{page}");
@@ -66,7 +66,7 @@ async fn handshake_page_shows_the_real_reports() {
 
 #[tokio::test]
 async fn request_without_a_line_gets_the_answer_shown() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let page = page();
     for (line, row) in &REQUEST[1..] {
         let lines = REQUEST.iter().filter(|(other, _)| other != line);

@@ -4,7 +4,7 @@ use std::fs;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
-use integration_tests::{PATIENCE, Server};
+use integration_tests::{PATIENCE, ServerProcess};
 use proto::{
     password::{HashCost, PasswordHash},
     secret::Secret,
@@ -16,12 +16,12 @@ const LOGINS: usize = 60;
 
 #[tokio::test]
 async fn many_logins_at_once_take_the_memory_of_the_workers_and_no_more() {
-    let directory = Server::directory("[login]\nhash_workers = 1\n");
+    let directory = ServerProcess::config_directory("[login]\nhash_workers = 1\n");
     let hash = PasswordHash::new(&Secret::new("123456"), [7; 16]);
     let account = format!("[[user]]\nname = \"admin\"\npassword_hash = \"{hash}\"\n");
     fs::write(directory.path().join("credentials.toml"), account).unwrap();
-    let command = Server::command(&directory.path().join("server.toml"));
-    let server = Server::spawn(command, Some(directory)).await;
+    let command = ServerProcess::command(&directory.path().join("server.toml"));
+    let server = ServerProcess::spawn(command, Some(directory)).await;
     let before = server.resident_bytes();
     let head = HANDSHAKE.trim_end();
     let credentials = BASE64_STANDARD.encode("admin:123456");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, PATIENCE, Server, accounts, echoed, end, fixture, run,
+    ADMIN, CONFIGURATION, Files, PATIENCE, ServerProcess, accounts, echoed, end, fixture, run,
     send_request,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
@@ -22,7 +22,7 @@ use tokio::{
 
 #[tokio::test]
 async fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;
     let opened = server.log_line("session opened").await;
@@ -46,7 +46,7 @@ async fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
 
 #[tokio::test]
 async fn the_start_says_what_a_newcomer_needs() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let read = server.log_line("read ").await;
     assert!(
         read.contains("server.toml") && read.contains("credentials.toml"),
@@ -59,7 +59,7 @@ async fn the_start_says_what_a_newcomer_needs() {
 
 #[tokio::test]
 async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.upgrade().await;
     peer.send(frame::text("hunter2\x1b[31m:hunter3")).await;
@@ -79,8 +79,8 @@ async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
 /// The WebSocket library offers whole messages to the log at its most detailed level.
 #[tokio::test]
 async fn no_password_and_no_message_reaches_the_most_detailed_log() {
-    let command = Server::command(&fixture("server.toml"));
-    let mut server = Server::spawn_with_log(command, None, "trace").await;
+    let command = ServerProcess::command(&fixture("server.toml"));
+    let mut server = ServerProcess::spawn_with_log(command, None, "trace").await;
     let mut refused = server.connect().await;
     refused
         .send("GET /canary-path HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -115,9 +115,9 @@ async fn no_password_and_no_message_reaches_the_most_detailed_log() {
 /// Each line is an object, whatever is in it that a peer has sent.
 #[tokio::test]
 async fn a_log_of_objects_has_one_a_line() {
-    let mut command = Server::command(&fixture("server.toml"));
+    let mut command = ServerProcess::command(&fixture("server.toml"));
     command.args(["--log-format", "json"]);
-    let server = Server::spawn_with_log(command, None, "debug").await;
+    let server = ServerProcess::spawn_with_log(command, None, "debug").await;
     for name in ["x\" \\ event=login_ok", "x\u{1b}\n{}", "admin"] {
         let mut peer = server.connect().await;
         peer.upgrade().await;
@@ -173,17 +173,17 @@ async fn the_flag_goes_before_the_file_and_a_mistake_is_refused_in_plain_text() 
         ("json", Some("text"), false),
         ("text", Some("json"), true),
     ] {
-        let directory = Server::directory(&format!("log_format = \"{key}\"\n"));
-        let mut command = Server::command(&directory.path().join("server.toml"));
+        let directory = ServerProcess::config_directory(&format!("log_format = \"{key}\"\n"));
+        let mut command = ServerProcess::command(&directory.path().join("server.toml"));
         if let Some(flag) = flag {
             command.args(["--log-format", flag]);
         }
-        let mut server = Server::spawn(command, Some(directory)).await;
+        let mut server = ServerProcess::spawn(command, Some(directory)).await;
         let line = server.log_line("read ").await;
         assert_eq!(line.starts_with('{'), is_json, "{key} {flag:?}: {line}");
     }
-    let directory = Server::directory("log_format = \"xml\"\n");
-    let mut command = Server::command(&directory.path().join("server.toml"));
+    let directory = ServerProcess::config_directory("log_format = \"xml\"\n");
+    let mut command = ServerProcess::command(&directory.path().join("server.toml"));
     command.args(["--log-format", "json"]);
     let finished = run(command, "").await;
     assert_eq!(finished.code, Some(2));
@@ -202,7 +202,7 @@ async fn say_much(address: &str) {
 
 /// A server whose log goes to this, and where it listens.
 async fn logging_to(stderr: impl Into<Stdio>) -> (Child, String) {
-    let mut command = Server::command(&fixture("server.toml"));
+    let mut command = ServerProcess::command(&fixture("server.toml"));
     command.env("RUST_LOG", "info");
     spawn_logging_to(stderr, command).await
 }

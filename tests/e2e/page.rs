@@ -1,14 +1,14 @@
 //! What a GET of the server's address gets, when no WebSocket is asked for. The page itself is tried
 //! in a browser, by the tests of `page`.
 
-use integration_tests::{PATIENCE, Server};
+use integration_tests::{PATIENCE, ServerProcess};
 use tokio::time::timeout;
 
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 const CURL: &str = "Accept: */*\r\n";
 
 /// The whole answer to a request for `/` with this field.
-async fn answer(server: &Server, field: &str) -> String {
+async fn answer(server: &ServerProcess, field: &str) -> String {
     let mut peer = server.connect().await;
     peer.send(format!(
         "GET / HTTP/1.1\r\nHost: {}\r\n{field}\r\n",
@@ -22,7 +22,7 @@ async fn answer(server: &Server, field: &str) -> String {
 
 #[tokio::test]
 async fn a_browser_gets_the_page_and_a_tool_is_told_to_upgrade() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let page = answer(&server, BROWSER).await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(page.ends_with("</html>\n"), "{page}");
@@ -35,7 +35,7 @@ async fn a_browser_gets_the_page_and_a_tool_is_told_to_upgrade() {
 
 #[tokio::test]
 async fn a_page_that_is_switched_off_is_not_there() {
-    let server = Server::with("page = false").await;
+    let server = ServerProcess::start_with("page = false").await;
     let refusal = answer(&server, BROWSER).await;
     assert!(
         refusal.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
@@ -45,7 +45,7 @@ async fn a_page_that_is_switched_off_is_not_there() {
 
 #[tokio::test]
 async fn a_browser_that_reads_nothing_holds_nobody_up() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut silent = Vec::new();
     for _ in 0..8 {
         let mut peer = server.connect().await;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use integration_tests::{
-    PATIENCE, PREFIX, Server, client, echoed, echoed_lines, run, spawn, talking,
+    PATIENCE, PREFIX, ServerProcess, client, echoed, echoed_lines, run, spawn, talking,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -15,7 +15,7 @@ use tokio::{
 
 #[tokio::test]
 async fn two_thousand_lines_come_back_in_order() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let (mut input, mut expected) = ("admin:123456\n".to_owned(), String::new());
     for index in 0..2000 {
         writeln!(input, "line {index}").unwrap();
@@ -29,7 +29,7 @@ async fn two_thousand_lines_come_back_in_order() {
 /// Both directions are full at once: whoever only wrote, or only read, would stand still.
 #[tokio::test]
 async fn more_than_all_buffers_hold_comes_back_whole() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let line = "x".repeat(200_000);
     let input = format!("admin:123456\n{}", format!("{line}\n").repeat(100));
     let finished = run(client([server.url()]), &input).await;
@@ -39,7 +39,7 @@ async fn more_than_all_buffers_hold_comes_back_whole() {
 
 #[tokio::test]
 async fn a_line_is_what_stands_before_its_end() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let input = "admin:123456\r\n\n  spaces  \r\nа😀\u{1b}[2J\r\r\nthe last one";
     let finished = run(client([server.url()]), input).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -51,7 +51,7 @@ async fn a_line_is_what_stands_before_its_end() {
 
 #[tokio::test]
 async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let finished = run(client([server.url()]), b"admin:123456\nhello\n\xff\n").await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert_eq!(finished.stdout(), echoed_lines(["hello"]));
@@ -62,7 +62,7 @@ async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
 
 #[tokio::test]
 async fn a_reader_that_goes_ends_the_client_quietly() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut child = spawn(client([server.url()]));
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut stdin = child.stdin.take().unwrap();
@@ -88,7 +88,7 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
 #[tokio::test]
 async fn a_signal_closes_in_order_and_exits_with_130() {
     for signal in [Signal::INT, Signal::TERM] {
-        let mut server = Server::start().await;
+        let mut server = ServerProcess::start().await;
         let (mut child, _stdin) = talking(&mut server).await;
         let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
@@ -101,7 +101,7 @@ async fn a_signal_closes_in_order_and_exits_with_130() {
 
 /// Sends the server a signal, and returns what a client says whose stdin is still open.
 async fn said_after(signal: Signal) -> String {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let (child, _stdin) = talking(&mut server).await;
     server.signal(signal);
     let output = timeout(PATIENCE, child.wait_with_output())
@@ -131,7 +131,7 @@ async fn a_server_that_is_killed_is_told_at_once() {
 /// What the harness itself stands on: a raw peer beside the client on one server.
 #[tokio::test]
 async fn many_clients_are_served_side_by_side() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;
     let clients = (0..8).map(|index| {

@@ -1,8 +1,8 @@
 //! Who is behind a proxy: whose word is taken for it, and what follows from it.
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, Server, accounts, authorization, handshake_with, send_request,
-    wrong_credentials_response,
+    ACCOUNTS, CONFIGURATION, Files, ServerProcess, accounts, authorization, handshake_with,
+    send_request, wrong_credentials_response,
 };
 
 /// The address of the proxy that is trusted.
@@ -14,13 +14,13 @@ const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
 const TWO_TRIES: &str = "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
 /// A server with this configuration, and with jane.
-async fn serve(configuration: &str) -> (Server, Files) {
+async fn serve(configuration: &str) -> (ServerProcess, Files) {
     let files = Files::new(configuration, &accounts(&[("jane", "1")]));
     (files.serve().await, files)
 }
 
 /// Presents credentials from an address, with a field more.
-async fn status_for(server: &Server, address: [u8; 4], field: &str, line: &str) -> u16 {
+async fn status_for(server: &ServerProcess, address: [u8; 4], field: &str, line: &str) -> u16 {
     let request = handshake_with(&[field, &authorization(line)]);
     let mut peer = server.connect_from(address).await;
     peer.send(request).await;
@@ -32,7 +32,7 @@ async fn status_for(server: &Server, address: [u8; 4], field: &str, line: &str) 
 }
 
 /// The address that the next failed login is said to come from.
-async fn blamed(server: &mut Server) -> String {
+async fn blamed(server: &mut ServerProcess) -> String {
     let line = server.log_line("event=login_failed").await;
     let (_, peer) = line.split_once(" peer=").expect("it says who");
     let (peer, _) = peer.split_once(" connection=").expect("it says which");

@@ -1,7 +1,7 @@
 //! A server that others could reach, and what it must have before it starts there.
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, Finished, Issued, LoginMethod, NAME, Server,
+    ACCOUNTS, Authority, CONFIGURATION, Files, Finished, Issued, LoginMethod, NAME, ServerProcess,
     accounts, run, server_binary,
 };
 use rustix::process::Signal;
@@ -64,7 +64,7 @@ async fn a_server_for_others_starts_with_tls_or_on_purpose() {
     is_refused(&here, &["--listen", EVERYWHERE], UNENCRYPTED).await;
 
     let files = Files::with_tls(LISTEN, &jane(), &issued());
-    let server = Server::spawn(command(&files), None).await;
+    let server = ServerProcess::spawn(command(&files), None).await;
     assert!(
         server.url().starts_with("wss://0.0.0.0:"),
         "{}",
@@ -80,7 +80,7 @@ async fn a_server_for_others_starts_with_tls_or_on_purpose() {
 async fn on_purpose_there_is_one_warning_at_each_start() {
     let files = Files::new(INSECURE, &jane());
     for _ in 0..2 {
-        let server = Server::spawn(command(&files), None).await;
+        let server = ServerProcess::spawn(command(&files), None).await;
         assert!(
             server.url().starts_with("ws://0.0.0.0:"),
             "{}",
@@ -123,7 +123,7 @@ async fn the_development_account_is_never_for_others() {
 #[tokio::test]
 async fn no_reload_brings_what_is_refused_at_a_start() {
     let files = Files::new("", &jane());
-    let mut server = Server::spawn(
+    let mut server = ServerProcess::spawn(
         {
             let mut command = command(&files);
             command.args(["--listen", "127.0.0.1:0"]);
@@ -137,7 +137,7 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
     server.log_line("INFO audit: reloaded").await;
 
     let exposed = Files::new(INSECURE, &jane());
-    let mut server_of_all = Server::spawn(command(&exposed), None).await;
+    let mut server_of_all = ServerProcess::spawn(command(&exposed), None).await;
     exposed.replace(CONFIGURATION, LISTEN);
     let error = server_of_all.log_line("ERROR").await;
     assert!(
@@ -160,7 +160,7 @@ async fn no_reload_brings_what_is_refused_at_a_start() {
         .await;
 
     let local = Files::new("listen = \"127.0.0.1:0\"\n", &development());
-    let mut server = Server::spawn(command(&local), None).await;
+    let mut server = ServerProcess::spawn(command(&local), None).await;
     for (configuration, problem) in [(LISTEN, UNENCRYPTED), (INSECURE, KNOWN_TO_ALL)] {
         local.replace(CONFIGURATION, configuration);
         let error = server.log_line("ERROR").await;

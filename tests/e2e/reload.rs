@@ -8,8 +8,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, accounts, close_for, echo, handshake_with,
-    send_request, server_binary,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, ServerProcess, accounts, close_for, echo,
+    handshake_with, send_request, server_binary,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -92,7 +92,7 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
     files.overwrite(NAMED, &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.arg("--credentials").arg(files.path(NAMED));
-    let mut server = Server::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command, None).await;
     let read = server.log_line("read ").await;
     let named = format!(" and {} with 1 user", files.path(NAMED).display());
     assert!(read.ends_with(&named), "{read}");
@@ -346,7 +346,7 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
     let files = Files::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env_remove("RUST_LOG");
-    let mut server = Server::spawn_as_it_is(command, None).await;
+    let mut server = ServerProcess::spawn_with_environment(command, None).await;
     files.replace(CONFIGURATION, "log_level = \"debug\"\n");
     let lines = server.log_up_to("reloaded").await;
     assert!(
@@ -404,7 +404,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
     let files = Files::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
-    let mut server = Server::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command, None).await;
     let mut old = LoginMethod::Message.log_in(&server, "jane:1").await;
     files.replace(
         CONFIGURATION,

@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Files, LoginMethod, PATIENCE, Server, account, accounts, client, close_for, echo,
-    echoed, end, spawn,
+    ACCOUNTS, Files, LoginMethod, PATIENCE, ServerProcess, account, accounts, client, close_for,
+    echo, echoed, end, spawn,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -27,14 +27,14 @@ const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
 
 /// A session that has begun. Whoever has been told to be in may still be looked at, and is no session
 /// that a reload could end.
-async fn session(method: LoginMethod, server: &Server, line: &str) -> RawPeer<TcpStream> {
+async fn session(method: LoginMethod, server: &ServerProcess, line: &str) -> RawPeer<TcpStream> {
     let mut peer = method.log_in(server, line).await;
     echo(&mut peer, "hello").await;
     peer
 }
 
 /// Has the server take its files over. Returns how many sessions it says to end, and when that was.
-async fn reload(server: &mut Server) -> (usize, Instant) {
+async fn reload(server: &mut ServerProcess) -> (usize, Instant) {
     server.signal(Signal::HUP);
     let line = server.log_line("reloaded").await;
     let reloaded_at = Instant::now();

@@ -1,8 +1,8 @@
 //! Routes and rooms, as people and scripts meet them.
 
 use integration_tests::{
-    ACCOUNTS, Files, LoginMethod, Server, accounts, authorization, client, echoed_lines, run,
-    send_request, spawn,
+    ACCOUNTS, Files, LoginMethod, ServerProcess, accounts, authorization, client, echoed_lines,
+    run, send_request, spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -19,12 +19,12 @@ fn files() -> Files {
     Files::new(ROUTES, &accounts(&[("admin", "123456"), ("jane", "x")]))
 }
 
-fn url(server: &Server, path: &str) -> String {
+fn url(server: &ServerProcess, path: &str) -> String {
     server.url().trim_end_matches('/').to_owned() + path
 }
 
 /// The status line of the answer to a text that is published by request.
-async fn post(server: &Server, path: &str, line: &str, text: &str) -> String {
+async fn post(server: &ServerProcess, path: &str, line: &str, text: &str) -> String {
     let (authorization, length) = (authorization(line), text.len());
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\

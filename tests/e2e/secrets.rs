@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, LoginMethod, MESSAGE_PROMPT, Server,
+    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, LoginMethod, MESSAGE_PROMPT, ServerProcess,
     Terminal, account, authorization, client, client_binary, echo, handshake_with, run,
     send_request, server_binary,
 };
@@ -117,7 +117,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let files = Files::new("", &account(USER, &line));
     let mut command = files.command();
     command.args(["--log-format", format]);
-    let mut server = Server::spawn_with_log(command, None, detail).await;
+    let mut server = ServerProcess::spawn_with_log(command, None, detail).await;
     let mut log = String::new();
 
     let request = handshake_with(&[]).replace("GET / ", &format!("GET /{QUERY}?{QUERY} "));

@@ -1,13 +1,13 @@
 //! How the server ends.
 
-use integration_tests::Server;
+use integration_tests::ServerProcess;
 use raw_peer::frame;
 use rustix::process::Signal;
 
 #[tokio::test]
 async fn a_signal_ends_everybody_in_order() {
     for signal in [Signal::INT, Signal::TERM] {
-        let server = Server::start().await;
+        let server = ServerProcess::start().await;
         let mut session = server.connect().await;
         session.log_in().await;
         server.signal(signal);
@@ -24,7 +24,8 @@ async fn a_signal_ends_everybody_in_order() {
 #[tokio::test]
 async fn a_second_signal_ends_the_server_at_once() {
     let mut server =
-        Server::with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"").await;
+        ServerProcess::start_with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"")
+            .await;
     let mut session = server.connect().await;
     session.log_in().await;
     server.signal(Signal::TERM);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, PATIENCE, Server, account, accounts, echo,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, PATIENCE, ServerProcess, account, accounts, echo,
 };
 use rustix::{
     process::Signal,
@@ -54,16 +54,16 @@ impl Manager {
     }
 
     /// A server that it has started.
-    async fn start(&self, files: &Files) -> Server {
+    async fn start(&self, files: &Files) -> ServerProcess {
         self.start_with(files, &[]).await
     }
 
     /// The same, with more in its environment.
-    async fn start_with(&self, files: &Files, variables: &[(&str, &str)]) -> Server {
+    async fn start_with(&self, files: &Files, variables: &[(&str, &str)]) -> ServerProcess {
         let mut command = files.command();
         command.env("NOTIFY_SOCKET", &self.name);
         command.envs(variables.iter().copied());
-        Server::spawn(command, None).await
+        ServerProcess::spawn(command, None).await
     }
 
     /// What it is told next.
@@ -91,7 +91,7 @@ fn monotonic_usec() -> i64 {
     now.tv_sec * 1_000_000 + now.tv_nsec / 1000
 }
 
-fn ready(server: &Server, accounts: usize) -> String {
+fn ready(server: &ServerProcess, accounts: usize) -> String {
     let address = server.address;
     format!("READY=1\nSTATUS=listening on {address}, accounts: {accounts}")
 }
@@ -211,7 +211,7 @@ async fn one_that_is_not_there_is_named() {
     let files = Files::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env("NOTIFY_SOCKET", files.path(CONFIGURATION).join("none"));
-    let mut server = Server::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command, None).await;
     let warning = server.log_line("service manager").await;
     assert!(warning.contains(" WARN "), "{warning}");
     assert!(

@@ -1,13 +1,13 @@
 //! The client at a terminal: what a person sees.
 
 use integration_tests::{
-    CREDENTIALS_PROMPT, MESSAGE_PROMPT, Server, Terminal, client_binary, echoed,
+    CREDENTIALS_PROMPT, MESSAGE_PROMPT, ServerProcess, Terminal, client_binary, echoed,
 };
 use proto::close::CloseReason;
 use rustix::process::Signal;
 
 /// A client that is logged in and waits for a message.
-async fn talking(server: &Server) -> Terminal {
+async fn talking(server: &ServerProcess) -> Terminal {
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admin:123456\r").await;
@@ -17,7 +17,7 @@ async fn talking(server: &Server) -> Terminal {
 
 #[tokio::test]
 async fn a_password_is_never_written_to_the_terminal() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     // Typed, corrected, moved about in, and pasted.
@@ -47,7 +47,7 @@ async fn a_password_is_never_written_to_the_terminal() {
 /// What is typed while an answer is awaited belongs to the next prompt, and may be a password.
 #[tokio::test]
 async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal
@@ -69,7 +69,7 @@ async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
 /// It takes a while until cargo has built the client, and people are quick.
 #[tokio::test]
 async fn what_is_typed_before_the_client_starts_is_not_lost() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let script = "read go; \"$0\" \"$1\"";
     let mut terminal = Terminal::spawn("sh", &["-c", script, &client_binary(), &server.url()]);
     terminal
@@ -85,7 +85,7 @@ async fn what_is_typed_before_the_client_starts_is_not_lost() {
 
 #[tokio::test]
 async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = talking(&server).await;
     terminal.type_text("first\rhalf a li").await;
     terminal.expect(&echoed("first")).await;
@@ -102,7 +102,7 @@ async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
 
 #[tokio::test]
 async fn a_line_comes_back_from_the_history() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = talking(&server).await;
     terminal.type_text("once\r").await;
     terminal.expect(&echoed("once")).await;
@@ -112,7 +112,9 @@ async fn a_line_comes_back_from_the_history() {
 
 #[tokio::test]
 async fn control_characters_from_the_server_do_nothing() {
-    let server = Server::with("[echo]\nprefix = \"\\u001b[2J\\u001b]0;title\\u0007\\u202e\"").await;
+    let server =
+        ServerProcess::start_with("[echo]\nprefix = \"\\u001b[2J\\u001b]0;title\\u0007\\u202e\"")
+            .await;
     let mut terminal = talking(&server).await;
     terminal.type_text("hello\r").await;
     terminal
@@ -123,7 +125,7 @@ async fn control_characters_from_the_server_do_nothing() {
 
 #[tokio::test]
 async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = talking(&server).await;
     terminal.type_text("half a li").await;
     terminal.expect("half a li").await;
@@ -135,7 +137,7 @@ async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
 
 #[tokio::test]
 async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admi").await;
@@ -150,7 +152,7 @@ async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
 #[tokio::test]
 async fn ctrl_d_and_ctrl_c_close_in_order() {
     for (key, code) in [("\x04", 0), ("\x03", 130)] {
-        let mut server = Server::start().await;
+        let mut server = ServerProcess::start().await;
         let mut terminal = talking(&server).await;
         terminal.type_text(key).await;
         assert_eq!(terminal.finish().await, Some(code));
@@ -170,7 +172,7 @@ async fn the_terminal_is_restored_however_the_client_ends() {
         ("admin:123456\rhalf a li", Some(Signal::TERM)),
         ("adm", Some(Signal::KILL)),
     ] {
-        let server = Server::start().await;
+        let server = ServerProcess::start().await;
         // Ctrl-C may reach the shell as well, which goes on, as it does where somebody types. At the end
         // it waits: when it exits, Linux drops the output that was not read yet.
         let script = "trap : INT; stty -g; \"$0\" \"$1\"; echo; stty -g; echo done; read -r line";

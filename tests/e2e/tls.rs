@@ -6,8 +6,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, Server, TlsClient, client, echo,
-    echoed_lines, fixture, run, send_request, server_binary,
+    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, ServerProcess, TlsClient, client,
+    echo, echoed_lines, fixture, run, send_request, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
@@ -44,7 +44,7 @@ async fn a_browser_is_shown_where_to_go() {
     let address = port.local_addr().unwrap();
     drop(port);
     command.args(["--listen", &address.to_string()]);
-    let mut server = Server::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command, None).await;
     let lines = server.log_up_to("in a browser").await;
     let hint = lines.last().unwrap();
     assert!(
@@ -88,7 +88,7 @@ async fn what_is_no_tls_ends_at_once_with_one_line() {
 #[tokio::test]
 async fn tls_on_a_plain_port_ends_at_once() {
     let authority = Authority::new();
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let start = Instant::now();
     let error = TlsClient::trusting(&authority).try_connect(&server).await;
     error.unwrap_err();

@@ -1,6 +1,8 @@
 //! A server that speaks TLS, for tests to talk with.
 
-use integration_tests::{Authority, Files, Issued, LoginMethod, NAME, Server, TlsClient, accounts};
+use integration_tests::{
+    Authority, Files, Issued, LoginMethod, NAME, ServerProcess, TlsClient, accounts,
+};
 use raw_peer::RawPeer;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -13,7 +15,7 @@ pub(crate) struct Secured {
     pub(crate) authority: Authority,
     pub(crate) issued: Issued,
     pub(crate) files: Files,
-    pub(crate) server: Server,
+    pub(crate) server: ServerProcess,
     pub(crate) client: TlsClient,
 }
 

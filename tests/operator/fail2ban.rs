@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, Server, account, authorization, handshake_with,
-    root, run, send_request, server_binary,
+    ACCOUNTS, CONFIGURATION, Files, LoginMethod, ServerProcess, account, authorization,
+    handshake_with, root, run, send_request, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -67,7 +67,7 @@ async fn addresses(command: Command, stdin: &str) -> Vec<String> {
 }
 
 /// A peer that a proxy speaks for has its handshake refused, or a message.
-async fn try_as(server: &Server, method: LoginMethod, address: &str, line: &str) {
+async fn try_as(server: &ServerProcess, method: LoginMethod, address: &str, line: &str) {
     let forwarded = format!("X-Forwarded-For: {address}");
     match method {
         LoginMethod::Basic => {
@@ -87,7 +87,7 @@ async fn try_as(server: &Server, method: LoginMethod, address: &str, line: &str)
 }
 
 /// Whatever goes wrong and is no wrong login, or is right, with forged texts wherever there is room.
-async fn do_nothing_wrong(server: &Server, name: &str) {
+async fn do_nothing_wrong(server: &ServerProcess, name: &str) {
     for text in [FORGED, FORGED_OBJECT] {
         // As a path, as a query, as other fields.
         let path = text
@@ -148,7 +148,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
     command.args(["--listen", "[::1]:0", "--log-format", format]);
-    let mut server = Server::spawn_with_log(command, None, "debug").await;
+    let mut server = ServerProcess::spawn_with_log(command, None, "debug").await;
 
     do_nothing_wrong(&server, name).await;
     let mut expected = Vec::new();

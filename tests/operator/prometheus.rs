@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use integration_tests::{ADMIN, Files, LoginMethod, Scraped, Server, accounts, echo, peer, run};
+use integration_tests::{
+    ADMIN, Files, LoginMethod, Scraped, ServerProcess, accounts, echo, peer, run,
+};
 use tokio::process::Command;
 
 /// Prints a line for each sample, and fails if a sample belongs to no metric that was described.
@@ -23,7 +25,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 async fn scrape() -> String {
     let configuration = format!("{ADMIN}[[route]]\npath = \"/\"\nservice = \"echo\"\n");
     let files = Files::new(&configuration, &accounts(&[("admin", "123456")]));
-    let mut server: Server = files.serve().await;
+    let mut server: ServerProcess = files.serve().await;
     let scraped = Scraped::of(&mut server).await;
     let mut admin = LoginMethod::Message.log_in(&server, "admin:123456").await;
     echo(&mut admin, "hello").await;

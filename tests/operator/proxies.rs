@@ -3,8 +3,8 @@
 use std::{net::Ipv4Addr, process::Stdio};
 
 use integration_tests::{
-    Authority, CONGRATULATION, Files, LoginMethod, Nginx, Server, accounts, authorization, echo,
-    handshake_with, loopback_address, peer,
+    Authority, CONGRATULATION, Files, LoginMethod, Nginx, ServerProcess, accounts, authorization,
+    echo, handshake_with, loopback_address, peer,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tempfile::TempDir;
@@ -61,7 +61,7 @@ mod caddy {
 }
 
 /// A server as the shipped file wants it, with more of a configuration, and with jane.
-async fn serve(file: &str, configuration: &str) -> (Server, Files) {
+async fn serve(file: &str, configuration: &str) -> (ServerProcess, Files) {
     let configuration = format!("{}\n{configuration}", server_configuration(file));
     let files = Files::new(&configuration, &accounts(&[("jane", "1")]));
     (files.serve().await, files)
@@ -107,7 +107,7 @@ mod a_session_is_that_of_whoever_is_behind_it {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(mut server: Server, proxy: ReverseProxy) {
+    pub(super) async fn case(mut server: ServerProcess, proxy: ReverseProxy) {
         let client = loopback_address(7);
         for method in LoginMethod::ALL {
             let mut session = log_in(&proxy, client, method).await;
@@ -136,7 +136,7 @@ mod wrong_logins_are_those_of_whoever_is_behind_it {
     pub(super) const CONFIGURATION: &str =
         "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
-    pub(super) async fn case(mut server: Server, proxy: ReverseProxy) {
+    pub(super) async fn case(mut server: ServerProcess, proxy: ReverseProxy) {
         let [guesser, other] = [loopback_address(8), loopback_address(9)];
         for number in ["1", "2"] {
             // Another address each time, if it were believed.
@@ -160,7 +160,7 @@ mod pages_of_its_host_may_connect_and_no_others {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(_server: Server, proxy: ReverseProxy) {
+    pub(super) async fn case(_server: ServerProcess, proxy: ReverseProxy) {
         for (origin, answer) in [
             (format!("https://{HOST}"), "HTTP/1.1 101 "),
             ("https://example.com".to_owned(), "HTTP/1.1 403 "),
@@ -177,7 +177,7 @@ mod a_browser_gets_the_page {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(_server: Server, proxy: ReverseProxy) {
+    pub(super) async fn case(_server: ServerProcess, proxy: ReverseProxy) {
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
         let head = head(proxy.connect_from(loopback_address(1)).await, request).await;
         let head = head.to_lowercase();
@@ -196,7 +196,7 @@ mod nothing_is_served_without_tls {
 
     pub(super) const CONFIGURATION: &str = "";
 
-    pub(super) async fn case(_server: Server, proxy: ReverseProxy) {
+    pub(super) async fn case(_server: ServerProcess, proxy: ReverseProxy) {
         for request in [HANDSHAKE, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
             let sent_away = head(ReverseProxy::connect_plain(proxy.plain).await, request).await;
             let moved = ["HTTP/1.1 301 ", "HTTP/1.1 308 "];

@@ -3,7 +3,7 @@
 
 use std::{env, fs};
 
-use integration_tests::{Server, client, echoed_lines, root, run, server_binary};
+use integration_tests::{ServerProcess, client, echoed_lines, root, run, server_binary};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -50,7 +50,7 @@ async fn the_steps_lead_to_a_server_that_is_trusted_by_its_certificate() {
     let configuration = at("etc/ws-server/server.toml");
     let mut command = Command::new(at("usr/local/bin/ws-server"));
     command.args(["--config", &configuration]);
-    let server = Server::spawn(command, None).await;
+    let server = ServerProcess::spawn(command, None).await;
     let url = format!("wss://localhost:{}", server.address.port());
     let command = client(["--cacert", &at("etc/ws-server/tls.crt"), &url]);
     let finished = run(command, "jane:secret\nhello\n").await;

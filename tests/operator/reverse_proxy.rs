@@ -9,7 +9,8 @@ use std::{
 };
 
 use integration_tests::{
-    Authority, Issued, Nginx, PATIENCE, Server, connect_from, loopback_address, peer, shipped,
+    Authority, Issued, Nginx, PATIENCE, ServerProcess, connect_from, loopback_address, peer,
+    shipped,
 };
 use raw_peer::RawPeer;
 use tempfile::TempDir;
@@ -64,12 +65,12 @@ struct Caddy {
 
 impl ReverseProxy {
     /// An nginx.
-    pub(crate) async fn nginx(server: &Server) -> Self {
+    pub(crate) async fn nginx(server: &ServerProcess) -> Self {
         Self::nginx_with(server, &[]).await
     }
 
     /// An nginx, with more changes of its file.
-    pub(crate) async fn nginx_with(server: &Server, changes: &[(&str, &str)]) -> Self {
+    pub(crate) async fn nginx_with(server: &ServerProcess, changes: &[(&str, &str)]) -> Self {
         let authority = Authority::new();
         let directory = directory(&authority);
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -104,7 +105,7 @@ impl ReverseProxy {
     }
 
     /// A Caddy.
-    pub(crate) async fn caddy(server: &Server) -> Self {
+    pub(crate) async fn caddy(server: &ServerProcess) -> Self {
         let authority = Authority::new();
         let directory = directory(&authority);
         // Caddy cannot say which ports it took. Nobody else takes those of an address that is used by

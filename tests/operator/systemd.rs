@@ -9,7 +9,7 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, PATIENCE, Scraped, Server, account,
+    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, PATIENCE, Scraped, ServerProcess, account,
     accounts, authorization, ctl_ok, echo, fixture, peer, resolved, send_request, server_binary,
     shipped,
 };
@@ -192,7 +192,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
         .arg(files.path(CONFIGURATION))
         .args(["--listen", "127.0.0.1:0"])
         .env("NOTIFY_SOCKET", files.path("notify"));
-    let mut server = Server::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command, None).await;
     manager.recv(&mut [0; 4096]).await.unwrap();
 
     for method in LoginMethod::ALL {
@@ -252,8 +252,8 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
 #[ignore = "needs the programs of .ci/operator"]
 async fn unit_gives_the_descriptors_of_default_limits() {
     let limit = values("LimitNOFILE").concat();
-    let command = Server::limited_command(&format!("-n {limit}"), &fixture(CONFIGURATION));
-    let mut server = Server::spawn(command, None).await;
+    let command = ServerProcess::limited_command(&format!("-n {limit}"), &fixture(CONFIGURATION));
+    let mut server = ServerProcess::spawn(command, None).await;
     let lines = server.log_up_to("read ").await;
     let fewer = lines.iter().find(|line| line.contains("fewer connections"));
     assert_eq!(fewer, None);

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use integration_tests::{
-    Authority, CERTIFICATE, CONFIGURATION, Files, Finished, NAME, PRIVATE_KEY, Server, accounts,
-    peer, run, run_within, server_binary,
+    Authority, CERTIFICATE, CONFIGURATION, Files, Finished, NAME, PRIVATE_KEY, ServerProcess,
+    accounts, peer, run, run_within, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_mins(5);
 
 /// A server whose certificate is from an authority that stands in a file beside it. It gives
 /// up soon on whoever does not log in.
-async fn secured() -> (Files, Server) {
+async fn secured() -> (Files, ServerProcess) {
     let authority = Authority::new();
     let issued = authority.issue(&[NAME, "127.0.0.1"]);
     let configuration = "[login]\ndeadline = \"1s\"\n";
@@ -29,7 +29,7 @@ async fn secured() -> (Files, Server) {
 }
 
 /// `openssl s_client`, which trusts this authority and nobody else.
-fn s_client(server: &Server, authority: &Path, arguments: &[&str]) -> Command {
+fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(peer("openssl/openssl"));
     command
         .args(["s_client", "-connect", &server.address.to_string()])

@@ -1,6 +1,6 @@
 //! Log in, talk, leave.
 
-use integration_tests::{Browser, Server, echoed};
+use integration_tests::{Browser, ServerProcess, echoed};
 use proto::{
     key::Key,
     message::{CONGRATULATION, SORRY},
@@ -12,7 +12,7 @@ use crate::user_actions::{be_logged_in, drawn, log_in, notes, say, shown, visit,
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     log_in(&mut browser, "admin", "1").await;
     browser.wait_for_text("#refused", SORRY).await;
@@ -44,7 +44,7 @@ async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     let kind = "document.getElementById('password').type";
     assert_eq!(browser.value(kind).await, "password");
@@ -60,7 +60,7 @@ async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
 
@@ -110,7 +110,7 @@ async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn beside_it_stands_what_went_over_the_wire() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     for _ in 0..2 {
         browser
@@ -195,7 +195,7 @@ async fn text_of(browser: &mut Browser, selector: &str) -> String {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn what_a_room_says_is_shown_as_what_people_say() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
     for message in [
@@ -232,7 +232,7 @@ async fn what_a_room_says_is_shown_as_what_people_say() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn the_keyboard_is_enough() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     // The page has it from the start, but not before it is there.
     browser
@@ -269,7 +269,7 @@ const SHIFT: u8 = 8;
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_long_conversation_keeps_its_last_thousand_rows() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
     browser
@@ -290,7 +290,7 @@ async fn a_long_conversation_keeps_its_last_thousand_rows() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
     browser.click("#disconnect").await;
@@ -311,7 +311,7 @@ async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn whoever_reads_further_up_is_left_there() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
     browser

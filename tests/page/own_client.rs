@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fs, net::SocketAddr};
 
 use integration_tests::{
-    ACCOUNTS, Browser, CONFIGURATION, Files, Server, accounts, echoed, root, server_binary,
+    ACCOUNTS, Browser, CONFIGURATION, Files, ServerProcess, accounts, echoed, root, server_binary,
 };
 use rustix::process::Signal;
 use tokio::{
@@ -82,7 +82,7 @@ async fn page_of_another_site_follows_the_close_codes() {
 }
 
 /// The visit of that page.
-async fn visit(browser: &mut Browser, origin: &str, files: &Files, server: Server) {
+async fn visit(browser: &mut Browser, origin: &str, files: &Files, server: ServerProcess) {
     let address = server.address;
     browser.open(&format!("{origin}/")).await;
     log_in(browser, "1").await;
@@ -102,7 +102,7 @@ async fn visit(browser: &mut Browser, origin: &str, files: &Files, server: Serve
         .arg("--config")
         .arg(files.path(CONFIGURATION))
         .args(["--listen", &address.to_string()]);
-    let _server = Server::spawn(command, None).await;
+    let _server = ServerProcess::spawn(command, None).await;
     let twice = format!("{0}\n{0}\n", echoed("hello"));
     browser.wait_for_text("#log", twice.trim()).await;
 
@@ -124,7 +124,7 @@ async fn visit(browser: &mut Browser, origin: &str, files: &Files, server: Serve
 async fn page_of_an_unknown_origin_sees_1006() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = Browser::start().await;
     let visit = async {
         browser.open(&format!("{origin}/")).await;

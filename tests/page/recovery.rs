@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use integration_tests::{Browser, Server, echoed, fixture, server_binary};
+use integration_tests::{Browser, ServerProcess, echoed, fixture, server_binary};
 use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -12,9 +12,9 @@ use crate::user_actions::{be_logged_in, log_in, notes, say, shown, visit, wait_f
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
-    let directory = Server::directory("");
-    let command = Server::command(&directory.path().join("server.toml"));
-    let server = Server::spawn(command, None).await;
+    let directory = ServerProcess::config_directory("");
+    let command = ServerProcess::command(&directory.path().join("server.toml"));
+    let server = ServerProcess::spawn(command, None).await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
     let accounts = "[[user]]\nname = \"admin\"\npassword = \"another\"\n";
@@ -62,7 +62,7 @@ async fn a_server_that_crashed_is_found_again() {
 /// Ends a server by a signal, and starts one at the same place: the page is told and comes back, logs
 /// in and goes on, and nobody does anything about it.
 async fn comes_back_after(signal: Signal, told: &str) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let address = server.address;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
@@ -82,13 +82,13 @@ async fn comes_back_after(signal: Signal, told: &str) {
 }
 
 /// Starts a server with the defaults at an address where one was before.
-async fn start_at(address: SocketAddr) -> Server {
+async fn start_at(address: SocketAddr) -> ServerProcess {
     let mut command = Command::new(server_binary());
     command
         .arg("--config")
         .arg(fixture("server.toml"))
         .args(["--listen", &address.to_string()]);
-    Server::spawn(command, None).await
+    ServerProcess::spawn(command, None).await
 }
 
 /// What is no consequence of a server that stops or cannot be reached. The browser itself tells of
@@ -102,7 +102,7 @@ fn others(mut problems: Vec<String>) -> Vec<String> {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn after_too_many_wrong_logins_it_does_not_try_again() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     for number in 1..=6 {
         log_in(&mut browser, "admin", "wrong").await;
@@ -128,7 +128,7 @@ async fn wait_for_sorry(browser: &mut Browser, number: usize) {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     browser
         .value("document.getElementById('path').value = '/nowhere'")
@@ -149,7 +149,7 @@ async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_connection_without_a_login_is_told_that_it_wants_one() {
-    let server = Server::with("[login]\ndeadline = \"1s\"").await;
+    let server = ServerProcess::start_with("[login]\ndeadline = \"1s\"").await;
     let mut browser = visit(&server).await;
     browser.click("#public").await;
     browser.click("#login button").await;
@@ -167,7 +167,7 @@ async fn a_connection_without_a_login_is_told_that_it_wants_one() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn who_is_typing_when_the_time_for_the_login_is_over_types_on() {
-    let server = Server::with("[login]\ndeadline = \"2s\"").await;
+    let server = ServerProcess::start_with("[login]\ndeadline = \"2s\"").await;
     let mut browser = visit(&server).await;
     log_in(&mut browser, "admin", "wrong").await;
     browser.wait_for_text("#refused", SORRY).await;

@@ -1,6 +1,6 @@
 //! What the page and its policy keep from happening.
 
-use integration_tests::Server;
+use integration_tests::ServerProcess;
 use serde_json::json;
 
 use crate::user_actions::{be_logged_in, say, shown, visit, wait_for_answer};
@@ -8,7 +8,7 @@ use crate::user_actions::{be_logged_in, say, shown, visit, wait_for_answer};
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn what_a_peer_says_never_becomes_markup() {
-    let server = Server::with("[echo]\nprefix = \"\"").await;
+    let server = ServerProcess::start_with("[echo]\nprefix = \"\"").await;
     let mut browser = visit(&server).await;
     be_logged_in(&mut browser).await;
     let elements = "document.querySelectorAll('a, b, img, script, style, svg').length
@@ -43,7 +43,7 @@ async fn what_a_peer_says_never_becomes_markup() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn no_script_runs_but_that_of_the_page() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     for attempt in [
         "document.body.append(Object.assign(document.createElement('script'),
@@ -75,7 +75,7 @@ async fn no_script_runs_but_that_of_the_page() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn it_connects_to_nothing_but_where_it_came_from() {
-    let (server, other) = (Server::start().await, Server::start().await);
+    let (server, other) = (ServerProcess::start().await, ServerProcess::start().await);
     let mut browser = visit(&server).await;
     let fetched = format!(
         "fetch('http://{}/').then(() => 'fetched', () => 'refused')",
@@ -109,7 +109,7 @@ async fn it_connects_to_nothing_but_where_it_came_from() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn the_policy_has_the_hashes_of_this_very_page() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     let hashes = "(async () => {
         const page = await fetch('/', { headers: { Accept: 'text/html' } });

@@ -5,7 +5,7 @@
 
 use std::{env, fs};
 
-use integration_tests::{Browser, Colours, Server, echoed, root};
+use integration_tests::{Browser, Colours, ServerProcess, echoed, root};
 use rustix::process::Signal;
 
 use crate::user_actions::{be_logged_in, drawn, log_in, say, visit, wait_for_answer};
@@ -52,7 +52,7 @@ async fn look_once(browser: &mut Browser, state: &str, size: [u32; 2], colours: 
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn every_state_fits_wide_and_narrow_windows() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     look(&mut browser, "1-before-login").await;
     log_in(&mut browser, "admin", "wrong").await;

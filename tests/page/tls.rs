@@ -1,6 +1,6 @@
 //! The page of a server that speaks TLS.
 
-use integration_tests::{Authority, Browser, Files, Server, accounts, echoed};
+use integration_tests::{Authority, Browser, Files, ServerProcess, accounts, echoed};
 use serde_json::json;
 
 use crate::user_actions::{be_logged_in, say, visit, wait_for_answer};
@@ -39,7 +39,7 @@ async fn over_https_it_talks_by_tls_and_says_so() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn over_http_it_does_not_speak_of_tls() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut browser = visit(&server).await;
     let (bytes, speaks_of_tls) = explained(&mut browser).await;
     assert_eq!(

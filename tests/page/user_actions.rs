@@ -1,16 +1,16 @@
 //! A person at the page, who uses the keyboard alone.
 
-use integration_tests::{Browser, Server};
+use integration_tests::{Browser, ServerProcess};
 
 /// A browser that shows the page of a server.
-pub(crate) async fn visit(server: &Server) -> Browser {
+pub(crate) async fn visit(server: &ServerProcess) -> Browser {
     let mut browser = Browser::start().await;
     browser.open(&address(server)).await;
     browser
 }
 
 /// Where the page of a server is.
-pub(crate) fn address(server: &Server) -> String {
+pub(crate) fn address(server: &ServerProcess) -> String {
     format!("http://{}/", server.address)
 }
 

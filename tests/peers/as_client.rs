@@ -1,12 +1,12 @@
 //! What somebody else's client does with `ws-server`.
 
-use integration_tests::{Authority, Files, SORRY, Server, accounts, echoed};
+use integration_tests::{Authority, Files, SORRY, ServerProcess, accounts, echoed};
 use rustix::process::Signal;
 
 use crate::scripted_peer::{Event, Library, ScriptedPeer, closed, congratulation, text};
 
 pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let peer = ScriptedPeer::connected(library, &server.url()).await;
     peer.run_dialogue().await;
     let ended = server.log_line("session ended").await;
@@ -18,7 +18,7 @@ pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
 }
 
 pub(crate) async fn a_text_of_one_mebibyte_comes_back_whole(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     let sent = mebibyte();
     peer.text(&sent).await;
@@ -30,7 +30,7 @@ pub(crate) async fn a_text_of_one_mebibyte_comes_back_whole(library: Library) {
 }
 
 pub(crate) async fn binary_comes_back_as_it_went(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
     // Each way to write a length, and no length at all.
@@ -49,7 +49,7 @@ pub(crate) async fn binary_comes_back_as_it_went(library: Library) {
 }
 
 pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(library: Library) {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     for index in 0..500 {
         peer.text(&format!("message {index}")).await;
@@ -66,19 +66,19 @@ pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(librar
 }
 
 pub(crate) async fn a_server_that_stops_says_so_to_whoever_talks(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let peer = ScriptedPeer::logged_in(library, &server.url()).await;
     sees_the_end(server, peer).await;
 }
 
 pub(crate) async fn a_server_that_stops_says_so_to_whoever_is_not_logged_in(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let peer = ScriptedPeer::connected(library, &server.url()).await;
     sees_the_end(server, peer).await;
 }
 
 pub(crate) async fn too_many_wrong_logins_are_seen_as_the_cause(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::connected(library, &server.url()).await;
     for _ in 0..6 {
         peer.text("admin:1").await;
@@ -89,7 +89,7 @@ pub(crate) async fn too_many_wrong_logins_are_seen_as_the_cause(library: Library
 }
 
 pub(crate) async fn a_message_that_is_too_big_is_seen_as_the_cause(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     // Most of it is still to be sent when the server has seen enough.
     peer.text(&mebibyte().repeat(8)).await;
@@ -98,7 +98,7 @@ pub(crate) async fn a_message_that_is_too_big_is_seen_as_the_cause(library: Libr
 }
 
 pub(crate) async fn a_refused_handshake_is_seen_with_its_status(library: Library) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::client(library, &format!("{}/nowhere", server.url()));
     assert_eq!(peer.event().await, Event::Refused(404));
     peer.finish().await;
@@ -106,7 +106,7 @@ pub(crate) async fn a_refused_handshake_is_seen_with_its_status(library: Library
 
 /// What stands before the host of a URL goes into the handshake, and the 101 is the login.
 pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
-    let mut server = Server::with("[login]\nbasic = \"required\"").await;
+    let mut server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let mut peer = ScriptedPeer::connected(library, &url_of(&server, "admin:123456@")).await;
     peer.text("hello").await;
     assert_eq!(peer.event().await, text(&echoed("hello")));
@@ -118,7 +118,7 @@ pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
 }
 
 pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library) {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::client(library, &url_of(&server, "admin:1@"));
     assert_eq!(peer.event().await, Event::Refused(401));
     peer.finish().await;
@@ -145,12 +145,12 @@ pub(crate) async fn the_dialogue_and_a_mebibyte_go_over_tls(library: Library) {
     sees_the_end(server, peer).await;
 }
 
-fn url_of(server: &Server, user: &str) -> String {
+fn url_of(server: &ServerProcess, user: &str) -> String {
     format!("ws://{user}{}", server.address)
 }
 
 /// The server is stopped, which the peer sees, and waits for no deadline.
-async fn sees_the_end(server: Server, mut peer: ScriptedPeer) {
+async fn sees_the_end(server: ServerProcess, mut peer: ScriptedPeer) {
     server.signal(Signal::TERM);
     let end = closed(1001, "server is shutting down");
     assert_eq!(peer.event().await, end);

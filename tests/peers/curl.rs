@@ -3,7 +3,9 @@
 
 use std::process::Output;
 
-use integration_tests::{HttpResponse, PATIENCE, Server, peer, spawn, wrong_credentials_response};
+use integration_tests::{
+    HttpResponse, PATIENCE, ServerProcess, peer, spawn, wrong_credentials_response,
+};
 use rustix::process::Signal;
 use tokio::{
     process::{Child, Command},
@@ -11,7 +13,7 @@ use tokio::{
 };
 
 /// One that asks for a WebSocket, and prints the heads of all answers.
-fn curl(server: &Server, arguments: &[&str]) -> Child {
+fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
     let mut command = Command::new(peer("curl/curl"));
     command
         .args(["--http1.1", "--include", "--no-buffer", "--silent"])
@@ -35,7 +37,7 @@ async fn finish(curl: Child) -> Output {
 
 /// Stops the server when the session is there, and asserts that all that came was the 101 and the
 /// end of the session: no greeting.
-async fn was_logged_in(mut server: Server, curl: Child) -> Vec<u8> {
+async fn was_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     server.signal(Signal::TERM);
@@ -50,7 +52,7 @@ async fn was_logged_in(mut server: Server, curl: Child) -> Vec<u8> {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_with_the_handshake() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let curl = curl(&server, &["--user", "admin:123456"]);
     let heads = was_logged_in(server, curl).await;
     let answer = HttpResponse::parse(std::str::from_utf8(&heads).unwrap());
@@ -66,7 +68,7 @@ async fn logs_in_with_the_handshake() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn learns_from_the_challenge_how_to_log_in() {
-    let server = Server::with("[login]\nbasic = \"required\"").await;
+    let server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let curl = curl(&server, &["--anyauth", "--user", "admin:123456"]);
     let heads = was_logged_in(server, curl).await;
     let heads = String::from_utf8(heads).unwrap();
@@ -87,7 +89,7 @@ async fn learns_from_the_challenge_how_to_log_in() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_wrong_password_gets_401() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let output = finish(curl(&server, &["--user", "admin:1"])).await;
     assert_eq!(output.status.code(), Some(0));
     let answer = HttpResponse::parse(&String::from_utf8(output.stdout).unwrap());

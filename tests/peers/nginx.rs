@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use integration_tests::{
-    Nginx, PATIENCE, SORRY, Server, client, close_for, echoed, echoed_lines, run, spawn,
+    Nginx, PATIENCE, SORRY, ServerProcess, client, close_for, echoed, echoed_lines, run, spawn,
     welcome_and_goodbye,
 };
 use proto::close::CloseReason;
@@ -58,7 +58,7 @@ impl Proxy {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn the_dialogue_of_the_tutorial_goes_through() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let proxy = Proxy::before(server.address).await;
     let finished = run(
         client([proxy.url()]),
@@ -82,7 +82,7 @@ async fn the_dialogue_of_the_tutorial_goes_through() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_client_that_others_wrote_talks_through_it() {
     for library in [Library::PythonNewest, Library::NodeWs] {
-        let server = Server::start().await;
+        let server = ServerProcess::start().await;
         let proxy = Proxy::before(server.address).await;
         let peer = ScriptedPeer::connected(library, &proxy.url()).await;
         peer.run_dialogue().await;
@@ -92,7 +92,7 @@ async fn a_client_that_others_wrote_talks_through_it() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_message_of_one_mebibyte_goes_through() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let proxy = Proxy::before(server.address).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(line.len(), 1_048_576);
@@ -105,7 +105,8 @@ async fn a_message_of_one_mebibyte_goes_through() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_server_that_drains_ends_its_sessions_and_is_given_no_more() {
     let mut server =
-        Server::with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"").await;
+        ServerProcess::start_with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"")
+            .await;
     let proxy = Proxy::before(server.address).await;
     let mut session = proxy.connect().await;
     session.log_in().await;
@@ -138,7 +139,7 @@ async fn a_server_that_is_absent_is_reported() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_server_that_is_full_says_when_to_come_again() {
-    let server = Server::with("[limits]\nmax_connections = 1").await;
+    let server = ServerProcess::start_with("[limits]\nmax_connections = 1").await;
     let proxy = Proxy::before(server.address).await;
     let mut session = proxy.connect().await;
     session.log_in().await;
@@ -152,7 +153,7 @@ async fn a_server_that_is_full_says_when_to_come_again() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_server_that_is_killed_is_seen_as_lost() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let proxy = Proxy::before(server.address).await;
     let mut client = spawn(client([proxy.url()]));
     let mut stdin = client.stdin.take().unwrap();
@@ -170,7 +171,7 @@ async fn a_server_that_is_killed_is_seen_as_lost() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn pages_of_its_own_host_may_connect_and_no_others() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let proxy = Proxy::before(server.address).await;
     for (origin, answer) in [
         ("http://example.org", "HTTP/1.1 101 "),
@@ -191,7 +192,7 @@ async fn pages_of_its_own_host_may_connect_and_no_others() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_quiet_session_outlives_its_patience() {
-    let server = Server::with("[limits]\nping_interval = \"100ms\"").await;
+    let server = ServerProcess::start_with("[limits]\nping_interval = \"100ms\"").await;
     let proxy = Proxy::with_patience(server.address, "2s").await;
     let mut session = proxy.connect().await;
     session.log_in().await;

@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf, process::Stdio};
 
 use integration_tests::{
-    CONFIGURATION, Files, PATIENCE, Server, accounts, echoed, end, peer, root, server_binary,
+    CONFIGURATION, Files, PATIENCE, ServerProcess, accounts, echoed, end, peer, root, server_binary,
 };
 use proto::close::{CloseCode, CloseReason, Retry};
 use rustix::process::Signal;
@@ -155,7 +155,7 @@ pub(crate) async fn follows_the_close_codes(language: Language) {
         .arg("--config")
         .arg(files.path(CONFIGURATION))
         .args(["--listen", &address.to_string()]);
-    let _server = Server::spawn(command, None).await;
+    let _server = ServerProcess::spawn(command, None).await;
     assert_eq!(program.message().await, echoed("hello"));
 
     files.replace(integration_tests::ACCOUNTS, &accounts(&ACCOUNTS[1..]));
@@ -166,14 +166,14 @@ pub(crate) async fn follows_the_close_codes(language: Language) {
 }
 
 pub(crate) async fn stops_at_a_refused_login(language: Language) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let program = Program::start(language, &server.url(), "admin:1").await;
     let sorry = "sorry, the username or password is wrong, please submit again";
     assert_eq!(program.stopped().await, format!("login refused: {sorry}"));
 }
 
 pub(crate) async fn stops_at_a_refused_handshake(language: Language) {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let url = format!("{}/nowhere", server.url());
     let program = Program::start(language, &url, "admin:123456").await;
     assert_eq!(
@@ -183,7 +183,7 @@ pub(crate) async fn stops_at_a_refused_handshake(language: Language) {
 }
 
 pub(crate) async fn waits_as_long_as_a_full_server_says(language: Language) {
-    let server = Server::with("[limits]\nmax_connections = 1").await;
+    let server = ServerProcess::start_with("[limits]\nmax_connections = 1").await;
     let _connection = server.connect().await;
     let mut program = Program::start(language, &server.url(), "admin:123456").await;
     let (why, pause) = program.retry().await;
@@ -193,13 +193,13 @@ pub(crate) async fn waits_as_long_as_a_full_server_says(language: Language) {
 
 pub(crate) async fn talks_without_a_login_on_a_public_route(language: Language) {
     let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true";
-    let server = Server::with(route).await;
+    let server = ServerProcess::start_with(route).await;
     let mut program = Program::start(language, &server.url(), "").await;
     assert_eq!(program.message().await, echoed("hello"));
 }
 
 pub(crate) async fn logs_in_with_the_url(language: Language) {
-    let server = Server::with("[login]\nbasic = \"required\"").await;
+    let server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let url = format!("ws://admin:123456@{}", server.address);
     let mut program = Program::start(language, &url, "").await;
     assert_eq!(program.message().await, echoed("hello"));

@@ -1,6 +1,6 @@
 //! `websocat` with `ws-server`.
 
-use integration_tests::{CONGRATULATION, PATIENCE, SORRY, Server, echoed, peer, spawn};
+use integration_tests::{CONGRATULATION, PATIENCE, SORRY, ServerProcess, echoed, peer, spawn};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -16,7 +16,7 @@ struct Websocat {
 }
 
 impl Websocat {
-    fn connect(server: &Server, arguments: &[&str]) -> Self {
+    fn connect(server: &ServerProcess, arguments: &[&str]) -> Self {
         let mut command = Command::new(peer("websocat/bin/websocat"));
         command.args(arguments).arg(server.url());
         let mut child = spawn(command);
@@ -59,7 +59,7 @@ impl Websocat {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_and_talks() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let mut websocat = Websocat::connect(&server, &["--text", "--no-line"]);
     websocat.write("admin:1").await;
     websocat.prints(SORRY).await;
@@ -78,7 +78,7 @@ async fn logs_in_and_talks() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn line_breaks_that_it_sends_are_kept() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut websocat = Websocat::connect(&server, &[]);
     websocat.write("admin:123456\n").await;
     websocat.prints(&format!("{SORRY}\n")).await;
@@ -88,7 +88,7 @@ async fn line_breaks_that_it_sends_are_kept() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_with_the_handshake() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let arguments = ["--text", "--no-line", "--basic-auth=admin:123456"];
     let mut websocat = Websocat::connect(&server, &arguments);
     websocat.write("hello").await;
@@ -101,7 +101,7 @@ async fn logs_in_with_the_handshake() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_wrong_password_in_the_handshake_is_seen_as_401() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let Websocat { child, stdin, .. } = Websocat::connect(&server, &["--basic-auth=admin:1"]);
     let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap();
     let output = output.unwrap();

@@ -1,6 +1,6 @@
 //! `wscat` with `ws-server`.
 
-use integration_tests::{PATIENCE, Server, Terminal, peer, spawn};
+use integration_tests::{PATIENCE, ServerProcess, Terminal, peer, spawn};
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
@@ -13,7 +13,7 @@ fn wscat() -> [String; 2] {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_and_talks_at_a_terminal() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let [node, wscat] = wscat();
     let arguments = [&wscat, "--slash", "--connect", &server.url()];
     let mut terminal = Terminal::spawn(&node, &arguments);
@@ -45,7 +45,7 @@ async fn logs_in_and_talks_at_a_terminal() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_and_talks_in_a_pipe() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let [node, wscat] = wscat();
     let mut command = Command::new(node);
     command
@@ -73,7 +73,7 @@ async fn logs_in_and_talks_in_a_pipe() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_with_the_handshake() {
-    let mut server = Server::start().await;
+    let mut server = ServerProcess::start().await;
     let [node, wscat] = wscat();
     let url = server.url();
     let arguments = [

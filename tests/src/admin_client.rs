@@ -6,7 +6,7 @@ use raw_peer::RawPeer;
 use tokio::{net::TcpStream, process::Command};
 
 use crate::{
-    CONFIGURATION, Files, Finished, HttpResponse, Server, run, send_request, server_binary,
+    CONFIGURATION, Files, Finished, HttpResponse, ServerProcess, run, send_request, server_binary,
 };
 
 /// The lines of a configuration that let an operator in, by a socket beside it and on a free port.
@@ -34,7 +34,7 @@ pub struct Scraped(SocketAddr);
 
 impl Scraped {
     /// Learns from its log where a server that was configured with [`ADMIN`] listens.
-    pub async fn of(server: &mut Server) -> Self {
+    pub async fn of(server: &mut ServerProcess) -> Self {
         let line = server
             .log_line("admin interface listening address=127.0.0.1:")
             .await;

@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    CpuPinning, Server, TlsClient, bare_server_binary, bench_stream::Wire, fixture, peer,
+    CpuPinning, ServerProcess, TlsClient, bare_server_binary, bench_stream::Wire, fixture, peer,
     plain_room_binary, plain_server_binary, root, server_binary,
 };
 
@@ -17,7 +17,7 @@ pub struct BenchServer {
     /// Who it is, in a table.
     pub name: &'static str,
     /// The process.
-    pub process: Server,
+    pub process: ServerProcess,
     /// Who connects to it, if it speaks TLS.
     client: Option<TlsClient>,
 }
@@ -43,7 +43,7 @@ impl BenchServer {
 
     /// The same, and its log can be read.
     pub async fn with_log(configuration: &Path, pinning: CpuPinning) -> Self {
-        Self::start("ws-server", Server::command(configuration), pinning).await
+        Self::start("ws-server", ServerProcess::command(configuration), pinning).await
     }
 
     /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.
@@ -131,7 +131,7 @@ impl BenchServer {
 
     async fn start(name: &'static str, command: Command, pinning: CpuPinning) -> Self {
         pinning.pin_server();
-        let process = Server::spawn(command, None).await;
+        let process = ServerProcess::spawn(command, None).await;
         pinning.pin_load();
         Self {
             name,

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, Server, client_binary, fixtures};
+use crate::{PATIENCE, ServerProcess, client_binary, fixtures};
 
 /// What a process left behind.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub fn spawn(mut command: Command) -> Child {
 }
 
 /// Starts a client, and waits until it is logged in. Its stdin stays open.
-pub async fn talking(server: &mut Server) -> (Child, ChildStdin) {
+pub async fn talking(server: &mut ServerProcess) -> (Child, ChildStdin) {
     let mut child = spawn(client([server.url()]));
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin

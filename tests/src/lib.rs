@@ -68,7 +68,7 @@ pub use self::{
     server_files::{
         ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace,
     },
-    server_process::{Server, resolved},
+    server_process::{ServerProcess, resolved},
     terminal::Terminal,
     texts::{
         CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_for,

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{CONGRATULATION, HttpResponse, SORRY, Server, echoed};
+use crate::{CONGRATULATION, HttpResponse, SORRY, ServerProcess, echoed};
 
 /// How credentials get to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl LoginMethod {
     pub const ALL: [Self; 2] = [Self::Message, Self::Basic];
 
     /// Logs in on a new connection.
-    pub async fn log_in(self, server: &Server, line: &str) -> RawPeer<TcpStream> {
+    pub async fn log_in(self, server: &ServerProcess, line: &str) -> RawPeer<TcpStream> {
         self.log_in_on(server.connect().await, line).await
     }
 
@@ -48,7 +48,7 @@ impl LoginMethod {
     }
 
     /// Presents credentials that are wrong, and is told so.
-    pub async fn assert_rejected(self, server: &Server, line: &str) {
+    pub async fn assert_rejected(self, server: &ServerProcess, line: &str) {
         let mut peer = server.connect().await;
         match self {
             Self::Message => {

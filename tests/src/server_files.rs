@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{Issued, Server};
+use crate::{Issued, ServerProcess};
 
 /// The name of the configuration.
 pub const CONFIGURATION: &str = "server.toml";
@@ -82,17 +82,17 @@ impl Files {
 
     /// The command that starts a server with these files, on a free port.
     pub fn command(&self) -> Command {
-        Server::command(&self.path(CONFIGURATION))
+        ServerProcess::command(&self.path(CONFIGURATION))
     }
 
     /// A server with these files, which has told all that it tells at its start.
-    pub async fn serve(&self) -> Server {
+    pub async fn serve(&self) -> ServerProcess {
         self.serve_with_log("info").await
     }
 
     /// The same, and its log is as detailed as this.
-    pub async fn serve_with_log(&self, detail: &str) -> Server {
-        let mut server = Server::spawn_with_log(self.command(), None, detail).await;
+    pub async fn serve_with_log(&self, detail: &str) -> ServerProcess {
+        let mut server = ServerProcess::spawn_with_log(self.command(), None, detail).await;
         server.log_line("read ").await;
         server
     }

@@ -16,7 +16,7 @@ use crate::{PATIENCE, end, fixture, fixtures, run, server_binary};
 
 /// A server process that listens on a free port. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Server {
+pub struct ServerProcess {
     /// Where it listens.
     pub address: SocketAddr,
     /// How its URL begins.
@@ -28,21 +28,21 @@ pub struct Server {
     _directory: Option<TempDir>,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts a server with the defaults and the account of the fixtures.
     pub async fn start() -> Self {
         Self::spawn(Self::command(&fixture("server.toml")), None).await
     }
 
     /// Starts a server with this configuration and the account of the fixtures.
-    pub async fn with(configuration: &str) -> Self {
-        let directory = Self::directory(configuration);
+    pub async fn start_with(configuration: &str) -> Self {
+        let directory = Self::config_directory(configuration);
         let command = Self::command(&directory.path().join("server.toml"));
         Self::spawn(command, Some(directory)).await
     }
 
     /// Returns a directory with this configuration and the account of the fixtures.
-    pub fn directory(configuration: &str) -> TempDir {
+    pub fn config_directory(configuration: &str) -> TempDir {
         let directory = TempDir::new().expect("a directory can be made");
         fs::write(directory.path().join("server.toml"), configuration).expect("it can be written");
         fs::copy(
@@ -88,11 +88,11 @@ impl Server {
         detail: &str,
     ) -> Self {
         command.env("RUST_LOG", detail);
-        Self::spawn_as_it_is(command, directory).await
+        Self::spawn_with_environment(command, directory).await
     }
 
     /// Starts a server whose environment is what the command says, and waits until it listens.
-    pub async fn spawn_as_it_is(mut command: Command, directory: Option<TempDir>) -> Self {
+    pub async fn spawn_with_environment(mut command: Command, directory: Option<TempDir>) -> Self {
         let mut child = command
             .current_dir(fixtures())
             .stdin(Stdio::null())
@@ -135,7 +135,7 @@ impl Server {
     /// A connection that has said nothing yet.
     pub async fn connect(&self) -> RawPeer<TcpStream> {
         let stream = TcpStream::connect(self.address).await;
-        peer_of(stream.expect("the server accepts"))
+        raw_peer(stream.expect("the server accepts"))
     }
 
     /// A connection that has said nothing yet, from this address.
@@ -144,7 +144,7 @@ impl Server {
         let bound = socket.bind((address, 0).into());
         bound.expect("the address is one of this machine");
         let stream = socket.connect(self.address).await;
-        peer_of(stream.expect("the server accepts"))
+        raw_peer(stream.expect("the server accepts"))
     }
 
     /// Sends it a signal.
@@ -272,7 +272,7 @@ pub async fn resolved(configuration: &Path) -> String {
     finished.stdout().to_owned()
 }
 
-fn peer_of(stream: TcpStream) -> RawPeer<TcpStream> {
+fn raw_peer(stream: TcpStream) -> RawPeer<TcpStream> {
     // What is sent is to leave at once.
     stream.set_nodelay(true).expect("it is a TCP socket");
     RawPeer::new(stream)

@@ -19,7 +19,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::{Authority, Issued, Server};
+use crate::{Authority, Issued, ServerProcess};
 
 /// The name by which a server of the tests is known to its clients.
 pub const NAME: &str = "localhost";
@@ -60,13 +60,13 @@ impl TlsClient {
     }
 
     /// A connection that has said nothing yet over TLS.
-    pub async fn connect(&self, server: &Server) -> RawPeer<TlsStream<TcpStream>> {
+    pub async fn connect(&self, server: &ServerProcess) -> RawPeer<TlsStream<TcpStream>> {
         let stream = self.try_connect(server).await;
         RawPeer::new(stream.expect("the server is trusted"))
     }
 
     /// The same, or why there is none.
-    pub async fn try_connect(&self, server: &Server) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn try_connect(&self, server: &ServerProcess) -> io::Result<TlsStream<TcpStream>> {
         let stream = server.connect().await.into_inner();
         let name = ServerName::try_from(NAME).expect("it is a name");
         let connector = TlsConnector::from(Arc::new(self.0.clone()));
@@ -74,7 +74,7 @@ impl TlsClient {
     }
 
     /// Whether a new connection is shown this certificate.
-    pub async fn is_shown(&self, server: &Server, issued: &Issued) -> bool {
+    pub async fn is_shown(&self, server: &ServerProcess, issued: &Issued) -> bool {
         let stream = self.try_connect(server).await;
         let stream = stream.expect("the server is trusted");
         let chain = stream.get_ref().1.peer_certificates();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, CpuPinning, PATIENCE, Report, Server, WellBehavedClient, percentile,
+    BenchServer, CpuPinning, PATIENCE, Report, ServerProcess, WellBehavedClient, percentile,
 };
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
@@ -92,7 +92,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut Report) {
-    let directory = Server::directory(&scenario.configuration());
+    let directory = ServerProcess::config_directory(&scenario.configuration());
     fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, pinning).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{PATIENCE, Report, Server, echoed, fixture, server_binary};
+use integration_tests::{PATIENCE, Report, ServerProcess, echoed, fixture, server_binary};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(report: &mut Report) {
         .arg("--config")
         .arg(fixture("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
-    let server = Server::spawn(command, None).await;
+    let server = ServerProcess::spawn(command, None).await;
     let mut user = server.connect().await;
     user.log_in().await;
     let mut silent = Vec::new();
@@ -74,7 +74,7 @@ pub(crate) async fn run(report: &mut Report) {
     report.at_most("seconds until it serves again", recovery, RECOVERY_LIMIT);
 }
 
-async fn is_upgraded(server: &Server) -> bool {
+async fn is_upgraded(server: &ServerProcess) -> bool {
     let stream = TcpStream::connect(server.address).await;
     let mut peer = RawPeer::new(stream.expect("the backlog has room"));
     peer.try_send(HANDSHAKE).await;

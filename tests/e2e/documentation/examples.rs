@@ -6,8 +6,8 @@
 use std::{fmt::Write as _, fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
 
 use integration_tests::{
-    CONFIGURATION, Finished, LoginMethod, Scraped, Server, authorization, client_binary, echo,
-    handshake_with, peer, run, server_binary,
+    CONFIGURATION, Finished, LoginMethod, Scraped, ServerProcess, authorization, client_binary,
+    echo, handshake_with, peer, run, server_binary,
 };
 use raw_peer::{RawPeer, frame};
 use tempfile::TempDir;
@@ -98,7 +98,7 @@ struct Workplace {
     directory: TempDir,
     address: SocketAddr,
     admin_address: SocketAddr,
-    _server: Server,
+    _server: ServerProcess,
     /// The sessions that the examples of `ctl` show.
     _sessions: [RawPeer<TcpStream>; 2],
 }
@@ -116,8 +116,8 @@ impl Workplace {
         fs::write(at("config/server.toml"), SERVER).unwrap();
         fs::write(at("config/credentials.toml"), ACCOUNTS).unwrap();
         fs::write(at("password"), "123456\n").unwrap();
-        let command = Server::command(&at("config").join(CONFIGURATION));
-        let mut server = Server::spawn(command, None).await;
+        let command = ServerProcess::command(&at("config").join(CONFIGURATION));
+        let mut server = ServerProcess::spawn(command, None).await;
         let admin_address = Scraped::of(&mut server).await.address();
         let client = format!("url = \"{}\"\n", server.url());
         fs::write(at("config/client.toml"), client).unwrap();

@@ -1,6 +1,8 @@
 //! The quick start in the README.
 
-use integration_tests::{CONFIGURATION, Server, Terminal, client_binary, fixtures, run, shipped};
+use integration_tests::{
+    CONFIGURATION, ServerProcess, Terminal, client_binary, fixtures, run, shipped,
+};
 use tokio::process::Command;
 
 use super::{examples::examples, pages::Page};
@@ -31,7 +33,7 @@ fn readme_is_one_page_and_begins_with_the_dialogue() {
 
 #[tokio::test]
 async fn dialogue_reads_as_shown() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     for (prompt, typed) in [
         ("password: ", "admin:1\r"),
@@ -58,7 +60,7 @@ async fn dialogue_reads_as_shown() {
 async fn shipped_configuration_serves_the_quick_start() {
     const COMMAND: &str =
         "printf 'admin:123456\\nhello\\nworld\\n' | cargo run -q -p ws-client 2>/dev/null";
-    let server = Server::spawn(Server::command(&shipped(CONFIGURATION)), None).await;
+    let server = ServerProcess::spawn(ServerProcess::command(&shipped(CONFIGURATION)), None).await;
     let client = format!("'{}' {}", client_binary(), server.url());
     let mut command = Command::new("sh");
     command.args(["-c", &COMMAND.replace("cargo run -q -p ws-client", &client)]);

@@ -64,7 +64,7 @@ async fn an_interrupt_ends_the_tls_handshake() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_a_lost_connection() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
@@ -94,7 +94,7 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
 
 #[tokio::test]
 async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let mut proxy = TlsProxy::start(server.address, &issued).await;
@@ -150,7 +150,7 @@ async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
 
 #[tokio::test]
 async fn long_messages_and_many_lines_come_back() {
-    let server = Server::with("[limits]\nmax_message_bytes = \"16MiB\"\n").await;
+    let server = ServerProcess::start_with("[limits]\nmax_message_bytes = \"16MiB\"\n").await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;

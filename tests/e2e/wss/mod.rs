@@ -10,8 +10,8 @@ use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 use futures::{SinkExt as _, StreamExt as _};
 use integration_tests::{
     Authority, CONGRATULATION, CREDENTIALS_PROMPT, Finished, Issued, MESSAGE_PROMPT, PATIENCE,
-    PREFIX, RelayOutcome, Server, Terminal, TlsProxy, client, client_binary, echoed, echoed_lines,
-    end, run, self_signed, spawn, welcome_and_goodbye,
+    PREFIX, RelayOutcome, ServerProcess, Terminal, TlsProxy, client, client_binary, echoed,
+    echoed_lines, end, run, self_signed, spawn, welcome_and_goodbye,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;

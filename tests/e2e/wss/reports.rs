@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_handshake_shows_tls_as_well() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let mut with_alpn = issued.server_config();
@@ -71,7 +71,7 @@ fn tls_1_2(issued: &Issued) -> ServerConfig {
 /// In TLS 1.3, the client has sent its request by the time that the server refuses it.
 #[tokio::test]
 async fn refusal_by_alert_is_told() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();

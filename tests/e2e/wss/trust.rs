@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_dialogue_by_address_and_by_name() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     for host in ["127.0.0.1", "::1", "localhost"] {
@@ -28,7 +28,7 @@ async fn the_dialogue_by_address_and_by_name() {
 
 #[tokio::test]
 async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let other = Authority::named("somebody else");
     let same_name = Authority::new();
@@ -67,7 +67,7 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
 /// A certificate is shown to everybody, so whoever shows it has to have its key as well.
 #[tokio::test]
 async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let other = trusted.authority.issue(LOOPBACK);
@@ -96,7 +96,7 @@ async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_by_itself() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = self_signed(LOOPBACK);
     let both = trusted.authority.certificate() + &issued.certificate;
@@ -119,7 +119,7 @@ async fn with_system_roots(url: &str, roots: &str) -> Finished {
 
 #[tokio::test]
 async fn without_cacert_the_roots_of_the_system_are_trusted() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let trusted = Trusted::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
@@ -140,7 +140,7 @@ async fn without_cacert_the_roots_of_the_system_are_trusted() {
 /// `--cacert` is instead of them, and not besides.
 #[tokio::test]
 async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let (trusted, system) = (Trusted::new(), Trusted::new());
     let issued = system.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
@@ -180,7 +180,7 @@ const WARNING: &str = "ws-client: warning: --insecure checks no certificate; oth
 
 #[tokio::test]
 async fn insecure_checks_nothing_and_says_so() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let authority = Authority::new();
     for issued in [
         self_signed(&["elsewhere.example"]),
@@ -210,7 +210,7 @@ async fn insecure_checks_nothing_and_says_so() {
 
 #[tokio::test]
 async fn insecure_warns_at_each_connection() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let proxy = TlsProxy::start(server.address, &self_signed(LOOPBACK)).await;
     let arguments = [&proxy.url(), "--insecure", "--auth", "basic"];
     let mut terminal = Terminal::spawn(&client_binary(), &arguments);
@@ -229,7 +229,7 @@ async fn insecure_warns_at_each_connection() {
 
 #[tokio::test]
 async fn what_speaks_no_tls_is_told() {
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let url = server.url().replace("ws://", "wss://");
     let trusted = Trusted::new();
     let finished = trusted.run(&url, "admin:123456\n").await;
@@ -274,7 +274,7 @@ async fn what_speaks_no_tls_is_told() {
 #[tokio::test]
 async fn who_forgets_the_s_of_wss_is_told() {
     let trusted = Trusted::new();
-    let server = Server::start().await;
+    let server = ServerProcess::start().await;
     let proxy = TlsProxy::start(server.address, &trusted.authority.issue(LOOPBACK)).await;
     let url = proxy.url().replace("wss://", "ws://");
     let finished = run(client([url.as_str()]), "admin:123456\n").await;

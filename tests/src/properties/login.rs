@@ -26,7 +26,7 @@ static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
     let admin = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
     Accounts::from_toml(&[jane, admin].concat()).expect("they are accounts")
 });
-const RIGHT: [&str; 2] = ["admin:123456", "jane:with:colon"];
+const VALID_LINES: [&str; 2] = ["admin:123456", "jane:with:colon"];
 
 /// Nobody is let in without the password, nor has more tries than are allowed; each message has one
 /// answer, which is held back as long as it has to be; and all of it ends by the deadline. The
@@ -37,7 +37,7 @@ const RIGHT: [&str; 2] = ["admin:123456", "jane:with:colon"];
 /// If that does not hold.
 pub fn check(data: &[u8]) {
     check_server(Script::new(data));
-    check_both(Script::new(data));
+    check_client_and_server(Script::new(data));
 }
 
 /// Scripts that go to each of the ends.
@@ -58,7 +58,7 @@ fn policy(script: &mut Script<'_>) -> LoginPolicy {
 
 /// Drives the server's half with whatever messages the script has.
 fn check_server(mut script: Script<'_>) {
-    let mut server = Server::new(policy(&mut script));
+    let mut server = ServerDriver::new(policy(&mut script));
     let mut now = Duration::ZERO;
     loop {
         now += script.pause();
@@ -68,15 +68,15 @@ fn check_server(mut script: Script<'_>) {
                 // Nothing more comes.
                 None => now = server.policy.deadline,
             },
-            Step::Busy | Step::Told(_) => {}
+            Step::Busy | Step::Sent(_) => {}
             Step::LoggedIn | Step::Closed => return,
         }
     }
 }
 
 /// Drives both halves against each other; the lines of the script are what a person types.
-fn check_both(mut script: Script<'_>) {
-    let mut server = Server::new(policy(&mut script));
+fn check_client_and_server(mut script: Script<'_>) {
+    let mut server = ServerDriver::new(policy(&mut script));
     let patience = Duration::from_secs(1 + u64::from(script.byte() % 20));
     let mut client = match script.byte() % 3 {
         0 => ClientLogin::ask(patience),
@@ -85,27 +85,27 @@ fn check_both(mut script: Script<'_>) {
     };
     let mut now = Duration::ZERO;
     // What the client was told, and has not shown yet.
-    let mut told = None;
+    let mut unshown = None;
     let mut answered = None;
     loop {
         now += script.pause();
         match client.next(now) {
             ClientAction::Ask => {
-                assert_eq!(told, None, "it is shown before the next question");
+                assert_eq!(unshown, None, "it is shown before the next question");
                 if script.is_over() {
                     return;
                 }
                 if script.byte().is_multiple_of(4) {
                     // A server may say something that nobody has asked for.
                     client.received(HINT.to_owned());
-                    told = Some(HINT);
+                    unshown = Some(HINT);
                 } else {
                     client.offer(script.line());
                 }
             }
-            ClientAction::Show(text) => assert_eq!(Some(text.as_str()), told.take()),
+            ClientAction::Show(text) => assert_eq!(Some(text.as_str()), unshown.take()),
             ClientAction::Send(line) => {
-                assert_eq!(told, None);
+                assert_eq!(unshown, None);
                 match server.answer(&line, &mut now, &mut script) {
                     Some((sent_at, answer)) => {
                         client.sent(sent_at);
@@ -120,7 +120,7 @@ fn check_both(mut script: Script<'_>) {
                             other => panic!("not waiting for the answer, but {other:?}"),
                         }
                         client.received(answer.to_owned());
-                        told = (answer == SORRY).then_some(answer);
+                        unshown = (answer == SORRY).then_some(answer);
                         answered = Some(answer);
                     }
                     // The connection is closed, which ends the client's login as well.
@@ -147,7 +147,7 @@ fn check_both(mut script: Script<'_>) {
 const HINT: &str = "the server restarts at noon";
 
 /// The server's half, with what it was asked and did so far.
-struct Server {
+struct ServerDriver {
     login: ServerLogin,
     policy: LoginPolicy,
     /// The last message, if it was a text.
@@ -165,12 +165,12 @@ enum Step {
     /// It is at work.
     Busy,
     /// It answered.
-    Told(&'static str),
+    Sent(&'static str),
     LoggedIn,
     Closed,
 }
 
-impl Server {
+impl ServerDriver {
     fn new(policy: LoginPolicy) -> Self {
         Self {
             login: ServerLogin::new(policy),
@@ -183,13 +183,13 @@ impl Server {
     }
 
     /// Whether the last message logs in.
-    fn is_right(&self) -> bool {
+    fn is_accepted(&self) -> bool {
         let line = self.line.as_deref();
-        line.is_some_and(|line| RIGHT.contains(&line))
+        line.is_some_and(|line| VALID_LINES.contains(&line))
     }
 
-    fn is_welcomed(&self) -> bool {
-        self.is_right() && self.answers == self.messages
+    fn is_logged_in(&self) -> bool {
+        self.is_accepted() && self.answers == self.messages
     }
 
     /// Takes a message, which was asked for.
@@ -226,8 +226,8 @@ impl Server {
                 }
                 (Step::Reading, Some(_)) => panic!("it reads on before it answers"),
                 (Step::Busy, _) => {}
-                (Step::Told(answer), Some(sent_at)) => return Some((sent_at, answer)),
-                (Step::Told(answer), None) => panic!("it answers nothing: {answer}"),
+                (Step::Sent(answer), Some(sent_at)) => return Some((sent_at, answer)),
+                (Step::Sent(answer), None) => panic!("it answers nothing: {answer}"),
                 (Step::LoggedIn, _) => panic!("it lets somebody in without a word"),
                 (Step::Closed, _) => return None,
             }
@@ -243,7 +243,7 @@ impl Server {
             ServerAction::Read(until) => {
                 assert!(!late && until == deadline);
                 assert_eq!(self.answers, self.messages, "each message has one answer");
-                assert!(!self.is_right());
+                assert!(!self.is_accepted());
                 Step::Reading
             }
             ServerAction::Verify(attempt) => {
@@ -260,7 +260,7 @@ impl Server {
                     }
                     Attempt::Malformed => None,
                 };
-                assert_eq!(identity.is_some(), self.is_right());
+                assert_eq!(identity.is_some(), self.is_accepted());
                 self.refused_at = *now;
                 let verdict = identity.map_or(LoginVerdict::Rejected, LoginVerdict::Accepted);
                 self.login.verified(verdict, *now, script.chance());
@@ -268,7 +268,7 @@ impl Server {
             }
             ServerAction::Wait(until) => {
                 assert!(!late && *now < until && until <= deadline);
-                assert!(self.messages >= 3 && !self.is_right());
+                assert!(self.messages >= 3 && !self.is_accepted());
                 // Whoever waits may be woken early.
                 *now = until.min(*now + Duration::from_millis(1) + script.pause());
                 Step::Busy
@@ -279,25 +279,25 @@ impl Server {
                 assert_eq!(self.answers, self.messages, "each message has one answer");
                 assert_eq!(
                     text,
-                    if self.is_right() {
+                    if self.is_accepted() {
                         CONGRATULATION
                     } else {
                         SORRY
                     }
                 );
                 let held_back = now.saturating_sub(self.refused_at);
-                let is_delayed = !self.is_right() && self.messages >= 3;
+                let is_delayed = !self.is_accepted() && self.messages >= 3;
                 assert!(!is_delayed || held_back >= Duration::from_millis(250));
-                Step::Told(text)
+                Step::Sent(text)
             }
             ServerAction::LoggedIn(identity) => {
-                assert!(self.is_welcomed());
+                assert!(self.is_logged_in());
                 let line = self.line.as_deref().unwrap_or_default();
                 assert!(line.starts_with(&format!("{}:", identity.user())));
                 Step::LoggedIn
             }
             ServerAction::Close(CloseReason::TooManyAttempts) => {
-                assert!(!self.is_right());
+                assert!(!self.is_accepted());
                 assert_eq!(self.messages, self.policy.max_attempts.get());
                 assert_eq!(self.answers, self.messages, "the last one is answered, too");
                 assert_eq!(self.login.rejected_attempts(), self.messages);
@@ -305,7 +305,7 @@ impl Server {
             }
             ServerAction::Close(reason) => {
                 assert_eq!(reason, CloseReason::LoginTimeout);
-                assert!(late && !self.is_welcomed());
+                assert!(late && !self.is_logged_in());
                 Step::Closed
             }
         }
