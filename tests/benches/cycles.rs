@@ -6,7 +6,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{BenchServer, CpuPinning, PATIENCE, Report};
+use integration_tests::{BenchReport, BenchServer, CpuPinning, PATIENCE};
 use tokio::time::{Instant, sleep};
 
 const CYCLES: usize = 100_000;
@@ -15,7 +15,7 @@ const CYCLES: usize = 100_000;
 const WARM_UP: usize = 2;
 
 /// How many come and go at the same time.
-const VISITORS: usize = 50;
+const CONCURRENCY: usize = 50;
 
 /// How many times what was held before may be held afterwards.
 const LIMIT: f64 = 1.05;
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     let end = bench_server.process.resident_bytes();
     println!("{end} bytes after {cycles} cycles");
 
-    let mut report = Report::default();
+    let mut report = BenchReport::default();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let growth = end as f64 / warm as f64;
     report.at_most("memory, times that after a half", growth, LIMIT);
@@ -45,13 +45,13 @@ async fn main() -> ExitCode {
 
 /// Has so many visitors come and go, and waits until the server is alone again.
 async fn cycle(bench_server: &BenchServer, cycles: usize) {
-    let visitors = (0..VISITORS).map(async |_| {
-        for _ in 0..cycles / VISITORS {
+    let clients = (0..CONCURRENCY).map(async |_| {
+        for _ in 0..cycles / CONCURRENCY {
             bench_server.connect_and_close().await;
         }
     });
     let before = bench_server.process.descriptors();
-    join_all(visitors).await;
+    join_all(clients).await;
     let deadline = Instant::now() + PATIENCE;
     while bench_server.process.descriptors() > before {
         assert!(Instant::now() < deadline, "connections that are gone stay");

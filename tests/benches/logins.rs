@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use integration_tests::{BenchServer, Comparison, CpuPinning, Report, median};
+use integration_tests::{BenchReport, BenchServer, Comparison, CpuPinning, median};
 
 /// How often both servers have their turn, and for how long each time.
 const ROUNDS: usize = 5;
@@ -21,20 +21,20 @@ const TURN: Duration = Duration::from_secs(2);
 const COMPARED_ROUNDS: usize = 21;
 
 /// How many come and go at the same time.
-const VISITORS: usize = 32;
+const CONCURRENCY: usize = 32;
 
 /// How many times as many logins as the plain server ours is to do with the same processor time.
 const LIMIT: f64 = 2.0;
 
 /// Where not even the bare one does that: the share of its logins that ours is to do. Of what ours
 /// does besides, three lines of the log are the most: the login, the begin and the end of the session.
-const SHARE_OF_THE_BARE: f64 = 0.62;
+const BARE_SHARE: f64 = 0.62;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
-    if let Some(comparison) = Comparison::wanted(pinning) {
+    let mut report = BenchReport::default();
+    if let Some(comparison) = Comparison::from_env(pinning) {
         let rates = comparison.measure(COMPARED_ROUNDS, rate).await;
         rates.at_least("logins, times those before", &mut report);
         return report.exit_code();
@@ -47,22 +47,22 @@ async fn main() -> ExitCode {
     }
     let (ours, plain, bare) = (median(&ours), median(&plain), median(&bare));
     println!("{:.2} of the bare one", ours / bare);
-    let limit = LIMIT.min(SHARE_OF_THE_BARE * bare / plain);
+    let limit = LIMIT.min(BARE_SHARE * bare / plain);
     report.at_least("logins, times those of the plain one", ours / plain, limit);
     report.exit_code()
 }
 
 /// How many logins a server does with a second of processor time.
 async fn rate(bench_server: BenchServer) -> f64 {
-    visits(&bench_server, TURN / 4).await;
+    logins(&bench_server, TURN / 4).await;
     let before = bench_server.process.processor_time();
     let start = Instant::now();
-    let visits = visits(&bench_server, TURN).await;
+    let logins = logins(&bench_server, TURN).await;
     let elapsed = start.elapsed();
     let worked = bench_server.process.processor_time().saturating_sub(before);
-    let rate = f64::from(visits) / worked.as_secs_f64();
+    let rate = f64::from(logins) / worked.as_secs_f64();
     println!(
-        "{:9} {rate:6.0} logins a second of processor time, {visits:6} logins, busy {:3.0} %",
+        "{:9} {rate:6.0} logins a second of processor time, {logins:6} logins, busy {:3.0} %",
         bench_server.name,
         100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
     );
@@ -70,15 +70,15 @@ async fn rate(bench_server: BenchServer) -> f64 {
 }
 
 /// Has visitors come and go for a while, and counts the visits.
-async fn visits(bench_server: &BenchServer, time: Duration) -> u32 {
+async fn logins(bench_server: &BenchServer, time: Duration) -> u32 {
     let start = Instant::now();
-    let visitors = (0..VISITORS).map(async |_| {
-        let mut visits = 0;
+    let clients = (0..CONCURRENCY).map(async |_| {
+        let mut logins = 0;
         while start.elapsed() < time {
             bench_server.connect_and_close().await;
-            visits += 1;
+            logins += 1;
         }
-        visits
+        logins
     });
-    join_all(visitors).await.into_iter().sum()
+    join_all(clients).await.into_iter().sum()
 }

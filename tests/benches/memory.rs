@@ -6,7 +6,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use integration_tests::{BenchServer, Comparison, CpuPinning, Report};
+use integration_tests::{BenchReport, BenchServer, Comparison, CpuPinning};
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
@@ -14,61 +14,64 @@ const KIB: usize = 1024;
 
 /// How many connections do nothing, and how many each echo a long message before they do.
 const IDLE: usize = 10_000;
-const LOUD: usize = 200;
+const ECHOED: usize = 200;
 
 /// How long those are quiet before the memory is looked at.
-const QUIET: Duration = Duration::from_secs(10);
+const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// How many bytes a connection may hold: one that did nothing, and one that echoed 1 MiB.
 const IDLE_LIMIT: f64 = 4096.0;
-const LOUD_LIMIT: f64 = 65536.0;
+const ECHOED_LIMIT: f64 = 65536.0;
 
 /// The turns of each of two builds.
 const COMPARED_ROUNDS: usize = 3;
 
-const OF_IDLE: &str = "bytes of an idle connection, of 10000";
-const OF_LOUD: &str = "bytes 10 s after an echo of 1 MiB, of 200";
+const IDLE_ROW: &str = "bytes of an idle connection, of 10000";
+const ECHOED_ROW: &str = "bytes 10 s after an echo of 1 MiB, of 200";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
-    if let Some(comparison) = Comparison::wanted(pinning) {
+    let mut report = BenchReport::default();
+    if let Some(comparison) = Comparison::from_env(pinning) {
         let each = comparison.measure(COMPARED_ROUNDS, idle_bytes).await;
-        each.at_most(OF_IDLE, &mut report);
+        each.at_most(IDLE_ROW, &mut report);
         let each = comparison.measure(COMPARED_ROUNDS, echoed_bytes).await;
-        each.at_most(OF_LOUD, &mut report);
+        each.at_most(ECHOED_ROW, &mut report);
         return report.exit_code();
     }
     let each = idle_bytes(BenchServer::with_defaults(pinning).await).await;
-    report.at_most(OF_IDLE, each, IDLE_LIMIT);
+    report.at_most(IDLE_ROW, each, IDLE_LIMIT);
     let each = echoed_bytes(BenchServer::with_defaults(pinning).await).await;
-    report.at_most(OF_LOUD, each, LOUD_LIMIT);
+    report.at_most(ECHOED_ROW, each, ECHOED_LIMIT);
     report.exit_code()
 }
 
 /// Returns how many bytes a connection holds that has done nothing but log in.
 async fn idle_bytes(bench_server: BenchServer) -> f64 {
-    let (before, _idle) = crowd(&bench_server, IDLE).await;
-    held(&bench_server, before, IDLE)
+    let (before, _idle) = log_in_many(&bench_server, IDLE).await;
+    bytes_per_connection(&bench_server, before, IDLE)
 }
 
 /// Returns how many bytes a connection holds that has been quiet for a while after a long echo.
 async fn echoed_bytes(bench_server: BenchServer) -> f64 {
-    let (before, mut loud) = crowd(&bench_server, LOUD).await;
+    let (before, mut peers) = log_in_many(&bench_server, ECHOED).await;
     let message = frame::binary(&vec![7; KIB * KIB]);
-    for peer in &mut loud {
+    for peer in &mut peers {
         peer.send(&message).await;
         assert_eq!(peer.frame().await.payload.len(), KIB * KIB, "the echo");
     }
-    let each = held(&bench_server, before, LOUD);
+    let each = bytes_per_connection(&bench_server, before, ECHOED);
     println!("bytes of a connection that has just echoed 1 MiB: {each:.0}");
-    sleep(QUIET).await;
-    held(&bench_server, before, LOUD)
+    sleep(IDLE_TIME).await;
+    bytes_per_connection(&bench_server, before, ECHOED)
 }
 
 /// So many connections that are logged in, and what the server held before they came.
-async fn crowd(bench_server: &BenchServer, connections: usize) -> (u64, Vec<RawPeer<TcpStream>>) {
+async fn log_in_many(
+    bench_server: &BenchServer,
+    connections: usize,
+) -> (u64, Vec<RawPeer<TcpStream>>) {
     // What the server sets up once is not to be counted.
     for _ in 0..10 {
         bench_server.connect_and_close().await;
@@ -83,7 +86,7 @@ async fn crowd(bench_server: &BenchServer, connections: usize) -> (u64, Vec<RawP
 
 /// How many bytes more than before the server holds for each connection.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn held(bench_server: &BenchServer, before: u64, connections: usize) -> f64 {
+fn bytes_per_connection(bench_server: &BenchServer, before: u64, connections: usize) -> f64 {
     let more = bench_server.process.resident_bytes().saturating_sub(before);
     more as f64 / connections as f64
 }

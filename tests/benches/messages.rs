@@ -8,8 +8,8 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, BenchServer, Comparison, CpuPinning, ROUNDS, Report, WORKS, Work, cost, median,
-    wanted_row,
+    ATTEMPTS, BenchReport, BenchServer, Comparison, CpuPinning, ROUNDS, WORKLOADS, Workload,
+    is_selected, median, message_cost,
 };
 
 /// The turns of each of two builds. They differ by less than the plain server does.
@@ -21,53 +21,53 @@ struct Limit {
     of_plain: f64,
     /// The multiple of the bare server's cost that is allowed where that alone is beyond the limit. The
     /// share of the plain one's time that goes to the system differs from machine to machine.
-    above_the_least: Option<f64>,
+    times_bare: Option<f64>,
 }
 
-/// The limits of [`WORKS`].
+/// The limits of [`WORKLOADS`].
 const LIMITS: [Limit; 4] = [
     Limit {
         of_plain: 0.6,
-        above_the_least: Some(1.25),
+        times_bare: Some(1.25),
     },
     Limit {
         of_plain: 0.08,
-        above_the_least: None,
+        times_bare: None,
     },
     Limit {
         of_plain: 0.75,
-        above_the_least: None,
+        times_bare: None,
     },
     Limit {
         of_plain: 1.1,
-        above_the_least: None,
+        times_bare: None,
     },
 ];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
-    let comparison = Comparison::wanted(pinning);
-    let rows = WORKS.into_iter().zip(LIMITS);
-    for (work, limit) in rows.filter(|(work, _)| wanted_row(work.name)) {
-        println!("{}", work.name);
+    let mut report = BenchReport::default();
+    let comparison = Comparison::from_env(pinning);
+    let rows = WORKLOADS.into_iter().zip(LIMITS);
+    for (workload, limit) in rows.filter(|(workload, _)| is_selected(workload.name)) {
+        println!("{}", workload.name);
         if let Some(comparison) = &comparison {
             let cost = comparison
                 .measure(COMPARED_ROUNDS, async |bench_server| {
-                    cost(bench_server, work).await
+                    message_cost(bench_server, workload).await
                 })
                 .await;
             cost.at_most("  us a message, times those before", &mut report);
             continue;
         }
-        let (mut of_plain, mut of_bare) = measure(work, pinning).await;
+        let (mut of_plain, mut of_bare) = measure(workload, pinning).await;
         for _ in 1..ATTEMPTS {
             if of_plain <= limit.share(of_plain, of_bare) {
                 break;
             }
             println!("  {of_plain:.3} of the plain one; once more");
-            (of_plain, of_bare) = measure(work, pinning).await;
+            (of_plain, of_bare) = measure(workload, pinning).await;
         }
         println!("  {of_bare:.2} of the bare one");
         let share = limit.share(of_plain, of_bare);
@@ -79,20 +79,20 @@ async fn main() -> ExitCode {
 impl Limit {
     /// Returns the limit of the share of the plain server, where these shares were measured.
     fn share(&self, of_plain: f64, of_bare: f64) -> f64 {
-        let least = self.above_the_least.map(|times| times * of_plain / of_bare);
+        let least = self.times_bare.map(|times| times * of_plain / of_bare);
         least.map_or(self.of_plain, |least| least.max(self.of_plain))
     }
 }
 
 /// What a message costs beside the plain server and the bare one: the medians of what each round has
 /// found, in which they have their turns one after the other.
-async fn measure(work: Work, pinning: CpuPinning) -> (f64, f64) {
+async fn measure(workload: Workload, pinning: CpuPinning) -> (f64, f64) {
     let (mut of_plain, mut of_bare) = (Vec::new(), Vec::new());
     // New processes each time: where their memory lies makes a difference of a third.
     for _ in 0..ROUNDS {
-        let ours = cost(BenchServer::with_defaults(pinning).await, work).await;
-        let plain = cost(BenchServer::plain(pinning).await, work).await;
-        let bare = cost(BenchServer::bare(pinning).await, work).await;
+        let ours = message_cost(BenchServer::with_defaults(pinning).await, workload).await;
+        let plain = message_cost(BenchServer::plain(pinning).await, workload).await;
+        let bare = message_cost(BenchServer::bare(pinning).await, workload).await;
         of_plain.push(ours / plain);
         of_bare.push(ours / bare);
     }

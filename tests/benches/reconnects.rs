@@ -48,26 +48,26 @@ const PASSWORD: &str = "the same for all";
 
 /// How somebody who was refused comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    Naive,
+enum RetryPolicy {
+    FixedPause,
     BackOff,
 }
 
 /// What became of a try.
-enum Try {
-    In(RawPeer<TcpStream>),
+enum LoginOutcome {
+    LoggedIn(RawPeer<TcpStream>),
     /// It was refused, and the next one may be made after this time, if that was said.
     Refused(Option<Duration>),
     /// The connection ended before a verdict: it waited for one up to its deadline.
-    Late,
+    TimedOut,
 }
 
 /// How somebody came in again.
 #[derive(Debug, Clone, Copy)]
-struct Return {
+struct Reconnected {
     after: Duration,
     refusals: usize,
-    too_late: usize,
+    timeouts: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -75,14 +75,14 @@ async fn main() {
     let number = std::env::args().find_map(|argument| argument.parse().ok());
     let users: usize = number.unwrap_or(USERS);
     let pinning = CpuPinning::first_two_cpus();
-    for manner in [Manner::Naive, Manner::BackOff] {
+    for policy in [RetryPolicy::FixedPause, RetryPolicy::BackOff] {
         for addresses in [1, users] {
-            storm(manner, users, addresses, pinning).await;
+            run(policy, users, addresses, pinning).await;
         }
     }
 }
 
-async fn storm(manner: Manner, users: usize, addresses: usize, pinning: CpuPinning) {
+async fn run(policy: RetryPolicy, users: usize, addresses: usize, pinning: CpuPinning) {
     let directory = ServerProcess::config_directory(&format!(
         "[limits]\n\
          max_unauthenticated = {all}\n\
@@ -99,55 +99,55 @@ async fn storm(manner: Manner, users: usize, addresses: usize, pinning: CpuPinni
     }
 
     let server = bench_server.process.address;
-    let returning = BackgroundWork::start(move || come_back(server, users, addresses, manner));
+    let returning = BackgroundWork::start(move || reconnect_all(server, users, addresses, policy));
     join_all(clients.iter_mut().map(async |client| {
         while !returning.is_finished() {
             client.echo().await;
         }
     }))
     .await;
-    let returns = returning.stop().expect("it was waited for");
-    conclude(manner, addresses, &returns, &clients);
+    let reconnected = returning.stop().expect("it was waited for");
+    print_results(policy, addresses, &reconnected, &clients);
 }
 
 /// Has all users log in, and waits until the last of them is in.
-async fn come_back(
+async fn reconnect_all(
     server: SocketAddr,
     users: usize,
     addresses: usize,
-    manner: Manner,
-) -> Vec<Return> {
+    policy: RetryPolicy,
+) -> Vec<Reconnected> {
     let start = Instant::now();
     let returning = (0..users).map(|user| {
         spawn_local(async move {
             let address = loopback_address(1 + user % addresses);
-            let (mut pause, mut refusals, mut too_late) = (FIRST_PAUSE, 0, 0);
+            let (mut pause, mut refusals, mut timeouts) = (FIRST_PAUSE, 0, 0);
             loop {
                 let stream = connect_from(address, server).await;
                 let stream = stream.expect("the backlog has room");
-                let told = match log_in(stream, user).await {
-                    Try::In(peer) => {
+                let retry_after = match log_in(stream, user).await {
+                    LoginOutcome::LoggedIn(peer) => {
                         let after = start.elapsed();
-                        let user = Return {
+                        let user = Reconnected {
                             after,
                             refusals,
-                            too_late,
+                            timeouts,
                         };
                         return (peer, user);
                     }
-                    Try::Refused(told) => {
+                    LoginOutcome::Refused(retry_after) => {
                         refusals += 1;
-                        told.unwrap_or_default()
+                        retry_after.unwrap_or_default()
                     }
-                    Try::Late => {
-                        too_late += 1;
+                    LoginOutcome::TimedOut => {
+                        timeouts += 1;
                         Duration::ZERO
                     }
                 };
-                match manner {
-                    Manner::Naive => sleep(SHORT_PAUSE).await,
-                    Manner::BackOff => {
-                        sleep(told + pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+                match policy {
+                    RetryPolicy::FixedPause => sleep(SHORT_PAUSE).await,
+                    RetryPolicy::BackOff => {
+                        sleep(retry_after + pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
                         pause = LONGEST_PAUSE.min(2 * pause);
                     }
                 }
@@ -162,7 +162,7 @@ async fn come_back(
 }
 
 /// Tries to log in, by Basic or by a message: every other user does it so, the rest otherwise.
-async fn log_in(stream: TcpStream, user: usize) -> Try {
+async fn log_in(stream: TcpStream, user: usize) -> LoginOutcome {
     let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
     let credentials = credentials(user);
     let is_basic = user.is_multiple_of(2);
@@ -178,50 +178,56 @@ async fn log_in(stream: TcpStream, user: usize) -> Try {
     };
     peer.try_send(request).await;
     let Some(head) = peer.try_head().await else {
-        return Try::Late;
+        return LoginOutcome::TimedOut;
     };
     match head.get(9..12) {
-        Some("101") if is_basic => return Try::In(peer),
+        Some("101") if is_basic => return LoginOutcome::LoggedIn(peer),
         Some("101") => {}
         Some("503") => {
-            let told = head
+            let retry_after = head
                 .lines()
                 .find_map(|line| line.strip_prefix("Retry-After: "));
-            let told = told.map(|told| told.parse().expect("it is told in seconds"));
-            return Try::Refused(told.map(Duration::from_secs));
+            let retry_after = retry_after
+                .map(|retry_after| retry_after.parse().expect("it is retry_after in seconds"));
+            return LoginOutcome::Refused(retry_after.map(Duration::from_secs));
         }
         Some(_) | None => panic!("{head}"),
     }
     let Some(answer) = peer.next().await else {
-        return Try::Late;
+        return LoginOutcome::TimedOut;
     };
     if answer.first == 0x81 {
         let welcome = String::from_utf8(answer.payload).expect("a text message is UTF-8");
         assert!(is_congratulation(&welcome), "{welcome}");
-        return Try::In(peer);
+        return LoginOutcome::LoggedIn(peer);
     }
     let (code, reason) = answer.close();
     if code == CloseReason::LoginTimeout.code().0 {
-        return Try::Late;
+        return LoginOutcome::TimedOut;
     }
     assert_eq!(CloseCode(code).retry(), Retry::BackOff, "{code}, {reason}");
-    Try::Refused(None)
+    LoginOutcome::Refused(None)
 }
 
-fn conclude(manner: Manner, addresses: usize, returns: &[Return], clients: &[WellBehavedClient]) {
-    let manner = match manner {
-        Manner::Naive => "after a short pause",
-        Manner::BackOff => "with back-off",
+fn print_results(
+    policy: RetryPolicy,
+    addresses: usize,
+    reconnected: &[Reconnected],
+    clients: &[WellBehavedClient],
+) {
+    let policy = match policy {
+        RetryPolicy::FixedPause => "after a short pause",
+        RetryPolicy::BackOff => "with back-off",
     };
-    let after: Vec<_> = returns.iter().map(|it| it.after).collect();
-    let refusals: usize = returns.iter().map(|it| it.refusals).sum();
-    let too_late: usize = returns.iter().map(|it| it.too_late).sum();
-    let worst = returns.iter().map(|it| it.refusals).max();
+    let after: Vec<_> = reconnected.iter().map(|it| it.after).collect();
+    let refusals: usize = reconnected.iter().map(|it| it.refusals).sum();
+    let timeouts: usize = reconnected.iter().map(|it| it.timeouts).sum();
+    let worst = reconnected.iter().map(|it| it.refusals).max();
     println!(
-        "{} users of {addresses} addresses, {manner}: half are in after {:.1} s, the last after \
+        "{} users of {addresses} addresses, {policy}: half are in after {:.1} s, the last after \
          {:.1} s, with {refusals} refusals, at most {} of one user, \
-         and {too_late} tries that waited up to their deadline",
-        returns.len(),
+         and {timeouts} tries that waited up to their deadline",
+        reconnected.len(),
         percentile(&after, 50) / 1e3,
         percentile(&after, 100) / 1e3,
         worst.unwrap_or_default(),

@@ -13,8 +13,8 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, CpuPinning, Load, Report, ServerProcess, WellBehavedClient, Work, percentile,
-    replace,
+    BenchReport, BenchServer, CpuPinning, LoadGenerator, ServerProcess, WellBehavedClient,
+    Workload, percentile, replace,
 };
 use proto::message::is_congratulation;
 use raw_peer::{CREDENTIALS, frame};
@@ -23,7 +23,7 @@ use rustix::process::Signal;
 const RELOADS: u32 = 100;
 
 /// What goes on meanwhile.
-const WORK: Work = Work {
+const WORKLOAD: Workload = Workload {
     name: "64 B, 50 connections, 4 in flight",
     connections: 50,
     in_flight: 4,
@@ -31,7 +31,7 @@ const WORK: Work = Work {
 };
 
 /// After how long the answers in flight are waited for, again and again.
-const SPELL: Duration = Duration::from_secs(1);
+const BATCH_TIME: Duration = Duration::from_secs(1);
 
 /// How long an answer may take, in milliseconds.
 const ANSWER_LIMIT: f64 = 50.0;
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
     fs::write(&credentials, accounts(0)).expect("it can be written");
     let file = directory.path().join("server.toml");
     let mut bench_server = BenchServer::with_log(&file, pinning).await;
-    let mut load = Load::new(&bench_server, WORK).await;
+    let mut load = LoadGenerator::new(&bench_server, WORKLOAD).await;
     let mut well_behaved = WellBehavedClient::new(&bench_server.process, CREDENTIALS).await;
 
     let is_over = Cell::new(false);
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
     let work = async {
         let mut answered = 0;
         while !is_over.get() {
-            answered += load.work_for(SPELL).await;
+            answered += load.run_for(BATCH_TIME).await;
         }
         answered
     };
@@ -76,11 +76,11 @@ async fn main() -> ExitCode {
     let (code, _, rest) = bench_server.process.finish().await;
     assert_eq!(code, Some(0), "it stops in order");
     // The load and the honest session are the only ones that are there.
-    let unasked = rest.matches(" reloaded ").count();
-    let mut report = Report::default();
+    let unexpected = rest.matches(" reloaded ").count();
+    let mut report = BenchReport::default();
     let latencies = well_behaved.latencies();
     println!("at worst an echo took {:.1} ms", percentile(latencies, 100));
-    report.at_most("reloads that nobody asked for", to_f64(unasked), 0.0);
+    report.at_most("reloads that nobody asked for", to_f64(unexpected), 0.0);
     report.at_most(
         "ms for an echo, 99th percentile",
         percentile(latencies, 99),
@@ -107,18 +107,18 @@ async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
     ] {
         assert!(line.contains(&field), "{field}: {line}");
     }
-    let mut visitor = server.connect().await;
-    visitor.upgrade().await;
-    visitor
+    let mut client = server.connect().await;
+    client.upgrade().await;
+    client
         .send(frame::text(&format!("visitor {number}:{number}")))
         .await;
-    let welcome = visitor.text().await;
+    let welcome = client.text().await;
     assert!(is_congratulation(&welcome), "{welcome}");
-    visitor.send(frame::text("hello")).await;
-    assert_eq!(visitor.text().await, format!("{number}: hello"));
-    visitor.send(frame::close(1000, "user exit")).await;
-    assert_eq!(visitor.close().await.0, 1000, "the answer to a close");
-    visitor.end().await;
+    client.send(frame::text("hello")).await;
+    assert_eq!(client.text().await, format!("{number}: hello"));
+    client.send(frame::close(1000, "user exit")).await;
+    assert_eq!(client.close().await.0, 1000, "the answer to a close");
+    client.end().await;
 }
 
 /// The prefix of those who come after this reload. Who was there before keeps the first one.
@@ -132,10 +132,10 @@ fn configuration(number: u32) -> String {
 /// The accounts after this reload: those who work, who visits now, and who did so before, because
 /// the server may not be quite done with that one.
 fn accounts(number: u32) -> String {
-    let visitors = (number.saturating_sub(1)..=number)
+    let lines = (number.saturating_sub(1)..=number)
         .map(|number| format!("visitor {number}:{number}"))
         .chain([CREDENTIALS.to_owned()]);
-    let accounts = visitors.map(|line| {
+    let accounts = lines.map(|line| {
         let (name, password) = line.split_once(':').expect("it is a credentials line");
         format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\"\n")
     });

@@ -14,7 +14,7 @@ use std::{
 
 use futures::future::{Either, join, join_all, select};
 use integration_tests::{
-    BenchServer, CpuPinning, PATIENCE, Report, ServerProcess, echoed, replace,
+    BenchReport, BenchServer, CpuPinning, PATIENCE, ServerProcess, echoed, replace,
 };
 use proto::{close::CloseReason, message::is_congratulation};
 use raw_peer::{
@@ -49,7 +49,7 @@ const TOO_LATE: Duration = Duration::from_secs(10);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
+    let mut report = BenchReport::default();
     for change in [
         AccountChange::Removed,
         AccountChange::Password,
@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut Report) {
+async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory("");
     let credentials = directory.path().join("credentials.toml");
     let account = |user| account(user, &password(user), "");
@@ -245,7 +245,7 @@ fn report_results(
     since: Instant,
     sessions: &[BenchSession],
     observed: &[Observed],
-    report: &mut Report,
+    report: &mut BenchReport,
 ) {
     let (mut revoked, mut served, mut disturbed) = (Vec::new(), 0, 0);
     for (session, observed) in sessions.iter().zip(observed) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, CpuPinning, PATIENCE, Report, ServerProcess, median, percentile,
+    BenchReport, BenchServer, CpuPinning, PATIENCE, ServerProcess, median, percentile,
 };
 use raw_peer::{RawPeer, frame};
 use tokio::{
@@ -27,7 +27,7 @@ const MEMBERS: usize = 1000;
 const ROOM: &str = "[[route]]\npath = \"/\"\nservice = \"room\"\nhistory = \"off\"\n";
 
 /// How often something is said in each round.
-const SAID: usize = 1000;
+const MESSAGES: usize = 1000;
 
 /// How long it is where somebody does not read: all of it is more than may wait anywhere, in the
 /// buffers of the system and in the queue.
@@ -54,7 +54,7 @@ const COST_LIMIT: f64 = 1.0;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
+    let mut report = BenchReport::default();
     LocalSet::new()
         .run_until(async {
             stalled(pinning, &mut report).await;
@@ -65,24 +65,24 @@ async fn main() -> ExitCode {
 }
 
 /// Whether a member that does not read makes others wait.
-async fn stalled(pinning: CpuPinning, report: &mut Report) {
+async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory(ROOM);
     let configuration = directory.path().join("server.toml");
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let bench_server = BenchServer::configured(&configuration, pinning).await;
         let mut room = Room::of(&bench_server, MEMBERS).await;
-        without.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
+        without.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         drop(room);
 
         let bench_server = BenchServer::configured(&configuration, pinning).await;
         let mut room = Room::of(&bench_server, MEMBERS - 1).await;
         let stalled = join(&bench_server, Some(4096)).await;
         let before = bench_server.process.resident_bytes();
-        with.push(percentile(&room.say(SAID, LONG_BYTES).await, 99));
+        with.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         let after = bench_server.process.peak_resident_bytes();
         growth.push(mebibytes(after.saturating_sub(before)));
-        assert_eq!(ending(stalled).await, 1013, "the one that did not read");
+        assert_eq!(close_code(stalled).await, 1013, "the one that did not read");
     }
     println!("ms until 99 % of {MEMBERS} have heard, nobody stalled: {without:.2?}");
     println!("ms until 99 % of {MEMBERS} have heard, one stalled: {with:.2?}");
@@ -93,7 +93,7 @@ async fn stalled(pinning: CpuPinning, report: &mut Report) {
 }
 
 /// What a delivery costs.
-async fn cost(pinning: CpuPinning, report: &mut Report) {
+async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory(ROOM);
     let configuration = directory.path().join("server.toml");
     let mut costs: [Vec<f64>; 3] = Default::default();
@@ -108,9 +108,9 @@ async fn cost(pinning: CpuPinning, report: &mut Report) {
                 continue;
             };
             let mut room = Room::of(bench_server, MEMBERS).await;
-            room.say(SAID / 10, SHORT_BYTES).await;
+            room.publish(MESSAGES / 10, SHORT_BYTES).await;
             let before = bench_server.process.processor_time();
-            room.say(SAID, SHORT_BYTES).await;
+            room.publish(MESSAGES, SHORT_BYTES).await;
             let spent = bench_server.process.processor_time().saturating_sub(before);
             costs.push(spent.as_secs_f64() * 1e6 / DELIVERIES);
         }
@@ -130,67 +130,67 @@ async fn cost(pinning: CpuPinning, report: &mut Report) {
 
 /// A room whose members all read, and one of them speaks.
 struct Room {
-    speaker: RawPeer<TcpStream>,
-    round: Rc<Round>,
+    publisher: RawPeer<TcpStream>,
+    round: Rc<DeliveryRound>,
 }
 
 /// What is being said, and who has heard it.
-struct Round {
+struct DeliveryRound {
     members: usize,
-    said_at: Cell<Instant>,
-    heard: RefCell<Vec<Duration>>,
-    all_have: Notify,
+    sent_at: Cell<Instant>,
+    latencies: RefCell<Vec<Duration>>,
+    all_received: Notify,
 }
 
-impl Round {
-    fn hear(&self) {
-        let mut heard = self.heard.borrow_mut();
-        heard.push(self.said_at.get().elapsed());
-        if heard.len().is_multiple_of(self.members) {
-            self.all_have.notify_one();
+impl DeliveryRound {
+    fn record(&self) {
+        let mut latencies = self.latencies.borrow_mut();
+        latencies.push(self.sent_at.get().elapsed());
+        if latencies.len().is_multiple_of(self.members) {
+            self.all_received.notify_one();
         }
     }
 }
 
 impl Room {
     async fn of(bench_server: &BenchServer, members: usize) -> Self {
-        let round = Rc::new(Round {
+        let round = Rc::new(DeliveryRound {
             members,
-            said_at: Cell::new(Instant::now()),
-            heard: RefCell::default(),
-            all_have: Notify::new(),
+            sent_at: Cell::new(Instant::now()),
+            latencies: RefCell::default(),
+            all_received: Notify::new(),
         });
         for _ in 1..members {
             let mut member = join(bench_server, None).await;
             let round = Rc::clone(&round);
             spawn_local(async move {
-                while let Some(heard) = member.next().await {
-                    if heard.first == 0x81 {
-                        round.hear();
+                while let Some(latencies) = member.next().await {
+                    if latencies.first == 0x81 {
+                        round.record();
                     }
                 }
             });
         }
         Self {
-            speaker: join(bench_server, None).await,
+            publisher: join(bench_server, None).await,
             round,
         }
     }
 
     /// Says something of this length so often, each time when all have heard the last. Returns how long it took
     /// until each has heard each.
-    async fn say(&mut self, times: usize, bytes: usize) -> Vec<Duration> {
+    async fn publish(&mut self, times: usize, bytes: usize) -> Vec<Duration> {
         let text = frame::text(&"x".repeat(bytes));
         for _ in 0..times {
-            self.round.said_at.set(Instant::now());
-            self.speaker.send(&text).await;
-            self.speaker.text().await;
-            self.round.hear();
-            timeout(PATIENCE, self.round.all_have.notified())
+            self.round.sent_at.set(Instant::now());
+            self.publisher.send(&text).await;
+            self.publisher.text().await;
+            self.round.record();
+            timeout(PATIENCE, self.round.all_received.notified())
                 .await
                 .expect("all members hear it");
         }
-        self.round.heard.take()
+        self.round.latencies.take()
     }
 }
 
@@ -207,7 +207,7 @@ async fn join(bench_server: &BenchServer, receive_buffer: Option<u32>) -> RawPee
 }
 
 /// The code that a connection ends with, after whatever was sent before.
-async fn ending(mut peer: RawPeer<TcpStream>) -> u16 {
+async fn close_code(mut peer: RawPeer<TcpStream>) -> u16 {
     loop {
         let frame = peer.frame().await;
         if frame.first == 0x88 {

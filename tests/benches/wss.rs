@@ -6,8 +6,9 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, Authority, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning, Files, NAME,
-    PRIVATE_KEY, ROUNDS, Report, TlsClient, WORKS, Work, accounts, cost, median, wanted_row,
+    ATTEMPTS, Authority, BenchReport, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning, Files,
+    NAME, PRIVATE_KEY, ROUNDS, TlsClient, WORKLOADS, Workload, accounts, is_selected, median,
+    message_cost,
 };
 
 /// How many sessions do nothing while the memory is looked at.
@@ -22,23 +23,29 @@ const MEMORY_LIMIT: f64 = 1.7;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let secured = Secured::new();
-    let mut report = Report::default();
-    for work in WORKS.into_iter().filter(|work| wanted_row(work.name)) {
-        println!("{}", work.name);
-        let mut share = secured.share(work).await;
+    let bench = TlsBench::new();
+    let mut report = BenchReport::default();
+    for workload in WORKLOADS
+        .into_iter()
+        .filter(|workload| is_selected(workload.name))
+    {
+        println!("{}", workload.name);
+        let mut share = bench.share(workload).await;
         for _ in 1..ATTEMPTS {
             if share <= LIMIT {
                 break;
             }
             println!("  {share:.3} of Bun's; once more");
-            share = secured.share(work).await;
+            share = bench.share(workload).await;
         }
         report.at_most("  share of Bun's", share, LIMIT);
     }
-    if wanted_row("idle") {
-        let (ours, bun) = (secured.ours().await, secured.bun().await);
-        let (ours, bun) = (secured.held(ours).await, secured.held(bun).await);
+    if is_selected("idle") {
+        let (ours, bun) = (bench.ours().await, bench.bun().await);
+        let (ours, bun) = (
+            bench.bytes_per_session(ours).await,
+            bench.bytes_per_session(bun).await,
+        );
         println!("bytes of an idle session, of {IDLE}: ours {ours:.0}, Bun's {bun:.0}");
         report.at_most("  share of Bun's", ours / bun, MEMORY_LIMIT);
     }
@@ -46,13 +53,13 @@ async fn main() -> ExitCode {
 }
 
 /// The files of both servers, and who trusts them.
-struct Secured {
+struct TlsBench {
     files: Files,
     client: TlsClient,
     pinning: CpuPinning,
 }
 
-impl Secured {
+impl TlsBench {
     fn new() -> Self {
         let authority = Authority::new();
         let issued = authority.issue(&[NAME]);
@@ -77,12 +84,12 @@ impl Secured {
 
     /// What a message costs of what it costs Bun: the median of what each round has found, in which
     /// both have their turns one after the other.
-    async fn share(&self, work: Work) -> f64 {
+    async fn share(&self, workload: Workload) -> f64 {
         let mut shares = Vec::new();
         // New processes each time: where their memory lies makes a difference.
         for _ in 0..ROUNDS {
-            let ours = cost(self.ours().await, work).await;
-            let bun = cost(self.bun().await, work).await;
+            let ours = message_cost(self.ours().await, workload).await;
+            let bun = message_cost(self.bun().await, workload).await;
             shares.push(ours / bun);
         }
         median(&shares)
@@ -90,7 +97,7 @@ impl Secured {
 
     /// How many bytes a server holds for each session that does nothing.
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    async fn held(&self, bench_server: BenchServer) -> f64 {
+    async fn bytes_per_session(&self, bench_server: BenchServer) -> f64 {
         // What the server sets up once is not to be counted.
         let mut peers = Vec::new();
         for _ in 0..10 {

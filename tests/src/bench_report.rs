@@ -21,7 +21,7 @@ pub fn percentile(times: &[Duration], percent: usize) -> f64 {
 
 /// Whether a row of a benchmark is to be run: all are, unless an argument says what their names
 /// hold.
-pub fn wanted_row(name: &str) -> bool {
+pub fn is_selected(name: &str) -> bool {
     // Cargo adds options of its own.
     let mut wanted = std::env::args()
         .skip(1)
@@ -31,11 +31,11 @@ pub fn wanted_row(name: &str) -> bool {
 
 /// Prints each value with its limit, and remembers whether one was beyond it.
 #[derive(Debug, Default)]
-pub struct Report {
-    is_beyond: bool,
+pub struct BenchReport {
+    has_failures: bool,
 }
 
-impl Report {
+impl BenchReport {
     /// A value that is to be small.
     pub fn at_most(&mut self, what: &str, value: f64, limit: f64) {
         self.line(what, value, "at most", limit, value <= limit);
@@ -48,7 +48,7 @@ impl Report {
 
     /// What the benchmark ends with: failure if a value was beyond its limit.
     pub fn exit_code(&self) -> ExitCode {
-        if self.is_beyond {
+        if self.has_failures {
             ExitCode::FAILURE
         } else {
             ExitCode::SUCCESS
@@ -59,6 +59,6 @@ impl Report {
     fn line(&mut self, what: &str, value: f64, bound: &str, limit: f64, is_within: bool) {
         let verdict = if is_within { "ok" } else { "BEYOND ITS LIMIT" };
         println!("{what}: {value:.3}, {bound} {limit:.3}: {verdict}");
-        self.is_beyond |= !is_within;
+        self.has_failures |= !is_within;
     }
 }

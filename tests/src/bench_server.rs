@@ -7,8 +7,8 @@ use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    CpuPinning, ServerProcess, TlsClient, bare_server_binary, bench_stream::Wire, fixture, peer,
-    plain_room_binary, plain_server_binary, root, server_binary,
+    CpuPinning, ServerProcess, TlsClient, bare_server_binary, bench_stream::BenchStream, fixture,
+    peer, plain_room_binary, plain_server_binary, root, server_binary,
 };
 
 /// A server that is measured, and its name.
@@ -99,10 +99,10 @@ impl BenchServer {
     }
 
     /// A connection to it that is logged in, and carries what is worked with.
-    pub(crate) async fn wire(&self) -> Wire {
+    pub(crate) async fn log_in_stream(&self) -> BenchStream {
         match &self.client {
-            Some(client) => Wire::from(self.log_in_over_tls(client).await.into_inner()),
-            None => Wire::Plain(self.log_in().await),
+            Some(client) => BenchStream::from(self.log_in_over_tls(client).await.into_inner()),
+            None => BenchStream::Plain(self.log_in().await),
         }
     }
 

@@ -10,28 +10,28 @@ use tokio_rustls::{client::TlsStream, rustls::ClientConnection};
 
 /// A stream that is never waited for in the middle of something.
 #[derive(Debug)]
-pub(crate) enum Wire {
+pub(crate) enum BenchStream {
     /// What is sent is what goes out.
     Plain(TcpStream),
     /// What is sent is encrypted.
-    Tls(Box<Encrypted>),
+    Tls(Box<TlsClientStream>),
 }
 
 /// A stream under TLS.
 #[derive(Debug)]
-pub(crate) struct Encrypted {
+pub(crate) struct TlsClientStream {
     stream: TcpStream,
     session: ClientConnection,
 }
 
-impl From<TlsStream<TcpStream>> for Wire {
+impl From<TlsStream<TcpStream>> for BenchStream {
     fn from(stream: TlsStream<TcpStream>) -> Self {
         let (stream, session) = stream.into_inner();
-        Self::Tls(Box::new(Encrypted { stream, session }))
+        Self::Tls(Box::new(TlsClientStream { stream, session }))
     }
 }
 
-impl Wire {
+impl BenchStream {
     /// Waits until it is readable, or writable, where something is to be written.
     pub(crate) async fn ready(&self, writes: bool) -> io::Result<Ready> {
         let (stream, writes) = match self {
@@ -63,7 +63,7 @@ impl Wire {
     }
 }
 
-impl Encrypted {
+impl TlsClientStream {
     fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         loop {
@@ -75,7 +75,7 @@ impl Encrypted {
             if filled == bytes.len() {
                 return Ok(filled);
             }
-            match self.session.read_tls(&mut Direct(&self.stream)) {
+            match self.session.read_tls(&mut NonBlocking(&self.stream)) {
                 Ok(0) => return Ok(filled),
                 Ok(_) => {
                     let processed = self.session.process_new_packets();
@@ -102,22 +102,22 @@ impl Encrypted {
 
     fn flush(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            self.session.write_tls(&mut Direct(&self.stream))?;
+            self.session.write_tls(&mut NonBlocking(&self.stream))?;
         }
         Ok(())
     }
 }
 
 /// Reads from and writes to a stream without waiting.
-struct Direct<'a>(&'a TcpStream);
+struct NonBlocking<'a>(&'a TcpStream);
 
-impl io::Read for Direct<'_> {
+impl io::Read for NonBlocking<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(bytes)
     }
 }
 
-impl io::Write for Direct<'_> {
+impl io::Write for NonBlocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
     }

@@ -8,37 +8,37 @@
 
 use std::path::PathBuf;
 
-use crate::{BenchServer, CpuPinning, Report, median, root, server_binary};
+use crate::{BenchReport, BenchServer, CpuPinning, median, root, server_binary};
 
 /// The environment variable that names the other build.
 const VARIABLE: &str = "BENCH_AGAINST";
 
 /// The greatest ratio to the other build. Less is noise.
-const NOISE: f64 = 1.03;
+const NOISE_RATIO: f64 = 1.03;
 
 /// A comparison of the server of this build with the one of another build.
 #[derive(Debug)]
 pub struct Comparison {
-    before: PathBuf,
+    baseline: PathBuf,
     pinning: CpuPinning,
 }
 
 /// The measurements of two builds, a pair for each round.
 #[derive(Debug)]
-pub struct Compared {
+pub struct PairedResults {
     ours: Vec<f64>,
-    before: Vec<f64>,
+    baseline: Vec<f64>,
 }
 
 impl Comparison {
     /// Returns the comparison that the environment asks for, if it asks for one.
-    pub fn wanted(pinning: CpuPinning) -> Option<Self> {
+    pub fn from_env(pinning: CpuPinning) -> Option<Self> {
         let path = root().join(std::env::var_os(VARIABLE)?);
         assert!(path.is_file(), "{VARIABLE}: {} is no file", path.display());
         println!("ws-server is {}", server_binary());
-        println!("before    is {}", path.display());
+        println!("baseline    is {}", path.display());
         Some(Self {
-            before: path,
+            baseline: path,
             pinning,
         })
     }
@@ -49,44 +49,44 @@ impl Comparison {
         &self,
         rounds: usize,
         measurement: impl AsyncFn(BenchServer) -> f64,
-    ) -> Compared {
-        let (mut ours, mut before) = (Vec::new(), Vec::new());
+    ) -> PairedResults {
+        let (mut ours, mut baseline) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             for turn in 0..2 {
                 if (round + turn) % 2 == 0 {
                     ours.push(measurement(BenchServer::with_defaults(self.pinning).await).await);
                 } else {
-                    let bench_server = BenchServer::baseline(&self.before, self.pinning).await;
-                    before.push(measurement(bench_server).await);
+                    let bench_server = BenchServer::baseline(&self.baseline, self.pinning).await;
+                    baseline.push(measurement(bench_server).await);
                 }
             }
         }
-        Compared { ours, before }
+        PairedResults { ours, baseline }
     }
 }
 
-impl Compared {
+impl PairedResults {
     /// Reports a measurement that is to be small.
-    pub fn at_most(&self, what: &str, report: &mut Report) {
-        report.at_most(what, self.print(what), NOISE);
+    pub fn at_most(&self, what: &str, report: &mut BenchReport) {
+        report.at_most(what, self.print(what), NOISE_RATIO);
     }
 
     /// Reports a measurement that is to be great.
-    pub fn at_least(&self, what: &str, report: &mut Report) {
-        report.at_least(what, self.print(what), 1.0 / NOISE);
+    pub fn at_least(&self, what: &str, report: &mut BenchReport) {
+        report.at_least(what, self.print(what), 1.0 / NOISE_RATIO);
     }
 
     /// Prints the medians of both, and where the middle half of the rounds' ratios lies. Returns the
     /// ratio of the medians.
     fn print(&self, what: &str) -> f64 {
-        let (ours, before) = (median(&self.ours), median(&self.before));
-        let pairs = self.ours.iter().zip(&self.before);
-        let mut ratios: Vec<f64> = pairs.map(|(ours, before)| ours / before).collect();
+        let (ours, baseline) = (median(&self.ours), median(&self.baseline));
+        let pairs = self.ours.iter().zip(&self.baseline);
+        let mut ratios: Vec<f64> = pairs.map(|(ours, baseline)| ours / baseline).collect();
         ratios.sort_by(f64::total_cmp);
         let quarter = ratios.len() / 4;
         let (low, high) = (ratios[quarter], ratios[ratios.len() - 1 - quarter]);
-        println!("{what}: medians {ours:.2} and {before:.2} before");
+        println!("{what}: medians {ours:.2} and {baseline:.2} baseline");
         println!("{what}: ratios of the rounds {low:.3} to {high:.3}");
-        ours / before
+        ours / baseline
     }
 }

@@ -49,7 +49,7 @@ use tokio::{process::Child, time::timeout};
 pub use self::{
     admin_client::{ADMIN, Scraped, ctl, ctl_ok},
     background_work::{BackgroundWork, connect_from, loopback_address},
-    bench_report::{Report, median, percentile, wanted_row},
+    bench_report::{BenchReport, is_selected, median, percentile},
     bench_server::BenchServer,
     browser::{Browser, Colours},
     certificates::{Authority, Issued, self_signed},
@@ -57,12 +57,12 @@ pub use self::{
     comparison::Comparison,
     cpu_pinning::CpuPinning,
     http_response::HttpResponse,
-    load_generator::{Load, Work},
+    load_generator::{LoadGenerator, Workload},
     login::{
         CHALLENGE, LoginMethod, authorization, echo, handshake_with, send_request,
         wrong_credentials_response,
     },
-    message_cost::{ATTEMPTS, ROUNDS, WORKS, cost},
+    message_cost::{ATTEMPTS, ROUNDS, WORKLOADS, message_cost},
     nginx::Nginx,
     peer_programs::peer,
     server_files::{

@@ -6,14 +6,14 @@ use futures::future::join_all;
 use raw_peer::frame;
 use tokio::time::{Instant, timeout};
 
-use crate::{BenchServer, PATIENCE, bench_stream::Wire, echoed};
+use crate::{BenchServer, PATIENCE, bench_stream::BenchStream, echoed};
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 * 1024;
 
 /// What is done on how many connections.
 #[derive(Debug, Clone, Copy)]
-pub struct Work {
+pub struct Workload {
     /// The row of a benchmark.
     pub name: &'static str,
     /// How many connections talk at the same time.
@@ -26,24 +26,28 @@ pub struct Work {
 
 /// Connections that are logged in to a server, ready to work.
 #[derive(Debug)]
-pub struct Load(Vec<Talker>);
+pub struct LoadGenerator(Vec<LoadConnection>);
 
-impl Load {
+impl LoadGenerator {
     /// Logs all connections in.
-    pub async fn new(bench_server: &BenchServer, work: Work) -> Self {
-        let mut talkers = Vec::new();
-        for index in 0..work.connections {
-            let wire = bench_server.wire().await;
-            talkers.push(Talker::new(wire, index, work));
+    pub async fn new(bench_server: &BenchServer, workload: Workload) -> Self {
+        let mut connections = Vec::new();
+        for index in 0..workload.connections {
+            let stream = bench_server.log_in_stream().await;
+            connections.push(LoadConnection::new(stream, index, workload));
         }
-        Self(talkers)
+        Self(connections)
     }
 
     /// Works for a while, then waits for the answers in flight. Returns how many messages were
     /// answered.
-    pub async fn work_for(&mut self, time: Duration) -> u64 {
+    pub async fn run_for(&mut self, time: Duration) -> u64 {
         let deadline = Instant::now() + time;
-        let all = join_all(self.0.iter_mut().map(|talker| talker.talk_until(deadline)));
+        let all = join_all(
+            self.0
+                .iter_mut()
+                .map(|connection| connection.run_until(deadline)),
+        );
         let answered = timeout(time + PATIENCE, all).await;
         answered.expect("every answer comes").into_iter().sum()
     }
@@ -52,71 +56,71 @@ impl Load {
 /// One connection. Its messages differ from each other and from those of all others, and come round
 /// again: so an answer that is lost, doubled, changed or out of order is seen.
 #[derive(Debug)]
-struct Talker {
-    wire: Wire,
-    requests: Round,
-    answers: Round,
+struct LoadConnection {
+    stream: BenchStream,
+    requests: FrameRing,
+    replies: FrameRing,
     in_flight: u64,
     received: Vec<u8>,
 }
 
 /// Frames of equal length, one after the other, that repeat.
 #[derive(Debug)]
-struct Round {
+struct FrameRing {
     bytes: Vec<u8>,
     frame_len: u64,
     /// How many bytes went by so far.
     position: u64,
 }
 
-impl Talker {
-    fn new(wire: Wire, index: usize, work: Work) -> Self {
+impl LoadConnection {
+    fn new(stream: BenchStream, index: usize, workload: Workload) -> Self {
         // Two at least, so that an answer which is doubled is seen.
-        let messages = 0..work.in_flight.max(2);
+        let messages = 0..workload.in_flight.max(2);
         let texts = messages.map(|message| {
             let start = format!("{index} {message} ");
-            let rest = "x".repeat(work.bytes - start.len());
+            let rest = "x".repeat(workload.bytes - start.len());
             start + &rest
         });
-        let (mut requests, mut answers) = (Vec::new(), Vec::new());
+        let (mut requests, mut replies) = (Vec::new(), Vec::new());
         for text in texts {
             requests.push(frame::text(&text));
-            answers.push(answer(&text));
+            replies.push(reply_frame(&text));
         }
         Self {
-            wire,
-            requests: Round::new(&requests),
-            answers: Round::new(&answers),
-            in_flight: work.in_flight as u64,
+            stream,
+            requests: FrameRing::new(&requests),
+            replies: FrameRing::new(&replies),
+            in_flight: workload.in_flight as u64,
             received: vec![0; READ_BYTES],
         }
     }
 
-    async fn talk_until(&mut self, deadline: Instant) -> u64 {
-        let answered_before = self.answers.frames();
-        while self.talks(deadline) {
+    async fn run_until(&mut self, deadline: Instant) -> u64 {
+        let answered_before = self.replies.frames();
+        while self.is_active(deadline) {
             let writes = self.requests.position < self.requests_end(deadline);
-            let ready = self.wire.ready(writes).await;
+            let ready = self.stream.ready(writes).await;
             let ready = ready.expect("the connection stands");
             if ready.is_readable() {
                 self.receive();
             }
             self.send(deadline);
         }
-        self.answers.frames() - answered_before
+        self.replies.frames() - answered_before
     }
 
     /// Whether there is time left, or something unanswered.
-    fn talks(&self, deadline: Instant) -> bool {
-        Instant::now() < deadline || self.answers.frames() < self.requests.frames_begun()
+    fn is_active(&self, deadline: Instant) -> bool {
+        Instant::now() < deadline || self.replies.frames() < self.requests.frames_started()
     }
 
     /// Up to where requests may be sent.
     fn requests_end(&self, deadline: Instant) -> u64 {
         let frames = if Instant::now() < deadline {
-            self.answers.frames() + self.in_flight
+            self.replies.frames() + self.in_flight
         } else {
-            self.requests.frames_begun()
+            self.requests.frames_started()
         };
         frames * self.requests.frame_len
     }
@@ -128,7 +132,7 @@ impl Talker {
             if next.is_empty() {
                 return;
             }
-            match self.wire.try_write(next) {
+            match self.stream.try_write(next) {
                 Ok(written) => self.requests.position += written as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => panic!("the connection broke: {error}"),
@@ -137,16 +141,16 @@ impl Talker {
     }
 
     fn receive(&mut self) {
-        match self.wire.try_read(&mut self.received) {
+        match self.stream.try_read(&mut self.received) {
             Ok(0) => panic!("the server closed the connection"),
-            Ok(read) => self.answers.check(&self.received[..read]),
+            Ok(read) => self.replies.check(&self.received[..read]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => panic!("the connection broke: {error}"),
         }
     }
 }
 
-impl Round {
+impl FrameRing {
     fn new(frames: &[Vec<u8>]) -> Self {
         Self {
             bytes: frames.concat(),
@@ -161,7 +165,7 @@ impl Round {
     }
 
     /// How many frames went by, counting one that is not whole.
-    fn frames_begun(&self) -> u64 {
+    fn frames_started(&self) -> u64 {
         self.position.div_ceil(self.frame_len)
     }
 
@@ -189,7 +193,7 @@ fn to_index(position: u64) -> usize {
 }
 
 /// The frame that answers a text: as a client sends it, but not masked.
-fn answer(text: &str) -> Vec<u8> {
+fn reply_frame(text: &str) -> Vec<u8> {
     let text = echoed(text);
     let mut header = frame::header(0x81, text.len() as u64);
     header.truncate(header.len() - 4);

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{BenchServer, Load, Work};
+use crate::{BenchServer, LoadGenerator, Workload};
 
 /// The turns of each server.
 pub const ROUNDS: usize = 5;
@@ -19,26 +19,26 @@ const TURN: Duration = Duration::from_secs(2);
 const KIB: usize = 1024;
 
 /// The rows of the benchmarks of messages.
-pub const WORKS: [Work; 4] = [
-    Work {
+pub const WORKLOADS: [Workload; 4] = [
+    Workload {
         name: "64 B, 100 connections, 1 in flight",
         connections: 100,
         in_flight: 1,
         bytes: 64,
     },
-    Work {
+    Workload {
         name: "64 B, 100 connections, 64 in flight",
         connections: 100,
         in_flight: 64,
         bytes: 64,
     },
-    Work {
+    Workload {
         name: "16 KiB, 100 connections, 1 in flight",
         connections: 100,
         in_flight: 1,
         bytes: 16 * KIB,
     },
-    Work {
+    Workload {
         name: "1 MiB, 4 connections, 4 in flight",
         connections: 4,
         in_flight: 4,
@@ -47,13 +47,13 @@ pub const WORKS: [Work; 4] = [
 ];
 
 /// Returns the microseconds of a server's processor time for a message.
-pub async fn cost(bench_server: BenchServer, work: Work) -> f64 {
-    let mut load = Load::new(&bench_server, work).await;
+pub async fn message_cost(bench_server: BenchServer, workload: Workload) -> f64 {
+    let mut load = LoadGenerator::new(&bench_server, workload).await;
     // The first messages pay for memory that later ones find.
-    load.work_for(TURN / 4).await;
+    load.run_for(TURN / 4).await;
     let before = bench_server.process.processor_time();
     let start = Instant::now();
-    let messages = load.work_for(TURN).await;
+    let messages = load.run_for(TURN).await;
     let elapsed = start.elapsed();
     let worked = bench_server.process.processor_time().saturating_sub(before);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]

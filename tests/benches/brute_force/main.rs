@@ -14,7 +14,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchServer, CpuPinning, PATIENCE, Report, ServerProcess, WellBehavedClient, percentile,
+    BenchReport, BenchServer, CpuPinning, PATIENCE, ServerProcess, WellBehavedClient, percentile,
 };
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
@@ -84,14 +84,14 @@ const CLIENT_CREDENTIALS: &str = "client:session";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
+    let mut report = BenchReport::default();
     for scenario in SCENARIOS {
         run(&scenario, pinning, &mut report).await;
     }
     report.exit_code()
 }
 
-async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut Report) {
+async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory(&scenario.configuration());
     fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
     let configuration = directory.path().join("server.toml");

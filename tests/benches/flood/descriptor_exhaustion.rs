@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{PATIENCE, Report, ServerProcess, echoed, fixture, server_binary};
+use integration_tests::{BenchReport, PATIENCE, ServerProcess, echoed, fixture, server_binary};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
@@ -20,7 +20,7 @@ const SHARE_LIMIT: f64 = 0.3;
 const LOG_LIMIT: f64 = 256.0;
 const RECOVERY_LIMIT: f64 = 10.0;
 
-pub(crate) async fn run(report: &mut Report) {
+pub(crate) async fn run(report: &mut BenchReport) {
     let log = tempfile::NamedTempFile::new().expect("a file can be made");
     let mut command = Command::new("sh");
     command

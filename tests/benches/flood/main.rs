@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{BenchServer, CpuPinning, Report, echoed, percentile};
+use integration_tests::{BenchReport, BenchServer, CpuPinning, echoed, percentile};
 use raw_peer::frame;
 use tokio::time::sleep;
 
@@ -33,13 +33,13 @@ const SESSION_LIMIT: f64 = 100.0;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let mut report = Report::default();
+    let mut report = BenchReport::default();
     flood(pinning, &mut report).await;
     descriptor_exhaustion::run(&mut report).await;
     report.exit_code()
 }
 
-async fn flood(pinning: CpuPinning, report: &mut Report) {
+async fn flood(pinning: CpuPinning, report: &mut BenchReport) {
     let bench_server = BenchServer::with_defaults(pinning).await;
     let mut answers = Vec::new();
     let mut sessions = Vec::new();
