@@ -6,7 +6,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{BenchReport, BenchServer, CpuPinning, PATIENCE};
+use integration_tests::{BenchReport, BenchServer, CpuPinning, TEST_TIMEOUT};
 use tokio::time::{Instant, sleep};
 
 const CYCLES: usize = 100_000;
@@ -52,7 +52,7 @@ async fn cycle(bench_server: &BenchServer, cycles: usize) {
     });
     let before = bench_server.process.descriptors();
     join_all(clients).await;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     while bench_server.process.descriptors() > before {
         assert!(Instant::now() < deadline, "connections that are gone stay");
         sleep(Duration::from_millis(10)).await;

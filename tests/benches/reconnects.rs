@@ -18,7 +18,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
-    BackgroundWork, BenchServer, CpuPinning, PATIENCE, ServerProcess, WellBehavedClient,
+    BackgroundWork, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient,
     connect_from, loopback_address, percentile,
 };
 use proto::{
@@ -163,7 +163,7 @@ async fn reconnect_all(
 
 /// Tries to log in, by Basic or by a message: every other user does it so, the rest otherwise.
 async fn log_in(stream: TcpStream, user: usize) -> LoginOutcome {
-    let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
+    let mut peer = RawPeer::new(stream).with_timeout(TEST_TIMEOUT);
     let credentials = credentials(user);
     let is_basic = user.is_multiple_of(2);
     let request = if is_basic {

@@ -14,7 +14,7 @@ use std::{
 
 use futures::future::{Either, join, join_all, select};
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, PATIENCE, ServerProcess, echoed, replace,
+    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, echoed, replace,
 };
 use proto::{close::CloseReason, message::is_congratulation};
 use raw_peer::{
@@ -168,7 +168,7 @@ enum Observed {
 impl BenchSession {
     /// Logs in as one of the users.
     async fn new(server: &ServerProcess, number: usize) -> Self {
-        let mut peer = server.connect().await.with_timeout(PATIENCE);
+        let mut peer = server.connect().await.with_timeout(TEST_TIMEOUT);
         peer.upgrade().await;
         let user = number % USERS;
         let credentials = format!("{}:{}", name(user), password(user));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, PATIENCE, ServerProcess, median, percentile,
+    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, median, percentile,
 };
 use raw_peer::{RawPeer, frame};
 use tokio::{
@@ -186,7 +186,7 @@ impl Room {
             self.publisher.send(&text).await;
             self.publisher.text().await;
             self.round.record();
-            timeout(PATIENCE, self.round.all_received.notified())
+            timeout(TEST_TIMEOUT, self.round.all_received.notified())
                 .await
                 .expect("all members hear it");
         }

@@ -6,9 +6,9 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, Authority, BenchReport, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning, Files,
-    NAME, PRIVATE_KEY, ROUNDS, TlsClient, WORKLOADS, Workload, accounts, is_selected, median,
-    message_cost,
+    ATTEMPTS, Authority, BenchReport, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning,
+    PRIVATE_KEY, ROUNDS, SERVER_NAME, ServerFiles, TlsClient, WORKLOADS, Workload, accounts,
+    is_selected, median, message_cost,
 };
 
 /// How many sessions do nothing while the memory is looked at.
@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
 
 /// The files of both servers, and who trusts them.
 struct TlsBench {
-    files: Files,
+    files: ServerFiles,
     client: TlsClient,
     pinning: CpuPinning,
 }
@@ -62,10 +62,10 @@ struct TlsBench {
 impl TlsBench {
     fn new() -> Self {
         let authority = Authority::new();
-        let issued = authority.issue(&[NAME]);
+        let issued = authority.issue(&[SERVER_NAME]);
         let accounts = accounts(&[("admin", "123456")]);
         Self {
-            files: Files::with_tls("", &accounts, &issued),
+            files: ServerFiles::with_tls("", &accounts, &issued),
             client: TlsClient::comparing(&authority),
             pinning: CpuPinning::first_two_cpus(),
         }

@@ -13,33 +13,35 @@ use ws_client::{
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
 
-use crate::suite::{PATIENCE, Suite};
+use crate::suite::{Suite, TEST_TIMEOUT};
 
 #[tokio::test]
 #[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
 async fn the_client_conforms_to_rfc_6455() {
-    let suite = Suite::judging("ws-client");
+    let suite = Suite::for_subject("ws-client");
     let server = suite.fuzz_clients().await;
     let url = &server.url;
     let all = async {
         let mut count = String::new();
-        visit(&format!("{url}/getCaseCount"), |message| {
+        run_connection(&format!("{url}/getCaseCount"), |message| {
             count = text(message);
             None
         })
         .await;
         for case in 1..=count.parse::<usize>().expect("it is a number") {
-            visit(&format!("{url}/runCase?case={case}&agent=ws-client"), Some).await;
+            run_connection(&format!("{url}/runCase?case={case}&agent=ws-client"), Some).await;
         }
-        visit(&format!("{url}/updateReports?agent=ws-client"), |_| None).await;
+        run_connection(&format!("{url}/updateReports?agent=ws-client"), |_| None).await;
     };
-    timeout(PATIENCE, all).await.expect("the cases end in time");
+    timeout(TEST_TIMEOUT, all)
+        .await
+        .expect("the cases end in time");
     suite.check();
 }
 
 /// Connects to a server, answers its messages, and leaves when it ends the connection: all as the
 /// program does it.
-async fn visit(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
+async fn run_connection(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
     let flags = Flags {
         url: Some(url.to_owned()),
         ..Flags::default()

@@ -19,7 +19,7 @@ pub(crate) struct LoginProxy {
 
 impl LoginProxy {
     /// A proxy in front of a server.
-    pub(crate) async fn before(server: SocketAddr) -> Self {
+    pub(crate) async fn in_front_of(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self {
             listener: listener.expect("there is a free port"),
@@ -74,7 +74,7 @@ async fn relay(client: TcpStream, server: SocketAddr) {
 #[tokio::test]
 async fn what_follows_the_login_is_passed_on_unchanged() {
     let server = ServerProcess::start().await;
-    let proxy = LoginProxy::before(server.address).await;
+    let proxy = LoginProxy::in_front_of(server.address).await;
     let client = TcpStream::connect(proxy.address()).await.unwrap();
     let mut client = RawPeer::new(client);
     let talk = async {

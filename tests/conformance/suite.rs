@@ -15,10 +15,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::suite_report::Verdict;
+use crate::suite_report::SuiteReport;
 
 /// How long all cases together may take. It only bounds tests that fail.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// One run of the testsuite.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub(crate) struct FuzzingServer {
 
 impl Suite {
     /// A run that judges this one. What is left of an earlier run is deleted.
-    pub(crate) fn judging(subject: &'static str) -> Self {
-        let directory = home().join("reports").join(subject);
+    pub(crate) fn for_subject(subject: &'static str) -> Self {
+        let directory = suite_directory().join("reports").join(subject);
         if directory.exists() {
             fs::remove_dir_all(&directory).expect("old reports can be deleted");
         }
@@ -52,13 +52,13 @@ impl Suite {
     pub(crate) async fn fuzz_server(&self, url: &str) {
         let servers = json!([{ "agent": self.subject, "url": url }]);
         let mut process = self
-            .python(&home().join("suite/bin/wstest"))
+            .python(&suite_directory().join("suite/bin/wstest"))
             .args(["--mode", "fuzzingclient", "--spec"])
             .arg(self.specification(&servers))
             .stdout(self.log())
             .spawn()
             .expect("the testsuite starts");
-        let end = timeout(PATIENCE, process.wait()).await;
+        let end = timeout(TEST_TIMEOUT, process.wait()).await;
         let end = end
             .expect("the cases end in time")
             .expect("the testsuite can be waited for");
@@ -75,7 +75,7 @@ impl Suite {
             .spawn()
             .expect("the testsuite starts");
         let stdout = process.stdout.take().expect("it is piped");
-        let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await;
+        let line = timeout(TEST_TIMEOUT, BufReader::new(stdout).lines().next_line()).await;
         let line = line
             .expect("the testsuite listens in time")
             .expect("stdout can be read");
@@ -93,21 +93,21 @@ impl Suite {
     ///
     /// If that is not conformance.
     pub(crate) fn check(&self) {
-        let report = fs::read_to_string(self.directory.join("index.json"));
-        let verdict = Verdict::read(&report.expect("there is a report"), self.subject);
-        let objections = verdict.objections();
+        let json = fs::read_to_string(self.directory.join("index.json"));
+        let report = SuiteReport::read(&json.expect("there is a report"), self.subject);
+        let failures = report.failures();
         assert!(
-            objections.is_empty(),
+            failures.is_empty(),
             "{} does not conform to RFC 6455, see {}:\n{}",
             self.subject,
             self.directory.join("index.html").display(),
-            objections.join("\n")
+            failures.join("\n")
         );
     }
 
     /// The command that runs a program by the testsuite's Python.
     fn python(&self, program: &Path) -> Command {
-        let python = home().join("suite/bin/python");
+        let python = suite_directory().join("suite/bin/python");
         assert!(
             python.exists(),
             "the Autobahn testsuite is missing: .ci/autobahn installs it"
@@ -145,6 +145,6 @@ impl Suite {
 }
 
 /// Where `.ci/autobahn` puts everything.
-fn home() -> PathBuf {
+fn suite_directory() -> PathBuf {
     root().join("target/autobahn")
 }

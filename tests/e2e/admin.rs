@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, SORRY, Scraped, ServerProcess, account,
-    accounts, close_for, ctl, ctl_ok, echo, replace, send_request,
+    ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, SORRY, ServerFiles, ServerProcess,
+    account, accounts, assert_echo, close_frame_of, ctl, ctl_ok, replace, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -22,21 +22,21 @@ use tokio::{
 const ROOM: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\n\
                     [[route]]\npath = \"/room/*\"\nservice = \"room\"\n";
 
-fn files() -> Files {
+fn files() -> ServerFiles {
     let configuration = format!("{ADMIN}{ROOM}");
     let users = accounts(&[("admin", "123456"), ("jane", "x"), ("joe", "x")]);
-    Files::new(&configuration, &users)
+    ServerFiles::new(&configuration, &users)
 }
 
 /// Every session, as a script sees them.
-async fn sessions(files: &Files) -> Vec<Value> {
+async fn sessions(files: &ServerFiles) -> Vec<Value> {
     let printed = ctl_ok(files, &["sessions", "--json"]).await;
     let printed: Value = serde_json::from_str(&printed).unwrap();
     printed["sessions"].as_array().unwrap().clone()
 }
 
 /// The ids of the sessions of one user.
-async fn ids_of(files: &Files, user: &str) -> Vec<u64> {
+async fn ids_of(files: &ServerFiles, user: &str) -> Vec<u64> {
     let sessions = sessions(files).await;
     let of_user = sessions.iter().filter(|session| session["user"] == user);
     of_user.map(|it| it["id"].as_u64().unwrap()).collect()
@@ -56,7 +56,7 @@ async fn sessions_are_a_table_for_people_and_json_for_scripts() {
         "{\"sessions\":[]}\n"
     );
     let mut jane = log_in(&server, "jane:x").await;
-    echo(&mut jane, "hello").await;
+    assert_echo(&mut jane, "hello").await;
     let table = ctl_ok(&files, &["sessions"]).await;
     let rows: Vec<Vec<&str>> = table
         .lines()
@@ -98,7 +98,7 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
     let limits = "[limits]\nmax_unauthenticated_per_address = \"off\"\n";
     files.overwrite(CONFIGURATION, &format!("{ADMIN}{limits}"));
     let mut server = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
+    let admin = AdminClient::for_server(&mut server).await;
     let mut peers = Vec::new();
     for number in 0..SESSIONS {
         let user = match number % 10 {
@@ -135,7 +135,7 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
     for (user, peer) in &mut peers {
         match *user {
             "jane:x" => {
-                let expected = close_for(CloseReason::LoginRevoked);
+                let expected = close_frame_of(CloseReason::LoginRevoked);
                 assert_eq!(peer.close().await, expected);
             }
             "joe:x" if joes % 2 == 0 => {
@@ -145,7 +145,7 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
             }
             user => {
                 joes += usize::from(user == "joe:x");
-                echo(peer, "still here").await;
+                assert_echo(peer, "still here").await;
             }
         }
     }
@@ -160,7 +160,7 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
         ),
         ("ws_server_handshakes_total{status=\"101\"}", 1000),
     ] {
-        assert_eq!(scraped.metric(series).await, value, "{series}");
+        assert_eq!(admin.metric(series).await, value, "{series}");
     }
 }
 
@@ -183,7 +183,7 @@ async fn a_revoked_user_gets_in_again_when_the_credentials_file_changes() {
     server.log_line("reloaded").await;
     server.log_line("reloaded").await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
-    echo(&mut jane, "back").await;
+    assert_echo(&mut jane, "back").await;
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
     let start = "ws-server: cannot look up the socket (--socket FILE names it): ";
     assert!(refused.stderr.starts_with(start), "{refused:?}");
 
-    let silent = Files::new("", "");
+    let silent = ServerFiles::new("", "");
     let refused = ctl(&silent, &["sessions"]).await;
     assert_eq!(refused.code, Some(2));
     assert!(
@@ -349,22 +349,22 @@ async fn a_strange_answer_is_said_with_its_exit_code() {
 async fn a_drain_ends_the_server_in_order() {
     let files = files();
     let mut server = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
+    let admin = AdminClient::for_server(&mut server).await;
     let mut jane = log_in(&server, "jane:x").await;
     for (path, body) in [("/livez", "alive\n"), ("/readyz", "ready\n")] {
-        let answer = scraped.request("GET", path).await;
+        let answer = admin.request("GET", path).await;
         assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
         assert_eq!(answer.body, body);
     }
     let said = ctl_ok(&files, &["drain"]).await;
     assert_eq!(said, "draining: closing 1 session, then the server exits\n");
-    let expected = close_for(CloseReason::ShuttingDown);
+    let expected = close_frame_of(CloseReason::ShuttingDown);
     assert_eq!(jane.close().await, expected);
     // It waits for the answer to its Close frame, alive and not ready.
-    let answer = scraped.request("GET", "/readyz").await;
+    let answer = admin.request("GET", "/readyz").await;
     assert_eq!(answer.status_line, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(answer.body, "draining\n");
-    let answer = scraped.request("GET", "/livez").await;
+    let answer = admin.request("GET", "/livez").await;
     assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
     // A service manager that stops it as well does not cut that short.
     server.signal(Signal::TERM);
@@ -379,7 +379,7 @@ async fn a_drain_ends_the_server_in_order() {
 async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
     let files = files();
     let mut server = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
+    let admin = AdminClient::for_server(&mut server).await;
     for (method, path, status) in [
         ("GET", "/sessions", "403 Forbidden"),
         ("POST", "/kick", "403 Forbidden"),
@@ -390,7 +390,7 @@ async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
         ("POST", "/metrics", "405 Method Not Allowed"),
         ("GET", "/", "404 Not Found"),
     ] {
-        let answer = scraped.request(method, path).await;
+        let answer = admin.request(method, path).await;
         assert_eq!(answer.status_line, format!("HTTP/1.1 {status}"), "{path}");
     }
     let socket = std::fs::metadata(files.path("admin.sock")).unwrap();
@@ -404,10 +404,10 @@ async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
 async fn whoever_holds_the_address_for_anybody_does_not_hold_the_socket() {
     let files = files();
     let mut server = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
+    let admin = AdminClient::for_server(&mut server).await;
     let mut idle = Vec::new();
     for _ in 0..100 {
-        idle.push(TcpStream::connect(scraped.address()).await.unwrap());
+        idle.push(TcpStream::connect(admin.address()).await.unwrap());
     }
     let start = Instant::now();
     for _ in 0..3 {
@@ -416,7 +416,7 @@ async fn whoever_holds_the_address_for_anybody_does_not_hold_the_socket() {
     // Long before they are cut off.
     assert!(start.elapsed() < Duration::from_secs(20));
     drop(idle);
-    scraped.metrics().await;
+    admin.metrics().await;
 }
 
 #[tokio::test]
@@ -447,7 +447,7 @@ async fn nothing_of_it_answers_where_everybody_connects() {
 
 #[tokio::test]
 async fn without_an_address_there_is_no_such_interface() {
-    let files = Files::new("", &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::new("", &accounts(&[("admin", "123456")]));
     let server = files.serve().await;
     server.signal(Signal::TERM);
     let (code, _, log) = server.finish().await;
@@ -460,16 +460,16 @@ async fn without_an_address_there_is_no_such_interface() {
 async fn metrics_hold_no_name_and_no_address() {
     let files = files();
     let mut server = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
+    let admin = AdminClient::for_server(&mut server).await;
     let mut jane = log_in(&server, "jane:x").await;
-    echo(&mut jane, "hello").await;
+    assert_echo(&mut jane, "hello").await;
     let mut stranger = server.connect().await;
     stranger.upgrade().await;
     stranger
         .send(frame::text("canary-name:canary-password"))
         .await;
     assert_eq!(stranger.text().await, SORRY);
-    let metrics = scraped.metrics().await;
+    let metrics = admin.metrics().await;
     for secret in ["jane", "canary", "127.0.0.1", "hello", "room/"] {
         assert!(!metrics.contains(secret), "{secret} is in {metrics}");
     }

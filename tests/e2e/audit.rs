@@ -2,14 +2,14 @@
 //! and who changed what.
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, ServerProcess, accounts, echo,
+    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, accounts, assert_echo,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
 
 /// What the lines of the audit say behind their event, up to one that holds this text.
-async fn audit_up_to(server: &mut ServerProcess, text: &str) -> Vec<String> {
+async fn audit_events_up_to(server: &mut ServerProcess, text: &str) -> Vec<String> {
     let lines = server.log_up_to(text).await;
     let lines = lines.iter().filter(|line| line.contains(" audit: "));
     lines
@@ -22,11 +22,11 @@ async fn audit_up_to(server: &mut ServerProcess, text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() {
-    let files = Files::new("", &accounts(&[("jane doe", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane doe", "1")]));
     let mut server = files.serve().await;
     for (connection, method) in [(1, LoginMethod::Message), (2, LoginMethod::Basic)] {
         let mut session = method.log_in(&server, "jane doe:1").await;
-        echo(&mut session, "hello").await;
+        assert_echo(&mut session, "hello").await;
         let opened = format!("session opened connection={connection} ");
         let expected = format!(
             "login_ok peer=127.0.0.1 connection={connection} method={} user=\"jane doe\"",
@@ -35,7 +35,7 @@ async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() 
                 LoginMethod::Basic => "basic",
             }
         );
-        assert_eq!(audit_up_to(&mut server, &opened).await, [expected]);
+        assert_eq!(audit_events_up_to(&mut server, &opened).await, [expected]);
     }
 }
 
@@ -43,14 +43,14 @@ async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() 
 async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
     let path = |users: &str| format!("[[route]]\npath = \"/\"\nservice = \"echo\"\n{users}");
     let before = accounts(&[("joe", "1"), ("jane", "1"), ("jim", "1"), ("ann", "1")]);
-    let files = Files::new(&path(""), &before);
+    let files = ServerFiles::new(&path(""), &before);
     let mut server = files.serve().await;
     let mut sessions = Vec::new();
     for name in ["joe", "jane", "jane", "jim", "ann"] {
         let mut session = LoginMethod::Message
             .log_in(&server, &format!("{name}:1"))
             .await;
-        echo(&mut session, "hello").await;
+        assert_echo(&mut session, "hello").await;
         sessions.push(session);
     }
     files.replace(
@@ -59,7 +59,7 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
     );
     files.replace(CONFIGURATION, &path("users = [\"joe\", \"jim\"]"));
     server.signal(Signal::HUP);
-    let mut told = audit_up_to(&mut server, "event=reloaded").await;
+    let mut told = audit_events_up_to(&mut server, "event=reloaded").await;
     told.retain(|event| !event.starts_with("login_ok "));
     let reloaded = told.pop().unwrap();
     assert!(reloaded.starts_with("reloaded cause=\"SIGHUP\" users=3 changed=\"route 1."));
@@ -81,16 +81,16 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
     for session in &mut sessions[1..] {
         session.close().await;
     }
-    echo(&mut sessions[0], "still here").await;
+    assert_echo(&mut sessions[0], "still here").await;
 }
 
 #[tokio::test]
 async fn the_end_is_told_with_its_cause_and_with_who_was_cut_off() {
     let configuration = "[limits]\ndrain_deadline = \"1s\"\nclose_deadline = \"1h\"\n";
-    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
     let server = files.serve().await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:1").await;
-    echo(&mut jane, "hello").await;
+    assert_echo(&mut jane, "hello").await;
     server.signal(Signal::INT);
     // It is told, and does not go.
     assert_eq!(jane.frame().await.first, frame::close(1001, "")[0]);

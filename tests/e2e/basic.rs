@@ -1,10 +1,10 @@
 //! Logging in with the handshake, by the Basic scheme of HTTP.
 
 use integration_tests::{
-    CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, Files, GOODBYE, HttpResponse, LoginMethod,
-    MESSAGE_PROMPT, SORRY, ServerProcess, Terminal, account, authorization, client, client_binary,
-    echo, echoed, echoed_lines, handshake_with, run, send_request, server_binary,
-    wrong_credentials_response,
+    CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, HttpResponse, LoginMethod,
+    MESSAGE_PROMPT, SORRY, ServerFiles, ServerProcess, Terminal, account, assert_echo,
+    authorization, client, client_binary, echoed, echoed_lines, handshake_with, run, send_request,
+    server_binary, wrong_credentials_response,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -43,7 +43,7 @@ async fn the_101_is_the_login_and_no_greeting_follows() {
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     // What looks like credentials is a message like any other.
-    echo(&mut peer, RIGHT).await;
+    assert_echo(&mut peer, RIGHT).await;
     peer.send(frame::close(1000, "")).await;
     assert_eq!(peer.close().await, (1000, String::new()));
     peer.end().await;
@@ -89,7 +89,7 @@ async fn where_credentials_are_required_there_is_no_handshake_without_them() {
     );
     assert_eq!(answer, expected);
     LoginMethod::Basic.assert_rejected(&server, "admin:1").await;
-    echo(
+    assert_echo(
         &mut LoginMethod::Basic.log_in(&server, RIGHT).await,
         "hello",
     )
@@ -120,10 +120,10 @@ async fn what_hash_password_prints_logs_in_both_ways() {
     command.arg("hash-password");
     let hashed = run(command, "pass:word\n").await;
     assert_eq!(hashed.code, Some(0), "{hashed:?}");
-    let files = Files::new("", &account("jane", hashed.stdout()));
+    let files = ServerFiles::new("", &account("jane", hashed.stdout()));
     let server = files.serve().await;
     for method in LoginMethod::ALL {
-        echo(&mut method.log_in(&server, "jane:pass:word").await, "hello").await;
+        assert_echo(&mut method.log_in(&server, "jane:pass:word").await, "hello").await;
         for wrong in ["jane:pass", "jane:pass:word ", "joe:pass:word"] {
             method.assert_rejected(&server, wrong).await;
         }

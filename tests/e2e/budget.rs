@@ -2,8 +2,8 @@
 //! in.
 
 use integration_tests::{
-    Files, HttpResponse, LoginMethod, SORRY, ServerProcess, accounts, authorization, client,
-    close_for, echo, handshake_with, run, send_request,
+    HttpResponse, LoginMethod, SORRY, ServerFiles, ServerProcess, accounts, assert_echo,
+    authorization, client, close_frame_of, handshake_with, run, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -11,18 +11,18 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 /// The addresses that the tests come from.
-const HERE: [u8; 4] = [127, 0, 0, 1];
-const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
+const ADDRESS: [u8; 4] = [127, 0, 0, 1];
+const OTHER_ADDRESS: [u8; 4] = [127, 0, 0, 2];
 
 /// How many wrong tries an address has by default.
-const TRIES: usize = 20;
+const BUDGET: usize = 20;
 
 /// A file that forgives nothing while a test runs.
-const FORGIVES_NOTHING: &str = "[login]\nfailure_decay = \"1h\"\n";
+const NO_DECAY: &str = "[login]\nfailure_decay = \"1h\"\n";
 
 /// Asserts that a request is refused because of what others from its address did, and returns after
 /// how many seconds it is to come again.
-async fn is_refused_with_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
+async fn assert_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
     let answer = send_request(peer, &handshake_with(fields)).await;
     let retry_after = answer.field("retry-after").to_owned();
     let expected = HttpResponse::refusal(
@@ -35,15 +35,18 @@ async fn is_refused_with_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
 }
 
 /// Asserts that an open connection gets no further try, however right it is.
-async fn is_closed_with_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
+async fn assert_closed_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
     peer.send(frame::text(line)).await;
     assert_eq!(peer.text().await, SORRY);
-    assert_eq!(peer.close().await, close_for(CloseReason::TooManyFailures));
+    assert_eq!(
+        peer.close().await,
+        close_frame_of(CloseReason::TooManyFailures)
+    );
     peer.send(frame::close(1013, "")).await;
     peer.end().await;
 }
 
-/// Presents wrong credentials so often, by both ways, on connections from `HERE`.
+/// Presents wrong credentials so often, by both ways, on connections from `ADDRESS`.
 async fn fail(server: &ServerProcess, times: usize) {
     let mut open = Vec::new();
     for number in 0..times {
@@ -55,7 +58,7 @@ async fn fail(server: &ServerProcess, times: usize) {
             continue;
         }
         if number % 4 == 1 {
-            let mut peer = server.connect_from(HERE).await;
+            let mut peer = server.connect_from(ADDRESS).await;
             peer.upgrade().await;
             open.push(peer);
         }
@@ -67,16 +70,16 @@ async fn fail(server: &ServerProcess, times: usize) {
 
 #[tokio::test]
 async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
-    let files = Files::new(FORGIVES_NOTHING, &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new(NO_DECAY, &accounts(&[("jane", "1")]));
     let server = files.serve().await;
     let mut session = LoginMethod::Basic.log_in(&server, "jane:1").await;
     let mut open = Vec::new();
     for _ in 0..2 {
-        let mut peer = server.connect_from(HERE).await;
+        let mut peer = server.connect_from(ADDRESS).await;
         peer.upgrade().await;
         open.push(peer);
     }
-    fail(&server, TRIES - 1).await;
+    fail(&server, BUDGET - 1).await;
     // A right one pays nothing back, and there is one more try.
     LoginMethod::Message.log_in(&server, "jane:1").await;
     LoginMethod::Message
@@ -85,18 +88,18 @@ async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
 
     let right = authorization("jane:1");
     for fields in [&[right.as_str()][..], &[&authorization("jane:wrong")], &[]] {
-        let retry_after = is_refused_with_429(server.connect_from(HERE).await, fields).await;
+        let retry_after = assert_429(server.connect_from(ADDRESS).await, fields).await;
         assert!((3540..=3600).contains(&retry_after), "{retry_after}");
     }
-    is_closed_with_1013(&mut open[0], "jane:1").await;
-    is_closed_with_1013(&mut open[1], "jane:wrong").await;
+    assert_closed_1013(&mut open[0], "jane:1").await;
+    assert_closed_1013(&mut open[1], "jane:wrong").await;
 
     // It is the address that has to wait: neither the user, nor who is in already.
     for method in LoginMethod::ALL {
-        let peer = server.connect_from(ELSEWHERE).await;
-        echo(&mut method.log_in_on(peer, "jane:1").await, "hello").await;
+        let peer = server.connect_from(OTHER_ADDRESS).await;
+        assert_echo(&mut method.log_in_on(peer, "jane:1").await, "hello").await;
     }
-    echo(&mut session, "still here").await;
+    assert_echo(&mut session, "still here").await;
 
     let command = client([server.url().as_str(), "--auth", "basic"]);
     let finished = run(command, "jane:1\nhello\n").await;
@@ -117,16 +120,15 @@ async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
         .filter(|line| line.contains("event=login_failed "));
     let (unverified, verified): (Vec<_>, Vec<_>) =
         failed.partition(|line| line.contains(" reason=budget_spent"));
-    assert_eq!(verified.len(), TRIES, "{log}");
+    assert_eq!(verified.len(), BUDGET, "{log}");
     assert!((1..=2).contains(&unverified.len()), "{log}");
 }
 
 /// A request that wants nothing but to know what is wanted is no try.
 #[tokio::test]
 async fn what_is_no_try_does_not_count() {
-    let configuration =
-        format!("{FORGIVES_NOTHING}max_failures_per_address = 1\nbasic = \"required\"\n");
-    let files = Files::new(&configuration, &accounts(&[("jane", "1")]));
+    let configuration = format!("{NO_DECAY}max_failures_per_address = 1\nbasic = \"required\"\n");
+    let files = ServerFiles::new(&configuration, &accounts(&[("jane", "1")]));
     let server = files.serve().await;
     for fields in [
         &[][..],
@@ -141,5 +143,5 @@ async fn what_is_no_try_does_not_count() {
     LoginMethod::Basic
         .assert_rejected(&server, "jane:wrong")
         .await;
-    is_refused_with_429(server.connect().await, &[&authorization("jane:1")]).await;
+    assert_429(server.connect().await, &[&authorization("jane:1")]).await;
 }

@@ -7,31 +7,31 @@ use std::{
 
 use futures::future::join_all;
 use integration_tests::{
-    ADMIN, CERTIFICATE, CONFIGURATION, Files, Issued, LoginMethod, NAME, PATIENCE, PRIVATE_KEY,
-    Scraped, accounts, echo, echoed,
+    ADMIN, AdminClient, CERTIFICATE, CONFIGURATION, IssuedCertificate, LoginMethod, PRIVATE_KEY,
+    SERVER_NAME, ServerFiles, TEST_TIMEOUT, accounts, assert_echo, echoed,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use crate::tls_server::{LINE, Secured};
+use crate::tls_server::{LINE, TlsServer};
 
 /// What a reload says has changed where another pair is in place.
 const BOTH: &str = "tls.certificate, tls.private_key";
 
 /// How many talk while the certificate is replaced, and how often it is.
-const TALKING: usize = 50;
+const SESSIONS: usize = 50;
 const REPLACEMENTS: usize = 6;
 
 #[tokio::test]
 async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
-    let mut secured = Secured::new("").await;
-    let mut talking = Vec::new();
-    for _ in 0..TALKING {
-        talking.push(secured.log_in().await);
+    let mut tls = TlsServer::new("").await;
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(tls.log_in().await);
     }
     let is_over = AtomicBool::new(false);
-    let talk = join_all(talking.iter_mut().map(async |peer| {
+    let talk = join_all(sessions.iter_mut().map(async |peer| {
         let mut said = 0_usize;
         while !is_over.load(Ordering::Relaxed) {
             // Some in flight, each another one.
@@ -48,27 +48,27 @@ async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
     }));
     let replace = async {
         for round in 0..REPLACEMENTS {
-            let next = secured.another();
+            let next = tls.issue_next();
             // Each way to change a file, in each order.
-            let write = [Files::replace, Files::overwrite][round % 2];
+            let write = [ServerFiles::replace, ServerFiles::overwrite][round % 2];
             let mut names = [CERTIFICATE, PRIVATE_KEY];
             if round >= REPLACEMENTS / 2 {
                 names.reverse();
             }
             for name in names {
-                write(&secured.files, name, part(&next, name));
+                write(&tls.files, name, part(&next, name));
             }
-            assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
-            assert!(secured.client.is_shown(&secured.server, &next).await);
+            assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
+            assert!(tls.client.is_shown(&tls.server, &next).await);
             // And again, for whoever sees it before the next one comes.
-            echo(&mut secured.log_in().await, "hello").await;
+            assert_echo(&mut tls.log_in().await, "hello").await;
         }
         is_over.store(true, Ordering::Relaxed);
     };
     let (said, ()) = tokio::join!(talk, replace);
     assert!(said.iter().all(|said| *said > REPLACEMENTS), "{said:?}");
-    for peer in &mut talking {
-        echo(peer, "still here").await;
+    for peer in &mut sessions {
+        assert_echo(peer, "still here").await;
         peer.send(frame::close(1000, "")).await;
         assert_eq!(peer.close().await.0, 1000);
     }
@@ -77,61 +77,63 @@ async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
 #[tokio::test]
 async fn a_certificate_that_clients_refuse_is_warned_of_and_measured() {
     const EXPIRY: &str = "ws_server_certificate_expiry_timestamp_seconds";
-    let mut secured = Secured::new(ADMIN).await;
-    let scraped = Scraped::of(&mut secured.server).await;
+    let mut tls = TlsServer::new(ADMIN).await;
+    let admin = AdminClient::for_server(&mut tls.server).await;
     let now = || UNIX_EPOCH.elapsed().unwrap().as_secs();
-    assert!(scraped.metric(EXPIRY).await > now());
-    drop(secured.log_in().await);
-    let expired = secured.authority.issue_expired(&[NAME]);
+    assert!(admin.metric(EXPIRY).await > now());
+    drop(tls.log_in().await);
+    let expired = tls.authority.issue_expired(&[SERVER_NAME]);
     for name in [CERTIFICATE, PRIVATE_KEY] {
-        secured.files.replace(name, part(&expired, name));
+        tls.files.replace(name, part(&expired, name));
     }
-    let line = secured.server.log_line(" WARN ").await;
+    let line = tls.server.log_line(" WARN ").await;
     assert!(line.contains(" the certificate expired at 2"), "{line}");
-    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
-    assert!(scraped.metric(EXPIRY).await < now());
-    let refused = secured.client.try_connect(&secured.server).await;
+    assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
+    assert!(admin.metric(EXPIRY).await < now());
+    let refused = tls.client.try_connect(&tls.server).await;
     refused.unwrap_err();
     // The server learns of it a moment later.
     let counted = async {
         for result in ["ok", "failed"] {
             let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}}");
-            while scraped.metric(&series).await != 1 {}
+            while admin.metric(&series).await != 1 {}
         }
     };
-    timeout(PATIENCE, counted).await.expect("both are counted");
+    timeout(TEST_TIMEOUT, counted)
+        .await
+        .expect("both are counted");
 }
 
 /// For as long as it takes somebody to copy two files, they are no pair.
 #[tokio::test]
 async fn one_half_of_a_pair_changes_nothing_until_the_other_has_come() {
-    let mut secured = Secured::new("").await;
-    let mut session = secured.log_in().await;
-    let mut before = secured.issued.clone();
+    let mut tls = TlsServer::new("").await;
+    let mut session = tls.log_in().await;
+    let mut before = tls.issued.clone();
     for order in [[CERTIFICATE, PRIVATE_KEY], [PRIVATE_KEY, CERTIFICATE]] {
-        let next = secured.another();
-        secured.files.replace(order[0], part(&next, order[0]));
+        let next = tls.issue_next();
+        tls.files.replace(order[0], part(&next, order[0]));
         assert_eq!(
-            secured.error().await,
+            tls.reload_error().await,
             "server.key: the private key in it does not match the certificate: \
              `tls.certificate` and `tls.private_key` must be a pair, with the server's \
              certificate first in its file"
         );
-        assert!(secured.client.is_shown(&secured.server, &before).await);
-        secured.files.replace(order[1], part(&next, order[1]));
-        let changed = secured.changed().await;
+        assert!(tls.client.is_shown(&tls.server, &before).await);
+        tls.files.replace(order[1], part(&next, order[1]));
+        let changed = tls.changed_keys().await;
         assert_eq!(changed.as_deref(), Some(BOTH));
-        assert!(secured.client.is_shown(&secured.server, &next).await);
+        assert!(tls.client.is_shown(&tls.server, &next).await);
         before = next;
     }
-    echo(&mut session, "still here").await;
+    assert_echo(&mut session, "still here").await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_used_changes_nothing_and_is_named() {
-    let mut secured = Secured::new("").await;
-    let mut session = secured.log_in().await;
-    let issued = secured.issued.clone();
+    let mut tls = TlsServer::new("").await;
+    let mut session = tls.log_in().await;
+    let issued = tls.issued.clone();
     let half = |pem: &str| pem[..pem.len() / 2].to_owned();
     for (name, content, problem) in [
         (
@@ -155,106 +157,102 @@ async fn what_cannot_be_used_changes_nothing_and_is_named() {
             "server.key: the private key in it is malformed or not supported: ",
         ),
     ] {
-        secured.files.overwrite(name, &content);
-        let error = secured.error().await;
+        tls.files.overwrite(name, &content);
+        let error = tls.reload_error().await;
         assert!(error.starts_with(problem), "{error}");
-        assert!(secured.client.is_shown(&secured.server, &issued).await);
-        secured.files.overwrite(name, part(&issued, name));
-        assert_eq!(secured.changed().await, None, "it is what it was");
+        assert!(tls.client.is_shown(&tls.server, &issued).await);
+        tls.files.overwrite(name, part(&issued, name));
+        assert_eq!(tls.changed_keys().await, None, "it is what it was");
     }
-    secured.files.remove(PRIVATE_KEY);
-    let error = secured.error().await;
+    tls.files.remove(PRIVATE_KEY);
+    let error = tls.reload_error().await;
     assert_eq!(
         error,
         "cannot read server.key: No such file or directory (os error 2)"
     );
-    secured.files.replace(PRIVATE_KEY, &issued.private_key);
-    assert_eq!(secured.changed().await, None);
+    tls.files.replace(PRIVATE_KEY, &issued.private_key);
+    assert_eq!(tls.changed_keys().await, None);
 
-    secured.files.allow(PRIVATE_KEY, 0o644);
+    tls.files.allow(PRIVATE_KEY, 0o644);
     assert_eq!(
-        secured.error().await,
+        tls.reload_error().await,
         "server.key: everybody on this machine may read it or write to it (its mode is 0644), \
          and it is a private key: run `chmod o= server.key`"
     );
-    secured.files.allow(PRIVATE_KEY, 0o640);
-    assert_eq!(secured.changed().await, None);
-    assert!(secured.client.is_shown(&secured.server, &issued).await);
-    echo(&mut session, "still here").await;
+    tls.files.allow(PRIVATE_KEY, 0o640);
+    assert_eq!(tls.changed_keys().await, None);
+    assert!(tls.client.is_shown(&tls.server, &issued).await);
+    assert_echo(&mut session, "still here").await;
 }
 
 #[tokio::test]
 async fn a_signal_has_the_certificate_read_at_once() {
-    let mut secured = Secured::new("").await;
-    let next = secured.another();
+    let mut tls = TlsServer::new("").await;
+    let next = tls.issue_next();
     for name in [CERTIFICATE, PRIVATE_KEY] {
-        secured.files.replace(name, part(&next, name));
+        tls.files.replace(name, part(&next, name));
     }
-    secured.server.signal(Signal::HUP);
-    let line = secured.server.log_line(" INFO audit: reloaded ").await;
+    tls.server.signal(Signal::HUP);
+    let line = tls.server.log_line(" INFO audit: reloaded ").await;
     let expected = format!(" changed=\"{BOTH}\" ");
     assert!(line.contains(&expected), "{line}");
-    assert!(secured.client.is_shown(&secured.server, &next).await);
+    assert!(tls.client.is_shown(&tls.server, &next).await);
 }
 
 #[tokio::test]
 async fn other_files_of_a_certificate_are_followed_from_then_on() {
-    let mut secured = Secured::new("").await;
-    let next = secured.another();
-    secured.files.replace("next.pem", &next.certificate);
-    secured.files.replace("next.key", &next.private_key);
+    let mut tls = TlsServer::new("").await;
+    let next = tls.issue_next();
+    tls.files.replace("next.pem", &next.certificate);
+    tls.files.replace("next.key", &next.private_key);
     let naming = "[tls]\ncertificate = \"next.pem\"\nprivate_key = \"next.key\"\n";
-    secured.files.replace(CONFIGURATION, naming);
-    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
-    assert!(secured.client.is_shown(&secured.server, &next).await);
+    tls.files.replace(CONFIGURATION, naming);
+    assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
+    assert!(tls.client.is_shown(&tls.server, &next).await);
     // Of the same key, as it is where only the time of a certificate is over.
-    let after = secured.authority.issue(&[NAME]);
-    secured.files.replace("next.pem", &after.certificate);
-    let error = secured.error().await;
+    let after = tls.authority.issue(&[SERVER_NAME]);
+    tls.files.replace("next.pem", &after.certificate);
+    let error = tls.reload_error().await;
     assert!(
         error.starts_with("next.key: the private key in it does not match"),
         "{error}"
     );
-    secured.files.replace("next.key", &after.private_key);
-    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
-    assert!(secured.client.is_shown(&secured.server, &after).await);
+    tls.files.replace("next.key", &after.private_key);
+    assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
+    assert!(tls.client.is_shown(&tls.server, &after).await);
 }
 
 #[tokio::test]
 async fn whether_there_is_tls_waits_for_the_next_start() {
-    let mut secured = Secured::new("").await;
-    secured.files.replace(CONFIGURATION, "");
-    assert_eq!(secured.changed().await, None);
-    let warning = secured.server.log_line("after a restart").await;
+    let mut tls = TlsServer::new("").await;
+    tls.files.replace(CONFIGURATION, "");
+    assert_eq!(tls.changed_keys().await, None);
+    let warning = tls.server.log_line("after a restart").await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
-    let mut peer = secured.log_in().await;
-    echo(&mut peer, "still encrypted").await;
-    assert!(
-        secured
-            .client
-            .is_shown(&secured.server, &secured.issued)
-            .await
-    );
+    let mut peer = tls.log_in().await;
+    assert_echo(&mut peer, "still encrypted").await;
+    assert!(tls.client.is_shown(&tls.server, &tls.issued).await);
 
     // What has changed meanwhile is taken over as soon as it is named again.
-    let next = secured.another();
+    let next = tls.issue_next();
     for name in [CERTIFICATE, PRIVATE_KEY] {
-        secured.files.replace(name, part(&next, name));
+        tls.files.replace(name, part(&next, name));
     }
-    secured.files.replace(CONFIGURATION, &Files::naming_tls(""));
-    assert_eq!(secured.changed().await.as_deref(), Some(BOTH));
-    assert!(secured.client.is_shown(&secured.server, &next).await);
+    tls.files
+        .replace(CONFIGURATION, &ServerFiles::naming_tls(""));
+    assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
+    assert!(tls.client.is_shown(&tls.server, &next).await);
 
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CERTIFICATE, &next.certificate);
     files.replace(PRIVATE_KEY, &next.private_key);
-    files.replace(CONFIGURATION, &Files::naming_tls(""));
+    files.replace(CONFIGURATION, &ServerFiles::naming_tls(""));
     let reloaded = server.log_line(" INFO audit: reloaded ").await;
     assert!(!reloaded.contains("changed="), "{reloaded}");
     let warning = server.log_line("after a restart").await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
-    echo(
+    assert_echo(
         &mut LoginMethod::Message.log_in(&server, LINE).await,
         "still plain",
     )
@@ -264,23 +262,23 @@ async fn whether_there_is_tls_waits_for_the_next_start() {
 /// Not in the most detailed log, whatever is wrong with it.
 #[tokio::test]
 async fn nothing_of_a_key_is_said() {
-    let mut secured = Secured::with_log("", "trace").await;
-    let mut keys = vec![secured.issued.private_key.clone()];
+    let mut tls = TlsServer::with_log("", "trace").await;
+    let mut keys = vec![tls.issued.private_key.clone()];
     let mut said = Vec::new();
-    let mut peer = secured.log_in().await;
-    echo(&mut peer, "hello").await;
-    let next = secured.another();
+    let mut peer = tls.log_in().await;
+    assert_echo(&mut peer, "hello").await;
+    let next = tls.issue_next();
     keys.push(next.private_key.clone());
     let wrong = next.private_key.replace("PRIVATE KEY", "EC PRIVATE KEY");
     for content in [&next.private_key, &wrong, &next.private_key[..150]] {
-        secured.files.overwrite(PRIVATE_KEY, content);
-        said.extend(secured.server.log_up_to("ERROR").await);
+        tls.files.overwrite(PRIVATE_KEY, content);
+        said.extend(tls.server.log_up_to("ERROR").await);
     }
-    secured.files.overwrite(CERTIFICATE, &next.certificate);
-    secured.files.overwrite(PRIVATE_KEY, &next.private_key);
-    said.extend(secured.server.log_up_to("INFO audit: reloaded").await);
-    secured.server.signal(Signal::TERM);
-    let (_, _, log) = secured.server.finish().await;
+    tls.files.overwrite(CERTIFICATE, &next.certificate);
+    tls.files.overwrite(PRIVATE_KEY, &next.private_key);
+    said.extend(tls.server.log_up_to("INFO audit: reloaded").await);
+    tls.server.signal(Signal::TERM);
+    let (_, _, log) = tls.server.finish().await;
     said.push(log);
     let said = said.concat();
     for key in keys {
@@ -291,7 +289,7 @@ async fn nothing_of_a_key_is_said() {
 }
 
 /// A part of a pair, by the name of its file.
-fn part<'a>(issued: &'a Issued, name: &str) -> &'a str {
+fn part<'a>(issued: &'a IssuedCertificate, name: &str) -> &'a str {
     match name {
         CERTIFICATE => &issued.certificate,
         _ => &issued.private_key,

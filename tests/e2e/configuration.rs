@@ -3,13 +3,13 @@
 use std::fs;
 
 use integration_tests::{
-    Finished, ServerProcess, client, client_binary, fixture, run, server_binary,
+    ProcessOutput, ServerProcess, client, client_binary, fixture, run, server_binary,
 };
 use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Runs a server that does not start, in a directory with these files.
-async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (Finished, TempDir) {
+async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (ProcessOutput, TempDir) {
     let directory = TempDir::new().unwrap();
     for (name, content) in files {
         fs::write(directory.path().join(name), content).unwrap();
@@ -20,7 +20,7 @@ async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (Finished, Tem
 }
 
 /// Runs a server that does not start, and returns what it says.
-async fn refused(files: &[(&str, &str)], arguments: &[&str]) -> String {
+async fn start_error(files: &[(&str, &str)], arguments: &[&str]) -> String {
     let (finished, _directory) = server_in(files, arguments).await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert_eq!(finished.stdout(), "");
@@ -38,12 +38,12 @@ const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
 #[tokio::test]
 async fn a_missing_configuration_says_what_to_do() {
     assert_eq!(
-        refused(&[], &[]).await,
+        start_error(&[], &[]).await,
         "ws-server: there is no config/server.toml in this directory: start the server where it \
          is, or name a configuration with --config FILE\n"
     );
     assert_eq!(
-        refused(&[], &["--config", "none.toml"]).await,
+        start_error(&[], &["--config", "none.toml"]).await,
         "ws-server: cannot read none.toml: No such file or directory (os error 2)\n"
     );
 }
@@ -51,7 +51,7 @@ async fn a_missing_configuration_says_what_to_do() {
 #[tokio::test]
 async fn a_mistake_is_named_with_file_line_and_key() {
     assert_eq!(
-        refused(
+        start_error(
             &[("s.toml", "# comment\nlisen = \"x\"\n")],
             &["--config", "s.toml"]
         )
@@ -59,7 +59,7 @@ async fn a_mistake_is_named_with_file_line_and_key() {
         "ws-server: s.toml: line 2: `lisen`: unknown key `lisen`; did you mean `listen`?\n"
     );
     assert_eq!(
-        refused(&[("s.toml", "listen = \n")], &["--config", "s.toml"]).await,
+        start_error(&[("s.toml", "listen = \n")], &["--config", "s.toml"]).await,
         "ws-server: s.toml: line 1: string values must be quoted, expected literal string\n"
     );
 }
@@ -68,13 +68,13 @@ async fn a_mistake_is_named_with_file_line_and_key() {
 async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
     let configuration = ("s.toml", "credentials = \"users.toml\"\n");
     assert_eq!(
-        refused(&[configuration], &["--config", "s.toml"]).await,
+        start_error(&[configuration], &["--config", "s.toml"]).await,
         "ws-server: cannot read users.toml: No such file or directory (os error 2)\n"
     );
     let users = "[[user]]\nname = \"admin\"\npassword = 987654\n";
     let files = [configuration, ("users.toml", users)];
     assert_eq!(
-        refused(&files, &["--config", "s.toml"]).await,
+        start_error(&files, &["--config", "s.toml"]).await,
         "ws-server: users.toml: line 3: `user.password`: a secret must be a string in quotes\n"
     );
 }
@@ -145,11 +145,11 @@ async fn accounts_that_an_argument_names_go_before_those_that_are_configured() {
     let configuration = ("s.toml", "credentials = \"configured.toml\"\n");
     let arguments = ["--config", "s.toml", "--credentials", "named.toml"];
     assert_eq!(
-        refused(&[configuration, ("configured.toml", ADMIN)], &arguments).await,
+        start_error(&[configuration, ("configured.toml", ADMIN)], &arguments).await,
         "ws-server: cannot read named.toml: No such file or directory (os error 2)\n"
     );
     assert_eq!(
-        refused(&[configuration, ("named.toml", "")], &arguments).await,
+        start_error(&[configuration, ("named.toml", "")], &arguments).await,
         "ws-server: named.toml: there are no users: write [[user]] with a name and a password_hash \
          for each account\n"
     );

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, Scraped, ServerProcess, accounts, ctl_ok, echoed, fixture,
+    ADMIN, AdminClient, CONFIGURATION, ServerFiles, ServerProcess, accounts, ctl_ok, echoed,
+    fixture,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::net::TcpStream;
@@ -53,12 +54,12 @@ async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
 #[tokio::test]
 async fn a_server_that_is_full_has_descriptors_for_its_operator() {
     let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
-    let files = Files::new(&configuration, &accounts(&[("jane", "x")]));
+    let files = ServerFiles::new(&configuration, &accounts(&[("jane", "x")]));
     let command = ServerProcess::limited_command("-n 160", &files.path(CONFIGURATION));
     let mut server = ServerProcess::spawn(command, None).await;
-    let scraped = Scraped::of(&mut server).await;
+    let admin = AdminClient::for_server(&mut server).await;
     let mut idle = Vec::new();
-    for (address, connections) in [(server.address, 160), (scraped.address(), 40)] {
+    for (address, connections) in [(server.address, 160), (admin.address(), 40)] {
         for _ in 0..connections {
             idle.push(TcpStream::connect(address).await.unwrap());
         }

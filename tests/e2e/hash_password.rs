@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use integration_tests::{Finished, Terminal, run, server_binary};
+use integration_tests::{ProcessOutput, Terminal, run, server_binary};
 use proto::{credentials::Accounts, message::Credentials, password::HashMemory};
 use tokio::process::Command;
 
@@ -15,7 +15,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-async fn piped(stdin: &[u8]) -> Finished {
+async fn piped(stdin: &[u8]) -> ProcessOutput {
     run(command(&["hash-password"]), stdin).await
 }
 
@@ -24,7 +24,7 @@ fn at_terminal() -> Terminal {
 }
 
 /// Whether a user whose entry has this line can log in with the password.
-fn admits(line: &str, password: &str) -> bool {
+fn verifies(line: &str, password: &str) -> bool {
     let accounts = Accounts::from_toml(&format!("[[user]]\nname = \"u\"\n{line}")).unwrap();
     let credentials = Credentials::parse(&format!("u:{password}")).unwrap();
     accounts
@@ -55,8 +55,8 @@ async fn a_pipe_gets_the_line_of_the_credentials_file_and_nothing_else() {
     assert!(stdout.starts_with(start), "{stdout:?}");
     assert!(stdout.ends_with("\"\n"), "{stdout:?}");
     assert_eq!(stdout.lines().count(), 1, "{stdout:?}");
-    assert!(admits(stdout, "canary:x "));
-    assert!(!admits(stdout, "canary:x"));
+    assert!(verifies(stdout, "canary:x "));
+    assert!(!verifies(stdout, "canary:x"));
     assert_eq!(
         finished.stderr,
         "put this line into the [[user]] entry of the credentials file, in place of its \
@@ -98,7 +98,7 @@ async fn a_terminal_is_asked_twice_and_shows_nothing() {
     }
     assert_eq!(terminal.finish().await, Some(0));
     let written = terminal.written();
-    assert!(admits(printed_line(&written), "canary"), "{written:?}");
+    assert!(verifies(printed_line(&written), "canary"), "{written:?}");
     assert!(!written.contains("nary"), "{written:?}");
     let lines: Vec<&str> = written.lines().map(str::trim_end).collect();
     assert_eq!(lines[..2], [FIRST_PROMPT, SECOND_PROMPT], "{written:?}");

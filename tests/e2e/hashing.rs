@@ -4,7 +4,7 @@ use std::fs;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
-use integration_tests::{PATIENCE, ServerProcess};
+use integration_tests::{ServerProcess, TEST_TIMEOUT};
 use proto::{
     password::{HashCost, PasswordHash},
     secret::Secret,
@@ -27,7 +27,7 @@ async fn many_logins_at_once_take_the_memory_of_the_workers_and_no_more() {
     let credentials = BASE64_STANDARD.encode("admin:123456");
     let request = format!("{head}\r\nAuthorization: Basic {credentials}\r\n\r\n");
     let logins = (0..LOGINS).map(async |_| {
-        let mut peer = server.connect().await.with_timeout(PATIENCE);
+        let mut peer = server.connect().await.with_timeout(TEST_TIMEOUT);
         peer.send(&request).await;
         let head = peer.head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, Files, PATIENCE, ServerProcess, accounts, echoed, end, fixture, run,
-    send_request,
+    ADMIN, CONFIGURATION, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, echoed, fixture, run,
+    send_request, wait_for_exit,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::{Pid, Signal, kill_process};
@@ -193,7 +193,7 @@ async fn the_flag_goes_before_the_file_and_a_mistake_is_refused_in_plain_text() 
 }
 
 /// Ends a connection so that its line is a long one.
-async fn say_much(address: &str) {
+async fn end_with_long_log_line(address: &str) {
     let mut peer = RawPeer::new(TcpStream::connect(address).await.unwrap());
     peer.log_in().await;
     peer.send(frame::close(1000, &"\u{1b}".repeat(123))).await;
@@ -201,7 +201,7 @@ async fn say_much(address: &str) {
 }
 
 /// A server whose log goes to this, and where it listens.
-async fn logging_to(stderr: impl Into<Stdio>) -> (Child, String) {
+async fn spawn_with_stderr(stderr: impl Into<Stdio>) -> (Child, String) {
     let mut command = ServerProcess::command(&fixture("server.toml"));
     command.env("RUST_LOG", "info");
     spawn_logging_to(stderr, command).await
@@ -222,7 +222,7 @@ async fn spawn_logging_to(stderr: impl Into<Stdio>, mut command: Command) -> (Ch
 }
 
 /// Logs in and has an answer: nothing holds the server up.
-async fn is_served(address: &str) {
+async fn assert_served(address: &str) {
     let served = async {
         let mut peer = RawPeer::new(TcpStream::connect(address).await.unwrap());
         peer.log_in().await;
@@ -231,7 +231,7 @@ async fn is_served(address: &str) {
         assert_eq!(peer.text().await, echoed("hello"));
         start.elapsed()
     };
-    let took = timeout(PATIENCE, served).await.expect("it is served");
+    let took = timeout(TEST_TIMEOUT, served).await.expect("it is served");
     assert!(took < Duration::from_millis(500), "{took:?}");
 }
 
@@ -241,7 +241,7 @@ async fn stop(mut child: Child) -> String {
     let mut stdout = child.stdout.take().unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     let start = Instant::now();
-    assert_eq!(end(&mut child).await.code(), Some(0));
+    assert_eq!(wait_for_exit(&mut child).await.code(), Some(0));
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "it waits for its log"
@@ -257,23 +257,23 @@ const SESSIONS_TO_FILL_THE_LOG: usize = 1500;
 
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_up_nothing() {
-    let (child, address) = logging_to(Stdio::piped()).await;
+    let (child, address) = spawn_with_stderr(Stdio::piped()).await;
     for _ in 0..SESSIONS_TO_FILL_THE_LOG {
-        say_much(&address).await;
+        end_with_long_log_line(&address).await;
     }
-    is_served(&address).await;
+    assert_served(&address).await;
     assert_eq!(stop(child).await, "", "nothing of this is for stdout");
 }
 
 /// What is wrong with `RUST_LOG` is said where it is read, and that is not done again.
 #[tokio::test]
 async fn a_reload_does_not_wait_for_a_log_that_nobody_reads() {
-    let files = Files::new("log_level = \"warn\"\n", &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::new("log_level = \"warn\"\n", &accounts(&[("admin", "123456")]));
     let mut command = files.command();
     command.env("RUST_LOG", "info,x=nonsense");
     let (child, address) = spawn_logging_to(Stdio::piped(), command).await;
     for _ in 0..SESSIONS_TO_FILL_THE_LOG {
-        say_much(&address).await;
+        end_with_long_log_line(&address).await;
     }
     files.replace(
         CONFIGURATION,
@@ -289,20 +289,22 @@ async fn a_reload_does_not_wait_for_a_log_that_nobody_reads() {
             }
         }
     };
-    timeout(PATIENCE, reloaded).await.expect("it is reloaded");
+    timeout(TEST_TIMEOUT, reloaded)
+        .await
+        .expect("it is reloaded");
     assert_eq!(stop(child).await, "");
 }
 
 #[tokio::test]
 async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
-    let (mut child, address) = logging_to(Stdio::piped()).await;
+    let (mut child, address) = spawn_with_stderr(Stdio::piped()).await;
     for _ in 0..SESSIONS_TO_FILL_THE_LOG {
-        say_much(&address).await;
+        end_with_long_log_line(&address).await;
     }
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut lines = Vec::new();
     let lost = loop {
-        let line = timeout(PATIENCE, log.next_line())
+        let line = timeout(TEST_TIMEOUT, log.next_line())
             .await
             .expect("it is told");
         let line = line.unwrap().unwrap();
@@ -321,7 +323,7 @@ async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
     assert_eq!(of_sessions(&lines) + lost, 3 * SESSIONS_TO_FILL_THE_LOG);
 
     // From now on all is there again.
-    is_served(&address).await;
+    assert_served(&address).await;
     assert_eq!(stop(child).await, "");
     let mut rest = Vec::new();
     while let Some(line) = log.next_line().await.unwrap() {
@@ -337,7 +339,7 @@ async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
 
 #[tokio::test]
 async fn what_was_lost_is_a_metric() {
-    let files = Files::new(ADMIN, &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::new(ADMIN, &accounts(&[("admin", "123456")]));
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (child, _) = spawn_logging_to(full, files.command()).await;
     let lost = async {
@@ -353,7 +355,7 @@ async fn what_was_lost_is_a_metric() {
             }
         }
     };
-    timeout(PATIENCE, lost).await.expect("it is counted");
+    timeout(TEST_TIMEOUT, lost).await.expect("it is counted");
     assert_eq!(stop(child).await, "");
 }
 
@@ -364,11 +366,11 @@ async fn a_log_that_cannot_be_written_holds_up_nothing() {
     drop(reader);
     let full = File::options().write(true).open("/dev/full").unwrap();
     for stderr in [Stdio::from(writer), full.into()] {
-        let (child, address) = logging_to(stderr).await;
+        let (child, address) = spawn_with_stderr(stderr).await;
         for _ in 0..10 {
-            say_much(&address).await;
+            end_with_long_log_line(&address).await;
         }
-        is_served(&address).await;
+        assert_served(&address).await;
         assert_eq!(stop(child).await, "");
     }
 }

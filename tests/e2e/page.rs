@@ -1,7 +1,7 @@
 //! What a GET of the server's address gets, when no WebSocket is asked for. The page itself is tried
 //! in a browser, by the tests of `page`.
 
-use integration_tests::{PATIENCE, ServerProcess};
+use integration_tests::{ServerProcess, TEST_TIMEOUT};
 use tokio::time::timeout;
 
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
@@ -16,7 +16,7 @@ async fn answer(server: &ServerProcess, field: &str) -> String {
     ))
     .await;
     // It says where it ends by ending.
-    let answer = timeout(PATIENCE, peer.rest()).await;
+    let answer = timeout(TEST_TIMEOUT, peer.rest()).await;
     String::from_utf8(answer.expect("it ends in time")).unwrap()
 }
 

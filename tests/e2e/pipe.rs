@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use integration_tests::{
-    PATIENCE, PREFIX, ServerProcess, client, echoed, echoed_lines, run, spawn, talking,
+    PREFIX, ServerProcess, TEST_TIMEOUT, client, echoed, echoed_lines, run, spawn, spawn_logged_in,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -68,7 +68,7 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"admin:123456\none\n").await.unwrap();
     let mut line = String::new();
-    timeout(PATIENCE, stdout.read_line(&mut line))
+    timeout(TEST_TIMEOUT, stdout.read_line(&mut line))
         .await
         .unwrap()
         .unwrap();
@@ -76,7 +76,7 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
     drop(stdout);
     // The client learns it when it next writes.
     let write = async { while stdin.write_all(b"two\n").await.is_ok() {} };
-    let (status, ()) = timeout(PATIENCE, async { tokio::join!(child.wait(), write) })
+    let (status, ()) = timeout(TEST_TIMEOUT, async { tokio::join!(child.wait(), write) })
         .await
         .unwrap();
     assert!(
@@ -89,10 +89,10 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
 async fn a_signal_closes_in_order_and_exits_with_130() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = ServerProcess::start().await;
-        let (mut child, _stdin) = talking(&mut server).await;
+        let (mut child, _stdin) = spawn_logged_in(&mut server).await;
         let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
-        let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+        let status = timeout(TEST_TIMEOUT, child.wait()).await.unwrap().unwrap();
         assert_eq!(status.code(), Some(130));
         let ended = server.log_line("session ended").await;
         assert!(ended.contains("code=1000"), "{ended}");
@@ -102,9 +102,9 @@ async fn a_signal_closes_in_order_and_exits_with_130() {
 /// Sends the server a signal, and returns what a client says whose stdin is still open.
 async fn said_after(signal: Signal) -> String {
     let mut server = ServerProcess::start().await;
-    let (child, _stdin) = talking(&mut server).await;
+    let (child, _stdin) = spawn_logged_in(&mut server).await;
     server.signal(signal);
-    let output = timeout(PATIENCE, child.wait_with_output())
+    let output = timeout(TEST_TIMEOUT, child.wait_with_output())
         .await
         .unwrap()
         .unwrap();

@@ -1,7 +1,7 @@
 //! Who is behind a proxy: whose word is taken for it, and what follows from it.
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, ServerProcess, accounts, authorization, handshake_with,
+    ACCOUNTS, CONFIGURATION, ServerFiles, ServerProcess, accounts, authorization, handshake_with,
     send_request, wrong_credentials_response,
 };
 
@@ -14,8 +14,8 @@ const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
 const TWO_TRIES: &str = "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
 /// A server with this configuration, and with jane.
-async fn serve(configuration: &str) -> (ServerProcess, Files) {
-    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
+async fn serve(configuration: &str) -> (ServerProcess, ServerFiles) {
+    let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
     (files.serve().await, files)
 }
 
@@ -32,7 +32,7 @@ async fn status_for(server: &ServerProcess, address: [u8; 4], field: &str, line:
 }
 
 /// The address that the next failed login is said to come from.
-async fn blamed(server: &mut ServerProcess) -> String {
+async fn failed_login_peer(server: &mut ServerProcess) -> String {
     let line = server.log_line("event=login_failed").await;
     let (_, peer) = line.split_once(" peer=").expect("it says who");
     let (peer, _) = peer.split_once(" connection=").expect("it says which");
@@ -62,7 +62,7 @@ async fn failures_are_those_of_whom_a_trusted_proxy_names() {
                 401,
                 "{field}"
             );
-            assert_eq!(blamed(&mut server).await, client, "{field}");
+            assert_eq!(failed_login_peer(&mut server).await, client, "{field}");
         }
         assert_eq!(
             status_for(&server, PROXY, field, "jane:1").await,
@@ -88,7 +88,7 @@ async fn a_proxy_that_is_trusted_from_now_on_is_believed_from_now_on() {
         send_request(server.connect().await, &wrong).await,
         wrong_credentials_response()
     );
-    assert_eq!(blamed(&mut server).await, "127.0.0.1");
+    assert_eq!(failed_login_peer(&mut server).await, "127.0.0.1");
     files.replace(CONFIGURATION, TRUSTED);
     files.replace(ACCOUNTS, &accounts(&[("jane", "3")]));
     let reloaded = server.log_line("reloaded").await;
@@ -100,5 +100,5 @@ async fn a_proxy_that_is_trusted_from_now_on_is_believed_from_now_on() {
         send_request(server.connect().await, &wrong).await,
         wrong_credentials_response()
     );
-    assert_eq!(blamed(&mut server).await, "203.0.113.7");
+    assert_eq!(failed_login_peer(&mut server).await, "203.0.113.7");
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, ServerProcess, accounts, close_for, echo,
-    handshake_with, send_request, server_binary,
+    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, accounts, assert_echo,
+    close_frame_of, handshake_with, send_request, server_binary,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -17,17 +17,17 @@ use rustix::process::Signal;
 use tokio::{process::Command, task::spawn_blocking};
 
 /// How often the server looks at its files, as its documentation has it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A ping after one to two seconds of silence: a clock that a test can wait for.
-const PINGED: &str = "[limits]\nping_interval = \"1s\"\nping_timeout = \"1h\"\n";
+const PING_EVERY_SECOND: &str = "[limits]\nping_interval = \"1s\"\nping_timeout = \"1h\"\n";
 
 /// The ways to change a file.
-const WRITES: [fn(&Files, &str, &str); 2] = [Files::overwrite, Files::replace];
+const WRITES: [fn(&ServerFiles, &str, &str); 2] = [ServerFiles::overwrite, ServerFiles::replace];
 
 /// Asserts how a line of the log goes on after its time.
 #[track_caller]
-fn assert_says(line: &str, expected: &str) {
+fn assert_log_line(line: &str, expected: &str) {
     let (_time, said) = line.split_once(' ').expect("a line begins with its time");
     assert_eq!(said.trim_start(), expected);
 }
@@ -35,17 +35,17 @@ fn assert_says(line: &str, expected: &str) {
 #[tokio::test]
 async fn changed_accounts_hold_however_they_are_written() {
     for write in WRITES {
-        let files = Files::new("", &accounts(&[("jane", "1")]));
+        let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
         let mut server = files.serve().await;
         LoginMethod::Message.assert_rejected(&server, "joe:2").await;
         write(&files, ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
         let reloaded = server.log_line("reloaded").await;
-        assert_says(
+        assert_log_line(
             &reloaded,
             "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=2 sessions_ended=0",
         );
         for method in LoginMethod::ALL {
-            echo(&mut method.log_in(&server, "joe:2").await, "hello").await;
+            assert_echo(&mut method.log_in(&server, "joe:2").await, "hello").await;
         }
     }
 }
@@ -53,11 +53,11 @@ async fn changed_accounts_hold_however_they_are_written() {
 #[tokio::test]
 async fn a_changed_configuration_holds_however_it_is_written() {
     for write in WRITES {
-        let files = Files::new("", &accounts(&[("jane", "1")]));
+        let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
         let mut server = files.serve().await;
         write(&files, CONFIGURATION, "[echo]\nprefix = \"> \"\n");
         let reloaded = server.log_line("reloaded").await;
-        assert_says(
+        assert_log_line(
             &reloaded,
             "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 changed=\"echo.prefix\" \
              sessions_ended=0",
@@ -70,11 +70,11 @@ async fn a_changed_configuration_holds_however_it_is_written() {
 
 #[tokio::test]
 async fn a_signal_has_the_files_read_at_once() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     server.signal(Signal::HUP);
     let reloaded = server.log_line("reloaded").await;
-    assert_says(
+    assert_log_line(
         &reloaded,
         "INFO audit: reloaded event=reloaded cause=\"SIGHUP\" users=1 sessions_ended=0",
     );
@@ -88,7 +88,7 @@ async fn a_signal_has_the_files_read_at_once() {
 #[tokio::test]
 async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
     const NAMED: &str = "named.toml";
-    let files = Files::new("", &accounts(&[("configured", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("configured", "1")]));
     files.overwrite(NAMED, &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.arg("--credentials").arg(files.path(NAMED));
@@ -104,7 +104,7 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
     files.replace(CONFIGURATION, "credentials = \"none.toml\"");
     files.replace(NAMED, &accounts(&[("joe", "2")]));
     let reloaded = server.log_line("reloaded").await;
-    assert_says(
+    assert_log_line(
         &reloaded,
         "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 sessions_ended=1",
     );
@@ -116,7 +116,7 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
 #[tokio::test]
 async fn many_signals_while_the_files_change_end_with_the_last_file() {
     const CHANGES: usize = 50;
-    let files = Files::new("", &accounts(&[("user", "0")]));
+    let files = ServerFiles::new("", &accounts(&[("user", "0")]));
     let mut server = files.serve().await;
     for change in 1..=CHANGES {
         let password = change.to_string();
@@ -150,16 +150,16 @@ async fn many_signals_while_the_files_change_end_with_the_last_file() {
 
 /// Asserts that a change which cannot be used changes nothing, is logged once, and that the next one is
 /// taken. In the message, `FILE` stands for the path of the file.
-async fn is_not_taken(change: impl FnOnce(&Files), file: &str, message: &str) {
+async fn assert_not_applied(change: impl FnOnce(&ServerFiles), file: &str, message: &str) {
     let good = accounts(&[("jane", "1")]);
-    let files = Files::new(PINGED, &good);
+    let files = ServerFiles::new(PING_EVERY_SECOND, &good);
     let mut server = files.serve().await;
     let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     change(&files);
     let mut lines = server.log_up_to("ERROR").await;
     let error = lines.last().expect("it is there");
     let message = message.replace("FILE", &files.path(file).display().to_string());
-    assert_says(
+    assert_log_line(
         error,
         &format!(
             "ERROR audit: nothing was reloaded: {message} event=reload_failed cause=\"the files have changed\""
@@ -168,22 +168,22 @@ async fn is_not_taken(change: impl FnOnce(&Files), file: &str, message: &str) {
     // Several looks go by at the file that stays as it is.
     let mut clock = LoginMethod::Message.log_in(&server, "jane:1").await;
     assert_eq!(clock.frame().await.first, 0x89, "a ping");
-    echo(&mut session, "still here").await;
+    assert_echo(&mut session, "still here").await;
     for method in LoginMethod::ALL {
         method.log_in(&server, "jane:1").await;
     }
     files.replace(ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
-    files.replace(CONFIGURATION, PINGED);
+    files.replace(CONFIGURATION, PING_EVERY_SECOND);
     lines.extend(server.log_up_to(" users=2 ").await);
     let about_files = lines.iter().filter(|line| line.contains("reloaded"));
     assert_eq!(about_files.count(), 2, "{lines:#?}");
     LoginMethod::Message.log_in(&server, "joe:2").await;
-    echo(&mut session, "still here").await;
+    assert_echo(&mut session, "still here").await;
 }
 
 #[tokio::test]
 async fn broken_accounts_are_not_taken() {
-    is_not_taken(
+    assert_not_applied(
         |files| files.replace(ACCOUNTS, "[[user]]\nname = \"joe\"\npasword = \"2\"\n"),
         ACCOUNTS,
         "FILE: line 3: `user.pasword`: unknown key `pasword`; did you mean `password`?",
@@ -193,7 +193,7 @@ async fn broken_accounts_are_not_taken() {
 
 #[tokio::test]
 async fn missing_accounts_are_not_taken() {
-    is_not_taken(
+    assert_not_applied(
         |files| files.remove(ACCOUNTS),
         ACCOUNTS,
         "cannot read FILE: No such file or directory (os error 2)",
@@ -203,7 +203,7 @@ async fn missing_accounts_are_not_taken() {
 
 #[tokio::test]
 async fn a_broken_configuration_is_not_taken() {
-    is_not_taken(
+    assert_not_applied(
         |files| {
             // Not even the good accounts beside it.
             files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
@@ -217,7 +217,7 @@ async fn a_broken_configuration_is_not_taken() {
 
 #[tokio::test]
 async fn a_missing_configuration_is_not_taken() {
-    is_not_taken(
+    assert_not_applied(
         |files| files.remove(CONFIGURATION),
         CONFIGURATION,
         "cannot read FILE: No such file or directory (os error 2)",
@@ -227,7 +227,7 @@ async fn a_missing_configuration_is_not_taken() {
 
 #[tokio::test]
 async fn a_signal_names_the_mistake_each_time() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.overwrite(ACCOUNTS, "");
     for _ in 0..2 {
@@ -244,11 +244,11 @@ async fn a_file_that_is_being_written_is_left_alone() {
     let good = accounts(&[("joe", "2")]);
     let mut server;
     loop {
-        let files = Files::new("", &accounts(&[("jane", "1")]));
+        let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
         server = files.serve().await;
         let (path, whole) = (files.path(ACCOUNTS), good.clone());
-        let longest_rest = spawn_blocking(move || write_slowly(&path, &whole));
-        if longest_rest.await.unwrap() < LOOK_INTERVAL {
+        let longest_pause = spawn_blocking(move || write_slowly(&path, &whole));
+        if longest_pause.await.unwrap() < POLL_INTERVAL {
             let lines = server.log_up_to("reloaded").await;
             assert!(
                 lines.iter().all(|line| !line.contains("ERROR")),
@@ -268,24 +268,24 @@ async fn a_file_that_is_being_written_is_left_alone() {
 /// file was left alone in between, at most.
 fn write_slowly(path: &Path, whole: &str) -> Duration {
     let start = Instant::now();
-    let (mut last, mut longest_rest) = (start, Duration::ZERO);
+    let (mut last, mut longest_pause) = (start, Duration::ZERO);
     for len in (1..whole.len() / 2).cycle() {
         fs::write(path, &whole[..len]).unwrap();
         let now = Instant::now();
-        longest_rest = longest_rest.max(now - last);
+        longest_pause = longest_pause.max(now - last);
         last = now;
-        if now - start > LOOK_INTERVAL * 5 {
+        if now - start > POLL_INTERVAL * 5 {
             break;
         }
         thread::yield_now();
     }
     fs::write(path, whole).unwrap();
-    longest_rest.max(last.elapsed())
+    longest_pause.max(last.elapsed())
 }
 
 #[tokio::test]
 async fn another_file_of_accounts_is_followed_from_then_on() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace("others.toml", &accounts(&[("joe", "2")]));
     files.replace(CONFIGURATION, "credentials = \"others.toml\"\n");
@@ -302,7 +302,7 @@ async fn another_file_of_accounts_is_followed_from_then_on() {
 
 #[tokio::test]
 async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     let from_elsewhere = handshake_with(&["Origin: https://chat.example"]);
     let refused = send_request(server.connect().await, &from_elsewhere).await;
@@ -321,7 +321,7 @@ async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() 
     assert!(reloaded.contains(changed), "{reloaded}");
 
     let long = "x".repeat(1025);
-    echo(&mut old, &long).await;
+    assert_echo(&mut old, &long).await;
 
     let mut new = server.connect().await;
     new.send(&from_elsewhere).await;
@@ -337,13 +337,16 @@ async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() 
     let mut wrong = server.connect().await;
     wrong.upgrade().await;
     wrong.send(frame::text("jane:2")).await;
-    assert_eq!(wrong.close().await, close_for(CloseReason::TooManyAttempts));
-    echo(&mut old, "still here").await;
+    assert_eq!(
+        wrong.close().await,
+        close_frame_of(CloseReason::TooManyAttempts)
+    );
+    assert_echo(&mut old, "still here").await;
 }
 
 #[tokio::test]
 async fn the_log_becomes_as_detailed_as_the_file_says() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env_remove("RUST_LOG");
     let mut server = ServerProcess::spawn_with_environment(command, None).await;
@@ -389,7 +392,7 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
 /// Whoever set the variable wants what it says.
 #[tokio::test]
 async fn the_log_stays_as_detailed_as_the_variable_says() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CONFIGURATION, "log_level = \"error\"\n");
     server.log_line("reloaded").await;
@@ -401,7 +404,7 @@ async fn the_log_stays_as_detailed_as_the_variable_says() {
 
 #[tokio::test]
 async fn what_cannot_change_while_it_runs_is_named() {
-    let files = Files::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
     let mut server = ServerProcess::spawn(command, None).await;
@@ -417,12 +420,12 @@ async fn what_cannot_change_while_it_runs_is_named() {
         "{reloaded}"
     );
     let warning = server.log_line("WARN").await;
-    assert_says(
+    assert_log_line(
         &warning,
         "WARN changed keys take effect after a restart keys=\"listen, login.hash_workers, \
          login.max_queued_logins, worker_threads\"",
     );
-    echo(&mut old, "still here").await;
+    assert_echo(&mut old, "still here").await;
     LoginMethod::Message.log_in(&server, "jane:1").await;
     // As it was at the start, there is nothing to be said.
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:0\"\n");
@@ -435,7 +438,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
 /// The address on the command line goes before the one in the file, at each reload as well.
 #[tokio::test]
 async fn an_address_of_the_command_line_is_no_change() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:1\"\n");
     let reloaded = server.log_line("reloaded").await;

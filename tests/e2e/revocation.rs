@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Files, LoginMethod, PATIENCE, ServerProcess, account, accounts, client, close_for,
-    echo, echoed, end, spawn,
+    ACCOUNTS, LoginMethod, ServerFiles, ServerProcess, TEST_TIMEOUT, account, accounts,
+    assert_echo, client, close_frame_of, echoed, spawn, wait_for_exit,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// How long a login that was taken back may last at most.
-const AT_MOST: Duration = Duration::from_secs(1);
+const REVOCATION_LIMIT: Duration = Duration::from_secs(1);
 
 /// The accounts that each test begins with.
 const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
@@ -29,7 +29,7 @@ const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
 /// that a reload could end.
 async fn session(method: LoginMethod, server: &ServerProcess, line: &str) -> RawPeer<TcpStream> {
     let mut peer = method.log_in(server, line).await;
-    echo(&mut peer, "hello").await;
+    assert_echo(&mut peer, "hello").await;
     peer
 }
 
@@ -45,16 +45,16 @@ async fn reload(server: &mut ServerProcess) -> (usize, Instant) {
 }
 
 /// Asserts that a session ends for this reason, and within the time that it may last.
-async fn is_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: CloseReason) {
-    assert_eq!(peer.close().await, close_for(reason));
-    assert!(since.elapsed() <= AT_MOST, "{:?}", since.elapsed());
+async fn assert_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: CloseReason) {
+    assert_eq!(peer.close().await, close_frame_of(reason));
+    assert!(since.elapsed() <= REVOCATION_LIMIT, "{:?}", since.elapsed());
     peer.send(frame::close(3000, "")).await;
     peer.end().await;
 }
 
 #[tokio::test]
 async fn exactly_the_sessions_of_a_removed_user_end() {
-    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut janes = Vec::new();
     let mut joes = Vec::new();
@@ -62,22 +62,22 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
         janes.push(session(method, &server, "jane:1").await);
         joes.push(session(method, &server, "joe:2").await);
     }
-    let mut nobody = server.connect().await;
-    nobody.upgrade().await;
+    let mut pending_login = server.connect().await;
+    pending_login.upgrade().await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     let (ended, since) = reload(&mut server).await;
     assert_eq!(ended, 2);
     for jane in &mut janes {
-        is_revoked(jane, since, CloseReason::UserRemoved).await;
+        assert_revoked(jane, since, CloseReason::UserRemoved).await;
     }
     for joe in &mut joes {
-        echo(joe, "still here").await;
+        assert_echo(joe, "still here").await;
     }
     // Whoever was about to log in still may, and jane no longer.
-    nobody.send(frame::text("jane:1")).await;
-    assert!(nobody.text().await.starts_with("sorry, "));
-    nobody.send(frame::text("joe:2")).await;
-    assert!(nobody.text().await.starts_with("congratulation, "));
+    pending_login.send(frame::text("jane:1")).await;
+    assert!(pending_login.text().await.starts_with("sorry, "));
+    pending_login.send(frame::text("joe:2")).await;
+    assert!(pending_login.text().await.starts_with("congratulation, "));
     for method in LoginMethod::ALL {
         method.assert_rejected(&server, "jane:1").await;
     }
@@ -86,12 +86,12 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
 /// Nobody sends a signal: whoever saves the file has done all that is needed.
 #[tokio::test]
 async fn a_changed_file_is_enough() {
-    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
     files.overwrite(ACCOUNTS, &accounts(&[("joe", "2")]));
     let [reloaded, ended] = server.log_lines(["reloaded", "session ended"]).await;
-    is_revoked(&mut jane, Instant::now(), CloseReason::UserRemoved).await;
+    assert_revoked(&mut jane, Instant::now(), CloseReason::UserRemoved).await;
     assert!(reloaded.ends_with(" sessions_ended=1"), "{reloaded}");
     let cause = format!(
         " user=jane cause={} code=3000 ",
@@ -102,7 +102,7 @@ async fn a_changed_file_is_enough() {
 
 #[tokio::test]
 async fn exactly_the_sessions_of_an_expired_account_end() {
-    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut janes = Vec::new();
     for method in LoginMethod::ALL {
@@ -121,14 +121,17 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
     // As long as there is time left, it is the same login.
     assert_eq!(reload(&mut server).await.0, 0);
     for jane in &mut janes {
-        echo(jane, "still here").await;
+        assert_echo(jane, "still here").await;
     }
     janes.push(session(LoginMethod::Message, &server, "jane:1").await);
     for jane in &mut janes {
-        assert_eq!(jane.close().await, close_for(CloseReason::AccountExpired));
+        assert_eq!(
+            jane.close().await,
+            close_frame_of(CloseReason::AccountExpired)
+        );
         let late = SystemTime::now().duration_since(expires);
         let late = late.expect("no session ends before its time");
-        assert!(late <= AT_MOST, "{late:?}");
+        assert!(late <= REVOCATION_LIMIT, "{late:?}");
     }
     let lines = server.log_up_to("accounts have expired").await;
     let line = lines.last().expect("it is there");
@@ -141,7 +144,7 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
         .iter()
         .filter(|line| line.contains("event=session_revoked ") && line.ends_with(&audited));
     assert_eq!(audited.count(), 3, "{lines:#?}");
-    echo(&mut joe, "still here").await;
+    assert_echo(&mut joe, "still here").await;
     for method in LoginMethod::ALL {
         method.assert_rejected(&server, "jane:1").await;
     }
@@ -151,7 +154,7 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
 #[tokio::test]
 async fn a_session_that_streams_ends() {
     for method in LoginMethod::ALL {
-        let files = Files::new("", &accounts(JANE_AND_JOE));
+        let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
         let server = files.serve().await;
         let jane = session(method, &server, "jane:1").await.into_inner();
         let mut joe = session(method, &server, "joe:2").await;
@@ -184,11 +187,11 @@ async fn a_session_that_streams_ends() {
                 closed = read => closed,
             }
         };
-        let ended = timeout(PATIENCE, both).await;
+        let ended = timeout(TEST_TIMEOUT, both).await;
         let (close, took) = ended.expect("it does not go on");
-        assert_eq!(close, close_for(CloseReason::UserRemoved));
-        assert!(took <= AT_MOST, "{took:?}");
-        echo(&mut joe, "still here").await;
+        assert_eq!(close, close_frame_of(CloseReason::UserRemoved));
+        assert!(took <= REVOCATION_LIMIT, "{took:?}");
+        assert_echo(&mut joe, "still here").await;
     }
 }
 
@@ -196,13 +199,13 @@ async fn a_session_that_streams_ends() {
 /// mixes them up.
 #[tokio::test]
 async fn a_user_who_is_added_again_stays() {
-    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut before = session(LoginMethod::Message, &server, "jane:1").await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     let (ended, since) = reload(&mut server).await;
     assert_eq!(ended, 1);
-    is_revoked(&mut before, since, CloseReason::UserRemoved).await;
+    assert_revoked(&mut before, since, CloseReason::UserRemoved).await;
     files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
     assert_eq!(reload(&mut server).await.0, 0);
     let mut after = Vec::new();
@@ -214,14 +217,14 @@ async fn a_user_who_is_added_again_stays() {
     files.replace(ACCOUNTS, &accounts(&users));
     assert_eq!(reload(&mut server).await.0, 0);
     for jane in &mut after {
-        echo(jane, "still here").await;
+        assert_echo(jane, "still here").await;
     }
 }
 
 /// An account that was away and is the same again when the file is read was never away.
 #[tokio::test]
 async fn a_file_that_says_the_same_ends_nobody() {
-    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut jane = session(LoginMethod::Basic, &server, "jane:1").await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
@@ -231,20 +234,20 @@ async fn a_file_that_says_the_same_ends_nobody() {
     files.replace(ACCOUNTS, "");
     server.signal(Signal::HUP);
     server.log_line("ERROR").await;
-    echo(&mut jane, "still here").await;
+    assert_echo(&mut jane, "still here").await;
 }
 
 /// A session that is told to end does so once, for the first reason.
 #[tokio::test]
 async fn two_reloads_at_once_end_a_session_once() {
-    let files = Files::new("", &accounts(JANE_AND_JOE));
+    let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let server = files.serve().await;
     let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     for _ in 0..10 {
         server.signal(Signal::HUP);
     }
-    assert_eq!(jane.close().await, close_for(CloseReason::UserRemoved));
+    assert_eq!(jane.close().await, close_frame_of(CloseReason::UserRemoved));
     jane.send(frame::close(3000, "")).await;
     jane.end().await;
     server.signal(Signal::TERM);
@@ -258,7 +261,7 @@ async fn two_reloads_at_once_end_a_session_once() {
 #[tokio::test]
 async fn the_client_tells_why() {
     for auth in ["message", "basic"] {
-        let files = Files::new("", &accounts(JANE_AND_JOE));
+        let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
         let mut server = files.serve().await;
         let mut child = spawn(client([server.url().as_str(), "--auth", auth]));
         let mut stdin = child.stdin.take().unwrap();
@@ -268,9 +271,13 @@ async fn the_client_tells_why() {
         files.replace(ACCOUNTS, &accounts(&[("jane", "2")]));
         assert_eq!(reload(&mut server).await.0, 1);
         let mut said = String::new();
-        let read = timeout(PATIENCE, stderr.read_to_string(&mut said)).await;
+        let read = timeout(TEST_TIMEOUT, stderr.read_to_string(&mut said)).await;
         read.unwrap().unwrap();
-        assert_eq!(end(&mut child).await.code(), Some(8), "{auth}: {said}");
+        assert_eq!(
+            wait_for_exit(&mut child).await.code(),
+            Some(8),
+            "{auth}: {said}"
+        );
         let last = said.lines().last().unwrap();
         let expected = format!(
             "ws-client: the server closed the connection: 3000, unauthorized, saying \

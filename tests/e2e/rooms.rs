@@ -1,8 +1,8 @@
 //! Routes and rooms, as people and scripts meet them.
 
 use integration_tests::{
-    ACCOUNTS, Files, LoginMethod, ServerProcess, accounts, authorization, client, echoed_lines,
-    run, send_request, spawn,
+    ACCOUNTS, LoginMethod, ServerFiles, ServerProcess, accounts, authorization, client,
+    echoed_lines, run, send_request, spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -15,8 +15,8 @@ const ROUTES: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\nprefix = \">\
                       [[route]]\npath = \"/public\"\nservice = \"room\"\nformat = \"plain\"\n\
                       public = true\n";
 
-fn files() -> Files {
-    Files::new(ROUTES, &accounts(&[("admin", "123456"), ("jane", "x")]))
+fn files() -> ServerFiles {
+    ServerFiles::new(ROUTES, &accounts(&[("admin", "123456"), ("jane", "x")]))
 }
 
 fn url(server: &ServerProcess, path: &str) -> String {
@@ -47,7 +47,7 @@ async fn a_client_hears_others_and_scripts() {
     stdin.write_all(b"I am here\n").await.unwrap();
     let mut heard = BufReader::new(jane.stdout.take().unwrap()).lines();
     let mut next = async || {
-        let line = timeout(integration_tests::PATIENCE, heard.next_line()).await;
+        let line = timeout(integration_tests::TEST_TIMEOUT, heard.next_line()).await;
         line.expect("it comes in time").unwrap().unwrap()
     };
     assert!(

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, Files, LoginMethod, MESSAGE_PROMPT, ServerProcess,
-    Terminal, account, authorization, client, client_binary, echo, handshake_with, run,
-    send_request, server_binary,
+    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, LoginMethod, MESSAGE_PROMPT, ServerFiles,
+    ServerProcess, Terminal, account, assert_echo, authorization, client, client_binary,
+    handshake_with, run, send_request, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -60,7 +60,7 @@ fn secrets(hashes: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 #[track_caller]
-fn assert_silent(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>) {
+fn assert_no_secret(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>) {
     for (kind, secrets) in secrets {
         for secret in secrets {
             assert!(
@@ -114,7 +114,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let (line, hash) = hashed(PASSWORD).await;
     let (next_line, next_hash) = hashed(NEXT_PASSWORD).await;
     let secrets = secrets(&[&hash, &next_hash]);
-    let files = Files::new("", &account(USER, &line));
+    let files = ServerFiles::new("", &account(USER, &line));
     let mut command = files.command();
     command.args(["--log-format", format]);
     let mut server = ServerProcess::spawn_with_log(command, None, detail).await;
@@ -135,7 +135,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
                 .await;
         }
         let mut session = method.log_in(&server, &format!("{USER}:{PASSWORD}")).await;
-        echo(&mut session, MESSAGE).await;
+        assert_echo(&mut session, MESSAGE).await;
         session.send(frame::binary(MESSAGE.as_bytes())).await;
         assert_eq!(session.frame().await.payload, MESSAGE.as_bytes());
         session.send(frame::ping(MESSAGE.as_bytes())).await;
@@ -204,7 +204,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     for part in of_detail {
         assert_eq!(log.contains(part), detail == "trace", "{part:?}: {log}");
     }
-    assert_silent("the server", &log, &secrets);
+    assert_no_secret("the server", &log, &secrets);
     assert_only_users_are_named(&log);
 }
 
@@ -274,7 +274,7 @@ async fn no_mistake_in_the_files_makes_the_check_of_them_tell_a_secret() {
     let good = [account(USER, &line), account(USER, &plain)];
     let all = good.iter().map(|good| (good.clone(), 0));
     for (content, code) in all.chain(mistakes(&hash).into_iter().map(|bad| (bad, 2))) {
-        let files = Files::new("", &content);
+        let files = ServerFiles::new("", &content);
         let mut command = Command::new(server_binary());
         command
             .arg("--config")
@@ -283,9 +283,9 @@ async fn no_mistake_in_the_files_makes_the_check_of_them_tell_a_secret() {
         command.env("RUST_LOG", "trace");
         let finished = run(command, "").await;
         assert_eq!(finished.code, Some(code), "{content}: {finished:?}");
-        assert_silent("the check", &format!("{finished:?}"), &secrets);
-        assert_silent("stdout", finished.stdout(), &secrets);
-        assert_silent("stderr", &finished.stderr, &secrets);
+        assert_no_secret("the check", &format!("{finished:?}"), &secrets);
+        assert_no_secret("stdout", finished.stdout(), &secrets);
+        assert_no_secret("stderr", &finished.stderr, &secrets);
         let holds = format!("holds 1 user: {USER} (passwords are not shown)\n");
         assert_eq!(
             finished.stdout().ends_with(&holds),
@@ -300,13 +300,13 @@ async fn a_server_that_does_not_start_tells_no_secret() {
     let (_, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
     for content in mistakes(&hash) {
-        let files = Files::new("", &content);
+        let files = ServerFiles::new("", &content);
         let mut command = files.command();
         command.env("RUST_LOG", "trace");
         let finished = run(command, "").await;
         assert_eq!(finished.code, Some(2), "{content}: {finished:?}");
         assert_eq!(finished.stdout(), "");
-        assert_silent("the server", &finished.stderr, &secrets);
+        assert_no_secret("the server", &finished.stderr, &secrets);
     }
 }
 
@@ -315,7 +315,7 @@ async fn a_server_that_does_not_start_tells_no_secret() {
 async fn the_client_tells_no_secret_in_a_pipe() {
     let (line, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
-    let files = Files::new(
+    let files = ServerFiles::new(
         "[login]\nmax_failures_per_address = 5\n",
         &account(USER, &line),
     );
@@ -346,7 +346,7 @@ async fn the_client_tells_no_secret_in_a_pipe() {
         let finished = run(command, &input).await;
         assert_eq!(finished.code, Some(code), "{auth}, {input}: {finished:?}");
         assert_eq!(finished.stdout(), "");
-        assert_silent("the client", &finished.stderr, &secrets);
+        assert_no_secret("the client", &finished.stderr, &secrets);
     }
     // The password in a URL is refused, and not repeated.
     let url = server
@@ -355,7 +355,7 @@ async fn the_client_tells_no_secret_in_a_pipe() {
     for arguments in [vec![url.as_str()], vec!["handshake", &url]] {
         let finished = run(client(arguments), "").await;
         assert_eq!(finished.code, Some(2), "{finished:?}");
-        assert_silent("the client", &format!("{finished:?}"), &secrets);
+        assert_no_secret("the client", &format!("{finished:?}"), &secrets);
     }
 }
 
@@ -363,7 +363,7 @@ async fn the_client_tells_no_secret_in_a_pipe() {
 async fn the_client_tells_no_secret_at_a_terminal() {
     let (line, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
-    let files = Files::new("", &account(USER, &line));
+    let files = ServerFiles::new("", &account(USER, &line));
     let server = files.serve().await;
     for auth in ["message", "basic"] {
         let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", auth]);
@@ -374,6 +374,6 @@ async fn the_client_tells_no_secret_at_a_terminal() {
         terminal.expect(MESSAGE_PROMPT.trim_end()).await;
         terminal.type_text("exit\r").await;
         assert_eq!(terminal.finish().await, Some(0));
-        assert_silent("the client", &terminal.written(), &secrets);
+        assert_no_secret("the client", &terminal.written(), &secrets);
     }
 }

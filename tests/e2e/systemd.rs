@@ -9,7 +9,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, PATIENCE, ServerProcess, account, accounts, echo,
+    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, TEST_TIMEOUT, account,
+    accounts, assert_echo,
 };
 use rustix::{
     process::Signal,
@@ -19,20 +20,20 @@ use tempfile::TempDir;
 use tokio::{net::UnixDatagram, time::timeout};
 
 /// One that listens as `systemd` does.
-struct Manager {
-    socket: UnixDatagram,
+struct NotifySocket {
+    inner: UnixDatagram,
     /// What is said in `NOTIFY_SOCKET`.
     name: OsString,
     _directory: TempDir,
 }
 
-impl Manager {
+impl NotifySocket {
     /// One that listens in a directory.
     fn with_path() -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("notify");
         Self {
-            socket: UnixDatagram::bind(&path).unwrap(),
+            inner: UnixDatagram::bind(&path).unwrap(),
             name: path.into(),
             _directory: directory,
         }
@@ -47,19 +48,19 @@ impl Manager {
         let socket = StdUnixDatagram::bind_addr(&address).unwrap();
         socket.set_nonblocking(true).unwrap();
         Self {
-            socket: UnixDatagram::from_std(socket).unwrap(),
+            inner: UnixDatagram::from_std(socket).unwrap(),
             name: format!("@{name}").into(),
             _directory: directory,
         }
     }
 
     /// A server that it has started.
-    async fn start(&self, files: &Files) -> ServerProcess {
+    async fn start(&self, files: &ServerFiles) -> ServerProcess {
         self.start_with(files, &[]).await
     }
 
     /// The same, with more in its environment.
-    async fn start_with(&self, files: &Files, variables: &[(&str, &str)]) -> ServerProcess {
+    async fn start_with(&self, files: &ServerFiles, variables: &[(&str, &str)]) -> ServerProcess {
         let mut command = files.command();
         command.env("NOTIFY_SOCKET", &self.name);
         command.envs(variables.iter().copied());
@@ -67,16 +68,16 @@ impl Manager {
     }
 
     /// What it is told next.
-    async fn told(&self) -> String {
+    async fn next_message(&self) -> String {
         let mut notice = vec![0; 4096];
-        let read = timeout(PATIENCE, self.socket.recv(&mut notice)).await;
+        let read = timeout(TEST_TIMEOUT, self.inner.recv(&mut notice)).await;
         notice.truncate(read.expect("it is told in time").unwrap());
         String::from_utf8(notice).unwrap()
     }
 
     /// Asserts that it is told of a reload that begins now.
-    async fn is_told_of_a_reload(&self, earliest: i64) {
-        let notice = self.told().await;
+    async fn assert_reloading(&self, earliest: i64) {
+        let notice = self.next_message().await;
         let since = notice
             .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
             .and_then(|rest| rest.strip_suffix("\nSTATUS=reloading"));
@@ -98,70 +99,73 @@ fn ready(server: &ServerProcess, accounts: usize) -> String {
 
 #[tokio::test]
 async fn it_is_told_of_the_start_of_each_reload_and_of_the_end() {
-    for manager in [Manager::with_path(), Manager::with_abstract_name()] {
-        let files = Files::new("", &accounts(&[("jane", "1")]));
-        let server = manager.start(&files).await;
-        assert_eq!(manager.told().await, ready(&server, 1));
+    for socket in [
+        NotifySocket::with_path(),
+        NotifySocket::with_abstract_name(),
+    ] {
+        let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
+        let server = socket.start(&files).await;
+        assert_eq!(socket.next_message().await, ready(&server, 1));
 
         let asked = monotonic_usec();
         files.replace(ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
         server.signal(Signal::HUP);
-        manager.is_told_of_a_reload(asked).await;
-        assert_eq!(manager.told().await, ready(&server, 2));
+        socket.assert_reloading(asked).await;
+        assert_eq!(socket.next_message().await, ready(&server, 2));
 
         // What cannot be used changes nothing, and there it is said why.
         let asked = monotonic_usec();
         files.replace(ACCOUNTS, &account("jane", "pasword = \"1\""));
         server.signal(Signal::HUP);
-        manager.is_told_of_a_reload(asked).await;
+        socket.assert_reloading(asked).await;
         let told = format!(
             "READY=1\nSTATUS=listening on {}; nothing was reloaded: {}: line 3: `user.pasword`: \
              unknown key `pasword`; did you mean `password`?",
             server.address,
             files.path(ACCOUNTS).display()
         );
-        assert_eq!(manager.told().await, told);
+        assert_eq!(socket.next_message().await, told);
 
         // Nobody asks for this one.
         let asked = monotonic_usec();
         files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
-        manager.is_told_of_a_reload(asked).await;
-        assert_eq!(manager.told().await, ready(&server, 1));
+        socket.assert_reloading(asked).await;
+        assert_eq!(socket.next_message().await, ready(&server, 1));
 
         server.signal(Signal::TERM);
         let stopping = "STOPPING=1\nSTATUS=ending all connections";
-        assert_eq!(manager.told().await, stopping);
+        assert_eq!(socket.next_message().await, stopping);
         let (code, _, log) = server.finish().await;
         assert_eq!(code, Some(0), "{log}");
-        let more = manager.socket.try_recv(&mut [0; 1]);
+        let more = socket.inner.try_recv(&mut [0; 1]);
         assert_eq!(more.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 }
 
 #[tokio::test]
 async fn it_is_told_of_the_end_while_connections_still_end() {
-    let manager = Manager::with_path();
+    let socket = NotifySocket::with_path();
     let configuration = "[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"";
-    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
-    let server = manager.start(&files).await;
-    assert_eq!(manager.told().await, ready(&server, 1));
+    let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
+    let server = socket.start(&files).await;
+    assert_eq!(socket.next_message().await, ready(&server, 1));
     let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
-    assert!(manager.told().await.starts_with("STOPPING=1\n"));
+    assert!(socket.next_message().await.starts_with("STOPPING=1\n"));
     assert_eq!(session.close().await.0, 1001);
 }
 
 #[tokio::test]
 async fn it_is_told_again_and_again_that_the_server_lives_where_it_wants_that() {
-    let manager = Manager::with_path();
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let socket = NotifySocket::with_path();
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let started = monotonic_usec();
-    let server = manager
+    let server = socket
         .start_with(&files, &[("WATCHDOG_USEC", "200000")])
         .await;
-    assert_eq!(manager.told().await, ready(&server, 1));
+    assert_eq!(socket.next_message().await, ready(&server, 1));
     for _ in 0..3 {
-        assert_eq!(manager.told().await, "WATCHDOG=1");
+        assert_eq!(socket.next_message().await, "WATCHDOG=1");
     }
     // Half the time that it allows is between two of them.
     let passed = monotonic_usec() - started;
@@ -171,17 +175,17 @@ async fn it_is_told_again_and_again_that_the_server_lives_where_it_wants_that() 
 /// A server that is told to stop still lives.
 #[tokio::test]
 async fn a_server_that_ends_its_connections_lives() {
-    let manager = Manager::with_path();
+    let socket = NotifySocket::with_path();
     let configuration = "[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"";
-    let files = Files::new(configuration, &accounts(&[("jane", "1")]));
-    let server = manager
+    let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
+    let server = socket
         .start_with(&files, &[("WATCHDOG_USEC", "200000")])
         .await;
     let _session = LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
-    while !manager.told().await.starts_with("STOPPING=1\n") {}
+    while !socket.next_message().await.starts_with("STOPPING=1\n") {}
     for _ in 0..3 {
-        assert_eq!(manager.told().await, "WATCHDOG=1");
+        assert_eq!(socket.next_message().await, "WATCHDOG=1");
     }
 }
 
@@ -189,14 +193,14 @@ async fn a_server_that_ends_its_connections_lives() {
 async fn one_that_does_not_listen_holds_up_nothing() {
     // Two notices each: more than its socket takes, and more than wait for that.
     const RELOADS: usize = 300;
-    let manager = Manager::with_path();
-    let files = Files::new("", &accounts(&[("jane", "1")]));
-    let mut server = manager.start(&files).await;
+    let socket = NotifySocket::with_path();
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
+    let mut server = socket.start(&files).await;
     for _ in 0..RELOADS {
         server.signal(Signal::HUP);
         server.log_line("reloaded").await;
     }
-    echo(
+    assert_echo(
         &mut LoginMethod::Message.log_in(&server, "jane:1").await,
         "hello",
     )
@@ -208,7 +212,7 @@ async fn one_that_does_not_listen_holds_up_nothing() {
 
 #[tokio::test]
 async fn one_that_is_not_there_is_named() {
-    let files = Files::new("", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env("NOTIFY_SOCKET", files.path(CONFIGURATION).join("none"));
     let mut server = ServerProcess::spawn(command, None).await;
@@ -218,7 +222,7 @@ async fn one_that_is_not_there_is_named() {
         warning.ends_with("/server.toml/none: Not a directory (os error 20)"),
         "{warning}"
     );
-    echo(
+    assert_echo(
         &mut LoginMethod::Message.log_in(&server, "jane:1").await,
         "hello",
     )

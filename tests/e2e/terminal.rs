@@ -7,7 +7,7 @@ use proto::close::CloseReason;
 use rustix::process::Signal;
 
 /// A client that is logged in and waits for a message.
-async fn talking(server: &ServerProcess) -> Terminal {
+async fn logged_in_terminal(server: &ServerProcess) -> Terminal {
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admin:123456\r").await;
@@ -86,7 +86,7 @@ async fn what_is_typed_before_the_client_starts_is_not_lost() {
 #[tokio::test]
 async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
     let server = ServerProcess::start().await;
-    let mut terminal = talking(&server).await;
+    let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("first\rhalf a li").await;
     terminal.expect(&echoed("first")).await;
     terminal.expect(&format!("{MESSAGE_PROMPT}half a li")).await;
@@ -103,7 +103,7 @@ async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
 #[tokio::test]
 async fn a_line_comes_back_from_the_history() {
     let server = ServerProcess::start().await;
-    let mut terminal = talking(&server).await;
+    let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("once\r").await;
     terminal.expect(&echoed("once")).await;
     terminal.type_text("\x1b[A and twice\r").await;
@@ -115,7 +115,7 @@ async fn control_characters_from_the_server_do_nothing() {
     let server =
         ServerProcess::start_with("[echo]\nprefix = \"\\u001b[2J\\u001b]0;title\\u0007\\u202e\"")
             .await;
-    let mut terminal = talking(&server).await;
+    let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("hello\r").await;
     terminal
         .expect("\\u{1b}[2J\\u{1b}]0;title\\u{7}\\u{202e}hello")
@@ -126,7 +126,7 @@ async fn control_characters_from_the_server_do_nothing() {
 #[tokio::test]
 async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
     let server = ServerProcess::start().await;
-    let mut terminal = talking(&server).await;
+    let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("half a li").await;
     terminal.expect("half a li").await;
     server.signal(Signal::TERM);
@@ -153,7 +153,7 @@ async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
 async fn ctrl_d_and_ctrl_c_close_in_order() {
     for (key, code) in [("\x04", 0), ("\x03", 130)] {
         let mut server = ServerProcess::start().await;
-        let mut terminal = talking(&server).await;
+        let mut terminal = logged_in_terminal(&server).await;
         terminal.type_text(key).await;
         assert_eq!(terminal.finish().await, Some(code));
         let ended = server.log_line("session ended").await;

@@ -6,18 +6,18 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, Files, NAME, PATIENCE, ServerProcess, TlsClient, client,
-    echo, echoed_lines, fixture, run, send_request, server_binary,
+    ACCOUNTS, Authority, CONFIGURATION, SERVER_NAME, ServerFiles, ServerProcess, TEST_TIMEOUT,
+    TlsClient, assert_echo, client, echoed_lines, fixture, run, send_request, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
-use crate::tls_server::{LINE, Secured};
+use crate::tls_server::{LINE, TlsServer};
 
 #[tokio::test]
 async fn http_goes_over_it_as_well() {
-    let secured = Secured::new("").await;
+    let tls = TlsServer::new("").await;
     for (request, status) in [
         ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200 OK"),
         (
@@ -26,15 +26,15 @@ async fn http_goes_over_it_as_well() {
         ),
     ] {
         let request = request.replace("\r\n\r\n", "\r\nAccept: text/html\r\n\r\n");
-        let answer = send_request(secured.client.connect(&secured.server).await, &request).await;
+        let answer = send_request(tls.client.connect(&tls.server).await, &request).await;
         assert_eq!(answer.status_line, format!("HTTP/1.1 {status}"));
     }
 }
 
 #[tokio::test]
 async fn a_browser_is_shown_where_to_go() {
-    let issued = Authority::new().issue(&[NAME]);
-    let files = Files::with_tls("", "", &issued);
+    let issued = Authority::new().issue(&[SERVER_NAME]);
+    let files = ServerFiles::with_tls("", "", &issued);
     fs::copy(fixture(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
@@ -59,9 +59,9 @@ async fn a_browser_is_shown_where_to_go() {
 
 #[tokio::test]
 async fn what_is_no_tls_ends_at_once_with_one_line() {
-    let mut secured = Secured::with_log("", "debug").await;
+    let mut tls = TlsServer::with_log("", "debug").await;
     for bytes in [HANDSHAKE, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{1b}[2J\n"] {
-        let mut peer = secured.server.connect().await;
+        let mut peer = tls.server.connect().await;
         peer.send(bytes).await;
         let rest = peer.rest().await;
         // At most an alert of TLS.
@@ -70,10 +70,10 @@ async fn what_is_no_tls_ends_at_once_with_one_line() {
     let mut lines = Vec::new();
     // Whichever of them ends first.
     for _ in 0..3 {
-        lines.extend(secured.server.log_up_to("TLS handshake failed").await);
+        lines.extend(tls.server.log_up_to("TLS handshake failed").await);
     }
-    secured.server.signal(Signal::TERM);
-    let (_, _, log) = secured.server.finish().await;
+    tls.server.signal(Signal::TERM);
+    let (_, _, log) = tls.server.finish().await;
     let about = lines.iter().map(String::as_str).chain(log.lines());
     let about: Vec<_> = about.filter(|line| line.contains("connection=")).collect();
     assert_eq!(about.len(), 3, "{about:#?}");
@@ -99,18 +99,18 @@ async fn tls_on_a_plain_port_ends_at_once() {
 #[tokio::test]
 async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
     let configuration = "[limits]\nhandshake_deadline = \"5s\"\nmax_unauthenticated = 3\n";
-    let mut secured = Secured::with_log(configuration, "debug").await;
-    let mut talking = secured.log_in().await;
+    let mut tls = TlsServer::with_log(configuration, "debug").await;
+    let mut session = tls.log_in().await;
     let start = Instant::now();
     let mut slow = Vec::new();
     for _ in 0..3 {
-        let mut peer = secured.server.connect().await;
+        let mut peer = tls.server.connect().await;
         // The header of a handshake, and the first byte of it.
         peer.send([22, 3, 1, 2, 0, 1]).await;
         slow.push(peer);
     }
     // Whoever is in stays in, and talks on.
-    echo(&mut talking, "still here").await;
+    assert_echo(&mut session, "still here").await;
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "a machine that is too busy for this test"
@@ -118,28 +118,27 @@ async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
     for peer in slow {
         // What it has sent was not all read: the end may be a reset.
         let mut stream = peer.into_inner();
-        let end = timeout(PATIENCE, stream.read(&mut [0; 1])).await;
+        let end = timeout(TEST_TIMEOUT, stream.read(&mut [0; 1])).await;
         assert!(end.expect("it is cut off").map_or(true, |read| read == 0));
     }
     assert!(start.elapsed() >= Duration::from_secs(5));
     for _ in 0..3 {
-        let line = secured.server.log_line("TLS handshake failed").await;
+        let line = tls.server.log_line("TLS handshake failed").await;
         assert!(line.contains("reason=timed out"), "{line}");
     }
-    echo(&mut talking, "still here").await;
-    let mut next = secured.log_in().await;
-    echo(&mut next, "hello").await;
+    assert_echo(&mut session, "still here").await;
+    let mut next = tls.log_in().await;
+    assert_echo(&mut next, "hello").await;
 }
 
 /// Both of ours: what one sends, the other understands, and a stranger's certificate ends it.
 #[tokio::test]
 async fn the_client_of_ours_talks_over_it() {
-    let secured = Secured::new("").await;
-    let url = format!("wss://{NAME}:{}", secured.server.address.port());
-    secured
-        .files
-        .replace("authority.pem", &secured.authority.certificate());
-    let authority = secured.files.path("authority.pem");
+    let tls = TlsServer::new("").await;
+    let url = format!("wss://{SERVER_NAME}:{}", tls.server.address.port());
+    tls.files
+        .replace("authority.pem", &tls.authority.certificate());
+    let authority = tls.files.path("authority.pem");
     let trusting = ["--cacert", authority.to_str().expect("it is text"), &url];
     let long = "x".repeat(1 << 20);
     for method in ["message", "basic"] {
@@ -152,9 +151,7 @@ async fn the_client_of_ours_talks_over_it() {
     }
 
     let stranger = Authority::new();
-    secured
-        .files
-        .replace("authority.pem", &stranger.certificate());
+    tls.files.replace("authority.pem", &stranger.certificate());
     let refused = run(client(trusting), format!("{LINE}\nhello\n")).await;
     assert_eq!((refused.code, refused.stdout()), (Some(5), ""));
 }

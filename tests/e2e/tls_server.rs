@@ -1,7 +1,8 @@
 //! A server that speaks TLS, for tests to talk with.
 
 use integration_tests::{
-    Authority, Files, Issued, LoginMethod, NAME, ServerProcess, TlsClient, accounts,
+    Authority, IssuedCertificate, LoginMethod, SERVER_NAME, ServerFiles, ServerProcess, TlsClient,
+    accounts,
 };
 use raw_peer::RawPeer;
 use tokio::net::TcpStream;
@@ -11,23 +12,23 @@ use tokio_rustls::client::TlsStream;
 pub(crate) const LINE: &str = "jane:1";
 
 /// A server with a certificate, and a client that trusts it.
-pub(crate) struct Secured {
+pub(crate) struct TlsServer {
     pub(crate) authority: Authority,
-    pub(crate) issued: Issued,
-    pub(crate) files: Files,
+    pub(crate) issued: IssuedCertificate,
+    pub(crate) files: ServerFiles,
     pub(crate) server: ServerProcess,
     pub(crate) client: TlsClient,
 }
 
-impl Secured {
+impl TlsServer {
     pub(crate) async fn new(configuration: &str) -> Self {
         Self::with_log(configuration, "info").await
     }
 
     pub(crate) async fn with_log(configuration: &str, detail: &str) -> Self {
         let authority = Authority::new();
-        let issued = authority.issue(&[NAME]);
-        let files = Files::with_tls(configuration, &accounts(&[("jane", "1")]), &issued);
+        let issued = authority.issue(&[SERVER_NAME]);
+        let files = ServerFiles::with_tls(configuration, &accounts(&[("jane", "1")]), &issued);
         let server = files.serve_with_log(detail).await;
         let client = TlsClient::trusting(&authority);
         Self {
@@ -40,8 +41,8 @@ impl Secured {
     }
 
     /// Another certificate for the same server, with another key.
-    pub(crate) fn another(&self) -> Issued {
-        self.authority.issue(&[NAME])
+    pub(crate) fn issue_next(&self) -> IssuedCertificate {
+        self.authority.issue(&[SERVER_NAME])
     }
 
     pub(crate) async fn log_in(&self) -> RawPeer<TlsStream<TcpStream>> {
@@ -50,7 +51,7 @@ impl Secured {
     }
 
     /// What the server says of what it cannot use.
-    pub(crate) async fn error(&mut self) -> String {
+    pub(crate) async fn reload_error(&mut self) -> String {
         let line = self.server.log_line("ERROR").await;
         let (_, said) = line.split_once("nothing was reloaded: ").expect(&line);
         let (said, _) = said.split_once(" event=").expect(&line);
@@ -58,7 +59,7 @@ impl Secured {
     }
 
     /// The keys that the next reload says have changed.
-    pub(crate) async fn changed(&mut self) -> Option<String> {
+    pub(crate) async fn changed_keys(&mut self) -> Option<String> {
         let line = self.server.log_line(" INFO audit: reloaded ").await;
         let (_, keys) = line.split_once(" changed=\"")?;
         Some(keys.split('"').next().expect("it is closed").to_owned())

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use integration_tests::{Files, PATIENCE, client, peer, run, self_signed};
+use integration_tests::{ServerFiles, TEST_TIMEOUT, client, peer_program, run, self_signed};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
@@ -10,8 +10,8 @@ use tokio::{
 };
 
 /// A server that speaks TLS as these flags say, and its host and port.
-async fn openssl(files: &Files, flags: &[&str]) -> (Child, String) {
-    let mut child = Command::new(peer("openssl/openssl"))
+async fn openssl(files: &ServerFiles, flags: &[&str]) -> (Child, String) {
+    let mut child = Command::new(peer_program("openssl/openssl"))
         .args(["s_server", "-accept", "127.0.0.1:0", "-cert"])
         .arg(files.path("certificate.pem"))
         .arg("-key")
@@ -24,7 +24,7 @@ async fn openssl(files: &Files, flags: &[&str]) -> (Child, String) {
         .spawn()
         .expect("openssl starts");
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let authority = timeout(PATIENCE, async {
+    let authority = timeout(TEST_TIMEOUT, async {
         loop {
             let line = lines.next_line().await.unwrap();
             let line = line.expect("openssl says where it listens");
@@ -41,7 +41,7 @@ async fn openssl(files: &Files, flags: &[&str]) -> (Child, String) {
 #[ignore = "needs the programs of .ci/operator"]
 async fn tls_that_is_not_safe_is_not_spoken() {
     let issued = self_signed(&["127.0.0.1"]);
-    let files = Files::new("", "");
+    let files = ServerFiles::new("", "");
     files.overwrite("certificate.pem", &issued.certificate);
     files.overwrite("key.pem", &issued.private_key);
     let trusted = files.path("certificate.pem");

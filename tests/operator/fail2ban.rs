@@ -7,7 +7,7 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, Files, LoginMethod, ServerProcess, account, authorization,
+    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, account, authorization,
     handshake_with, root, run, send_request, server_binary,
 };
 use raw_peer::frame;
@@ -67,7 +67,7 @@ async fn addresses(command: Command, stdin: &str) -> Vec<String> {
 }
 
 /// A peer that a proxy speaks for has its handshake refused, or a message.
-async fn try_as(server: &ServerProcess, method: LoginMethod, address: &str, line: &str) {
+async fn fail_login(server: &ServerProcess, method: LoginMethod, address: &str, line: &str) {
     let forwarded = format!("X-Forwarded-For: {address}");
     match method {
         LoginMethod::Basic => {
@@ -87,7 +87,7 @@ async fn try_as(server: &ServerProcess, method: LoginMethod, address: &str, line
 }
 
 /// Whatever goes wrong and is no wrong login, or is right, with forged texts wherever there is room.
-async fn do_nothing_wrong(server: &ServerProcess, name: &str) {
+async fn send_forged_texts(server: &ServerProcess, name: &str) {
     for text in [FORGED, FORGED_OBJECT] {
         // As a path, as a query, as other fields.
         let path = text
@@ -144,13 +144,13 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         )
     };
     let late = account("late", "password = \"1\"\nexpires = 2020-01-01T00:00:00Z");
-    let files = Files::new(CONFIGURED, &(entry(name) + &entry("jane") + &late));
+    let files = ServerFiles::new(CONFIGURED, &(entry(name) + &entry("jane") + &late));
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
     command.args(["--listen", "[::1]:0", "--log-format", format]);
     let mut server = ServerProcess::spawn_with_log(command, None, "debug").await;
 
-    do_nothing_wrong(&server, name).await;
+    send_forged_texts(&server, name).await;
     let mut expected = Vec::new();
     for (method, address, line) in [
         (LoginMethod::Message, "192.0.2.1", "jane:2"),
@@ -181,19 +181,19 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         (LoginMethod::Message, "192.0.2.11", FORGED),
         (LoginMethod::Message, "192.0.2.12", FORGED_OBJECT),
     ] {
-        try_as(&server, method, address, line).await;
+        fail_login(&server, method, address, line).await;
         expected.push(address);
     }
     // What a proxy is told by others does not count, and IPv4 is IPv4 however it is written.
-    try_as(
+    fail_login(
         &server,
         LoginMethod::Basic,
         "203.0.113.66, 192.0.2.13",
         "jane:2",
     )
     .await;
-    try_as(&server, LoginMethod::Basic, "::ffff:192.0.2.14", "jane:2").await;
-    try_as(&server, LoginMethod::Basic, "peer=203.0.113.66", "jane:2").await;
+    fail_login(&server, LoginMethod::Basic, "::ffff:192.0.2.14", "jane:2").await;
+    fail_login(&server, LoginMethod::Basic, "peer=203.0.113.66", "jane:2").await;
     expected.extend(["192.0.2.13", "192.0.2.14", "::1"]);
     // Nothing is verified any more, and it is a failure nevertheless.
     let mut peer = server.connect().await;
@@ -201,14 +201,14 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         .await;
     peer.head().await;
     for _ in 0..3 {
-        try_as(&server, LoginMethod::Basic, "192.0.2.15", "jane:2").await;
+        fail_login(&server, LoginMethod::Basic, "192.0.2.15", "jane:2").await;
     }
     peer.send(frame::text("jane:2")).await;
     assert!(peer.text().await.starts_with("sorry, "));
     assert_eq!(peer.close().await.0, 1013);
     drop(peer);
     expected.extend(["192.0.2.15"; 4]);
-    do_nothing_wrong(&server, name).await;
+    send_forged_texts(&server, name).await;
 
     // A configuration and accounts that cannot be used are quoted in the log.
     let mut log = String::new();

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use integration_tests::{
-    ADMIN, Files, LoginMethod, Scraped, ServerProcess, accounts, echo, peer, run,
+    ADMIN, AdminClient, LoginMethod, ServerFiles, ServerProcess, accounts, assert_echo,
+    peer_program, run,
 };
 use tokio::process::Command;
 
@@ -24,15 +25,15 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 /// What is measured after one right and one wrong login.
 async fn scrape() -> String {
     let configuration = format!("{ADMIN}[[route]]\npath = \"/\"\nservice = \"echo\"\n");
-    let files = Files::new(&configuration, &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::new(&configuration, &accounts(&[("admin", "123456")]));
     let mut server: ServerProcess = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
-    let mut admin = LoginMethod::Message.log_in(&server, "admin:123456").await;
-    echo(&mut admin, "hello").await;
+    let admin = AdminClient::for_server(&mut server).await;
+    let mut session = LoginMethod::Message.log_in(&server, "admin:123456").await;
+    assert_echo(&mut session, "hello").await;
     LoginMethod::Basic
         .assert_rejected(&server, "admin:wrong")
         .await;
-    let answer = scraped.request("GET", "/metrics").await;
+    let answer = admin.request("GET", "/metrics").await;
     let kind = answer.field("content-type");
     assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
     answer.body
@@ -41,7 +42,7 @@ async fn scrape() -> String {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn promtool_finds_nothing_to_complain_about() {
-    let mut promtool = Command::new(peer("prometheus/usr/bin/promtool"));
+    let mut promtool = Command::new(peer_program("prometheus/usr/bin/promtool"));
     promtool.args(["check", "metrics"]);
     let finished = run(promtool, scrape().await).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -51,7 +52,7 @@ async fn promtool_finds_nothing_to_complain_about() {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn the_parser_of_prometheus_reads_what_has_happened() {
-    let mut parser = Command::new(peer("python-prometheus/bin/python"));
+    let mut parser = Command::new(peer_program("python-prometheus/bin/python"));
     parser.args(["-c", PARSER]);
     let finished = run(parser, scrape().await).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");

@@ -3,8 +3,8 @@
 use std::{net::Ipv4Addr, process::Stdio};
 
 use integration_tests::{
-    Authority, CONGRATULATION, Files, LoginMethod, Nginx, ServerProcess, accounts, authorization,
-    echo, handshake_with, loopback_address, peer,
+    Authority, CONGRATULATION, LoginMethod, Nginx, ServerFiles, ServerProcess, accounts,
+    assert_echo, authorization, handshake_with, loopback_address, peer_program,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tempfile::TempDir;
@@ -61,9 +61,9 @@ mod caddy {
 }
 
 /// A server as the shipped file wants it, with more of a configuration, and with jane.
-async fn serve(file: &str, configuration: &str) -> (ServerProcess, Files) {
+async fn serve(file: &str, configuration: &str) -> (ServerProcess, ServerFiles) {
     let configuration = format!("{}\n{configuration}", server_configuration(file));
-    let files = Files::new(&configuration, &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new(&configuration, &accounts(&[("jane", "1")]));
     (files.serve().await, files)
 }
 
@@ -111,7 +111,7 @@ mod a_session_is_that_of_whoever_is_behind_it {
         let client = loopback_address(7);
         for method in LoginMethod::ALL {
             let mut session = log_in(&proxy, client, method).await;
-            echo(&mut session, "hello").await;
+            assert_echo(&mut session, "hello").await;
             let opened = server.log_line("session opened").await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
         }
@@ -227,7 +227,7 @@ async fn a_quiet_session_outlives_the_patience_of_nginx() {
         assert_eq!(ping.first, 0x89, "{ping:?}");
         session.send(frame::pong(&ping.payload)).await;
     }
-    echo(&mut session, "hello").await;
+    assert_echo(&mut session, "hello").await;
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn nginx_takes_the_shipped_file() {
 async fn caddy_takes_the_shipped_file() {
     let home = TempDir::new().unwrap();
     let file = integration_tests::shipped(CADDY);
-    let mut command = Command::new(peer("caddy/usr/bin/caddy"));
+    let mut command = Command::new(peer_program("caddy/usr/bin/caddy"));
     command.arg("validate").arg("--config").arg(&file);
     command.env("HOME", home.path());
     let said = output(command).await;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use integration_tests::{
-    Authority, Issued, Nginx, PATIENCE, ServerProcess, connect_from, loopback_address, peer,
-    shipped,
+    Authority, IssuedCertificate, Nginx, ServerProcess, TEST_TIMEOUT, connect_from,
+    loopback_address, peer_program, shipped,
 };
 use raw_peer::RawPeer;
 use tempfile::TempDir;
@@ -152,7 +152,7 @@ impl ReverseProxy {
 
 impl Caddy {
     async fn start(directory: TempDir, file: &Path) -> Self {
-        let mut child = Command::new(peer("caddy/usr/bin/caddy"))
+        let mut child = Command::new(peer_program("caddy/usr/bin/caddy"))
             .args(["run", "--config"])
             .arg(file)
             .env("HOME", directory.path())
@@ -165,7 +165,10 @@ impl Caddy {
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         while !said.contains("serving initial configuration") {
-            let line = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap();
+            let line = timeout(TEST_TIMEOUT, log.next_line())
+                .await
+                .unwrap()
+                .unwrap();
             said += &line.unwrap_or_else(|| panic!("Caddy does not start: {said}"));
         }
         Self {
@@ -205,7 +208,7 @@ fn replace_all(mut text: String, changes: &[(&str, &str)]) -> String {
 /// A directory with a certificate for the host, and its key.
 pub(crate) fn directory(authority: &Authority) -> TempDir {
     let directory = TempDir::new().unwrap();
-    let Issued {
+    let IssuedCertificate {
         certificate,
         private_key,
     } = authority.issue(&[HOST]);

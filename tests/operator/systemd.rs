@@ -9,9 +9,9 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, CONFIGURATION, Files, LoginMethod, PATIENCE, Scraped, ServerProcess, account,
-    accounts, authorization, ctl_ok, echo, fixture, peer, resolved, send_request, server_binary,
-    shipped,
+    ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess,
+    TEST_TIMEOUT, account, accounts, assert_echo, authorization, ctl_ok, fixture, peer_program,
+    resolved, send_request, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -53,14 +53,14 @@ fn installed(drop_ins: &[&str]) -> (TempDir, PathBuf) {
 async fn output(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.args(arguments).stdin(Stdio::null()).output();
-    let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+    let output = timeout(TEST_TIMEOUT, output).await.unwrap().unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.success(), "{said}");
     said
 }
 
 async fn systemd_analyze(arguments: &[&str]) -> String {
-    let program = peer("systemd/systemd-analyze");
+    let program = peer_program("systemd/systemd-analyze");
     output(program.to_str().unwrap(), arguments).await
 }
 
@@ -174,10 +174,10 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
     let users = accounts(&[("jane", "1")]) + &account("joe", hash);
     let routes = "[[route]]\npath = \"/\"\nservice = \"echo\"\n\
                   [[route]]\npath = \"/room\"\nservice = \"room\"\n";
-    let files = Files::new(&format!("{ADMIN}{routes}"), &users);
+    let files = ServerFiles::new(&format!("{ADMIN}{routes}"), &users);
     let manager = UnixDatagram::bind(files.path("notify")).unwrap();
     let trace = files.path("trace");
-    let mut command = Command::new(peer("strace/strace"));
+    let mut command = Command::new(peer_program("strace/strace"));
     command
         // So that the process that is started is the server.
         .args([
@@ -197,7 +197,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
 
     for method in LoginMethod::ALL {
         let mut session = method.log_in(&server, "jane:1").await;
-        echo(&mut session, "hello").await;
+        assert_echo(&mut session, "hello").await;
         session.send(frame::close(1000, "")).await;
         assert_eq!(session.close().await.0, 1000);
         session.end().await;
@@ -214,8 +214,8 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
     ] {
         send_request(server.connect().await, request).await;
     }
-    let scraped = Scraped::of(&mut server).await;
-    scraped.metrics().await;
+    let admin = AdminClient::for_server(&mut server).await;
+    admin.metrics().await;
     for action in [
         &["sessions"][..],
         &["publish", "/room", "hello"],

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use integration_tests::{
-    Authority, CERTIFICATE, CONFIGURATION, Files, Finished, NAME, PRIVATE_KEY, ServerProcess,
-    accounts, peer, run, run_within, server_binary,
+    Authority, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ProcessOutput, SERVER_NAME, ServerFiles,
+    ServerProcess, accounts, peer_program, run, run_within, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use serde::Deserialize;
@@ -18,11 +18,11 @@ const LONG: Duration = Duration::from_mins(5);
 
 /// A server whose certificate is from an authority that stands in a file beside it. It gives
 /// up soon on whoever does not log in.
-async fn secured() -> (Files, ServerProcess) {
+async fn start_tls_server() -> (ServerFiles, ServerProcess) {
     let authority = Authority::new();
-    let issued = authority.issue(&[NAME, "127.0.0.1"]);
+    let issued = authority.issue(&[SERVER_NAME, "127.0.0.1"]);
     let configuration = "[login]\ndeadline = \"1s\"\n";
-    let files = Files::with_tls(configuration, &accounts(&[("jane", "1")]), &issued);
+    let files = ServerFiles::with_tls(configuration, &accounts(&[("jane", "1")]), &issued);
     files.overwrite(AUTHORITY, &authority.certificate());
     let server = files.serve().await;
     (files, server)
@@ -30,14 +30,14 @@ async fn secured() -> (Files, ServerProcess) {
 
 /// `openssl s_client`, which trusts this authority and nobody else.
 fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(peer("openssl/openssl"));
+    let mut command = Command::new(peer_program("openssl/openssl"));
     command
         .args(["s_client", "-connect", &server.address.to_string()])
         .args([
             "-servername",
-            NAME,
+            SERVER_NAME,
             "-verify_hostname",
-            NAME,
+            SERVER_NAME,
             "-verify_return_error",
         ])
         // It stays for the answer when its input has ended.
@@ -49,14 +49,14 @@ fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Com
 }
 
 /// What it printed, some of which is not text.
-fn printed(finished: &Finished) -> String {
+fn printed(finished: &ProcessOutput) -> String {
     String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr
 }
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn s_client_trusts_the_chain_and_is_upgraded_over_either_version() {
-    let (files, server) = secured().await;
+    let (files, server) = start_tls_server().await;
     for (version, line) in [
         (
             "-tls1_2",
@@ -89,7 +89,7 @@ async fn s_client_trusts_the_chain_and_is_upgraded_over_either_version() {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn older_versions_and_other_protocols_are_refused_with_an_alert() {
-    let (files, server) = secured().await;
+    let (files, server) = start_tls_server().await;
     // As it comes, `openssl` itself would not speak these any more.
     let old = ["-cipher", "DEFAULT@SECLEVEL=0"];
     for (arguments, alert) in [
@@ -109,7 +109,7 @@ async fn older_versions_and_other_protocols_are_refused_with_an_alert() {
 
 /// Runs `openssl` for what it writes to a file.
 async fn openssl(arguments: &[&str], directory: &Path) {
-    let mut command = Command::new(peer("openssl/openssl"));
+    let mut command = Command::new(peer_program("openssl/openssl"));
     command.args(arguments).current_dir(directory);
     let finished = run(command, "").await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -118,7 +118,7 @@ async fn openssl(arguments: &[&str], directory: &Path) {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn keys_of_every_kind_and_form_are_taken() {
-    let files = Files::new(&Files::naming_tls(""), &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new(&ServerFiles::naming_tls(""), &accounts(&[("jane", "1")]));
     let directory = files.path("");
     for (arguments, head) in [
         (&["genrsa", "-traditional"][..], "BEGIN RSA PRIVATE KEY"),
@@ -168,7 +168,7 @@ async fn keys_of_every_kind_and_form_are_taken() {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn a_key_with_a_password_is_refused_and_what_is_said_to_do_helps() {
-    let files = Files::new(&Files::naming_tls(""), &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new(&ServerFiles::naming_tls(""), &accounts(&[("jane", "1")]));
     let directory = files.path("");
     for form in [&["-traditional"][..], &[]] {
         let key = [
@@ -246,8 +246,8 @@ fn elements<'a>(xml: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn sslscan_finds_nothing() {
-    let (_files, server) = secured().await;
-    let mut command = Command::new(peer("sslscan/sslscan"));
+    let (_files, server) = start_tls_server().await;
+    let mut command = Command::new(peer_program("sslscan/sslscan"));
     command.args(["--xml=-", &server.address.to_string()]);
     let finished = run(command, "").await;
     let xml = finished.stdout();
@@ -302,7 +302,7 @@ async fn sslscan_finds_nothing() {
 
 /// A finding of `testssl`, as it writes it.
 #[derive(Debug, Deserialize)]
-struct Finding {
+struct TestsslFinding {
     id: String,
     severity: String,
     #[serde(rename = "finding")]
@@ -312,7 +312,7 @@ struct Finding {
 /// What it cannot like about any certificate of an authority that is made for a test: its time is
 /// short, and nobody could be asked whether it was revoked. And it misses an engine of `openssl` that
 /// has nothing to do with the server.
-const OF_THE_TEST: [&str; 4] = [
+const EXPECTED_FINDINGS: [&str; 4] = [
     "cert_expirationStatus",
     "cert_notAfter",
     "cert_revocation",
@@ -322,9 +322,9 @@ const OF_THE_TEST: [&str; 4] = [
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn testssl_finds_nothing() {
-    let (files, server) = secured().await;
+    let (files, server) = start_tls_server().await;
     let findings = files.path("findings.json");
-    let mut command = Command::new(peer("testssl.sh/testssl"));
+    let mut command = Command::new(peer_program("testssl.sh/testssl"));
     command
         .args(["--quiet", "--color", "0", "--warnings", "off"])
         .args(["--protocols", "--std", "--server-preference", "--fs"])
@@ -334,15 +334,15 @@ async fn testssl_finds_nothing() {
         .arg("--add-ca")
         .arg(files.path(AUTHORITY))
         .args(["--ip", "127.0.0.1"])
-        .arg(format!("https://{NAME}:{}/", server.address.port()));
+        .arg(format!("https://{SERVER_NAME}:{}/", server.address.port()));
     let printed = printed(&run_within(LONG, command, "").await);
 
     let findings = fs::read_to_string(findings).expect(&printed);
-    let findings: Vec<Finding> = serde_json::from_str(&findings).expect("it writes JSON");
+    let findings: Vec<TestsslFinding> = serde_json::from_str(&findings).expect("it writes JSON");
     let bad: Vec<_> = findings
         .iter()
         .filter(|it| !["OK", "INFO", "LOW"].contains(&it.severity.as_str()))
-        .filter(|it| !OF_THE_TEST.contains(&it.id.as_str()))
+        .filter(|it| !EXPECTED_FINDINGS.contains(&it.id.as_str()))
         // On a busy machine its client has gone before the ticket comes, and nothing is found out.
         .filter(|it| !(it.id == "sessionresumption_ticket" && it.severity == "WARN"))
         .collect();

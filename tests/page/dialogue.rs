@@ -7,13 +7,16 @@ use proto::{
 };
 use serde_json::json;
 
-use crate::user_actions::{be_logged_in, drawn, log_in, notes, say, shown, visit, wait_for_answer};
+use crate::user_actions::{
+    log_in, log_in_as_admin, open_page, send_message, shown_messages, shown_notes, wait_for_paint,
+    wait_for_reply,
+};
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
     let mut server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     log_in(&mut browser, "admin", "1").await;
     browser.wait_for_text("#refused", SORRY).await;
     assert_eq!(browser.text("#state").await, "not logged in");
@@ -22,20 +25,20 @@ async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
         "password",
         "it is what a person would type again"
     );
-    be_logged_in(&mut browser).await;
+    log_in_as_admin(&mut browser).await;
     assert_eq!(
         browser.text("title").await,
         "connected as admin · ws-server"
     );
     assert_eq!(
-        shown(&mut browser, "sent").await,
+        shown_messages(&mut browser, "sent").await,
         ["admin:••••••", "admin:••••••"]
     );
     assert_eq!(
-        shown(&mut browser, "received").await,
+        shown_messages(&mut browser, "received").await,
         [SORRY, CONGRATULATION]
     );
-    assert_eq!(notes(&mut browser).await, ["connected to /"]);
+    assert_eq!(shown_notes(&mut browser).await, ["connected to /"]);
     let opened = server.log_line("session opened").await;
     assert!(opened.contains("user=admin"), "{opened}");
     assert_eq!(browser.problems().await, [""; 0]);
@@ -45,10 +48,10 @@ async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
 #[ignore = "needs Chromium"]
 async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     let kind = "document.getElementById('password').type";
     assert_eq!(browser.value(kind).await, "password");
-    be_logged_in(&mut browser).await;
+    log_in_as_admin(&mut browser).await;
     let everything = "document.documentElement.outerHTML
         + [...document.querySelectorAll('input, textarea')].map((field) => field.value)";
     let everything = browser.value(everything).await;
@@ -61,33 +64,33 @@ async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
 #[ignore = "needs Chromium"]
 async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
 
-    say(&mut browser, "grüße").await;
-    wait_for_answer(&mut browser, &echoed("grüße")).await;
+    send_message(&mut browser, "grüße").await;
+    wait_for_reply(&mut browser, &echoed("grüße")).await;
 
     // A number that no number of JavaScript is, and what looks like an end in a text.
-    say(
+    send_message(
         &mut browser,
         r#"{"a":[1,{}],"b":"}\"","c":12345678901234567890}"#,
     )
     .await;
     let json = "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"}\\\"\",\n  \
                 \"c\": 12345678901234567890\n}";
-    wait_for_answer(&mut browser, &echoed(json)).await;
+    wait_for_reply(&mut browser, &echoed(json)).await;
 
     browser
         .value("document.getElementById('kind').value = 'hex'")
         .await;
-    say(&mut browser, "48 69 0").await;
+    send_message(&mut browser, "48 69 0").await;
     browser.wait_for_text("#hint", "two hex digits").await;
     browser.type_text("0").await;
     browser.press("Enter", 0).await;
     let bytes = format!("0000  {:48} Hi·", "48 69 00");
-    wait_for_answer(&mut browser, &bytes).await;
+    wait_for_reply(&mut browser, &bytes).await;
 
-    let sent = shown(&mut browser, "sent").await;
+    let sent = shown_messages(&mut browser, "sent").await;
     assert_eq!(sent[1..], ["grüße", json, &bytes]);
     let meta = "Array.from(document.querySelectorAll('#log .meta'),
         (meta) => [2, 3].map((part) => meta.children[part].textContent).join(' '))";
@@ -111,7 +114,7 @@ async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
 #[ignore = "needs Chromium"]
 async fn beside_it_stands_what_went_over_the_wire() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     for _ in 0..2 {
         browser
             .wait_for("document.querySelector('[data-fill=accept]').textContent")
@@ -127,7 +130,7 @@ async fn beside_it_stands_what_went_over_the_wire() {
             ))
             .await;
     }
-    be_logged_in(&mut browser).await;
+    log_in_as_admin(&mut browser).await;
     let request = text_of(&mut browser, "[data-fill=request]").await;
     assert!(
         request.starts_with(&format!("GET / HTTP/1.1\nHost: {}\n", server.address)),
@@ -144,8 +147,8 @@ async fn beside_it_stands_what_went_over_the_wire() {
     );
 
     let long = "x".repeat(200);
-    say(&mut browser, &long).await;
-    wait_for_answer(&mut browser, &echoed(&long)).await;
+    send_message(&mut browser, &long).await;
+    wait_for_reply(&mut browser, &echoed(&long)).await;
     browser
         .wait_for("document.getElementById('step-received').open")
         .await;
@@ -166,8 +169,8 @@ async fn beside_it_stands_what_went_over_the_wire() {
     browser
         .value("document.getElementById('text').focus()")
         .await;
-    say(&mut browser, "hello").await;
-    wait_for_answer(&mut browser, &echoed("hello")).await;
+    send_message(&mut browser, "hello").await;
+    wait_for_reply(&mut browser, &echoed("hello")).await;
     browser
         .wait_for_text("#step-handshake", "GET / HTTP/1.1")
         .await;
@@ -196,8 +199,8 @@ async fn text_of(browser: &mut Browser, selector: &str) -> String {
 #[ignore = "needs Chromium"]
 async fn what_a_room_says_is_shown_as_what_people_say() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     for message in [
         json!({"joined": "jane", "at": "2026-11-25T16:40:00.123Z"}),
         json!({"from": "jane", "text": "<b>hello</b>", "at": "2026-11-25T16:40:01.123Z"}),
@@ -209,11 +212,11 @@ async fn what_a_room_says_is_shown_as_what_people_say() {
             .await;
     }
     assert_eq!(
-        shown(&mut browser, "received").await[1..],
+        shown_messages(&mut browser, "received").await[1..],
         ["jane: <b>hello</b>"]
     );
     assert_eq!(
-        notes(&mut browser).await,
+        shown_notes(&mut browser).await,
         [
             "connected to /",
             "jane joined",
@@ -233,7 +236,7 @@ async fn what_a_room_says_is_shown_as_what_people_say() {
 #[ignore = "needs Chromium"]
 async fn the_keyboard_is_enough() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     // The page has it from the start, but not before it is there.
     browser
         .wait_for("document.activeElement.id === 'name'")
@@ -251,13 +254,13 @@ async fn the_keyboard_is_enough() {
     browser
         .value("document.getElementById('name').focus()")
         .await;
-    be_logged_in(&mut browser).await;
+    log_in_as_admin(&mut browser).await;
     assert_eq!(browser.value("document.activeElement.id").await, "text");
     browser.type_text("one").await;
     browser.press("Enter", SHIFT).await;
     browser.type_text("two").await;
     browser.press("Enter", 0).await;
-    wait_for_answer(&mut browser, "your submit context: one\ntwo").await;
+    wait_for_reply(&mut browser, "your submit context: one\ntwo").await;
     let unlabelled = "[...document.querySelectorAll('input, textarea, select')]
         .filter((field) => field.labels.length === 0).map((field) => field.id)";
     assert_eq!(browser.value(unlabelled).await, json!([]));
@@ -270,18 +273,18 @@ const SHIFT: u8 = 8;
 #[ignore = "needs Chromium"]
 async fn a_long_conversation_keeps_its_last_thousand_rows() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     browser
         .value("for (let number = 0; number < 600; number += 1) send(`${number}`)")
         .await;
-    wait_for_answer(&mut browser, &echoed("599")).await;
+    wait_for_reply(&mut browser, &echoed("599")).await;
     let log = "document.getElementById('log')";
     assert_eq!(
         browser.value(&format!("{log}.childElementCount")).await,
         1000
     );
-    drawn(&mut browser).await;
+    wait_for_paint(&mut browser).await;
     let below = format!("{log}.scrollHeight - {log}.scrollTop - {log}.clientHeight");
     assert_eq!(browser.value(&below).await, 0);
     assert_eq!(browser.problems().await, [""; 0]);
@@ -291,12 +294,12 @@ async fn a_long_conversation_keeps_its_last_thousand_rows() {
 #[ignore = "needs Chromium"]
 async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
     let mut server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     browser.click("#disconnect").await;
     browser.wait_for_text("#state", "not connected").await;
     assert_eq!(
-        notes(&mut browser).await,
+        shown_notes(&mut browser).await,
         ["connected to /", "closed: 1000 \"user exit\", normal end"]
     );
     assert_eq!(browser.value("session.credentials").await, json!(null));
@@ -312,18 +315,18 @@ async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
 #[ignore = "needs Chromium"]
 async fn whoever_reads_further_up_is_left_there() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     browser
         .value("for (let number = 0; number < 30; number += 1) send(`${number}`)")
         .await;
-    wait_for_answer(&mut browser, &echoed("29")).await;
-    drawn(&mut browser).await;
+    wait_for_reply(&mut browser, &echoed("29")).await;
+    wait_for_paint(&mut browser).await;
     let top = "document.getElementById('log').scrollTop";
     browser.value(&format!("{top} = 100")).await;
-    drawn(&mut browser).await;
-    say(&mut browser, "hello").await;
-    wait_for_answer(&mut browser, &echoed("hello")).await;
-    drawn(&mut browser).await;
+    wait_for_paint(&mut browser).await;
+    send_message(&mut browser, "hello").await;
+    wait_for_reply(&mut browser, &echoed("hello")).await;
+    wait_for_paint(&mut browser).await;
     assert_eq!(browser.value(top).await, 100);
 }

@@ -3,7 +3,8 @@
 use std::{convert::Infallible, fs, net::SocketAddr};
 
 use integration_tests::{
-    ACCOUNTS, Browser, CONFIGURATION, Files, ServerProcess, accounts, echoed, root, server_binary,
+    ACCOUNTS, Browser, CONFIGURATION, ServerFiles, ServerProcess, accounts, echoed, root,
+    server_binary,
 };
 use rustix::process::Signal;
 use tokio::{
@@ -66,7 +67,7 @@ async fn log_in(browser: &mut Browser, password: &str) {
 async fn page_of_another_site_follows_the_close_codes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let files = Files::new(
+    let files = ServerFiles::new(
         &format!("allowed_origins = [\"{origin}\"]"),
         &accounts(&USERS),
     );
@@ -82,7 +83,7 @@ async fn page_of_another_site_follows_the_close_codes() {
 }
 
 /// The visit of that page.
-async fn visit(browser: &mut Browser, origin: &str, files: &Files, server: ServerProcess) {
+async fn visit(browser: &mut Browser, origin: &str, files: &ServerFiles, server: ServerProcess) {
     let address = server.address;
     browser.open(&format!("{origin}/")).await;
     log_in(browser, "1").await;

@@ -7,7 +7,9 @@ use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::user_actions::{be_logged_in, log_in, notes, say, shown, visit, wait_for_answer};
+use crate::user_actions::{
+    log_in, log_in_as_admin, open_page, send_message, shown_messages, shown_notes, wait_for_reply,
+};
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
@@ -15,8 +17,8 @@ async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
     let directory = ServerProcess::config_directory("");
     let command = ServerProcess::command(&directory.path().join("server.toml"));
     let server = ServerProcess::spawn(command, None).await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     let accounts = "[[user]]\nname = \"admin\"\npassword = \"another\"\n";
     fs::write(directory.path().join("credentials.toml"), accounts).unwrap();
     browser.wait_for_text("#refused", "3000").await;
@@ -64,8 +66,8 @@ async fn a_server_that_crashed_is_found_again() {
 async fn comes_back_after(signal: Signal, told: &str) {
     let server = ServerProcess::start().await;
     let address = server.address;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     browser.type_text("half a mess").await;
     server.signal(signal);
     server.finish().await;
@@ -75,9 +77,12 @@ async fn comes_back_after(signal: Signal, told: &str) {
     browser.wait_for_text("#state", "connected as admin").await;
     let opened = server.log_line("session opened").await;
     assert!(opened.contains("user=admin"), "{opened}");
-    assert_eq!(shown(&mut browser, "sent").await, ["admin:••••••"; 2]);
-    say(&mut browser, "age").await;
-    wait_for_answer(&mut browser, &echoed("half a message")).await;
+    assert_eq!(
+        shown_messages(&mut browser, "sent").await,
+        ["admin:••••••"; 2]
+    );
+    send_message(&mut browser, "age").await;
+    wait_for_reply(&mut browser, &echoed("half a message")).await;
     assert_eq!(others(browser.problems().await), [""; 0]);
 }
 
@@ -103,14 +108,14 @@ fn others(mut problems: Vec<String>) -> Vec<String> {
 #[ignore = "needs Chromium"]
 async fn after_too_many_wrong_logins_it_does_not_try_again() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     for number in 1..=6 {
         log_in(&mut browser, "admin", "wrong").await;
         wait_for_sorry(&mut browser, number).await;
     }
     browser.wait_for_text("#refused", "3000").await;
     assert_eq!(
-        notes(&mut browser).await,
+        shown_notes(&mut browser).await,
         [
             "connected to /",
             "closed: 3000 \"too many wrong logins\", unauthorized"
@@ -122,14 +127,17 @@ async fn after_too_many_wrong_logins_it_does_not_try_again() {
 async fn wait_for_sorry(browser: &mut Browser, number: usize) {
     let count = format!("document.querySelectorAll('#log > .received').length === {number}");
     browser.wait_for(&count).await;
-    assert_eq!(shown(browser, "received").await.last().unwrap(), SORRY);
+    assert_eq!(
+        shown_messages(browser, "received").await.last().unwrap(),
+        SORRY
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     browser
         .value("document.getElementById('path').value = '/nowhere'")
         .await;
@@ -150,7 +158,7 @@ async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
 #[ignore = "needs Chromium"]
 async fn a_connection_without_a_login_is_told_that_it_wants_one() {
     let server = ServerProcess::start_with("[login]\ndeadline = \"1s\"").await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     browser.click("#public").await;
     browser.click("#login button").await;
     browser
@@ -168,7 +176,7 @@ async fn a_connection_without_a_login_is_told_that_it_wants_one() {
 #[ignore = "needs Chromium"]
 async fn who_is_typing_when_the_time_for_the_login_is_over_types_on() {
     let server = ServerProcess::start_with("[login]\ndeadline = \"2s\"").await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     log_in(&mut browser, "admin", "wrong").await;
     browser.wait_for_text("#refused", SORRY).await;
     browser.type_text("123").await;

@@ -1,10 +1,10 @@
 //! The page in a room, with a second member.
 
-use integration_tests::{Browser, Files, accounts};
+use integration_tests::{Browser, ServerFiles, accounts};
 use raw_peer::{HANDSHAKE, frame};
 use serde_json::json;
 
-use crate::user_actions::{address, log_in, say, shown};
+use crate::user_actions::{log_in, page_url, send_message, shown_messages};
 
 const PATH: &str = "/room/lobby";
 
@@ -13,9 +13,9 @@ const PATH: &str = "/room/lobby";
 async fn the_page_and_another_member_hear_each_other() {
     let configuration = "[[route]]\npath = \"/room/*\"\nservice = \"room\"\npresence = true\n";
     let accounts = accounts(&[("admin", "123456"), ("jane", "x")]);
-    let server = Files::new(configuration, &accounts).serve().await;
+    let server = ServerFiles::new(configuration, &accounts).serve().await;
     let mut browser = Browser::start().await;
-    browser.open(&address(&server)).await;
+    browser.open(&page_url(&server)).await;
     browser
         .value(&format!(
             "document.getElementById('path').value = {}",
@@ -41,7 +41,7 @@ async fn the_page_and_another_member_hear_each_other() {
         .wait_for("document.getElementById('step-push').open")
         .await;
 
-    say(&mut browser, "hello yourself").await;
+    send_message(&mut browser, "hello yourself").await;
     browser.wait_for_text("#log", "admin: hello yourself").await;
     loop {
         let text = other.text().await;
@@ -55,7 +55,7 @@ async fn the_page_and_another_member_hear_each_other() {
     }
     drop(other);
     browser.wait_for_text("#log", "jane left").await;
-    let heard = shown(&mut browser, "received").await;
+    let heard = shown_messages(&mut browser, "received").await;
     assert_eq!(heard[1..], ["jane: <b>hello</b>", "admin: hello yourself"]);
     assert_eq!(browser.problems().await, [""; 0]);
 }

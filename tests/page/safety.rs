@@ -3,14 +3,16 @@
 use integration_tests::ServerProcess;
 use serde_json::json;
 
-use crate::user_actions::{be_logged_in, say, shown, visit, wait_for_answer};
+use crate::user_actions::{
+    log_in_as_admin, open_page, send_message, shown_messages, wait_for_reply,
+};
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn what_a_peer_says_never_becomes_markup() {
     let server = ServerProcess::start_with("[echo]\nprefix = \"\"").await;
-    let mut browser = visit(&server).await;
-    be_logged_in(&mut browser).await;
+    let mut browser = open_page(&server).await;
+    log_in_as_admin(&mut browser).await;
     let elements = "document.querySelectorAll('a, b, img, script, style, svg').length
         - document.querySelectorAll('.cell > b').length";
     let before = browser.value(elements).await;
@@ -20,14 +22,17 @@ async fn what_a_peer_says_never_becomes_markup() {
         "{\"<b>\": \"<svg onload='window.ran = 1'>\"}",
         "</style></script><a href=\"javascript:window.ran = 1\">here</a>",
     ] {
-        say(&mut browser, text).await;
+        send_message(&mut browser, text).await;
         let shown_as = if text.starts_with('{') {
             "{\n  \"<b>\": \"<svg onload='window.ran = 1'>\"\n}"
         } else {
             text
         };
-        wait_for_answer(&mut browser, shown_as).await;
-        assert_eq!(shown(&mut browser, "sent").await.last().unwrap(), shown_as);
+        wait_for_reply(&mut browser, shown_as).await;
+        assert_eq!(
+            shown_messages(&mut browser, "sent").await.last().unwrap(),
+            shown_as
+        );
     }
     assert_eq!(browser.value(elements).await, before);
     let kinds = "[...new Set(Array.from(document.querySelectorAll('#log *'),
@@ -44,7 +49,7 @@ async fn what_a_peer_says_never_becomes_markup() {
 #[ignore = "needs Chromium"]
 async fn no_script_runs_but_that_of_the_page() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     for attempt in [
         "document.body.append(Object.assign(document.createElement('script'),
             { textContent: 'window.ran = 1' }))",
@@ -76,7 +81,7 @@ async fn no_script_runs_but_that_of_the_page() {
 #[ignore = "needs Chromium"]
 async fn it_connects_to_nothing_but_where_it_came_from() {
     let (server, other) = (ServerProcess::start().await, ServerProcess::start().await);
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     let fetched = format!(
         "fetch('http://{}/').then(() => 'fetched', () => 'refused')",
         other.address
@@ -110,7 +115,7 @@ async fn it_connects_to_nothing_but_where_it_came_from() {
 #[ignore = "needs Chromium"]
 async fn the_policy_has_the_hashes_of_this_very_page() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     let hashes = "(async () => {
         const page = await fetch('/', { headers: { Accept: 'text/html' } });
         const text = await page.text();

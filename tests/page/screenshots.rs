@@ -5,10 +5,12 @@
 
 use std::{env, fs};
 
-use integration_tests::{Browser, Colours, ServerProcess, echoed, root};
+use integration_tests::{Browser, ColourScheme, ServerProcess, echoed, root};
 use rustix::process::Signal;
 
-use crate::user_actions::{be_logged_in, drawn, log_in, say, visit, wait_for_answer};
+use crate::user_actions::{
+    log_in, log_in_as_admin, open_page, send_message, wait_for_paint, wait_for_reply,
+};
 
 const WIDE: [u32; 2] = [1280, 800];
 const NARROW: [u32; 2] = [360, 740];
@@ -17,34 +19,34 @@ const NARROW: [u32; 2] = [360, 740];
 const README_PICTURE: &str = "5-json-1280-light";
 
 /// Looks at a state in each size and in both colours.
-async fn look(browser: &mut Browser, state: &str) {
+async fn check_layouts(browser: &mut Browser, state: &str) {
     for size in [NARROW, WIDE] {
-        for colours in [Colours::Dark, Colours::Light] {
-            look_once(browser, state, size, colours).await;
+        for colours in [ColourScheme::Dark, ColourScheme::Light] {
+            check_layout(browser, state, size, colours).await;
         }
     }
 }
 
-async fn look_once(browser: &mut Browser, state: &str, size: [u32; 2], colours: Colours) {
-    browser.look(size, colours).await;
-    let place = format!("{state}-{}-{colours:?}", size[0]).to_lowercase();
-    drawn(browser).await;
+async fn check_layout(browser: &mut Browser, state: &str, size: [u32; 2], colours: ColourScheme) {
+    browser.set_viewport(size, colours).await;
+    let name = format!("{state}-{}-{colours:?}", size[0]).to_lowercase();
+    wait_for_paint(browser).await;
     let overflows = "document.documentElement.scrollWidth > innerWidth
         || document.documentElement.scrollHeight > innerHeight";
-    assert_eq!(browser.value(overflows).await, false, "{place}");
+    assert_eq!(browser.value(overflows).await, false, "{name}");
     let is_at_end = "(() => {
         const { scrollHeight, scrollTop, clientHeight } = document.getElementById('log');
         return scrollHeight - scrollTop - clientHeight < 2;
     })()";
-    assert_eq!(browser.value(is_at_end).await, true, "{place}");
+    assert_eq!(browser.value(is_at_end).await, true, "{name}");
     if env::var_os("PAGE_PICTURES").is_none() {
         return;
     }
-    let picture = browser.picture().await;
+    let picture = browser.screenshot().await;
     let directory = root().join("target/page");
     fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join(format!("{place}.png")), &picture).unwrap();
-    if place == README_PICTURE {
+    fs::write(directory.join(format!("{name}.png")), &picture).unwrap();
+    if name == README_PICTURE {
         fs::write(root().join(".github/page.png"), &picture).unwrap();
     }
 }
@@ -53,20 +55,20 @@ async fn look_once(browser: &mut Browser, state: &str, size: [u32; 2], colours: 
 #[ignore = "needs Chromium"]
 async fn every_state_fits_wide_and_narrow_windows() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
-    look(&mut browser, "1-before-login").await;
+    let mut browser = open_page(&server).await;
+    check_layouts(&mut browser, "1-before-login").await;
     log_in(&mut browser, "admin", "wrong").await;
     browser.wait_for_text("#refused", "sorry").await;
-    look(&mut browser, "2-wrong-login").await;
-    be_logged_in(&mut browser).await;
-    look(&mut browser, "3-logged-in").await;
-    say(&mut browser, "Hello, server!").await;
-    wait_for_answer(&mut browser, &echoed("Hello, server!")).await;
-    look(&mut browser, "4-talk").await;
-    browser.look(NARROW, Colours::Light).await;
+    check_layouts(&mut browser, "2-wrong-login").await;
+    log_in_as_admin(&mut browser).await;
+    check_layouts(&mut browser, "3-logged-in").await;
+    send_message(&mut browser, "Hello, server!").await;
+    wait_for_reply(&mut browser, &echoed("Hello, server!")).await;
+    check_layouts(&mut browser, "4-talk").await;
+    browser.set_viewport(NARROW, ColourScheme::Light).await;
     browser.click("#fold").await;
-    look_once(&mut browser, "4-talk-and-wire", NARROW, Colours::Light).await;
-    say(
+    check_layout(&mut browser, "4-talk-and-wire", NARROW, ColourScheme::Light).await;
+    send_message(
         &mut browser,
         "{\"user\":\"admin\",\"tags\":[\"a\",\"b\"],\"big\":12345678901234567890}",
     )
@@ -74,11 +76,11 @@ async fn every_state_fits_wide_and_narrow_windows() {
     browser
         .wait_for("document.querySelectorAll('#log > .received').length === 4")
         .await;
-    look(&mut browser, "5-json").await;
+    check_layouts(&mut browser, "5-json").await;
     browser
         .value("document.getElementById('kind').value = 'hex'")
         .await;
-    say(
+    send_message(
         &mut browser,
         "48 65 6c 6c 6f 2c 20 62 79 74 65 73 21 00 01 02 fd fe ff",
     )
@@ -86,10 +88,10 @@ async fn every_state_fits_wide_and_narrow_windows() {
     browser
         .wait_for("document.querySelectorAll('#log > .received').length === 5")
         .await;
-    look(&mut browser, "6-binary").await;
+    check_layouts(&mut browser, "6-binary").await;
     server.signal(Signal::TERM);
     browser.wait_for_text("#countdown", "Attempt").await;
-    look(&mut browser, "7-reconnecting").await;
+    check_layouts(&mut browser, "7-reconnecting").await;
     browser.click("#give-up").await;
-    look(&mut browser, "8-stopped").await;
+    check_layouts(&mut browser, "8-stopped").await;
 }

@@ -1,15 +1,15 @@
 //! The page of a server that speaks TLS.
 
-use integration_tests::{Authority, Browser, Files, ServerProcess, accounts, echoed};
+use integration_tests::{Authority, Browser, ServerFiles, ServerProcess, accounts, echoed};
 use serde_json::json;
 
-use crate::user_actions::{be_logged_in, say, visit, wait_for_answer};
+use crate::user_actions::{log_in_as_admin, open_page, send_message, wait_for_reply};
 
 /// What the page says of the bytes of the last message received, and whether it speaks of TLS.
 async fn explained(browser: &mut Browser) -> (String, bool) {
-    be_logged_in(browser).await;
-    say(browser, "hello").await;
-    wait_for_answer(browser, &echoed("hello")).await;
+    log_in_as_admin(browser).await;
+    send_message(browser, "hello").await;
+    wait_for_reply(browser, &echoed("hello")).await;
     browser
         .wait_for_text("#step-received", "26 bytes of text")
         .await;
@@ -24,7 +24,7 @@ async fn explained(browser: &mut Browser) -> (String, bool) {
 #[ignore = "needs Chromium"]
 async fn over_https_it_talks_by_tls_and_says_so() {
     let issued = Authority::new().issue(&["127.0.0.1"]);
-    let files = Files::with_tls("", &accounts(&[("admin", "123456")]), &issued);
+    let files = ServerFiles::with_tls("", &accounts(&[("admin", "123456")]), &issued);
     let server = files.serve().await;
     let mut browser = Browser::start().await;
     browser.open(&format!("https://{}/", server.address)).await;
@@ -40,7 +40,7 @@ async fn over_https_it_talks_by_tls_and_says_so() {
 #[ignore = "needs Chromium"]
 async fn over_http_it_does_not_speak_of_tls() {
     let server = ServerProcess::start().await;
-    let mut browser = visit(&server).await;
+    let mut browser = open_page(&server).await;
     let (bytes, speaks_of_tls) = explained(&mut browser).await;
     assert_eq!(
         bytes,

@@ -3,14 +3,14 @@
 use integration_tests::{Browser, ServerProcess};
 
 /// A browser that shows the page of a server.
-pub(crate) async fn visit(server: &ServerProcess) -> Browser {
+pub(crate) async fn open_page(server: &ServerProcess) -> Browser {
     let mut browser = Browser::start().await;
-    browser.open(&address(server)).await;
+    browser.open(&page_url(server)).await;
     browser
 }
 
 /// Where the page of a server is.
-pub(crate) fn address(server: &ServerProcess) -> String {
+pub(crate) fn page_url(server: &ServerProcess) -> String {
     format!("http://{}/", server.address)
 }
 
@@ -26,19 +26,19 @@ pub(crate) async fn log_in(browser: &mut Browser, name: &str, password: &str) {
 }
 
 /// Logs in as the shipped account, and waits until the server has taken it.
-pub(crate) async fn be_logged_in(browser: &mut Browser) {
+pub(crate) async fn log_in_as_admin(browser: &mut Browser) {
     log_in(browser, "admin", "123456").await;
     browser.wait_for_text("#state", "connected as admin").await;
 }
 
 /// Sends a message, for which the focus is there.
-pub(crate) async fn say(browser: &mut Browser, text: &str) {
+pub(crate) async fn send_message(browser: &mut Browser, text: &str) {
     browser.type_text(text).await;
     browser.press("Enter", 0).await;
 }
 
 /// What the last messages of a kind show, "sent" or "received", the last one last.
-pub(crate) async fn shown(browser: &mut Browser, kind: &str) -> Vec<String> {
+pub(crate) async fn shown_messages(browser: &mut Browser, kind: &str) -> Vec<String> {
     let bodies = format!(
         "Array.from(document.querySelectorAll('#log > .{kind} > .body'), (body) => body.textContent)"
     );
@@ -46,14 +46,14 @@ pub(crate) async fn shown(browser: &mut Browser, kind: &str) -> Vec<String> {
 }
 
 /// What the notes between the messages say, without their times.
-pub(crate) async fn notes(browser: &mut Browser) -> Vec<String> {
+pub(crate) async fn shown_notes(browser: &mut Browser) -> Vec<String> {
     let notes =
         "Array.from(document.querySelectorAll('#log > .note > bdi'), (it) => it.textContent)";
     serde_json::from_value(browser.value(notes).await).expect("they are texts")
 }
 
 /// Waits until the last message received shows this.
-pub(crate) async fn wait_for_answer(browser: &mut Browser, text: &str) {
+pub(crate) async fn wait_for_reply(browser: &mut Browser, text: &str) {
     browser
         .wait_for(&format!(
             "[...document.querySelectorAll('#log > .received > .body')].at(-1)?.textContent === {}",
@@ -63,7 +63,7 @@ pub(crate) async fn wait_for_answer(browser: &mut Browser, text: &str) {
 }
 
 /// Waits until all that the page has put off until it is drawn has been done.
-pub(crate) async fn drawn(browser: &mut Browser) {
+pub(crate) async fn wait_for_paint(browser: &mut Browser) {
     browser
         .value("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
         .await;

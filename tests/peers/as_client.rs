@@ -1,6 +1,6 @@
 //! What somebody else's client does with `ws-server`.
 
-use integration_tests::{Authority, Files, SORRY, ServerProcess, accounts, echoed};
+use integration_tests::{Authority, SORRY, ServerFiles, ServerProcess, accounts, echoed};
 use rustix::process::Signal;
 
 use crate::scripted_peer::{Event, Library, ScriptedPeer, closed, congratulation, text};
@@ -68,13 +68,13 @@ pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(librar
 pub(crate) async fn a_server_that_stops_says_so_to_whoever_talks(library: Library) {
     let server = ServerProcess::start().await;
     let peer = ScriptedPeer::logged_in(library, &server.url()).await;
-    sees_the_end(server, peer).await;
+    assert_shutdown_seen(server, peer).await;
 }
 
 pub(crate) async fn a_server_that_stops_says_so_to_whoever_is_not_logged_in(library: Library) {
     let server = ServerProcess::start().await;
     let peer = ScriptedPeer::connected(library, &server.url()).await;
-    sees_the_end(server, peer).await;
+    assert_shutdown_seen(server, peer).await;
 }
 
 pub(crate) async fn too_many_wrong_logins_are_seen_as_the_cause(library: Library) {
@@ -128,7 +128,7 @@ pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library)
 pub(crate) async fn the_dialogue_and_a_mebibyte_go_over_tls(library: Library) {
     let authority = Authority::new();
     let issued = authority.issue(&["127.0.0.1"]);
-    let files = Files::with_tls("", &accounts(&[("admin", "123456")]), &issued);
+    let files = ServerFiles::with_tls("", &accounts(&[("admin", "123456")]), &issued);
     files.overwrite("authority.pem", &authority.certificate());
     let server = files.serve().await;
     let authority = files.path("authority.pem");
@@ -142,7 +142,7 @@ pub(crate) async fn the_dialogue_and_a_mebibyte_go_over_tls(library: Library) {
     peer.text(&sent).await;
     let received = peer.next_text().await;
     assert!(received == echoed(&sent));
-    sees_the_end(server, peer).await;
+    assert_shutdown_seen(server, peer).await;
 }
 
 fn url_of(server: &ServerProcess, user: &str) -> String {
@@ -150,7 +150,7 @@ fn url_of(server: &ServerProcess, user: &str) -> String {
 }
 
 /// The server is stopped, which the peer sees, and waits for no deadline.
-async fn sees_the_end(server: ServerProcess, mut peer: ScriptedPeer) {
+async fn assert_shutdown_seen(server: ServerProcess, mut peer: ScriptedPeer) {
     server.signal(Signal::TERM);
     let end = closed(1001, "server is shutting down");
     assert_eq!(peer.event().await, end);

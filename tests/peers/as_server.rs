@@ -3,8 +3,8 @@
 use std::fs;
 
 use integration_tests::{
-    Authority, CONGRATULATION, GOODBYE, PATIENCE, PREFIX, SORRY, client, echoed, echoed_lines, end,
-    run, spawn, welcome_and_goodbye,
+    Authority, CONGRATULATION, GOODBYE, PREFIX, SORRY, TEST_TIMEOUT, client, echoed, echoed_lines,
+    run, spawn, wait_for_exit, welcome_and_goodbye,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -121,12 +121,12 @@ pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(li
     for line in lines {
         let answer = echoed(line);
         peer.text(&answer).await;
-        let printed = timeout(PATIENCE, stdout.next_line()).await.unwrap();
+        let printed = timeout(TEST_TIMEOUT, stdout.next_line()).await.unwrap();
         assert_eq!(printed.unwrap(), Some(answer));
     }
     assert_eq!(peer.event().await, closed(1000, "user exit"));
     peer.finish().await;
-    assert_eq!(end(&mut client).await.code(), Some(0));
+    assert_eq!(wait_for_exit(&mut client).await.code(), Some(0));
     assert_eq!(stdout.next_line().await.unwrap(), None);
 }
 

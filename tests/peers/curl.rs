@@ -4,7 +4,7 @@
 use std::process::Output;
 
 use integration_tests::{
-    HttpResponse, PATIENCE, ServerProcess, peer, spawn, wrong_credentials_response,
+    HttpResponse, ServerProcess, TEST_TIMEOUT, peer_program, spawn, wrong_credentials_response,
 };
 use rustix::process::Signal;
 use tokio::{
@@ -14,7 +14,7 @@ use tokio::{
 
 /// One that asks for a WebSocket, and prints the heads of all answers.
 fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
-    let mut command = Command::new(peer("curl/curl"));
+    let mut command = Command::new(peer_program("curl/curl"));
     command
         .args(["--http1.1", "--include", "--no-buffer", "--silent"])
         // Whatever proxy this machine may have: the server is on it.
@@ -29,7 +29,7 @@ fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
 }
 
 async fn finish(curl: Child) -> Output {
-    let output = timeout(PATIENCE, curl.wait_with_output()).await;
+    let output = timeout(TEST_TIMEOUT, curl.wait_with_output()).await;
     output
         .expect("it ends in time")
         .expect("it can be waited for")
@@ -37,7 +37,7 @@ async fn finish(curl: Child) -> Output {
 
 /// Stops the server when the session is there, and asserts that all that came was the 101 and the
 /// end of the session: no greeting.
-async fn was_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
+async fn assert_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
     server.signal(Signal::TERM);
@@ -54,7 +54,7 @@ async fn was_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
 async fn logs_in_with_the_handshake() {
     let server = ServerProcess::start().await;
     let curl = curl(&server, &["--user", "admin:123456"]);
-    let heads = was_logged_in(server, curl).await;
+    let heads = assert_logged_in(server, curl).await;
     let answer = HttpResponse::parse(std::str::from_utf8(&heads).unwrap());
     assert_eq!(answer.status_line, "HTTP/1.1 101 Switching Protocols");
     assert_eq!(
@@ -70,7 +70,7 @@ async fn logs_in_with_the_handshake() {
 async fn learns_from_the_challenge_how_to_log_in() {
     let server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let curl = curl(&server, &["--anyauth", "--user", "admin:123456"]);
-    let heads = was_logged_in(server, curl).await;
+    let heads = assert_logged_in(server, curl).await;
     let heads = String::from_utf8(heads).unwrap();
     let statuses: Vec<_> = heads
         .lines()

@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 
 use integration_tests::{
-    Nginx, PATIENCE, SORRY, ServerProcess, client, close_for, echoed, echoed_lines, run, spawn,
-    welcome_and_goodbye,
+    Nginx, SORRY, ServerProcess, TEST_TIMEOUT, client, close_frame_of, echoed, echoed_lines, run,
+    spawn, welcome_and_goodbye,
 };
 use proto::close::CloseReason;
 use raw_peer::{HANDSHAKE, RawPeer, frame};
@@ -20,25 +20,25 @@ use crate::scripted_peer::{Library, ScriptedPeer};
 
 /// An nginx that passes on what comes to it. It ends when this is dropped.
 #[derive(Debug)]
-struct Proxy {
+struct NginxProxy {
     address: SocketAddr,
     _nginx: Nginx,
 }
 
-impl Proxy {
+impl NginxProxy {
     /// One in front of a server.
     async fn before(server: SocketAddr) -> Self {
-        Self::with_patience(server, "1h").await
+        Self::with_read_timeout(server, "1h").await
     }
 
     /// One that gives up a connection on which the server is silent for this long.
-    async fn with_patience(server: SocketAddr, patience: &str) -> Self {
+    async fn with_read_timeout(server: SocketAddr, read_timeout: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let configuration = include_str!("nginx.conf")
             .replace("@PROXY@", &address.to_string())
             .replace("@SERVER@", &server.to_string())
-            .replace("@PATIENCE@", patience);
+            .replace("@READ_TIMEOUT@", read_timeout);
         let directory = TempDir::new().unwrap();
         Self {
             address,
@@ -59,7 +59,7 @@ impl Proxy {
 #[ignore = "needs the peers of .ci/peers"]
 async fn the_dialogue_of_the_tutorial_goes_through() {
     let mut server = ServerProcess::start().await;
-    let proxy = Proxy::before(server.address).await;
+    let proxy = NginxProxy::before(server.address).await;
     let finished = run(
         client([proxy.url()]),
         "admin:1\nadmin:123456\nhello\nexit\n",
@@ -83,7 +83,7 @@ async fn the_dialogue_of_the_tutorial_goes_through() {
 async fn a_client_that_others_wrote_talks_through_it() {
     for library in [Library::PythonNewest, Library::NodeWs] {
         let server = ServerProcess::start().await;
-        let proxy = Proxy::before(server.address).await;
+        let proxy = NginxProxy::before(server.address).await;
         let peer = ScriptedPeer::connected(library, &proxy.url()).await;
         peer.run_dialogue().await;
     }
@@ -93,7 +93,7 @@ async fn a_client_that_others_wrote_talks_through_it() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_message_of_one_mebibyte_goes_through() {
     let server = ServerProcess::start().await;
-    let proxy = Proxy::before(server.address).await;
+    let proxy = NginxProxy::before(server.address).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(line.len(), 1_048_576);
     let finished = run(client([proxy.url()]), format!("admin:123456\n{line}\n")).await;
@@ -107,12 +107,12 @@ async fn a_server_that_drains_ends_its_sessions_and_is_given_no_more() {
     let mut server =
         ServerProcess::start_with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"")
             .await;
-    let proxy = Proxy::before(server.address).await;
+    let proxy = NginxProxy::before(server.address).await;
     let mut session = proxy.connect().await;
     session.log_in().await;
     server.signal(Signal::TERM);
     server.log_line("ending all connections").await;
-    let end = close_for(CloseReason::ShuttingDown);
+    let end = close_frame_of(CloseReason::ShuttingDown);
     assert_eq!(session.close().await, end);
     // The session does not answer, so that the server is still there.
     let finished = run(client([proxy.url()]), "admin:123456\n").await;
@@ -130,7 +130,7 @@ async fn a_server_that_is_absent_is_reported() {
     // A port that is taken, so that nobody else gets it, and not listened on.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let proxy = Proxy::before(socket.local_addr().unwrap()).await;
+    let proxy = NginxProxy::before(socket.local_addr().unwrap()).await;
     let finished = run(client([proxy.url()]), "admin:123456\n").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert!(finished.stderr.contains("502"), "{}", finished.stderr);
@@ -140,7 +140,7 @@ async fn a_server_that_is_absent_is_reported() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_server_that_is_full_says_when_to_come_again() {
     let server = ServerProcess::start_with("[limits]\nmax_connections = 1").await;
-    let proxy = Proxy::before(server.address).await;
+    let proxy = NginxProxy::before(server.address).await;
     let mut session = proxy.connect().await;
     session.log_in().await;
     let mut refused = proxy.connect().await;
@@ -154,13 +154,15 @@ async fn a_server_that_is_full_says_when_to_come_again() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_server_that_is_killed_is_seen_as_lost() {
     let mut server = ServerProcess::start().await;
-    let proxy = Proxy::before(server.address).await;
+    let proxy = NginxProxy::before(server.address).await;
     let mut client = spawn(client([proxy.url()]));
     let mut stdin = client.stdin.take().unwrap();
     stdin.write_all(b"admin:123456\n").await.unwrap();
     server.log_line("session opened").await;
     server.signal(Signal::KILL);
-    let output = timeout(PATIENCE, client.wait_with_output()).await.unwrap();
+    let output = timeout(TEST_TIMEOUT, client.wait_with_output())
+        .await
+        .unwrap();
     let output = output.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(8), "{stderr}");
@@ -172,7 +174,7 @@ async fn a_server_that_is_killed_is_seen_as_lost() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn pages_of_its_own_host_may_connect_and_no_others() {
     let server = ServerProcess::start().await;
-    let proxy = Proxy::before(server.address).await;
+    let proxy = NginxProxy::before(server.address).await;
     for (origin, answer) in [
         ("http://example.org", "HTTP/1.1 101 "),
         ("https://example.org", "HTTP/1.1 101 "),
@@ -193,7 +195,7 @@ async fn pages_of_its_own_host_may_connect_and_no_others() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn a_quiet_session_outlives_its_patience() {
     let server = ServerProcess::start_with("[limits]\nping_interval = \"100ms\"").await;
-    let proxy = Proxy::with_patience(server.address, "2s").await;
+    let proxy = NginxProxy::with_read_timeout(server.address, "2s").await;
     let mut session = proxy.connect().await;
     session.log_in().await;
     // They are 100 ms apart at least, so this takes longer than that patience.

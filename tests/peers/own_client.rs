@@ -4,7 +4,8 @@
 use std::{fs, path::PathBuf, process::Stdio};
 
 use integration_tests::{
-    CONFIGURATION, Files, PATIENCE, ServerProcess, accounts, echoed, end, peer, root, server_binary,
+    CONFIGURATION, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, echoed, peer_program, root,
+    server_binary, wait_for_exit,
 };
 use proto::close::{CloseCode, CloseReason, Retry};
 use rustix::process::Signal;
@@ -45,15 +46,15 @@ impl Language {
         };
         match self {
             Self::Python => {
-                let mut command = Command::new(peer("python-newest/bin/python"));
+                let mut command = Command::new(peer_program("python-newest/bin/python"));
                 command.arg(write("own_client.py", "python"));
                 command
             }
             Self::Node => {
-                let mut command = Command::new(peer("node/node"));
+                let mut command = Command::new(peer_program("node/node"));
                 command
                     .arg(write("own_client.js", "js"))
-                    .env("NODE_PATH", peer("node/node_modules"));
+                    .env("NODE_PATH", peer_program("node/node_modules"));
                 command
             }
             Self::Rust => Command::new(env!("CARGO_BIN_EXE_own-client")),
@@ -113,13 +114,13 @@ impl Program {
         let note = next(&mut self.notes).await.unwrap();
         assert_eq!(next(&mut self.notes).await, None);
         assert_eq!(next(&mut self.messages).await, None);
-        assert_eq!(end(&mut self.child).await.code(), Some(1));
+        assert_eq!(wait_for_exit(&mut self.child).await.code(), Some(1));
         note
     }
 }
 
 async fn next(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>) -> Option<String> {
-    let line = timeout(PATIENCE, lines.next_line()).await;
+    let line = timeout(TEST_TIMEOUT, lines.next_line()).await;
     line.expect("a line comes in time").unwrap()
 }
 
@@ -139,7 +140,7 @@ fn block(language: &str) -> String {
 
 /// The whole life of a client: it talks, returns to a restarted server, and stops after a revocation.
 pub(crate) async fn follows_the_close_codes(language: Language) {
-    let files = Files::new("", &accounts(&ACCOUNTS));
+    let files = ServerFiles::new("", &accounts(&ACCOUNTS));
     let server = files.serve().await;
     let address = server.address;
     let mut program = Program::start(language, &server.url(), "admin:123456").await;

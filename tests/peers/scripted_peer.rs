@@ -2,7 +2,9 @@
 
 use std::{path::Path, process::Stdio};
 
-use integration_tests::{CONGRATULATION, PATIENCE, SORRY, echoed, end, peer, root};
+use integration_tests::{
+    CONGRATULATION, SORRY, TEST_TIMEOUT, echoed, peer_program, root, wait_for_exit,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -68,7 +70,7 @@ impl Library {
             }
             Self::NodeWs => {
                 let mut command = script("node/node", &["node_peer.js"]);
-                command.env("NODE_PATH", peer("node/node_modules"));
+                command.env("NODE_PATH", peer_program("node/node_modules"));
                 command
             }
         }
@@ -77,7 +79,7 @@ impl Library {
 
 /// The command that runs a script, which stands beside this file, with these arguments.
 fn script(program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(peer(program));
+    let mut command = Command::new(peer_program(program));
     command
         .current_dir(root().join("tests/peers"))
         .args(arguments)
@@ -190,7 +192,7 @@ impl ScriptedPeer {
 
     /// What happens next.
     pub(crate) async fn event(&mut self) -> Event {
-        let line = timeout(PATIENCE, self.events.next_line()).await;
+        let line = timeout(TEST_TIMEOUT, self.events.next_line()).await;
         let line = line.expect("something happens in time");
         match line.expect("the events are text") {
             Some(line) => serde_json::from_str(&line).expect("it is an event"),
@@ -218,11 +220,11 @@ impl ScriptedPeer {
             let event = events.next_line().await.expect("the events are text");
             (event, stderr_of(&mut child).await)
         };
-        let rest = timeout(PATIENCE, rest)
+        let rest = timeout(TEST_TIMEOUT, rest)
             .await
             .expect("the peer ends in time");
         assert_eq!(rest, (None, String::new()));
-        assert_eq!(end(&mut child).await.code(), Some(0));
+        assert_eq!(wait_for_exit(&mut child).await.code(), Some(0));
     }
 
     fn spawn(mut command: Command) -> Self {
@@ -245,7 +247,7 @@ impl ScriptedPeer {
     async fn send_action(&mut self, action: Action<'_>) {
         let mut line = serde_json::to_vec(&action).expect("every action has a line");
         line.push(b'\n');
-        let sent = timeout(PATIENCE, self.stdin.write_all(&line)).await;
+        let sent = timeout(TEST_TIMEOUT, self.stdin.write_all(&line)).await;
         sent.expect("the peer reads in time")
             .expect("the peer is there");
     }

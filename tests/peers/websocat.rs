@@ -1,6 +1,8 @@
 //! `websocat` with `ws-server`.
 
-use integration_tests::{CONGRATULATION, PATIENCE, SORRY, ServerProcess, echoed, peer, spawn};
+use integration_tests::{
+    CONGRATULATION, SORRY, ServerProcess, TEST_TIMEOUT, echoed, peer_program, spawn,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -17,7 +19,7 @@ struct Websocat {
 
 impl Websocat {
     fn connect(server: &ServerProcess, arguments: &[&str]) -> Self {
-        let mut command = Command::new(peer("websocat/bin/websocat"));
+        let mut command = Command::new(peer_program("websocat/bin/websocat"));
         command.args(arguments).arg(server.url());
         let mut child = spawn(command);
         let stdin = child.stdin.take().unwrap();
@@ -34,9 +36,9 @@ impl Websocat {
     }
 
     /// Waits until it prints this, and nothing else.
-    async fn prints(&mut self, text: &str) {
+    async fn assert_prints(&mut self, text: &str) {
         let mut printed = vec![0; text.len()];
-        let read = timeout(PATIENCE, self.stdout.read_exact(&mut printed)).await;
+        let read = timeout(TEST_TIMEOUT, self.stdout.read_exact(&mut printed)).await;
         read.expect("it is printed in time").unwrap();
         assert_eq!(String::from_utf8(printed).unwrap(), text);
     }
@@ -45,10 +47,10 @@ impl Websocat {
     async fn finish(mut self) {
         drop(self.stdin);
         let mut rest = String::new();
-        let read = timeout(PATIENCE, self.stdout.read_to_string(&mut rest)).await;
+        let read = timeout(TEST_TIMEOUT, self.stdout.read_to_string(&mut rest)).await;
         read.expect("it ends in time").unwrap();
         assert_eq!(rest, "");
-        let output = timeout(PATIENCE, self.child.wait_with_output()).await;
+        let output = timeout(TEST_TIMEOUT, self.child.wait_with_output()).await;
         let output = output.expect("it ends in time").unwrap();
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
         assert_eq!(output.status.code(), Some(0));
@@ -62,11 +64,11 @@ async fn logs_in_and_talks() {
     let mut server = ServerProcess::start().await;
     let mut websocat = Websocat::connect(&server, &["--text", "--no-line"]);
     websocat.write("admin:1").await;
-    websocat.prints(SORRY).await;
+    websocat.assert_prints(SORRY).await;
     websocat.write("admin:123456").await;
-    websocat.prints(CONGRATULATION).await;
+    websocat.assert_prints(CONGRATULATION).await;
     websocat.write("hello").await;
-    websocat.prints(&echoed("hello")).await;
+    websocat.assert_prints(&echoed("hello")).await;
     websocat.finish().await;
     let ended = server.log_line("session ended").await;
     assert!(ended.contains("cause=closed by the peer"), "{ended}");
@@ -81,7 +83,7 @@ async fn line_breaks_that_it_sends_are_kept() {
     let server = ServerProcess::start().await;
     let mut websocat = Websocat::connect(&server, &[]);
     websocat.write("admin:123456\n").await;
-    websocat.prints(&format!("{SORRY}\n")).await;
+    websocat.assert_prints(&format!("{SORRY}\n")).await;
     websocat.finish().await;
 }
 
@@ -92,7 +94,7 @@ async fn logs_in_with_the_handshake() {
     let arguments = ["--text", "--no-line", "--basic-auth=admin:123456"];
     let mut websocat = Websocat::connect(&server, &arguments);
     websocat.write("hello").await;
-    websocat.prints(&echoed("hello")).await;
+    websocat.assert_prints(&echoed("hello")).await;
     websocat.finish().await;
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
@@ -103,7 +105,9 @@ async fn logs_in_with_the_handshake() {
 async fn a_wrong_password_in_the_handshake_is_seen_as_401() {
     let mut server = ServerProcess::start().await;
     let Websocat { child, stdin, .. } = Websocat::connect(&server, &["--basic-auth=admin:1"]);
-    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap();
+    let output = timeout(TEST_TIMEOUT, child.wait_with_output())
+        .await
+        .unwrap();
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();

@@ -1,13 +1,13 @@
 //! `wscat` with `ws-server`.
 
-use integration_tests::{PATIENCE, ServerProcess, Terminal, peer, spawn};
+use integration_tests::{ServerProcess, TEST_TIMEOUT, Terminal, peer_program, spawn};
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
 /// Its program, and the script that this runs.
 fn wscat() -> [String; 2] {
     ["node/node", "node/node_modules/wscat/bin/wscat"]
-        .map(|path| peer(path).into_os_string().into_string().unwrap())
+        .map(|path| peer_program(path).into_os_string().into_string().unwrap())
 }
 
 #[tokio::test]
@@ -59,11 +59,13 @@ async fn logs_in_and_talks_in_a_pipe() {
                     now, you can do something else\n\
                     your submit context: hello\n";
     let mut printed = vec![0; expected.len()];
-    let read = timeout(PATIENCE, stdout.read_exact(&mut printed)).await;
+    let read = timeout(TEST_TIMEOUT, stdout.read_exact(&mut printed)).await;
     read.expect("it is printed in time").unwrap();
     assert_eq!(String::from_utf8(printed).unwrap(), expected);
     server.signal(Signal::TERM);
-    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap();
+    let output = timeout(TEST_TIMEOUT, child.wait_with_output())
+        .await
+        .unwrap();
     let output = output.unwrap();
     drop(stdin);
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");

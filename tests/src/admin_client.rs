@@ -6,14 +6,15 @@ use raw_peer::RawPeer;
 use tokio::{net::TcpStream, process::Command};
 
 use crate::{
-    CONFIGURATION, Files, Finished, HttpResponse, ServerProcess, run, send_request, server_binary,
+    CONFIGURATION, HttpResponse, ProcessOutput, ServerFiles, ServerProcess, run, send_request,
+    server_binary,
 };
 
 /// The lines of a configuration that let an operator in, by a socket beside it and on a free port.
 pub const ADMIN: &str = "[admin]\nlisten = [\"unix:admin.sock\", \"127.0.0.1:0\"]\n";
 
 /// Asks the server of these files something, as `ws-server ctl` does.
-pub async fn ctl(files: &Files, arguments: &[&str]) -> Finished {
+pub async fn ctl(files: &ServerFiles, arguments: &[&str]) -> ProcessOutput {
     let mut command = Command::new(server_binary());
     command.arg("ctl").args(arguments);
     command.arg("--config").arg(files.path(CONFIGURATION));
@@ -21,7 +22,7 @@ pub async fn ctl(files: &Files, arguments: &[&str]) -> Finished {
 }
 
 /// Asks for something that must be done, and returns what was printed.
-pub async fn ctl_ok(files: &Files, arguments: &[&str]) -> String {
+pub async fn ctl_ok(files: &ServerFiles, arguments: &[&str]) -> String {
     let finished = ctl(files, arguments).await;
     assert_eq!(finished.code, Some(0), "{arguments:?}: {finished:?}");
     assert_eq!(finished.stderr, "", "{arguments:?}");
@@ -30,11 +31,11 @@ pub async fn ctl_ok(files: &Files, arguments: &[&str]) -> String {
 
 /// The part of the operator's interface that anybody on the machine may read.
 #[derive(Debug, Clone, Copy)]
-pub struct Scraped(SocketAddr);
+pub struct AdminClient(SocketAddr);
 
-impl Scraped {
+impl AdminClient {
     /// Learns from its log where a server that was configured with [`ADMIN`] listens.
-    pub async fn of(server: &mut ServerProcess) -> Self {
+    pub async fn for_server(server: &mut ServerProcess) -> Self {
         let line = server
             .log_line("admin interface listening address=127.0.0.1:")
             .await;

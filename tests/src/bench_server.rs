@@ -8,7 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     CpuPinning, ServerProcess, TlsClient, bare_server_binary, bench_stream::BenchStream, fixture,
-    peer, plain_room_binary, plain_server_binary, root, server_binary,
+    peer_program, plain_room_binary, plain_server_binary, root, server_binary,
 };
 
 /// A server that is measured, and its name.
@@ -81,7 +81,7 @@ impl BenchServer {
         client: &TlsClient,
         pinning: CpuPinning,
     ) -> Self {
-        let bun = peer("bun/node_modules/.bin/bun");
+        let bun = peer_program("bun/node_modules/.bin/bun");
         let mut command = with_log_discarded(bun.to_str().expect("the path is text").to_owned());
         command
             .arg("run")

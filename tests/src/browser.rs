@@ -20,7 +20,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use crate::PATIENCE;
+use crate::TEST_TIMEOUT;
 
 /// The program, as Debian names it.
 const PROGRAM: &str = "chromium";
@@ -28,12 +28,12 @@ const PROGRAM: &str = "chromium";
 /// What it says on stderr once it can be driven.
 const READY: &str = "DevTools listening on ws://";
 
-/// How long the browser may take to start, besides [`PATIENCE`]: on two busy cores that can be long.
+/// How long the browser may take to start, besides [`TEST_TIMEOUT`]: on two busy cores that can be long.
 const START: Duration = Duration::from_mins(2);
 
 /// In which colours a page is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colours {
+pub enum ColourScheme {
     /// Dark on light.
     Light,
     /// Light on dark.
@@ -166,13 +166,13 @@ impl Browser {
         // Looked at whenever the page changes; a new document begins without the observer.
         let wait = format!(
             "new Promise((resolve) => {{
-                const look = () => {{ if ({condition}) {{ observer.disconnect(); resolve(); }} }};
-                const observer = new MutationObserver(look);
+                const check = () => {{ if ({condition}) {{ observer.disconnect(); resolve(); }} }};
+                const observer = new MutationObserver(check);
                 const changes = {{ subtree: true, childList: true, attributes: true,
                     characterData: true }};
                 observer.observe(document, changes);
-                document.addEventListener('readystatechange', look);
-                look();
+                document.addEventListener('readystatechange', check);
+                check();
             }})"
         );
         let asked = json!({"expression": wait, "awaitPromise": true, "returnByValue": true});
@@ -190,7 +190,7 @@ impl Browser {
                 }
             }
         };
-        if timeout(PATIENCE, waited).await.is_err() {
+        if timeout(TEST_TIMEOUT, waited).await.is_err() {
             let page = self.text("body").await;
             panic!("{condition} does not become true: {page}");
         }
@@ -252,7 +252,7 @@ impl Browser {
     }
 
     /// Makes the page as large as this, and draws it in these colours.
-    pub async fn look(&mut self, [width, height]: [u32; 2], colours: Colours) {
+    pub async fn set_viewport(&mut self, [width, height]: [u32; 2], colours: ColourScheme) {
         let is_phone = width < height;
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone,
@@ -260,15 +260,15 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", metrics)
             .await;
         let scheme = match colours {
-            Colours::Light => "light",
-            Colours::Dark => "dark",
+            ColourScheme::Light => "light",
+            ColourScheme::Dark => "dark",
         };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.call("Emulation.setEmulatedMedia", media).await;
     }
 
     /// A picture of what is seen, as a PNG.
-    pub async fn picture(&mut self) -> Vec<u8> {
+    pub async fn screenshot(&mut self) -> Vec<u8> {
         let taken = self
             .call("Page.captureScreenshot", json!({"format": "png"}))
             .await;
@@ -285,7 +285,7 @@ impl Browser {
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
-        let answer = timeout(PATIENCE, self.try_call(method, parameters)).await;
+        let answer = timeout(TEST_TIMEOUT, self.try_call(method, parameters)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{method} is answered in time"));
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }

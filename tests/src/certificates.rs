@@ -11,7 +11,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its private key, as a server has them in its files.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct IssuedCertificate {
     /// The certificate, as PEM.
     pub certificate: String,
     /// Its key, as PEM of PKCS#8.
@@ -40,30 +40,35 @@ impl Authority {
     }
 
     /// A certificate for these names and addresses, which is valid now.
-    pub fn issue(&self, names: &[&str]) -> Issued {
+    pub fn issue(&self, names: &[&str]) -> IssuedCertificate {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now - Duration::DAY, now + Duration::DAY)
     }
 
     /// One whose time is over.
-    pub fn issue_expired(&self, names: &[&str]) -> Issued {
+    pub fn issue_expired(&self, names: &[&str]) -> IssuedCertificate {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now - 2 * Duration::DAY, now - Duration::DAY)
     }
 
     /// One whose time has not come.
-    pub fn issue_early(&self, names: &[&str]) -> Issued {
+    pub fn issue_early(&self, names: &[&str]) -> IssuedCertificate {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now + Duration::DAY, now + 2 * Duration::DAY)
     }
 
-    fn issue_between(&self, names: &[&str], from: OffsetDateTime, to: OffsetDateTime) -> Issued {
+    fn issue_between(
+        &self,
+        names: &[&str],
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+    ) -> IssuedCertificate {
         let mut params = params(names);
         (params.not_before, params.not_after) = (from, to);
         params.use_authority_key_identifier_extension = true;
         let key = key();
         let certificate = params.signed_by(&key, &self.0);
-        Issued {
+        IssuedCertificate {
             certificate: certificate.expect("the parameters fit each other").pem(),
             private_key: key.serialize_pem(),
         }
@@ -77,10 +82,10 @@ impl Default for Authority {
 }
 
 /// A certificate that only its own key vouches for.
-pub fn self_signed(names: &[&str]) -> Issued {
+pub fn self_signed(names: &[&str]) -> IssuedCertificate {
     let key = key();
     let certificate = params(names).self_signed(&key);
-    Issued {
+    IssuedCertificate {
         certificate: certificate.expect("the parameters fit each other").pem(),
         private_key: key.serialize_pem(),
     }

@@ -8,11 +8,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, ServerProcess, client_binary, fixtures};
+use crate::{ServerProcess, TEST_TIMEOUT, client_binary, fixtures};
 
 /// What a process left behind.
 #[derive(Debug)]
-pub struct Finished {
+pub struct ProcessOutput {
     /// Its exit code; none if a signal ended it.
     pub code: Option<i32>,
     /// What it said on stdout.
@@ -21,7 +21,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-impl Finished {
+impl ProcessOutput {
     /// What it said on stdout, as text.
     #[track_caller]
     pub fn stdout(&self) -> &str {
@@ -48,7 +48,7 @@ pub fn spawn(mut command: Command) -> Child {
 }
 
 /// Starts a client, and waits until it is logged in. Its stdin stays open.
-pub async fn talking(server: &mut ServerProcess) -> (Child, ChildStdin) {
+pub async fn spawn_logged_in(server: &mut ServerProcess) -> (Child, ChildStdin) {
     let mut child = spawn(client([server.url()]));
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin
@@ -60,12 +60,16 @@ pub async fn talking(server: &mut ServerProcess) -> (Child, ChildStdin) {
 }
 
 /// Runs a process to its end, with this on its stdin.
-pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> Finished {
-    run_within(PATIENCE, command, stdin).await
+pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> ProcessOutput {
+    run_within(TEST_TIMEOUT, command, stdin).await
 }
 
 /// The same, for a process that takes its time.
-pub async fn run_within(patience: Duration, command: Command, stdin: impl AsRef<[u8]>) -> Finished {
+pub async fn run_within(
+    patience: Duration,
+    command: Command,
+    stdin: impl AsRef<[u8]>,
+) -> ProcessOutput {
     let mut child = spawn(command);
     let mut input = child.stdin.take().expect("it is piped");
     let mut out = child.stdout.take().expect("it is piped");
@@ -90,7 +94,7 @@ pub async fn run_within(patience: Duration, command: Command, stdin: impl AsRef<
     let code = timeout(patience, all)
         .await
         .expect("the process ends in time");
-    Finished {
+    ProcessOutput {
         code,
         stdout,
         stderr,

@@ -47,40 +47,40 @@ use std::{
 use tokio::{process::Child, time::timeout};
 
 pub use self::{
-    admin_client::{ADMIN, Scraped, ctl, ctl_ok},
+    admin_client::{ADMIN, AdminClient, ctl, ctl_ok},
     background_work::{BackgroundWork, connect_from, loopback_address},
     bench_report::{BenchReport, is_selected, median, percentile},
     bench_server::BenchServer,
-    browser::{Browser, Colours},
-    certificates::{Authority, Issued, self_signed},
-    client_process::{Finished, client, run, run_within, spawn, talking},
+    browser::{Browser, ColourScheme},
+    certificates::{Authority, IssuedCertificate, self_signed},
+    client_process::{ProcessOutput, client, run, run_within, spawn, spawn_logged_in},
     comparison::Comparison,
     cpu_pinning::CpuPinning,
     http_response::HttpResponse,
     load_generator::{LoadGenerator, Workload},
     login::{
-        CHALLENGE, LoginMethod, authorization, echo, handshake_with, send_request,
+        CHALLENGE, LoginMethod, assert_echo, authorization, handshake_with, send_request,
         wrong_credentials_response,
     },
     message_cost::{ATTEMPTS, ROUNDS, WORKLOADS, message_cost},
     nginx::Nginx,
-    peer_programs::peer,
+    peer_programs::peer_program,
     server_files::{
-        ACCOUNTS, CERTIFICATE, CONFIGURATION, Files, PRIVATE_KEY, account, accounts, replace,
+        ACCOUNTS, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ServerFiles, account, accounts, replace,
     },
     server_process::{ServerProcess, resolved},
     terminal::Terminal,
     texts::{
-        CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_for,
+        CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_frame_of,
         echoed, echoed_lines, welcome_and_goodbye,
     },
-    tls_client::{NAME, TlsClient},
+    tls_client::{SERVER_NAME, TlsClient},
     tls_proxy::{RelayOutcome, TlsProxy},
     well_behaved_client::WellBehavedClient,
 };
 
 /// How long a test waits for what must come. It only bounds tests that fail.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The path of the server binary.
 pub fn server_binary() -> String {
@@ -138,8 +138,8 @@ pub fn shipped(name: &str) -> PathBuf {
 }
 
 /// Waits for the end of a process.
-pub async fn end(child: &mut Child) -> ExitStatus {
-    let end = timeout(PATIENCE, child.wait()).await;
+pub async fn wait_for_exit(child: &mut Child) -> ExitStatus {
+    let end = timeout(TEST_TIMEOUT, child.wait()).await;
     end.expect("the process ends in time")
         .expect("the process can be waited for")
 }

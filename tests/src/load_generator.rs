@@ -6,7 +6,7 @@ use futures::future::join_all;
 use raw_peer::frame;
 use tokio::time::{Instant, timeout};
 
-use crate::{BenchServer, PATIENCE, bench_stream::BenchStream, echoed};
+use crate::{BenchServer, TEST_TIMEOUT, bench_stream::BenchStream, echoed};
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -48,7 +48,7 @@ impl LoadGenerator {
                 .iter_mut()
                 .map(|connection| connection.run_until(deadline)),
         );
-        let answered = timeout(time + PATIENCE, all).await;
+        let answered = timeout(time + TEST_TIMEOUT, all).await;
         answered.expect("every answer comes").into_iter().sum()
     }
 }

@@ -102,7 +102,7 @@ where
 }
 
 /// Sends a message, and reads the echo of it. Pings that came before it are no answer.
-pub async fn echo<S>(peer: &mut RawPeer<S>, text: &str)
+pub async fn assert_echo<S>(peer: &mut RawPeer<S>, text: &str)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

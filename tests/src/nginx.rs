@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, peer};
+use crate::{TEST_TIMEOUT, peer_program};
 
 /// What stands before what is to be served.
 const MAIN: &str = "daemon off;
@@ -63,7 +63,7 @@ impl Nginx {
         let mut log = BufReader::new(log).lines();
         let mut said = String::new();
         while !said.contains("start worker process") {
-            let line = timeout(PATIENCE, log.next_line()).await;
+            let line = timeout(TEST_TIMEOUT, log.next_line()).await;
             let line = line.expect("nginx starts in time");
             let line = line.expect("its log can be read");
             said += &line.unwrap_or_else(|| panic!("nginx does not start: {said}"));
@@ -79,7 +79,7 @@ impl Nginx {
     pub fn command(directory: &TempDir, http: &str) -> Command {
         let file = directory.path().join("nginx.conf");
         fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("it can be written");
-        let mut command = Command::new(peer("nginx/usr/sbin/nginx"));
+        let mut command = Command::new(peer_program("nginx/usr/sbin/nginx"));
         command
             .args(["-e", "stderr", "-p"])
             .arg(directory.path())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::root;
 
 /// A file that one of them installs, by its path below `target/peers`.
-pub fn peer(path: &str) -> PathBuf {
+pub fn peer_program(path: &str) -> PathBuf {
     let file = root().join("target/peers").join(path);
     assert!(
         file.exists(),

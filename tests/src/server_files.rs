@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{Issued, ServerProcess};
+use crate::{IssuedCertificate, ServerProcess};
 
 /// The name of the configuration.
 pub const CONFIGURATION: &str = "server.toml";
@@ -25,11 +25,11 @@ pub const PRIVATE_KEY: &str = "server.key";
 
 /// A directory with a configuration and accounts in it. It is gone when this is dropped.
 #[derive(Debug)]
-pub struct Files {
+pub struct ServerFiles {
     directory: TempDir,
 }
 
-impl Files {
+impl ServerFiles {
     /// This configuration, and these accounts.
     pub fn new(configuration: &str, accounts: &str) -> Self {
         let directory = TempDir::new().expect("a directory can be made");
@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// The same, with the files of a certificate, which the configuration is given a section for.
-    pub fn with_tls(configuration: &str, accounts: &str, issued: &Issued) -> Self {
+    pub fn with_tls(configuration: &str, accounts: &str, issued: &IssuedCertificate) -> Self {
         let files = Self::new(&Self::naming_tls(configuration), accounts);
         files.overwrite(CERTIFICATE, &issued.certificate);
         files.overwrite(PRIVATE_KEY, &issued.private_key);

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, end, fixture, fixtures, run, server_binary};
+use crate::{TEST_TIMEOUT, fixture, fixtures, run, server_binary, wait_for_exit};
 
 /// A server process that listens on a free port. It is killed when this is dropped.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl ServerProcess {
         let log = child.stderr.take().expect("it is piped");
         let mut stdout = BufReader::new(stdout).lines();
         let log = BufReader::new(log).lines();
-        let line = timeout(PATIENCE, stdout.next_line())
+        let line = timeout(TEST_TIMEOUT, stdout.next_line())
             .await
             .expect("it listens in time");
         let line = line
@@ -228,7 +228,7 @@ impl ServerProcess {
     pub async fn log_up_to(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
-            let line = timeout(PATIENCE, self.log.next_line()).await;
+            let line = timeout(TEST_TIMEOUT, self.log.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("{text:?} is not logged: {lines:#?}"));
             let line = line.expect("the log can be read");
             let line = line.unwrap_or_else(|| panic!("{text:?} is not logged: {lines:#?}"));
@@ -253,10 +253,10 @@ impl ServerProcess {
             );
             out.and(err).expect("the output is text");
         };
-        timeout(PATIENCE, read)
+        timeout(TEST_TIMEOUT, read)
             .await
             .expect("the server ends in time");
-        (end(&mut self.child).await.code(), stdout, log)
+        (wait_for_exit(&mut self.child).await.code(), stdout, log)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{PATIENCE, end};
+use crate::{TEST_TIMEOUT, wait_for_exit};
 
 const ROWS: NonZeroU16 = NonZeroU16::new(24).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
@@ -69,7 +69,7 @@ impl Terminal {
 
     /// Waits until the screen is as it should be.
     pub async fn expect_screen(&mut self, what: &str, is_met: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         while !is_met(&self.contents()) {
             let read = timeout_at(deadline, self.read()).await;
             assert!(
@@ -83,12 +83,12 @@ impl Terminal {
 
     /// Waits for the end of the process, and returns its exit code.
     pub async fn finish(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         while timeout_at(deadline, self.read())
             .await
             .expect("the process ends in time")
         {}
-        end(&mut self.child).await.code()
+        wait_for_exit(&mut self.child).await.code()
     }
 
     /// What the screen shows.

@@ -19,10 +19,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::{Authority, Issued, ServerProcess};
+use crate::{Authority, IssuedCertificate, ServerProcess};
 
 /// The name by which a server of the tests is known to its clients.
-pub const NAME: &str = "localhost";
+pub const SERVER_NAME: &str = "localhost";
 
 /// What a client needs that trusts one authority. It never goes on with an earlier session, so each of
 /// its connections sees the server's certificate.
@@ -68,13 +68,13 @@ impl TlsClient {
     /// The same, or why there is none.
     pub async fn try_connect(&self, server: &ServerProcess) -> io::Result<TlsStream<TcpStream>> {
         let stream = server.connect().await.into_inner();
-        let name = ServerName::try_from(NAME).expect("it is a name");
+        let name = ServerName::try_from(SERVER_NAME).expect("it is a name");
         let connector = TlsConnector::from(Arc::new(self.0.clone()));
         connector.connect(name, stream).await
     }
 
     /// Whether a new connection is shown this certificate.
-    pub async fn is_shown(&self, server: &ServerProcess, issued: &Issued) -> bool {
+    pub async fn is_shown(&self, server: &ServerProcess, issued: &IssuedCertificate) -> bool {
         let stream = self.try_connect(server).await;
         let stream = stream.expect("the server is trusted");
         let chain = stream.get_ref().1.peer_certificates();

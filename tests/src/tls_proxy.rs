@@ -20,7 +20,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::{Issued, PATIENCE};
+use crate::{IssuedCertificate, TEST_TIMEOUT};
 
 /// Takes connections by TLS, and passes on what is in them. It is gone when this is dropped, and
 /// its connections then end without a word.
@@ -43,7 +43,7 @@ pub enum RelayOutcome {
     Disconnected(usize),
 }
 
-impl Issued {
+impl IssuedCertificate {
     /// How a server speaks TLS with this certificate.
     pub fn server_config(&self) -> ServerConfig {
         let provider = Arc::new(ring::default_provider());
@@ -72,7 +72,7 @@ impl Issued {
 
 impl TlsProxy {
     /// Stands in front of a server, on a free port of 127.0.0.1.
-    pub async fn start(server: SocketAddr, issued: &Issued) -> Self {
+    pub async fn start(server: SocketAddr, issued: &IssuedCertificate) -> Self {
         Self::start_on("127.0.0.1", server, issued.server_config()).await
     }
 
@@ -123,7 +123,7 @@ impl TlsProxy {
 
     /// What came of the connection that ended next.
     pub async fn next_outcome(&mut self) -> RelayOutcome {
-        let outcome = timeout(PATIENCE, self.outcomes.recv()).await;
+        let outcome = timeout(TEST_TIMEOUT, self.outcomes.recv()).await;
         outcome
             .expect("a connection ends in time")
             .expect("connections are taken")

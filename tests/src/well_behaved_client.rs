@@ -6,7 +6,7 @@ use proto::message::is_congratulation;
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
-use crate::{PATIENCE, ServerProcess, echoed};
+use crate::{ServerProcess, TEST_TIMEOUT, echoed};
 
 /// How long it thinks between an answer and the next message.
 const THINK_TIME: Duration = Duration::from_millis(5);
@@ -21,7 +21,7 @@ pub struct WellBehavedClient {
 impl WellBehavedClient {
     /// Logs in with a credentials line.
     pub async fn new(server: &ServerProcess, credentials: &str) -> Self {
-        let mut peer = server.connect().await.with_timeout(PATIENCE);
+        let mut peer = server.connect().await.with_timeout(TEST_TIMEOUT);
         peer.upgrade().await;
         peer.send(frame::text(credentials)).await;
         let welcome = peer.text().await;

@@ -12,7 +12,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::pending;
-use integration_tests::{BackgroundWork, PATIENCE, connect_from, loopback_address};
+use integration_tests::{BackgroundWork, TEST_TIMEOUT, connect_from, loopback_address};
 use proto::close::CloseReason;
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, task::spawn_local};
@@ -104,7 +104,7 @@ fn by_basic() -> Vec<u8> {
 
 /// Sends guesses, and counts what they get up to the end of the connection.
 async fn guess(stream: TcpStream, guesses: &[u8], counters: &GuessCounters) {
-    let mut peer = RawPeer::new(stream).with_timeout(PATIENCE);
+    let mut peer = RawPeer::new(stream).with_timeout(TEST_TIMEOUT);
     peer.try_send(guesses).await;
     let head = peer.try_head().await;
     let status = head.as_deref().and_then(|head| head.get(9..12));

@@ -14,7 +14,8 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, PATIENCE, ServerProcess, WellBehavedClient, percentile,
+    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient,
+    percentile,
 };
 use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
@@ -111,7 +112,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     let peak = server.peak_resident_bytes();
     while server.descriptors() > connected {
         assert!(
-            start.elapsed() < ATTACK_TIME + PATIENCE,
+            start.elapsed() < ATTACK_TIME + TEST_TIMEOUT,
             "guessers that are gone stay"
         );
         sleep(Duration::from_millis(10)).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{BenchReport, PATIENCE, ServerProcess, echoed, fixture, server_binary};
+use integration_tests::{BenchReport, ServerProcess, TEST_TIMEOUT, echoed, fixture, server_binary};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(report: &mut BenchReport) {
     let start = Instant::now();
     // Those that were dropped are taken in and found gone first.
     while !is_upgraded(&server).await {
-        assert!(start.elapsed() < PATIENCE, "it never serves again");
+        assert!(start.elapsed() < TEST_TIMEOUT, "it never serves again");
     }
     let recovery = start.elapsed().as_secs_f64();
     report.at_most("seconds until it serves again", recovery, RECOVERY_LIMIT);

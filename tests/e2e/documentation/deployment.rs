@@ -3,7 +3,7 @@
 use std::fs;
 
 use integration_tests::{
-    CONFIGURATION, LoginMethod, ServerProcess, echo, fixture, root, run, server_binary,
+    CONFIGURATION, LoginMethod, ServerProcess, assert_echo, fixture, root, run, server_binary,
 };
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -56,7 +56,7 @@ async fn deployment_steps_lead_to_a_server_for_jane() {
     let mut command = Command::new(arguments.next().unwrap());
     command.args(arguments).args(["--listen", "127.0.0.1:0"]);
     let server = ServerProcess::spawn(command, None).await;
-    echo(
+    assert_echo(
         &mut LoginMethod::Basic.log_in(&server, "jane:secret").await,
         "hello",
     )

@@ -6,8 +6,8 @@
 use std::{fmt::Write as _, fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
 
 use integration_tests::{
-    CONFIGURATION, Finished, LoginMethod, Scraped, ServerProcess, authorization, client_binary,
-    echo, handshake_with, peer, run, server_binary,
+    AdminClient, CONFIGURATION, LoginMethod, ProcessOutput, ServerProcess, assert_echo,
+    authorization, client_binary, handshake_with, peer_program, run, server_binary,
 };
 use raw_peer::{RawPeer, frame};
 use tempfile::TempDir;
@@ -118,7 +118,7 @@ impl Workplace {
         fs::write(at("password"), "123456\n").unwrap();
         let command = ServerProcess::command(&at("config").join(CONFIGURATION));
         let mut server = ServerProcess::spawn(command, None).await;
-        let admin_address = Scraped::of(&mut server).await.address();
+        let admin_address = AdminClient::for_server(&mut server).await.address();
         let client = format!("url = \"{}\"\n", server.url());
         fs::write(at("config/client.toml"), client).unwrap();
 
@@ -131,7 +131,7 @@ impl Workplace {
         admin.send(frame::text("the build is done")).await;
         admin.text().await;
         let mut jane = LoginMethod::Basic.log_in(&server, "jane:secret").await;
-        echo(&mut jane, "hello").await;
+        assert_echo(&mut jane, "hello").await;
         Self {
             directory,
             address: server.address,
@@ -141,7 +141,7 @@ impl Workplace {
         }
     }
 
-    async fn run(&self, command: &str) -> Finished {
+    async fn run(&self, command: &str) -> ProcessOutput {
         let command = command
             .replace("cargo run -q -p ws-client", "ws-client")
             .replace(ADDRESS, &self.address.to_string())
@@ -226,7 +226,7 @@ async fn examples_print_what_is_shown() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn examples_with_curl_print_what_is_shown() {
-    let curl = peer("curl/curl");
+    let curl = peer_program("curl/curl");
     let programs = [("curl", curl.to_str().unwrap().to_owned())];
     assert!(Path::new(&programs[0].1).exists());
     let count = run_all(&programs, |command| command.contains("curl ")).await;

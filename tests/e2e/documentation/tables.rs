@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fs};
 
-use integration_tests::{ADMIN, Files, LoginMethod, Scraped, accounts, root, self_signed};
+use integration_tests::{
+    ADMIN, AdminClient, LoginMethod, ServerFiles, accounts, root, self_signed,
+};
 use proto::close::{CloseCode, CloseReason, Retry};
 use raw_peer::frame;
 
@@ -24,18 +26,18 @@ fn first_cells(page: &Page, header: &[&str]) -> BTreeSet<String> {
 /// Returns the metrics of a server after one session, followed by those of a server with TLS.
 async fn metrics() -> String {
     let accounts = accounts(&[("jane", "1")]);
-    let files = Files::new(ADMIN, &accounts);
+    let files = ServerFiles::new(ADMIN, &accounts);
     let mut server = files.serve().await;
-    let scraped = Scraped::of(&mut server).await;
+    let scraped = AdminClient::for_server(&mut server).await;
     let mut jane = LoginMethod::Basic.log_in(&server, "jane:1").await;
     jane.send(frame::close(1000, "")).await;
     jane.rest().await;
     let plain = scraped.metrics().await;
 
     let issued = self_signed(&["localhost"]);
-    let files = Files::with_tls(ADMIN, &accounts, &issued);
+    let files = ServerFiles::with_tls(ADMIN, &accounts, &issued);
     let mut server = files.serve().await;
-    plain + &Scraped::of(&mut server).await.metrics().await
+    plain + &AdminClient::for_server(&mut server).await.metrics().await
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A server that takes a connection and says nothing.
-async fn silent() -> (TcpListener, String) {
+async fn silent_server() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}", listener.local_addr().unwrap());
     (listener, url)
@@ -11,8 +11,8 @@ async fn silent() -> (TcpListener, String) {
 
 #[tokio::test]
 async fn silence_in_the_tls_handshake_ends_at_the_deadline() {
-    let (_listener, url) = silent().await;
-    let trusted = Trusted::new();
+    let (_listener, url) = silent_server().await;
+    let trusted = TrustedAuthority::new();
     let cacert = trusted.cacert();
     let flags = ["--connect-deadline", "50ms", "--cacert", &cacert];
     let said = format!(
@@ -30,7 +30,7 @@ async fn silence_in_the_tls_handshake_ends_at_the_deadline() {
 #[tokio::test]
 async fn silence_behind_tls_ends_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(listener.local_addr().unwrap(), &issued).await;
     let cacert = trusted.cacert();
@@ -51,35 +51,38 @@ async fn silence_behind_tls_ends_at_the_deadline() {
 
 #[tokio::test]
 async fn an_interrupt_ends_the_tls_handshake() {
-    let (listener, url) = silent().await;
-    let trusted = Trusted::new();
+    let (listener, url) = silent_server().await;
+    let trusted = TrustedAuthority::new();
     let mut child = spawn(client([&url, "--cacert", &trusted.cacert()]));
-    let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let (mut stream, _) = timeout(TEST_TIMEOUT, listener.accept())
+        .await
+        .unwrap()
+        .unwrap();
     let mut hello = [0; 1];
     stream.read_exact(&mut hello).await.unwrap();
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
-    assert_eq!(end(&mut child).await.code(), Some(130));
+    assert_eq!(wait_for_exit(&mut child).await.code(), Some(130));
 }
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_a_lost_connection() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
     let mut child = spawn(client([&proxy.url(), "--cacert", &trusted.cacert()]));
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
-    let line = timeout(PATIENCE, stdout.next_line())
+    let line = timeout(TEST_TIMEOUT, stdout.next_line())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(line.unwrap(), echoed("hello"));
     // TCP ends, and TLS says nothing about it.
     drop(proxy);
-    assert_eq!(end(&mut child).await.code(), Some(8));
+    assert_eq!(wait_for_exit(&mut child).await.code(), Some(8));
     let mut stderr = String::new();
     child
         .stderr
@@ -95,17 +98,17 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
 #[tokio::test]
 async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let mut proxy = TlsProxy::start(server.address, &issued).await;
     let mut child = spawn(client([&proxy.url(), "--cacert", &trusted.cacert()]));
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(b"admin:123456\nhello\n").await.unwrap();
-    let line = timeout(PATIENCE, stdout.next_line()).await.unwrap();
+    let line = timeout(TEST_TIMEOUT, stdout.next_line()).await.unwrap();
     assert_eq!(line.unwrap().as_deref(), Some(&*echoed("hello")));
     server.signal(Signal::TERM);
-    assert_eq!(end(&mut child).await.code(), Some(8));
+    assert_eq!(wait_for_exit(&mut child).await.code(), Some(8));
     let outcome = proxy.next_outcome().await;
     assert!(matches!(outcome, RelayOutcome::Closed(_)), "{outcome:?}");
     let (code, _, log) = server.finish().await;
@@ -116,7 +119,7 @@ async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
 /// The end of TLS is not worth a word where both sides have said that all is over.
 #[tokio::test]
 async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let config = trusted.authority.issue(LOOPBACK).server_config();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}", listener.local_addr().unwrap());
@@ -151,7 +154,7 @@ async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
 #[tokio::test]
 async fn long_messages_and_many_lines_come_back() {
     let server = ServerProcess::start_with("[limits]\nmax_message_bytes = \"16MiB\"\n").await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
 

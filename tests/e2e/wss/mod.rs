@@ -9,9 +9,10 @@ use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 
 use futures::{SinkExt as _, StreamExt as _};
 use integration_tests::{
-    Authority, CONGRATULATION, CREDENTIALS_PROMPT, Finished, Issued, MESSAGE_PROMPT, PATIENCE,
-    PREFIX, RelayOutcome, ServerProcess, Terminal, TlsProxy, client, client_binary, echoed,
-    echoed_lines, end, run, self_signed, spawn, welcome_and_goodbye,
+    Authority, CONGRATULATION, CREDENTIALS_PROMPT, IssuedCertificate, MESSAGE_PROMPT, PREFIX,
+    ProcessOutput, RelayOutcome, ServerProcess, TEST_TIMEOUT, Terminal, TlsProxy, client,
+    client_binary, echoed, echoed_lines, run, self_signed, spawn, wait_for_exit,
+    welcome_and_goodbye,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -35,12 +36,12 @@ use tokio_tungstenite::{accept_async, tungstenite::Message};
 const LOOPBACK: &[&str] = &["127.0.0.1", "::1", "localhost"];
 
 /// An authority, and a file with its certificate.
-struct Trusted {
+struct TrustedAuthority {
     authority: Authority,
     directory: TempDir,
 }
 
-impl Trusted {
+impl TrustedAuthority {
     fn new() -> Self {
         let trusted = Self {
             authority: Authority::new(),
@@ -63,7 +64,7 @@ impl Trusted {
     }
 
     /// Runs a client that trusts the authority.
-    async fn run(&self, url: &str, stdin: &str) -> Finished {
+    async fn run(&self, url: &str, stdin: &str) -> ProcessOutput {
         run(client([url, "--cacert", &self.cacert()]), stdin).await
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test]
 async fn the_handshake_shows_tls_as_well() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let mut with_alpn = issued.server_config();
     with_alpn.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -60,7 +60,7 @@ async fn the_handshake_shows_tls_as_well() {
 }
 
 /// How a server speaks that knows nothing newer.
-fn tls_1_2(issued: &Issued) -> ServerConfig {
+fn tls_1_2(issued: &IssuedCertificate) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(ring::default_provider().into())
         .with_protocol_versions(&[&TLS12])
         .unwrap()
@@ -72,7 +72,7 @@ fn tls_1_2(issued: &Issued) -> ServerConfig {
 #[tokio::test]
 async fn refusal_by_alert_is_told() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
     let pem = trusted.authority.certificate();
@@ -100,7 +100,7 @@ async fn refusal_by_alert_is_told() {
 
 #[tokio::test]
 async fn a_flag_that_means_nothing_is_a_mistake() {
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let cacert = trusted.cacert();
     for (flags, name) in [
         (&["--insecure"][..], "--insecure"),
@@ -123,7 +123,7 @@ async fn a_flag_that_means_nothing_is_a_mistake() {
 
 #[tokio::test]
 async fn a_file_without_certificates_is_a_mistake() {
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let key = trusted.authority.issue(LOOPBACK).private_key;
     let certificate = trusted.authority.certificate();
     let broken = certificate.replacen("MII", "MIJ", 1);

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn the_dialogue_by_address_and_by_name() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     for host in ["127.0.0.1", "::1", "localhost"] {
         let bound = if host == "::1" { "::1" } else { "127.0.0.1" };
@@ -29,7 +29,7 @@ async fn the_dialogue_by_address_and_by_name() {
 #[tokio::test]
 async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let other = Authority::named("somebody else");
     let same_name = Authority::new();
     let authority = &trusted.authority;
@@ -68,7 +68,7 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
 #[tokio::test]
 async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let other = trusted.authority.issue(LOOPBACK);
     let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
@@ -97,7 +97,7 @@ async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_by_itself() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = self_signed(LOOPBACK);
     let both = trusted.authority.certificate() + &issued.certificate;
     trusted.write("authority.pem", &both);
@@ -109,7 +109,7 @@ async fn a_self_signed_certificate_is_trusted_by_itself() {
 }
 
 /// What a client says that has these roots from the system, and trusts no other.
-async fn with_system_roots(url: &str, roots: &str) -> Finished {
+async fn with_system_roots(url: &str, roots: &str) -> ProcessOutput {
     let mut command = client([url]);
     command
         .env("SSL_CERT_FILE", roots)
@@ -120,7 +120,7 @@ async fn with_system_roots(url: &str, roots: &str) -> Finished {
 #[tokio::test]
 async fn without_cacert_the_roots_of_the_system_are_trusted() {
     let server = ServerProcess::start().await;
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
     let finished = with_system_roots(&proxy.url(), &trusted.cacert()).await;
@@ -141,7 +141,7 @@ async fn without_cacert_the_roots_of_the_system_are_trusted() {
 #[tokio::test]
 async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
     let server = ServerProcess::start().await;
-    let (trusted, system) = (Trusted::new(), Trusted::new());
+    let (trusted, system) = (TrustedAuthority::new(), TrustedAuthority::new());
     let issued = system.authority.issue(LOOPBACK);
     let proxy = TlsProxy::start(server.address, &issued).await;
     let mut command = client([proxy.url(), "--cacert".to_owned(), trusted.cacert()]);
@@ -152,7 +152,7 @@ async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
 
 #[tokio::test]
 async fn a_system_that_trusts_nobody_is_told() {
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let empty = trusted.write("empty.pem", "");
     for (roots, why) in [
         (empty.to_str().unwrap(), ""),
@@ -231,7 +231,7 @@ async fn insecure_warns_at_each_connection() {
 async fn what_speaks_no_tls_is_told() {
     let server = ServerProcess::start().await;
     let url = server.url().replace("ws://", "wss://");
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let finished = trusted.run(&url, "admin:123456\n").await;
     assert_eq!(finished.code, Some(5), "{finished:?}");
 
@@ -273,7 +273,7 @@ async fn what_speaks_no_tls_is_told() {
 
 #[tokio::test]
 async fn who_forgets_the_s_of_wss_is_told() {
-    let trusted = Trusted::new();
+    let trusted = TrustedAuthority::new();
     let server = ServerProcess::start().await;
     let proxy = TlsProxy::start(server.address, &trusted.authority.issue(LOOPBACK)).await;
     let url = proxy.url().replace("wss://", "ws://");

@@ -36,7 +36,7 @@ static LISTED: LazyLock<HandshakePolicy> = LazyLock::new(|| {
 
 /// A request as it stands in its bytes.
 #[derive(Debug)]
-struct Raw {
+struct RawRequest {
     method: String,
     target: String,
     minor_version: u8,
@@ -54,51 +54,54 @@ type Host = (String, Option<u16>);
 ///
 /// If that does not hold.
 pub fn check(data: &[u8]) {
-    let Some((raw, head)) = parse(data) else {
+    let Some((raw, parts)) = parse(data) else {
         return;
     };
-    let answer = answer_of(&raw);
-    match (decide(&head, &LISTED, Availability::Open, Ok(())), answer) {
+    let expected = expected_status(&raw);
+    match (
+        decide(&parts, &LISTED, Availability::Open, Ok(())),
+        expected,
+    ) {
         (Decision::Upgrade(upgrade), Ok(())) => {
             assert!(authorizations(&raw).is_empty(), "{raw:?}");
-            assert_is_right(&raw, &upgrade);
+            assert_upgrade(&raw, &upgrade);
         }
         (Decision::Verify(upgrade, attempt), Ok(())) => {
-            assert_is_presented(&raw, &attempt);
-            assert_is_right(&raw, &upgrade);
+            assert_credentials(&raw, &attempt);
+            assert_upgrade(&raw, &upgrade);
         }
-        (Decision::Page, Err(426)) => assert!(is_of_a_window(&raw), "{raw:?}"),
+        (Decision::Page, Err(426)) => assert!(accepts_html(&raw), "{raw:?}"),
         (Decision::Refuse(refusal), Err(status)) => {
-            assert!(status != 426 || !is_of_a_window(&raw), "{raw:?}");
-            assert_is_told(&raw, refusal, status);
+            assert!(status != 426 || !accepts_html(&raw), "{raw:?}");
+            assert_refusal(&raw, refusal, status);
         }
-        (decision, answer) => panic!("{decision:?}, and not {answer:?}: {raw:?}"),
+        (decision, expected) => panic!("{decision:?}, and not {expected:?}: {raw:?}"),
     }
     for availability in [Availability::Full, Availability::Draining] {
-        let refusal = refusal(&decide(&head, &LISTED, availability, Ok(())), &raw);
-        assert_is_told(&raw, refusal, check_form(&raw).err().unwrap_or(503));
+        let refusal = refusal(&decide(&parts, &LISTED, availability, Ok(())), &raw);
+        assert_refusal(&raw, refusal, check_form(&raw).err().unwrap_or(503));
     }
-    let spent = Err(BudgetExhausted {
+    let exhausted = Err(BudgetExhausted {
         retry_after: Duration::from_secs(1),
     });
-    let decision = decide(&head, &LISTED, Availability::Open, spent);
+    let decision = decide(&parts, &LISTED, Availability::Open, exhausted);
     if !matches!(decision, Decision::Page) {
         let refusal = refusal(&decision, &raw);
-        assert_is_told(&raw, refusal, answer.err().unwrap_or(429));
+        assert_refusal(&raw, refusal, expected.err().unwrap_or(429));
     }
     // Fewer rules let nobody in.
     if let Decision::Upgrade(upgrade) = decide(
-        &head,
+        &parts,
         &HandshakePolicy::default(),
         Availability::Open,
         Ok(()),
     ) {
-        assert_eq!(answer, Ok(()), "{raw:?}");
+        assert_eq!(expected, Ok(()), "{raw:?}");
         assert_eq!(upgrade.subprotocol, None, "{raw:?}");
     }
 }
 
-fn refusal(decision: &Decision, raw: &Raw) -> Refusal {
+fn refusal(decision: &Decision, raw: &RawRequest) -> Refusal {
     match decision {
         Decision::Refuse(refusal) => *refusal,
         Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) | Decision::Page => {
@@ -109,7 +112,7 @@ fn refusal(decision: &Decision, raw: &Raw) -> Refusal {
 
 /// Whether a browser asks for the page: there is no `Upgrade`, and one of what it takes is HTML with
 /// a weight above zero.
-fn is_of_a_window(raw: &Raw) -> bool {
+fn accepts_html(raw: &RawRequest) -> bool {
     let accepted = values(&raw.fields, "accept");
     let mut elements = accepted
         .iter()
@@ -127,12 +130,12 @@ fn is_of_a_window(raw: &Raw) -> bool {
         })
 }
 
-fn authorizations(raw: &Raw) -> Vec<&[u8]> {
+fn authorizations(raw: &RawRequest) -> Vec<&[u8]> {
     values(&raw.fields, "authorization")
 }
 
 /// Asserts that credentials are what the one field of the request says, and nothing else is.
-fn assert_is_presented(raw: &Raw, attempt: &Attempt) {
+fn assert_credentials(raw: &RawRequest, attempt: &Attempt) {
     let found = authorizations(raw);
     match attempt {
         Attempt::Credentials(credentials) => {
@@ -153,15 +156,15 @@ fn assert_is_presented(raw: &Raw, attempt: &Attempt) {
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = vec![
         ("good".to_owned(), HANDSHAKE.into()),
-        ("of_a_browser".to_owned(), of_a_browser()),
+        ("browser_handshake".to_owned(), browser_handshake()),
         (
             "with_credentials".to_owned(),
             with("Basic YWRtaW46MTIzNDU2"),
         ),
         ("with_a_token".to_owned(), with("Bearer YWRtaW46MTIzNDU2")),
-        ("of_a_window".to_owned(), of_a_window()),
+        ("page_request".to_owned(), page_request()),
         (
-            "of_an_absolute_uri".to_owned(),
+            "absolute_uri".to_owned(),
             HANDSHAKE
                 .replace("GET / ", "GET http://localhost:80/?a=b ")
                 .into(),
@@ -181,7 +184,7 @@ fn with(authorization: &str) -> Vec<u8> {
         .into()
 }
 
-fn of_a_browser() -> Vec<u8> {
+fn browser_handshake() -> Vec<u8> {
     let more = "Origin: https://page.example.org\r\n\
                 Sec-WebSocket-Protocol: chat, chat.v2\r\n\
                 Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
@@ -193,33 +196,33 @@ fn of_a_browser() -> Vec<u8> {
         .into()
 }
 
-fn of_a_window() -> Vec<u8> {
+fn page_request() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html, */*; q=0.8\r\n\r\n".into()
 }
 
 /// Reads a request as the HTTP library does, and as it stands there; none if that library refuses
 /// it by itself.
-fn parse(data: &[u8]) -> Option<(Raw, Parts)> {
+fn parse(data: &[u8]) -> Option<(RawRequest, Parts)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut headers);
     if !request.parse(data).ok()?.is_complete() {
         return None;
     }
     let (method, target, minor_version) = (request.method?, request.path?, request.version?);
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.method = Method::from_bytes(method.as_bytes()).ok()?;
-    head.uri = target.parse::<Uri>().ok()?;
-    head.version = match minor_version {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = Method::from_bytes(method.as_bytes()).ok()?;
+    parts.uri = target.parse::<Uri>().ok()?;
+    parts.version = match minor_version {
         1 => Version::HTTP_11,
         _ => Version::HTTP_10,
     };
-    head.headers = HeaderMap::new();
+    parts.headers = HeaderMap::new();
     for header in request.headers.iter() {
         let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
         let value = HeaderValue::from_bytes(header.value).ok()?;
-        head.headers.append(name, value);
+        parts.headers.append(name, value);
     }
-    let raw = Raw {
+    let raw = RawRequest {
         method: method.to_owned(),
         target: target.to_owned(),
         minor_version,
@@ -229,16 +232,16 @@ fn parse(data: &[u8]) -> Option<(Raw, Parts)> {
             .map(|header| field(header.name, header.value))
             .collect(),
     };
-    Some((raw, head))
+    Some((raw, parts))
 }
 
 /// What a request gets while there is a place for it: an upgrade, or the status of a refusal.
-fn answer_of(raw: &Raw) -> Result<(), u16> {
+fn expected_status(raw: &RawRequest) -> Result<(), u16> {
     check_rest(raw, &check_form(raw)?)
 }
 
 /// Checks what is malformed whatever it is for, and yields the host that it is for.
-fn check_form(raw: &Raw) -> Result<Host, u16> {
+fn check_form(raw: &RawRequest) -> Result<Host, u16> {
     let host = single(raw, "host")?
         .and_then(host_and_port)
         .ok_or(400_u16)?;
@@ -256,7 +259,7 @@ fn check_form(raw: &Raw) -> Result<Host, u16> {
 }
 
 /// Checks everything else, in order.
-fn check_rest(raw: &Raw, host: &Host) -> Result<(), u16> {
+fn check_rest(raw: &RawRequest, host: &Host) -> Result<(), u16> {
     ensure(path(&raw.target, host) == Some("/"), 404)?;
     ensure(raw.method == "GET", 405)?;
     ensure(lists_text(raw, "upgrade", "websocket"), 426)?;
@@ -266,8 +269,9 @@ fn check_rest(raw: &Raw, host: &Host) -> Result<(), u16> {
     let key = single(raw, "sec-websocket-key")?.unwrap_or_default();
     ensure(is_key(key), 400)?;
     let origin = values(&raw.fields, "origin");
-    let is_allowed =
-        |origin: &&[u8]| std::str::from_utf8(origin).is_ok_and(|origin| may_connect(origin, host));
+    let is_allowed = |origin: &&[u8]| {
+        std::str::from_utf8(origin).is_ok_and(|origin| is_allowed_origin(origin, host))
+    };
     ensure(origin.iter().all(is_allowed), 403)
 }
 
@@ -276,7 +280,7 @@ fn ensure(is_right: bool, status: u16) -> Result<(), u16> {
 }
 
 /// The value of a field that is there once at most, and is text.
-fn single<'r>(raw: &'r Raw, name: &str) -> Result<Option<&'r str>, u16> {
+fn single<'r>(raw: &'r RawRequest, name: &str) -> Result<Option<&'r str>, u16> {
     match values(&raw.fields, name).as_slice() {
         [] => Ok(None),
         [value] => std::str::from_utf8(value).map(Some).map_err(|_| 400),
@@ -285,13 +289,13 @@ fn single<'r>(raw: &'r Raw, name: &str) -> Result<Option<&'r str>, u16> {
 }
 
 /// Whether one of the lists of this name has this token. What is no text is no list.
-fn lists_text(raw: &Raw, name: &str, token: &str) -> bool {
+fn lists_text(raw: &RawRequest, name: &str, token: &str) -> bool {
     let mut texts = raw.fields.clone();
     texts.retain(|(_, value)| value.is_ascii());
     lists(&texts, name, token)
 }
 
-fn assert_is_right(raw: &Raw, upgrade: &Upgrade) {
+fn assert_upgrade(raw: &RawRequest, upgrade: &Upgrade) {
     let key = values(&raw.fields, "sec-websocket-key");
     assert_eq!(upgrade.accept, accept(key[0]), "{raw:?}");
     let offered = |name: &&str| {
@@ -310,7 +314,7 @@ fn assert_is_right(raw: &Raw, upgrade: &Upgrade) {
 
 /// A refusal's text is the same for every request, because it is ours; what is left to assert is
 /// that it is one line.
-fn assert_is_told(raw: &Raw, refusal: Refusal, status: u16) {
+fn assert_refusal(raw: &RawRequest, refusal: Refusal, status: u16) {
     let text = refusal.text();
     assert_eq!(refusal.status().as_u16(), status, "{text}: {raw:?}");
     let is_printed = |byte| matches!(byte, b' '..=b'~');
@@ -371,7 +375,7 @@ fn is_key(text: &str) -> bool {
 }
 
 /// Whether an origin is our own host's, or the one that is listed.
-fn may_connect(origin: &str, host: &Host) -> bool {
+fn is_allowed_origin(origin: &str, host: &Host) -> bool {
     let lower = origin.to_ascii_lowercase();
     let (authority, default, is_https) = match lower.split_once("://") {
         Some(("http", authority)) => (authority, 80, false),

@@ -18,7 +18,7 @@ use proto::{
     secret::Secret,
 };
 
-use super::script::{self, Message, Script};
+use super::script::{self, Message, ScriptReader};
 
 /// The accounts, and the only two lines that log in.
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
@@ -36,8 +36,8 @@ const VALID_LINES: [&str; 2] = ["admin:123456", "jane:with:colon"];
 ///
 /// If that does not hold.
 pub fn check(data: &[u8]) {
-    check_server(Script::new(data));
-    check_client_and_server(Script::new(data));
+    check_server(ScriptReader::new(data));
+    check_client_and_server(ScriptReader::new(data));
 }
 
 /// Scripts that go to each of the ends.
@@ -49,7 +49,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
 }
 
 /// What the script demands of a login.
-fn policy(script: &mut Script<'_>) -> LoginPolicy {
+fn policy(script: &mut ScriptReader<'_>) -> LoginPolicy {
     LoginPolicy {
         deadline: Duration::from_secs(1 + u64::from(script.byte() % 60)),
         max_attempts: NonZeroUsize::MIN.saturating_add(usize::from(script.byte() % 8)),
@@ -57,7 +57,7 @@ fn policy(script: &mut Script<'_>) -> LoginPolicy {
 }
 
 /// Drives the server's half with whatever messages the script has.
-fn check_server(mut script: Script<'_>) {
+fn check_server(mut script: ScriptReader<'_>) {
     let mut server = ServerDriver::new(policy(&mut script));
     let mut now = Duration::ZERO;
     loop {
@@ -75,7 +75,7 @@ fn check_server(mut script: Script<'_>) {
 }
 
 /// Drives both halves against each other; the lines of the script are what a person types.
-fn check_client_and_server(mut script: Script<'_>) {
+fn check_client_and_server(mut script: ScriptReader<'_>) {
     let mut server = ServerDriver::new(policy(&mut script));
     let patience = Duration::from_secs(1 + u64::from(script.byte() % 20));
     let mut client = match script.byte() % 3 {
@@ -214,7 +214,7 @@ impl ServerDriver {
         &mut self,
         line: &Secret,
         now: &mut Duration,
-        script: &mut Script<'_>,
+        script: &mut ScriptReader<'_>,
     ) -> Option<(Duration, &'static str)> {
         let mut sent_at = None;
         loop {
@@ -236,7 +236,7 @@ impl ServerDriver {
 
     /// Asserts that what the server wants at this time is right, and does it. Time passes as the
     /// script has it.
-    fn step(&mut self, now: &mut Duration, script: &mut Script<'_>) -> Step {
+    fn step(&mut self, now: &mut Duration, script: &mut ScriptReader<'_>) -> Step {
         let deadline = self.policy.deadline;
         let late = *now >= deadline;
         match self.login.next(*now) {

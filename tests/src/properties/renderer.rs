@@ -43,7 +43,7 @@ fn check_text(text: &str) {
         text.matches('\n').count() + 1,
         "{text:?}"
     );
-    if !text.contains(|c| is_obeyed(c) || c == '\\') {
+    if !text.contains(|c| is_control(c) || c == '\\') {
         assert_eq!(
             shown,
             format!("{text}\n"),
@@ -51,7 +51,7 @@ fn check_text(text: &str) {
         );
     }
     let line = Escaped(text).to_string();
-    assert!(!line.contains(is_obeyed), "{line:?}");
+    assert!(!line.contains(is_control), "{line:?}");
     assert!(line.len() <= 6 * text.len(), "{text:?}");
 }
 
@@ -61,7 +61,7 @@ fn shown(payload: Payload<'_>) -> String {
     let shown = String::from_utf8(bytes).expect("a terminal gets text");
     assert!(shown.ends_with('\n'), "{shown:?}");
     assert!(
-        !shown.contains(|c| c != '\n' && is_obeyed(c)),
+        !shown.contains(|c| c != '\n' && is_control(c)),
         "{shown:?} of {payload:?}"
     );
     shown
@@ -70,7 +70,7 @@ fn shown(payload: Payload<'_>) -> String {
 /// Whether a terminal does something else than to show the character where the last one ended: the
 /// control characters of C0 and C1, and what breaks lines or turns their direction (Unicode,
 /// `White_Space` and `Bidi_Control`).
-fn is_obeyed(c: char) -> bool {
+fn is_control(c: char) -> bool {
     matches!(
         u32::from(c),
         0..=0x1F | 0x7F..=0x9F | 0x61C | 0x200E | 0x200F | 0x2028..=0x202E | 0x2066..=0x2069

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::secret::Secret;
 
 /// A script. Where its bytes end, nothing more happens.
-pub(super) struct Script<'a> {
+pub(super) struct ScriptReader<'a> {
     rest: &'a [u8],
 }
 
@@ -15,7 +15,7 @@ pub(super) enum Message {
     Binary,
 }
 
-impl<'a> Script<'a> {
+impl<'a> ScriptReader<'a> {
     pub(super) fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }

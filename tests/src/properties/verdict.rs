@@ -48,7 +48,7 @@ pub fn check(data: &[u8]) {
         ReadError::TooLong,
     ] {
         let response = RawResponse::new(data.to_vec(), incomplete);
-        check_received(&REQUEST, &response);
+        check_response(&REQUEST, &response);
         if response.incomplete().is_none() {
             // It came whole, and why it might not have does not matter.
             break;
@@ -57,13 +57,17 @@ pub fn check(data: &[u8]) {
     assert_is_line(&excerpt(data, 512));
 }
 
-fn check_received(request: &Request, response: &RawResponse) {
+fn check_response(request: &Request, response: &RawResponse) {
     let verdict = Verdict::judge(response, request.key());
     let refusal = verdict.error();
-    let opens = opens(&response.bytes);
+    let upgrade_head_len = upgrade_head_len(&response.bytes);
     let text = response.bytes.escape_ascii();
-    assert_eq!(refusal.is_none(), opens.is_some(), "{refusal:?}: {text}");
-    if let Some(length) = opens {
+    assert_eq!(
+        refusal.is_none(),
+        upgrade_head_len.is_some(),
+        "{refusal:?}: {text}"
+    );
+    if let Some(length) = upgrade_head_len {
         assert_eq!(response.rest(), &response.bytes[length..]);
     }
     if let Some(refusal) = &refusal {
@@ -90,7 +94,7 @@ fn assert_is_line(text: &str) {
 }
 
 /// How long the heads of an answer are, if it opens a WebSocket.
-fn opens(bytes: &[u8]) -> Option<usize> {
+fn upgrade_head_len(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let fields = loop {
         match take_head(&mut rest)? {
