@@ -5,7 +5,7 @@ use raw_peer::{
     frame::{binary, close, header, masked, ping, pong, text},
 };
 
-use super::attacks;
+use super::attack::attacks;
 
 /// The close codes that a connection ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

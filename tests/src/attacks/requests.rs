@@ -6,7 +6,7 @@
 use ExpectedResponse::{BareStatus, Closed, Refusal};
 use raw_peer::{CREDENTIALS, HANDSHAKE};
 
-use super::attacks;
+use super::attack::attacks;
 use crate::authorization;
 
 /// What a request gets.
