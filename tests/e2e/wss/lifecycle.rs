@@ -1,6 +1,22 @@
 //! How a connection by TLS goes on and ends, with servers that are silent, gone or in a hurry.
 
-use super::*;
+use std::{fmt::Write as _, sync::Arc};
+
+use futures::{SinkExt as _, StreamExt as _};
+use integration_tests::{
+    CONGRATULATION, PREFIX, RelayOutcome, ServerProcess, TEST_TIMEOUT, TlsProxy, client, echoed,
+    echoed_lines, run, spawn, wait_for_exit,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::{accept_async, tungstenite::Message};
+
+use super::trusted_authority::{LOOPBACK, TrustedAuthority};
 
 /// A server that takes a connection and says nothing.
 async fn silent_server() -> (TcpListener, String) {

@@ -1,8 +1,17 @@
 //! What is said of TLS by the command line and by `ws-client handshake`.
 
-use tokio_rustls::rustls::{RootCertStore, server::WebPkiClientVerifier};
+use std::sync::Arc;
 
-use super::*;
+use integration_tests::{IssuedCertificate, RelayOutcome, ServerProcess, TlsProxy, client, run};
+use tokio_rustls::rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+    version::{TLS12, TLS13},
+};
+
+use super::trusted_authority::{LOOPBACK, TrustedAuthority};
 
 #[tokio::test]
 async fn the_handshake_shows_tls_as_well() {

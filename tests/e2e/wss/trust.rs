@@ -1,6 +1,24 @@
 //! Which certificates the client takes, and what it says about the others.
 
-use super::*;
+use std::sync::Arc;
+
+use integration_tests::{
+    Authority, CREDENTIALS_PROMPT, MESSAGE_PROMPT, ProcessOutput, RelayOutcome, ServerProcess,
+    Terminal, TlsProxy, client, client_binary, echoed_lines, run, self_signed, welcome_and_goodbye,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use tokio_rustls::rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
+};
+
+use super::trusted_authority::{LOOPBACK, TrustedAuthority};
 
 #[tokio::test]
 async fn the_dialogue_by_address_and_by_name() {
