@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use integration_tests::attacks::{Attack, frames, requests};
 
 #[test]
-fn there_are_40_distinct_requests() {
+fn request_table_has_40_distinct_rows() {
     assert_distinct(requests::ALL, 40);
 }
 
 #[test]
-fn there_are_40_distinct_sequences_of_frames() {
+fn frame_table_has_40_distinct_rows() {
     assert_distinct(frames::ALL, 40);
 }
 

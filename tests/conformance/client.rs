@@ -17,7 +17,7 @@ use crate::suite::{Suite, TEST_TIMEOUT};
 
 #[tokio::test]
 #[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
-async fn the_client_conforms_to_rfc_6455() {
+async fn client_conforms_to_rfc_6455() {
     let suite = Suite::for_subject("ws-client");
     let server = suite.fuzz_clients().await;
     let url = &server.url;

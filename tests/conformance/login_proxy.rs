@@ -72,7 +72,7 @@ async fn relay(client: TcpStream, server: SocketAddr) {
 }
 
 #[tokio::test]
-async fn what_follows_the_login_is_passed_on_unchanged() {
+async fn proxy_relays_bytes_unchanged_after_the_login() {
     let server = ServerProcess::start().await;
     let proxy = LoginProxy::in_front_of(server.address).await;
     let client = TcpStream::connect(proxy.address()).await.unwrap();

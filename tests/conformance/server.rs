@@ -9,7 +9,7 @@ const CONFIGURATION: &str = "[limits]\nmax_message_bytes = \"16MiB\"\n[echo]\npr
 
 #[tokio::test]
 #[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
-async fn the_server_conforms_to_rfc_6455() {
+async fn server_conforms_to_rfc_6455() {
     let server = ServerProcess::start_with(CONFIGURATION).await;
     let proxy = LoginProxy::in_front_of(server.address).await;
     let suite = Suite::for_subject("ws-server");

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tolerated_is_conformance() {
+    fn tolerated_results_conform() {
         let late = NON_STRICT_CASES.map(|case| (case, result("NON-STRICT", "OK", Some(1007))));
         let found = [
             (CASE_WITHOUT_CODE, result("OK", "OK", None)),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_an_objection() {
+    fn other_results_are_failures() {
         for (case, found, objection) in [
             (
                 "2.3",
@@ -158,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_case_that_was_not_judged_is_an_objection() {
+    fn missing_case_is_a_failure() {
         let mut verdict = verdict(&[]);
         verdict.0.pop_last();
         assert_eq!(verdict.failures(), ["300 cases were judged instead of 301"]);
     }
 
     #[test]
-    fn reads_the_testsuites_report() {
+    fn report_of_the_testsuite_is_parsed() {
         let report = r#"{"us": {"1.1.1": {"behavior": "OK", "behaviorClose": "UNCLEAN",
             "duration": 2, "remoteCloseCode": null, "reportfile": "us_case_1_1_1.json"}}}"#;
         assert_eq!(

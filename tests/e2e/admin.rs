@@ -47,7 +47,7 @@ async fn log_in(server: &ServerProcess, line: &str) -> RawPeer<TcpStream> {
 }
 
 #[tokio::test]
-async fn sessions_are_a_table_for_people_and_json_for_scripts() {
+async fn sessions_are_listed_as_table_and_json() {
     let files = files();
     let server = files.serve().await;
     assert_eq!(ctl_ok(&files, &["sessions"]).await, "no sessions\n");
@@ -92,7 +92,7 @@ async fn sessions_are_a_table_for_people_and_json_for_scripts() {
 
 /// Every tenth of them belongs to jane, every tenth to joe.
 #[tokio::test]
-async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
+async fn kick_and_revoke_end_only_the_named_sessions() {
     const SESSIONS: usize = 1000;
     let files = files();
     let limits = "[limits]\nmax_unauthenticated_per_address = \"off\"\n";
@@ -165,7 +165,7 @@ async fn of_a_thousand_sessions_exactly_those_end_that_were_meant() {
 }
 
 #[tokio::test]
-async fn a_revoked_user_gets_in_again_when_the_credentials_file_changes() {
+async fn changed_credentials_file_lifts_a_revocation() {
     let files = files();
     let mut server = files.serve().await;
     ctl_ok(&files, &["revoke", "jane"]).await;
@@ -187,7 +187,7 @@ async fn a_revoked_user_gets_in_again_when_the_credentials_file_changes() {
 }
 
 #[tokio::test]
-async fn a_reload_tells_what_it_changed_or_why_it_did_not() {
+async fn reload_reports_changes_or_the_error() {
     let files = files();
     let server = files.serve().await;
     let mut joe = log_in(&server, "joe:x").await;
@@ -221,7 +221,7 @@ async fn a_reload_tells_what_it_changed_or_why_it_did_not() {
 }
 
 #[tokio::test]
-async fn the_operator_speaks_in_rooms() {
+async fn publish_sends_to_the_room() {
     let files = files();
     let server = files.serve().await;
     let mut peer = server.connect().await;
@@ -243,7 +243,7 @@ async fn the_operator_speaks_in_rooms() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_said_with_its_exit_code() {
+async fn failed_commands_report_error_and_exit_code() {
     let files = files();
     let server = files.serve().await;
     for (arguments, problem) in [
@@ -290,7 +290,7 @@ async fn what_cannot_be_done_is_said_with_its_exit_code() {
 
 /// What listens on the socket may be something else.
 #[tokio::test]
-async fn a_strange_answer_is_said_with_its_exit_code() {
+async fn unexpected_response_is_reported_with_exit_1() {
     let files = files();
     let socket = UnixListener::bind(files.path("admin.sock")).unwrap();
     for (answer, problem) in [
@@ -346,7 +346,7 @@ async fn a_strange_answer_is_said_with_its_exit_code() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_the_server_in_order() {
+async fn drain_closes_sessions_and_exits_with_0() {
     let files = files();
     let mut server = files.serve().await;
     let admin = AdminClient::for_server(&mut server).await;
@@ -376,7 +376,7 @@ async fn a_drain_ends_the_server_in_order() {
 }
 
 #[tokio::test]
-async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
+async fn tcp_address_refuses_commands_and_sessions() {
     let files = files();
     let mut server = files.serve().await;
     let admin = AdminClient::for_server(&mut server).await;
@@ -401,7 +401,7 @@ async fn what_changes_something_or_names_somebody_is_on_the_socket_only() {
 
 /// More connections than are served at once.
 #[tokio::test]
-async fn whoever_holds_the_address_for_anybody_does_not_hold_the_socket() {
+async fn idle_tcp_connections_do_not_block_the_socket() {
     let files = files();
     let mut server = files.serve().await;
     let admin = AdminClient::for_server(&mut server).await;
@@ -420,7 +420,7 @@ async fn whoever_holds_the_address_for_anybody_does_not_hold_the_socket() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_answers_where_everybody_connects() {
+async fn public_address_serves_no_admin_path() {
     let files = files();
     let server = files.serve().await;
     for path in [
@@ -446,7 +446,7 @@ async fn nothing_of_it_answers_where_everybody_connects() {
 }
 
 #[tokio::test]
-async fn without_an_address_there_is_no_such_interface() {
+async fn admin_is_off_without_an_address() {
     let files = ServerFiles::new("", &accounts(&[("admin", "123456")]));
     let server = files.serve().await;
     server.signal(Signal::TERM);
@@ -457,7 +457,7 @@ async fn without_an_address_there_is_no_such_interface() {
 }
 
 #[tokio::test]
-async fn metrics_hold_no_name_and_no_address() {
+async fn metrics_contain_no_name_and_no_address() {
     let files = files();
     let mut server = files.serve().await;
     let admin = AdminClient::for_server(&mut server).await;
@@ -496,7 +496,7 @@ async fn metrics_hold_no_name_and_no_address() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_said_and_ends_the_start() {
+async fn taken_admin_socket_fails_the_start() {
     let files = files();
     let server = files.serve().await;
     let second = integration_tests::run(files.command(), "").await;

@@ -21,7 +21,7 @@ async fn audit_events_up_to(server: &mut ServerProcess, text: &str) -> Vec<Strin
 }
 
 #[tokio::test]
-async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() {
+async fn login_is_audited_with_method_and_connection() {
     let files = ServerFiles::new("", &accounts(&[("jane doe", "1")]));
     let mut server = files.serve().await;
     for (connection, method) in [(1, LoginMethod::Message), (2, LoginMethod::Basic)] {
@@ -40,7 +40,7 @@ async fn a_login_is_told_with_its_way_and_the_connection_that_the_session_has() 
 }
 
 #[tokio::test]
-async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
+async fn each_revoked_session_is_audited_once_with_cause() {
     let path = |users: &str| format!("[[route]]\npath = \"/\"\nservice = \"echo\"\n{users}");
     let before = accounts(&[("joe", "1"), ("jane", "1"), ("jim", "1"), ("ann", "1")]);
     let files = ServerFiles::new(&path(""), &before);
@@ -85,7 +85,7 @@ async fn each_session_whose_login_is_taken_back_is_told_once_with_the_cause() {
 }
 
 #[tokio::test]
-async fn the_end_is_told_with_its_cause_and_with_who_was_cut_off() {
+async fn drain_is_audited_with_cause_and_cut_off_count() {
     let configuration = "[limits]\ndrain_deadline = \"1s\"\nclose_deadline = \"1h\"\n";
     let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
     let server = files.serve().await;

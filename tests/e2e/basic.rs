@@ -18,7 +18,7 @@ const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized:
                        credentials; it says: the username or password is wrong";
 
 #[tokio::test]
-async fn the_101_is_the_login_and_no_greeting_follows() {
+async fn basic_login_is_complete_with_the_101() {
     let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     // What follows the request at once is a message already.
@@ -50,7 +50,7 @@ async fn the_101_is_the_login_and_no_greeting_follows() {
 }
 
 #[tokio::test]
-async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
+async fn wrong_or_repeated_basic_credentials_get_401() {
     let mut server = ServerProcess::start().await;
     let right = authorization(RIGHT);
     let wrong = authorization("admin:1");
@@ -79,7 +79,7 @@ async fn whatever_else_comes_with_the_handshake_is_a_wrong_try() {
 }
 
 #[tokio::test]
-async fn where_credentials_are_required_there_is_no_handshake_without_them() {
+async fn required_basic_rejects_handshakes_without_it() {
     let server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let answer = send_request(server.connect().await, HANDSHAKE).await;
     let expected = HttpResponse::refusal(
@@ -102,7 +102,7 @@ async fn where_credentials_are_required_there_is_no_handshake_without_them() {
 }
 
 #[tokio::test]
-async fn where_credentials_are_off_they_are_not_looked_at() {
+async fn disabled_basic_ignores_the_credentials() {
     let server = ServerProcess::start_with("[login]\nbasic = \"off\"").await;
     let mut peer = server.connect().await;
     peer.send(handshake_with(&[&authorization(RIGHT)])).await;
@@ -115,7 +115,7 @@ async fn where_credentials_are_off_they_are_not_looked_at() {
 }
 
 #[tokio::test]
-async fn what_hash_password_prints_logs_in_both_ways() {
+async fn hash_password_output_logs_in_by_both_methods() {
     let mut command = Command::new(server_binary());
     command.arg("hash-password");
     let hashed = run(command, "pass:word\n").await;
@@ -131,7 +131,7 @@ async fn what_hash_password_prints_logs_in_both_ways() {
 }
 
 #[tokio::test]
-async fn the_client_logs_in_with_the_first_line_of_a_pipe() {
+async fn piped_client_logs_in_with_its_first_line() {
     let server = ServerProcess::start().await;
     let command = client([server.url().as_str(), "--auth", "basic"]);
     let finished = run(command, format!("{RIGHT}\nhello\n{RIGHT}\nexit\n")).await;
@@ -141,7 +141,7 @@ async fn the_client_logs_in_with_the_first_line_of_a_pipe() {
 }
 
 #[tokio::test]
-async fn the_client_is_refused_in_a_pipe_and_sends_nothing_else() {
+async fn piped_client_sends_nothing_after_a_401() {
     let mut server = ServerProcess::start().await;
     let command = client([server.url().as_str(), "--auth", "basic"]);
     let finished = run(command, format!("admin:1\n{RIGHT}\nhello\n")).await;
@@ -156,7 +156,7 @@ async fn the_client_is_refused_in_a_pipe_and_sends_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_client_asks_at_a_terminal_until_the_credentials_are_right() {
+async fn interactive_client_prompts_again_after_a_401() {
     let mut server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", "basic"]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;

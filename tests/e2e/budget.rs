@@ -69,7 +69,7 @@ async fn fail(server: &ServerProcess, times: usize) {
 }
 
 #[tokio::test]
-async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
+async fn exhausted_budget_refuses_valid_credentials() {
     let files = ServerFiles::new(NO_DECAY, &accounts(&[("jane", "1")]));
     let server = files.serve().await;
     let mut session = LoginMethod::Basic.log_in(&server, "jane:1").await;
@@ -126,7 +126,7 @@ async fn whoever_has_spent_it_is_not_even_let_in_with_the_right_credentials() {
 
 /// A request that wants nothing but to know what is wanted is no try.
 #[tokio::test]
-async fn what_is_no_try_does_not_count() {
+async fn requests_without_an_attempt_do_not_count() {
     let configuration = format!("{NO_DECAY}max_failures_per_address = 1\nbasic = \"required\"\n");
     let files = ServerFiles::new(&configuration, &accounts(&[("jane", "1")]));
     let server = files.serve().await;

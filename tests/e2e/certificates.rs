@@ -24,7 +24,7 @@ const SESSIONS: usize = 50;
 const REPLACEMENTS: usize = 6;
 
 #[tokio::test]
-async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
+async fn certificate_replacement_disturbs_no_session() {
     let mut tls = TlsServer::new("").await;
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
@@ -75,7 +75,7 @@ async fn nobody_who_talks_notices_that_the_certificate_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_clients_refuse_is_warned_of_and_measured() {
+async fn expired_certificate_is_logged_and_measured() {
     const EXPIRY: &str = "ws_server_certificate_expiry_timestamp_seconds";
     let mut tls = TlsServer::new(ADMIN).await;
     let admin = AdminClient::for_server(&mut tls.server).await;
@@ -106,7 +106,7 @@ async fn a_certificate_that_clients_refuse_is_warned_of_and_measured() {
 
 /// For as long as it takes somebody to copy two files, they are no pair.
 #[tokio::test]
-async fn one_half_of_a_pair_changes_nothing_until_the_other_has_come() {
+async fn half_replaced_pair_is_not_applied() {
     let mut tls = TlsServer::new("").await;
     let mut session = tls.log_in().await;
     let mut before = tls.issued.clone();
@@ -130,7 +130,7 @@ async fn one_half_of_a_pair_changes_nothing_until_the_other_has_come() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_changes_nothing_and_is_named() {
+async fn unusable_file_is_reported_and_not_applied() {
     let mut tls = TlsServer::new("").await;
     let mut session = tls.log_in().await;
     let issued = tls.issued.clone();
@@ -186,7 +186,7 @@ async fn what_cannot_be_used_changes_nothing_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_signal_has_the_certificate_read_at_once() {
+async fn sighup_reloads_the_certificate() {
     let mut tls = TlsServer::new("").await;
     let next = tls.issue_next();
     for name in [CERTIFICATE, PRIVATE_KEY] {
@@ -200,7 +200,7 @@ async fn a_signal_has_the_certificate_read_at_once() {
 }
 
 #[tokio::test]
-async fn other_files_of_a_certificate_are_followed_from_then_on() {
+async fn renamed_certificate_files_are_watched() {
     let mut tls = TlsServer::new("").await;
     let next = tls.issue_next();
     tls.files.replace("next.pem", &next.certificate);
@@ -223,7 +223,7 @@ async fn other_files_of_a_certificate_are_followed_from_then_on() {
 }
 
 #[tokio::test]
-async fn whether_there_is_tls_waits_for_the_next_start() {
+async fn enabling_tls_requires_a_restart() {
     let mut tls = TlsServer::new("").await;
     tls.files.replace(CONFIGURATION, "");
     assert_eq!(tls.changed_keys().await, None);
@@ -261,7 +261,7 @@ async fn whether_there_is_tls_waits_for_the_next_start() {
 
 /// Not in the most detailed log, whatever is wrong with it.
 #[tokio::test]
-async fn nothing_of_a_key_is_said() {
+async fn private_key_never_reaches_the_log() {
     let mut tls = TlsServer::with_log("", "trace").await;
     let mut keys = vec![tls.issued.private_key.clone()];
     let mut said = Vec::new();

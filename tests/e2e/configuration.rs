@@ -36,7 +36,7 @@ async fn start_error(files: &[(&str, &str)], arguments: &[&str]) -> String {
 const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
 
 #[tokio::test]
-async fn a_missing_configuration_says_what_to_do() {
+async fn missing_configuration_error_says_what_to_do() {
     assert_eq!(
         start_error(&[], &[]).await,
         "ws-server: there is no config/server.toml in this directory: start the server where it \
@@ -49,7 +49,7 @@ async fn a_missing_configuration_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_mistake_is_named_with_file_line_and_key() {
+async fn mistake_is_reported_with_file_line_and_key() {
     assert_eq!(
         start_error(
             &[("s.toml", "# comment\nlisen = \"x\"\n")],
@@ -65,7 +65,7 @@ async fn a_mistake_is_named_with_file_line_and_key() {
 }
 
 #[tokio::test]
-async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
+async fn unusable_accounts_error_hides_passwords() {
     let configuration = ("s.toml", "credentials = \"users.toml\"\n");
     assert_eq!(
         start_error(&[configuration], &["--config", "s.toml"]).await,
@@ -80,7 +80,7 @@ async fn accounts_that_cannot_be_used_are_named_without_their_passwords() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_says_what_to_do() {
+async fn address_in_use_error_says_what_to_do() {
     let server = ServerProcess::start().await;
     let address = server.address.to_string();
     let configuration = fixture("server.toml");
@@ -97,7 +97,7 @@ async fn an_address_in_use_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn arguments_that_make_no_sense_exit_with_2() {
+async fn invalid_arguments_exit_with_2() {
     for arguments in [
         &["--listen", "nowhere"][..],
         &["--password", "x"],
@@ -115,7 +115,7 @@ async fn arguments_that_make_no_sense_exit_with_2() {
 }
 
 #[tokio::test]
-async fn the_resolved_configuration_is_printed_without_passwords() {
+async fn check_config_prints_no_password() {
     let files = [
         ("s.toml", "[echo]\nprefix = \"> \"\n"),
         ("credentials.toml", ADMIN),
@@ -141,7 +141,7 @@ async fn the_resolved_configuration_is_printed_without_passwords() {
 
 /// A service manager hands accounts over in a directory of its own.
 #[tokio::test]
-async fn accounts_that_an_argument_names_go_before_those_that_are_configured() {
+async fn credentials_argument_overrides_the_configuration() {
     let configuration = ("s.toml", "credentials = \"configured.toml\"\n");
     let arguments = ["--config", "s.toml", "--credentials", "named.toml"];
     assert_eq!(
@@ -169,7 +169,7 @@ async fn accounts_that_an_argument_names_go_before_those_that_are_configured() {
 }
 
 #[tokio::test]
-async fn both_programs_tell_their_version_and_their_use() {
+async fn version_and_help_are_printed_by_both_programs() {
     for program in [server_binary(), client_binary()] {
         let mut command = Command::new(&program);
         command.arg("--version");
@@ -193,7 +193,7 @@ async fn both_programs_tell_their_version_and_their_use() {
 }
 
 #[tokio::test]
-async fn a_client_without_sense_exits_with_2_and_one_message() {
+async fn client_configuration_error_exits_with_2() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("c.toml");
     fs::write(&path, "url = \"ws://localhost\"\nlingre = \"1s\"\n").unwrap();

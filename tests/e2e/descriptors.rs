@@ -10,7 +10,7 @@ use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
+async fn accept_backs_off_until_descriptors_are_free() {
     // Those that are told that the server is full are more than that already.
     let command = ServerProcess::limited_command("-n 40", &fixture(CONFIGURATION));
     let mut server = ServerProcess::spawn(command, None).await;
@@ -52,7 +52,7 @@ async fn running_out_costs_little_and_ends_when_descriptors_are_free() {
 
 /// All places for peers are taken, and all of the address at which anybody may look.
 #[tokio::test]
-async fn a_server_that_is_full_has_descriptors_for_its_operator() {
+async fn full_server_still_accepts_the_admin_socket() {
     let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
     let files = ServerFiles::new(&configuration, &accounts(&[("jane", "x")]));
     let command = ServerProcess::limited_command("-n 160", &files.path(CONFIGURATION));
@@ -72,7 +72,7 @@ async fn a_server_that_is_full_has_descriptors_for_its_operator() {
 }
 
 #[tokio::test]
-async fn the_soft_limit_is_raised_to_the_hard_one() {
+async fn soft_descriptor_limit_is_raised_to_the_hard_one() {
     let command = ServerProcess::limited_command("-S -n 70", &fixture(CONFIGURATION));
     let server = ServerProcess::spawn(command, None).await;
     // More than 70 descriptors would hold, but not more than 64 that are not logged in.

@@ -6,7 +6,7 @@ use integration_tests::{
 use proto::close::CloseReason;
 
 #[tokio::test]
-async fn wrong_then_right_then_talk_then_exit() {
+async fn dialogue_with_one_wrong_login_exits_with_0() {
     let mut server = ServerProcess::start().await;
     let input = "admin:1\nadmin:123456\nhello\nyou there\nexit\nnever sent\n";
     let finished = run(client([server.url()]), input).await;
@@ -26,7 +26,7 @@ async fn wrong_then_right_then_talk_then_exit() {
 }
 
 #[tokio::test]
-async fn exit_works_before_the_login_as_well() {
+async fn exit_before_the_login_exits_with_0() {
     let server = ServerProcess::start().await;
     let finished = run(client([server.url()]), "exit\n").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -34,7 +34,7 @@ async fn exit_works_before_the_login_as_well() {
 }
 
 #[tokio::test]
-async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
+async fn sixth_wrong_line_closes_the_connection() {
     let server = ServerProcess::start().await;
     let finished = run(client([server.url()]), "admin:wrong\n".repeat(8)).await;
     assert_eq!(finished.code, Some(3), "{finished:?}");
@@ -56,7 +56,7 @@ async fn six_wrong_lines_are_refused_and_the_rest_is_counted() {
 }
 
 #[tokio::test]
-async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
+async fn configured_credentials_log_in_without_stdin() {
     let server = ServerProcess::start().await;
     let directory = tempfile::TempDir::new().unwrap();
     let password = directory.path().join("password");
@@ -76,7 +76,7 @@ async fn configured_credentials_log_in_and_leave_stdin_to_messages() {
 
 /// Credentials in the client's configuration belong to the URL that stands beside them.
 #[tokio::test]
-async fn configured_credentials_are_not_sent_to_another_server() {
+async fn configured_credentials_stay_with_their_url() {
     let (mut server, other) = (ServerProcess::start().await, ServerProcess::start().await);
     let directory = tempfile::TempDir::new().unwrap();
     std::fs::write(directory.path().join("password"), "123456").unwrap();
@@ -102,7 +102,7 @@ async fn configured_credentials_are_not_sent_to_another_server() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_with_exit_4_and_a_refusal_with_exit_6() {
+async fn refused_connection_exits_with_4_and_404_with_6() {
     let server = ServerProcess::start().await;
     let url = server.url();
     let finished = run(client([format!("{url}/nowhere")]), "").await;
@@ -116,7 +116,7 @@ async fn nobody_there_is_said_with_exit_4_and_a_refusal_with_exit_6() {
 }
 
 #[tokio::test]
-async fn the_handshake_is_shown_line_by_line() {
+async fn handshake_command_prints_both_heads() {
     let server = ServerProcess::start().await;
     let finished = run(client(["handshake", &server.url()]), "").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");

@@ -47,7 +47,7 @@ fn printed_line(written: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_pipe_gets_the_line_of_the_credentials_file_and_nothing_else() {
+async fn piped_password_prints_only_the_hash_line() {
     let finished = piped(b"canary:x \nignored\n").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let stdout = finished.stdout();
@@ -67,7 +67,7 @@ async fn a_pipe_gets_the_line_of_the_credentials_file_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_log_in_with_is_refused() {
+async fn empty_or_non_utf8_password_is_rejected() {
     for (stdin, message) in [
         (
             &b""[..],
@@ -86,7 +86,7 @@ async fn what_nobody_can_log_in_with_is_refused() {
 }
 
 #[tokio::test]
-async fn a_terminal_is_asked_twice_and_shows_nothing() {
+async fn terminal_prompts_twice_without_echo() {
     let mut terminal = at_terminal();
     for prompt in [FIRST_PROMPT, SECOND_PROMPT] {
         terminal.expect(prompt).await;
@@ -105,7 +105,7 @@ async fn a_terminal_is_asked_twice_and_shows_nothing() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_ends_the_questions() {
+async fn empty_answer_exits_with_2() {
     for typed in ["\r", "\x04"] {
         let mut terminal = at_terminal();
         terminal.expect(FIRST_PROMPT).await;
@@ -118,7 +118,7 @@ async fn an_empty_answer_ends_the_questions() {
 
 /// However it ends, the shell behind it finds its terminal as it was.
 #[tokio::test]
-async fn the_terminal_is_restored_however_it_ends() {
+async fn terminal_modes_are_restored_after_hash_password() {
     for (answers, code) in [
         (&["canary\r", "canary\r"][..], 0),
         (&["\r"], 2),
@@ -149,7 +149,7 @@ async fn the_terminal_is_restored_however_it_ends() {
 }
 
 #[tokio::test]
-async fn it_is_a_command_of_its_own() {
+async fn hash_password_takes_no_server_options() {
     for arguments in [
         &["--config", "s.toml", "hash-password"][..],
         &["hash-password", "--listen", "127.0.0.1:0"],

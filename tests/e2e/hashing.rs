@@ -15,7 +15,7 @@ use raw_peer::HANDSHAKE;
 const LOGINS: usize = 60;
 
 #[tokio::test]
-async fn many_logins_at_once_take_the_memory_of_the_workers_and_no_more() {
+async fn many_logins_use_the_memory_of_one_hash_per_worker() {
     let directory = ServerProcess::config_directory("[login]\nhash_workers = 1\n");
     let hash = PasswordHash::new(&Secret::new("123456"), [7; 16]);
     let account = format!("[[user]]\nname = \"admin\"\npassword_hash = \"{hash}\"\n");

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
+async fn session_is_logged_when_opened_and_ended() {
     let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;
@@ -45,7 +45,7 @@ async fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
 }
 
 #[tokio::test]
-async fn the_start_says_what_a_newcomer_needs() {
+async fn start_logs_files_warning_and_client_command() {
     let mut server = ServerProcess::start().await;
     let read = server.log_line("read ").await;
     assert!(
@@ -58,7 +58,7 @@ async fn the_start_says_what_a_newcomer_needs() {
 }
 
 #[tokio::test]
-async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
+async fn failed_login_log_has_no_name_and_no_password() {
     let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.upgrade().await;
@@ -78,7 +78,7 @@ async fn each_wrong_login_has_a_line_with_neither_name_nor_password() {
 
 /// The WebSocket library offers whole messages to the log at its most detailed level.
 #[tokio::test]
-async fn no_password_and_no_message_reaches_the_most_detailed_log() {
+async fn trace_log_has_no_password_and_no_message() {
     let command = ServerProcess::command(&fixture("server.toml"));
     let mut server = ServerProcess::spawn_with_log(command, None, "trace").await;
     let mut refused = server.connect().await;
@@ -114,7 +114,7 @@ async fn no_password_and_no_message_reaches_the_most_detailed_log() {
 
 /// Each line is an object, whatever is in it that a peer has sent.
 #[tokio::test]
-async fn a_log_of_objects_has_one_a_line() {
+async fn json_log_has_one_object_per_line() {
     let mut command = ServerProcess::command(&fixture("server.toml"));
     command.args(["--log-format", "json"]);
     let server = ServerProcess::spawn_with_log(command, None, "debug").await;
@@ -167,7 +167,7 @@ async fn a_log_of_objects_has_one_a_line() {
 }
 
 #[tokio::test]
-async fn the_flag_goes_before_the_file_and_a_mistake_is_refused_in_plain_text() {
+async fn log_format_flag_overrides_the_configuration() {
     for (key, flag, is_json) in [
         ("json", None, true),
         ("json", Some("text"), false),
@@ -256,7 +256,7 @@ async fn stop(mut child: Child) -> String {
 const SESSIONS_TO_FILL_THE_LOG: usize = 1500;
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
+async fn unread_log_does_not_block_the_server() {
     let (child, address) = spawn_with_stderr(Stdio::piped()).await;
     for _ in 0..SESSIONS_TO_FILL_THE_LOG {
         end_with_long_log_line(&address).await;
@@ -267,7 +267,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
 
 /// What is wrong with `RUST_LOG` is said where it is read, and that is not done again.
 #[tokio::test]
-async fn a_reload_does_not_wait_for_a_log_that_nobody_reads() {
+async fn unread_log_does_not_block_a_reload() {
     let files = ServerFiles::new("log_level = \"warn\"\n", &accounts(&[("admin", "123456")]));
     let mut command = files.command();
     command.env("RUST_LOG", "info,x=nonsense");
@@ -296,7 +296,7 @@ async fn a_reload_does_not_wait_for_a_log_that_nobody_reads() {
 }
 
 #[tokio::test]
-async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
+async fn lost_log_lines_are_counted_and_reported() {
     let (mut child, address) = spawn_with_stderr(Stdio::piped()).await;
     for _ in 0..SESSIONS_TO_FILL_THE_LOG {
         end_with_long_log_line(&address).await;
@@ -338,7 +338,7 @@ async fn what_was_lost_is_counted_and_told_to_whoever_reads_again() {
 }
 
 #[tokio::test]
-async fn what_was_lost_is_a_metric() {
+async fn lost_log_lines_are_a_metric() {
     let files = ServerFiles::new(ADMIN, &accounts(&[("admin", "123456")]));
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (child, _) = spawn_logging_to(full, files.command()).await;
@@ -360,7 +360,7 @@ async fn what_was_lost_is_a_metric() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_written_holds_up_nothing() {
+async fn unwritable_log_does_not_block_the_server() {
     // Nobody will ever read it.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -21,7 +21,7 @@ async fn answer(server: &ServerProcess, field: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_browser_gets_the_page_and_a_tool_is_told_to_upgrade() {
+async fn browser_gets_the_page_and_curl_gets_426() {
     let server = ServerProcess::start().await;
     let page = answer(&server, BROWSER).await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
@@ -34,7 +34,7 @@ async fn a_browser_gets_the_page_and_a_tool_is_told_to_upgrade() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_switched_off_is_not_there() {
+async fn disabled_page_gets_426() {
     let server = ServerProcess::start_with("page = false").await;
     let refusal = answer(&server, BROWSER).await;
     assert!(
@@ -44,7 +44,7 @@ async fn a_page_that_is_switched_off_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_browser_that_reads_nothing_holds_nobody_up() {
+async fn browser_that_does_not_read_blocks_no_other() {
     let server = ServerProcess::start().await;
     let mut silent = Vec::new();
     for _ in 0..8 {

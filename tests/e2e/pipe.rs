@@ -14,7 +14,7 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn two_thousand_lines_come_back_in_order() {
+async fn two_thousand_lines_are_echoed_in_order() {
     let server = ServerProcess::start().await;
     let (mut input, mut expected) = ("admin:123456\n".to_owned(), String::new());
     for index in 0..2000 {
@@ -28,7 +28,7 @@ async fn two_thousand_lines_come_back_in_order() {
 
 /// Both directions are full at once: whoever only wrote, or only read, would stand still.
 #[tokio::test]
-async fn more_than_all_buffers_hold_comes_back_whole() {
+async fn input_beyond_all_buffers_is_echoed_whole() {
     let server = ServerProcess::start().await;
     let line = "x".repeat(200_000);
     let input = format!("admin:123456\n{}", format!("{line}\n").repeat(100));
@@ -38,7 +38,7 @@ async fn more_than_all_buffers_hold_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn a_line_is_what_stands_before_its_end() {
+async fn line_is_sent_without_its_line_ending() {
     let server = ServerProcess::start().await;
     let input = "admin:123456\r\n\n  spaces  \r\nа😀\u{1b}[2J\r\r\nthe last one";
     let finished = run(client([server.url()]), input).await;
@@ -50,7 +50,7 @@ async fn a_line_is_what_stands_before_its_end() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
+async fn non_utf8_line_is_reported_and_not_sent() {
     let mut server = ServerProcess::start().await;
     let finished = run(client([server.url()]), b"admin:123456\nhello\n\xff\n").await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
@@ -61,7 +61,7 @@ async fn a_line_that_is_not_utf8_is_named_and_not_sent() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_ends_the_client_quietly() {
+async fn closed_stdout_exits_without_a_signal() {
     let server = ServerProcess::start().await;
     let mut child = spawn(client([server.url()]));
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -86,7 +86,7 @@ async fn a_reader_that_goes_ends_the_client_quietly() {
 }
 
 #[tokio::test]
-async fn a_signal_closes_in_order_and_exits_with_130() {
+async fn signal_closes_with_1000_and_exits_with_130() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = ServerProcess::start().await;
         let (mut child, _stdin) = spawn_logged_in(&mut server).await;
@@ -113,7 +113,7 @@ async fn said_after(signal: Signal) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
+async fn server_shutdown_prints_code_and_reason() {
     let stderr = said_after(Signal::TERM).await;
     assert!(stderr.contains("1001"), "{stderr}");
     assert!(
@@ -123,14 +123,14 @@ async fn a_server_that_stops_is_told_at_once_with_code_and_reason() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_is_told_at_once() {
+async fn killed_server_is_reported_as_lost() {
     let stderr = said_after(Signal::KILL).await;
     assert!(stderr.to_lowercase().contains("lost"), "{stderr}");
 }
 
 /// What the harness itself stands on: a raw peer beside the client on one server.
 #[tokio::test]
-async fn many_clients_are_served_side_by_side() {
+async fn concurrent_clients_get_their_own_echoes() {
     let server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;

@@ -40,7 +40,7 @@ async fn failed_login_peer(server: &mut ServerProcess) -> String {
 }
 
 #[tokio::test]
-async fn failures_are_those_of_whom_a_trusted_proxy_names() {
+async fn failures_count_for_the_forwarded_address() {
     let (mut server, _files) = serve(&format!("{TRUSTED}{TWO_TRIES}")).await;
     for (field, client) in [
         ("X-Forwarded-For: 203.0.113.7", "203.0.113.7"),
@@ -80,7 +80,7 @@ async fn failures_are_those_of_whom_a_trusted_proxy_names() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_trusted_from_now_on_is_believed_from_now_on() {
+async fn trusted_proxy_applies_after_a_reload() {
     let (mut server, files) = serve("").await;
     let field = "X-Forwarded-For: 203.0.113.7";
     let wrong = handshake_with(&[field, &authorization("jane:2")]);

@@ -56,7 +56,7 @@ async fn assert_start_fails(files: &ServerFiles, arguments: &[&str], problem: &s
 }
 
 #[tokio::test]
-async fn a_server_for_others_starts_with_tls_or_on_purpose() {
+async fn public_address_requires_tls_or_allow_insecure() {
     let plain = ServerFiles::new(LISTEN, &jane());
     assert_start_fails(&plain, &[], UNENCRYPTED).await;
     assert_start_fails(&plain, &["--check-config"], UNENCRYPTED).await;
@@ -77,7 +77,7 @@ async fn a_server_for_others_starts_with_tls_or_on_purpose() {
 }
 
 #[tokio::test]
-async fn on_purpose_there_is_one_warning_at_each_start() {
+async fn allow_insecure_logs_one_warning_at_start() {
     let files = ServerFiles::new(INSECURE, &jane());
     for _ in 0..2 {
         let server = ServerProcess::spawn(command(&files), None).await;
@@ -110,7 +110,7 @@ async fn on_purpose_there_is_one_warning_at_each_start() {
 }
 
 #[tokio::test]
-async fn the_development_account_is_never_for_others() {
+async fn public_address_rejects_the_development_account() {
     let insecure = ServerFiles::new(INSECURE, &development());
     assert_start_fails(&insecure, &[], DEVELOPMENT_PASSWORD).await;
     let encrypted = ServerFiles::with_tls(LISTEN, &development(), &issued());
@@ -121,7 +121,7 @@ async fn the_development_account_is_never_for_others() {
 /// What a reload would bring is judged as at a start, and so is the server that it would be brought
 /// to.
 #[tokio::test]
-async fn no_reload_brings_what_is_refused_at_a_start() {
+async fn reload_rejects_insecure_public_settings() {
     let files = ServerFiles::new("", &jane());
     let mut server = ServerProcess::spawn(
         {

@@ -33,7 +33,7 @@ fn assert_log_line(line: &str, expected: &str) {
 }
 
 #[tokio::test]
-async fn changed_accounts_hold_however_they_are_written() {
+async fn changed_accounts_apply_after_overwrite_or_rename() {
     for write in WRITES {
         let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
         let mut server = files.serve().await;
@@ -51,7 +51,7 @@ async fn changed_accounts_hold_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn a_changed_configuration_holds_however_it_is_written() {
+async fn configuration_applies_after_overwrite_or_rename() {
     for write in WRITES {
         let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
         let mut server = files.serve().await;
@@ -69,7 +69,7 @@ async fn a_changed_configuration_holds_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_signal_has_the_files_read_at_once() {
+async fn sighup_reloads_the_files() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     server.signal(Signal::HUP);
@@ -86,7 +86,7 @@ async fn a_signal_has_the_files_read_at_once() {
 }
 
 #[tokio::test]
-async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
+async fn credentials_argument_file_is_watched() {
     const NAMED: &str = "named.toml";
     let files = ServerFiles::new("", &accounts(&[("configured", "1")]));
     files.overwrite(NAMED, &accounts(&[("jane", "1")]));
@@ -114,7 +114,7 @@ async fn accounts_that_an_argument_names_are_followed_as_configured_ones_are() {
 
 /// Whatever the signals and the looks at the files happen to see, the last file is what holds.
 #[tokio::test]
-async fn many_signals_while_the_files_change_end_with_the_last_file() {
+async fn repeated_sighups_apply_the_last_file() {
     const CHANGES: usize = 50;
     let files = ServerFiles::new("", &accounts(&[("user", "0")]));
     let mut server = files.serve().await;
@@ -182,7 +182,7 @@ async fn assert_not_applied(change: impl FnOnce(&ServerFiles), file: &str, messa
 }
 
 #[tokio::test]
-async fn broken_accounts_are_not_taken() {
+async fn broken_accounts_are_not_applied() {
     assert_not_applied(
         |files| files.replace(ACCOUNTS, "[[user]]\nname = \"joe\"\npasword = \"2\"\n"),
         ACCOUNTS,
@@ -192,7 +192,7 @@ async fn broken_accounts_are_not_taken() {
 }
 
 #[tokio::test]
-async fn missing_accounts_are_not_taken() {
+async fn missing_accounts_are_not_applied() {
     assert_not_applied(
         |files| files.remove(ACCOUNTS),
         ACCOUNTS,
@@ -202,7 +202,7 @@ async fn missing_accounts_are_not_taken() {
 }
 
 #[tokio::test]
-async fn a_broken_configuration_is_not_taken() {
+async fn broken_configuration_is_not_applied() {
     assert_not_applied(
         |files| {
             // Not even the good accounts beside it.
@@ -216,7 +216,7 @@ async fn a_broken_configuration_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_missing_configuration_is_not_taken() {
+async fn missing_configuration_is_not_applied() {
     assert_not_applied(
         |files| files.remove(CONFIGURATION),
         CONFIGURATION,
@@ -226,7 +226,7 @@ async fn a_missing_configuration_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_signal_names_the_mistake_each_time() {
+async fn each_sighup_logs_the_mistake() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.overwrite(ACCOUNTS, "");
@@ -240,7 +240,7 @@ async fn a_signal_names_the_mistake_each_time() {
 /// A file that somebody is writing is left alone until it stands still, however broken it is in
 /// the meantime.
 #[tokio::test]
-async fn a_file_that_is_being_written_is_left_alone() {
+async fn partly_written_file_is_not_read() {
     let good = accounts(&[("joe", "2")]);
     let mut server;
     loop {
@@ -284,7 +284,7 @@ fn write_slowly(path: &Path, whole: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn another_file_of_accounts_is_followed_from_then_on() {
+async fn changed_credentials_path_is_watched() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace("others.toml", &accounts(&[("joe", "2")]));
@@ -301,7 +301,7 @@ async fn another_file_of_accounts_is_followed_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() {
+async fn reload_changes_only_new_connections() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     let from_elsewhere = handshake_with(&["Origin: https://chat.example"]);
@@ -345,7 +345,7 @@ async fn what_changes_holds_for_new_connections_and_old_ones_stay_as_they_are() 
 }
 
 #[tokio::test]
-async fn the_log_becomes_as_detailed_as_the_file_says() {
+async fn log_level_follows_the_configuration() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env_remove("RUST_LOG");
@@ -391,7 +391,7 @@ async fn the_log_becomes_as_detailed_as_the_file_says() {
 
 /// Whoever set the variable wants what it says.
 #[tokio::test]
-async fn the_log_stays_as_detailed_as_the_variable_says() {
+async fn rust_log_overrides_the_configuration() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CONFIGURATION, "log_level = \"error\"\n");
@@ -403,7 +403,7 @@ async fn the_log_stays_as_detailed_as_the_variable_says() {
 }
 
 #[tokio::test]
-async fn what_cannot_change_while_it_runs_is_named() {
+async fn keys_that_need_a_restart_are_logged() {
     let files = ServerFiles::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
@@ -437,7 +437,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
 
 /// The address on the command line goes before the one in the file, at each reload as well.
 #[tokio::test]
-async fn an_address_of_the_command_line_is_no_change() {
+async fn listen_argument_is_not_a_changed_key() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:1\"\n");

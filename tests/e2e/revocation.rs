@@ -53,7 +53,7 @@ async fn assert_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: C
 }
 
 #[tokio::test]
-async fn exactly_the_sessions_of_a_removed_user_end() {
+async fn removed_user_loses_only_its_sessions() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut janes = Vec::new();
@@ -85,7 +85,7 @@ async fn exactly_the_sessions_of_a_removed_user_end() {
 
 /// Nobody sends a signal: whoever saves the file has done all that is needed.
 #[tokio::test]
-async fn a_changed_file_is_enough() {
+async fn saved_file_revokes_without_a_signal() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
@@ -101,7 +101,7 @@ async fn a_changed_file_is_enough() {
 }
 
 #[tokio::test]
-async fn exactly_the_sessions_of_an_expired_account_end() {
+async fn expired_account_loses_only_its_sessions() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut janes = Vec::new();
@@ -152,7 +152,7 @@ async fn exactly_the_sessions_of_an_expired_account_end() {
 
 /// Whoever sends all the time, and reads all the answers, ends like everybody else.
 #[tokio::test]
-async fn a_session_that_streams_ends() {
+async fn streaming_session_is_revoked() {
     for method in LoginMethod::ALL {
         let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
         let server = files.serve().await;
@@ -198,7 +198,7 @@ async fn a_session_that_streams_ends() {
 /// A name that comes back is another login than the one that was taken back, and no later reload
 /// mixes them up.
 #[tokio::test]
-async fn a_user_who_is_added_again_stays() {
+async fn readded_user_keeps_new_sessions() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut before = session(LoginMethod::Message, &server, "jane:1").await;
@@ -223,7 +223,7 @@ async fn a_user_who_is_added_again_stays() {
 
 /// An account that was away and is the same again when the file is read was never away.
 #[tokio::test]
-async fn a_file_that_says_the_same_ends_nobody() {
+async fn unchanged_accounts_revoke_no_session() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let mut server = files.serve().await;
     let mut jane = session(LoginMethod::Basic, &server, "jane:1").await;
@@ -239,7 +239,7 @@ async fn a_file_that_says_the_same_ends_nobody() {
 
 /// A session that is told to end does so once, for the first reason.
 #[tokio::test]
-async fn two_reloads_at_once_end_a_session_once() {
+async fn concurrent_reloads_revoke_a_session_once() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
     let server = files.serve().await;
     let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
@@ -259,7 +259,7 @@ async fn two_reloads_at_once_end_a_session_once() {
 
 /// Whoever talks learns why, in words, and a script by the exit code.
 #[tokio::test]
-async fn the_client_tells_why() {
+async fn client_prints_the_revocation_reason() {
     for auth in ["message", "basic"] {
         let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
         let mut server = files.serve().await;

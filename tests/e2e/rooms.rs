@@ -36,7 +36,7 @@ async fn post(server: &ServerProcess, path: &str, line: &str, text: &str) -> Str
 }
 
 #[tokio::test]
-async fn a_client_hears_others_and_scripts() {
+async fn room_delivers_members_and_post_requests() {
     let mut server = files().serve().await;
     let mut jane = spawn(client([url(&server, "/room/lobby")]));
     let mut stdin = jane.stdin.take().unwrap();
@@ -75,7 +75,7 @@ async fn a_client_hears_others_and_scripts() {
 }
 
 #[tokio::test]
-async fn a_script_in_a_room_hears_itself_to_the_end() {
+async fn piped_client_receives_its_own_room_messages() {
     let server = files().serve().await;
     let said = run(client([url(&server, "/room/a")]), "jane:x\none\ntwo\n").await;
     assert_eq!(said.code, Some(0), "{}", said.stderr);
@@ -86,7 +86,7 @@ async fn a_script_in_a_room_hears_itself_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_public_room_takes_whoever_comes() {
+async fn public_room_accepts_guests() {
     let server = files().serve().await;
     let guest = client([&url(&server, "/public"), "--auth", "none"]);
     let said = run(guest, "hello\n").await;
@@ -94,7 +94,7 @@ async fn a_public_room_takes_whoever_comes() {
 }
 
 #[tokio::test]
-async fn a_route_of_others_lets_nobody_in() {
+async fn route_rejects_users_not_listed() {
     let server = files().serve().await;
     let only = url(&server, "/only");
     let said = run(client([&only]), "admin:123456\nhello\n").await;
@@ -113,7 +113,7 @@ async fn a_route_of_others_lets_nobody_in() {
 
 /// Whoever takes an account away wants its sessions to end, whatever the routes still say.
 #[tokio::test]
-async fn a_route_names_users_who_are_there_at_the_start_and_maybe_not_later() {
+async fn route_users_must_exist_only_at_start() {
     let files = files();
     let mut server = files.serve().await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;

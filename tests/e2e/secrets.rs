@@ -91,18 +91,18 @@ async fn hashed(password: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_in_the_most_detailed_log_of_a_whole_life() {
+async fn trace_log_contains_no_secret() {
     nothing_secret_is_logged("trace", "text").await;
 }
 
 #[tokio::test]
-async fn nothing_secret_is_in_the_most_detailed_log_of_objects() {
+async fn json_trace_log_contains_no_secret() {
     nothing_secret_is_logged("trace", "json").await;
 }
 
 /// The audit is there at every level.
 #[tokio::test]
-async fn nothing_secret_is_in_the_audit() {
+async fn audit_contains_no_secret() {
     for format in ["text", "json"] {
         nothing_secret_is_logged("error", format).await;
     }
@@ -267,7 +267,7 @@ fn mistakes(hash: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_mistake_in_the_files_makes_the_check_of_them_tell_a_secret() {
+async fn check_config_prints_no_secret() {
     let (line, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
     let plain = format!("password = \"{PASSWORD}\"");
@@ -296,7 +296,7 @@ async fn no_mistake_in_the_files_makes_the_check_of_them_tell_a_secret() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_start_tells_no_secret() {
+async fn failed_start_prints_no_secret() {
     let (_, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
     for content in mistakes(&hash) {
@@ -312,7 +312,7 @@ async fn a_server_that_does_not_start_tells_no_secret() {
 
 /// The client prints messages, which is what it is for, and nothing else that is secret.
 #[tokio::test]
-async fn the_client_tells_no_secret_in_a_pipe() {
+async fn piped_client_prints_no_secret() {
     let (line, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
     let files = ServerFiles::new(
@@ -360,7 +360,7 @@ async fn the_client_tells_no_secret_in_a_pipe() {
 }
 
 #[tokio::test]
-async fn the_client_tells_no_secret_at_a_terminal() {
+async fn interactive_client_prints_no_secret() {
     let (line, hash) = hashed(PASSWORD).await;
     let secrets = secrets(&[&hash]);
     let files = ServerFiles::new("", &account(USER, &line));

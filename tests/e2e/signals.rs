@@ -5,7 +5,7 @@ use raw_peer::frame;
 use rustix::process::Signal;
 
 #[tokio::test]
-async fn a_signal_ends_everybody_in_order() {
+async fn signal_closes_sessions_and_exits_with_0() {
     for signal in [Signal::INT, Signal::TERM] {
         let server = ServerProcess::start().await;
         let mut session = server.connect().await;
@@ -22,7 +22,7 @@ async fn a_signal_ends_everybody_in_order() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_the_server_at_once() {
+async fn second_signal_exits_at_once() {
     let mut server =
         ServerProcess::start_with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"")
             .await;

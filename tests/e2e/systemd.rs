@@ -98,7 +98,7 @@ fn ready(server: &ServerProcess, accounts: usize) -> String {
 }
 
 #[tokio::test]
-async fn it_is_told_of_the_start_of_each_reload_and_of_the_end() {
+async fn start_reloads_and_stop_are_notified() {
     for socket in [
         NotifySocket::with_path(),
         NotifySocket::with_abstract_name(),
@@ -143,7 +143,7 @@ async fn it_is_told_of_the_start_of_each_reload_and_of_the_end() {
 }
 
 #[tokio::test]
-async fn it_is_told_of_the_end_while_connections_still_end() {
+async fn stopping_is_notified_while_draining() {
     let socket = NotifySocket::with_path();
     let configuration = "[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"";
     let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
@@ -156,7 +156,7 @@ async fn it_is_told_of_the_end_while_connections_still_end() {
 }
 
 #[tokio::test]
-async fn it_is_told_again_and_again_that_the_server_lives_where_it_wants_that() {
+async fn watchdog_is_notified_every_half_interval() {
     let socket = NotifySocket::with_path();
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let started = monotonic_usec();
@@ -174,7 +174,7 @@ async fn it_is_told_again_and_again_that_the_server_lives_where_it_wants_that() 
 
 /// A server that is told to stop still lives.
 #[tokio::test]
-async fn a_server_that_ends_its_connections_lives() {
+async fn watchdog_is_notified_while_draining() {
     let socket = NotifySocket::with_path();
     let configuration = "[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"";
     let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
@@ -190,7 +190,7 @@ async fn a_server_that_ends_its_connections_lives() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_listen_holds_up_nothing() {
+async fn unread_notify_socket_does_not_block() {
     // Two notices each: more than its socket takes, and more than wait for that.
     const RELOADS: usize = 300;
     let socket = NotifySocket::with_path();
@@ -211,7 +211,7 @@ async fn one_that_does_not_listen_holds_up_nothing() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_there_is_named() {
+async fn missing_notify_socket_is_logged() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env("NOTIFY_SOCKET", files.path(CONFIGURATION).join("none"));

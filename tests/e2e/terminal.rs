@@ -16,7 +16,7 @@ async fn logged_in_terminal(server: &ServerProcess) -> Terminal {
 }
 
 #[tokio::test]
-async fn a_password_is_never_written_to_the_terminal() {
+async fn password_is_never_written_to_the_terminal() {
     let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
@@ -46,7 +46,7 @@ async fn a_password_is_never_written_to_the_terminal() {
 
 /// What is typed while an answer is awaited belongs to the next prompt, and may be a password.
 #[tokio::test]
-async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
+async fn typed_ahead_lines_are_hidden_and_sent() {
     let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
@@ -68,7 +68,7 @@ async fn what_is_typed_ahead_is_neither_shown_nor_lost() {
 
 /// It takes a while until cargo has built the client, and people are quick.
 #[tokio::test]
-async fn what_is_typed_before_the_client_starts_is_not_lost() {
+async fn lines_typed_before_the_start_are_sent() {
     let server = ServerProcess::start().await;
     let script = "read go; \"$0\" \"$1\"";
     let mut terminal = Terminal::spawn("sh", &["-c", script, &client_binary(), &server.url()]);
@@ -84,7 +84,7 @@ async fn what_is_typed_before_the_client_starts_is_not_lost() {
 }
 
 #[tokio::test]
-async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
+async fn reply_is_printed_above_the_edited_line() {
     let server = ServerProcess::start().await;
     let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("first\rhalf a li").await;
@@ -101,7 +101,7 @@ async fn an_answer_is_printed_above_the_line_that_is_being_typed() {
 }
 
 #[tokio::test]
-async fn a_line_comes_back_from_the_history() {
+async fn arrow_up_recalls_a_line() {
     let server = ServerProcess::start().await;
     let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("once\r").await;
@@ -111,7 +111,7 @@ async fn a_line_comes_back_from_the_history() {
 }
 
 #[tokio::test]
-async fn control_characters_from_the_server_do_nothing() {
+async fn control_characters_are_escaped() {
     let server =
         ServerProcess::start_with("[echo]\nprefix = \"\\u001b[2J\\u001b]0;title\\u0007\\u202e\"")
             .await;
@@ -124,7 +124,7 @@ async fn control_characters_from_the_server_do_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
+async fn shutdown_while_typing_is_reported() {
     let server = ServerProcess::start().await;
     let mut terminal = logged_in_terminal(&server).await;
     terminal.type_text("half a li").await;
@@ -136,7 +136,7 @@ async fn a_server_that_stops_while_somebody_types_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
+async fn lost_connection_while_typing_is_reported() {
     let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
@@ -150,7 +150,7 @@ async fn a_server_that_is_killed_while_somebody_types_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn ctrl_d_and_ctrl_c_close_in_order() {
+async fn ctrl_d_and_ctrl_c_close_with_1000() {
     for (key, code) in [("\x04", 0), ("\x03", 130)] {
         let mut server = ServerProcess::start().await;
         let mut terminal = logged_in_terminal(&server).await;
@@ -163,7 +163,7 @@ async fn ctrl_d_and_ctrl_c_close_in_order() {
 
 /// However the client ends, the shell behind it finds its terminal as it was.
 #[tokio::test]
-async fn the_terminal_is_restored_however_the_client_ends() {
+async fn terminal_modes_are_restored_after_each_ending() {
     for (typed, signal) in [
         ("admin:123456\rexit\r", None),
         ("\x04", None),

@@ -16,7 +16,7 @@ use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 use crate::tls_server::{LINE, TlsServer};
 
 #[tokio::test]
-async fn http_goes_over_it_as_well() {
+async fn http_requests_are_answered_over_tls() {
     let tls = TlsServer::new("").await;
     for (request, status) in [
         ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200 OK"),
@@ -32,7 +32,7 @@ async fn http_goes_over_it_as_well() {
 }
 
 #[tokio::test]
-async fn a_browser_is_shown_where_to_go() {
+async fn start_logs_the_https_url() {
     let issued = Authority::new().issue(&[SERVER_NAME]);
     let files = ServerFiles::with_tls("", "", &issued);
     fs::copy(fixture(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
@@ -58,7 +58,7 @@ async fn a_browser_is_shown_where_to_go() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_ends_at_once_with_one_line() {
+async fn plaintext_on_a_tls_port_is_logged_once() {
     let mut tls = TlsServer::with_log("", "debug").await;
     for bytes in [HANDSHAKE, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{1b}[2J\n"] {
         let mut peer = tls.server.connect().await;
@@ -86,7 +86,7 @@ async fn what_is_no_tls_ends_at_once_with_one_line() {
 }
 
 #[tokio::test]
-async fn tls_on_a_plain_port_ends_at_once() {
+async fn tls_on_a_plain_port_fails_at_once() {
     let authority = Authority::new();
     let server = ServerProcess::start().await;
     let start = Instant::now();
@@ -97,7 +97,7 @@ async fn tls_on_a_plain_port_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
+async fn slow_tls_handshake_times_out_alone() {
     let configuration = "[limits]\nhandshake_deadline = \"5s\"\nmax_unauthenticated = 3\n";
     let mut tls = TlsServer::with_log(configuration, "debug").await;
     let mut session = tls.log_in().await;
@@ -133,7 +133,7 @@ async fn a_slow_handshake_is_cut_off_and_holds_up_nobody() {
 
 /// Both of ours: what one sends, the other understands, and a stranger's certificate ends it.
 #[tokio::test]
-async fn the_client_of_ours_talks_over_it() {
+async fn client_logs_in_over_tls_and_checks_trust() {
     let tls = TlsServer::new("").await;
     let url = format!("wss://{SERVER_NAME}:{}", tls.server.address.port());
     tls.files

@@ -39,7 +39,7 @@ async fn openssl(files: &ServerFiles, flags: &[&str]) -> (Child, String) {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn tls_that_is_not_safe_is_not_spoken() {
+async fn client_rejects_obsolete_tls() {
     let issued = self_signed(&["127.0.0.1"]);
     let files = ServerFiles::new("", "");
     files.overwrite("certificate.pem", &issued.certificate);

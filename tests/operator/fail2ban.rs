@@ -240,12 +240,12 @@ async fn finds_exactly_the_wrong_logins(format: &str) {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn finds_exactly_the_wrong_logins_in_a_log_of_text() {
+async fn filter_finds_exactly_the_failed_logins_in_text() {
     finds_exactly_the_wrong_logins("text").await;
 }
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn finds_exactly_the_wrong_logins_in_a_log_of_objects() {
+async fn filter_finds_exactly_the_failed_logins_in_json() {
     finds_exactly_the_wrong_logins("json").await;
 }

@@ -41,7 +41,7 @@ async fn scrape() -> String {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn promtool_finds_nothing_to_complain_about() {
+async fn promtool_accepts_the_metrics() {
     let mut promtool = Command::new(peer_program("prometheus/usr/bin/promtool"));
     promtool.args(["check", "metrics"]);
     let finished = run(promtool, scrape().await).await;
@@ -51,7 +51,7 @@ async fn promtool_finds_nothing_to_complain_about() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn the_parser_of_prometheus_reads_what_has_happened() {
+async fn prometheus_parser_reads_the_samples() {
     let mut parser = Command::new(peer_program("python-prometheus/bin/python"));
     parser.args(["-c", PARSER]);
     let finished = run(parser, scrape().await).await;

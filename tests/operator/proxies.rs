@@ -40,11 +40,11 @@ mod nginx {
     use crate::reverse_proxy::{NGINX, ReverseProxy};
 
     tests_of! { ReverseProxy::nginx, NGINX;
-        a_session_is_that_of_whoever_is_behind_it
-        wrong_logins_are_those_of_whoever_is_behind_it
+        session_is_logged_with_the_client_address
+        failed_logins_count_for_the_client_address
         pages_of_its_host_may_connect_and_no_others
-        a_browser_gets_the_page
-        nothing_is_served_without_tls
+        browser_gets_the_page
+        plain_http_is_redirected_or_refused
     }
 }
 
@@ -52,11 +52,11 @@ mod caddy {
     use crate::reverse_proxy::{CADDY, ReverseProxy};
 
     tests_of! { ReverseProxy::caddy, CADDY;
-        a_session_is_that_of_whoever_is_behind_it
-        wrong_logins_are_those_of_whoever_is_behind_it
+        session_is_logged_with_the_client_address
+        failed_logins_count_for_the_client_address
         pages_of_its_host_may_connect_and_no_others
-        a_browser_gets_the_page
-        nothing_is_served_without_tls
+        browser_gets_the_page
+        plain_http_is_redirected_or_refused
     }
 }
 
@@ -102,7 +102,7 @@ async fn log_in(
     peer
 }
 
-mod a_session_is_that_of_whoever_is_behind_it {
+mod session_is_logged_with_the_client_address {
     use super::*;
 
     pub(super) const CONFIGURATION: &str = "";
@@ -130,7 +130,7 @@ mod a_session_is_that_of_whoever_is_behind_it {
     }
 }
 
-mod wrong_logins_are_those_of_whoever_is_behind_it {
+mod failed_logins_count_for_the_client_address {
     use super::*;
 
     pub(super) const CONFIGURATION: &str =
@@ -172,7 +172,7 @@ mod pages_of_its_host_may_connect_and_no_others {
     }
 }
 
-mod a_browser_gets_the_page {
+mod browser_gets_the_page {
     use super::*;
 
     pub(super) const CONFIGURATION: &str = "";
@@ -191,7 +191,7 @@ mod a_browser_gets_the_page {
     }
 }
 
-mod nothing_is_served_without_tls {
+mod plain_http_is_redirected_or_refused {
     use super::*;
 
     pub(super) const CONFIGURATION: &str = "";
@@ -215,7 +215,7 @@ mod nothing_is_served_without_tls {
 /// nginx gives up what is silent. The server's pings keep that from happening.
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn a_quiet_session_outlives_the_patience_of_nginx() {
+async fn pings_keep_an_idle_session_through_nginx() {
     // Both are shorter than they are shipped, by the same factor.
     let (server, _files) = serve(NGINX, "[limits]\nping_interval = \"400ms\"").await;
     let changes = [("proxy_read_timeout 90s;", "proxy_read_timeout 1800ms;")];
@@ -232,7 +232,7 @@ async fn a_quiet_session_outlives_the_patience_of_nginx() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn nginx_takes_the_shipped_file() {
+async fn nginx_accepts_the_shipped_file() {
     let directory = directory(&Authority::new());
     let site = changed(
         NGINX,
@@ -261,7 +261,7 @@ async fn nginx_takes_the_shipped_file() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn caddy_takes_the_shipped_file() {
+async fn caddy_accepts_the_shipped_file() {
     let home = TempDir::new().unwrap();
     let file = integration_tests::shipped(CADDY);
     let mut command = Command::new(peer_program("caddy/usr/bin/caddy"));

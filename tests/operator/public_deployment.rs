@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn the_steps_lead_to_a_server_that_is_trusted_by_its_certificate() {
+async fn page_steps_start_a_server_that_clients_trust() {
     let page = root().join("crates/ws-server/docs/operation.md");
     let page = fs::read_to_string(page).unwrap();
     let (_, section) = page.split_once("\n## Run it as a service\n").unwrap();

@@ -74,7 +74,7 @@ fn values(key: &str) -> Vec<String> {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn the_unit_is_well_formed_alone_and_with_each_drop_in() {
+async fn unit_is_well_formed_with_and_without_drop_ins() {
     for drop_ins in [
         &[][..],
         &DROP_INS[..1],
@@ -92,7 +92,7 @@ async fn the_unit_is_well_formed_alone_and_with_each_drop_in() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn the_unit_leaves_little_open() {
+async fn unit_stays_below_the_exposure_threshold() {
     // A capability and the user namespace of its own are what the port takes.
     let with_a_port = "17";
     for (drop_ins, exposure) in [
@@ -167,7 +167,7 @@ fn made(trace: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn the_server_makes_no_call_that_the_unit_forbids() {
+async fn server_makes_only_system_calls_of_the_unit() {
     // "1", as `ws-server hash-password` has it.
     let hash = "password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$\
                 c29tZXNhbHRzb21lc2FsdA$vG3tUQ2QoxCxkjAyHBtLxyn9pC8VqzzbHmMyQCU1vXE\"";
@@ -250,7 +250,7 @@ async fn the_server_makes_no_call_that_the_unit_forbids() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn unit_gives_the_descriptors_of_default_limits() {
+async fn unit_allows_the_descriptors_of_default_limits() {
     let limit = values("LimitNOFILE").concat();
     let command = ServerProcess::limited_command(&format!("-n {limit}"), &fixture(CONFIGURATION));
     let mut server = ServerProcess::spawn(command, None).await;

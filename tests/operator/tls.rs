@@ -55,7 +55,7 @@ fn printed(finished: &ProcessOutput) -> String {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn s_client_trusts_the_chain_and_is_upgraded_over_either_version() {
+async fn s_client_upgrades_over_tls_1_2_and_1_3() {
     let (files, server) = start_tls_server().await;
     for (version, line) in [
         (
@@ -88,7 +88,7 @@ async fn s_client_trusts_the_chain_and_is_upgraded_over_either_version() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn older_versions_and_other_protocols_are_refused_with_an_alert() {
+async fn old_versions_and_other_alpn_get_an_alert() {
     let (files, server) = start_tls_server().await;
     // As it comes, `openssl` itself would not speak these any more.
     let old = ["-cipher", "DEFAULT@SECLEVEL=0"];
@@ -117,7 +117,7 @@ async fn openssl(arguments: &[&str], directory: &Path) {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn keys_of_every_kind_and_form_are_taken() {
+async fn private_keys_of_every_type_and_format_load() {
     let files = ServerFiles::new(&ServerFiles::naming_tls(""), &accounts(&[("jane", "1")]));
     let directory = files.path("");
     for (arguments, head) in [
@@ -167,7 +167,7 @@ async fn keys_of_every_kind_and_form_are_taken() {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn a_key_with_a_password_is_refused_and_what_is_said_to_do_helps() {
+async fn encrypted_key_error_names_a_working_fix() {
     let files = ServerFiles::new(&ServerFiles::naming_tls(""), &accounts(&[("jane", "1")]));
     let directory = files.path("");
     for form in [&["-traditional"][..], &[]] {
@@ -245,7 +245,7 @@ fn elements<'a>(xml: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn sslscan_finds_nothing() {
+async fn sslscan_finds_no_weakness() {
     let (_files, server) = start_tls_server().await;
     let mut command = Command::new(peer_program("sslscan/sslscan"));
     command.args(["--xml=-", &server.address.to_string()]);
@@ -321,7 +321,7 @@ const EXPECTED_FINDINGS: [&str; 4] = [
 
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
-async fn testssl_finds_nothing() {
+async fn testssl_finds_no_weakness() {
     let (files, server) = start_tls_server().await;
     let findings = files.path("findings.json");
     let mut command = Command::new(peer_program("testssl.sh/testssl"));

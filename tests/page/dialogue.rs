@@ -14,7 +14,7 @@ use crate::user_actions::{
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
+async fn wrong_login_is_shown_and_can_be_retried() {
     let mut server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in(&mut browser, "admin", "1").await;
@@ -46,7 +46,7 @@ async fn a_wrong_login_is_told_and_a_right_one_goes_on_the_same_connection() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
+async fn password_is_masked_and_not_kept_in_the_page() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     let kind = "document.getElementById('password').type";
@@ -62,7 +62,7 @@ async fn the_password_is_masked_and_stands_nowhere_after_the_login() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
+async fn text_json_and_binary_are_displayed_by_type() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
@@ -112,7 +112,7 @@ async fn text_json_and_bytes_come_back_and_are_shown_as_what_they_are() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn beside_it_stands_what_went_over_the_wire() {
+async fn wire_panel_shows_handshake_and_frames() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     for _ in 0..2 {
@@ -197,7 +197,7 @@ async fn text_of(browser: &mut Browser, selector: &str) -> String {
 /// What a room sends, as if it had come over the wire.
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn what_a_room_says_is_shown_as_what_people_say() {
+async fn room_events_are_displayed_by_sender() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
@@ -234,7 +234,7 @@ async fn what_a_room_says_is_shown_as_what_people_say() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn the_keyboard_is_enough() {
+async fn page_is_usable_by_keyboard() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     // The page has it from the start, but not before it is there.
@@ -271,7 +271,7 @@ const SHIFT: u8 = 8;
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_long_conversation_keeps_its_last_thousand_rows() {
+async fn log_keeps_the_last_thousand_rows() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
@@ -292,7 +292,7 @@ async fn a_long_conversation_keeps_its_last_thousand_rows() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
+async fn disconnect_closes_and_clears_credentials() {
     let mut server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
@@ -313,7 +313,7 @@ async fn whoever_disconnects_says_goodbye_and_is_forgotten() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn whoever_reads_further_up_is_left_there() {
+async fn scrolled_log_keeps_its_position() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;

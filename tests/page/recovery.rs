@@ -13,7 +13,7 @@ use crate::user_actions::{
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
+async fn revoked_login_is_explained_and_not_retried() {
     let directory = ServerProcess::config_directory("");
     let command = ServerProcess::command(&directory.path().join("server.toml"));
     let server = ServerProcess::spawn(command, None).await;
@@ -46,14 +46,14 @@ async fn a_revoked_login_is_told_in_words_and_not_tried_again() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_server_that_restarts_is_found_again() {
+async fn page_reconnects_after_a_restart() {
     let told = "closed: 1001 \"server is shutting down\", going away";
     comes_back_after(Signal::TERM, told).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_server_that_crashed_is_found_again() {
+async fn page_reconnects_after_a_crash() {
     comes_back_after(
         Signal::KILL,
         "closed: 1006, connection lost without a Close frame",
@@ -106,7 +106,7 @@ fn others(mut problems: Vec<String>) -> Vec<String> {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn after_too_many_wrong_logins_it_does_not_try_again() {
+async fn too_many_wrong_logins_are_not_retried() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     for number in 1..=6 {
@@ -135,7 +135,7 @@ async fn wait_for_sorry(browser: &mut Browser, number: usize) {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
+async fn unknown_path_is_explained_and_not_retried() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     browser
@@ -156,7 +156,7 @@ async fn a_path_that_is_not_there_is_told_and_not_tried_again() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn a_connection_without_a_login_is_told_that_it_wants_one() {
+async fn login_timeout_explains_that_a_login_is_needed() {
     let server = ServerProcess::start_with("[login]\ndeadline = \"1s\"").await;
     let mut browser = open_page(&server).await;
     browser.click("#public").await;
@@ -174,7 +174,7 @@ async fn a_connection_without_a_login_is_told_that_it_wants_one() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn who_is_typing_when_the_time_for_the_login_is_over_types_on() {
+async fn login_timeout_keeps_the_typed_password() {
     let server = ServerProcess::start_with("[login]\ndeadline = \"2s\"").await;
     let mut browser = open_page(&server).await;
     log_in(&mut browser, "admin", "wrong").await;

@@ -10,7 +10,7 @@ const PATH: &str = "/room/lobby";
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn the_page_and_another_member_hear_each_other() {
+async fn page_exchanges_messages_with_a_member() {
     let configuration = "[[route]]\npath = \"/room/*\"\nservice = \"room\"\npresence = true\n";
     let accounts = accounts(&[("admin", "123456"), ("jane", "x")]);
     let server = ServerFiles::new(configuration, &accounts).serve().await;

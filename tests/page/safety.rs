@@ -9,7 +9,7 @@ use crate::user_actions::{
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn what_a_peer_says_never_becomes_markup() {
+async fn received_text_never_becomes_markup() {
     let server = ServerProcess::start_with("[echo]\nprefix = \"\"").await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
@@ -47,7 +47,7 @@ async fn what_a_peer_says_never_becomes_markup() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn no_script_runs_but_that_of_the_page() {
+async fn policy_blocks_injected_scripts() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     for attempt in [
@@ -79,7 +79,7 @@ async fn no_script_runs_but_that_of_the_page() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn it_connects_to_nothing_but_where_it_came_from() {
+async fn policy_blocks_other_origins_and_frames() {
     let (server, other) = (ServerProcess::start().await, ServerProcess::start().await);
     let mut browser = open_page(&server).await;
     let fetched = format!(
@@ -113,7 +113,7 @@ async fn it_connects_to_nothing_but_where_it_came_from() {
 /// The browser's own SHA-256 of what it got.
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn the_policy_has_the_hashes_of_this_very_page() {
+async fn policy_hashes_match_the_page() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     let hashes = "(async () => {

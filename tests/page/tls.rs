@@ -22,7 +22,7 @@ async fn explained(browser: &mut Browser) -> (String, bool) {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn over_https_it_talks_by_tls_and_says_so() {
+async fn https_page_explains_tls() {
     let issued = Authority::new().issue(&["127.0.0.1"]);
     let files = ServerFiles::with_tls("", &accounts(&[("admin", "123456")]), &issued);
     let server = files.serve().await;
@@ -38,7 +38,7 @@ async fn over_https_it_talks_by_tls_and_says_so() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
-async fn over_http_it_does_not_speak_of_tls() {
+async fn http_page_does_not_mention_tls() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     let (bytes, speaks_of_tls) = explained(&mut browser).await;

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::scripted_peer::{Event, Library, ScriptedPeer, closed, congratulation, text};
 
-pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
+pub(crate) async fn dialogue_of_the_tutorial_succeeds(library: Library) {
     let mut server = ServerProcess::start().await;
     let peer = ScriptedPeer::connected(library, &server.url()).await;
     peer.run_dialogue().await;
@@ -17,7 +17,7 @@ pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
     assert!(ended.contains("messages_in=1 "), "{ended}");
 }
 
-pub(crate) async fn a_text_of_one_mebibyte_comes_back_whole(library: Library) {
+pub(crate) async fn mebibyte_text_is_echoed_whole(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     let sent = mebibyte();
@@ -29,7 +29,7 @@ pub(crate) async fn a_text_of_one_mebibyte_comes_back_whole(library: Library) {
     peer.finish().await;
 }
 
-pub(crate) async fn binary_comes_back_as_it_went(library: Library) {
+pub(crate) async fn binary_message_is_echoed_unchanged(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
@@ -48,7 +48,7 @@ pub(crate) async fn binary_comes_back_as_it_went(library: Library) {
     peer.finish().await;
 }
 
-pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(library: Library) {
+pub(crate) async fn pipelined_messages_are_echoed_in_order(library: Library) {
     let mut server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     for index in 0..500 {
@@ -65,19 +65,19 @@ pub(crate) async fn five_hundred_messages_in_flight_are_answered_in_order(librar
     assert!(ended.contains("messages_in=500 "), "{ended}");
 }
 
-pub(crate) async fn a_server_that_stops_says_so_to_whoever_talks(library: Library) {
+pub(crate) async fn shutdown_closes_sessions_with_1001(library: Library) {
     let server = ServerProcess::start().await;
     let peer = ScriptedPeer::logged_in(library, &server.url()).await;
     assert_shutdown_seen(server, peer).await;
 }
 
-pub(crate) async fn a_server_that_stops_says_so_to_whoever_is_not_logged_in(library: Library) {
+pub(crate) async fn shutdown_closes_pending_logins_with_1001(library: Library) {
     let server = ServerProcess::start().await;
     let peer = ScriptedPeer::connected(library, &server.url()).await;
     assert_shutdown_seen(server, peer).await;
 }
 
-pub(crate) async fn too_many_wrong_logins_are_seen_as_the_cause(library: Library) {
+pub(crate) async fn too_many_wrong_logins_close_with_3000(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::connected(library, &server.url()).await;
     for _ in 0..6 {
@@ -88,7 +88,7 @@ pub(crate) async fn too_many_wrong_logins_are_seen_as_the_cause(library: Library
     peer.finish().await;
 }
 
-pub(crate) async fn a_message_that_is_too_big_is_seen_as_the_cause(library: Library) {
+pub(crate) async fn oversized_message_closes_with_1009(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     // Most of it is still to be sent when the server has seen enough.
@@ -97,7 +97,7 @@ pub(crate) async fn a_message_that_is_too_big_is_seen_as_the_cause(library: Libr
     peer.finish().await;
 }
 
-pub(crate) async fn a_refused_handshake_is_seen_with_its_status(library: Library) {
+pub(crate) async fn refused_handshake_reports_its_status(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::client(library, &format!("{}/nowhere", server.url()));
     assert_eq!(peer.event().await, Event::Refused(404));
@@ -105,7 +105,7 @@ pub(crate) async fn a_refused_handshake_is_seen_with_its_status(library: Library
 }
 
 /// What stands before the host of a URL goes into the handshake, and the 101 is the login.
-pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
+pub(crate) async fn credentials_in_the_url_log_in(library: Library) {
     let mut server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let mut peer = ScriptedPeer::connected(library, &url_of(&server, "admin:123456@")).await;
     peer.text("hello").await;
@@ -117,7 +117,7 @@ pub(crate) async fn a_name_and_a_password_in_the_url_log_in(library: Library) {
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
 }
 
-pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library) {
+pub(crate) async fn wrong_password_in_the_url_gets_401(library: Library) {
     let mut server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::client(library, &url_of(&server, "admin:1@"));
     assert_eq!(peer.event().await, Event::Refused(401));
@@ -125,7 +125,7 @@ pub(crate) async fn a_wrong_password_in_the_url_is_seen_as_401(library: Library)
     server.log_line("event=login_failed").await;
 }
 
-pub(crate) async fn the_dialogue_and_a_mebibyte_go_over_tls(library: Library) {
+pub(crate) async fn dialogue_and_mebibyte_work_over_tls(library: Library) {
     let authority = Authority::new();
     let issued = authority.issue(&["127.0.0.1"]);
     let files = ServerFiles::with_tls("", &accounts(&[("admin", "123456")]), &issued);

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::scripted_peer::{Event, Library, ScriptedPeer, closed, text};
 
-pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
+pub(crate) async fn dialogue_of_the_tutorial_succeeds(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
     let client = run(client([url]), "admin:1\nadmin:123456\nhello\nexit\n");
     let serve = async {
@@ -37,7 +37,7 @@ pub(crate) async fn the_dialogue_of_the_tutorial(library: Library) {
     );
 }
 
-pub(crate) async fn a_line_of_one_mebibyte_is_sent_and_printed_whole(library: Library) {
+pub(crate) async fn mebibyte_line_is_sent_and_printed_whole(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(line.len(), 1_048_576);
@@ -71,7 +71,7 @@ pub(crate) async fn binary_is_printed_as_raw_bytes(library: Library) {
     assert_eq!(finished.stdout, [&bytes[..], b"\n"].concat());
 }
 
-pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: Library) {
+pub(crate) async fn pipelined_lines_are_printed_in_order(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
     let lines = |start: &str| -> Vec<String> {
         (0..500)
@@ -102,7 +102,7 @@ pub(crate) async fn five_hundred_lines_in_flight_are_printed_in_order(library: L
 
 /// The server takes its time: each answer goes out when the one before it has been printed, long
 /// after the input has ended.
-pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(library: Library) {
+pub(crate) async fn replies_after_end_of_input_are_printed(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
     // However slow this machine is: it must not be silence that ends the connection.
     let mut client = spawn(client([url.as_str(), "--linger", "1h"]));
@@ -130,7 +130,7 @@ pub(crate) async fn answers_in_flight_at_the_end_of_the_input_are_all_printed(li
     assert_eq!(stdout.next_line().await.unwrap(), None);
 }
 
-pub(crate) async fn the_end_of_the_input_is_seen_as_a_normal_end(library: Library) {
+pub(crate) async fn end_of_input_closes_with_1000(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
     let client = run(client([url]), "admin:123456\n");
     let serve = async {
@@ -143,7 +143,7 @@ pub(crate) async fn the_end_of_the_input_is_seen_as_a_normal_end(library: Librar
     assert_eq!(finished.stdout(), "");
 }
 
-pub(crate) async fn a_server_that_fails_is_reported_with_its_code_and_reason(library: Library) {
+pub(crate) async fn server_error_prints_code_and_reason(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
     let client = run(client([url]), "admin:123456\nhello\n");
     let serve = async {
@@ -193,7 +193,7 @@ pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
     assert_eq!(finished.stderr, format!("{GOODBYE}\n"));
 }
 
-pub(crate) async fn credentials_that_are_missing_are_said_to_be_wanted(library: Library) {
+pub(crate) async fn missing_credentials_error_names_auth_basic(library: Library) {
     let (_peer, url) = ScriptedPeer::server_with_basic(library, "admin", "123456").await;
     let finished = run(client([url]), "admin:123456\nhello\n").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
@@ -202,7 +202,7 @@ pub(crate) async fn credentials_that_are_missing_are_said_to_be_wanted(library: 
     assert!(finished.stderr.contains(hint), "{finished:?}");
 }
 
-pub(crate) async fn a_certificate_that_is_trusted_lets_both_talk(library: Library) {
+pub(crate) async fn trusted_certificate_allows_the_dialogue(library: Library) {
     let directory = TempDir::new().unwrap();
     let write = |name: &str, content: &str| {
         let path = directory.path().join(name);

@@ -67,7 +67,7 @@ async fn logs_in_with_the_handshake() {
 /// It asks without credentials first, and understands by the answer which are wanted.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn learns_from_the_challenge_how_to_log_in() {
+async fn answers_the_basic_challenge() {
     let server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let curl = curl(&server, &["--anyauth", "--user", "admin:123456"]);
     let heads = assert_logged_in(server, curl).await;
@@ -88,7 +88,7 @@ async fn learns_from_the_challenge_how_to_log_in() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_wrong_password_gets_401() {
+async fn wrong_password_gets_401() {
     let mut server = ServerProcess::start().await;
     let output = finish(curl(&server, &["--user", "admin:1"])).await;
     assert_eq!(output.status.code(), Some(0));

@@ -43,18 +43,18 @@ macro_rules! tests_of {
 macro_rules! as_client {
     ($library:expr) => {
         tests_of! { $library, as_client:
-            the_dialogue_of_the_tutorial
-            a_text_of_one_mebibyte_comes_back_whole
-            binary_comes_back_as_it_went
-            five_hundred_messages_in_flight_are_answered_in_order
-            a_server_that_stops_says_so_to_whoever_talks
-            a_server_that_stops_says_so_to_whoever_is_not_logged_in
-            too_many_wrong_logins_are_seen_as_the_cause
-            a_message_that_is_too_big_is_seen_as_the_cause
-            a_refused_handshake_is_seen_with_its_status
-            a_name_and_a_password_in_the_url_log_in
-            a_wrong_password_in_the_url_is_seen_as_401
-            the_dialogue_and_a_mebibyte_go_over_tls
+            dialogue_of_the_tutorial_succeeds
+            mebibyte_text_is_echoed_whole
+            binary_message_is_echoed_unchanged
+            pipelined_messages_are_echoed_in_order
+            shutdown_closes_sessions_with_1001
+            shutdown_closes_pending_logins_with_1001
+            too_many_wrong_logins_close_with_3000
+            oversized_message_closes_with_1009
+            refused_handshake_reports_its_status
+            credentials_in_the_url_log_in
+            wrong_password_in_the_url_gets_401
+            dialogue_and_mebibyte_work_over_tls
         }
     };
 }
@@ -64,14 +64,14 @@ macro_rules! as_client {
 macro_rules! as_server {
     ($library:expr) => {
         tests_of! { $library, as_server:
-            the_dialogue_of_the_tutorial
-            a_line_of_one_mebibyte_is_sent_and_printed_whole
+            dialogue_of_the_tutorial_succeeds
+            mebibyte_line_is_sent_and_printed_whole
             binary_is_printed_as_raw_bytes
-            five_hundred_lines_in_flight_are_printed_in_order
-            answers_in_flight_at_the_end_of_the_input_are_all_printed
-            the_end_of_the_input_is_seen_as_a_normal_end
-            a_server_that_fails_is_reported_with_its_code_and_reason
-            a_certificate_that_is_trusted_lets_both_talk
+            pipelined_lines_are_printed_in_order
+            replies_after_end_of_input_are_printed
+            end_of_input_closes_with_1000
+            server_error_prints_code_and_reason
+            trusted_certificate_allows_the_dialogue
         }
     };
 }
@@ -83,7 +83,7 @@ macro_rules! as_server_with_basic {
         mod with_basic {
             tests_of! { $library, as_server:
                 credentials_in_the_handshake_log_in
-                credentials_that_are_missing_are_said_to_be_wanted
+                missing_credentials_error_names_auth_basic
             }
         }
     };

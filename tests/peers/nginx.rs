@@ -57,7 +57,7 @@ impl NginxProxy {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn the_dialogue_of_the_tutorial_goes_through() {
+async fn dialogue_works_through_nginx() {
     let mut server = ServerProcess::start().await;
     let proxy = NginxProxy::before(server.address).await;
     let finished = run(
@@ -80,7 +80,7 @@ async fn the_dialogue_of_the_tutorial_goes_through() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_client_that_others_wrote_talks_through_it() {
+async fn library_clients_work_through_nginx() {
     for library in [Library::PythonNewest, Library::NodeWs] {
         let server = ServerProcess::start().await;
         let proxy = NginxProxy::before(server.address).await;
@@ -91,7 +91,7 @@ async fn a_client_that_others_wrote_talks_through_it() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_message_of_one_mebibyte_goes_through() {
+async fn mebibyte_message_passes_nginx() {
     let server = ServerProcess::start().await;
     let proxy = NginxProxy::before(server.address).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
@@ -103,7 +103,7 @@ async fn a_message_of_one_mebibyte_goes_through() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_server_that_drains_ends_its_sessions_and_is_given_no_more() {
+async fn draining_server_gets_no_new_sessions() {
     let mut server =
         ServerProcess::start_with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"")
             .await;
@@ -126,7 +126,7 @@ async fn a_server_that_drains_ends_its_sessions_and_is_given_no_more() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_server_that_is_absent_is_reported() {
+async fn absent_server_is_reported_as_502() {
     // A port that is taken, so that nobody else gets it, and not listened on.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -138,7 +138,7 @@ async fn a_server_that_is_absent_is_reported() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_server_that_is_full_says_when_to_come_again() {
+async fn full_server_sends_retry_after() {
     let server = ServerProcess::start_with("[limits]\nmax_connections = 1").await;
     let proxy = NginxProxy::before(server.address).await;
     let mut session = proxy.connect().await;
@@ -152,7 +152,7 @@ async fn a_server_that_is_full_says_when_to_come_again() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_server_that_is_killed_is_seen_as_lost() {
+async fn killed_server_is_seen_as_lost() {
     let mut server = ServerProcess::start().await;
     let proxy = NginxProxy::before(server.address).await;
     let mut client = spawn(client([proxy.url()]));
@@ -172,7 +172,7 @@ async fn a_server_that_is_killed_is_seen_as_lost() {
 /// What a browser says about itself passes through, and so does the host that it asked for.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn pages_of_its_own_host_may_connect_and_no_others() {
+async fn only_pages_of_the_same_host_connect() {
     let server = ServerProcess::start().await;
     let proxy = NginxProxy::before(server.address).await;
     for (origin, answer) in [
@@ -193,7 +193,7 @@ async fn pages_of_its_own_host_may_connect_and_no_others() {
 /// answers may take.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_quiet_session_outlives_its_patience() {
+async fn pings_keep_an_idle_session_open() {
     let server = ServerProcess::start_with("[limits]\nping_interval = \"100ms\"").await;
     let proxy = NginxProxy::with_read_timeout(server.address, "2s").await;
     let mut session = proxy.connect().await;

@@ -79,7 +79,7 @@ async fn logs_in_and_talks() {
 /// character of the password.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn line_breaks_that_it_sends_are_kept() {
+async fn line_break_is_part_of_the_password() {
     let server = ServerProcess::start().await;
     let mut websocat = Websocat::connect(&server, &[]);
     websocat.write("admin:123456\n").await;
@@ -102,7 +102,7 @@ async fn logs_in_with_the_handshake() {
 
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
-async fn a_wrong_password_in_the_handshake_is_seen_as_401() {
+async fn wrong_password_in_the_handshake_is_seen_as_401() {
     let mut server = ServerProcess::start().await;
     let Websocat { child, stdin, .. } = Websocat::connect(&server, &["--basic-auth=admin:1"]);
     let output = timeout(TEST_TIMEOUT, child.wait_with_output())

@@ -27,13 +27,13 @@ macro_rules! hold {
                 }
 
                 #[test]
-                fn holds_for_changed_seeds() {
+                fn holds_for_mutated_seeds() {
                     let property = super::property(stringify!($name));
                     super::assert_holds(property, super::mutation::of((property.seeds)()));
                 }
 
                 #[test]
-                fn holds_for_any_bytes() {
+                fn holds_for_random_bytes() {
                     let property = super::property(stringify!($name));
                     super::assert_holds(property, super::any_bytes());
                 }
@@ -41,7 +41,7 @@ macro_rules! hold {
         )*
 
         #[test]
-        fn every_property_is_tried() {
+        fn every_property_has_tests() {
             let names: Vec<_> = ALL.iter().map(|property| property.name).collect();
             assert_eq!(names, [$(stringify!($name)),*]);
         }

@@ -26,7 +26,7 @@ async fn silent_server() -> (TcpListener, String) {
 }
 
 #[tokio::test]
-async fn silence_in_the_tls_handshake_ends_at_the_deadline() {
+async fn silent_tls_handshake_times_out() {
     let (_listener, url) = silent_server().await;
     let trusted = TrustedAuthority::new();
     let cacert = trusted.cacert();
@@ -44,7 +44,7 @@ async fn silence_in_the_tls_handshake_ends_at_the_deadline() {
 
 /// TCP, TLS and the answer have one deadline.
 #[tokio::test]
-async fn silence_behind_tls_ends_at_the_deadline() {
+async fn silent_server_after_tls_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -66,7 +66,7 @@ async fn silence_behind_tls_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_tls_handshake() {
+async fn sigint_ends_the_tls_handshake() {
     let (listener, url) = silent_server().await;
     let trusted = TrustedAuthority::new();
     let mut child = spawn(client([&url, "--cacert", &trusted.cacert()]));
@@ -82,7 +82,7 @@ async fn an_interrupt_ends_the_tls_handshake() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_is_a_lost_connection() {
+async fn missing_close_frame_is_a_lost_connection() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -112,7 +112,7 @@ async fn a_server_that_is_gone_is_a_lost_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
+async fn shutdown_is_answered_with_close_notify() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -134,7 +134,7 @@ async fn a_server_that_stops_is_answered_to_the_end_of_tls() {
 
 /// The end of TLS is not worth a word where both sides have said that all is over.
 #[tokio::test]
-async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
+async fn missing_close_notify_after_close_is_no_error() {
     let trusted = TrustedAuthority::new();
     let config = trusted.authority.issue(LOOPBACK).server_config();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -168,7 +168,7 @@ async fn a_server_that_only_leaves_tls_in_a_hurry_has_ended_well() {
 }
 
 #[tokio::test]
-async fn long_messages_and_many_lines_come_back() {
+async fn long_message_and_many_lines_are_echoed() {
     let server = ServerProcess::start_with("[limits]\nmax_message_bytes = \"16MiB\"\n").await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{
 use super::trusted_authority::{LOOPBACK, TrustedAuthority};
 
 #[tokio::test]
-async fn the_handshake_shows_tls_as_well() {
+async fn handshake_command_reports_tls() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -79,7 +79,7 @@ fn tls_1_2(issued: &IssuedCertificate) -> ServerConfig {
 
 /// In TLS 1.3, the client has sent its request by the time that the server refuses it.
 #[tokio::test]
-async fn refusal_by_alert_is_told() {
+async fn tls_alert_is_reported() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let provider = Arc::new(ring::default_provider());
@@ -108,7 +108,7 @@ async fn refusal_by_alert_is_told() {
 }
 
 #[tokio::test]
-async fn a_flag_that_means_nothing_is_a_mistake() {
+async fn certificate_flags_on_ws_url_are_rejected() {
     let trusted = TrustedAuthority::new();
     let cacert = trusted.cacert();
     for (flags, name) in [
@@ -131,7 +131,7 @@ async fn a_flag_that_means_nothing_is_a_mistake() {
 }
 
 #[tokio::test]
-async fn a_file_without_certificates_is_a_mistake() {
+async fn unusable_cacert_file_is_rejected() {
     let trusted = TrustedAuthority::new();
     let key = trusted.authority.issue(LOOPBACK).private_key;
     let certificate = trusted.authority.certificate();

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
 use super::trusted_authority::{LOOPBACK, TrustedAuthority};
 
 #[tokio::test]
-async fn the_dialogue_by_address_and_by_name() {
+async fn dialogue_works_by_address_and_by_name() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -45,7 +45,7 @@ async fn the_dialogue_by_address_and_by_name() {
 }
 
 #[tokio::test]
-async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
+async fn untrusted_certificate_is_reported_before_sending() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let other = Authority::named("somebody else");
@@ -84,7 +84,7 @@ async fn a_wrong_certificate_is_told_and_nothing_is_sent() {
 
 /// A certificate is shown to everybody, so whoever shows it has to have its key as well.
 #[tokio::test]
-async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
+async fn certificate_with_wrong_key_is_reported() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -113,7 +113,7 @@ async fn a_certificate_without_its_key_is_told_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_trusted_by_itself() {
+async fn self_signed_certificate_in_cacert_is_trusted() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = self_signed(LOOPBACK);
@@ -136,7 +136,7 @@ async fn with_system_roots(url: &str, roots: &str) -> ProcessOutput {
 }
 
 #[tokio::test]
-async fn without_cacert_the_roots_of_the_system_are_trusted() {
+async fn system_roots_are_trusted_without_cacert() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let issued = trusted.authority.issue(LOOPBACK);
@@ -157,7 +157,7 @@ async fn without_cacert_the_roots_of_the_system_are_trusted() {
 
 /// `--cacert` is instead of them, and not besides.
 #[tokio::test]
-async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
+async fn cacert_replaces_the_system_roots() {
     let server = ServerProcess::start().await;
     let (trusted, system) = (TrustedAuthority::new(), TrustedAuthority::new());
     let issued = system.authority.issue(LOOPBACK);
@@ -169,7 +169,7 @@ async fn with_cacert_the_roots_of_the_system_are_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_system_that_trusts_nobody_is_told() {
+async fn missing_system_roots_are_reported() {
     let trusted = TrustedAuthority::new();
     let empty = trusted.write("empty.pem", "");
     for (roots, why) in [
@@ -197,7 +197,7 @@ const WARNING: &str = "ws-client: warning: --insecure checks no certificate; oth
                        change what is sent\n";
 
 #[tokio::test]
-async fn insecure_checks_nothing_and_says_so() {
+async fn insecure_accepts_any_certificate_and_warns() {
     let server = ServerProcess::start().await;
     let authority = Authority::new();
     for issued in [
@@ -227,7 +227,7 @@ async fn insecure_checks_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn insecure_warns_at_each_connection() {
+async fn insecure_warns_for_each_connection() {
     let server = ServerProcess::start().await;
     let proxy = TlsProxy::start(server.address, &self_signed(LOOPBACK)).await;
     let arguments = [&proxy.url(), "--insecure", "--auth", "basic"];
@@ -246,7 +246,7 @@ async fn insecure_warns_at_each_connection() {
 }
 
 #[tokio::test]
-async fn what_speaks_no_tls_is_told() {
+async fn server_without_tls_is_reported() {
     let server = ServerProcess::start().await;
     let url = server.url().replace("ws://", "wss://");
     let trusted = TrustedAuthority::new();
@@ -290,7 +290,7 @@ async fn what_speaks_no_tls_is_told() {
 }
 
 #[tokio::test]
-async fn who_forgets_the_s_of_wss_is_told() {
+async fn ws_url_to_a_tls_port_is_reported() {
     let trusted = TrustedAuthority::new();
     let server = ServerProcess::start().await;
     let proxy = TlsProxy::start(server.address, &trusted.authority.issue(LOOPBACK)).await;

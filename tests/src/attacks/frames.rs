@@ -48,8 +48,8 @@ attacks!(
     first_reserved_control_opcode("RFC 6455 5.2", MALFORMED, masked(0x8B, b"hi")),
     last_reserved_control_opcode("RFC 6455 5.2", MALFORMED, masked(0x8F, b"hi")),
     reserved_opcode_of_a_fragment("RFC 6455 5.2", MALFORMED, masked(0x03, b"hi")),
-    another_request_in_place_of_frames("RFC 6455 5.2", MALFORMED, HANDSHAKE.into()),
-    tls_in_place_of_frames(
+    request_instead_of_frames("RFC 6455 5.2", MALFORMED, HANDSHAKE.into()),
+    tls_instead_of_frames(
         "RFC 6455 5.2",
         MALFORMED,
         b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03".to_vec()
@@ -71,19 +71,19 @@ attacks!(
     length_with_the_highest_bit_set("RFC 6455 5.2", MALFORMED, header(0x82, 1 << 63)),
     length_of_64_bits_all_set("RFC 6455 5.2", MALFORMED, header(0x82, u64::MAX)),
     // Fragments.
-    continuation_of_nothing("RFC 6455 5.4", MALFORMED, masked(0x00, b"hi")),
-    last_continuation_of_nothing("RFC 6455 5.4", MALFORMED, masked(0x80, b"hi")),
-    text_within_a_text(
+    continuation_without_a_message("RFC 6455 5.4", MALFORMED, masked(0x00, b"hi")),
+    final_continuation_without_a_message("RFC 6455 5.4", MALFORMED, masked(0x80, b"hi")),
+    text_inside_a_fragmented_text(
         "RFC 6455 5.4",
         MALFORMED,
         [masked(0x01, b"h"), text("i")].concat()
     ),
-    binary_within_a_text(
+    binary_inside_a_fragmented_text(
         "RFC 6455 5.4",
         MALFORMED,
         [masked(0x01, b"h"), binary(b"i")].concat()
     ),
-    text_begun_within_a_binary(
+    fragmented_text_inside_a_binary(
         "RFC 6455 5.4",
         MALFORMED,
         [masked(0x02, b"h"), masked(0x01, b"i")].concat()
@@ -101,9 +101,9 @@ attacks!(
     close_of_126_bytes("RFC 6455 5.5", MALFORMED, close(1000, &"x".repeat(124))),
     ping_of_126_bytes_in_64_bits("RFC 6455 5.5", MALFORMED, in_64_bits(0x89, &[0; 126])),
     short_ping_in_16_bits("RFC 6455 5.2", MALFORMED, in_16_bits(0x89, b"hi")),
-    long_ping_that_is_never_sent("RFC 6455 5.5", MALFORMED, header(0x89, 1 << 40)),
+    long_ping_header_only("RFC 6455 5.5", MALFORMED, header(0x89, 1 << 40)),
     // Close frames.
-    close_with_half_a_code("RFC 6455 5.5.1", MALFORMED, masked(0x88, b"\x03")),
+    close_with_one_byte("RFC 6455 5.5.1", MALFORMED, masked(0x88, b"\x03")),
     close_with_0("RFC 6455 7.4.2", MALFORMED, close(0, "")),
     close_with_999("RFC 6455 7.4.2", MALFORMED, close(999, "")),
     close_with_1004("RFC 6455 7.4.1", MALFORMED, close(1004, "")),
@@ -114,12 +114,8 @@ attacks!(
     close_with_2999("RFC 6455 7.4.2", MALFORMED, close(2999, "")),
     close_with_5000("RFC 6455 7.4.2", MALFORMED, close(5000, "")),
     close_with_65535("RFC 6455 7.4.2", MALFORMED, close(65_535, "")),
-    close_with_a_reason_that_is_not_utf8(
-        "RFC 6455 5.5.1",
-        NOT_UTF8,
-        masked(0x88, b"\x03\xe8caf\xe9")
-    ),
-    close_with_a_reason_that_is_cut(
+    close_with_a_non_utf8_reason("RFC 6455 5.5.1", NOT_UTF8, masked(0x88, b"\x03\xe8caf\xe9")),
+    close_with_a_truncated_reason(
         "RFC 6455 5.5.1",
         NOT_UTF8,
         masked(0x88, b"\x03\xe8\xe4\xbd")
@@ -139,7 +135,7 @@ attacks!(
         CLOSED,
         [close(1000, ""), close(1001, "")].concat()
     ),
-    end_of_a_message_after_a_close(
+    final_fragment_after_a_close(
         "RFC 6455 5.5.1",
         CLOSED,
         [masked(0x01, b"h"), close(1000, ""), masked(0x80, b"i")].concat()
@@ -150,37 +146,37 @@ attacks!(
         [close(1000, ""), masked(0xFF, b"hi")].concat()
     ),
     // Texts that are none.
-    byte_that_is_never_utf8("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xff")),
-    continuation_byte_alone("RFC 3629 3", NOT_UTF8, masked(0x81, b"admin\x80")),
+    invalid_utf8_byte("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xff")),
+    lone_utf8_continuation_byte("RFC 3629 3", NOT_UTF8, masked(0x81, b"admin\x80")),
     overlong_slash("RFC 3629 10", NOT_UTF8, masked(0x81, b"\xc0\xaf")),
     overlong_nul_of_3_bytes("RFC 3629 10", NOT_UTF8, masked(0x81, b"\xe0\x80\x80")),
     surrogate("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xed\xa0\x80")),
     above_the_last_code_point("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xf4\x90\x80\x80")),
-    utf8_cut_at_the_end("RFC 3629 4", NOT_UTF8, masked(0x81, b"hi\xe4\xbd")),
-    utf8_cut_at_the_end_of_the_last_fragment(
+    truncated_utf8("RFC 3629 4", NOT_UTF8, masked(0x81, b"hi\xe4\xbd")),
+    truncated_utf8_in_the_last_fragment(
         "RFC 6455 8.1",
         NOT_UTF8,
         [masked(0x01, b"hi\xe4"), masked(0x80, b"\xbd")].concat()
     ),
-    utf8_that_a_fragment_does_not_go_on_with(
+    utf8_not_continued_by_the_next_fragment(
         "RFC 6455 8.1",
         NOT_UTF8,
         [masked(0x01, b"hi\xe4"), masked(0x80, b"hi")].concat()
     ),
-    fragment_that_cannot_become_utf8("RFC 6455 8.1", NOT_UTF8, masked(0x01, b"\xf8hi")),
+    fragment_with_invalid_utf8("RFC 6455 8.1", NOT_UTF8, masked(0x01, b"\xf8hi")),
     // Messages that are too long.
-    long_message(
+    oversized_message(
         "RFC 6455 10.4",
         TOO_BIG,
         binary(&[0; MAX_MESSAGE_BYTES + 1])
     ),
-    long_message_that_is_never_sent(
+    oversized_message_header_only(
         "RFC 6455 10.4",
         TOO_BIG,
         header(0x81, MAX_MESSAGE_BYTES as u64 + 1)
     ),
-    longest_message_of_63_bits("RFC 6455 10.4", TOO_BIG, header(0x82, u64::MAX >> 1)),
-    fragments_that_are_too_long_together(
+    message_length_of_63_bits("RFC 6455 10.4", TOO_BIG, header(0x82, u64::MAX >> 1)),
+    fragments_above_the_limit_in_sum(
         "RFC 6455 10.4",
         TOO_BIG,
         [
@@ -190,7 +186,7 @@ attacks!(
         ]
         .concat()
     ),
-    fragments_whose_sum_overflows(
+    fragment_lengths_that_overflow(
         "RFC 6455 10.4",
         TOO_BIG,
         [masked(0x02, b"h"), header(0x80, u64::MAX >> 1)].concat()

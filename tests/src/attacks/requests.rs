@@ -59,7 +59,7 @@ attacks!(
         NO_HTTP_1_1,
         instead_of(REQUEST_LINE, "GET / HTTP/1.0")
     ),
-    http_1_0_that_wants_to_stay(
+    http_1_0_keep_alive(
         "RFC 9112 9.3",
         NO_HTTP_1_1,
         b"GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n".repeat(2)
@@ -131,7 +131,7 @@ attacks!(
         UNKNOWN_PATH,
         instead_of(REQUEST_LINE, "GET // HTTP/1.1")
     ),
-    path_that_climbs_out(
+    path_traversal(
         "RFC 6455 4.2.2",
         UNKNOWN_PATH,
         instead_of(REQUEST_LINE, "GET /../../etc/passwd HTTP/1.1")
@@ -161,7 +161,7 @@ attacks!(
         BAD_TARGET,
         instead_of(REQUEST_LINE, "GET http://admin:123456@localhost/ HTTP/1.1")
     ),
-    target_with_a_user_that_may_log_in(
+    target_with_a_user_and_valid_credentials(
         "RFC 9110 4.2.4",
         BAD_TARGET,
         instead_of(
@@ -177,7 +177,7 @@ attacks!(
         BAD_TARGET,
         instead_of(REQUEST_LINE, "GET http://@localhost/ HTTP/1.1")
     ),
-    target_with_our_host_for_a_user(
+    target_with_the_host_as_user(
         "RFC 9110 4.2.4",
         BAD_TARGET,
         instead_of(
@@ -195,7 +195,7 @@ attacks!(
         BAD_TARGET,
         instead_of(REQUEST_LINE, "GET localhost:22 HTTP/1.1")
     ),
-    tunnel(
+    connect_method(
         "RFC 6455 4.2.1",
         BAD_TARGET,
         instead_of(REQUEST_LINE, "CONNECT localhost:22 HTTP/1.1")
@@ -205,7 +205,7 @@ attacks!(
         BAD_TARGET,
         instead_of(REQUEST_LINE, "GET * HTTP/1.1")
     ),
-    options_of_the_server(
+    options_asterisk(
         "RFC 6455 4.2.1",
         BAD_TARGET,
         instead_of(REQUEST_LINE, "OPTIONS * HTTP/1.1")
@@ -306,12 +306,12 @@ attacks!(
         ]
         .concat()
     ),
-    body_that_is_chunked_and_then_zipped(
+    gzip_after_chunked(
         "RFC 9112 6.3",
         BareStatus(400),
         with("Transfer-Encoding: chunked, gzip")
     ),
-    a_request_behind_a_refused_one(
+    pipelined_request_after_a_refusal(
         "RFC 9112 9.6",
         UNKNOWN_PATH,
         [
@@ -322,7 +322,7 @@ attacks!(
     ),
     // What makes it a handshake.
     no_upgrade("RFC 6455 4.2.1", NO_UPGRADE, without(UPGRADE)),
-    upgrade_to_something_like_websocket(
+    upgrade_to_similar_tokens(
         "RFC 6455 4.2.1",
         NO_UPGRADE,
         instead_of(UPGRADE, "Upgrade: websocket2, web socket")
@@ -371,12 +371,12 @@ attacks!(
         BAD_KEY,
         instead_of(KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ")
     ),
-    key_with_bits_behind_its_end(
+    key_with_trailing_bits(
         "RFC 4648 3.5",
         BAD_KEY,
         instead_of(KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==")
     ),
-    key_of_the_alphabet_for_urls(
+    key_in_base64url(
         "RFC 4648 5",
         BAD_KEY,
         instead_of(KEY, "Sec-WebSocket-Key: -_hlIHNhbXBsZSBub25jZQ==")
@@ -388,12 +388,12 @@ attacks!(
         BAD_ORIGIN,
         with("Origin: https://evil.example")
     ),
-    origin_that_begins_like_ours(
+    origin_with_the_host_as_prefix(
         "RFC 6455 10.2",
         BAD_ORIGIN,
         with("Origin: http://localhost.evil.example")
     ),
-    origin_with_our_host_for_a_user(
+    origin_with_the_host_as_user(
         "RFC 6454 6.2",
         BAD_ORIGIN,
         with("Origin: http://localhost@evil.example")
@@ -434,17 +434,17 @@ attacks!(
         WRONG_CREDENTIALS,
         with(&authorization("Admin:123456"))
     ),
-    password_with_more_behind_it(
+    password_with_a_suffix(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&authorization("admin:123456:x"))
     ),
-    password_with_a_nul_behind_it(
+    password_with_a_trailing_nul(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&authorization("admin:123456\0"))
     ),
-    password_with_a_line_break_behind_it(
+    password_with_a_trailing_line_break(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&authorization("admin:123456\r\n"))
@@ -474,22 +474,22 @@ attacks!(
         WRONG_CREDENTIALS,
         with(&authorization("ad\x1bmin:123456"))
     ),
-    name_that_is_too_long(
+    overlong_name(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&authorization(format!("{}:123456", "n".repeat(65))))
     ),
-    credentials_that_are_too_long(
+    overlong_credentials(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&authorization(format!("admin:{}", "x".repeat(1100))))
     ),
-    credentials_as_long_as_a_head_may_be(
+    credentials_near_the_head_limit(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&authorization(format!("admin:{}", "x".repeat(11_000))))
     ),
-    credentials_longer_than_a_head(
+    credentials_beyond_the_head_limit(
         "RFC 6585 5",
         BareStatus(431),
         with(&authorization(format!("admin:{}", "x".repeat(13_000))))
@@ -504,7 +504,7 @@ attacks!(
         WRONG_CREDENTIALS,
         with(&authorization(b"\xc1\xa1dmin:123456"))
     ),
-    no_credentials_behind_the_scheme(
+    scheme_without_credentials(
         "RFC 9110 11.4",
         WRONG_CREDENTIALS,
         with("Authorization: Basic")
@@ -524,12 +524,12 @@ attacks!(
         WRONG_CREDENTIALS,
         with(&format!("{}=", authorization(CREDENTIALS)))
     ),
-    base64_with_bits_behind_its_end(
+    base64_with_trailing_bits(
         "RFC 4648 3.5",
         WRONG_CREDENTIALS,
         with("Authorization: Basic YWRtaW46MTIzNDV=")
     ),
-    base64_of_the_alphabet_for_urls(
+    credentials_in_base64url(
         "RFC 4648 5",
         WRONG_CREDENTIALS,
         with("Authorization: Basic YWRtaW46_-8=")
@@ -539,7 +539,7 @@ attacks!(
         WRONG_CREDENTIALS,
         with("Authorization: Basic YWRtaW46 MTIzNDU2")
     ),
-    base64_and_more(
+    base64_with_a_suffix(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
         with(&format!("{} realm=x", authorization(CREDENTIALS)))
@@ -554,12 +554,12 @@ attacks!(
         WRONG_CREDENTIALS,
         with(&[authorization(CREDENTIALS), authorization(CREDENTIALS)].join("\r\n"))
     ),
-    right_credentials_and_wrong_ones(
+    valid_and_wrong_credentials(
         "RFC 9110 11.6.2",
         WRONG_CREDENTIALS,
         with(&[authorization(CREDENTIALS), authorization("admin:1")].join("\r\n"))
     ),
-    right_credentials_and_a_token(
+    valid_credentials_and_a_token(
         "RFC 9110 11.6.2",
         WRONG_CREDENTIALS,
         with(&format!(
@@ -573,27 +573,27 @@ attacks!(
         WRONG_CREDENTIALS,
         with("Authorization: YWRtaW46MTIzNDU2")
     ),
-    scheme_of_tokens(
+    bearer_scheme(
         "RFC 9110 11.6.2",
         WRONG_CREDENTIALS,
         with("Authorization: Bearer YWRtaW46MTIzNDU2")
     ),
-    scheme_of_digests(
+    digest_scheme(
         "RFC 9110 11.6.2",
         WRONG_CREDENTIALS,
         with("Authorization: Digest username=\"admin\", realm=\"ws-server\"")
     ),
-    scheme_like_ours(
+    scheme_with_a_similar_name(
         "RFC 9110 11.6.2",
         WRONG_CREDENTIALS,
         with("Authorization: Basics YWRtaW46MTIzNDU2")
     ),
-    scheme_with_a_tab_behind_it(
+    scheme_followed_by_a_tab(
         "RFC 9110 11.4",
         WRONG_CREDENTIALS,
         with("Authorization: Basic\tYWRtaW46MTIzNDU2")
     ),
-    bytes_beyond_ascii_for_credentials(
+    non_ascii_credentials(
         "RFC 9110 5.5",
         WRONG_CREDENTIALS,
         [
@@ -603,7 +603,7 @@ attacks!(
         .concat()
     ),
     // What else is wrong about a request goes before its credentials, which are not looked at.
-    credentials_of_a_foreign_page(
+    credentials_with_a_foreign_origin(
         "RFC 6455 10.2",
         BAD_ORIGIN,
         with(&format!(
@@ -629,7 +629,7 @@ attacks!(
         NO_KEY,
         instead_of(KEY, &authorization(CREDENTIALS))
     ),
-    credentials_for_a_proxy(
+    proxy_credentials(
         "RFC 9110 11.7.2",
         BAD_TARGET,
         instead_of(
