@@ -1,4 +1,4 @@
-//! How a connection ends on which bad frames came.
+//! Sends invalid frames and checks how the connection ends.
 
 use integration_tests::attacks::{
     self, Attack,
@@ -7,13 +7,13 @@ use integration_tests::attacks::{
 use raw_peer::RawPeer;
 use tokio::net::TcpStream;
 
-/// The row of this name.
+/// Returns the row of this name.
 pub(crate) fn named(name: &str) -> &'static Attack<ExpectedCodes> {
     attacks::named(ALL, name)
 }
 
-/// Sends bad frames, and behind them one that would have an answer, and asserts that all that comes
-/// is the close code and the end of the connection.
+/// Sends the invalid frames of a row, and after them a valid one. Asserts that only the Close frame
+/// with this code and the end of the connection follow.
 pub(crate) async fn assert_closed_with(
     mut peer: RawPeer<TcpStream>,
     bad: &Attack<ExpectedCodes>,
@@ -24,7 +24,7 @@ pub(crate) async fn assert_closed_with(
     loop {
         let frame = peer.frame().await;
         match frame.first {
-            // Pings that came before the fault may have been answered.
+            // The server may have answered pings that came before the invalid frame.
             0x8A => {}
             0x88 => {
                 assert_eq!(frame.close().0, code, "{frame:?}");

@@ -1,4 +1,4 @@
-//! Bad frames of a peer that is logged in.
+//! Invalid frames from a logged-in peer.
 
 use integration_tests::ServerProcess;
 use raw_peer::frame;

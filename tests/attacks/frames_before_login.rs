@@ -1,4 +1,4 @@
-//! Bad frames of a peer that is not logged in.
+//! Invalid frames from a peer that is not logged in.
 
 use integration_tests::ServerProcess;
 use raw_peer::{CREDENTIALS, frame};

@@ -1,12 +1,12 @@
-//! The server under attack: each row of the tables, sent to a server that then still serves whoever
-//! means well.
+//! Attacks on the server. Each row of the tables goes to a server of its own, which must serve a
+//! well-behaved client afterwards.
 //!
-//! Each row is a test of its own, named after it: `requests::two_hosts`,
+//! Each row is a test that has its name: `requests::two_hosts`,
 //! `frames_before_login::unmasked_text`, `frames_after_login::unmasked_text`.
 
 #![cfg(test)]
 
-/// Makes a test of each row that has one of these names, by the `attack` function of the module.
+/// Generates a test for each of these rows. The test calls the `attack` function of the module.
 macro_rules! test_each {
     ($($name:ident)*) => {
         $(

@@ -1,4 +1,4 @@
-//! Requests that are refused.
+//! Requests that the server must refuse.
 
 use http::StatusCode;
 use integration_tests::{
@@ -33,7 +33,7 @@ async fn attack(name: &str) {
     well_behaved::assert_served(&server).await;
 }
 
-/// Asserts that an answer is this refusal of ours.
+/// Asserts that a response is the server's own refusal with this status and text.
 #[track_caller]
 fn assert_refusal(response: &str, request: &[u8], status: u16, text: &str) {
     let first_line = request.split(|byte| *byte == b'\r').next();
@@ -63,8 +63,8 @@ fn assert_refusal(response: &str, request: &[u8], status: u16, text: &str) {
     assert_response(response, &status_line(version, status), &fields, &body);
 }
 
-/// Asserts that an answer has this status line, these fields and the date, and this body, and that
-/// nothing else is there: nothing of the request, and no answer to a second one.
+/// Asserts that a response has exactly this status line, these header fields besides `Date`, and
+/// this body. So it repeats nothing of the request, and a second request gets no response.
 #[track_caller]
 fn assert_response(response: &str, status_line: &str, fields: &[&str], body: &str) {
     let (head, found_body) = response.split_once("\r\n\r\n").expect("the head is whole");

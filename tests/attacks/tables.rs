@@ -1,4 +1,4 @@
-//! The tables themselves.
+//! Checks of the attack tables.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,8 @@ fn frame_table_has_40_distinct_rows() {
     assert_distinct(frames::ALL, 40);
 }
 
-/// Asserts that no two rows have the same name or the same bytes, and that there are enough.
+/// Asserts that names and bytes of the rows are distinct, and that the table has at least this
+/// number of rows.
 #[track_caller]
 fn assert_distinct<E>(table: &[Attack<E>], at_least: usize) {
     let names: HashSet<_> = table.iter().map(|row| row.name).collect();

@@ -1,9 +1,9 @@
-//! Whoever means well, and is served whatever others do.
+//! Checks that the server still serves a well-behaved client.
 
 use integration_tests::{ServerProcess, echoed};
 use raw_peer::frame;
 
-/// Logs in and talks.
+/// Logs in, gets an echo and closes the connection.
 pub(crate) async fn assert_served(server: &ServerProcess) {
     let mut peer = server.connect().await;
     peer.log_in().await;

@@ -1,6 +1,6 @@
-//! The least that a server can do for the same dialogue: one thread that reads, answers and writes.
-//! It checks nothing, and takes whole text messages of one frame only. What it costs is the price
-//! of the system calls, below which no server gets that makes them for each message.
+//! A minimal server for the same dialogue: one thread that reads, answers and writes. It checks
+//! nothing and accepts only unfragmented text messages. Its cost is that of the system calls, a
+//! lower bound for every server that makes them for each message.
 
 #![expect(clippy::print_stdout, reason = "it is no part of the product")]
 
@@ -78,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// Reads, answers and writes until one of the two would wait.
+    /// Reads, answers and writes until a call would block.
     fn serve(&mut self, memory: &mut [u8]) -> io::Result<()> {
         loop {
             if !self.write()? {
@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Writes what is to go. Returns whether all of it has gone.
+    /// Writes the pending output. Returns whether all of it was written.
     fn write(&mut self) -> io::Result<bool> {
         let mut written = 0;
         while written < self.output.len() {
@@ -110,7 +110,7 @@ impl Connection {
         Ok(self.output.is_empty())
     }
 
-    /// Answers what was read, as far as it is whole, and keeps the rest.
+    /// Answers the complete frames of the input and keeps the rest.
     fn take(&mut self, piece: &mut [u8]) {
         if self.input.is_empty() {
             let answered = self.answer(piece);
@@ -124,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Answers what is whole, and returns how much that was.
+    /// Answers the complete frames. Returns their length in bytes.
     fn answer(&mut self, mut bytes: &mut [u8]) -> usize {
         let all = bytes.len();
         while let Some(len) = self.answer_first(bytes) {

@@ -1,5 +1,5 @@
-//! What the server keeps of connections that are gone: its memory and descriptors after many have
-//! come, logged in and left. An argument says how many, in place of a hundred thousand.
+//! Memory and descriptors of the server after many connections have logged in and closed. An
+//! argument sets the number of connections; the default is 100,000.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep};
 
 const CYCLES: usize = 100_000;
 
-/// The part of them after which memory is taken as given: a half.
+/// The divisor for the warm-up: memory is first measured after half of the connections.
 const WARM_UP: usize = 2;
 
-/// How many come and go at the same time.
+/// The number of concurrent clients.
 const CONCURRENCY: usize = 50;
 
-/// How many times what was held before may be held afterwards.
+/// The greatest ratio of the memory at the end to the memory after the warm-up.
 const LIMIT: f64 = 1.05;
 
 #[tokio::main(flavor = "current_thread")]
@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// Has so many visitors come and go, and waits until the server is alone again.
+/// Runs this number of connections, and waits until the server has closed them all.
 async fn cycle(bench_server: &BenchServer, cycles: usize) {
     let clients = (0..CONCURRENCY).map(async |_| {
         for _ in 0..cycles / CONCURRENCY {

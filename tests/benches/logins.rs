@@ -1,7 +1,7 @@
-//! What it costs to come and go: connect, upgrade, log in, close, beside a server that is written
-//! the plain way and one that does the least, in turns.
+//! The cost of a short session: connect, upgrade, log in, close. Compares the server with an
+//! ordinary server and a minimal one, in alternating rounds.
 //!
-//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, in turns.
+//! `BENCH_AGAINST=PATH` compares it with another build of the server instead.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -13,21 +13,21 @@ use std::{
 use futures::future::join_all;
 use integration_tests::{BenchReport, BenchServer, Comparison, CpuPinning, median};
 
-/// How often both servers have their turn, and for how long each time.
+/// The rounds of each server, and the duration of each round.
 const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(2);
 
-/// The turns of each of two builds. They differ by less than the plain server does.
+/// The rounds of two compared builds. Their difference is smaller than that to the ordinary server.
 const COMPARED_ROUNDS: usize = 21;
 
-/// How many come and go at the same time.
+/// The number of concurrent clients.
 const CONCURRENCY: usize = 32;
 
-/// How many times as many logins as the plain server ours is to do with the same processor time.
+/// The least ratio to the login rate of the ordinary server.
 const LIMIT: f64 = 2.0;
 
-/// Where not even the bare one does that: the share of its logins that ours is to do. Of what ours
-/// does besides, three lines of the log are the most: the login, the begin and the end of the session.
+/// The limit where even the minimal server does not reach [`LIMIT`]: the least ratio to its rate.
+/// Most of the difference is the three log lines of a session: login, start and end.
 const BARE_SHARE: f64 = 0.62;
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// How many logins a server does with a second of processor time.
+/// Returns the logins per second of the server's CPU time.
 async fn rate(bench_server: BenchServer) -> f64 {
     logins(&bench_server, TURN / 4).await;
     let before = bench_server.process.processor_time();
@@ -69,7 +69,7 @@ async fn rate(bench_server: BenchServer) -> f64 {
     rate
 }
 
-/// Has visitors come and go for a while, and counts the visits.
+/// Runs short sessions for this time, and returns their number.
 async fn logins(bench_server: &BenchServer, time: Duration) -> u32 {
     let start = Instant::now();
     let clients = (0..CONCURRENCY).map(async |_| {

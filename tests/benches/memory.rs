@@ -1,6 +1,7 @@
-//! What a connection that is logged in and idle holds of the server's memory.
+//! The memory of an idle, logged-in connection.
 //!
-//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, in turns.
+//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, in alternating
+//! rounds.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -12,18 +13,18 @@ use tokio::{net::TcpStream, time::sleep};
 
 const KIB: usize = 1024;
 
-/// How many connections do nothing, and how many each echo a long message before they do.
+/// The number of connections that only log in, and of those that echo 1 MiB before they are idle.
 const IDLE: usize = 10_000;
 const ECHOED: usize = 200;
 
-/// How long those are quiet before the memory is looked at.
+/// The idle time before the memory is measured.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
-/// How many bytes a connection may hold: one that did nothing, and one that echoed 1 MiB.
+/// The limits in bytes per connection.
 const IDLE_LIMIT: f64 = 4096.0;
 const ECHOED_LIMIT: f64 = 65536.0;
 
-/// The turns of each of two builds.
+/// The rounds of two compared builds.
 const COMPARED_ROUNDS: usize = 3;
 
 const IDLE_ROW: &str = "bytes of an idle connection, of 10000";
@@ -47,13 +48,13 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// Returns how many bytes a connection holds that has done nothing but log in.
+/// Returns the bytes per connection that only logged in.
 async fn idle_bytes(bench_server: BenchServer) -> f64 {
     let (before, _idle) = log_in_many(&bench_server, IDLE).await;
     bytes_per_connection(&bench_server, before, IDLE)
 }
 
-/// Returns how many bytes a connection holds that has been quiet for a while after a long echo.
+/// Returns the bytes per connection that echoed 1 MiB and was idle for [`IDLE_TIME`].
 async fn echoed_bytes(bench_server: BenchServer) -> f64 {
     let (before, mut peers) = log_in_many(&bench_server, ECHOED).await;
     let message = frame::binary(&vec![7; KIB * KIB]);
@@ -67,12 +68,12 @@ async fn echoed_bytes(bench_server: BenchServer) -> f64 {
     bytes_per_connection(&bench_server, before, ECHOED)
 }
 
-/// So many connections that are logged in, and what the server held before they came.
+/// Logs in this number of connections. Returns the memory before them, and the peers.
 async fn log_in_many(
     bench_server: &BenchServer,
     connections: usize,
 ) -> (u64, Vec<RawPeer<TcpStream>>) {
-    // What the server sets up once is not to be counted.
+    // Exclude memory that the server allocates once.
     for _ in 0..10 {
         bench_server.connect_and_close().await;
     }
@@ -84,7 +85,7 @@ async fn log_in_many(
     (before, peers)
 }
 
-/// How many bytes more than before the server holds for each connection.
+/// Returns the memory growth in bytes per connection.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
 fn bytes_per_connection(bench_server: &BenchServer, before: u64, connections: usize) -> f64 {
     let more = bench_server.process.resident_bytes().saturating_sub(before);

@@ -1,7 +1,7 @@
-//! What a message costs: processor time of the server for each, beside a server that is written the
-//! plain way and one that does the least, in turns. An argument selects the rows whose names hold it.
+//! The server's CPU time per message. Compares it with an ordinary server and a minimal one, in
+//! alternating rounds. An argument selects the rows whose names contain it.
 //!
-//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, row by row, in turns.
+//! `BENCH_AGAINST=PATH` compares it with another build of the server instead, row by row.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -12,15 +12,15 @@ use integration_tests::{
     is_selected, median, message_cost,
 };
 
-/// The turns of each of two builds. They differ by less than the plain server does.
+/// The rounds of two compared builds. Their difference is smaller than that to the ordinary server.
 const COMPARED_ROUNDS: usize = 21;
 
 /// The limits of the cost of a message.
 struct Limit {
-    /// The greatest share of what it costs the plain server.
+    /// The greatest ratio to the cost of the ordinary server.
     of_plain: f64,
-    /// The multiple of the bare server's cost that is allowed where that alone is beyond the limit. The
-    /// share of the plain one's time that goes to the system differs from machine to machine.
+    /// The allowed multiple of the minimal server's cost, where that alone exceeds the limit. The
+    /// system's share of the ordinary server's time differs between machines.
     times_bare: Option<f64>,
 }
 
@@ -77,18 +77,18 @@ async fn main() -> ExitCode {
 }
 
 impl Limit {
-    /// Returns the limit of the share of the plain server, where these shares were measured.
+    /// Returns the limit of the ratio to the ordinary server, given the measured ratios.
     fn share(&self, of_plain: f64, of_bare: f64) -> f64 {
         let least = self.times_bare.map(|times| times * of_plain / of_bare);
         least.map_or(self.of_plain, |least| least.max(self.of_plain))
     }
 }
 
-/// What a message costs beside the plain server and the bare one: the medians of what each round has
-/// found, in which they have their turns one after the other.
+/// Returns the cost relative to the ordinary and to the minimal server. Both are medians over the
+/// rounds.
 async fn measure(workload: Workload, pinning: CpuPinning) -> (f64, f64) {
     let (mut of_plain, mut of_bare) = (Vec::new(), Vec::new());
-    // New processes each time: where their memory lies makes a difference of a third.
+    // Each measurement has its own process: the memory layout changes the cost by up to a third.
     for _ in 0..ROUNDS {
         let ours = message_cost(BenchServer::with_defaults(pinning).await, workload).await;
         let plain = message_cost(BenchServer::plain(pinning).await, workload).await;

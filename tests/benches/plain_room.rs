@@ -1,7 +1,6 @@
-//! A room by tokio-tungstenite and tokio's broadcast channel, written as one writes it first: a task
-//! for each member, which sends and flushes each message by itself. It has no deadline, and a member
-//! that reads slowly misses messages without being told. It is what the benchmarks compare the rooms
-//! of `ws-server` with.
+//! A room made of tokio-tungstenite and tokio's broadcast channel, in the simplest way: a task for
+//! each member, which flushes each message. It has no deadline, and a slow member loses messages
+//! without notice. The benchmarks compare the rooms of `ws-server` with it.
 
 #![expect(
     clippy::print_stdout,
@@ -30,7 +29,7 @@ async fn main() -> Result<()> {
     let (room, _) = broadcast::channel(256);
     loop {
         let (stream, _) = listener.accept().await?;
-        // A connection that fails concerns nobody else.
+        // A failed connection does not affect the others.
         tokio::spawn(serve(stream, room.clone()));
     }
 }
@@ -38,7 +37,7 @@ async fn main() -> Result<()> {
 async fn serve(stream: TcpStream, room: Sender<Utf8Bytes>) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut socket = accept_async(stream).await?;
-    // Whatever comes first is taken for a login: it is not what is measured.
+    // The first message counts as the login, which is not measured here.
     socket.next().await;
     let mut said = room.subscribe();
     socket

@@ -1,6 +1,6 @@
-//! The same dialogue by tokio-tungstenite alone, written as one writes it first: library defaults,
-//! a task for each connection, each answer flushed by itself. It has no deadline and no bound; it
-//! is what the benchmarks compare `ws-server` with.
+//! The same dialogue by tokio-tungstenite alone, in the simplest way: library defaults, a task for
+//! each connection, a flush for each answer. It has no deadlines and no limits. The benchmarks
+//! compare `ws-server` with it.
 
 #![expect(
     clippy::print_stdout,
@@ -21,7 +21,7 @@ async fn main() -> Result<()> {
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
-        // A connection that fails concerns nobody else.
+        // A failed connection does not affect the others.
         tokio::spawn(serve(stream));
     }
 }

@@ -1,11 +1,10 @@
-//! A thousand users whose connections are lost at the same moment and who all log in again, right
-//! and with hashed passwords: how long it takes until the last of them is in, how often they are
-//! refused on the way, and how long those who are still there wait for their echoes. They come
-//! again and again after a short pause, or back off as they are told to; from one address, or from
-//! one for each of them. An argument says how many there are, in place of a thousand.
+//! A thousand users who lose their connections at the same time and log in again with hashed
+//! passwords. Measures the time until all are logged in, the refusals, and the echo latency of the
+//! remaining sessions. The clients retry after a fixed pause or with back-off, from one address or
+//! from one each. An argument sets the number of users.
 //!
-//! It measures what hashing costs, and has no limit. So there is a place for each connection; the
-//! budget of failures is as shipped, and nobody fails.
+//! The benchmark has no limits: it measures the cost of hashing. Connections are not limited, and
+//! no login fails.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -32,37 +31,37 @@ use tokio::{net::TcpStream, task::spawn_local, time::sleep};
 
 const USERS: usize = 1000;
 
-/// How many of them are still there.
+/// The number of sessions that stay connected.
 const CLIENTS: usize = 20;
 
-/// How long those who do not back off wait.
+/// The pause of clients without back-off.
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The first pause of those who back off, and the longest one; each is twice as long as the one
-/// before. They wait between a half and all of it, as chance has it.
+/// The first and the longest back-off pause. The pause doubles with each retry. A client waits a
+/// random part of it, at least a half.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
-/// What all of them have. A hash is one of each user, and costs the same for each.
+/// The password of all users. Each account has its own hash of it, of the same cost.
 const PASSWORD: &str = "the same for all";
 
-/// How somebody who was refused comes again.
+/// The retry policy of a refused client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RetryPolicy {
     FixedPause,
     BackOff,
 }
 
-/// What became of a try.
+/// The outcome of a login attempt.
 enum LoginOutcome {
     LoggedIn(RawPeer<TcpStream>),
-    /// It was refused, and the next one may be made after this time, if that was said.
+    /// The attempt was refused. Holds the value of `Retry-After`, if there was one.
     Refused(Option<Duration>),
-    /// The connection ended before a verdict: it waited for one up to its deadline.
+    /// The connection ended at the login deadline without a verdict.
     TimedOut,
 }
 
-/// How somebody came in again.
+/// The outcome for one user.
 #[derive(Debug, Clone, Copy)]
 struct Reconnected {
     after: Duration,
@@ -87,7 +86,7 @@ async fn run(policy: RetryPolicy, users: usize, addresses: usize, pinning: CpuPi
         "[limits]\n\
          max_unauthenticated = {all}\n\
          max_unauthenticated_per_address = \"off\"\n",
-        // Those who were refused may be there for a moment longer.
+        // A refused connection may stay open for a moment.
         all = 2 * users,
     ));
     fs::write(directory.path().join("credentials.toml"), accounts(users)).expect("it is written");
@@ -110,7 +109,7 @@ async fn run(policy: RetryPolicy, users: usize, addresses: usize, pinning: CpuPi
     print_results(policy, addresses, &reconnected, &clients);
 }
 
-/// Has all users log in, and waits until the last of them is in.
+/// Logs in all users, and waits for the last one.
 async fn reconnect_all(
     server: SocketAddr,
     users: usize,
@@ -154,14 +153,14 @@ async fn reconnect_all(
             }
         })
     });
-    // Whoever is in stays.
+    // The sessions stay open until all users are logged in.
     let returned = join_all(returning.collect::<Vec<_>>()).await;
     let returned = returned.into_iter();
     let returned = returned.map(|returned| returned.expect("nobody fails").1);
     returned.collect()
 }
 
-/// Tries to log in, by Basic or by a message: every other user does it so, the rest otherwise.
+/// Attempts a login. Every other user logs in by Basic authentication, the rest by a message.
 async fn log_in(stream: TcpStream, user: usize) -> LoginOutcome {
     let mut peer = RawPeer::new(stream).with_timeout(TEST_TIMEOUT);
     let credentials = credentials(user);
@@ -250,7 +249,7 @@ fn credentials(user: usize) -> String {
     format!("user {user}:{PASSWORD}")
 }
 
-/// The accounts of all users.
+/// Returns the accounts of all users.
 fn accounts(users: usize) -> String {
     let hash = PasswordHash::new(&Secret::new(PASSWORD), [7; 16]);
     let users = 0..users.max(CLIENTS);

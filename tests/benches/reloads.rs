@@ -1,6 +1,6 @@
-//! A hundred reloads while many talk: no message is lost, none comes out of order, and nobody's
-//! session ends. Each reload changes both files; every other one follows a SIGHUP, the rest the
-//! change of the files alone.
+//! A hundred reloads under load. No message may be lost or out of order, and no session may end.
+//! Each reload changes both files. Every other one follows a SIGHUP, the rest only the change of
+//! the files.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -22,7 +22,7 @@ use rustix::process::Signal;
 
 const RELOADS: u32 = 100;
 
-/// What goes on meanwhile.
+/// The load during the reloads.
 const WORKLOAD: Workload = Workload {
     name: "64 B, 50 connections, 4 in flight",
     connections: 50,
@@ -30,10 +30,10 @@ const WORKLOAD: Workload = Workload {
     bytes: 64,
 };
 
-/// After how long the answers in flight are waited for, again and again.
+/// The duration of a batch of load, after which all replies are awaited.
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
-/// How long an answer may take, in milliseconds.
+/// The echo latency limit, in milliseconds.
 const ANSWER_LIMIT: f64 = 50.0;
 
 #[tokio::main(flavor = "current_thread")]
@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
         }
         is_over.set(true);
     };
-    // Each answer is checked; one that does not come, or comes twice, or late, is a panic.
+    // The load generator checks each reply. It panics if one is missing, doubled or late.
     let work = async {
         let mut answered = 0;
         while !is_over.get() {
@@ -75,7 +75,7 @@ async fn main() -> ExitCode {
     bench_server.process.signal(Signal::TERM);
     let (code, _, rest) = bench_server.process.finish().await;
     assert_eq!(code, Some(0), "it stops in order");
-    // The load and the honest session are the only ones that are there.
+    // Only the load and the well-behaved session have logged lines since the last reload.
     let unexpected = rest.matches(" reloaded ").count();
     let mut report = BenchReport::default();
     let latencies = well_behaved.latencies();
@@ -89,7 +89,7 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// Has the files changed, waits until the log tells so, and sees that both changes hold.
+/// Replaces both files, waits for the log line of the reload, and checks that both changes apply.
 async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
     replace(&directory.join("server.toml"), &configuration(number));
     replace(&directory.join("credentials.toml"), &accounts(number));
@@ -121,7 +121,8 @@ async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
     client.end().await;
 }
 
-/// The prefix of those who come after this reload. Who was there before keeps the first one.
+/// Returns the configuration after this reload. Sessions that were open before keep the first
+/// prefix.
 fn configuration(number: u32) -> String {
     match number {
         0 => String::new(),
@@ -129,8 +130,8 @@ fn configuration(number: u32) -> String {
     }
 }
 
-/// The accounts after this reload: those who work, who visits now, and who did so before, because
-/// the server may not be quite done with that one.
+/// Returns the accounts after this reload: the load's, the current visitor's, and that of the one
+/// before, whose session the server may still be closing.
 fn accounts(number: u32) -> String {
     let lines = (number.saturating_sub(1)..=number)
         .map(|number| format!("visitor {number}:{number}"))

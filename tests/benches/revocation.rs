@@ -1,6 +1,6 @@
-//! A thousand sessions of ten users, half of them busy and half idle, and one of the users who is
-//! not to be there any longer: how long it takes until the last session of that one is told so, and
-//! whether anybody else notices. The user is removed, gets another password, or expires.
+//! A thousand sessions of ten users, half of them busy. One user is removed, gets another password,
+//! or expires. Measures the time until the last session of that user ends, and checks that no other
+//! session is disturbed.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -30,19 +30,18 @@ use tokio::{
 const USERS: usize = 10;
 const SESSIONS_OF_EACH: usize = 100;
 
-/// The user who is not to be there any longer.
+/// The user who loses access.
 const REVOKED_USER: usize = 7;
 
-/// How long everybody talks before the change, and how long it is waited after it for what may
-/// reach others.
+/// The time under load before the change, and the time to wait for effects on other sessions
+/// afterwards.
 const BEFORE: Duration = Duration::from_millis(500);
 const AFTER: Duration = Duration::from_secs(1);
 
-/// How far ahead of the change of the file the account expires.
+/// The time from the change of the file to the expiry of the account.
 const EXPIRY_DELAY: Duration = Duration::from_secs(3);
 
-/// How long the last session may go on, in milliseconds, and after how long it is not waited for
-/// any more.
+/// The revocation limit in milliseconds, and the time after which the benchmark stops waiting.
 const LIMIT: f64 = 1000.0;
 const TOO_LATE: Duration = Duration::from_secs(10);
 
@@ -77,7 +76,7 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
     let changed = async {
         sleep(BEFORE).await;
         let since = change.apply(&credentials);
-        // Whether all were told is seen by what they tell.
+        // The results show whether all sessions ended.
         let _ = timeout(
             TOO_LATE,
             all_told.wait_for(|&told| told == SESSIONS_OF_EACH),
@@ -98,7 +97,7 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
     report_results(change, since, &sessions, &observed, report);
 }
 
-/// What becomes of the unwanted user.
+/// The change to the user's account.
 #[derive(Debug, Clone, Copy)]
 enum AccountChange {
     Removed,
@@ -115,7 +114,7 @@ impl AccountChange {
         }
     }
 
-    /// What the sessions are told.
+    /// Returns the close reason that the sessions must get.
     fn reason(self) -> CloseReason {
         match self {
             Self::Removed => CloseReason::UserRemoved,
@@ -124,7 +123,7 @@ impl AccountChange {
         }
     }
 
-    /// Puts a changed file in the place of the accounts. Returns since when it is to be so.
+    /// Replaces the credentials file. Returns the moment at which the change takes effect.
     fn apply(self, credentials: &Path) -> Instant {
         let moment = SystemTime::now() + EXPIRY_DELAY;
         let accounts = (0..USERS).map(|user| match self {
@@ -147,21 +146,21 @@ impl AccountChange {
     }
 }
 
-/// One session of a user.
+/// A session of one user.
 struct BenchSession {
     number: usize,
     peer: RawPeer<TcpStream>,
     echoes: u64,
 }
 
-/// What a session saw.
+/// The events of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Observed {
-    /// The answers to what it sent, and nothing else.
+    /// Only the replies to its messages.
     EchoesOnly,
-    /// That it was ended at this moment, for the reason of the change.
+    /// The Close frame for the change, at this moment.
     Revocation(Instant),
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
@@ -186,12 +185,13 @@ impl BenchSession {
         self.number % USERS == REVOKED_USER
     }
 
-    /// Half of the sessions of each user are busy.
+    /// Returns whether the session is busy: half of the sessions of each user are.
     fn is_busy(&self) -> bool {
         (self.number / USERS).is_multiple_of(2)
     }
 
-    /// Stays until it is over, talking all the time or with a single message at the end.
+    /// Runs until the end of the benchmark. A busy session sends messages all the time, an idle one
+    /// a single message at the end.
     async fn run(&mut self, change: AccountChange, mut over: watch::Receiver<bool>) -> Observed {
         if self.is_busy() {
             while !*over.borrow() {
@@ -226,7 +226,7 @@ impl BenchSession {
     }
 }
 
-/// What a session saw by something that is no answer.
+/// Classifies a frame that is not the expected reply.
 fn ended(change: AccountChange, frame: Option<&Frame>) -> Observed {
     let reason = change.reason();
     match frame {
@@ -294,7 +294,7 @@ fn account(user: usize, password: &str, more: &str) -> String {
     format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\"\n{more}")
 }
 
-/// From one moment to another, which may be the earlier one.
+/// Returns the time from one moment to another, which may be negative.
 fn milliseconds(since: Instant, at: Instant) -> f64 {
     let (late, early) = (
         at.saturating_duration_since(since),

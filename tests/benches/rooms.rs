@@ -1,6 +1,6 @@
-//! A thousand members of a room hear what one of them says: how long it takes until the last has, and
-//! whether a member that does not read makes others wait; and what a delivery costs, beside the same
-//! room by tokio's broadcast channel, and by Bun's `publish` where there is a `bun`.
+//! A room with a thousand members. Measures the delivery latency with and without a member that
+//! does not read, and the CPU time per delivery. Compares the latter with tokio's broadcast
+//! channel, and with Bun's `publish` if `bun` is installed.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -26,29 +26,29 @@ const MEMBERS: usize = 1000;
 
 const ROOM: &str = "[[route]]\npath = \"/\"\nservice = \"room\"\nhistory = \"off\"\n";
 
-/// How often something is said in each round.
+/// The messages of each round.
 const MESSAGES: usize = 1000;
 
-/// How long it is where somebody does not read: all of it is more than may wait anywhere, in the
-/// buffers of the system and in the queue.
+/// The message length where one member does not read. All messages together exceed the socket
+/// buffers and the queue.
 const LONG_BYTES: usize = 4096;
 
-/// How long it is where the cost of a delivery is measured.
+/// The message length where the CPU time is measured.
 const SHORT_BYTES: usize = 64;
 
-/// How many deliveries that makes, all together.
+/// The deliveries of a round.
 const DELIVERIES: f64 = 1e6;
 
-/// How many rounds there are with nobody and with somebody stalled, one after the other.
+/// The rounds with and without a stalled member, alternating.
 const ROUNDS: usize = 3;
 
-/// How much later others may hear when one does not read.
+/// The greatest ratio of the latency with a stalled member to that without.
 const LIMIT: f64 = 1.5;
 
-/// How much more memory the server may take meanwhile, in MiB: the queue of the one, and buffers.
+/// The memory limit in MiB: the queue of the stalled member, and buffers.
 const MEMORY_LIMIT: f64 = 16.0;
 
-/// What a delivery may cost, of what it costs the ordinary room.
+/// The greatest ratio to the cost of the ordinary room.
 const COST_LIMIT: f64 = 1.0;
 
 #[tokio::main(flavor = "current_thread")]
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// Whether a member that does not read makes others wait.
+/// Measures whether a member that does not read delays the others.
 async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory(ROOM);
     let configuration = directory.path().join("server.toml");
@@ -86,13 +86,13 @@ async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
     }
     println!("ms until 99 % of {MEMBERS} have heard, nobody stalled: {without:.2?}");
     println!("ms until 99 % of {MEMBERS} have heard, one stalled: {with:.2?}");
-    // Of the rounds that were disturbed least: a member that makes others wait does so in each.
+    // The least disturbed rounds: a member that delays the others does so in each round.
     let ratio = least(&with) / least(&without);
     report.at_most("one stalled, times nobody stalled", ratio, LIMIT);
     report.at_most("MiB more than before", median(&growth), MEMORY_LIMIT);
 }
 
-/// What a delivery costs.
+/// Measures the CPU time of a delivery.
 async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory(ROOM);
     let configuration = directory.path().join("server.toml");
@@ -128,13 +128,13 @@ async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
     }
 }
 
-/// A room whose members all read, and one of them speaks.
+/// A room in which all members read and one publishes.
 struct Room {
     publisher: RawPeer<TcpStream>,
     round: Rc<DeliveryRound>,
 }
 
-/// What is being said, and who has heard it.
+/// The state that the members of a room share.
 struct DeliveryRound {
     members: usize,
     sent_at: Cell<Instant>,
@@ -177,8 +177,8 @@ impl Room {
         }
     }
 
-    /// Says something of this length so often, each time when all have heard the last. Returns how long it took
-    /// until each has heard each.
+    /// Publishes messages of this length, each after the last one has reached all members. Returns
+    /// the latency of each delivery.
     async fn publish(&mut self, times: usize, bytes: usize) -> Vec<Duration> {
         let text = frame::text(&"x".repeat(bytes));
         for _ in 0..times {
@@ -194,7 +194,7 @@ impl Room {
     }
 }
 
-/// Joins the room, with so many bytes of room for what it does not read.
+/// Joins the room, with this receive buffer.
 async fn join(bench_server: &BenchServer, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     if let Some(bytes) = receive_buffer {
@@ -206,7 +206,7 @@ async fn join(bench_server: &BenchServer, receive_buffer: Option<u32>) -> RawPee
     peer
 }
 
-/// The code that a connection ends with, after whatever was sent before.
+/// Returns the code of the Close frame, after the frames before it.
 async fn close_code(mut peer: RawPeer<TcpStream>) -> u16 {
     loop {
         let frame = peer.frame().await;

@@ -1,5 +1,6 @@
-//! What a message costs over TLS, and what an idle session holds: beside Bun, in turns, with the same
-//! certificate, version and cipher. An argument selects the rows whose names hold it.
+//! The CPU time of a message over TLS, and the memory of an idle session. Compares both with Bun,
+//! in alternating rounds, with the same certificate, TLS version and cipher. An argument selects
+//! the rows whose names contain it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -11,14 +12,14 @@ use integration_tests::{
     is_selected, median, message_cost,
 };
 
-/// How many sessions do nothing while the memory is looked at.
+/// The number of idle sessions.
 const IDLE: usize = 2000;
 
-/// The greatest share that a message may cost of what it costs Bun.
+/// The greatest ratio to Bun's cost of a message.
 const LIMIT: f64 = 1.2;
 
-/// What the memory of an idle session may be, of what it is with Bun. The stream of tokio-rustls keeps
-/// a buffer of 4 KiB for what it reads, and Bun has one for all connections.
+/// The greatest ratio to Bun's memory of an idle session. The stream of tokio-rustls keeps a read
+/// buffer of 4 KiB; Bun shares one among all connections.
 const MEMORY_LIMIT: f64 = 1.7;
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,7 +53,7 @@ async fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// The files of both servers, and who trusts them.
+/// The files of both servers, and a client that trusts them.
 struct TlsBench {
     files: ServerFiles,
     client: TlsClient,
@@ -82,11 +83,10 @@ impl TlsBench {
         BenchServer::bun_over_tls(&certificate, &private_key, &self.client, self.pinning).await
     }
 
-    /// What a message costs of what it costs Bun: the median of what each round has found, in which
-    /// both have their turns one after the other.
+    /// Returns the cost of a message relative to Bun's: the median over the rounds.
     async fn share(&self, workload: Workload) -> f64 {
         let mut shares = Vec::new();
-        // New processes each time: where their memory lies makes a difference.
+        // Each measurement has its own process: the memory layout changes the cost.
         for _ in 0..ROUNDS {
             let ours = message_cost(self.ours().await, workload).await;
             let bun = message_cost(self.bun().await, workload).await;
@@ -95,10 +95,10 @@ impl TlsBench {
         median(&shares)
     }
 
-    /// How many bytes a server holds for each session that does nothing.
+    /// Returns the memory in bytes per idle session.
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     async fn bytes_per_session(&self, bench_server: BenchServer) -> f64 {
-        // What the server sets up once is not to be counted.
+        // Exclude memory that the server allocates once.
         let mut peers = Vec::new();
         for _ in 0..10 {
             peers.push(bench_server.log_in_over_tls(&self.client).await);

@@ -1,4 +1,4 @@
-//! The client's connection code, with an echo in the place of a session.
+//! Conformance of the client's connection code, with an echo in place of a session.
 
 use std::{collections::VecDeque, task::Poll};
 
@@ -39,8 +39,8 @@ async fn client_conforms_to_rfc_6455() {
     suite.check();
 }
 
-/// Connects to a server, answers its messages, and leaves when it ends the connection: all as the
-/// program does it.
+/// Connects to a server, answers its messages, and closes when the server does, with the code of
+/// the program.
 async fn run_connection(url: &str, mut answer: impl FnMut(Message) -> Option<Message>) {
     let flags = Flags {
         url: Some(url.to_owned()),
@@ -62,7 +62,7 @@ async fn run_connection(url: &str, mut answer: impl FnMut(Message) -> Option<Mes
         {
             connection.queue(message);
         }
-        // An answer goes out before more is read, if it can: what follows may break the protocol.
+        // Send an answer before reading on: the next frame may be a protocol violation.
         let event = poll_fn(|cx| match connection.poll_event(cx, Reading::Paused) {
             Poll::Pending => connection.poll_event(cx, Reading::On),
             Poll::Ready(event) => Poll::Ready(event),

@@ -1,4 +1,4 @@
-//! Something between a client that knows of no login and a server that wants one.
+//! A proxy between a client that knows no login and a server that requires one.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -10,7 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Passes the handshake on, logs in by itself, and from there on copies bytes.
+/// A proxy that forwards the handshake, logs in, and then copies bytes.
 #[derive(Debug)]
 pub(crate) struct LoginProxy {
     listener: TcpListener,
@@ -18,7 +18,7 @@ pub(crate) struct LoginProxy {
 }
 
 impl LoginProxy {
-    /// A proxy in front of a server.
+    /// Creates a proxy for this server, on a free port.
     pub(crate) async fn in_front_of(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self {
@@ -27,16 +27,16 @@ impl LoginProxy {
         }
     }
 
-    /// Where clients connect.
+    /// Returns the address for clients.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().expect("it listens")
     }
 
-    /// Serves every client, one beside the other.
+    /// Serves all clients concurrently.
     ///
     /// # Panics
     ///
-    /// If the server does not let one in.
+    /// If the server rejects a login.
     pub(crate) async fn run(self) -> Infallible {
         let mut relays = JoinSet::new();
         loop {
@@ -51,7 +51,7 @@ impl LoginProxy {
     }
 }
 
-/// Serves one client to its end.
+/// Relays one connection until it ends.
 async fn relay(client: TcpStream, server: SocketAddr) {
     let server = TcpStream::connect(server).await;
     let server = server.expect("the server accepts");
@@ -64,10 +64,10 @@ async fn relay(client: TcpStream, server: SocketAddr) {
     server.send(frame::text(CREDENTIALS)).await;
     let welcome = server.text().await;
     assert!(welcome.contains("congratulation"), "{welcome}");
-    // Only now, so that neither side has said anything that is not passed on.
+    // Forward the response only now: until the login is complete the client must not send.
     client.send(answer).await;
     let (mut client, mut server) = (client.into_inner(), server.into_inner());
-    // An end that is no orderly one for the one side is none for the other either.
+    // If one side ends without a shutdown, so does the other.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
@@ -81,7 +81,7 @@ async fn proxy_relays_bytes_unchanged_after_the_login() {
         client.upgrade().await;
         client.send(frame::text("hello")).await;
         assert_eq!(client.text().await, echoed("hello"));
-        // Either side may end first, and is still told what comes from the other.
+        // Either side may shut down first and still receive the rest.
         client.send(frame::text("last words")).await;
         client.finish().await;
         assert_eq!(client.text().await, echoed("last words"));

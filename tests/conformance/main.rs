@@ -1,8 +1,7 @@
-//! RFC 6455 as the Autobahn testsuite judges it: `ws-server` behind its login, and the connection
-//! code of `ws-client`.
+//! Conformance to RFC 6455 by the Autobahn testsuite: of `ws-server` behind its login, and of the
+//! connection code of `ws-client`.
 //!
-//! `.ci/autobahn` installs the suite. What it found, case by case, is left below
-//! `target/autobahn/reports`.
+//! `.ci/autobahn` installs the suite. The reports of all cases are in `target/autobahn/reports`.
 
 #[cfg(test)]
 mod client;

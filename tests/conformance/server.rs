@@ -1,10 +1,10 @@
-//! The server, for a peer that is logged in.
+//! Conformance of the server, for a logged-in peer.
 
 use integration_tests::ServerProcess;
 
 use crate::{login_proxy::LoginProxy, suite::Suite};
 
-/// An echo of exactly what came, as long as the longest message of the suite.
+/// The configuration: an exact echo, and the longest message of the suite.
 const CONFIGURATION: &str = "[limits]\nmax_message_bytes = \"16MiB\"\n[echo]\nprefix = \"\"\n";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The Autobahn testsuite: its two fuzzers, and where they leave their reports.
+//! Runs the two fuzzers of the Autobahn testsuite.
 
 use std::{
     fs::{self, File},
@@ -17,28 +17,28 @@ use tokio::{
 
 use crate::suite_report::SuiteReport;
 
-/// How long all cases together may take. It only bounds tests that fail.
+/// The time limit for all cases.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// One run of the testsuite.
+/// A run of the testsuite.
 #[derive(Debug)]
 pub(crate) struct Suite {
-    /// Whose conformance is judged.
+    /// The name of the program under test.
     subject: &'static str,
-    /// Where the reports go, and with them what the suite was told and what it said.
+    /// The directory of the reports, the specification and the log.
     directory: PathBuf,
 }
 
-/// A server of the testsuite, which fuzzes its clients. It is killed when this is dropped.
+/// A fuzzing server of the testsuite. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct FuzzingServer {
-    /// Where it listens.
+    /// The URL of the server.
     pub(crate) url: String,
     _process: Child,
 }
 
 impl Suite {
-    /// A run that judges this one. What is left of an earlier run is deleted.
+    /// Creates a run for this program. Deletes the reports of earlier runs.
     pub(crate) fn for_subject(subject: &'static str) -> Self {
         let directory = suite_directory().join("reports").join(subject);
         if directory.exists() {
@@ -66,7 +66,7 @@ impl Suite {
         assert!(end.success(), "the testsuite failed: see {directory}");
     }
 
-    /// Starts a server that runs each case with the client that asks for it.
+    /// Starts a server that runs each case with the client that requests it.
     pub(crate) async fn fuzz_clients(&self) -> FuzzingServer {
         let mut process = self
             .python(&root().join("tests/conformance/fuzzing_server.py"))
@@ -87,11 +87,11 @@ impl Suite {
         }
     }
 
-    /// Looks at what was found.
+    /// Checks the report.
     ///
     /// # Panics
     ///
-    /// If that is not conformance.
+    /// If the program does not conform.
     pub(crate) fn check(&self) {
         let json = fs::read_to_string(self.directory.join("index.json"));
         let report = SuiteReport::read(&json.expect("there is a report"), self.subject);
@@ -105,7 +105,7 @@ impl Suite {
         );
     }
 
-    /// The command that runs a program by the testsuite's Python.
+    /// Returns the command that runs a program with the testsuite's Python.
     fn python(&self, program: &Path) -> Command {
         let python = suite_directory().join("suite/bin/python");
         assert!(
@@ -122,8 +122,8 @@ impl Suite {
         command
     }
 
-    /// Writes down what is to be run: everything but the compression of messages, which neither
-    /// side offers.
+    /// Writes the specification: all cases but those of message compression, which neither side
+    /// offers.
     fn specification(&self, servers: &Value) -> PathBuf {
         let path = self.directory.join("specification.json");
         let specification = json!({
@@ -136,7 +136,7 @@ impl Suite {
         path
     }
 
-    /// The file for what the suite says while it runs.
+    /// Opens the log file of the run.
     fn log(&self) -> File {
         let path = self.directory.join("log");
         let log = File::options().create(true).append(true).open(path);
@@ -144,7 +144,7 @@ impl Suite {
     }
 }
 
-/// Where `.ci/autobahn` puts everything.
+/// Returns the directory in which `.ci/autobahn` installs the suite.
 fn suite_directory() -> PathBuf {
     root().join("target/autobahn")
 }

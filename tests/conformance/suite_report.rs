@@ -1,39 +1,39 @@
-//! What the testsuite found, and whether that is conformance.
+//! Reads the report of the testsuite and decides about conformance.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::Deserialize;
 
-/// How many cases there are, but for those about compression.
+/// The number of cases, without those of compression.
 const CASES: usize = 301;
 
-/// The cases in which a text is found not to be UTF-8 at its end instead of at once: the WebSocket
-/// library looks at whole frames, and here a frame comes in pieces.
+/// The cases in which invalid UTF-8 may be detected at the end of a frame. The WebSocket library
+/// validates whole frames, and these cases send one in pieces.
 const NON_STRICT_CASES: [&str; 2] = ["6.4.3", "6.4.4"];
 
-/// The case in which no code comes in the Close frame, because none is in the one that it answers.
-/// Anywhere else that would mean a connection that ended without a Close frame.
+/// The case that ends without a close code, because the Close frame that is answered has none. In
+/// any other case a missing code means a missing Close frame.
 const CASE_WITHOUT_CODE: &str = "7.3.1";
 
-/// What was found about one subject, by the number of the case.
+/// The results of one program, by case number.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct SuiteReport(BTreeMap<String, CaseResult>);
 
-/// What was found in one case, in the words of the testsuite.
+/// The result of one case, in the testsuite's terms.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CaseResult {
-    /// How the messages were dealt with.
+    /// The verdict on the messages.
     behavior: String,
-    /// How the connection ended.
+    /// The verdict on the closing handshake.
     behavior_close: String,
-    /// The code in the subject's Close frame, if there were both.
+    /// The code in the program's Close frame, if it sent one with a code.
     remote_close_code: Option<u16>,
 }
 
 impl SuiteReport {
-    /// Reads the report on a subject, who is the only one in it.
+    /// Reads the report, which must contain only this program.
     pub(crate) fn read(report: &str, subject: &str) -> Self {
         let mut subjects: BTreeMap<String, Self> =
             serde_json::from_str(report).expect("the report has the form that is known");
@@ -42,7 +42,7 @@ impl SuiteReport {
         verdict.expect("the subject is judged")
     }
 
-    /// All that speaks against conformance.
+    /// Returns the reasons why the program does not conform.
     pub(crate) fn failures(&self) -> Vec<String> {
         let Self(results) = self;
         let count = results.len();
@@ -59,7 +59,7 @@ impl SuiteReport {
 impl CaseResult {
     fn conforms(&self, case: &str) -> bool {
         let behaves = match self.behavior.as_str() {
-            // Some cases only show what an endpoint does where it may choose.
+            // Informational cases show behavior that the RFC leaves open.
             "OK" | "INFORMATIONAL" => true,
             "NON-STRICT" => NON_STRICT_CASES.contains(&case),
             _ => false,
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// A verdict in which these cases stand among others that are well.
+    /// Returns a report with these results among successful ones.
     fn verdict(results: &[(&str, CaseResult)]) -> SuiteReport {
         let others = (1..).map(|number| (format!("1.{number}"), result("OK", "OK", Some(1000))));
         let these = results.iter().cloned();

@@ -1,4 +1,4 @@
-//! What an operator sees and does: `ws-server ctl`, health and metrics.
+//! The admin interface: `ws-server ctl`, health and metrics.
 
 use std::{
     collections::HashSet,
@@ -28,14 +28,14 @@ fn files() -> ServerFiles {
     ServerFiles::new(&configuration, &users)
 }
 
-/// Every session, as a script sees them.
+/// Returns all sessions, as JSON.
 async fn sessions(files: &ServerFiles) -> Vec<Value> {
     let printed = ctl_ok(files, &["sessions", "--json"]).await;
     let printed: Value = serde_json::from_str(&printed).unwrap();
     printed["sessions"].as_array().unwrap().clone()
 }
 
-/// The ids of the sessions of one user.
+/// Returns the ids of one user's sessions.
 async fn ids_of(files: &ServerFiles, user: &str) -> Vec<u64> {
     let sessions = sessions(files).await;
     let of_user = sessions.iter().filter(|session| session["user"] == user);
@@ -90,7 +90,7 @@ async fn sessions_are_listed_as_table_and_json() {
     );
 }
 
-/// Every tenth of them belongs to jane, every tenth to joe.
+/// Every tenth session belongs to jane, every tenth to joe.
 #[tokio::test]
 async fn kick_and_revoke_end_only_the_named_sessions() {
     const SESSIONS: usize = 1000;
@@ -116,7 +116,7 @@ async fn kick_and_revoke_end_only_the_named_sessions() {
     let table = ctl_ok(&files, &["sessions"]).await;
     assert_eq!(table.lines().count(), SESSIONS + 1);
 
-    // Of joe, every second one.
+    // Kick every second session of joe.
     let joes = ids_of(&files, "joe").await;
     assert_eq!(joes.len(), SESSIONS / 10);
     for id in joes.iter().step_by(2) {
@@ -172,7 +172,7 @@ async fn changed_credentials_file_lifts_a_revocation() {
     LoginMethod::Message
         .assert_rejected(&server, "jane:x")
         .await;
-    // To read the same file again changes nothing.
+    // Reading the same file again does not lift the revocation.
     let said = ctl_ok(&files, &["reload"]).await;
     assert_eq!(said, "reloaded: 3 users, 0 sessions ended\n");
     LoginMethod::Message
@@ -196,7 +196,7 @@ async fn reload_reports_changes_or_the_error() {
     files.overwrite(CONFIGURATION, &configuration);
     let said = ctl_ok(&files, &["reload", "--json"]).await;
     let said: Value = serde_json::from_str(&said).unwrap();
-    // What else has changed may have been seen by the server itself before.
+    // The server itself may have applied the other changes before.
     assert_eq!(said["users"], 1);
     assert_eq!(said["at_next_start"], serde_json::json!(["worker_threads"]));
     let keys: Vec<_> = said.as_object().unwrap().keys().collect();
@@ -288,7 +288,7 @@ async fn failed_commands_report_error_and_exit_code() {
     );
 }
 
-/// What listens on the socket may be something else.
+/// Another program may listen on the socket.
 #[tokio::test]
 async fn unexpected_response_is_reported_with_exit_1() {
     let files = files();
@@ -315,7 +315,7 @@ async fn unexpected_response_is_reported_with_exit_1() {
     ] {
         let serve = async {
             let (mut stream, _) = socket.accept().await.unwrap();
-            // The whole request: it would be answered by a reset otherwise.
+            // Read the whole request: closing with unread data would reset the connection.
             let mut request = [0; 1024];
             assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -360,13 +360,13 @@ async fn drain_closes_sessions_and_exits_with_0() {
     assert_eq!(said, "draining: closing 1 session, then the server exits\n");
     let expected = close_frame_of(CloseReason::ShuttingDown);
     assert_eq!(jane.close().await, expected);
-    // It waits for the answer to its Close frame, alive and not ready.
+    // The session has not answered the Close frame, so the server drains: alive, not ready.
     let answer = admin.request("GET", "/readyz").await;
     assert_eq!(answer.status_line, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(answer.body, "draining\n");
     let answer = admin.request("GET", "/livez").await;
     assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
-    // A service manager that stops it as well does not cut that short.
+    // A SIGTERM during a drain does not shorten it.
     server.signal(Signal::TERM);
     ctl_ok(&files, &["sessions"]).await;
     jane.send(frame::close(1001, "")).await;
@@ -395,11 +395,11 @@ async fn tcp_address_refuses_commands_and_sessions() {
     }
     let socket = std::fs::metadata(files.path("admin.sock")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o7777, 0o600);
-    // It still serves.
+    // The server still accepts logins.
     log_in(&server, "jane:x").await;
 }
 
-/// More connections than are served at once.
+/// The TCP address gets more connections than are served at once.
 #[tokio::test]
 async fn idle_tcp_connections_do_not_block_the_socket() {
     let files = files();
@@ -413,7 +413,7 @@ async fn idle_tcp_connections_do_not_block_the_socket() {
     for _ in 0..3 {
         assert_eq!(ctl_ok(&files, &["sessions"]).await, "no sessions\n");
     }
-    // Long before they are cut off.
+    // The idle connections are closed only later.
     assert!(start.elapsed() < Duration::from_secs(20));
     drop(idle);
     admin.metrics().await;
@@ -508,7 +508,7 @@ async fn taken_admin_socket_fails_the_start() {
         "{}",
         second.stderr
     );
-    // The first one is still to be reached.
+    // The first server keeps its socket.
     ctl_ok(&files, &["sessions"]).await;
     drop(server);
 }

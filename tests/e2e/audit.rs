@@ -1,5 +1,4 @@
-//! What those who keep the server find in its log afterwards: who came in, whose login was taken back,
-//! and who changed what.
+//! The audit log: logins, revocations and reloads.
 
 use integration_tests::{
     ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, accounts, assert_echo,
@@ -8,7 +7,7 @@ use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
 
-/// What the lines of the audit say behind their event, up to one that holds this text.
+/// Returns the events of the audit lines, up to a line that contains this text.
 async fn audit_events_up_to(server: &mut ServerProcess, text: &str) -> Vec<String> {
     let lines = server.log_up_to(text).await;
     let lines = lines.iter().filter(|line| line.contains(" audit: "));
@@ -92,7 +91,7 @@ async fn drain_is_audited_with_cause_and_cut_off_count() {
     let mut jane = LoginMethod::Message.log_in(&server, "jane:1").await;
     assert_echo(&mut jane, "hello").await;
     server.signal(Signal::INT);
-    // It is told, and does not go.
+    // The session gets the Close frame and does not answer it.
     assert_eq!(jane.frame().await.first, frame::close(1001, "")[0]);
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0));

@@ -1,4 +1,4 @@
-//! Logging in with the handshake, by the Basic scheme of HTTP.
+//! Login by Basic authentication in the handshake.
 
 use integration_tests::{
     CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, HttpResponse, LoginMethod,
@@ -10,10 +10,10 @@ use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
 use tokio::process::Command;
 
-/// The credentials of the shipped account.
+/// The credentials of the development account.
 const RIGHT: &str = "admin:123456";
 
-/// What the client says of wrong ones.
+/// The client's message for a 401.
 const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
                        credentials; it says: the username or password is wrong";
 
@@ -21,7 +21,7 @@ const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized:
 async fn basic_login_is_complete_with_the_101() {
     let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
-    // What follows the request at once is a message already.
+    // Bytes right after the request are already a message.
     let request = handshake_with(&[&authorization(RIGHT)]).into_bytes();
     peer.send([request, frame::text("hello")].concat()).await;
     let answer = HttpResponse::parse(&peer.head().await);
@@ -42,7 +42,7 @@ async fn basic_login_is_complete_with_the_101() {
     assert_eq!(peer.text().await, echoed("hello"));
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
-    // What looks like credentials is a message like any other.
+    // After the login, credentials are an ordinary message.
     assert_echo(&mut peer, RIGHT).await;
     peer.send(frame::close(1000, "")).await;
     assert_eq!(peer.close().await, (1000, String::new()));
@@ -54,7 +54,7 @@ async fn wrong_or_repeated_basic_credentials_get_401() {
     let mut server = ServerProcess::start().await;
     let right = authorization(RIGHT);
     let wrong = authorization("admin:1");
-    // The tests of the parsers have the other malformed values.
+    // The parser tests cover the other malformed values.
     let tries = [&[wrong.as_str()][..], &[&right, &right]];
     for (index, fields) in tries.iter().enumerate() {
         let answer = send_request(server.connect().await, &handshake_with(fields)).await;

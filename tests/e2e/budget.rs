@@ -1,5 +1,4 @@
-//! The budget of wrong logins that each address has, over all its connections and both ways to log
-//! in.
+//! The failure budget of an address, over all its connections and both login methods.
 
 use integration_tests::{
     HttpResponse, LoginMethod, SORRY, ServerFiles, ServerProcess, accounts, assert_echo,
@@ -10,18 +9,17 @@ use raw_peer::{RawPeer, frame};
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 
-/// The addresses that the tests come from.
+/// The source addresses of the tests.
 const ADDRESS: [u8; 4] = [127, 0, 0, 1];
 const OTHER_ADDRESS: [u8; 4] = [127, 0, 0, 2];
 
-/// How many wrong tries an address has by default.
+/// The default number of failures per address.
 const BUDGET: usize = 20;
 
-/// A file that forgives nothing while a test runs.
+/// A configuration in which no failure expires during a test.
 const NO_DECAY: &str = "[login]\nfailure_decay = \"1h\"\n";
 
-/// Asserts that a request is refused because of what others from its address did, and returns after
-/// how many seconds it is to come again.
+/// Asserts that a request gets 429. Returns the seconds in `Retry-After`.
 async fn assert_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
     let answer = send_request(peer, &handshake_with(fields)).await;
     let retry_after = answer.field("retry-after").to_owned();
@@ -34,7 +32,8 @@ async fn assert_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
     retry_after.parse().expect("it is a number of seconds")
 }
 
-/// Asserts that an open connection gets no further try, however right it is.
+/// Asserts that an open connection is closed at its next login attempt, with valid credentials as
+/// well.
 async fn assert_closed_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
     peer.send(frame::text(line)).await;
     assert_eq!(peer.text().await, SORRY);
@@ -46,11 +45,11 @@ async fn assert_closed_1013(peer: &mut RawPeer<TcpStream>, line: &str) {
     peer.end().await;
 }
 
-/// Presents wrong credentials so often, by both ways, on connections from `ADDRESS`.
+/// Makes this number of failed logins by both methods, on connections from [`ADDRESS`].
 async fn fail(server: &ServerProcess, times: usize) {
     let mut open = Vec::new();
     for number in 0..times {
-        // Several tries on a connection, and several connections at a time.
+        // Several attempts on a connection, and several open connections.
         if number % 2 == 0 {
             LoginMethod::Basic
                 .assert_rejected(server, "jane:wrong")
@@ -80,7 +79,7 @@ async fn exhausted_budget_refuses_valid_credentials() {
         open.push(peer);
     }
     fail(&server, BUDGET - 1).await;
-    // A right one pays nothing back, and there is one more try.
+    // A successful login returns nothing to the budget; one attempt is left.
     LoginMethod::Message.log_in(&server, "jane:1").await;
     LoginMethod::Message
         .assert_rejected(&server, "jane:wrong")
@@ -94,7 +93,7 @@ async fn exhausted_budget_refuses_valid_credentials() {
     assert_closed_1013(&mut open[0], "jane:1").await;
     assert_closed_1013(&mut open[1], "jane:wrong").await;
 
-    // It is the address that has to wait: neither the user, nor who is in already.
+    // Only the address is blocked: the user may log in elsewhere, and open sessions stay.
     for method in LoginMethod::ALL {
         let peer = server.connect_from(OTHER_ADDRESS).await;
         assert_echo(&mut method.log_in_on(peer, "jane:1").await, "hello").await;
@@ -110,7 +109,7 @@ async fn exhausted_budget_refuses_valid_credentials() {
     );
     assert_eq!(finished.stdout(), "");
 
-    // What was not verified has not failed, and does not fill the log.
+    // Attempts that were not verified are logged, but only rarely.
     server.signal(Signal::TERM);
     assert_eq!(session.close().await.0, 1001);
     session.send(frame::close(1001, "")).await;
@@ -124,7 +123,7 @@ async fn exhausted_budget_refuses_valid_credentials() {
     assert!((1..=2).contains(&unverified.len()), "{log}");
 }
 
-/// A request that wants nothing but to know what is wanted is no try.
+/// A request that only asks for the challenge is not an attempt.
 #[tokio::test]
 async fn requests_without_an_attempt_do_not_count() {
     let configuration = format!("{NO_DECAY}max_failures_per_address = 1\nbasic = \"required\"\n");

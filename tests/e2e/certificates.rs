@@ -1,4 +1,4 @@
-//! The files of certificate and private key while the server runs.
+//! Reloading the certificate and the private key.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -16,10 +16,10 @@ use tokio::time::timeout;
 
 use crate::tls_server::{LINE, TlsServer};
 
-/// What a reload says has changed where another pair is in place.
+/// The changed keys that a reload logs for a new pair.
 const BOTH: &str = "tls.certificate, tls.private_key";
 
-/// How many talk while the certificate is replaced, and how often it is.
+/// The number of open sessions, and of certificate replacements.
 const SESSIONS: usize = 50;
 const REPLACEMENTS: usize = 6;
 
@@ -34,7 +34,7 @@ async fn certificate_replacement_disturbs_no_session() {
     let talk = join_all(sessions.iter_mut().map(async |peer| {
         let mut said = 0_usize;
         while !is_over.load(Ordering::Relaxed) {
-            // Some in flight, each another one.
+            // Several messages in flight, all distinct.
             let texts: Vec<_> = (said..said + 8).map(|number| format!("{number}")).collect();
             for text in &texts {
                 peer.send(frame::text(text)).await;
@@ -49,7 +49,7 @@ async fn certificate_replacement_disturbs_no_session() {
     let replace = async {
         for round in 0..REPLACEMENTS {
             let next = tls.issue_next();
-            // Each way to change a file, in each order.
+            // Both ways to write a file, in both orders.
             let write = [ServerFiles::replace, ServerFiles::overwrite][round % 2];
             let mut names = [CERTIFICATE, PRIVATE_KEY];
             if round >= REPLACEMENTS / 2 {
@@ -60,7 +60,7 @@ async fn certificate_replacement_disturbs_no_session() {
             }
             assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
             assert!(tls.client.is_shown(&tls.server, &next).await);
-            // And again, for whoever sees it before the next one comes.
+            // Another login sees the certificate before the next one is written.
             assert_echo(&mut tls.log_in().await, "hello").await;
         }
         is_over.store(true, Ordering::Relaxed);
@@ -92,7 +92,7 @@ async fn expired_certificate_is_logged_and_measured() {
     assert!(admin.metric(EXPIRY).await < now());
     let refused = tls.client.try_connect(&tls.server).await;
     refused.unwrap_err();
-    // The server learns of it a moment later.
+    // The server counts the failed handshake a moment later.
     let counted = async {
         for result in ["ok", "failed"] {
             let series = format!("ws_server_tls_handshakes_total{{result=\"{result}\"}}");
@@ -104,7 +104,7 @@ async fn expired_certificate_is_logged_and_measured() {
         .expect("both are counted");
 }
 
-/// For as long as it takes somebody to copy two files, they are no pair.
+/// While two files are copied, they do not form a pair.
 #[tokio::test]
 async fn half_replaced_pair_is_not_applied() {
     let mut tls = TlsServer::new("").await;
@@ -209,7 +209,7 @@ async fn renamed_certificate_files_are_watched() {
     tls.files.replace(CONFIGURATION, naming);
     assert_eq!(tls.changed_keys().await.as_deref(), Some(BOTH));
     assert!(tls.client.is_shown(&tls.server, &next).await);
-    // Of the same key, as it is where only the time of a certificate is over.
+    // Only the certificate changes; the key would have to match it.
     let after = tls.authority.issue(&[SERVER_NAME]);
     tls.files.replace("next.pem", &after.certificate);
     let error = tls.reload_error().await;
@@ -233,7 +233,7 @@ async fn enabling_tls_requires_a_restart() {
     assert_echo(&mut peer, "still encrypted").await;
     assert!(tls.client.is_shown(&tls.server, &tls.issued).await);
 
-    // What has changed meanwhile is taken over as soon as it is named again.
+    // Files that changed meanwhile are applied when the configuration names them again.
     let next = tls.issue_next();
     for name in [CERTIFICATE, PRIVATE_KEY] {
         tls.files.replace(name, part(&next, name));
@@ -259,7 +259,7 @@ async fn enabling_tls_requires_a_restart() {
     .await;
 }
 
-/// Not in the most detailed log, whatever is wrong with it.
+/// Uses the trace log, with valid and with unusable keys.
 #[tokio::test]
 async fn private_key_never_reaches_the_log() {
     let mut tls = TlsServer::with_log("", "trace").await;
@@ -288,7 +288,7 @@ async fn private_key_never_reaches_the_log() {
     }
 }
 
-/// A part of a pair, by the name of its file.
+/// Returns the part of a pair for this file name.
 fn part<'a>(issued: &'a IssuedCertificate, name: &str) -> &'a str {
     match name {
         CERTIFICATE => &issued.certificate,

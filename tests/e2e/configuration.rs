@@ -1,4 +1,4 @@
-//! What cannot be used is refused before anything starts, with one message that says what to do.
+//! Configuration errors: the program does not start, and prints one message that says what to do.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use integration_tests::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// Runs a server that does not start, in a directory with these files.
+/// Runs a server that fails to start, in a directory with these files.
 async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (ProcessOutput, TempDir) {
     let directory = TempDir::new().unwrap();
     for (name, content) in files {
@@ -19,7 +19,7 @@ async fn server_in(files: &[(&str, &str)], arguments: &[&str]) -> (ProcessOutput
     (run(command, "").await, directory)
 }
 
-/// Runs a server that does not start, and returns what it says.
+/// Runs a server that fails to start, and returns its error message.
 async fn start_error(files: &[(&str, &str)], arguments: &[&str]) -> String {
     let (finished, _directory) = server_in(files, arguments).await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
@@ -139,7 +139,7 @@ async fn check_config_prints_no_password() {
     assert!(!printed.contains("123456"), "{printed}");
 }
 
-/// A service manager hands accounts over in a directory of its own.
+/// A service manager passes the accounts in its own directory.
 #[tokio::test]
 async fn credentials_argument_overrides_the_configuration() {
     let configuration = ("s.toml", "credentials = \"configured.toml\"\n");

@@ -1,4 +1,4 @@
-//! A server that has run out of file descriptors.
+//! A server without free file descriptors.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn accept_backs_off_until_descriptors_are_free() {
-    // Those that are told that the server is full are more than that already.
+    // Connections that are accepted to be rejected already exceed this limit.
     let command = ServerProcess::limited_command("-n 40", &fixture(CONFIGURATION));
     let mut server = ServerProcess::spawn(command, None).await;
     let mut user = server.connect().await;
@@ -36,7 +36,7 @@ async fn accept_backs_off_until_descriptors_are_free() {
     user.send(frame::text("still served")).await;
     assert_eq!(user.text().await, echoed("still served"));
     drop((silent, user));
-    // Those that were dropped are taken in and found gone first.
+    // The server first accepts the dropped connections and finds them closed.
     loop {
         let mut peer = RawPeer::new(TcpStream::connect(server.address).await.unwrap());
         peer.try_send(HANDSHAKE).await;
@@ -50,7 +50,7 @@ async fn accept_backs_off_until_descriptors_are_free() {
     }
 }
 
-/// All places for peers are taken, and all of the address at which anybody may look.
+/// The limits of the public address and of the admin TCP address are both exhausted.
 #[tokio::test]
 async fn full_server_still_accepts_the_admin_socket() {
     let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
@@ -67,7 +67,7 @@ async fn full_server_still_accepts_the_admin_socket() {
     let start = Instant::now();
     let said = ctl_ok(&files, &["reload"]).await;
     assert_eq!(said, "reloaded: 1 user, 0 sessions ended\n");
-    // Long before those are cut off who do nothing.
+    // The idle connections are closed only later.
     assert!(start.elapsed() < Duration::from_secs(8));
 }
 
@@ -75,7 +75,7 @@ async fn full_server_still_accepts_the_admin_socket() {
 async fn soft_descriptor_limit_is_raised_to_the_hard_one() {
     let command = ServerProcess::limited_command("-S -n 70", &fixture(CONFIGURATION));
     let server = ServerProcess::spawn(command, None).await;
-    // More than 70 descriptors would hold, but not more than 64 that are not logged in.
+    // More connections than 70 descriptors allow, and fewer pending logins than the limit of 64.
     let mut users = Vec::new();
     for _ in 0..100 {
         let mut user = server.connect().await;

@@ -74,7 +74,7 @@ async fn configured_credentials_log_in_without_stdin() {
     assert_eq!(finished.stdout(), "");
 }
 
-/// Credentials in the client's configuration belong to the URL that stands beside them.
+/// Credentials in the client's configuration belong to the URL in the same file.
 #[tokio::test]
 async fn configured_credentials_stay_with_their_url() {
     let (mut server, other) = (ServerProcess::start().await, ServerProcess::start().await);

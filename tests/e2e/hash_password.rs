@@ -23,7 +23,7 @@ fn at_terminal() -> Terminal {
     Terminal::spawn(&server_binary(), &["hash-password"])
 }
 
-/// Whether a user whose entry has this line can log in with the password.
+/// Returns whether an account with this line accepts the password.
 fn verifies(line: &str, password: &str) -> bool {
     let accounts = Accounts::from_toml(&format!("[[user]]\nname = \"u\"\n{line}")).unwrap();
     let credentials = Credentials::parse(&format!("u:{password}")).unwrap();
@@ -36,7 +36,7 @@ fn verifies(line: &str, password: &str) -> bool {
         .is_ok()
 }
 
-/// The one line of a credentials file in what was written to a terminal.
+/// Returns the only `password_hash` line of the output.
 fn printed_line(written: &str) -> &str {
     let mut lines = written
         .lines()
@@ -91,7 +91,7 @@ async fn terminal_prompts_twice_without_echo() {
     for prompt in [FIRST_PROMPT, SECOND_PROMPT] {
         terminal.expect(prompt).await;
         assert!(!terminal.echoes());
-        // Typed, and corrected.
+        // The password is typed and corrected.
         terminal
             .type_text("cannary\x7f\x7f\x7f\x7f\x7fnary\r")
             .await;
@@ -116,7 +116,7 @@ async fn empty_answer_exits_with_2() {
     }
 }
 
-/// However it ends, the shell behind it finds its terminal as it was.
+/// The shell must find the terminal modes unchanged after each ending.
 #[tokio::test]
 async fn terminal_modes_are_restored_after_hash_password() {
     for (answers, code) in [
@@ -126,8 +126,8 @@ async fn terminal_modes_are_restored_after_hash_password() {
         (&["canary\x03"], 130),
         (&["canary\r", "\x03"], 130),
     ] {
-        // Ctrl-C reaches the shell as well, which goes on, as it does where somebody types. At the end
-        // it waits: when it exits, Linux drops the output that was not read yet.
+        // Ctrl-C also reaches the shell, whose trap ignores it. The final `read` keeps the shell
+        // alive: when it exits, Linux drops unread terminal output.
         let script = "trap : INT; stty -g; \"$0\" hash-password; echo \"code $?\"; stty -g; \
                       echo done; read -r line";
         let mut terminal = Terminal::spawn("sh", &["-c", script, &server_binary()]);

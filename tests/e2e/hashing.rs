@@ -1,4 +1,4 @@
-//! What it takes to check many passwords.
+//! The memory of password hashing.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use proto::{
 };
 use raw_peer::HANDSHAKE;
 
-/// As many as one worker and its queue take in.
+/// The logins that one worker and its queue accept.
 const LOGINS: usize = 60;
 
 #[tokio::test]
@@ -35,6 +35,6 @@ async fn many_logins_use_the_memory_of_one_hash_per_worker() {
     join_all(logins).await;
     let more = server.peak_resident_bytes() - before;
     let of_one = HashCost::DEFAULT.memory_bytes() as u64;
-    // The rest is for the connections. It is less than a second hash would take.
+    // The rest is for the connections, and is less than a second hash needs.
     assert!((of_one..2 * of_one).contains(&more), "{more}");
 }

@@ -1,4 +1,4 @@
-//! What the server says on stderr, and what it never says.
+//! The log on stderr: its lines, its formats, and a reader that is slow or missing.
 
 use std::{
     fs::File,
@@ -76,7 +76,7 @@ async fn failed_login_log_has_no_name_and_no_password() {
     assert_eq!(rest, "\" reason=unknown_user");
 }
 
-/// The WebSocket library offers whole messages to the log at its most detailed level.
+/// At trace level the WebSocket library logs whole messages.
 #[tokio::test]
 async fn trace_log_has_no_password_and_no_message() {
     let command = ServerProcess::command(&fixture("server.toml"));
@@ -112,7 +112,7 @@ async fn trace_log_has_no_password_and_no_message() {
     }
 }
 
-/// Each line is an object, whatever is in it that a peer has sent.
+/// Each line is a JSON object, for any text that a peer sends.
 #[tokio::test]
 async fn json_log_has_one_object_per_line() {
     let mut command = ServerProcess::command(&fixture("server.toml"));
@@ -192,7 +192,7 @@ async fn log_format_flag_overrides_the_configuration() {
     assert!(finished.stderr.starts_with("ws-server: "), "{finished:?}");
 }
 
-/// Ends a connection so that its line is a long one.
+/// Ends a session with a close reason that makes its log line long.
 async fn end_with_long_log_line(address: &str) {
     let mut peer = RawPeer::new(TcpStream::connect(address).await.unwrap());
     peer.log_in().await;
@@ -200,7 +200,7 @@ async fn end_with_long_log_line(address: &str) {
     peer.close().await;
 }
 
-/// A server whose log goes to this, and where it listens.
+/// Starts a server with this stderr. Returns the process and its address.
 async fn spawn_with_stderr(stderr: impl Into<Stdio>) -> (Child, String) {
     let mut command = ServerProcess::command(&fixture("server.toml"));
     command.env("RUST_LOG", "info");
@@ -221,7 +221,7 @@ async fn spawn_logging_to(stderr: impl Into<Stdio>, mut command: Command) -> (Ch
     (child, address)
 }
 
-/// Logs in and has an answer: nothing holds the server up.
+/// Logs in, and asserts that an echo arrives promptly.
 async fn assert_served(address: &str) {
     let served = async {
         let mut peer = RawPeer::new(TcpStream::connect(address).await.unwrap());
@@ -235,7 +235,7 @@ async fn assert_served(address: &str) {
     assert!(took < Duration::from_millis(500), "{took:?}");
 }
 
-/// Stops a server, and returns what it still said on stdout.
+/// Stops a server, and returns the rest of its stdout.
 async fn stop(mut child: Child) -> String {
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     let mut stdout = child.stdout.take().unwrap();
@@ -251,8 +251,7 @@ async fn stop(mut child: Child) -> String {
     said
 }
 
-/// How many sessions end until the pipe, and all lines that may wait, are full of their lines of
-/// more than 900 bytes, and some are lost.
+/// The sessions whose log lines, of more than 900 bytes each, fill the pipe and the log queue.
 const SESSIONS_TO_FILL_THE_LOG: usize = 1500;
 
 #[tokio::test]
@@ -265,7 +264,7 @@ async fn unread_log_does_not_block_the_server() {
     assert_eq!(stop(child).await, "", "nothing of this is for stdout");
 }
 
-/// What is wrong with `RUST_LOG` is said where it is read, and that is not done again.
+/// An invalid `RUST_LOG` is reported at start, and not again by a reload.
 #[tokio::test]
 async fn unread_log_does_not_block_a_reload() {
     let files = ServerFiles::new("log_level = \"warn\"\n", &accounts(&[("admin", "123456")]));
@@ -314,7 +313,7 @@ async fn lost_log_lines_are_counted_and_reported() {
         }
         lines.push(line);
     };
-    // Each session has three lines, and the start has some of its own.
+    // Each session logs three lines; the start logs lines without a connection.
     let of_sessions = |lines: &[String]| {
         let counted = lines.iter().filter(|line| line.contains(" connection="));
         counted.count()
@@ -322,7 +321,7 @@ async fn lost_log_lines_are_counted_and_reported() {
     assert!(lost > 0);
     assert_eq!(of_sessions(&lines) + lost, 3 * SESSIONS_TO_FILL_THE_LOG);
 
-    // From now on all is there again.
+    // After the report no more lines are lost.
     assert_served(&address).await;
     assert_eq!(stop(child).await, "");
     let mut rest = Vec::new();
@@ -361,7 +360,7 @@ async fn lost_log_lines_are_a_metric() {
 
 #[tokio::test]
 async fn unwritable_log_does_not_block_the_server() {
-    // Nobody will ever read it.
+    // A pipe without a reader.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let full = File::options().write(true).open("/dev/full").unwrap();

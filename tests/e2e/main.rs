@@ -1,8 +1,7 @@
-//! Both binaries, spawned: what only processes have. Arguments, signals, standard streams, exit
-//! codes, terminals, and the pages of the documentation.
+//! Tests that spawn both binaries. They cover what only processes have: arguments, signals,
+//! standard streams, exit codes, terminals, and the commands of the README.
 //!
-//! Every test starts a server of its own on a free port, waits for what the processes say, and runs
-//! beside all others.
+//! Each test starts its own server on a free port and runs in parallel with the others.
 
 #[cfg(test)]
 mod admin;

@@ -1,5 +1,5 @@
-//! What a GET of the server's address gets, when no WebSocket is asked for. The page itself is tried
-//! in a browser, by the tests of `page`.
+//! GET requests for the server's address without an upgrade. The `page` tests check the page itself
+//! in a browser.
 
 use integration_tests::{ServerProcess, TEST_TIMEOUT};
 use tokio::time::timeout;
@@ -7,7 +7,7 @@ use tokio::time::timeout;
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 const CURL: &str = "Accept: */*\r\n";
 
-/// The whole answer to a request for `/` with this field.
+/// Sends a request for `/` with this header field, and returns the whole response.
 async fn answer(server: &ServerProcess, field: &str) -> String {
     let mut peer = server.connect().await;
     peer.send(format!(
@@ -15,7 +15,7 @@ async fn answer(server: &ServerProcess, field: &str) -> String {
         server.address
     ))
     .await;
-    // It says where it ends by ending.
+    // The end of the connection ends the response.
     let answer = timeout(TEST_TIMEOUT, peer.rest()).await;
     String::from_utf8(answer.expect("it ends in time")).unwrap()
 }

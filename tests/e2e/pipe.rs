@@ -1,4 +1,4 @@
-//! The client in a pipeline: what scripts rely on.
+//! The client in a pipeline.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ async fn two_thousand_lines_are_echoed_in_order() {
     assert!(finished.stdout() == expected, "{}", finished.stdout());
 }
 
-/// Both directions are full at once: whoever only wrote, or only read, would stand still.
+/// Both directions fill up at once. A client that only wrote or only read would deadlock.
 #[tokio::test]
 async fn input_beyond_all_buffers_is_echoed_whole() {
     let server = ServerProcess::start().await;
@@ -74,7 +74,7 @@ async fn closed_stdout_exits_without_a_signal() {
         .unwrap();
     assert_eq!(line, echoed_lines(["one"]));
     drop(stdout);
-    // The client learns it when it next writes.
+    // The client notices at its next write.
     let write = async { while stdin.write_all(b"two\n").await.is_ok() {} };
     let (status, ()) = timeout(TEST_TIMEOUT, async { tokio::join!(child.wait(), write) })
         .await
@@ -99,7 +99,7 @@ async fn signal_closes_with_1000_and_exits_with_130() {
     }
 }
 
-/// Sends the server a signal, and returns what a client says whose stdin is still open.
+/// Sends the server a signal, and returns the stderr of a client whose stdin is still open.
 async fn said_after(signal: Signal) -> String {
     let mut server = ServerProcess::start().await;
     let (child, _stdin) = spawn_logged_in(&mut server).await;
@@ -128,7 +128,7 @@ async fn killed_server_is_reported_as_lost() {
     assert!(stderr.to_lowercase().contains("lost"), "{stderr}");
 }
 
-/// What the harness itself stands on: a raw peer beside the client on one server.
+/// The clients run beside a raw peer on the same server.
 #[tokio::test]
 async fn concurrent_clients_get_their_own_echoes() {
     let server = ServerProcess::start().await;

@@ -1,25 +1,25 @@
-//! Who is behind a proxy: whose word is taken for it, and what follows from it.
+//! Client addresses behind trusted proxies.
 
 use integration_tests::{
     ACCOUNTS, CONFIGURATION, ServerFiles, ServerProcess, accounts, authorization, handshake_with,
     send_request, wrong_credentials_response,
 };
 
-/// The address of the proxy that is trusted.
+/// The address of the trusted proxy.
 const PROXY: [u8; 4] = [127, 0, 0, 1];
 
 const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
 
-/// A budget of two failures, of which none is forgiven while a test runs.
+/// A budget of two failures that do not expire during a test.
 const TWO_TRIES: &str = "[login]\nmax_failures_per_address = 2\nfailure_decay = \"1h\"\n";
 
-/// A server with this configuration, and with jane.
+/// Starts a server with this configuration and one account.
 async fn serve(configuration: &str) -> (ServerProcess, ServerFiles) {
     let files = ServerFiles::new(configuration, &accounts(&[("jane", "1")]));
     (files.serve().await, files)
 }
 
-/// Presents credentials from an address, with a field more.
+/// Sends credentials from an address, with one more header field. Returns the status.
 async fn status_for(server: &ServerProcess, address: [u8; 4], field: &str, line: &str) -> u16 {
     let request = handshake_with(&[field, &authorization(line)]);
     let mut peer = server.connect_from(address).await;
@@ -31,7 +31,7 @@ async fn status_for(server: &ServerProcess, address: [u8; 4], field: &str, line:
     status.expect("it is HTTP").parse().expect("it is a status")
 }
 
-/// The address that the next failed login is said to come from.
+/// Returns the peer address that the next failed login is logged with.
 async fn failed_login_peer(server: &mut ServerProcess) -> String {
     let line = server.log_line("event=login_failed").await;
     let (_, peer) = line.split_once(" peer=").expect("it says who");
@@ -45,13 +45,13 @@ async fn failures_count_for_the_forwarded_address() {
     for (field, client) in [
         ("X-Forwarded-For: 203.0.113.7", "203.0.113.7"),
         ("x-forwarded-for: 203.0.113.8", "203.0.113.8"),
-        // What a client wrote itself stands before what the proxy has added.
+        // The proxy appends its address to the values that the client sent.
         ("X-Forwarded-For: 203.0.113.7, 203.0.113.9", "203.0.113.9"),
         (
             "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 203.0.113.10",
             "203.0.113.10",
         ),
-        // The proxy itself: it names nobody, or what is no address.
+        // Without a usable address in the field, the proxy itself is the client.
         ("X-Other: 203.0.113.7", "127.0.0.1"),
         ("X-Forwarded-For: 203.0.113.11, 127.0.0.1", "203.0.113.11"),
         ("X-Forwarded-For: 2001:db8::1", "2001:db8::1"),
@@ -70,7 +70,7 @@ async fn failures_count_for_the_forwarded_address() {
             "{field}"
         );
     }
-    // A network of 64 bits is one address.
+    // An IPv6 network of 64 bits counts as one address.
     let neighbour = "X-Forwarded-For: 2001:db8::2";
     assert_eq!(status_for(&server, PROXY, neighbour, "jane:1").await, 429);
     let other = "X-Forwarded-For: 203.0.113.12";

@@ -1,4 +1,4 @@
-//! A server that others could reach, and what it must have before it starts there.
+//! A server that listens on a public address, and its requirements.
 
 use integration_tests::{
     ACCOUNTS, Authority, CONFIGURATION, IssuedCertificate, LoginMethod, ProcessOutput, SERVER_NAME,
@@ -9,13 +9,13 @@ use tokio::process::Command;
 
 use crate::tls_server::LINE;
 
-/// Every address of this machine.
+/// The wildcard address.
 const ANY_ADDRESS: &str = "0.0.0.0:0";
 
 const LISTEN: &str = "listen = \"0.0.0.0:0\"\n";
 const INSECURE: &str = "listen = \"0.0.0.0:0\"\nallow_insecure = true\n";
 
-/// What the server says that is not encrypted, and what it says of the account.
+/// The error for a missing certificate, and the one for the development account.
 const UNENCRYPTED: &str = "others can reach 0.0.0.0:0, and nothing is encrypted, passwords neither: \
                            write certificate and private_key under [tls], or allow_insecure = true \
                            if something else encrypts";
@@ -35,14 +35,14 @@ fn issued() -> IssuedCertificate {
     Authority::new().issue(&[SERVER_NAME])
 }
 
-/// The command that starts a server where its configuration says.
+/// Returns the command that starts a server with the `listen` address of its configuration.
 fn command(files: &ServerFiles) -> Command {
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
     command
 }
 
-/// Runs a server that does not start, and asserts what it says.
+/// Runs a server, and asserts that it fails to start with this problem.
 async fn assert_start_fails(files: &ServerFiles, arguments: &[&str], problem: &str) {
     let mut command = command(files);
     command.args(arguments);
@@ -101,7 +101,7 @@ async fn allow_insecure_logs_one_warning_at_start() {
             "{warning}"
         );
     }
-    // Where nobody else comes, there is nothing to warn of.
+    // On a loopback address there is nothing to warn of.
     let here = ServerFiles::new("allow_insecure = true\n", &jane());
     let server = here.serve().await;
     server.signal(Signal::TERM);
@@ -118,8 +118,8 @@ async fn public_address_rejects_the_development_account() {
     assert_start_fails(&encrypted, &["--check-config"], DEVELOPMENT_PASSWORD).await;
 }
 
-/// What a reload would bring is judged as at a start, and so is the server that it would be brought
-/// to.
+/// A reload checks the new settings like a start, and also against the address of the running
+/// server.
 #[tokio::test]
 async fn reload_rejects_insecure_public_settings() {
     let files = ServerFiles::new("", &jane());
@@ -132,7 +132,7 @@ async fn reload_rejects_insecure_public_settings() {
         None,
     )
     .await;
-    // The address of the command line goes before the one in the file, here as everywhere.
+    // The `--listen` argument overrides the configuration, for this check as well.
     files.replace(CONFIGURATION, LISTEN);
     server.log_line("INFO audit: reloaded").await;
 
@@ -149,7 +149,7 @@ async fn reload_rejects_insecure_public_settings() {
     exposed.replace(ACCOUNTS, &development());
     let error = exposed_server.log_line("ERROR").await;
     assert!(error.contains(DEVELOPMENT_PASSWORD), "{error}");
-    // Where the next one is to listen does not help the one that runs.
+    // The `listen` key applies at the next start and does not change the running server.
     exposed.replace(CONFIGURATION, "listen = \"127.0.0.1:0\"\n");
     let error = exposed_server.log_line("ERROR").await;
     assert!(error.contains(DEVELOPMENT_PASSWORD), "{error}");

@@ -1,4 +1,4 @@
-//! The files of a running server: what it takes over from them, when, and what it says about it.
+//! Reloads of the configuration and the accounts: what is applied, when, and what is logged.
 
 use std::{
     fs,
@@ -16,16 +16,16 @@ use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::{process::Command, task::spawn_blocking};
 
-/// How often the server looks at its files, as its documentation has it.
+/// The documented poll interval of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A ping after one to two seconds of silence: a clock that a test can wait for.
+/// A configuration with a ping after one to two idle seconds, which a test uses as a clock.
 const PING_EVERY_SECOND: &str = "[limits]\nping_interval = \"1s\"\nping_timeout = \"1h\"\n";
 
-/// The ways to change a file.
+/// The ways to write a file.
 const WRITES: [fn(&ServerFiles, &str, &str); 2] = [ServerFiles::overwrite, ServerFiles::replace];
 
-/// Asserts how a line of the log goes on after its time.
+/// Asserts the text of a log line after its timestamp.
 #[track_caller]
 fn assert_log_line(line: &str, expected: &str) {
     let (_time, said) = line.split_once(' ').expect("a line begins with its time");
@@ -100,7 +100,7 @@ async fn credentials_argument_file_is_watched() {
     LoginMethod::Message
         .assert_rejected(&server, "configured:1")
         .await;
-    // The configuration may say what it likes.
+    // The argument overrides this key.
     files.replace(CONFIGURATION, "credentials = \"none.toml\"");
     files.replace(NAMED, &accounts(&[("joe", "2")]));
     let reloaded = server.log_line("reloaded").await;
@@ -112,7 +112,7 @@ async fn credentials_argument_file_is_watched() {
     LoginMethod::Message.log_in(&server, "joe:2").await;
 }
 
-/// Whatever the signals and the looks at the files happen to see, the last file is what holds.
+/// The result must not depend on which versions the signals and polls happen to read.
 #[tokio::test]
 async fn repeated_sighups_apply_the_last_file() {
     const CHANGES: usize = 50;
@@ -142,14 +142,14 @@ async fn repeated_sighups_apply_the_last_file() {
                 .assert_rejected(&server, &format!("user:{}", CHANGES - 1))
                 .await;
         }
-        // Once more, after all that was under way.
+        // Repeat the checks after all pending reloads.
         server.signal(Signal::HUP);
         server.log_line("reloaded").await;
     }
 }
 
-/// Asserts that a change which cannot be used changes nothing, is logged once, and that the next one is
-/// taken. In the message, `FILE` stands for the path of the file.
+/// Asserts that an unusable change is not applied and is logged once, and that the next change is
+/// applied. `FILE` in the message stands for the path of the file.
 async fn assert_not_applied(change: impl FnOnce(&ServerFiles), file: &str, message: &str) {
     let good = accounts(&[("jane", "1")]);
     let files = ServerFiles::new(PING_EVERY_SECOND, &good);
@@ -165,7 +165,7 @@ async fn assert_not_applied(change: impl FnOnce(&ServerFiles), file: &str, messa
             "ERROR audit: nothing was reloaded: {message} event=reload_failed cause=\"the files have changed\""
         ),
     );
-    // Several looks go by at the file that stays as it is.
+    // Until this ping, several polls have seen the unchanged file.
     let mut clock = LoginMethod::Message.log_in(&server, "jane:1").await;
     assert_eq!(clock.frame().await.first, 0x89, "a ping");
     assert_echo(&mut session, "still here").await;
@@ -205,7 +205,7 @@ async fn missing_accounts_are_not_applied() {
 async fn broken_configuration_is_not_applied() {
     assert_not_applied(
         |files| {
-            // Not even the good accounts beside it.
+            // Valid accounts beside a broken configuration are not applied either.
             files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
             files.replace(CONFIGURATION, "[echo]\nprefx = \"> \"\n");
         },
@@ -237,8 +237,7 @@ async fn each_sighup_logs_the_mistake() {
     LoginMethod::Message.log_in(&server, "jane:1").await;
 }
 
-/// A file that somebody is writing is left alone until it stands still, however broken it is in
-/// the meantime.
+/// The server waits until a file no longer changes, and does not report intermediate content.
 #[tokio::test]
 async fn partly_written_file_is_not_read() {
     let good = accounts(&[("joe", "2")]);
@@ -256,7 +255,7 @@ async fn partly_written_file_is_not_read() {
             );
             break;
         }
-        // This machine was too busy for the file to be written all the time.
+        // The machine was too busy to write continuously; try again.
     }
     LoginMethod::Message.log_in(&server, "joe:2").await;
     LoginMethod::Message
@@ -264,8 +263,8 @@ async fn partly_written_file_is_not_read() {
         .await;
 }
 
-/// Writes ever other beginnings of a file for several looks, then all of it. Returns how long the
-/// file was left alone in between, at most.
+/// Writes changing prefixes of a file during several polls, then the whole file. Returns the
+/// longest pause between two writes.
 fn write_slowly(path: &Path, whole: &str) -> Duration {
     let start = Instant::now();
     let (mut last, mut longest_pause) = (start, Duration::ZERO);
@@ -357,7 +356,7 @@ async fn log_level_follows_the_configuration() {
         "{lines:?}"
     );
     let detail = loop {
-        // The level changes a moment after that line.
+        // The log level changes a moment after the log line.
         send_request(
             server.connect().await,
             "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -389,7 +388,7 @@ async fn log_level_follows_the_configuration() {
     assert_eq!(events.collect::<Vec<_>>(), audit, "{log}");
 }
 
-/// Whoever set the variable wants what it says.
+/// The environment variable overrides the configuration.
 #[tokio::test]
 async fn rust_log_overrides_the_configuration() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
@@ -427,7 +426,7 @@ async fn keys_that_need_a_restart_are_logged() {
     );
     assert_echo(&mut old, "still here").await;
     LoginMethod::Message.log_in(&server, "jane:1").await;
-    // As it was at the start, there is nothing to be said.
+    // The value of the start again needs no restart.
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:0\"\n");
     server.log_line("reloaded").await;
     server.signal(Signal::TERM);
@@ -435,7 +434,7 @@ async fn keys_that_need_a_restart_are_logged() {
     assert!(!log.contains("after a restart"), "{log}");
 }
 
-/// The address on the command line goes before the one in the file, at each reload as well.
+/// The `--listen` argument overrides the configuration at each reload too.
 #[tokio::test]
 async fn listen_argument_is_not_a_changed_key() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));

@@ -1,4 +1,4 @@
-//! Logins that are taken back while they are used.
+//! Revocation of logins with open sessions.
 
 use std::{
     convert::Infallible,
@@ -19,21 +19,21 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a login that was taken back may last at most.
+/// The longest time until a revoked session ends.
 const REVOCATION_LIMIT: Duration = Duration::from_secs(1);
 
-/// The accounts that each test begins with.
+/// The accounts at the start of each test.
 const JANE_AND_JOE: &[(&str, &str)] = &[("jane", "1"), ("joe", "2")];
 
-/// A session that has begun. Whoever has been told to be in may still be looked at, and is no session
-/// that a reload could end.
+/// Opens a session. The echo shows that it is registered: right after the login response a reload
+/// might not find it yet.
 async fn session(method: LoginMethod, server: &ServerProcess, line: &str) -> RawPeer<TcpStream> {
     let mut peer = method.log_in(server, line).await;
     assert_echo(&mut peer, "hello").await;
     peer
 }
 
-/// Has the server take its files over. Returns how many sessions it says to end, and when that was.
+/// Reloads the files. Returns the logged number of ended sessions, and the time.
 async fn reload(server: &mut ServerProcess) -> (usize, Instant) {
     server.signal(Signal::HUP);
     let line = server.log_line("reloaded").await;
@@ -44,7 +44,7 @@ async fn reload(server: &mut ServerProcess) -> (usize, Instant) {
     (ended.parse().expect("it is a number"), reloaded_at)
 }
 
-/// Asserts that a session ends for this reason, and within the time that it may last.
+/// Asserts that a session ends in time with this reason.
 async fn assert_revoked(peer: &mut RawPeer<TcpStream>, since: Instant, reason: CloseReason) {
     assert_eq!(peer.close().await, close_frame_of(reason));
     assert!(since.elapsed() <= REVOCATION_LIMIT, "{:?}", since.elapsed());
@@ -73,7 +73,7 @@ async fn removed_user_loses_only_its_sessions() {
     for joe in &mut joes {
         assert_echo(joe, "still here").await;
     }
-    // Whoever was about to log in still may, and jane no longer.
+    // A pending login may continue with a remaining account only.
     pending_login.send(frame::text("jane:1")).await;
     assert!(pending_login.text().await.starts_with("sorry, "));
     pending_login.send(frame::text("joe:2")).await;
@@ -83,7 +83,7 @@ async fn removed_user_loses_only_its_sessions() {
     }
 }
 
-/// Nobody sends a signal: whoever saves the file has done all that is needed.
+/// No signal is sent: saving the file is enough.
 #[tokio::test]
 async fn saved_file_revokes_without_a_signal() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
@@ -109,7 +109,7 @@ async fn expired_account_loses_only_its_sessions() {
         janes.push(session(method, &server, "jane:1").await);
     }
     let mut joe = session(LoginMethod::Message, &server, "joe:2").await;
-    // The file says whole seconds.
+    // The `expires` key has a resolution of one second.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let expires = UNIX_EPOCH + Duration::from_secs(now.as_secs() + 3);
     let moment = humantime::format_rfc3339_seconds(expires);
@@ -118,7 +118,7 @@ async fn expired_account_loses_only_its_sessions() {
         ACCOUNTS,
         &format!("{}{}", account("jane", &limited), accounts(&[("joe", "2")])),
     );
-    // As long as there is time left, it is the same login.
+    // An expiry in the future does not end the session.
     assert_eq!(reload(&mut server).await.0, 0);
     for jane in &mut janes {
         assert_echo(jane, "still here").await;
@@ -150,7 +150,7 @@ async fn expired_account_loses_only_its_sessions() {
     }
 }
 
-/// Whoever sends all the time, and reads all the answers, ends like everybody else.
+/// A session that sends and reads all the time ends like any other.
 #[tokio::test]
 async fn streaming_session_is_revoked() {
     for method in LoginMethod::ALL {
@@ -163,7 +163,7 @@ async fn streaming_session_is_revoked() {
         let write = async {
             let messages = frame::text("again and again").repeat(100);
             while writer.write_all(&messages).await.is_ok() {}
-            // What the server has sent before it went is still to be read.
+            // Keep the connection: the frames that the server sent are still to be read.
             pending::<Infallible>().await
         };
         let read = async {
@@ -177,7 +177,7 @@ async fn streaming_session_is_revoked() {
                 if frame.first == 0x88 {
                     break (frame.close(), since.elapsed());
                 }
-                // Whole answers up to the last.
+                // Every reply is complete.
                 assert_eq!(String::from_utf8_lossy(&frame.payload), echo_of_it);
             }
         };
@@ -195,8 +195,7 @@ async fn streaming_session_is_revoked() {
     }
 }
 
-/// A name that comes back is another login than the one that was taken back, and no later reload
-/// mixes them up.
+/// A user that is added again is a new login, also for later reloads.
 #[tokio::test]
 async fn readded_user_keeps_new_sessions() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
@@ -212,7 +211,7 @@ async fn readded_user_keeps_new_sessions() {
     for method in LoginMethod::ALL {
         after.push(session(method, &server, "jane:1").await);
     }
-    // In another order, and with another user and another password beside.
+    // The order, another user and another password change.
     let users = [("joe", "3"), ("jim", "4"), ("jane", "1")];
     files.replace(ACCOUNTS, &accounts(&users));
     assert_eq!(reload(&mut server).await.0, 0);
@@ -221,7 +220,7 @@ async fn readded_user_keeps_new_sessions() {
     }
 }
 
-/// An account that was away and is the same again when the file is read was never away.
+/// An account that was absent only between two reloads keeps its sessions.
 #[tokio::test]
 async fn unchanged_accounts_revoke_no_session() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
@@ -230,14 +229,14 @@ async fn unchanged_accounts_revoke_no_session() {
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     files.replace(ACCOUNTS, &accounts(JANE_AND_JOE));
     assert_eq!(reload(&mut server).await.0, 0);
-    // What cannot be used does not end anybody either.
+    // An unusable file ends no session either.
     files.replace(ACCOUNTS, "");
     server.signal(Signal::HUP);
     server.log_line("ERROR").await;
     assert_echo(&mut jane, "still here").await;
 }
 
-/// A session that is told to end does so once, for the first reason.
+/// A session ends once, with the first reason.
 #[tokio::test]
 async fn concurrent_reloads_revoke_a_session_once() {
     let files = ServerFiles::new("", &accounts(JANE_AND_JOE));
@@ -257,7 +256,7 @@ async fn concurrent_reloads_revoke_a_session_once() {
     assert_eq!(log.matches("sessions_ended=1").count(), 1, "{log}");
 }
 
-/// Whoever talks learns why, in words, and a script by the exit code.
+/// The reason is on stderr, and the exit code tells scripts.
 #[tokio::test]
 async fn client_prints_the_revocation_reason() {
     for auth in ["message", "basic"] {

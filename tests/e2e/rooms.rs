@@ -1,4 +1,4 @@
-//! Routes and rooms, as people and scripts meet them.
+//! Routes and rooms, with clients and POST requests.
 
 use integration_tests::{
     ACCOUNTS, LoginMethod, ServerFiles, ServerProcess, accounts, authorization, client,
@@ -23,7 +23,7 @@ fn url(server: &ServerProcess, path: &str) -> String {
     server.url().trim_end_matches('/').to_owned() + path
 }
 
-/// The status line of the answer to a text that is published by request.
+/// Publishes a text by a POST request, and returns the status line.
 async fn post(server: &ServerProcess, path: &str, line: &str, text: &str) -> String {
     let (authorization, length) = (authorization(line), text.len());
     let request = format!(
@@ -43,7 +43,7 @@ async fn room_delivers_members_and_post_requests() {
     stdin.write_all(b"jane:x\n").await.unwrap();
     let opened = server.log_line("session opened").await;
     assert!(opened.contains("user=jane path=/room/lobby"), "{opened}");
-    // It is in the room when it has heard itself.
+    // Its own message shows that the client has joined.
     stdin.write_all(b"I am here\n").await.unwrap();
     let mut heard = BufReader::new(jane.stdout.take().unwrap()).lines();
     let mut next = async || {
@@ -111,7 +111,7 @@ async fn route_rejects_users_not_listed() {
     );
 }
 
-/// Whoever takes an account away wants its sessions to end, whatever the routes still say.
+/// Removing an account ends its sessions, even if a route still names the user.
 #[tokio::test]
 async fn route_users_must_exist_only_at_start() {
     let files = files();

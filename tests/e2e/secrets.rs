@@ -1,5 +1,5 @@
-//! What must stand nowhere: no password, no hash, no message and no name that was tried is in
-//! anything that the programs say, however detailed their log is.
+//! No output of the programs contains a password, a hash, a message or an attempted user name, at
+//! any log level.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use raw_peer::frame;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-/// The user, who may be named where a login was right, and nowhere else.
+/// The user. Its name may appear only with a successful login.
 const USER: &str = "canaryuser";
 
 /// Each of these begins with a word of its own.
@@ -24,8 +24,7 @@ const UNKNOWN_NAME: &str = "namecanary-3";
 const MESSAGE: &str = "textcanary-4";
 const QUERY: &str = "querycanary-5";
 
-/// What must not be said, by what it is. Parts of it are enough: whoever cuts a secret in two has
-/// still told it.
+/// Returns the secrets by kind. Parts are enough: a secret that is split is disclosed too.
 fn secrets(hashes: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
     let basic = |name: &str, password: &str| STANDARD.encode(format!("{name}:{password}"));
     let words = [
@@ -39,9 +38,9 @@ fn secrets(hashes: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
     let basic = [PASSWORD, NEXT_PASSWORD, WRONG_PASSWORD]
         .into_iter()
         .flat_map(|password| [basic(USER, password), basic(UNKNOWN_NAME, password)])
-        // The end says how long it is, and the beginning is the name.
+        // Omit the start, which encodes the name, and the end, which depends only on the length.
         .map(|value| value[value.len() / 2..value.len() - 4].to_owned());
-    // Some mistakes cut the end of a hash off.
+    // Some of the mistakes truncate the hash.
     let hashes = hashes
         .iter()
         .flat_map(|hash| hash.rsplit('$').take(2))
@@ -67,7 +66,7 @@ fn assert_no_secret(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>
                 !said.contains(secret),
                 "{who} says {kind}, {secret}:\n{said}"
             );
-            // As bytes are written by a derived Debug.
+            // The form that a derived `Debug` prints.
             let bytes = format!("{:?}", secret.as_bytes());
             let bytes = bytes.trim_matches(['[', ']']);
             assert!(
@@ -78,7 +77,7 @@ fn assert_no_secret(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>
     }
 }
 
-/// What `ws-server hash-password` prints, and the hash in it.
+/// Returns the output of `ws-server hash-password`, and the hash in it.
 async fn hashed(password: &str) -> (String, String) {
     let mut command = Command::new(server_binary());
     command.arg("hash-password").env("RUST_LOG", "trace");
@@ -100,7 +99,7 @@ async fn json_trace_log_contains_no_secret() {
     nothing_secret_is_logged("trace", "json").await;
 }
 
-/// The audit is there at every level.
+/// The audit is logged at every level.
 #[tokio::test]
 async fn audit_contains_no_secret() {
     for format in ["text", "json"] {
@@ -108,8 +107,8 @@ async fn audit_contains_no_secret() {
     }
 }
 
-/// Everything at once: right and wrong logins by both ways, messages, mistakes in both files,
-/// reloads, and a login that is taken back.
+/// Runs valid and failed logins by both methods, messages, mistakes in both files, reloads and a
+/// revocation, and checks the log.
 async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let (line, hash) = hashed(PASSWORD).await;
     let (next_line, next_hash) = hashed(NEXT_PASSWORD).await;
@@ -127,7 +126,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         for (name, password) in [
             (USER, WRONG_PASSWORD),
             (UNKNOWN_NAME, PASSWORD),
-            // Typed into the wrong place.
+            // The password in the place of the name.
             (PASSWORD, USER),
         ] {
             method
@@ -151,7 +150,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         peer.upgrade().await;
         peer.send(frame::text(&message)).await;
         peer.text().await;
-        // A frame that no reader can make sense of, with a secret in it.
+        // An invalid frame with a secret in it.
         peer.send(frame::masked(0xF1, PASSWORD.as_bytes())).await;
         assert_eq!(peer.close().await.0, 1002);
     }
@@ -190,7 +189,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let (code, stdout, rest) = server.finish().await;
     assert_eq!((code, stdout.as_str()), (Some(0), ""));
     log += &rest;
-    // It was as detailed as can be, and all of it is here.
+    // The expected events were logged.
     let of_audit = ["login failed", "login_ok", "session_revoked", "drain_ended"];
     let of_detail = [
         "DEBUG",
@@ -208,8 +207,8 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     assert_only_users_are_named(&log);
 }
 
-/// Asserts that a name stands in the log where it is that of a user; of others, it is told which are
-/// the same.
+/// Asserts that only names of users appear in the log. Unknown names appear as hashes that identify
+/// equal names.
 #[track_caller]
 fn assert_only_users_are_named(log: &str) {
     let named = log.lines().filter(|line| line.contains(USER));
@@ -229,11 +228,11 @@ fn assert_only_users_are_named(log: &str) {
     assert_eq!(tries.into_values().collect::<Vec<_>>(), [2, 2], "{log}");
 }
 
-/// Credentials files that cannot be used, with secrets where the mistake is.
+/// Returns credentials files with a mistake, most of them next to a secret.
 fn mistakes(hash: &str) -> Vec<String> {
     let user = |lines: &str| account(USER, lines);
     vec![
-        // The parser stops within the secret.
+        // The parser stops inside the secret.
         user(&format!("password = \"{PASSWORD}")),
         user(&format!("password = \"{PASSWORD}\\q\"")),
         user(&format!("password = {PASSWORD}")),
@@ -310,7 +309,7 @@ async fn failed_start_prints_no_secret() {
     }
 }
 
-/// The client prints messages, which is what it is for, and nothing else that is secret.
+/// The client prints messages, and no other secret.
 #[tokio::test]
 async fn piped_client_prints_no_secret() {
     let (line, hash) = hashed(PASSWORD).await;
@@ -348,7 +347,7 @@ async fn piped_client_prints_no_secret() {
         assert_eq!(finished.stdout(), "");
         assert_no_secret("the client", &finished.stderr, &secrets);
     }
-    // The password in a URL is refused, and not repeated.
+    // A password in a URL is rejected without repeating it.
     let url = server
         .url()
         .replace("ws://", &format!("ws://{USER}:{PASSWORD}@"));

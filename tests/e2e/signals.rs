@@ -1,4 +1,4 @@
-//! How the server ends.
+//! Shutdown by signals.
 
 use integration_tests::ServerProcess;
 use raw_peer::frame;
@@ -30,7 +30,7 @@ async fn second_signal_exits_at_once() {
     session.log_in().await;
     server.signal(Signal::TERM);
     server.log_line("ending all connections").await;
-    // The session does not answer the Close frame, so that the drain takes its time.
+    // The session does not answer the Close frame, so the drain continues.
     assert_eq!(session.close().await.0, 1001);
     server.signal(Signal::TERM);
     let (code, _, log) = server.finish().await;

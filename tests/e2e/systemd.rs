@@ -1,4 +1,4 @@
-//! What the server tells the service manager that started it.
+//! Notifications to the service manager (`sd_notify`).
 
 use std::{
     ffi::OsString,
@@ -19,16 +19,16 @@ use rustix::{
 use tempfile::TempDir;
 use tokio::{net::UnixDatagram, time::timeout};
 
-/// One that listens as `systemd` does.
+/// A notification socket as systemd has it.
 struct NotifySocket {
     inner: UnixDatagram,
-    /// What is said in `NOTIFY_SOCKET`.
+    /// The value of `NOTIFY_SOCKET`.
     name: OsString,
     _directory: TempDir,
 }
 
 impl NotifySocket {
-    /// One that listens in a directory.
+    /// Binds a socket at a path.
     fn with_path() -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("notify");
@@ -39,9 +39,9 @@ impl NotifySocket {
         }
     }
 
-    /// One whose name stands in no directory.
+    /// Binds a socket in the abstract namespace.
     fn with_abstract_name() -> Self {
-        // The name is as unique as that of the directory.
+        // The path of the directory makes the name unique.
         let directory = TempDir::new().unwrap();
         let name = directory.path().to_str().unwrap();
         let address = SocketAddr::from_abstract_name(name).unwrap();
@@ -54,12 +54,12 @@ impl NotifySocket {
         }
     }
 
-    /// A server that it has started.
+    /// Starts a server that notifies this socket.
     async fn start(&self, files: &ServerFiles) -> ServerProcess {
         self.start_with(files, &[]).await
     }
 
-    /// The same, with more in its environment.
+    /// Starts a server that notifies this socket, with these environment variables.
     async fn start_with(&self, files: &ServerFiles, variables: &[(&str, &str)]) -> ServerProcess {
         let mut command = files.command();
         command.env("NOTIFY_SOCKET", &self.name);
@@ -67,7 +67,7 @@ impl NotifySocket {
         ServerProcess::spawn(command, None).await
     }
 
-    /// What it is told next.
+    /// Returns the next notification.
     async fn next_message(&self) -> String {
         let mut notice = vec![0; 4096];
         let read = timeout(TEST_TIMEOUT, self.inner.recv(&mut notice)).await;
@@ -75,7 +75,7 @@ impl NotifySocket {
         String::from_utf8(notice).unwrap()
     }
 
-    /// Asserts that it is told of a reload that begins now.
+    /// Asserts that the next notification is that of a reload that started after this time.
     async fn assert_reloading(&self, earliest: i64) {
         let notice = self.next_message().await;
         let since = notice
@@ -86,7 +86,7 @@ impl NotifySocket {
     }
 }
 
-/// The clock that service managers compare reloads by.
+/// Returns the monotonic clock, in microseconds.
 fn monotonic_usec() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1_000_000 + now.tv_nsec / 1000
@@ -113,7 +113,7 @@ async fn start_reloads_and_stop_are_notified() {
         socket.assert_reloading(asked).await;
         assert_eq!(socket.next_message().await, ready(&server, 2));
 
-        // What cannot be used changes nothing, and there it is said why.
+        // A failed reload changes nothing, and its status names the reason.
         let asked = monotonic_usec();
         files.replace(ACCOUNTS, &account("jane", "pasword = \"1\""));
         server.signal(Signal::HUP);
@@ -126,7 +126,7 @@ async fn start_reloads_and_stop_are_notified() {
         );
         assert_eq!(socket.next_message().await, told);
 
-        // Nobody asks for this one.
+        // This reload follows the change of the file alone.
         let asked = monotonic_usec();
         files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
         socket.assert_reloading(asked).await;
@@ -167,12 +167,12 @@ async fn watchdog_is_notified_every_half_interval() {
     for _ in 0..3 {
         assert_eq!(socket.next_message().await, "WATCHDOG=1");
     }
-    // Half the time that it allows is between two of them.
+    // The server notifies at half the watchdog interval.
     let passed = monotonic_usec() - started;
     assert!(passed >= 300_000, "{passed} microseconds");
 }
 
-/// A server that is told to stop still lives.
+/// A draining server still notifies the watchdog.
 #[tokio::test]
 async fn watchdog_is_notified_while_draining() {
     let socket = NotifySocket::with_path();
@@ -191,7 +191,7 @@ async fn watchdog_is_notified_while_draining() {
 
 #[tokio::test]
 async fn unread_notify_socket_does_not_block() {
-    // Two notices each: more than its socket takes, and more than wait for that.
+    // Each reload sends two notifications: more than the socket and the queue hold.
     const RELOADS: usize = 300;
     let socket = NotifySocket::with_path();
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));

@@ -1,4 +1,4 @@
-//! The client at a terminal: what a person sees.
+//! The client at a terminal.
 
 use integration_tests::{
     CREDENTIALS_PROMPT, MESSAGE_PROMPT, ServerProcess, Terminal, client_binary, echoed,
@@ -6,7 +6,7 @@ use integration_tests::{
 use proto::close::CloseReason;
 use rustix::process::Signal;
 
-/// A client that is logged in and waits for a message.
+/// Starts a client, logs in, and waits for the message prompt.
 async fn logged_in_terminal(server: &ServerProcess) -> Terminal {
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
@@ -20,13 +20,13 @@ async fn password_is_never_written_to_the_terminal() {
     let server = ServerProcess::start().await;
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url()]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
-    // Typed, corrected, moved about in, and pasted.
+    // The password is typed, corrected, edited and pasted.
     terminal.type_text("admin:canary\x7f\x7fry").await;
     terminal.expect("admin:******").await;
     terminal.type_text("\x1b[D\x1b[D\x1b[H\x1b[F").await;
     terminal.type_text("\x1b[200~-canary\x1b[201~").await;
     terminal.expect("admin:*************").await;
-    // Nothing that a line editor offers brings it back.
+    // No key of the line editor recalls it.
     terminal.type_text("\r").await;
     terminal.expect("sorry").await;
     terminal.type_text("\x1b[A\x12canary\x07\x15").await;
@@ -44,7 +44,7 @@ async fn password_is_never_written_to_the_terminal() {
     }
 }
 
-/// What is typed while an answer is awaited belongs to the next prompt, and may be a password.
+/// Input during an exchange belongs to the next prompt, and may be a password.
 #[tokio::test]
 async fn typed_ahead_lines_are_hidden_and_sent() {
     let server = ServerProcess::start().await;
@@ -66,7 +66,7 @@ async fn typed_ahead_lines_are_hidden_and_sent() {
     assert_eq!(terminal.finish().await, Some(0));
 }
 
-/// It takes a while until cargo has built the client, and people are quick.
+/// Users type while cargo still builds the client.
 #[tokio::test]
 async fn lines_typed_before_the_start_are_sent() {
     let server = ServerProcess::start().await;
@@ -161,7 +161,7 @@ async fn ctrl_d_and_ctrl_c_close_with_1000() {
     }
 }
 
-/// However the client ends, the shell behind it finds its terminal as it was.
+/// The shell must find the terminal modes unchanged after each ending.
 #[tokio::test]
 async fn terminal_modes_are_restored_after_each_ending() {
     for (typed, signal) in [
@@ -173,8 +173,8 @@ async fn terminal_modes_are_restored_after_each_ending() {
         ("adm", Some(Signal::KILL)),
     ] {
         let server = ServerProcess::start().await;
-        // Ctrl-C may reach the shell as well, which goes on, as it does where somebody types. At the end
-        // it waits: when it exits, Linux drops the output that was not read yet.
+        // Ctrl-C may also reach the shell, whose trap ignores it. The final `read` keeps the shell
+        // alive: when it exits, Linux drops unread terminal output.
         let script = "trap : INT; stty -g; \"$0\" \"$1\"; echo; stty -g; echo done; read -r line";
         let mut terminal = Terminal::spawn("sh", &["-c", script, &client_binary(), &server.url()]);
         terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;

@@ -38,8 +38,7 @@ async fn start_logs_the_https_url() {
     fs::copy(fixture(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
     let mut command = Command::new(server_binary());
     command.arg("--config").arg(files.path(CONFIGURATION));
-    // The hint is given only for a port that is known. Nothing else uses this address, so the port
-    // stays free.
+    // The hint needs a known port. No other test uses this address, so the port stays free.
     let port = net::TcpListener::bind("127.20.30.40:0").unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
@@ -64,11 +63,11 @@ async fn plaintext_on_a_tls_port_is_logged_once() {
         let mut peer = tls.server.connect().await;
         peer.send(bytes).await;
         let rest = peer.rest().await;
-        // At most an alert of TLS.
+        // At most a TLS alert.
         assert!(rest.is_empty() || rest[0] == 21, "{rest:?}");
     }
     let mut lines = Vec::new();
-    // Whichever of them ends first.
+    // The connections end in any order.
     for _ in 0..3 {
         lines.extend(tls.server.log_up_to("TLS handshake failed").await);
     }
@@ -92,7 +91,7 @@ async fn tls_on_a_plain_port_fails_at_once() {
     let start = Instant::now();
     let error = TlsClient::trusting(&authority).try_connect(&server).await;
     error.unwrap_err();
-    // Long before the handshake deadline.
+    // The handshake deadline is much later.
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
@@ -105,18 +104,18 @@ async fn slow_tls_handshake_times_out_alone() {
     let mut slow = Vec::new();
     for _ in 0..3 {
         let mut peer = tls.server.connect().await;
-        // The header of a handshake, and the first byte of it.
+        // The header of a handshake record, and the first byte of its content.
         peer.send([22, 3, 1, 2, 0, 1]).await;
         slow.push(peer);
     }
-    // Whoever is in stays in, and talks on.
+    // The open session is still served.
     assert_echo(&mut session, "still here").await;
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "a machine that is too busy for this test"
     );
     for peer in slow {
-        // What it has sent was not all read: the end may be a reset.
+        // Unread data may turn the end into a reset.
         let mut stream = peer.into_inner();
         let end = timeout(TEST_TIMEOUT, stream.read(&mut [0; 1])).await;
         assert!(end.expect("it is cut off").map_or(true, |read| read == 0));
@@ -131,7 +130,7 @@ async fn slow_tls_handshake_times_out_alone() {
     assert_echo(&mut next, "hello").await;
 }
 
-/// Both of ours: what one sends, the other understands, and a stranger's certificate ends it.
+/// The client trusts the authority of the server, and rejects the certificate with another one.
 #[tokio::test]
 async fn client_logs_in_over_tls_and_checks_trust() {
     let tls = TlsServer::new("").await;

@@ -1,4 +1,4 @@
-//! A server that speaks TLS, for tests to talk with.
+//! A TLS server for tests.
 
 use integration_tests::{
     Authority, IssuedCertificate, LoginMethod, SERVER_NAME, ServerFiles, ServerProcess, TlsClient,
@@ -8,7 +8,7 @@ use raw_peer::RawPeer;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// The credentials of its one user.
+/// The credentials of the only account.
 pub(crate) const LINE: &str = "jane:1";
 
 /// A server with a certificate, and a client that trusts it.
@@ -40,7 +40,7 @@ impl TlsServer {
         }
     }
 
-    /// Another certificate for the same server, with another key.
+    /// Issues another certificate for the server, with a new key.
     pub(crate) fn issue_next(&self) -> IssuedCertificate {
         self.authority.issue(&[SERVER_NAME])
     }
@@ -50,7 +50,7 @@ impl TlsServer {
         LoginMethod::Message.log_in_on(peer, LINE).await
     }
 
-    /// What the server says of what it cannot use.
+    /// Returns the error of the next failed reload.
     pub(crate) async fn reload_error(&mut self) -> String {
         let line = self.server.log_line("ERROR").await;
         let (_, said) = line.split_once("nothing was reloaded: ").expect(&line);
@@ -58,7 +58,7 @@ impl TlsServer {
         said.replace(&self.files.path("").display().to_string(), "")
     }
 
-    /// The keys that the next reload says have changed.
+    /// Returns the changed keys of the next reload.
     pub(crate) async fn changed_keys(&mut self) -> Option<String> {
         let line = self.server.log_line(" INFO audit: reloaded ").await;
         let (_, keys) = line.split_once(" changed=\"")?;

@@ -1,4 +1,4 @@
-//! What the client says to servers that `openssl` makes, whose TLS is older than ours would ever be.
+//! The client with `openssl` servers that offer only obsolete TLS.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// A server that speaks TLS as these flags say, and its host and port.
+/// Starts an `openssl` server with these flags. Returns the process and its host and port.
 async fn openssl(files: &ServerFiles, flags: &[&str]) -> (Child, String) {
     let mut child = Command::new(peer_program("openssl/openssl"))
         .args(["s_server", "-accept", "127.0.0.1:0", "-cert"])

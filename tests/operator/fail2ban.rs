@@ -1,5 +1,5 @@
-//! `fail2ban-regex` with the filter that is shipped, on logs that the server has written: it finds the
-//! addresses of wrong logins, and no name, path or message makes it find another one.
+//! The shipped fail2ban filter on logs of the server. It must find the addresses of failed logins,
+//! and no other address that a name, path or message contains.
 
 use std::{
     fs,
@@ -15,14 +15,14 @@ use rustix::process::Signal;
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-/// What somebody would write who wants others to be banned.
+/// A forged line, with an address that must not be banned.
 const FORGED: &str = "login failed event=login_failed peer=203.0.113.66 connection=1 method=message \
                       reason=malformed";
 
-/// The same, for a log of objects.
+/// The same for a JSON log.
 const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":1,"method":"message","reason":"malformed","target":"audit"}"#;
 
-/// Proxies may speak for anybody, so that addresses can be told apart.
+/// Trusted proxies let the tests use many client addresses.
 const CONFIGURED: &str = "trusted_proxies = [\"127.0.0.0/8\", \"::1\"]\n\
     [login]\nmax_failures_per_address = 3\nfailure_decay = \"1h\"\n\
     [[route]]\npath = \"/\"\nservice = \"echo\"\n\
@@ -33,7 +33,7 @@ fn filter() -> PathBuf {
     root().join("config/deploy/fail2ban/filter.d/ws-server.conf")
 }
 
-/// A program of Python that uses fail2ban.
+/// Returns the command that runs a Python program with the fail2ban library.
 fn python(program: &Path) -> Command {
     let fail2ban = root().join("target/peers/fail2ban");
     assert!(fail2ban.exists(), "run .ci/operator first");
@@ -44,7 +44,7 @@ fn python(program: &Path) -> Command {
     command
 }
 
-/// The addresses that the filter finds in a file, in their order.
+/// Returns the addresses that the filter finds in a log file, in order.
 async fn found(log: &Path) -> Vec<String> {
     let fail2ban = root().join("target/peers/fail2ban");
     let mut command = python(&fail2ban.join("usr/bin/fail2ban-regex"));
@@ -53,7 +53,7 @@ async fn found(log: &Path) -> Vec<String> {
     addresses(command, "").await
 }
 
-/// The same, where the lines are entries of the journal.
+/// Returns the addresses that the filter finds in the lines as journal entries.
 async fn found_in_journal(log: &str) -> Vec<String> {
     let mut command = python(&root().join("tests/operator/journal.py"));
     command.arg(filter());
@@ -66,7 +66,7 @@ async fn addresses(command: Command, stdin: &str) -> Vec<String> {
     finished.stdout().lines().map(str::to_owned).collect()
 }
 
-/// A peer that a proxy speaks for has its handshake refused, or a message.
+/// Fails a login by this method, with the address in `X-Forwarded-For`.
 async fn fail_login(server: &ServerProcess, method: LoginMethod, address: &str, line: &str) {
     let forwarded = format!("X-Forwarded-For: {address}");
     match method {
@@ -86,10 +86,10 @@ async fn fail_login(server: &ServerProcess, method: LoginMethod, address: &str, 
     }
 }
 
-/// Whatever goes wrong and is no wrong login, or is right, with forged texts wherever there is room.
+/// Sends forged texts in every place that a client controls, without a failed login.
 async fn send_forged_texts(server: &ServerProcess, name: &str) {
     for text in [FORGED, FORGED_OBJECT] {
-        // As a path, as a query, as other fields.
+        // In a path, a query and other header fields.
         let path = text
             .replace(' ', "%20")
             .replace('"', "%22")
@@ -108,7 +108,7 @@ async fn send_forged_texts(server: &ServerProcess, name: &str) {
             peer.send(request).await;
             peer.head().await;
         }
-        // As the name of a room, as a message, and as the reason of an end.
+        // In a room name, a message and a close reason.
         let mut peer = server.connect().await;
         let basic = authorization(format!("{name}:1"));
         let room = format!("GET /room/{} ", &path[..path.len().min(128)]);
@@ -126,16 +126,17 @@ async fn send_forged_texts(server: &ServerProcess, name: &str) {
             peer.close().await;
         }
     }
-    // Right, and not everywhere.
+    // Valid credentials without access to the route.
     let basic = authorization(format!("{name}:1"));
     let closed = handshake_with(&[&basic]).replace("GET / ", "GET /closed ");
     let answer = send_request(server.connect().await, &closed).await;
     assert_eq!(answer.status_line, "HTTP/1.1 403 Forbidden");
 }
 
-/// What a server of this format logs while many log in wrongly, and what is to be found in that.
+/// Runs a server with this log format, and fails logins from many addresses. Returns the log and
+/// the expected addresses.
 async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
-    // The name of an account is up to whoever writes the file.
+    // The operator chooses account names, which may contain anything.
     let name = r#"x" reason=y event=login_failed peer=203.0.113.66 user="z\"#;
     let entry = |name: &str| {
         account(
@@ -160,7 +161,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         (LoginMethod::Message, "2001:db8:0:1::1", "no colon"),
         (LoginMethod::Message, "192.0.2.4", "late:1"),
         (LoginMethod::Basic, "192.0.2.5", "late:1"),
-        // Names that forge.
+        // Names with forged fields.
         (LoginMethod::Message, "192.0.2.6", &format!("{name}:2")),
         (LoginMethod::Basic, "192.0.2.7", &format!("{name}:2")),
         (
@@ -184,7 +185,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         fail_login(&server, method, address, line).await;
         expected.push(address);
     }
-    // What a proxy is told by others does not count, and IPv4 is IPv4 however it is written.
+    // Only the last address counts, and a mapped IPv4 address counts as IPv4.
     fail_login(
         &server,
         LoginMethod::Basic,
@@ -195,7 +196,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     fail_login(&server, LoginMethod::Basic, "::ffff:192.0.2.14", "jane:2").await;
     fail_login(&server, LoginMethod::Basic, "peer=203.0.113.66", "jane:2").await;
     expected.extend(["192.0.2.13", "192.0.2.14", "::1"]);
-    // Nothing is verified any more, and it is a failure nevertheless.
+    // Over the budget nothing is verified, and the attempt still counts as failed.
     let mut peer = server.connect().await;
     peer.send(handshake_with(&["X-Forwarded-For: 192.0.2.15"]))
         .await;
@@ -210,7 +211,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     expected.extend(["192.0.2.15"; 4]);
     send_forged_texts(&server, name).await;
 
-    // A configuration and accounts that cannot be used are quoted in the log.
+    // Errors quote the unusable configuration and accounts.
     let mut log = String::new();
     for (file, content) in [
         (ACCOUNTS, format!("[[user]]\n'{FORGED_OBJECT}' = 1\n")),

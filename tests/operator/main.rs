@@ -1,4 +1,4 @@
-//! What those use who run the server for others, pointed at it: `openssl`, `sslscan`, `promtool`,
+//! Operators' programs with the server: `openssl`, `sslscan`, `testssl`, `promtool`,
 //! `fail2ban-regex`, `systemd-analyze`, and nginx and Caddy with TLS.
 //!
 //! `.ci/operator` installs them.

@@ -1,5 +1,5 @@
-//! What is measured, as those read it who are to understand it: `promtool`, which knows the rules
-//! for names and types, and the parser of Prometheus' own library for Python.
+//! The metrics, checked by `promtool` and by the parser of the Prometheus client library for
+//! Python.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use integration_tests::{
 };
 use tokio::process::Command;
 
-/// Prints a line for each sample, and fails if a sample belongs to no metric that was described.
+/// Prints each sample, and fails for a sample without metadata.
 const PARSER: &str = r#"
 import sys
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +22,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
         print(f"{sample.name}{{{labels}}} {sample.value:.0f}")
 "#;
 
-/// What is measured after one right and one wrong login.
+/// Returns the metrics after one successful and one failed login.
 async fn scrape() -> String {
     let configuration = format!("{ADMIN}[[route]]\npath = \"/\"\nservice = \"echo\"\n");
     let files = ServerFiles::new(&configuration, &accounts(&[("admin", "123456")]));

@@ -1,4 +1,4 @@
-//! nginx and Caddy with TLS in front of `ws-server`, as their shipped files have them.
+//! nginx and Caddy with TLS in front of `ws-server`, with the shipped configurations.
 
 use std::{net::Ipv4Addr, process::Stdio};
 
@@ -19,8 +19,8 @@ use crate::reverse_proxy::{
     CADDY, HOST, NGINX, ReverseProxy, changed, directory, server_configuration,
 };
 
-/// Makes a test of each case, for one proxy. `$start` makes the proxy in front of a server, and
-/// `$file` is what is shipped for it.
+/// Generates the tests of all cases for one proxy. `$start` starts the proxy for a server, and
+/// `$file` is its shipped configuration.
 macro_rules! tests_of {
     ($start:expr, $file:expr; $($case:ident)+) => {
         $(
@@ -60,19 +60,20 @@ mod caddy {
     }
 }
 
-/// A server as the shipped file wants it, with more of a configuration, and with jane.
+/// Starts a server as the shipped file documents it, with more configuration and one account.
 async fn serve(file: &str, configuration: &str) -> (ServerProcess, ServerFiles) {
     let configuration = format!("{}\n{configuration}", server_configuration(file));
     let files = ServerFiles::new(&configuration, &accounts(&[("jane", "1")]));
     (files.serve().await, files)
 }
 
-/// Sends a request for the host, and returns the head of the answer.
+/// Sends a request for the proxy's host, and returns the head of the response.
 async fn head<S: AsyncRead + AsyncWrite + Unpin>(mut peer: RawPeer<S>, request: &str) -> String {
     exchange(&mut peer, request).await
 }
 
-/// The same, on a connection that goes on.
+/// Sends a request for the proxy's host on an open connection, and returns the head of the
+/// response.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     peer: &mut RawPeer<S>,
     request: &str,
@@ -82,7 +83,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     peer.head().await
 }
 
-/// Logs jane in, from this address.
+/// Logs in from this address.
 async fn log_in(
     proxy: &ReverseProxy,
     address: Ipv4Addr,
@@ -115,7 +116,7 @@ mod session_is_logged_with_the_client_address {
             let opened = server.log_line("session opened").await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
         }
-        // Whatever the client says of itself is not believed.
+        // The proxy replaces the addresses that the client claims.
         for field in [
             "X-Forwarded-For: 203.0.113.7",
             "Forwarded: for=203.0.113.7",
@@ -139,7 +140,7 @@ mod failed_logins_count_for_the_client_address {
     pub(super) async fn case(mut server: ServerProcess, proxy: ReverseProxy) {
         let [guesser, other] = [loopback_address(8), loopback_address(9)];
         for number in ["1", "2"] {
-            // Another address each time, if it were believed.
+            // A different claimed address each time.
             let forged = format!("X-Forwarded-For: 203.0.113.{number}");
             let request = handshake_with(&[&authorization("jane:2"), &forged]);
             let head = head(proxy.connect_from(guesser).await, &request).await;
@@ -212,16 +213,16 @@ mod plain_http_is_redirected_or_refused {
     }
 }
 
-/// nginx gives up what is silent. The server's pings keep that from happening.
+/// nginx closes idle connections. The server's pings keep them open.
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn pings_keep_an_idle_session_through_nginx() {
-    // Both are shorter than they are shipped, by the same factor.
+    // Both times are shorter than the shipped ones, by the same factor.
     let (server, _files) = serve(NGINX, "[limits]\nping_interval = \"400ms\"").await;
     let changes = [("proxy_read_timeout 90s;", "proxy_read_timeout 1800ms;")];
     let proxy = ReverseProxy::nginx_with(&server, &changes).await;
     let mut session = log_in(&proxy, loopback_address(1), LoginMethod::Message).await;
-    // They are 400 ms apart at least, so this takes longer than that patience.
+    // Six pings take longer than the read timeout of nginx.
     for _ in 0..6 {
         let ping = session.frame().await;
         assert_eq!(ping.first, 0x89, "{ping:?}");
@@ -237,7 +238,7 @@ async fn nginx_accepts_the_shipped_file() {
     let site = changed(
         NGINX,
         &[
-            // None that only root may have. One that is taken is no fault here.
+            // Unprivileged ports. `nginx -t` accepts ports that are in use.
             ("listen 80;", "listen 20080;"),
             ("listen [::]:80;", "listen [::]:20080;"),
             ("listen 443 ssl;", "listen 20443 ssl;"),
@@ -272,7 +273,7 @@ async fn caddy_accepts_the_shipped_file() {
     assert!(!said.contains("\"level\":\"warn\""), "{said}");
 }
 
-/// What a program says that succeeds.
+/// Runs a program that must succeed, and returns its output.
 async fn output(mut command: Command) -> String {
     let output = command.stdin(Stdio::null()).output().await.unwrap();
     let said = [output.stdout, output.stderr].concat();

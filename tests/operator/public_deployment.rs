@@ -1,5 +1,5 @@
-//! The steps in `docs/operation.md` that make the server a public service. They run below another
-//! root, up to those of systemd.
+//! The deployment steps of `docs/operation.md`, run below another root, up to the first
+//! `systemctl` command.
 
 use std::{env, fs};
 
@@ -26,7 +26,7 @@ async fn page_steps_start_a_server_that_clients_trust() {
         .replace("target/release/ws-server", &server_binary())
         .replace("/usr/", &at("usr/"))
         .replace("/etc/", &at("etc/"))
-        // Where the unit has copies, and where it makes a directory.
+        // Replace the runtime directories of the unit.
         .replace("/run/credentials/ws-server.service/", &at("etc/ws-server/"))
         .replace("/run/ws-server/", &at("run/ws-server/"))
         .replace("[::]:443", "127.0.0.1:0")

@@ -1,4 +1,4 @@
-//! A proxy with TLS in front of a server, started with the file that is shipped for it.
+//! Reverse proxies with TLS, started with the shipped configurations.
 
 use std::{
     fs,
@@ -29,47 +29,47 @@ use tokio_rustls::{
     },
 };
 
-/// The host of the shipped files.
+/// The host name in the shipped files.
 pub(crate) const HOST: &str = "ws.example.org";
 
 /// The shipped files.
 pub(crate) const NGINX: &str = "deploy/nginx/ws-server.conf";
 pub(crate) const CADDY: &str = "deploy/caddy/Caddyfile";
 
-/// Where the server listens in them.
+/// The server's address in the shipped files.
 const SERVER: &str = "127.0.0.1:5678";
 
-/// A proxy, which ends when this is dropped.
+/// A reverse proxy. Dropping it ends the process.
 pub(crate) struct ReverseProxy {
-    /// Where it talks TLS.
+    /// The address of the TLS port.
     pub(crate) secure: SocketAddr,
-    /// Where it does not.
+    /// The address of the plain port.
     pub(crate) plain: SocketAddr,
     connector: TlsConnector,
     _process: ProxyProcess,
 }
 
-/// What runs. It is held, so that it goes on.
+/// The proxy process, held so that it keeps running.
 enum ProxyProcess {
     Nginx(#[expect(dead_code, reason = "it is held")] Nginx),
     Caddy(#[expect(dead_code, reason = "it is held")] Caddy),
 }
 
-/// A Caddy, which is killed when this is dropped.
+/// A Caddy process. Dropping it kills the process.
 struct Caddy {
     _child: Child,
-    /// What Caddy says must have somewhere to go.
+    /// Keeps the stderr pipe open.
     _log: Lines<BufReader<ChildStderr>>,
     _directory: TempDir,
 }
 
 impl ReverseProxy {
-    /// An nginx.
+    /// Starts nginx in front of a server.
     pub(crate) async fn nginx(server: &ServerProcess) -> Self {
         Self::nginx_with(server, &[]).await
     }
 
-    /// An nginx, with more changes of its file.
+    /// Starts nginx with more replacements in its configuration.
     pub(crate) async fn nginx_with(server: &ServerProcess, changes: &[(&str, &str)]) -> Self {
         let authority = Authority::new();
         let directory = directory(&authority);
@@ -104,12 +104,12 @@ impl ReverseProxy {
         }
     }
 
-    /// A Caddy.
+    /// Starts Caddy in front of a server.
     pub(crate) async fn caddy(server: &ServerProcess) -> Self {
         let authority = Authority::new();
         let directory = directory(&authority);
-        // Caddy cannot say which ports it took. Nobody else takes those of an address that is used by
-        // nobody else.
+        // Caddy does not report the ports that it bound. An address that no other test uses keeps
+        // them free.
         let address = loopback_address(usize::from(server.address.port()));
         let ports = [(); 2].map(|()| {
             let listener = TcpListener::bind((address, 0)).unwrap();
@@ -137,14 +137,14 @@ impl ReverseProxy {
         }
     }
 
-    /// A connection with TLS, from this address, on which nothing has been said yet.
+    /// Connects over TLS from this address.
     pub(crate) async fn connect_from(&self, address: Ipv4Addr) -> RawPeer<TlsStream<TcpStream>> {
         let stream = connect_from(address, self.secure).await.unwrap();
         let name = ServerName::try_from(HOST).unwrap();
         RawPeer::new(self.connector.connect(name, stream).await.unwrap())
     }
 
-    /// A connection without TLS to one of its ports.
+    /// Connects without TLS.
     pub(crate) async fn connect_plain(port: SocketAddr) -> RawPeer<TcpStream> {
         RawPeer::new(TcpStream::connect(port).await.unwrap())
     }
@@ -179,7 +179,7 @@ impl Caddy {
     }
 }
 
-/// What a shipped file says of the server's configuration, in its first comment.
+/// Returns the server's configuration in the first comment of a shipped file.
 pub(crate) fn server_configuration(file: &str) -> String {
     let file = fs::read_to_string(shipped(file)).unwrap();
     let lines = file.lines().take_while(|line| line.starts_with('#'));
@@ -189,8 +189,7 @@ pub(crate) fn server_configuration(file: &str) -> String {
     keys.join("\n")
 }
 
-/// A shipped file, with each of these texts, which stand in it once behind its first comment,
-/// changed to another.
+/// Returns a shipped file after its first comment, with these texts replaced. Each must occur once.
 pub(crate) fn changed(file: &str, changes: &[(&str, &str)]) -> String {
     let file = fs::read_to_string(shipped(file)).unwrap();
     let (_, file) = file.split_once("\n\n").unwrap();
@@ -205,7 +204,7 @@ fn replace_all(mut text: String, changes: &[(&str, &str)]) -> String {
     text
 }
 
-/// A directory with a certificate for the host, and its key.
+/// Creates a directory with a certificate for the host and its key.
 pub(crate) fn directory(authority: &Authority) -> TempDir {
     let directory = TempDir::new().unwrap();
     let IssuedCertificate {
@@ -217,7 +216,7 @@ pub(crate) fn directory(authority: &Authority) -> TempDir {
     directory
 }
 
-/// What talks TLS, and trusts nobody else.
+/// Returns a connector that trusts only this authority.
 fn connector(authority: &Authority) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(authority.certificate().as_bytes());

@@ -1,5 +1,5 @@
-//! The unit for systemd, as far as it can be tried without one that runs: it is well-formed, leaves
-//! little open, forbids nothing that the server does, and gives it what it needs.
+//! Checks of the systemd unit that need no running systemd. The unit must be valid, restrictive,
+//! and sufficient for the server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,21 +18,21 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{net::UnixDatagram, process::Command, time::timeout};
 
-/// Where the units are.
+/// The directory of the units.
 const UNITS: &str = "deploy/systemd";
 
-/// The unit, and what may be added to it.
+/// The unit and its drop-ins.
 const UNIT: &str = "ws-server.service";
 const DROP_INS: [&str; 3] = ["live-credentials.conf", "port-443.conf", "tls.conf"];
 
-/// Where the unit looks for the server.
+/// The path of the server in the unit.
 const INSTALLED: &str = "/usr/local/bin/ws-server";
 
-/// How exposed the unit may be, in tenths. It was 12 when it was written. Some of that is what a
-/// server is for: sockets of the Internet are 3, and the network of the machine is 5.
+/// The highest accepted exposure level, in tenths. It was 12 when the unit was written: 3 for
+/// Internet sockets and 5 for host networking, which a server needs.
 const EXPOSURE: &str = "13";
 
-/// The unit with these drop-ins, and the server that is tested in place of the one that is installed.
+/// Copies the unit with these drop-ins, for the server under test.
 fn installed(drop_ins: &[&str]) -> (TempDir, PathBuf) {
     let directory = TempDir::new().unwrap();
     let copy = |name: &str, to: PathBuf| {
@@ -49,7 +49,7 @@ fn installed(drop_ins: &[&str]) -> (TempDir, PathBuf) {
     (directory, unit)
 }
 
-/// What a program says that succeeds.
+/// Runs a program that must succeed, and returns its output.
 async fn output(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.args(arguments).stdin(Stdio::null()).output();
@@ -64,7 +64,7 @@ async fn systemd_analyze(arguments: &[&str]) -> String {
     output(program.to_str().unwrap(), arguments).await
 }
 
-/// All that a key of the unit is set to, in order.
+/// Returns all values of a key in the unit, in order.
 fn values(key: &str) -> Vec<String> {
     let unit = fs::read_to_string(shipped(UNITS).join(UNIT)).unwrap();
     let lines = unit.lines().filter_map(|line| line.strip_prefix(key));
@@ -93,7 +93,7 @@ async fn unit_is_well_formed_with_and_without_drop_ins() {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn unit_stays_below_the_exposure_threshold() {
-    // A capability and the user namespace of its own are what the port takes.
+    // The port needs a capability and an additional namespace setting.
     let with_a_port = "17";
     for (drop_ins, exposure) in [
         (&[][..], EXPOSURE),
@@ -110,7 +110,7 @@ async fn unit_stays_below_the_exposure_threshold() {
     }
 }
 
-/// The calls in each of the sets that systemd knows.
+/// Returns the system calls of each set that systemd defines.
 async fn sets() -> BTreeMap<String, Vec<String>> {
     let mut sets: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut set = String::new();
@@ -125,7 +125,7 @@ async fn sets() -> BTreeMap<String, Vec<String>> {
     sets
 }
 
-/// The calls that a set stands for, or the one that is named.
+/// Returns the system calls of a set, or the named call.
 fn calls(sets: &BTreeMap<String, Vec<String>>, name: &str) -> BTreeSet<String> {
     match sets.get(name) {
         Some(names) => names.iter().flat_map(|name| calls(sets, name)).collect(),
@@ -133,7 +133,7 @@ fn calls(sets: &BTreeMap<String, Vec<String>>, name: &str) -> BTreeSet<String> {
     }
 }
 
-/// The calls that the unit lets the server make.
+/// Returns the system calls that the unit allows.
 async fn allowed() -> BTreeSet<String> {
     let sets = sets().await;
     let mut allowed = BTreeSet::new();
@@ -153,10 +153,10 @@ async fn allowed() -> BTreeSet<String> {
     allowed
 }
 
-/// The calls in what strace wrote.
+/// Returns the system calls in the output of strace.
 fn made(trace: &str) -> BTreeSet<String> {
     let calls = trace.lines().filter_map(|line| {
-        // Lines begin with the thread, and tell of signals and ends as well.
+        // Lines begin with the thread id, and some report signals and exits.
         let (_thread, rest) = line.split_once(' ')?;
         let (call, _) = rest.trim_start().split_once('(')?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -168,7 +168,7 @@ fn made(trace: &str) -> BTreeSet<String> {
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn server_makes_only_system_calls_of_the_unit() {
-    // "1", as `ws-server hash-password` has it.
+    // The password is "1".
     let hash = "password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$\
                 c29tZXNhbHRzb21lc2FsdA$vG3tUQ2QoxCxkjAyHBtLxyn9pC8VqzzbHmMyQCU1vXE\"";
     let users = accounts(&[("jane", "1")]) + &account("joe", hash);
@@ -179,7 +179,7 @@ async fn server_makes_only_system_calls_of_the_unit() {
     let trace = files.path("trace");
     let mut command = Command::new(peer_program("strace/strace"));
     command
-        // So that the process that is started is the server.
+        // Keeps the server, not strace, as the started process.
         .args([
             "--daemonize",
             "--follow-forks",

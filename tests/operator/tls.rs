@@ -1,4 +1,4 @@
-//! What `openssl`, `sslscan` and `testssl` find out about a server that speaks TLS.
+//! `openssl`, `sslscan` and `testssl` against the TLS server.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -10,14 +10,14 @@ use raw_peer::HANDSHAKE;
 use serde::Deserialize;
 use tokio::process::Command;
 
-/// The certificate of the authority, for those who are to trust it.
+/// The file name of the authority's certificate.
 const AUTHORITY: &str = "authority.pem";
 
-/// `testssl` tries hundreds of handshakes, one after the other.
+/// The time limit of `testssl`, which makes hundreds of handshakes.
 const LONG: Duration = Duration::from_mins(5);
 
-/// A server whose certificate is from an authority that stands in a file beside it. It gives
-/// up soon on whoever does not log in.
+/// Starts a TLS server with a short login deadline. Writes the certificate of its authority beside
+/// the configuration.
 async fn start_tls_server() -> (ServerFiles, ServerProcess) {
     let authority = Authority::new();
     let issued = authority.issue(&[SERVER_NAME, "127.0.0.1"]);
@@ -28,7 +28,7 @@ async fn start_tls_server() -> (ServerFiles, ServerProcess) {
     (files, server)
 }
 
-/// `openssl s_client`, which trusts this authority and nobody else.
+/// Returns an `openssl s_client` command that trusts only this authority.
 fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(peer_program("openssl/openssl"));
     command
@@ -40,7 +40,7 @@ fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Com
             SERVER_NAME,
             "-verify_return_error",
         ])
-        // It stays for the answer when its input has ended.
+        // Wait for the response after the end of stdin.
         .arg("-ign_eof")
         .arg("-CAfile")
         .arg(authority)
@@ -48,7 +48,7 @@ fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Com
     command
 }
 
-/// What it printed, some of which is not text.
+/// Returns all output, with invalid UTF-8 replaced.
 fn printed(finished: &ProcessOutput) -> String {
     String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr
 }
@@ -77,7 +77,7 @@ async fn s_client_upgrades_over_tls_1_2_and_1_3() {
             "ALPN protocol: http/1.1",
             "HTTP/1.1 101 Switching Protocols",
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
-            // The Close frame, and behind it the end of TLS.
+            // The Close frame, then the end of TLS.
             "login timeout",
             "closed\n",
         ] {
@@ -90,10 +90,10 @@ async fn s_client_upgrades_over_tls_1_2_and_1_3() {
 #[ignore = "needs the programs of .ci/operator"]
 async fn old_versions_and_other_alpn_get_an_alert() {
     let (files, server) = start_tls_server().await;
-    // As it comes, `openssl` itself would not speak these any more.
+    // `openssl` disables these versions by default.
     let old = ["-cipher", "DEFAULT@SECLEVEL=0"];
     for (arguments, alert) in [
-        // Which alert it is depends on what else they say.
+        // The alert depends on the other offered parameters.
         ([&["-tls1_1"], &old[..]].concat(), "SSL alert number"),
         ([&["-tls1"], &old[..]].concat(), "SSL alert number"),
         (vec!["-alpn", "h2"], "alert no application protocol"),
@@ -107,7 +107,7 @@ async fn old_versions_and_other_alpn_get_an_alert() {
     }
 }
 
-/// Runs `openssl` for what it writes to a file.
+/// Runs `openssl` in this directory.
 async fn openssl(arguments: &[&str], directory: &Path) {
     let mut command = Command::new(peer_program("openssl/openssl"));
     command.args(arguments).current_dir(directory);
@@ -127,7 +127,7 @@ async fn private_keys_of_every_type_and_format_load() {
             &["ecparam", "-name", "prime256v1", "-genkey", "-noout"],
             "BEGIN EC PRIVATE KEY",
         ),
-        // With what the curve is before it.
+        // With the curve parameters before the key.
         (
             &["ecparam", "-name", "secp384r1", "-genkey"],
             "BEGIN EC PRIVATE KEY",
@@ -226,7 +226,7 @@ async fn encrypted_key_error_names_a_working_fix() {
     }
 }
 
-/// The attributes of each element of this name.
+/// Returns the attributes of each element of this name.
 fn elements<'a>(xml: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
     let start = format!("<{name} ");
     let elements = xml.split(&start).skip(1);
@@ -284,7 +284,7 @@ async fn sslscan_finds_no_weakness() {
             .all(|it| it["supported"] == "0" || it["secure"] == "1"),
         "{xml}"
     );
-    // It is not told where the one who asks could not do it itself.
+    // `sslscan` omits the element if its own library lacks compression.
     let compression = elements(xml, "compression");
     assert!(compression.iter().all(|it| it["supported"] == "0"), "{xml}");
     let heartbleed = elements(xml, "heartbleed");
@@ -300,7 +300,7 @@ async fn sslscan_finds_no_weakness() {
     }
 }
 
-/// A finding of `testssl`, as it writes it.
+/// A finding of `testssl`.
 #[derive(Debug, Deserialize)]
 struct TestsslFinding {
     id: String,
@@ -309,9 +309,8 @@ struct TestsslFinding {
     text: String,
 }
 
-/// What it cannot like about any certificate of an authority that is made for a test: its time is
-/// short, and nobody could be asked whether it was revoked. And it misses an engine of `openssl` that
-/// has nothing to do with the server.
+/// Findings about any certificate of a test authority, which is short-lived and has no revocation
+/// list, and about the local `openssl`.
 const EXPECTED_FINDINGS: [&str; 4] = [
     "cert_expirationStatus",
     "cert_notAfter",
@@ -343,11 +342,11 @@ async fn testssl_finds_no_weakness() {
         .iter()
         .filter(|it| !["OK", "INFO", "LOW"].contains(&it.severity.as_str()))
         .filter(|it| !EXPECTED_FINDINGS.contains(&it.id.as_str()))
-        // On a busy machine its client has gone before the ticket comes, and nothing is found out.
+        // On a busy machine the client of `testssl` may close before it receives the ticket.
         .filter(|it| !(it.id == "sessionresumption_ticket" && it.severity == "WARN"))
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    // It did look.
+    // The scan was complete.
     for (id, expected) in [
         ("TLS1_3", "offered with final"),
         ("TLS1_1", "not offered"),

@@ -1,4 +1,4 @@
-//! Log in, talk, leave.
+//! Login, messages and disconnect on the page.
 
 use integration_tests::{Browser, ServerProcess, echoed};
 use proto::{
@@ -70,7 +70,7 @@ async fn text_json_and_binary_are_displayed_by_type() {
     send_message(&mut browser, "grüße").await;
     wait_for_reply(&mut browser, &echoed("grüße")).await;
 
-    // A number that no number of JavaScript is, and what looks like an end in a text.
+    // The number exceeds JavaScript's precision, and a string contains a brace.
     send_message(
         &mut browser,
         r#"{"a":[1,{}],"b":"}\"","c":12345678901234567890}"#,
@@ -164,7 +164,7 @@ async fn wire_panel_shows_handshake_and_frames() {
     let header = "81FIN, textfeMASK, length follows00 c8length 200·· ·· ·· ··masking key";
     assert!(frame.starts_with(header), "{frame}");
 
-    // Who wants to read a step is left to it.
+    // A step that the user opened stays open.
     browser.click("#step-handshake summary").await;
     browser
         .value("document.getElementById('text').focus()")
@@ -188,13 +188,13 @@ async fn wire_panel_shows_handshake_and_frames() {
     assert_eq!(browser.problems().await, [""; 0]);
 }
 
-/// The text of an element, whether it is seen or not.
+/// Returns the text of an element, visible or not.
 async fn text_of(browser: &mut Browser, selector: &str) -> String {
     let text = format!("document.querySelector({}).textContent", json!(selector));
     browser.value(&text).await.as_str().unwrap().to_owned()
 }
 
-/// What a room sends, as if it had come over the wire.
+/// Calls the page's receive function with room events.
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn room_events_are_displayed_by_sender() {
@@ -226,7 +226,7 @@ async fn room_events_are_displayed_by_sender() {
     );
     let time = "document.querySelector('#log > .received:nth-of-type(5) time').dateTime";
     assert_eq!(browser.value(time).await, "2026-11-25T16:40:01.123Z");
-    // Nobody had asked for it.
+    // The page counts an unrequested message as a push.
     browser
         .wait_for("document.getElementById('step-push').open")
         .await;
@@ -237,7 +237,7 @@ async fn room_events_are_displayed_by_sender() {
 async fn page_is_usable_by_keyboard() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
-    // The page has it from the start, but not before it is there.
+    // The `autofocus` attribute takes effect after loading.
     browser
         .wait_for("document.activeElement.id === 'name'")
         .await;
@@ -266,7 +266,7 @@ async fn page_is_usable_by_keyboard() {
     assert_eq!(browser.value(unlabelled).await, json!([]));
 }
 
-/// The Shift key, as the protocol of the browser has it.
+/// The modifier bit of the Shift key in the `DevTools` protocol.
 const SHIFT: u8 = 8;
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-//! The page for browsers, in Chromium.
+//! The page, in Chromium.
 //!
-//! Each test has a server and a browser of its own. `.ci/browser` installs Chromium.
+//! Each test has its own server and browser. `.ci/browser` installs Chromium.
 
 #[cfg(test)]
 mod dialogue;

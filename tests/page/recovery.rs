@@ -1,4 +1,4 @@
-//! The end of a connection that nobody at the page has asked for, and what follows.
+//! Connections that the server or the network ends, and what the page does next.
 
 use std::{fs, net::SocketAddr};
 
@@ -61,8 +61,8 @@ async fn page_reconnects_after_a_crash() {
     .await;
 }
 
-/// Ends a server by a signal, and starts one at the same place: the page is told and comes back, logs
-/// in and goes on, and nobody does anything about it.
+/// Ends a server by a signal and starts another at the same address. The page must report the loss,
+/// reconnect and log in without user action.
 async fn comes_back_after(signal: Signal, told: &str) {
     let server = ServerProcess::start().await;
     let address = server.address;
@@ -86,7 +86,7 @@ async fn comes_back_after(signal: Signal, told: &str) {
     assert_eq!(others(browser.problems().await), [""; 0]);
 }
 
-/// Starts a server with the defaults at an address where one was before.
+/// Starts a server with the defaults at the address of an earlier one.
 async fn start_at(address: SocketAddr) -> ServerProcess {
     let mut command = Command::new(server_binary());
     command
@@ -96,8 +96,7 @@ async fn start_at(address: SocketAddr) -> ServerProcess {
     ServerProcess::spawn(command, None).await
 }
 
-/// What is no consequence of a server that stops or cannot be reached. The browser itself tells of
-/// those.
+/// Returns the problems that are not due to an unreachable server, which the browser logs.
 fn others(mut problems: Vec<String>) -> Vec<String> {
     let of_those = ["ERR_CONNECTION_REFUSED", "503 (Service Unavailable)"];
     problems.retain(|problem| !of_those.iter().any(|it| problem.contains(it)));
@@ -146,7 +145,7 @@ async fn unknown_path_is_explained_and_not_retried() {
         .wait_for_text("#refused", "404, there is nothing at this path")
         .await;
     assert_eq!(browser.value("session.stage").await, "idle");
-    // It can be chosen again, as all that was typed in this tab.
+    // Paths typed in this tab are offered again.
     let paths = "Array.from(document.getElementById('paths').options, (path) => path.value)";
     assert_eq!(
         browser.value(paths).await,

@@ -1,4 +1,4 @@
-//! The page in a room, with a second member.
+//! The page in a room with another member.
 
 use integration_tests::{Browser, ServerFiles, accounts};
 use raw_peer::{HANDSHAKE, frame};
@@ -34,7 +34,7 @@ async fn page_exchanges_messages_with_a_member() {
     assert!(other.text().await.contains("congratulation"));
     browser.wait_for_text("#log", "jane joined").await;
 
-    // Nobody had asked for it, so the page calls it a push: it had sent nothing.
+    // The page sent nothing, so the message counts as a push.
     other.send(frame::text("<b>hello</b>")).await;
     browser.wait_for_text("#log", "jane: <b>hello</b>").await;
     browser

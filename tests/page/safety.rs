@@ -1,4 +1,4 @@
-//! What the page and its policy keep from happening.
+//! Protection of the page by escaping and by its content security policy.
 
 use integration_tests::ServerProcess;
 use serde_json::json;
@@ -68,7 +68,7 @@ async fn policy_blocks_injected_scripts() {
             "(async () => {{ try {{ await ({attempt}); }} catch {{ /* forbidden */ }} }})()"
         );
         browser.value(&tried).await;
-        // Whatever was put off has its turn.
+        // Let deferred scripts run.
         browser
             .value("new Promise((resolve) => setTimeout(resolve))")
             .await;
@@ -110,7 +110,7 @@ async fn policy_blocks_other_origins_and_frames() {
     assert_eq!(browser.value(&framed).await, "frame-src");
 }
 
-/// The browser's own SHA-256 of what it got.
+/// The browser computes the SHA-256 hashes itself.
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn policy_hashes_match_the_page() {

@@ -1,7 +1,7 @@
-//! What the page looks like in each of its states.
+//! The layout of the page in each of its states.
 //!
-//! With `PAGE_PICTURES=1` pictures of all of them are written to `target/page`, and the one of the
-//! README to `.github/page.png`.
+//! With `PAGE_PICTURES=1` the tests write screenshots of all states to `target/page`, and that of
+//! the README to `.github/page.png`.
 
 use std::{env, fs};
 
@@ -15,10 +15,10 @@ use crate::user_actions::{
 const WIDE: [u32; 2] = [1280, 800];
 const NARROW: [u32; 2] = [360, 740];
 
-/// What the README shows.
+/// The screenshot in the README.
 const README_PICTURE: &str = "5-json-1280-light";
 
-/// Looks at a state in each size and in both colours.
+/// Checks the layout of a state in each window size and colour scheme.
 async fn check_layouts(browser: &mut Browser, state: &str) {
     for size in [NARROW, WIDE] {
         for colours in [ColourScheme::Dark, ColourScheme::Light] {

@@ -1,11 +1,11 @@
-//! The page of a server that speaks TLS.
+//! The page over HTTPS.
 
 use integration_tests::{Authority, Browser, ServerFiles, ServerProcess, accounts, echoed};
 use serde_json::json;
 
 use crate::user_actions::{log_in_as_admin, open_page, send_message, wait_for_reply};
 
-/// What the page says of the bytes of the last message received, and whether it speaks of TLS.
+/// Returns the page's text about the last received bytes, and whether it mentions TLS.
 async fn explained(browser: &mut Browser) -> (String, bool) {
     log_in_as_admin(browser).await;
     send_message(browser, "hello").await;

@@ -1,20 +1,20 @@
-//! A person at the page, who uses the keyboard alone.
+//! Actions of a keyboard user on the page.
 
 use integration_tests::{Browser, ServerProcess};
 
-/// A browser that shows the page of a server.
+/// Opens the page of a server in a new browser.
 pub(crate) async fn open_page(server: &ServerProcess) -> Browser {
     let mut browser = Browser::start().await;
     browser.open(&page_url(server)).await;
     browser
 }
 
-/// Where the page of a server is.
+/// Returns the URL of the page.
 pub(crate) fn page_url(server: &ServerProcess) -> String {
     format!("http://{}/", server.address)
 }
 
-/// Fills in the form of the login, which has the focus, and sends it off.
+/// Fills in the login form, which has the focus, and submits it.
 pub(crate) async fn log_in(browser: &mut Browser, name: &str, password: &str) {
     browser
         .value("document.getElementById('name').select()")
@@ -25,19 +25,19 @@ pub(crate) async fn log_in(browser: &mut Browser, name: &str, password: &str) {
     browser.press("Enter", 0).await;
 }
 
-/// Logs in as the shipped account, and waits until the server has taken it.
+/// Logs in as the development account, and waits for the connected state.
 pub(crate) async fn log_in_as_admin(browser: &mut Browser) {
     log_in(browser, "admin", "123456").await;
     browser.wait_for_text("#state", "connected as admin").await;
 }
 
-/// Sends a message, for which the focus is there.
+/// Types a message into the focused field and sends it.
 pub(crate) async fn send_message(browser: &mut Browser, text: &str) {
     browser.type_text(text).await;
     browser.press("Enter", 0).await;
 }
 
-/// What the last messages of a kind show, "sent" or "received", the last one last.
+/// Returns the texts of the "sent" or "received" messages, oldest first.
 pub(crate) async fn shown_messages(browser: &mut Browser, kind: &str) -> Vec<String> {
     let bodies = format!(
         "Array.from(document.querySelectorAll('#log > .{kind} > .body'), (body) => body.textContent)"
@@ -45,14 +45,14 @@ pub(crate) async fn shown_messages(browser: &mut Browser, kind: &str) -> Vec<Str
     serde_json::from_value(browser.value(&bodies).await).expect("they are texts")
 }
 
-/// What the notes between the messages say, without their times.
+/// Returns the notes between the messages, without their times.
 pub(crate) async fn shown_notes(browser: &mut Browser) -> Vec<String> {
     let notes =
         "Array.from(document.querySelectorAll('#log > .note > bdi'), (it) => it.textContent)";
     serde_json::from_value(browser.value(notes).await).expect("they are texts")
 }
 
-/// Waits until the last message received shows this.
+/// Waits until the last received message has this text.
 pub(crate) async fn wait_for_reply(browser: &mut Browser, text: &str) {
     browser
         .wait_for(&format!(
@@ -62,7 +62,7 @@ pub(crate) async fn wait_for_reply(browser: &mut Browser, text: &str) {
         .await;
 }
 
-/// Waits until all that the page has put off until it is drawn has been done.
+/// Waits until the page has painted and run its deferred work.
 pub(crate) async fn wait_for_paint(browser: &mut Browser) {
     browser
         .value("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")

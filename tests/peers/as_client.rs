@@ -1,4 +1,4 @@
-//! What somebody else's client does with `ws-server`.
+//! Other libraries as clients of `ws-server`.
 
 use integration_tests::{Authority, SORRY, ServerFiles, ServerProcess, accounts, echoed};
 use rustix::process::Signal;
@@ -33,7 +33,7 @@ pub(crate) async fn binary_message_is_echoed_unchanged(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
-    // Each way to write a length, and no length at all.
+    // All three length encodings, and an empty payload.
     for bytes in [
         &[],
         &every_byte[..100],
@@ -91,7 +91,7 @@ pub(crate) async fn too_many_wrong_logins_close_with_3000(library: Library) {
 pub(crate) async fn oversized_message_closes_with_1009(library: Library) {
     let server = ServerProcess::start().await;
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
-    // Most of it is still to be sent when the server has seen enough.
+    // The server closes while most of the message is still unsent.
     peer.text(&mebibyte().repeat(8)).await;
     assert_eq!(peer.event().await, closed(1009, "message too big"));
     peer.finish().await;
@@ -104,7 +104,7 @@ pub(crate) async fn refused_handshake_reports_its_status(library: Library) {
     peer.finish().await;
 }
 
-/// What stands before the host of a URL goes into the handshake, and the 101 is the login.
+/// The user information of the URL becomes Basic credentials, and the 101 completes the login.
 pub(crate) async fn credentials_in_the_url_log_in(library: Library) {
     let mut server = ServerProcess::start_with("[login]\nbasic = \"required\"").await;
     let mut peer = ScriptedPeer::connected(library, &url_of(&server, "admin:123456@")).await;
@@ -149,7 +149,8 @@ fn url_of(server: &ServerProcess, user: &str) -> String {
     format!("ws://{user}{}", server.address)
 }
 
-/// The server is stopped, which the peer sees, and waits for no deadline.
+/// Stops the server. Asserts that the peer gets the Close frame, and that the server exits without
+/// a deadline.
 async fn assert_shutdown_seen(server: ServerProcess, mut peer: ScriptedPeer) {
     server.signal(Signal::TERM);
     let end = closed(1001, "server is shutting down");
@@ -160,7 +161,7 @@ async fn assert_shutdown_seen(server: ServerProcess, mut peer: ScriptedPeer) {
     assert!(log.contains(" cut_off=0\n"), "{log}");
 }
 
-/// A text that is exactly as long as the longest message.
+/// Returns a text of the maximum message length.
 fn mebibyte() -> String {
     let text = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(text.len(), 1_048_576);

@@ -1,4 +1,4 @@
-//! What `ws-client` does in a pipe with somebody else's server.
+//! `ws-client` in a pipe with servers of other libraries.
 
 use std::fs;
 
@@ -85,7 +85,7 @@ pub(crate) async fn pipelined_lines_are_printed_in_order(library: Library) {
     );
     let serve = async {
         peer.accept_login().await;
-        // No answer goes out before all lines have come.
+        // All lines arrive before the first reply is sent.
         for line in &lines {
             assert_eq!(&peer.next_text().await, line);
         }
@@ -100,11 +100,10 @@ pub(crate) async fn pipelined_lines_are_printed_in_order(library: Library) {
     assert!(finished.stdout() == answers.join("\n") + "\n");
 }
 
-/// The server takes its time: each answer goes out when the one before it has been printed, long
-/// after the input has ended.
+/// Each reply is sent after the last one was printed, long after the end of stdin.
 pub(crate) async fn replies_after_end_of_input_are_printed(library: Library) {
     let (mut peer, url) = ScriptedPeer::server(library).await;
-    // However slow this machine is: it must not be silence that ends the connection.
+    // The linger time must not end the connection, even on a slow machine.
     let mut client = spawn(client([url.as_str(), "--linger", "1h"]));
     let mut stdin = client.stdin.take().unwrap();
     let mut stdout = BufReader::new(client.stdout.take().unwrap()).lines();
@@ -164,8 +163,7 @@ pub(crate) async fn server_error_prints_code_and_reason(library: Library) {
     );
 }
 
-/// The library itself asks for the credentials and checks them. The legacy one fails on passwords
-/// beyond ASCII.
+/// The library requests and checks the credentials. The legacy API fails for non-ASCII passwords.
 pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
     let (mut peer, url) = ScriptedPeer::server_with_basic(library, "jané", "pa:ss: ").await;
     let command = || client([url.as_str(), "--auth", "basic"]);

@@ -1,5 +1,5 @@
-//! `curl` with `ws-server`. The one of Debian speaks no `ws://`: it asks for the upgrade as it is told
-//! to, and prints what comes on the connection.
+//! `curl` with `ws-server`. Debian's build has no `ws://`, so the tests send the upgrade fields and
+//! read the raw output.
 
 use std::process::Output;
 
@@ -12,12 +12,12 @@ use tokio::{
     time::timeout,
 };
 
-/// One that asks for a WebSocket, and prints the heads of all answers.
+/// Starts a `curl` that requests the upgrade and prints all response heads.
 fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
     let mut command = Command::new(peer_program("curl/curl"));
     command
         .args(["--http1.1", "--include", "--no-buffer", "--silent"])
-        // Whatever proxy this machine may have: the server is on it.
+        // Ignore a configured proxy.
         .args(["--noproxy", "*"])
         .args(["--header", "Connection: Upgrade"])
         .args(["--header", "Upgrade: websocket"])
@@ -35,8 +35,8 @@ async fn finish(curl: Child) -> Output {
         .expect("it can be waited for")
 }
 
-/// Stops the server when the session is there, and asserts that all that came was the 101 and the
-/// end of the session: no greeting.
+/// Stops the server after the login. Asserts that only the 101 and the Close frame were received,
+/// and returns the heads.
 async fn assert_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
     let opened = server.log_line("session opened").await;
     assert!(opened.ends_with(" user=admin path=/"), "{opened}");
@@ -64,7 +64,7 @@ async fn logs_in_with_the_handshake() {
     assert_eq!(answer.body, "");
 }
 
-/// It asks without credentials first, and understands by the answer which are wanted.
+/// `curl` first sends no credentials, and chooses the scheme by the challenge.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn answers_the_basic_challenge() {

@@ -1,9 +1,9 @@
-//! Both binaries with WebSocket programs that others wrote: Python's `websockets`, Node's `ws`,
-//! `websocat`, `wscat`, `curl`, and nginx between client and server.
+//! Both binaries with other WebSocket programs: Python's `websockets`, Node's `ws`, `websocat`,
+//! `wscat`, `curl`, and nginx as a proxy.
 //!
-//! `.ci/peers` installs them. What is done with a library stands once, in [`as_client`] and
-//! [`as_server`], and is a test for each library; all tests of one are run by
-//! `cargo test -p integration-tests --test peers -- --ignored python_newest::`.
+//! `.ci/peers` installs them. [`as_client`] and [`as_server`] define the cases once; each library
+//! runs all of them. `cargo test -p integration-tests --test peers -- --ignored python_newest::`
+//! runs those of one library.
 
 #[cfg(test)]
 mod as_client;
@@ -22,7 +22,7 @@ mod websocat;
 #[cfg(test)]
 mod wscat;
 
-/// Makes a test of each case, for one library.
+/// Generates the tests of all cases for one library.
 #[cfg(test)]
 macro_rules! tests_of {
     ($library:expr, $cases:ident: $($case:ident)+) => {
@@ -38,7 +38,7 @@ macro_rules! tests_of {
     };
 }
 
-/// Tests of a library as client of `ws-server`.
+/// Generates the tests of a library as a client of `ws-server`.
 #[cfg(test)]
 macro_rules! as_client {
     ($library:expr) => {
@@ -59,7 +59,7 @@ macro_rules! as_client {
     };
 }
 
-/// Tests of a library as server for `ws-client`.
+/// Generates the tests of a library as a server for `ws-client`.
 #[cfg(test)]
 macro_rules! as_server {
     ($library:expr) => {
@@ -76,7 +76,7 @@ macro_rules! as_server {
     };
 }
 
-/// Tests of a library as server for `ws-client`, where it wants credentials with the handshake.
+/// Generates the tests of a library as a server that requires Basic authentication.
 #[cfg(test)]
 macro_rules! as_server_with_basic {
     ($library:expr) => {

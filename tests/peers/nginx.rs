@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::scripted_peer::{Library, ScriptedPeer};
 
-/// An nginx that passes on what comes to it. It ends when this is dropped.
+/// An nginx that forwards to a server. Dropping it ends the process.
 #[derive(Debug)]
 struct NginxProxy {
     address: SocketAddr,
@@ -26,12 +26,12 @@ struct NginxProxy {
 }
 
 impl NginxProxy {
-    /// One in front of a server.
+    /// Starts a proxy in front of a server.
     async fn before(server: SocketAddr) -> Self {
         Self::with_read_timeout(server, "1h").await
     }
 
-    /// One that gives up a connection on which the server is silent for this long.
+    /// Starts a proxy with this read timeout.
     async fn with_read_timeout(server: SocketAddr, read_timeout: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -114,7 +114,7 @@ async fn draining_server_gets_no_new_sessions() {
     server.log_line("ending all connections").await;
     let end = close_frame_of(CloseReason::ShuttingDown);
     assert_eq!(session.close().await, end);
-    // The session does not answer, so that the server is still there.
+    // The session does not answer the Close frame, so the server keeps draining.
     let finished = run(client([proxy.url()]), "admin:123456\n").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert!(finished.stderr.contains("502"), "{}", finished.stderr);
@@ -127,7 +127,7 @@ async fn draining_server_gets_no_new_sessions() {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn absent_server_is_reported_as_502() {
-    // A port that is taken, so that nobody else gets it, and not listened on.
+    // A bound port without a listener stays reserved.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let proxy = NginxProxy::before(socket.local_addr().unwrap()).await;
@@ -169,7 +169,7 @@ async fn killed_server_is_seen_as_lost() {
     assert!(stderr.contains("the connection was lost"), "{stderr}");
 }
 
-/// What a browser says about itself passes through, and so does the host that it asked for.
+/// The proxy forwards `Origin` and the original `Host`.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn only_pages_of_the_same_host_connect() {
@@ -189,8 +189,7 @@ async fn only_pages_of_the_same_host_connect() {
     }
 }
 
-/// A proxy gives up what is silent. The server's pings keep that from happening, however long their
-/// answers may take.
+/// nginx closes idle connections. The server's pings keep them open, even before the pongs arrive.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn pings_keep_an_idle_session_open() {
@@ -198,7 +197,7 @@ async fn pings_keep_an_idle_session_open() {
     let proxy = NginxProxy::with_read_timeout(server.address, "2s").await;
     let mut session = proxy.connect().await;
     session.log_in().await;
-    // They are 100 ms apart at least, so this takes longer than that patience.
+    // All pings together take longer than the read timeout.
     for _ in 0..25 {
         let ping = session.frame().await;
         assert_eq!(ping.first, 0x89, "{ping:?}");

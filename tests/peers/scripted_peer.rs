@@ -1,4 +1,4 @@
-//! A client or server that is made of somebody else's library, and led by a test.
+//! A client or server of another library, controlled by a test.
 
 use std::{path::Path, process::Stdio};
 
@@ -12,20 +12,20 @@ use tokio::{
     time::timeout,
 };
 
-/// Somebody else's library, of which a script beside this file makes a client or a server.
+/// A library. A script beside this file makes a client or a server of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Library {
     /// The newest `websockets` for Python.
     PythonNewest,
-    /// Its API for threads.
+    /// The threading API of the same.
     PythonNewestSync,
-    /// The last `websockets` whose only API is the one that is called legacy since.
+    /// The last `websockets` before its asyncio API became the legacy one.
     PythonLegacy,
     /// `ws` for Node.
     NodeWs,
 }
 
-/// The process. It is killed when this is dropped.
+/// The peer's process. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct ScriptedPeer {
     child: Child,
@@ -33,7 +33,7 @@ pub(crate) struct ScriptedPeer {
     events: Lines<BufReader<ChildStdout>>,
 }
 
-/// What it is told to do.
+/// An action that the peer performs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Action<'a> {
@@ -42,19 +42,19 @@ enum Action<'a> {
     Close(u16, &'a str),
 }
 
-/// What it tells.
+/// An event that the peer reports.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Event {
-    /// It is a server, with this URL.
+    /// The server listens at this URL.
     Listening(String),
     /// The handshake succeeded.
     Opened,
-    /// The handshake was answered with this status.
+    /// The handshake was refused with this status.
     Refused(u16),
     Text(String),
     Binary(Vec<u8>),
-    /// The connection ended; with code 1006, as libraries have it, if no Close frame came.
+    /// The connection ended. The code is 1006 if there was no Close frame.
     Closed(u16, String),
 }
 
@@ -77,44 +77,44 @@ impl Library {
     }
 }
 
-/// The command that runs a script, which stands beside this file, with these arguments.
+/// Returns the command that runs a script beside this file.
 fn script(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(peer_program(program));
     command
         .current_dir(root().join("tests/peers"))
         .args(arguments)
-        // Whatever proxy this machine may have: the server is on it.
+        // Ignore a configured proxy.
         .env("no_proxy", "*");
     command
 }
 
 impl ScriptedPeer {
-    /// A client that connects.
+    /// Starts a client.
     pub(crate) fn client(library: Library, url: &str) -> Self {
         let mut command = library.command();
         command.args(["client", url]);
         Self::spawn(command)
     }
 
-    /// A client that connects, and trusts the authority in this file.
+    /// Starts a client that trusts the authority in this file.
     pub(crate) fn trusting(library: Library, url: &str, authority: &Path) -> Self {
         let mut command = library.command();
         command
             .args(["client", url])
-            // The first is for Python, the second for Node.
+            // The first variable is for Python, the second for Node.
             .env("SSL_CERT_FILE", authority)
             .env("NODE_EXTRA_CA_CERTS", authority);
         Self::spawn(command)
     }
 
-    /// A client that is connected.
+    /// Starts a client, and waits for the handshake.
     pub(crate) async fn connected(library: Library, url: &str) -> Self {
         let mut peer = Self::client(library, url);
         assert_eq!(peer.event().await, Event::Opened);
         peer
     }
 
-    /// A client that is logged in.
+    /// Starts a client and logs in.
     pub(crate) async fn logged_in(library: Library, url: &str) -> Self {
         let mut peer = Self::connected(library, url).await;
         peer.text("admin:123456").await;
@@ -122,12 +122,12 @@ impl ScriptedPeer {
         peer
     }
 
-    /// A server that takes one connection, and its URL.
+    /// Starts a server for one connection. Returns it with its URL.
     pub(crate) async fn server(library: Library) -> (Self, String) {
         Self::server_for(library, &["server"]).await
     }
 
-    /// The same, and it takes a request with this name and this password only.
+    /// Starts a server that requires Basic authentication with these credentials.
     pub(crate) async fn server_with_basic(
         library: Library,
         name: &str,
@@ -136,7 +136,7 @@ impl ScriptedPeer {
         Self::server_for(library, &["server", name, password]).await
     }
 
-    /// The same, by TLS, with the certificate and the key in these files.
+    /// Starts a TLS server with the certificate and key in these files.
     pub(crate) async fn server_with_tls(
         library: Library,
         certificate: &str,
@@ -155,7 +155,7 @@ impl ScriptedPeer {
         }
     }
 
-    /// Holds the tutorial's dialogue as a client, to its end.
+    /// Runs the tutorial's dialogue as a client.
     pub(crate) async fn run_dialogue(mut self) {
         self.text("admin:1").await;
         assert_eq!(self.event().await, text(SORRY));
@@ -168,19 +168,19 @@ impl ScriptedPeer {
         self.finish().await;
     }
 
-    /// As a server: takes a connection, and the right credentials at once.
+    /// Accepts a connection and its first login, as a server.
     pub(crate) async fn accept_login(&mut self) {
         assert_eq!(self.event().await, Event::Opened);
         assert_eq!(self.event().await, Event::Text("admin:123456".to_owned()));
         self.text(CONGRATULATION).await;
     }
 
-    /// Sends a text.
+    /// Sends a text message.
     pub(crate) async fn text(&mut self, text: &str) {
         self.send_action(Action::Text(text)).await;
     }
 
-    /// Sends bytes.
+    /// Sends a binary message.
     pub(crate) async fn binary(&mut self, bytes: &[u8]) {
         self.send_action(Action::Binary(bytes)).await;
     }
@@ -190,7 +190,7 @@ impl ScriptedPeer {
         self.send_action(Action::Close(code, reason)).await;
     }
 
-    /// What happens next.
+    /// Returns the next event.
     pub(crate) async fn event(&mut self) -> Event {
         let line = timeout(TEST_TIMEOUT, self.events.next_line()).await;
         let line = line.expect("something happens in time");
@@ -200,7 +200,7 @@ impl ScriptedPeer {
         }
     }
 
-    /// The text that comes next.
+    /// Returns the next event, which must be a text message.
     pub(crate) async fn next_text(&mut self) -> String {
         match self.event().await {
             Event::Text(text) => text,
@@ -208,7 +208,7 @@ impl ScriptedPeer {
         }
     }
 
-    /// Its end, after which it has nothing more to tell, nor to complain of.
+    /// Waits for the exit. Asserts that there are no more events and no errors.
     pub(crate) async fn finish(self) {
         let Self {
             mut child,
@@ -253,7 +253,7 @@ impl ScriptedPeer {
     }
 }
 
-/// What a process said on stderr, up to its end.
+/// Returns the stderr of a process up to its end.
 async fn stderr_of(child: &mut Child) -> String {
     let mut text = String::new();
     let stderr = child.stderr.as_mut().expect("it is piped");
@@ -262,17 +262,17 @@ async fn stderr_of(child: &mut Child) -> String {
     text
 }
 
-/// A text that came.
+/// Returns the event of a text message.
 pub(crate) fn text(text: &str) -> Event {
     Event::Text(text.to_owned())
 }
 
-/// The congratulation that came.
+/// Returns the event of the congratulation.
 pub(crate) fn congratulation() -> Event {
     text(CONGRATULATION)
 }
 
-/// A Close frame that came.
+/// Returns the event of a Close frame.
 pub(crate) fn closed(code: u16, reason: &str) -> Event {
     Event::Closed(code, reason.to_owned())
 }

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// One that runs in a pipe.
+/// A `websocat` process with piped streams.
 #[derive(Debug)]
 struct Websocat {
     child: Child,
@@ -35,7 +35,7 @@ impl Websocat {
         self.stdin.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Waits until it prints this, and nothing else.
+    /// Asserts that exactly this text is printed next.
     async fn assert_prints(&mut self, text: &str) {
         let mut printed = vec![0; text.len()];
         let read = timeout(TEST_TIMEOUT, self.stdout.read_exact(&mut printed)).await;
@@ -43,7 +43,7 @@ impl Websocat {
         assert_eq!(String::from_utf8(printed).unwrap(), text);
     }
 
-    /// Ends its input, upon which it ends itself, printing nothing more and without complaint.
+    /// Closes stdin, and asserts that the process exits without more output.
     async fn finish(mut self) {
         drop(self.stdin);
         let mut rest = String::new();
@@ -57,7 +57,7 @@ impl Websocat {
     }
 }
 
-/// What it reads at once is a message, and what is a message it writes at once.
+/// `websocat` sends each read as a message, and writes each message at once.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_and_talks() {
@@ -75,8 +75,8 @@ async fn logs_in_and_talks() {
     assert!(ended.contains("messages_in=1 "), "{ended}");
 }
 
-/// It sends each line with its line break, and nothing is trimmed here: in the login, it is a
-/// character of the password.
+/// `websocat` sends lines with their line break. The server does not trim it, so it is part of the
+/// password.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn line_break_is_part_of_the_password() {

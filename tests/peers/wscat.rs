@@ -4,7 +4,7 @@ use integration_tests::{ServerProcess, TEST_TIMEOUT, Terminal, peer_program, spa
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
-/// Its program, and the script that this runs.
+/// Returns the paths of Node and of the script.
 fn wscat() -> [String; 2] {
     ["node/node", "node/node_modules/wscat/bin/wscat"]
         .map(|path| peer_program(path).into_os_string().into_string().unwrap())
@@ -41,7 +41,7 @@ async fn logs_in_and_talks_at_a_terminal() {
     );
 }
 
-/// It sends all that it was told at once, and stays until the server goes.
+/// `wscat` sends all messages at once, and stays until the server closes.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn logs_in_and_talks_in_a_pipe() {
@@ -52,7 +52,7 @@ async fn logs_in_and_talks_in_a_pipe() {
         .args([&wscat, "--connect", &server.url(), "--wait", "-1"])
         .args(["--execute", "admin:123456", "--execute", "hello"]);
     let mut child = spawn(command);
-    // It would end with its input.
+    // Keep stdin open: `wscat` exits at its end.
     let stdin = child.stdin.take();
     let mut stdout = child.stdout.take().unwrap();
     let expected = "congratulation, you have connect with server\r\n\

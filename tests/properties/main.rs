@@ -1,4 +1,5 @@
-//! The properties, on the rows of the tables, on rows that were changed, and on chance.
+//! Tests of the properties: with the rows of the attack tables, with mutated rows, and with random
+//! bytes.
 
 #![cfg(test)]
 
@@ -10,10 +11,10 @@ use proptest::{
     test_runner::{Config, TestError, TestRunner},
 };
 
-/// How often a property is tried.
+/// The number of inputs for each property.
 const CASES: u32 = 1000;
 
-/// Makes the tests of the property of this name.
+/// Generates the tests of each property.
 macro_rules! hold {
     ($($name:ident)*) => {
         $(
@@ -60,7 +61,7 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..600)
 }
 
-/// Asserts that a property holds for many bytes of a kind.
+/// Asserts that a property holds for the inputs of a strategy.
 #[track_caller]
 fn assert_holds(property: Property, bytes: impl Strategy<Value = Vec<u8>>) {
     let config = Config {

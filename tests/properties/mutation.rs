@@ -1,11 +1,11 @@
-//! Bytes that are nearly what others are.
+//! Mutations of the seeds.
 
 use proptest::{prelude::*, sample::Index};
 
-/// The longest that is changed. What is longer is so to be too long, and slow to try.
+/// The longest seed that is mutated. Longer ones only exceed limits, and are slow to check.
 const MAX_BYTES: usize = 4096;
 
-/// What parsers look for.
+/// Bytes that parsers treat specially.
 const DELIMITERS: &[&str] = &[
     "\r\n",
     "\n",
@@ -29,18 +29,18 @@ const DELIMITERS: &[&str] = &[
     "\u{202e}",
 ];
 
-/// One change.
+/// A mutation.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
     Repeat(Index, usize),
-    /// What follows is that of another seed.
+    /// Replaces the rest by that of another seed.
     Splice(Index, Index),
 }
 
-/// The seeds, each with a few changes.
+/// Returns a strategy of seeds with a few mutations each.
 pub(crate) fn of(seeds: Vec<(String, Vec<u8>)>) -> impl Strategy<Value = Vec<u8>> {
     let seeds: Vec<_> = seeds
         .into_iter()
@@ -73,7 +73,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn apply(change: &Change, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
-    // There is always a place to insert.
+    // The end of the bytes is a valid position for insertions.
     let place = |at: &Index| at.index(bytes.len() + 1);
     match change {
         Change::Replace(at, byte) => {

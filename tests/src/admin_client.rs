@@ -1,4 +1,4 @@
-//! The operator of a server that runs.
+//! Clients of the admin interface.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,11 @@ use crate::{
     server_binary,
 };
 
-/// The lines of a configuration that let an operator in, by a socket beside it and on a free port.
+/// The configuration of the admin interface: a socket beside the configuration file, and a free TCP
+/// port.
 pub const ADMIN: &str = "[admin]\nlisten = [\"unix:admin.sock\", \"127.0.0.1:0\"]\n";
 
-/// Asks the server of these files something, as `ws-server ctl` does.
+/// Runs `ws-server ctl` for the server of these files.
 pub async fn ctl(files: &ServerFiles, arguments: &[&str]) -> ProcessOutput {
     let mut command = Command::new(server_binary());
     command.arg("ctl").args(arguments);
@@ -21,7 +22,7 @@ pub async fn ctl(files: &ServerFiles, arguments: &[&str]) -> ProcessOutput {
     run(command, "").await
 }
 
-/// Asks for something that must be done, and returns what was printed.
+/// Runs `ws-server ctl`, asserts success, and returns its stdout.
 pub async fn ctl_ok(files: &ServerFiles, arguments: &[&str]) -> String {
     let finished = ctl(files, arguments).await;
     assert_eq!(finished.code, Some(0), "{arguments:?}: {finished:?}");
@@ -29,12 +30,12 @@ pub async fn ctl_ok(files: &ServerFiles, arguments: &[&str]) -> String {
     finished.stdout().to_owned()
 }
 
-/// The part of the operator's interface that anybody on the machine may read.
+/// An HTTP client of the admin TCP address, which serves health and metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminClient(SocketAddr);
 
 impl AdminClient {
-    /// Learns from its log where a server that was configured with [`ADMIN`] listens.
+    /// Creates a client for a server configured with [`ADMIN`]. Reads the address from its log.
     pub async fn for_server(server: &mut ServerProcess) -> Self {
         let line = server
             .log_line("admin interface listening address=127.0.0.1:")
@@ -43,7 +44,7 @@ impl AdminClient {
         Self(address.parse().expect("it is an address"))
     }
 
-    /// Where it listens.
+    /// Returns the admin TCP address.
     pub fn address(self) -> SocketAddr {
         self.0
     }
@@ -57,12 +58,12 @@ impl AdminClient {
         send_request(peer, &request).await
     }
 
-    /// What is measured at the moment.
+    /// Returns the metrics.
     pub async fn metrics(self) -> String {
         self.request("GET", "/metrics").await.body
     }
 
-    /// One of the values, by its name and labels.
+    /// Returns the value of one series, given by name and labels.
     pub async fn metric(self, series: &str) -> u64 {
         let metrics = self.metrics().await;
         let mut values = metrics

@@ -1,4 +1,4 @@
-//! Work beside what is measured.
+//! Low-priority work beside a measurement.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -13,7 +13,7 @@ use tokio::{
     task::LocalSet,
 };
 
-/// Work on a thread of its own, which gives way to whoever measures on the same processor.
+/// Work on its own low-priority thread, so that the measurement on the same CPU is not delayed.
 #[derive(Debug)]
 pub struct BackgroundWork<T> {
     stop: oneshot::Sender<()>,
@@ -21,17 +21,17 @@ pub struct BackgroundWork<T> {
 }
 
 impl<T: Send + 'static> BackgroundWork<T> {
-    /// Begins the work, which may spawn more of it on the same thread.
+    /// Starts the work. It may spawn local tasks.
     pub fn start<F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
-            // On Linux this is about the thread.
+            // On Linux the nice value is that of the thread.
             rustix::process::nice(19).expect("a thread may give way");
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime can be made");
-            // What the work has spawned ends with the set.
+            // Dropping the set ends the tasks that the work spawned.
             let spawned = LocalSet::new();
             let over = async { select(Box::pin(work()), stopped).await };
             match spawned.block_on(&runtime, over) {
@@ -42,34 +42,33 @@ impl<T: Send + 'static> BackgroundWork<T> {
         Self { stop, thread }
     }
 
-    /// Whether the work is done.
+    /// Returns whether the work has finished.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Ends the work, and returns what it came to; none if it was not done.
+    /// Stops the work. Returns its result, or `None` if it had not finished.
     pub fn stop(self) -> Option<T> {
-        // The thread may be over, or have panicked, which is told next.
+        // The thread may have finished or panicked; the join reports that.
         let _ = self.stop.send(());
         self.thread.join().expect("the work does not fail")
     }
 }
 
-/// One of this machine's own addresses, which stand for different peers.
+/// Returns a loopback address, so that tests can act as different peers.
 pub fn loopback_address(number: usize) -> Ipv4Addr {
     let [.., third, fourth] = u32::try_from(number)
         .expect("there are not so many")
         .to_be_bytes();
-    // None of those that others use by themselves.
+    // A network that no test uses by itself.
     Ipv4Addr::new(127, 1, third, fourth)
 }
 
-/// A connection from one of them.
+/// Connects from a loopback address, with `TCP_NODELAY`.
 pub async fn connect_from(address: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((address, 0).into())?;
     let stream = socket.connect(server).await?;
-    // What is sent is to leave at once.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,17 +1,17 @@
-//! What a benchmark found, beside what it may find.
+//! The results of a benchmark and their limits.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{process::ExitCode, time::Duration};
 
-/// The value in the middle.
+/// Returns the median.
 pub fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// The time in milliseconds that so many percent are not beyond.
+/// Returns this percentile of the times, in milliseconds.
 pub fn percentile(times: &[Duration], percent: usize) -> f64 {
     let mut times = times.to_vec();
     times.sort();
@@ -19,8 +19,8 @@ pub fn percentile(times: &[Duration], percent: usize) -> f64 {
     times[index].as_secs_f64() * 1e3
 }
 
-/// Whether a row of a benchmark is to be run: all are, unless an argument says what their names
-/// hold.
+/// Returns whether a row of a benchmark should run. An argument selects the rows whose names
+/// contain it.
 pub fn is_selected(name: &str) -> bool {
     // Cargo adds options of its own.
     let mut wanted = std::env::args()
@@ -29,24 +29,24 @@ pub fn is_selected(name: &str) -> bool {
     wanted.next().is_none_or(|wanted| name.contains(&wanted))
 }
 
-/// Prints each value with its limit, and remembers whether one was beyond it.
+/// A report that prints each value with its limit, and records whether one exceeds it.
 #[derive(Debug, Default)]
 pub struct BenchReport {
     has_failures: bool,
 }
 
 impl BenchReport {
-    /// A value that is to be small.
+    /// Reports a value with an upper limit.
     pub fn at_most(&mut self, what: &str, value: f64, limit: f64) {
         self.line(what, value, "at most", limit, value <= limit);
     }
 
-    /// A value that is to be great.
+    /// Reports a value with a lower limit.
     pub fn at_least(&mut self, what: &str, value: f64, limit: f64) {
         self.line(what, value, "at least", limit, value >= limit);
     }
 
-    /// What the benchmark ends with: failure if a value was beyond its limit.
+    /// Returns the exit code of the benchmark: failure if a value exceeded its limit.
     pub fn exit_code(&self) -> ExitCode {
         if self.has_failures {
             ExitCode::FAILURE
@@ -55,7 +55,7 @@ impl BenchReport {
         }
     }
 
-    /// A value that is no number is beyond every limit.
+    /// Prints a row. NaN exceeds every limit.
     fn line(&mut self, what: &str, value: f64, bound: &str, limit: f64, is_within: bool) {
         let verdict = if is_within { "ok" } else { "BEYOND ITS LIMIT" };
         println!("{what}: {value:.3}, {bound} {limit:.3}: {verdict}");

@@ -1,4 +1,4 @@
-//! A server that is measured.
+//! A server under measurement.
 
 use std::path::Path;
 
@@ -11,57 +11,57 @@ use crate::{
     peer_program, plain_room_binary, plain_server_binary, root, server_binary,
 };
 
-/// A server that is measured, and its name.
+/// A server under measurement, and its name.
 #[derive(Debug)]
 pub struct BenchServer {
-    /// Who it is, in a table.
+    /// The name in the printed rows.
     pub name: &'static str,
     /// The process.
     pub process: ServerProcess,
-    /// Who connects to it, if it speaks TLS.
+    /// The client for a server with TLS.
     client: Option<TlsClient>,
 }
 
 impl BenchServer {
-    /// Starts our server with the defaults and the account of the fixtures, on the processor for servers.
+    /// Starts `ws-server` with its defaults and the account of the fixtures.
     pub async fn with_defaults(pinning: CpuPinning) -> Self {
         Self::configured(&fixture("server.toml"), pinning).await
     }
 
-    /// Another build of our server, configured as [`BenchServer::with_defaults`] is.
+    /// Starts another build of `ws-server`, configured as by [`BenchServer::with_defaults`].
     pub(crate) async fn baseline(binary: &Path, pinning: CpuPinning) -> Self {
         let binary = binary.to_str().expect("the path is text").to_owned();
         let command = configured(binary, &fixture("server.toml"));
         Self::start("before", command, pinning).await
     }
 
-    /// Our server with the configuration in a file, on the processor for servers.
+    /// Starts `ws-server` with this configuration file.
     pub async fn configured(configuration: &Path, pinning: CpuPinning) -> Self {
         let command = configured(server_binary(), configuration);
         Self::start("ws-server", command, pinning).await
     }
 
-    /// The same, and its log can be read.
+    /// Starts `ws-server` with this configuration file and a readable log.
     pub async fn with_log(configuration: &Path, pinning: CpuPinning) -> Self {
         Self::start("ws-server", ServerProcess::command(configuration), pinning).await
     }
 
-    /// The same work by tokio-tungstenite as one writes it first, on the processor for servers.
+    /// Starts the ordinary tokio-tungstenite server.
     pub async fn plain(pinning: CpuPinning) -> Self {
         Self::start("plain", with_log_discarded(plain_server_binary()), pinning).await
     }
 
-    /// The same work, and nothing else, on the processor for servers.
+    /// Starts the minimal server.
     pub async fn bare(pinning: CpuPinning) -> Self {
         Self::start("bare", with_log_discarded(bare_server_binary()), pinning).await
     }
 
-    /// A room by tokio's broadcast channel, on the processor for servers.
+    /// Starts the room made of tokio's broadcast channel.
     pub async fn plain_room(pinning: CpuPinning) -> Self {
         Self::start("plain", with_log_discarded(plain_room_binary()), pinning).await
     }
 
-    /// A room by Bun's `publish`, on the processor for servers; none where there is no `bun`.
+    /// Starts the room of Bun's `publish`. Returns `None` if `bun` is not installed.
     pub async fn bun_room(pinning: CpuPinning) -> Option<Self> {
         let version = Command::new("bun").arg("--version").output().await;
         if !version.is_ok_and(|version| version.status.success()) {
@@ -74,7 +74,7 @@ impl BenchServer {
         Some(Self::start("bun", command, pinning).await)
     }
 
-    /// The echo over TLS by Bun, on the processor for servers. `.ci/peers` installs it.
+    /// Starts the TLS echo of Bun, which `.ci/peers` installs.
     pub async fn bun_over_tls(
         certificate: &Path,
         private_key: &Path,
@@ -91,14 +91,14 @@ impl BenchServer {
         bench_server.with_tls_client(client)
     }
 
-    /// Returns the server, to be reached over TLS by this client.
+    /// Returns the server with a client that reaches it over TLS.
     #[must_use]
     pub fn with_tls_client(self, client: &TlsClient) -> Self {
         let client = Some(client.clone());
         Self { client, ..self }
     }
 
-    /// A connection to it that is logged in, and carries what is worked with.
+    /// Logs in, and returns the stream for a load.
     pub(crate) async fn log_in_stream(&self) -> BenchStream {
         match &self.client {
             Some(client) => BenchStream::from(self.log_in_over_tls(client).await.into_inner()),
@@ -106,21 +106,21 @@ impl BenchServer {
         }
     }
 
-    /// A connection over TLS that is logged in.
+    /// Logs in over TLS.
     pub async fn log_in_over_tls(&self, client: &TlsClient) -> RawPeer<TlsStream<TcpStream>> {
         let mut peer = client.connect(&self.process).await;
         peer.log_in().await;
         peer
     }
 
-    /// A connection to it that is logged in.
+    /// Logs in.
     pub async fn log_in(&self) -> TcpStream {
         let mut peer = self.process.connect().await;
         peer.log_in().await;
         RawPeer::into_inner(peer)
     }
 
-    /// Connects, logs in, closes in order, and sees the end.
+    /// Connects, logs in, completes the closing handshake and reads the end.
     pub async fn connect_and_close(&self) {
         let mut peer = self.process.connect().await;
         peer.log_in().await;
@@ -141,7 +141,7 @@ impl BenchServer {
     }
 }
 
-/// Returns the command that starts a build of our server with the configuration in a file.
+/// Returns the command that starts a build of `ws-server` with this configuration file.
 fn configured(binary: String, configuration: &Path) -> Command {
     let mut command = with_log_discarded(binary);
     command
@@ -151,7 +151,7 @@ fn configured(binary: String, configuration: &Path) -> Command {
     command
 }
 
-/// The command that starts a server whose log goes nowhere: a reader would take processor time.
+/// Returns the command that starts a server with its log discarded: reading it would take CPU time.
 fn with_log_discarded(binary: String) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]);

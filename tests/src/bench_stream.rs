@@ -1,4 +1,4 @@
-//! The stream of a connection that loads a server, encrypted or not.
+//! The stream of a load connection, plain or TLS.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -8,16 +8,16 @@ use tokio::{
 };
 use tokio_rustls::{client::TlsStream, rustls::ClientConnection};
 
-/// A stream that is never waited for in the middle of something.
+/// A stream with non-blocking reads and writes.
 #[derive(Debug)]
 pub(crate) enum BenchStream {
-    /// What is sent is what goes out.
+    /// A TCP stream.
     Plain(TcpStream),
-    /// What is sent is encrypted.
+    /// A TLS stream.
     Tls(Box<TlsClientStream>),
 }
 
-/// A stream under TLS.
+/// The client side of a TLS stream.
 #[derive(Debug)]
 pub(crate) struct TlsClientStream {
     stream: TcpStream,
@@ -32,7 +32,7 @@ impl From<TlsStream<TcpStream>> for BenchStream {
 }
 
 impl BenchStream {
-    /// Waits until it is readable, or writable, where something is to be written.
+    /// Waits until the stream is readable, or also writable if `writes` is set.
     pub(crate) async fn ready(&self, writes: bool) -> io::Result<Ready> {
         let (stream, writes) = match self {
             Self::Plain(stream) => (stream, writes),
@@ -46,7 +46,7 @@ impl BenchStream {
         stream.ready(interest).await
     }
 
-    /// Reads what there is.
+    /// Reads available bytes.
     pub(crate) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_read(bytes),
@@ -54,7 +54,7 @@ impl BenchStream {
         }
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as many bytes as fit.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_write(bytes),
@@ -91,11 +91,11 @@ impl TlsClientStream {
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.flush()?;
-        // It takes no more than it has room for.
+        // The writer accepts only what its buffer holds.
         let written = self.session.writer().write(bytes)?;
         match self.flush() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            // The rest goes out before anything else does.
+            // The next write flushes the rest first.
             _ => Ok(written),
         }
     }
@@ -108,7 +108,7 @@ impl TlsClientStream {
     }
 }
 
-/// Reads from and writes to a stream without waiting.
+/// An adapter that reads and writes without blocking.
 struct NonBlocking<'a>(&'a TcpStream);
 
 impl io::Read for NonBlocking<'_> {

@@ -1,7 +1,7 @@
-//! A browser without a window, driven over its own protocol.
+//! A headless browser, driven over the `DevTools` protocol.
 //!
-//! Chromium is driven by JSON on a WebSocket, and a client for WebSockets is here anyway. So nothing
-//! stands between a test and the browser, and what a driver has no words for can be asked: what is on the console, in which colours to draw, what goes over the page's own WebSocket.
+//! The protocol is JSON over a WebSocket. A `WebDriver` in between was refused: it lacks console
+//! messages, colour schemes and the frames of the page's own WebSocket.
 
 use std::{future::pending, process::Stdio, time::Duration};
 
@@ -22,40 +22,40 @@ use tokio_tungstenite::{
 
 use crate::TEST_TIMEOUT;
 
-/// The program, as Debian names it.
+/// The name of the program in Debian.
 const PROGRAM: &str = "chromium";
 
-/// What it says on stderr once it can be driven.
+/// The start of the stderr line with the `DevTools` URL.
 const READY: &str = "DevTools listening on ws://";
 
-/// How long the browser may take to start, besides [`TEST_TIMEOUT`]: on two busy cores that can be long.
+/// The time limit of the start, which is slow on two busy CPUs.
 const START: Duration = Duration::from_mins(2);
 
-/// In which colours a page is drawn.
+/// A colour scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColourScheme {
-    /// Dark on light.
+    /// Dark text on a light background.
     Light,
-    /// Light on dark.
+    /// Light text on a dark background.
     Dark,
 }
 
-/// A browser with one tab. It is killed when this is dropped.
+/// A browser with one tab. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Browser {
     devtools: WebSocketStream<TcpStream>,
-    /// The tab, as the protocol names it.
+    /// The `DevTools` session of the tab.
     tab: Option<String>,
     calls: u64,
     problems: Vec<String>,
-    /// What it says on stderr. It would stop if nobody read that.
+    /// The log on stderr. It is read all the time, because a full pipe would block the browser.
     log: Option<Lines<BufReader<ChildStderr>>>,
     _child: Child,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts a browser whose tab is empty.
+    /// Starts a browser with an empty tab.
     pub async fn start() -> Self {
         let profile = TempDir::new().expect("a directory can be made");
         let mut child = Command::new(PROGRAM)
@@ -63,14 +63,15 @@ impl Browser {
             .args([
                 "--headless=new",
                 "--remote-debugging-port=0",
-                // It cannot have its sandbox as root, nor in most containers; what it opens is ours.
+                // The sandbox works neither as root nor in most containers, and the tests open only
+                // their own pages.
                 "--no-sandbox",
                 "--disable-gpu",
                 // Containers have little shared memory.
                 "--disable-dev-shm-usage",
-                // The certificates of tests come from authorities that nobody trusts.
+                // The certificates of tests come from unknown authorities.
                 "--ignore-certificate-errors",
-                // It is to reach for nothing but the page.
+                // The browser should connect only to the page.
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
@@ -127,11 +128,11 @@ impl Browser {
         browser
     }
 
-    /// Goes to a URL, and waits until all of the page is there.
+    /// Opens a URL, and waits until the page is complete.
     pub async fn open(&mut self, url: &str) {
         let went = self.call("Page.navigate", json!({"url": url})).await;
         assert_eq!(went["errorText"], Value::Null, "{url}");
-        // The answer may come before the document does.
+        // The response may precede the new document.
         self.wait_for(&format!(
             "location.href === {} && document.readyState === 'complete'",
             json!(url)
@@ -139,13 +140,13 @@ impl Browser {
         .await;
     }
 
-    /// What an expression of JavaScript is in the page; of a promise, what it comes to.
+    /// Evaluates a JavaScript expression in the page, and awaits a promise.
     pub async fn value(&mut self, expression: &str) -> Value {
         let asked = json!({
             "expression": expression,
             "awaitPromise": true,
             "returnByValue": true,
-            // What the page may not do, a test may not either.
+            // The content security policy applies to tests too.
             "allowUnsafeEvalBlockedByCSP": false,
         });
         let mut answer = self.call("Runtime.evaluate", asked).await;
@@ -154,16 +155,16 @@ impl Browser {
         answer["result"]["value"].take()
     }
 
-    /// The text of the first element that a selector finds, as it is seen.
+    /// Returns the rendered text of the first element that matches a selector.
     pub async fn text(&mut self, selector: &str) -> String {
         let found = format!("document.querySelector({}).innerText", json!(selector));
         let text = self.value(&found).await;
         text.as_str().expect("an element has a text").to_owned()
     }
 
-    /// Waits until an expression of JavaScript is true in the page.
+    /// Waits until a JavaScript expression is true in the page.
     pub async fn wait_for(&mut self, condition: &str) {
-        // Looked at whenever the page changes; a new document begins without the observer.
+        // The page checks the condition on each change. A new document starts without the observer.
         let wait = format!(
             "new Promise((resolve) => {{
                 const check = () => {{ if ({condition}) {{ observer.disconnect(); resolve(); }} }};
@@ -185,7 +186,7 @@ impl Browser {
                         assert!(thrown.is_null(), "{condition}: {thrown}");
                         return;
                     }
-                    // The document that it was asked in has gone; it is asked in the next one.
+                    // The document was replaced; ask the next one.
                     Err(error) => assert!(error.contains("context"), "{condition}: {error}"),
                 }
             }
@@ -196,7 +197,7 @@ impl Browser {
         }
     }
 
-    /// Waits until the page shows a text.
+    /// Waits until an element contains a text.
     pub async fn wait_for_text(&mut self, selector: &str, text: &str) {
         let (selector, text) = (json!(selector), json!(text));
         self.wait_for(&format!(
@@ -205,12 +206,12 @@ impl Browser {
         .await;
     }
 
-    /// Types a text where the focus is.
+    /// Types a text into the focused element.
     pub async fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text})).await;
     }
 
-    /// Presses a key, with these modifiers held (1 Alt, 2 Control, 4 Meta, 8 Shift).
+    /// Presses a key with these modifiers (1 Alt, 2 Control, 4 Meta, 8 Shift).
     pub async fn press(&mut self, key: &str, modifiers: u8) {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
@@ -231,7 +232,7 @@ impl Browser {
         }
     }
 
-    /// Clicks in the middle of an element.
+    /// Clicks the middle of an element.
     pub async fn click(&mut self, selector: &str) {
         let middle = format!(
             "(() => {{
@@ -251,7 +252,7 @@ impl Browser {
         }
     }
 
-    /// Makes the page as large as this, and draws it in these colours.
+    /// Sets the size of the viewport and the colour scheme.
     pub async fn set_viewport(&mut self, [width, height]: [u32; 2], colours: ColourScheme) {
         let is_phone = width < height;
         let metrics = json!({
@@ -267,7 +268,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// A picture of what is seen, as a PNG.
+    /// Returns a screenshot as a PNG.
     pub async fn screenshot(&mut self) -> Vec<u8> {
         let taken = self
             .call("Page.captureScreenshot", json!({"format": "png"}))
@@ -276,10 +277,10 @@ impl Browser {
         STANDARD.decode(data).expect("a picture is base64")
     }
 
-    /// What went wrong in the page since this was asked last: exceptions, errors and warnings on the
-    /// console, and what a policy forbade.
+    /// Returns the problems in the page since the last call: exceptions, console errors and
+    /// warnings, and policy violations.
     pub async fn problems(&mut self) -> Vec<String> {
-        // What happened before this was answered was told before it.
+        // Events before this response have been received with it.
         self.value("0").await;
         std::mem::take(&mut self.problems)
     }
@@ -313,7 +314,7 @@ impl Browser {
         }
     }
 
-    /// What the browser says next to whoever drives it.
+    /// Returns the next message of the `DevTools` protocol, and reads the log meanwhile.
     async fn next(&mut self) -> Message {
         loop {
             let line = async {
@@ -335,7 +336,7 @@ impl Browser {
     }
 }
 
-/// What is wrong, if that is what an event says.
+/// Returns the problem that an event reports, if any.
 fn problem(event: &Value) -> Option<String> {
     let parameters = &event["params"];
     match event["method"].as_str()? {

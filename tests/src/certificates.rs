@@ -1,30 +1,30 @@
-//! Certificates that are made for one test, and trusted by nobody else.
+//! Certificates for tests.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
 
-/// Issues certificates. A client that is given [`Authority::certificate`] trusts them.
+/// A certificate authority. Clients that get [`Authority::certificate`] trust what it issues.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and its private key, as a server has them in its files.
+/// A certificate and its private key.
 #[derive(Debug, Clone)]
 pub struct IssuedCertificate {
     /// The certificate, as PEM.
     pub certificate: String,
-    /// Its key, as PEM of PKCS#8.
+    /// The private key, as PKCS#8 PEM.
     pub private_key: String,
 }
 
 impl Authority {
-    /// An authority that nobody knows yet.
+    /// Creates an authority.
     pub fn new() -> Self {
         Self::named("an authority of the tests")
     }
 
-    /// One with this name. Another one of the same name is not the same.
+    /// Creates an authority with this name. Two authorities of the same name have different keys.
     pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -34,24 +34,24 @@ impl Authority {
         Self(authority.expect("the parameters fit each other"))
     }
 
-    /// Its certificate, as PEM, for those who are to trust it.
+    /// Returns the authority's certificate, as PEM.
     pub fn certificate(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for these names and addresses, which is valid now.
+    /// Issues a certificate for these names and addresses that is valid now.
     pub fn issue(&self, names: &[&str]) -> IssuedCertificate {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now - Duration::DAY, now + Duration::DAY)
     }
 
-    /// One whose time is over.
+    /// Issues an expired certificate.
     pub fn issue_expired(&self, names: &[&str]) -> IssuedCertificate {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now - 2 * Duration::DAY, now - Duration::DAY)
     }
 
-    /// One whose time has not come.
+    /// Issues a certificate that is not valid yet.
     pub fn issue_early(&self, names: &[&str]) -> IssuedCertificate {
         let now = OffsetDateTime::now_utc();
         self.issue_between(names, now + Duration::DAY, now + 2 * Duration::DAY)
@@ -81,7 +81,7 @@ impl Default for Authority {
     }
 }
 
-/// A certificate that only its own key vouches for.
+/// Creates a self-signed certificate.
 pub fn self_signed(names: &[&str]) -> IssuedCertificate {
     let key = key();
     let certificate = params(names).self_signed(&key);

@@ -1,4 +1,4 @@
-//! A client whose standard streams are pipes.
+//! Processes with piped standard streams, and the client among them.
 
 use std::{ffi::OsStr, process::Stdio, time::Duration};
 
@@ -10,19 +10,19 @@ use tokio::{
 
 use crate::{ServerProcess, TEST_TIMEOUT, client_binary, fixtures};
 
-/// What a process left behind.
+/// The output of a process.
 #[derive(Debug)]
 pub struct ProcessOutput {
-    /// Its exit code; none if a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// What it said on stdout.
+    /// The bytes on stdout.
     pub stdout: Vec<u8>,
-    /// What it said on stderr.
+    /// The text on stderr.
     pub stderr: String,
 }
 
 impl ProcessOutput {
-    /// What it said on stdout, as text.
+    /// Returns stdout as text.
     #[track_caller]
     pub fn stdout(&self) -> &str {
         std::str::from_utf8(&self.stdout).expect("stdout is text")
@@ -36,7 +36,7 @@ pub fn client(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command
     command
 }
 
-/// Starts a process whose standard streams are pipes.
+/// Starts a process with piped standard streams.
 pub fn spawn(mut command: Command) -> Child {
     command
         .stdin(Stdio::piped())
@@ -59,12 +59,12 @@ pub async fn spawn_logged_in(server: &mut ServerProcess) -> (Child, ChildStdin) 
     (child, stdin)
 }
 
-/// Runs a process to its end, with this on its stdin.
+/// Runs a process to its end with this stdin.
 pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> ProcessOutput {
     run_within(TEST_TIMEOUT, command, stdin).await
 }
 
-/// The same, for a process that takes its time.
+/// Runs a process to its end with this stdin, within this time.
 pub async fn run_within(
     patience: Duration,
     command: Command,
@@ -77,7 +77,7 @@ pub async fn run_within(
     let (mut stdout, mut stderr) = (Vec::new(), String::new());
     let all = async {
         let write = async {
-            // A process may end with its input unread.
+            // A process may exit without reading its input.
             let _ = input.write_all(stdin.as_ref()).await;
             drop(input);
         };

@@ -1,8 +1,8 @@
-//! Two builds of our server, measured in turns.
+//! Two builds of the server, measured in alternating rounds.
 //!
-//! `BENCH_AGAINST` names the binary of the other build. A relative path starts at the root of the
-//! workspace. Both builds must come from the same profile and the same package, so build the other one
-//! by `cargo build --release -p integration-tests --bin e2e-ws-server`.
+//! `BENCH_AGAINST` names the binary of the other build, relative to the root of the workspace. Both
+//! builds must have the same profile and come from the same package: `cargo build --release -p
+//! integration-tests --bin e2e-ws-server`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -10,13 +10,13 @@ use std::path::PathBuf;
 
 use crate::{BenchReport, BenchServer, CpuPinning, median, root, server_binary};
 
-/// The environment variable that names the other build.
+/// The environment variable with the path of the other build.
 const VARIABLE: &str = "BENCH_AGAINST";
 
-/// The greatest ratio to the other build. Less is noise.
+/// The greatest ratio that counts as noise.
 const NOISE_RATIO: f64 = 1.03;
 
-/// A comparison of the server of this build with the one of another build.
+/// A comparison of this build of the server with another one.
 #[derive(Debug)]
 pub struct Comparison {
     baseline: PathBuf,
@@ -31,7 +31,7 @@ pub struct PairedResults {
 }
 
 impl Comparison {
-    /// Returns the comparison that the environment asks for, if it asks for one.
+    /// Returns the comparison that the environment requests, if any.
     pub fn from_env(pinning: CpuPinning) -> Option<Self> {
         let path = root().join(std::env::var_os(VARIABLE)?);
         assert!(path.is_file(), "{VARIABLE}: {} is no file", path.display());
@@ -43,8 +43,7 @@ impl Comparison {
         })
     }
 
-    /// Measures a new process of each build in each round. The build that comes first changes from round
-    /// to round.
+    /// Measures a new process of each build in each round. The order alternates.
     pub async fn measure(
         &self,
         rounds: usize,
@@ -66,18 +65,18 @@ impl Comparison {
 }
 
 impl PairedResults {
-    /// Reports a measurement that is to be small.
+    /// Reports a measurement whose ratio has an upper limit.
     pub fn at_most(&self, what: &str, report: &mut BenchReport) {
         report.at_most(what, self.print(what), NOISE_RATIO);
     }
 
-    /// Reports a measurement that is to be great.
+    /// Reports a measurement whose ratio has a lower limit.
     pub fn at_least(&self, what: &str, report: &mut BenchReport) {
         report.at_least(what, self.print(what), 1.0 / NOISE_RATIO);
     }
 
-    /// Prints the medians of both, and where the middle half of the rounds' ratios lies. Returns the
-    /// ratio of the medians.
+    /// Prints both medians and the interquartile range of the ratios. Returns the ratio of the
+    /// medians.
     fn print(&self, what: &str) -> f64 {
         let (ours, baseline) = (median(&self.ours), median(&self.baseline));
         let pairs = self.ours.iter().zip(&self.baseline);

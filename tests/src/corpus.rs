@@ -1,5 +1,5 @@
-//! Writes the bytes that fuzzing begins with: a directory for each property in the directory that
-//! is given, and a file for each seed in that.
+//! Writes the seeds for fuzzing: in the given directory, a directory for each property and a file
+//! for each seed.
 
 use std::{env, fs, io, path::Path};
 

@@ -1,9 +1,9 @@
-//! Which pinning a program runs on.
+//! CPU affinity of the benchmarks.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The two processors that a benchmark uses: one for the server that is measured, one for what
-/// loads it, so that neither takes time from the other.
+/// The two CPUs of a benchmark: one for the server, and one for the load. So neither takes time
+/// from the other.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuPinning {
     server: usize,
@@ -11,7 +11,7 @@ pub struct CpuPinning {
 }
 
 impl CpuPinning {
-    /// The first two processors that this program may use.
+    /// Returns the first two CPUs that this process may use.
     pub fn first_two_cpus() -> Self {
         let allowed = sched_getaffinity(None).expect("a thread may ask where it runs");
         let mut each = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor));
@@ -20,12 +20,12 @@ impl CpuPinning {
         Self { server, load }
     }
 
-    /// From now on this thread, and what it starts, runs where servers are measured.
+    /// Pins this thread, and the processes that it starts, to the server's CPU.
     pub fn pin_server(self) {
         pin(self.server);
     }
 
-    /// From now on this thread, and what it starts, runs where the load comes from.
+    /// Pins this thread, and the processes that it starts, to the load's CPU.
     pub fn pin_load(self) {
         pin(self.load);
     }

@@ -1,20 +1,20 @@
-//! What a server answers over HTTP.
+//! Responses of a server.
 
 use std::collections::BTreeMap;
 
-/// An answer, with its date left out.
+/// A response without its `Date` field.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// The first line.
+    /// The status line.
     pub status_line: String,
-    /// The fields, by their names in lower case.
+    /// The header fields, by lower-case name.
     pub fields: BTreeMap<String, String>,
-    /// What stands behind the head.
+    /// The body.
     pub body: String,
 }
 
 impl HttpResponse {
-    /// Reads an answer that is whole.
+    /// Parses a complete response.
     pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("the head is whole");
         let mut lines = head.split("\r\n");
@@ -33,8 +33,8 @@ impl HttpResponse {
         }
     }
 
-    /// A refusal of ours, as it should be: with this line of text, and these fields besides those
-    /// that all refusals have.
+    /// Returns a refusal of `ws-server` with this text, and these header fields besides the common
+    /// ones.
     pub fn refusal(status: &str, text: &str, fields: &[(&str, &str)]) -> Self {
         let body = format!("{text}\n");
         let length = body.len().to_string();
@@ -52,7 +52,7 @@ impl HttpResponse {
         }
     }
 
-    /// The value of a field, which is there.
+    /// Returns the value of a header field, which must exist.
     pub fn field(&self, name: &str) -> &str {
         let value = self.fields.get(name);
         value.unwrap_or_else(|| panic!("there is no {name}: {self:?}"))

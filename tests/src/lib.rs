@@ -1,10 +1,8 @@
-//! What the tests and benchmarks of this member spawn, how they wait for it, and what they attack
-//! it with.
+//! The harness of the integration tests and benchmarks: processes, peers, attacks and properties.
 //!
-//! Both binaries are built by cargo before whatever spawns them, on a fresh clone as well: the
-//! member has a copy of each, named `e2e-ws-server` and `e2e-ws-client`. It deliberately is no
-//! place for assertions about the product, which stand in the tests; but for [`properties`], which
-//! fuzzing drives as well. Everything here panics, and says why, where a test has failed.
+//! Cargo builds copies of both binaries for this package, `e2e-ws-server` and `e2e-ws-client`,
+//! before the tests that spawn them. The harness asserts nothing about the product, except in
+//! [`properties`], which fuzzing uses too. Its functions panic where a test fails.
 
 #![expect(
     clippy::missing_panics_doc,

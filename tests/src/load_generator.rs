@@ -1,4 +1,4 @@
-//! Messages that keep a server busy, every answer checked.
+//! A load of messages with every reply checked.
 
 use std::{io, time::Duration};
 
@@ -8,28 +8,28 @@ use tokio::time::{Instant, timeout};
 
 use crate::{BenchServer, TEST_TIMEOUT, bench_stream::BenchStream, echoed};
 
-/// How much is read at once.
+/// The size of the read buffer.
 const READ_BYTES: usize = 256 * 1024;
 
-/// What is done on how many connections.
+/// The parameters of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
-    /// The row of a benchmark.
+    /// The name of the benchmark row.
     pub name: &'static str,
-    /// How many connections talk at the same time.
+    /// The number of concurrent connections.
     pub connections: usize,
-    /// How many messages of each wait for an answer.
+    /// The messages in flight on each connection.
     pub in_flight: usize,
-    /// How long each message is.
+    /// The length of each message.
     pub bytes: usize,
 }
 
-/// Connections that are logged in to a server, ready to work.
+/// Logged-in connections that generate a load.
 #[derive(Debug)]
 pub struct LoadGenerator(Vec<LoadConnection>);
 
 impl LoadGenerator {
-    /// Logs all connections in.
+    /// Logs in all connections.
     pub async fn new(bench_server: &BenchServer, workload: Workload) -> Self {
         let mut connections = Vec::new();
         for index in 0..workload.connections {
@@ -39,8 +39,8 @@ impl LoadGenerator {
         Self(connections)
     }
 
-    /// Works for a while, then waits for the answers in flight. Returns how many messages were
-    /// answered.
+    /// Sends messages for this time, then waits for the replies in flight. Returns the number of
+    /// replies.
     pub async fn run_for(&mut self, time: Duration) -> u64 {
         let deadline = Instant::now() + time;
         let all = join_all(
@@ -53,8 +53,8 @@ impl LoadGenerator {
     }
 }
 
-/// One connection. Its messages differ from each other and from those of all others, and come round
-/// again: so an answer that is lost, doubled, changed or out of order is seen.
+/// A connection of the load. Its messages are distinct and repeat in a cycle, so a lost, doubled,
+/// changed or reordered reply is detected.
 #[derive(Debug)]
 struct LoadConnection {
     stream: BenchStream,
@@ -64,18 +64,18 @@ struct LoadConnection {
     received: Vec<u8>,
 }
 
-/// Frames of equal length, one after the other, that repeat.
+/// A cycle of frames of equal length.
 #[derive(Debug)]
 struct FrameRing {
     bytes: Vec<u8>,
     frame_len: u64,
-    /// How many bytes went by so far.
+    /// The number of bytes processed.
     position: u64,
 }
 
 impl LoadConnection {
     fn new(stream: BenchStream, index: usize, workload: Workload) -> Self {
-        // Two at least, so that an answer which is doubled is seen.
+        // At least two, to detect a doubled reply.
         let messages = 0..workload.in_flight.max(2);
         let texts = messages.map(|message| {
             let start = format!("{index} {message} ");
@@ -110,12 +110,12 @@ impl LoadConnection {
         self.replies.frames() - answered_before
     }
 
-    /// Whether there is time left, or something unanswered.
+    /// Returns whether there is time left or a reply outstanding.
     fn is_active(&self, deadline: Instant) -> bool {
         Instant::now() < deadline || self.replies.frames() < self.requests.frames_started()
     }
 
-    /// Up to where requests may be sent.
+    /// Returns the position up to which requests may be sent.
     fn requests_end(&self, deadline: Instant) -> u64 {
         let frames = if Instant::now() < deadline {
             self.replies.frames() + self.in_flight
@@ -159,24 +159,24 @@ impl FrameRing {
         }
     }
 
-    /// How many whole frames went by.
+    /// Returns the number of complete frames.
     fn frames(&self) -> u64 {
         self.position / self.frame_len
     }
 
-    /// How many frames went by, counting one that is not whole.
+    /// Returns the number of frames, including an incomplete one.
     fn frames_started(&self) -> u64 {
         self.position.div_ceil(self.frame_len)
     }
 
-    /// The next bytes, at most so many, and up to where the frames come round again.
+    /// Returns the next bytes, up to this length or the end of the cycle.
     fn next(&self, left: u64) -> &[u8] {
         let start = self.position % self.bytes.len() as u64;
         let end = (start + left).min(self.bytes.len() as u64);
         &self.bytes[to_index(start)..to_index(end)]
     }
 
-    /// Lets bytes go by, which must be those that are next.
+    /// Asserts that these bytes come next, and advances.
     fn check(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let expected = self.next(bytes.len() as u64);
@@ -192,7 +192,7 @@ fn to_index(position: u64) -> usize {
     usize::try_from(position).expect("it is within a buffer")
 }
 
-/// The frame that answers a text: as a client sends it, but not masked.
+/// Returns the unmasked frame that answers a text.
 fn reply_frame(text: &str) -> Vec<u8> {
     let text = echoed(text);
     let mut header = frame::header(0x81, text.len() as u64);

@@ -1,4 +1,4 @@
-//! Logging in to `ws-server`, in both ways that there are.
+//! Logins to `ws-server` by both methods.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
@@ -9,17 +9,17 @@ use tokio::{
 
 use crate::{CONGRATULATION, HttpResponse, SORRY, ServerProcess, echoed};
 
-/// How credentials get to the server.
+/// A method to present credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginMethod {
-    /// By the first message.
+    /// The first message.
     Message,
-    /// By the handshake.
+    /// Basic authentication in the handshake.
     Basic,
 }
 
 impl LoginMethod {
-    /// All ways.
+    /// Both methods.
     pub const ALL: [Self; 2] = [Self::Message, Self::Basic];
 
     /// Logs in on a new connection.
@@ -27,7 +27,7 @@ impl LoginMethod {
         self.log_in_on(server.connect().await, line).await
     }
 
-    /// Logs in on a connection that has said nothing yet.
+    /// Logs in on this connection.
     pub async fn log_in_on<S>(self, mut peer: RawPeer<S>, line: &str) -> RawPeer<S>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -47,7 +47,7 @@ impl LoginMethod {
         peer
     }
 
-    /// Presents credentials that are wrong, and is told so.
+    /// Presents wrong credentials, and asserts the rejection.
     pub async fn assert_rejected(self, server: &ServerProcess, line: &str) {
         let mut peer = server.connect().await;
         match self {
@@ -64,19 +64,19 @@ impl LoginMethod {
     }
 }
 
-/// [`HANDSHAKE`] with these fields more.
+/// Returns [`HANDSHAKE`] with these additional header fields.
 pub fn handshake_with(fields: &[&str]) -> String {
     let head = HANDSHAKE.trim_end();
     let lines = [&[head], fields, &["", ""]].concat();
     lines.join("\r\n")
 }
 
-/// The field that presents a name and a password, written as `name:password`.
+/// Returns the `Authorization` field for credentials of the form `name:password`.
 pub fn authorization(line: impl AsRef<[u8]>) -> String {
     format!("Authorization: Basic {}", STANDARD.encode(line))
 }
 
-/// What a request with wrong credentials is answered.
+/// Returns the response to wrong credentials.
 pub fn wrong_credentials_response() -> HttpResponse {
     HttpResponse::refusal(
         "401 Unauthorized",
@@ -85,13 +85,13 @@ pub fn wrong_credentials_response() -> HttpResponse {
     )
 }
 
-/// The field that says how to log in with a request.
+/// The challenge of a 401.
 pub const CHALLENGE: (&str, &str) = (
     "www-authenticate",
     "Basic realm=\"ws-server\", charset=\"UTF-8\"",
 );
 
-/// Sends a request that is refused, and reads all of the answer.
+/// Sends a request, and reads the response until the connection ends.
 pub async fn send_request<S>(mut peer: RawPeer<S>, request: &str) -> HttpResponse
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -101,7 +101,7 @@ where
     HttpResponse::parse(std::str::from_utf8(&answer).expect("an answer is text"))
 }
 
-/// Sends a message, and reads the echo of it. Pings that came before it are no answer.
+/// Sends a message, and asserts that its echo follows. Skips pings.
 pub async fn assert_echo<S>(peer: &mut RawPeer<S>, text: &str)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! The processor time of a server for each message.
+//! The server's CPU time per message.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use crate::{BenchServer, LoadGenerator, Workload};
 
-/// The turns of each server.
+/// The rounds of each server.
 pub const ROUNDS: usize = 5;
 
-/// The measurements of a row that is beyond its limit. On a machine that others use as well, whole
-/// minutes are worse than others; what is worse by itself stays so.
+/// The attempts for a row that exceeds its limit. A shared machine can be slow for minutes; a real
+/// regression stays.
 pub const ATTEMPTS: usize = 5;
 
-/// The length of a turn.
+/// The duration of a measurement.
 const TURN: Duration = Duration::from_secs(2);
 
 const KIB: usize = 1024;
 
-/// The rows of the benchmarks of messages.
+/// The rows of the message benchmarks.
 pub const WORKLOADS: [Workload; 4] = [
     Workload {
         name: "64 B, 100 connections, 1 in flight",
@@ -46,10 +46,10 @@ pub const WORKLOADS: [Workload; 4] = [
     },
 ];
 
-/// Returns the microseconds of a server's processor time for a message.
+/// Returns the server's CPU time per message, in microseconds.
 pub async fn message_cost(bench_server: BenchServer, workload: Workload) -> f64 {
     let mut load = LoadGenerator::new(&bench_server, workload).await;
-    // The first messages pay for memory that later ones find.
+    // The first messages pay for one-time allocations.
     load.run_for(TURN / 4).await;
     let before = bench_server.process.processor_time();
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! A running nginx.
+//! An nginx process.
 
 use std::{fs, net::TcpListener, os::fd::OwnedFd, process::Stdio};
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{TEST_TIMEOUT, peer_program};
 
-/// What stands before what is to be served.
+/// The configuration before the `http` content of a test.
 const MAIN: &str = "daemon off;
 worker_processes 1;
 pid nginx.pid;
@@ -30,22 +30,21 @@ http {
 
 ";
 
-/// An nginx, which ends when this is dropped.
+/// An nginx process. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Nginx {
     child: Child,
-    /// What nginx says must have somewhere to go.
+    /// Keeps the stderr pipe open.
     _log: Lines<BufReader<ChildStderr>>,
-    /// Everything that it reads and writes.
+    /// The prefix directory.
     _directory: TempDir,
 }
 
 impl Nginx {
-    /// Starts one with this inside its `http`, where paths start from this directory, and waits until
-    /// it serves.
+    /// Starts nginx with this `http` content and prefix directory, and waits until it serves.
     ///
-    /// nginx cannot say which port it took. So it is handed sockets that listen already, as one nginx
-    /// hands its sockets to the next when it is upgraded.
+    /// nginx does not report the port that it bound. So it inherits listening sockets, like an
+    /// nginx that replaces another one in an upgrade.
     pub async fn start<const N: usize>(
         directory: TempDir,
         http: &str,
@@ -75,7 +74,7 @@ impl Nginx {
         }
     }
 
-    /// The command that starts one with this inside its `http`, on sockets of its own.
+    /// Returns the command that starts nginx with this `http` content, on sockets of its own.
     pub fn command(directory: &TempDir, http: &str) -> Command {
         let file = directory.path().join("nginx.conf");
         fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("it can be written");
@@ -91,7 +90,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Killed, it would leave its worker behind. If it is gone already, so is its worker.
+        // SIGKILL would leave the worker behind. A master that has exited has no worker.
         if let Some(id) = self.child.id() {
             let pid = Pid::from_raw(id.cast_signed()).expect("a process id is not zero");
             let _ = kill_process(pid, Signal::TERM);

@@ -1,8 +1,8 @@
-//! Returns the paths of the workspace, the fixtures and the shipped files.
+//! Paths of the workspace, the fixtures and the shipped files.
 
 use std::path::{Path, PathBuf};
 
-/// The root of the workspace, where the README's commands are run.
+/// Returns the root of the workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
@@ -10,8 +10,8 @@ pub fn root() -> PathBuf {
         .expect("the root is there")
 }
 
-/// Returns the directory of the files that most tests start both binaries with. It holds no `config`
-/// directory, so both take their defaults there.
+/// Returns the directory of the fixtures. It has no `config` directory, so both programs use their
+/// defaults there.
 pub fn fixtures() -> PathBuf {
     root().join("tests/fixtures")
 }
@@ -21,7 +21,8 @@ pub fn fixture(name: &str) -> PathBuf {
     fixtures().join(name)
 }
 
-/// A file of the shipped configuration. Only tests about the shipped files use it: users edit them.
+/// Returns the path of a shipped configuration file. Only tests of the shipped files use it: users
+/// edit them.
 pub fn shipped(name: &str) -> PathBuf {
     root().join("config").join(name)
 }

@@ -1,10 +1,10 @@
-//! Where `.ci/peers` and `.ci/operator` put what others wrote.
+//! Programs that `.ci/peers` and `.ci/operator` install.
 
 use std::path::PathBuf;
 
 use crate::root;
 
-/// A file that one of them installs, by its path below `target/peers`.
+/// Returns the path of an installed file, given relative to `target/peers`.
 pub fn peer_program(path: &str) -> PathBuf {
     let file = root().join("target/peers").join(path);
     assert!(

@@ -14,17 +14,17 @@ use tokio::{
 
 use crate::{TEST_TIMEOUT, fixture, fixtures, run, server_binary, wait_for_exit};
 
-/// A server process that listens on a free port. It is killed when this is dropped.
+/// A server process on a free port. Dropping it kills the process.
 #[derive(Debug)]
 pub struct ServerProcess {
-    /// Where it listens.
+    /// The address of the listener.
     pub address: SocketAddr,
-    /// How its URL begins.
+    /// The scheme of the URL.
     scheme: &'static str,
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     log: Lines<BufReader<ChildStderr>>,
-    /// Holds the configuration of a server that has one of its own.
+    /// The temporary directory of the configuration, if there is one.
     _directory: Option<TempDir>,
 }
 
@@ -41,7 +41,7 @@ impl ServerProcess {
         Self::spawn(command, Some(directory)).await
     }
 
-    /// Returns a directory with this configuration and the account of the fixtures.
+    /// Creates a directory with this configuration and the account of the fixtures.
     pub fn config_directory(configuration: &str) -> TempDir {
         let directory = TempDir::new().expect("a directory can be made");
         fs::write(directory.path().join("server.toml"), configuration).expect("it can be written");
@@ -53,7 +53,7 @@ impl ServerProcess {
         directory
     }
 
-    /// The command that starts a server with the configuration in a file, on a free port.
+    /// Returns the command that starts a server with this configuration file, on a free port.
     pub fn command(configuration: &Path) -> Command {
         let mut command = Command::new(server_binary());
         command
@@ -63,8 +63,7 @@ impl ServerProcess {
         command
     }
 
-    /// Returns the command that starts such a server with other limits on its resources, which the
-    /// arguments of `ulimit` set.
+    /// Returns the command that starts a server with these arguments of `ulimit`.
     pub fn limited_command(ulimit: &str, configuration: &Path) -> Command {
         let server = Self::command(configuration);
         let mut command = Command::new("sh");
@@ -76,12 +75,12 @@ impl ServerProcess {
         command
     }
 
-    /// Starts a server and waits until it listens.
+    /// Starts a server, and waits until it listens.
     pub async fn spawn(command: Command, directory: Option<TempDir>) -> Self {
         Self::spawn_with_log(command, directory, "info").await
     }
 
-    /// Starts a server whose log is as detailed as this, and waits until it listens.
+    /// Starts a server with this log level, and waits until it listens.
     pub async fn spawn_with_log(
         mut command: Command,
         directory: Option<TempDir>,
@@ -91,7 +90,7 @@ impl ServerProcess {
         Self::spawn_with_environment(command, directory).await
     }
 
-    /// Starts a server whose environment is what the command says, and waits until it listens.
+    /// Starts a server with the environment of the command, and waits until it listens.
     pub async fn spawn_with_environment(mut command: Command, directory: Option<TempDir>) -> Self {
         let mut child = command
             .current_dir(fixtures())
@@ -127,18 +126,18 @@ impl ServerProcess {
         }
     }
 
-    /// Its URL.
+    /// Returns the URL.
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// A connection that has said nothing yet.
+    /// Connects.
     pub async fn connect(&self) -> RawPeer<TcpStream> {
         let stream = TcpStream::connect(self.address).await;
         raw_peer(stream.expect("the server accepts"))
     }
 
-    /// A connection that has said nothing yet, from this address.
+    /// Connects from this address.
     pub async fn connect_from(&self, address: [u8; 4]) -> RawPeer<TcpStream> {
         let socket = TcpSocket::new_v4().expect("a socket can be made");
         let bound = socket.bind((address, 0).into());
@@ -147,18 +146,18 @@ impl ServerProcess {
         raw_peer(stream.expect("the server accepts"))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the server runs");
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> Pid {
         let id = self.child.id().expect("the server runs");
         Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
     }
 
-    /// How much memory it holds, in bytes.
+    /// Returns the resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let statm = self.proc("statm");
         let pages = statm.split_whitespace().nth(1);
@@ -168,7 +167,7 @@ impl ServerProcess {
         pages * rustix::param::page_size() as u64
     }
 
-    /// The most memory that it has held so far, in bytes.
+    /// Returns the peak resident memory, in bytes.
     pub fn peak_resident_bytes(&self) -> u64 {
         let status = self.proc("status");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -177,16 +176,16 @@ impl ServerProcess {
         1024 * kib.expect("Linux tells it in KiB")
     }
 
-    /// How many descriptors it has open.
+    /// Returns the number of open descriptors.
     pub fn descriptors(&self) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero()));
         open.expect("the server runs on Linux").count()
     }
 
-    /// How much processor time it has used so far.
+    /// Returns the CPU time used so far.
     pub fn processor_time(&self) -> Duration {
         let stat = self.proc("stat");
-        // User and system time are the 14th and 15th field; the second one, in brackets, may hold
+        // User and system time are fields 14 and 15. The second field, in parentheses, may contain
         // spaces.
         let (_, fields) = stat
             .rsplit_once(')')
@@ -198,19 +197,19 @@ impl ServerProcess {
         Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
     }
 
-    /// A file in which Linux tells about the process.
+    /// Reads a file of the process in `/proc`.
     fn proc(&self, name: &str) -> String {
         let path = format!("/proc/{}/{name}", self.pid().as_raw_nonzero());
         fs::read_to_string(path).expect("the server runs on Linux")
     }
 
-    /// Reads its log up to a line that holds this text.
+    /// Reads the log up to a line that contains this text, and returns that line.
     pub async fn log_line(&mut self, text: &str) -> String {
         let mut lines = self.log_up_to(text).await;
         lines.pop().expect("the line that was waited for is there")
     }
 
-    /// Reads its log until it has found a line for each of these texts, in whatever order they come.
+    /// Reads the log until there is a line for each of these texts, in any order.
     pub async fn log_lines<const N: usize>(&mut self, texts: [&str; N]) -> [String; N] {
         let mut lines = Vec::new();
         for text in texts {
@@ -224,7 +223,7 @@ impl ServerProcess {
         })
     }
 
-    /// Reads its log up to a line that holds this text, and returns all that was not read before.
+    /// Reads the log up to a line that contains this text, and returns all new lines.
     pub async fn log_up_to(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -240,8 +239,7 @@ impl ServerProcess {
         }
     }
 
-    /// Waits for its end, and returns its exit code, what else it said on stdout, and the rest of
-    /// its log.
+    /// Waits for the exit. Returns the exit code, and the rest of stdout and of the log.
     pub async fn finish(mut self) -> (Option<i32>, String, String) {
         let (mut stdout, mut log) = (String::new(), String::new());
         let read = async {
@@ -260,7 +258,7 @@ impl ServerProcess {
     }
 }
 
-/// Returns the configuration that a server takes from a file, as `--check-config` prints it.
+/// Returns the output of `--check-config` for a configuration file.
 pub async fn resolved(configuration: &Path) -> String {
     let mut command = Command::new(server_binary());
     command
@@ -273,7 +271,6 @@ pub async fn resolved(configuration: &Path) -> String {
 }
 
 fn raw_peer(stream: TcpStream) -> RawPeer<TcpStream> {
-    // What is sent is to leave at once.
     stream.set_nodelay(true).expect("it is a TCP socket");
     RawPeer::new(stream)
 }

@@ -1,4 +1,4 @@
-//! A process at a terminal, and what its screen shows.
+//! A process at a pseudoterminal, and its screen.
 
 use std::num::NonZeroU16;
 
@@ -15,18 +15,18 @@ use crate::{TEST_TIMEOUT, wait_for_exit};
 const ROWS: NonZeroU16 = NonZeroU16::new(24).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
 
-/// How a program asks a terminal where its cursor is.
+/// The query for the cursor position.
 const CURSOR_QUERY: &[u8] = b"\x1b[6n";
 
-/// A process that runs at a terminal of its own.
+/// A process at its own pseudoterminal.
 #[expect(missing_debug_implementations, reason = "the screen has none")]
 pub struct Terminal {
     pty: Pty,
     child: Child,
     screen: vt100::Parser,
-    /// Everything that was ever written to the terminal.
+    /// All output of the process.
     written: Vec<u8>,
-    /// Up to where `written` went to the screen.
+    /// The length of `written` that the screen has processed.
     shown: usize,
 }
 
@@ -53,7 +53,7 @@ impl Terminal {
         }
     }
 
-    /// Types.
+    /// Types a text.
     pub async fn type_text(&mut self, text: &str) {
         self.pty
             .write_all(text.as_bytes())
@@ -61,13 +61,13 @@ impl Terminal {
             .expect("the terminal is there");
     }
 
-    /// Waits until the screen shows a text.
+    /// Waits until the screen contains a text.
     pub async fn expect(&mut self, text: &str) {
         self.expect_screen(&format!("{text:?}"), |screen| screen.contains(text))
             .await;
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the screen meets a condition.
     pub async fn expect_screen(&mut self, what: &str, is_met: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + TEST_TIMEOUT;
         while !is_met(&self.contents()) {
@@ -81,7 +81,7 @@ impl Terminal {
         }
     }
 
-    /// Waits for the end of the process, and returns its exit code.
+    /// Waits for the exit, and returns the exit code.
     pub async fn finish(&mut self) -> Option<i32> {
         let deadline = Instant::now() + TEST_TIMEOUT;
         while timeout_at(deadline, self.read())
@@ -91,27 +91,26 @@ impl Terminal {
         wait_for_exit(&mut self.child).await.code()
     }
 
-    /// What the screen shows.
+    /// Returns the text of the screen.
     pub fn contents(&self) -> String {
         self.screen.screen().contents()
     }
 
-    /// Everything that was ever written to the terminal, shown or not.
+    /// Returns all output of the process, displayed or not.
     pub fn written(&self) -> String {
         String::from_utf8_lossy(&self.written).into_owned()
     }
 
-    /// Whether the terminal shows by itself what is typed.
+    /// Returns whether the terminal echoes its input.
     pub fn echoes(&self) -> bool {
         let modes = tcgetattr(&self.pty).expect("the terminal is there");
         modes.local_modes.contains(LocalModes::ECHO)
     }
 
-    /// Shows what the process has written, and answers what it asks the terminal. Returns false
-    /// when there will be nothing more.
+    /// Processes output of the process, and answers its cursor queries. Returns false at the end.
     async fn read(&mut self) -> bool {
         let mut bytes = [0; 4096];
-        // A terminal that nobody writes to any more cannot be read.
+        // Reading fails after the last writer has closed the terminal.
         let Ok(read @ 1..) = self.pty.read(&mut bytes).await else {
             return false;
         };
@@ -124,7 +123,7 @@ impl Terminal {
             self.type_text(&format!("\x1b[{};{}R", row + 1, column + 1))
                 .await;
         }
-        // The start of a query is kept back until the rest of it has come.
+        // Hold back the start of a query until the rest arrives.
         let unfinished = (1..CURSOR_QUERY.len())
             .rev()
             .find(|len| self.written[self.shown..].ends_with(&CURSOR_QUERY[..*len]));

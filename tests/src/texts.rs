@@ -1,7 +1,7 @@
-//! The texts that users see and that more than one test expects.
+//! Texts that users see and several tests assert.
 //!
-//! The README's dialogue and the unit tests of the crates pin them. A test that is about something else
-//! takes them from here, so that a changed text is changed in few places.
+//! Unit tests of the crates and the README's dialogue pin them. Other tests use these constants, so
+//! that a changed text needs few edits.
 
 use std::fmt::Display;
 
@@ -9,13 +9,13 @@ use proto::close::CloseReason;
 
 pub use proto::message::{CONGRATULATION, SORRY};
 
-/// The prefix of an echo, by default.
+/// The default prefix of an echo.
 pub const PREFIX: &str = "your submit context: ";
 
-/// The prompt of the client for credentials.
+/// The client's prompt for credentials.
 pub const CREDENTIALS_PROMPT: &str = "please enter your username and password: ";
 
-/// The prompt of the client for messages.
+/// The client's prompt for messages.
 pub const MESSAGE_PROMPT: &str = "please enter your context: ";
 
 /// The client's answer to `exit`.
@@ -26,7 +26,7 @@ pub fn echoed(text: impl Display) -> String {
     format!("{PREFIX}{text}")
 }
 
-/// Returns the echoes of texts, a line each.
+/// Returns the echoes of texts, one per line.
 pub fn echoed_lines<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
     let lines = texts.into_iter().map(|text| echoed(text) + "\n");
     lines.collect()
@@ -37,8 +37,7 @@ pub fn close_frame_of(reason: CloseReason) -> (u16, String) {
     (reason.code().0, reason.text().to_owned())
 }
 
-/// Returns what a client that has said nothing wrong prints on stderr: the congratulation and its answer to
-/// `exit`.
+/// Returns the stderr of a client after a successful login and `exit`.
 pub fn welcome_and_goodbye() -> String {
     format!("{}\n{GOODBYE}\n", CONGRATULATION.replace("\r\n", "\n"))
 }

@@ -1,4 +1,4 @@
-//! A client of raw bytes over TLS.
+//! A raw client over TLS.
 
 use std::{io, sync::Arc};
 
@@ -21,21 +21,21 @@ use tokio_rustls::{
 
 use crate::{Authority, IssuedCertificate, ServerProcess};
 
-/// The name by which a server of the tests is known to its clients.
+/// The host name in the certificates of test servers.
 pub const SERVER_NAME: &str = "localhost";
 
-/// What a client needs that trusts one authority. It never goes on with an earlier session, so each of
-/// its connections sees the server's certificate.
+/// A TLS client that trusts one authority. It does not resume sessions, so each connection shows
+/// the certificate.
 #[derive(Debug, Clone)]
 pub struct TlsClient(ClientConfig);
 
 impl TlsClient {
-    /// One that trusts this authority, and speaks all that is spoken.
+    /// Creates a client that trusts this authority, with all supported versions.
     pub fn trusting(authority: &Authority) -> Self {
         Self::new(authority, ring::default_provider(), &[&TLS13, &TLS12])
     }
 
-    /// One that speaks TLS 1.3 with the cipher that costs least, so that servers can be compared.
+    /// Creates a client with TLS 1.3 and the cheapest cipher, to compare servers.
     pub fn comparing(authority: &Authority) -> Self {
         let mut provider = ring::default_provider();
         provider.cipher_suites = vec![TLS13_AES_128_GCM_SHA256];
@@ -59,13 +59,13 @@ impl TlsClient {
         Self(config)
     }
 
-    /// A connection that has said nothing yet over TLS.
+    /// Connects over TLS.
     pub async fn connect(&self, server: &ServerProcess) -> RawPeer<TlsStream<TcpStream>> {
         let stream = self.try_connect(server).await;
         RawPeer::new(stream.expect("the server is trusted"))
     }
 
-    /// The same, or why there is none.
+    /// Connects over TLS, or returns the error.
     pub async fn try_connect(&self, server: &ServerProcess) -> io::Result<TlsStream<TcpStream>> {
         let stream = server.connect().await.into_inner();
         let name = ServerName::try_from(SERVER_NAME).expect("it is a name");
@@ -73,7 +73,7 @@ impl TlsClient {
         connector.connect(name, stream).await
     }
 
-    /// Whether a new connection is shown this certificate.
+    /// Returns whether a new connection gets this certificate.
     pub async fn is_shown(&self, server: &ServerProcess, issued: &IssuedCertificate) -> bool {
         let stream = self.try_connect(server).await;
         let stream = stream.expect("the server is trusted");

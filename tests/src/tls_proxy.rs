@@ -1,4 +1,4 @@
-//! TLS in front of a server that speaks none, with a certificate of the test's.
+//! A TLS proxy in front of a plain server.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -22,29 +22,28 @@ use tokio_rustls::{
 
 use crate::{IssuedCertificate, TEST_TIMEOUT};
 
-/// Takes connections by TLS, and passes on what is in them. It is gone when this is dropped, and
-/// its connections then end without a word.
+/// A TLS-terminating proxy. Dropping it ends its connections without a `close_notify`.
 #[derive(Debug)]
 pub struct TlsProxy {
     address: SocketAddr,
     outcomes: mpsc::Receiver<RelayOutcome>,
-    /// Holds the task that takes the connections.
+    /// Holds the accepting task.
     _tasks: JoinSet<()>,
 }
 
-/// What came of a connection.
+/// The outcome of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RelayOutcome {
-    /// The client did not agree to the handshake of TLS.
+    /// The TLS handshake failed.
     HandshakeFailed,
-    /// The client sent so many bytes by TLS, and said that it sends no more.
+    /// The client sent this number of bytes and a `close_notify`.
     Closed(usize),
-    /// The client sent so many bytes by TLS, and was gone.
+    /// The client sent this number of bytes and ended without a `close_notify`.
     Disconnected(usize),
 }
 
 impl IssuedCertificate {
-    /// How a server speaks TLS with this certificate.
+    /// Returns a TLS server configuration with this certificate.
     pub fn server_config(&self) -> ServerConfig {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider)
@@ -54,7 +53,7 @@ impl IssuedCertificate {
         self.complete(builder)
     }
 
-    /// Completes a configuration with this certificate.
+    /// Completes a TLS server configuration with this certificate.
     pub fn complete(
         &self,
         builder: tokio_rustls::rustls::ConfigBuilder<
@@ -71,12 +70,12 @@ impl IssuedCertificate {
 }
 
 impl TlsProxy {
-    /// Stands in front of a server, on a free port of 127.0.0.1.
+    /// Starts a proxy for a server, on a free port of 127.0.0.1.
     pub async fn start(server: SocketAddr, issued: &IssuedCertificate) -> Self {
         Self::start_on("127.0.0.1", server, issued.server_config()).await
     }
 
-    /// The same, on this host, and speaking TLS like this.
+    /// Starts a proxy on this host, with this TLS configuration.
     pub async fn start_on(host: &str, server: SocketAddr, config: ServerConfig) -> Self {
         let listener = TcpListener::bind((host, 0)).await;
         let listener = listener.expect("there is a free port");
@@ -94,7 +93,7 @@ impl TlsProxy {
                         Ok(client) => relay(client, server).await,
                         Err(_) => RelayOutcome::HandshakeFailed,
                     };
-                    // A test need not look at all of them.
+                    // Tests may ignore the outcomes.
                     let _ = report.try_send(outcome);
                 });
             }
@@ -106,22 +105,22 @@ impl TlsProxy {
         }
     }
 
-    /// Its URL.
+    /// Returns the URL with the address.
     pub fn url(&self) -> String {
         format!("wss://{}", self.address)
     }
 
-    /// Its URL by this name.
+    /// Returns the URL with this host name.
     pub fn url_with_host(&self, name: &str) -> String {
         format!("wss://{name}:{}", self.address.port())
     }
 
-    /// Its host and port.
+    /// Returns the host and port.
     pub fn authority(&self) -> String {
         self.address.to_string()
     }
 
-    /// What came of the connection that ended next.
+    /// Returns the outcome of the next connection that ends.
     pub async fn next_outcome(&mut self) -> RelayOutcome {
         let outcome = timeout(TEST_TIMEOUT, self.outcomes.recv()).await;
         outcome
@@ -130,7 +129,7 @@ impl TlsProxy {
     }
 }
 
-/// Passes on what comes, both ways, until both sides have ended.
+/// Relays both directions until both sides have ended.
 async fn relay(client: TlsStream<TcpStream>, server: SocketAddr) -> RelayOutcome {
     let server = TcpStream::connect(server).await;
     let server = server.expect("the server accepts");
@@ -144,7 +143,7 @@ async fn relay(client: TlsStream<TcpStream>, server: SocketAddr) -> RelayOutcome
                 Err(_) => break RelayOutcome::Disconnected(count),
                 Ok(read) => {
                     count += read;
-                    // A server that is gone needs no more, and the client is still to be heard.
+                    // If the server has closed, keep reading the client.
                     let _ = to_server.write_all(&buffer[..read]).await;
                 }
             }

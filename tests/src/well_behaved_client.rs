@@ -1,4 +1,4 @@
-//! A session that is served while something else goes on.
+//! A well-behaved session during a benchmark.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use tokio::{net::TcpStream, time::sleep};
 
 use crate::{ServerProcess, TEST_TIMEOUT, echoed};
 
-/// How long it thinks between an answer and the next message.
+/// The pause between a reply and the next message.
 const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// A session that sends a short message, latencies for its answer, thinks, and sends the next one.
+/// A session that sends a short message, waits for the echo and pauses.
 #[derive(Debug)]
 pub struct WellBehavedClient {
     peer: RawPeer<TcpStream>,
@@ -30,9 +30,9 @@ impl WellBehavedClient {
         Self { peer, latencies }
     }
 
-    /// Sends the next message, latencies for its answer, and thinks.
+    /// Sends the next message, waits for the echo and pauses.
     pub async fn echo(&mut self) {
-        // 64 bytes, each time others.
+        // 64 bytes, different each time.
         let text = format!("{:064}", self.latencies.len());
         let sent = Instant::now();
         self.peer.send(frame::text(&text)).await;
@@ -42,7 +42,7 @@ impl WellBehavedClient {
         sleep(THINK_TIME).await;
     }
 
-    /// How long it waited for each answer.
+    /// Returns the latency of each echo.
     pub fn latencies(&self) -> &[Duration] {
         &self.latencies
     }

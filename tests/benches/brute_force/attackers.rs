@@ -1,4 +1,4 @@
-//! Those who guess passwords as fast as they can.
+//! Clients that guess passwords at full speed.
 
 use std::{
     convert::Infallible,
@@ -18,31 +18,31 @@ use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, task::spawn_local};
 use ws_server::handshake::Refusal;
 
-/// How many there are. Every other one guesses by messages, the rest by Basic.
+/// The number of attackers. Every other one guesses by messages, the rest by Basic authentication.
 pub(crate) const ATTACKERS: usize = 200;
 
-/// Who guesses, until they are told to end.
+/// A running brute-force attack.
 #[derive(Debug)]
 pub(crate) struct BruteForce {
     counters: Arc<GuessCounters>,
     work: BackgroundWork<Infallible>,
 }
 
-/// What their guesses got so far.
+/// The outcomes of the guesses.
 #[derive(Debug, Default)]
 pub(crate) struct GuessCounters {
-    /// They were verified, and are wrong.
+    /// Guesses that were verified and rejected.
     pub(crate) wrong: AtomicU64,
-    /// Too many were wrong before.
+    /// Guesses refused because the failure budget of the address is exhausted.
     pub(crate) over_budget: AtomicU64,
-    /// Too many others wait to be verified.
+    /// Guesses refused because the hashing queue is full.
     pub(crate) busy: AtomicU64,
-    /// Anything else, or nothing.
+    /// Connections with any other outcome.
     pub(crate) other: AtomicU64,
 }
 
 impl BruteForce {
-    /// Begins the flood, from so many addresses.
+    /// Starts the attack from this number of addresses.
     pub(crate) fn start(server: SocketAddr, addresses: usize) -> Self {
         let counters = Arc::<GuessCounters>::default();
         let shared = Arc::clone(&counters);
@@ -50,7 +50,7 @@ impl BruteForce {
         Self { counters, work }
     }
 
-    /// Ends the flood, and tells what it got.
+    /// Stops the attack and returns the outcomes.
     pub(crate) fn stop(self) -> Arc<GuessCounters> {
         self.work.stop();
         self.counters
@@ -79,7 +79,7 @@ async fn run_attackers(
     pending().await
 }
 
-/// The two guesses that are answered without a delay, and the end after them, all at once.
+/// Returns the handshake, the two guesses that are answered without delay, and a Close frame.
 fn by_message() -> Vec<u8> {
     [
         HANDSHAKE.into(),
@@ -90,7 +90,7 @@ fn by_message() -> Vec<u8> {
     .concat()
 }
 
-/// One guess with the handshake.
+/// Returns a handshake with one guess.
 fn by_basic() -> Vec<u8> {
     let field = format!(
         "Authorization: Basic {}\r\n\r\n",
@@ -102,7 +102,7 @@ fn by_basic() -> Vec<u8> {
     [head, &field].concat().into()
 }
 
-/// Sends guesses, and counts what they get up to the end of the connection.
+/// Sends guesses and counts their outcomes until the connection ends.
 async fn guess(stream: TcpStream, guesses: &[u8], counters: &GuessCounters) {
     let mut peer = RawPeer::new(stream).with_timeout(TEST_TIMEOUT);
     peer.try_send(guesses).await;
@@ -135,7 +135,7 @@ async fn count_frames(peer: &mut RawPeer<TcpStream>, counters: &GuessCounters) {
         if code == 1013 && reason == CloseReason::TooManyLogins.text() {
             count(&counters.busy);
         } else if code == 1013 && reason == CloseReason::TooManyFailures.text() {
-            // This one is told that it is wrong as well.
+            // The guess that exhausts the budget gets a rejection as well.
             sorry -= 1;
             count(&counters.over_budget);
         } else if code != 1000 {

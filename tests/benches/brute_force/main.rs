@@ -1,6 +1,6 @@
-//! Many who guess passwords as fast as they can, how long an honest session waits for its echoes
-//! meanwhile, and how much memory the hashing takes: from one address, from so many that no budget
-//! helps, and from one without a budget.
+//! Password guessing at full speed. Measures the echo latency of a well-behaved session meanwhile,
+//! and the memory of the hashing workers. The guesses come from one address, from 200 addresses
+//! that stay within their budgets, and from one address without a budget.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -22,26 +22,26 @@ use tokio::time::sleep;
 
 use self::attackers::{ATTACKERS, BruteForce};
 
-/// How long the flood lasts.
+/// The duration of each attack.
 const ATTACK_TIME: Duration = Duration::from_secs(10);
 
-/// How many passwords are hashed at a time. All of the server runs on one processor, on which this
-/// is one more than it would take.
+/// The number of hashing workers. The server is pinned to one CPU, for which the default is one
+/// worker.
 const WORKERS: u32 = 2;
 
-/// How long the honest session may wait for an echo, in milliseconds.
+/// The echo latency limit, in milliseconds.
 const ECHO_LIMIT: f64 = 50.0;
 
-/// How many guesses are refused at least, ten times as many as could be verified.
+/// The least number of refused guesses: ten times the number that can be verified.
 const REFUSED: f64 = 5000.0;
 
-/// What a worker may hold, in MiB: the memory of one hash, and less than one beside it.
+/// The memory limit of a worker, in MiB: one hash of the default cost, and less than a second one.
 const WORKER_MIB: f64 = 20.0;
 
-/// What else may come to be held, in MiB.
+/// The limit for all other memory growth, in MiB.
 const OTHER_MIB: f64 = 8.0;
 
-/// Where guesses come from, and how many of an address may be wrong before it must wait.
+/// An attack: the number of source addresses and the failure budget of each.
 struct Scenario {
     name: &'static str,
     addresses: usize,
@@ -49,7 +49,7 @@ struct Scenario {
     expected_refusal: ExpectedRefusal,
 }
 
-/// Why nearly all guesses are refused.
+/// The reason why nearly all guesses are refused.
 enum ExpectedRefusal {
     OverBudget,
     QueueFull,
@@ -76,10 +76,10 @@ const SCENARIOS: [Scenario; 3] = [
     },
 ];
 
-/// How long it takes until a failure is forgiven, in seconds.
+/// The time until a failure is forgiven, in seconds.
 const FAILURE_DECAY: f64 = 3.0;
 
-/// Whom the honest session is of.
+/// The credentials of the well-behaved session.
 const CLIENT_CREDENTIALS: &str = "client:session";
 
 #[tokio::main(flavor = "current_thread")]
@@ -135,7 +135,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
         mib(peak),
         mib(after)
     );
-    // Otherwise it would not be known what they were up against.
+    // Checks that the attack reached the limit that it is meant to test.
     let refused = match scenario.expected_refusal {
         ExpectedRefusal::OverBudget => ("over the budget", &counters.over_budget),
         ExpectedRefusal::QueueFull => ("while too many waited", &counters.busy),
@@ -163,7 +163,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     );
     if let Some(budget) = scenario.budget {
         let of_each = f64::from(budget) + seconds / FAILURE_DECAY;
-        // Each worker may be at a guess that was allowed before the last failure was counted.
+        // Each worker may verify a guess that was admitted before the last failure was counted.
         report.at_most(
             &format!("{name}: guesses verified"),
             wrong,
@@ -173,7 +173,8 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
 }
 
 impl Scenario {
-    /// The guessers that one address may have are not what is tried here.
+    /// Returns the configuration. It lifts the limit of unauthenticated connections per address,
+    /// which would stop the attack first.
     fn configuration(&self) -> String {
         let budget = match self.budget {
             Some(budget) => budget.to_string(),
@@ -190,7 +191,7 @@ impl Scenario {
     }
 }
 
-/// Two accounts, with hashes of the default cost.
+/// Returns two accounts with hashes of the default cost.
 fn accounts() -> String {
     let (name, password) = CLIENT_CREDENTIALS
         .split_once(':')

@@ -1,5 +1,5 @@
-//! Those who attack a server, each kind from an address of its own, all on one thread that gives
-//! way to the honest client.
+//! Attacking clients. Each kind has its own source address. All run on one low-priority thread, so
+//! that the well-behaved client is not delayed by its own machine.
 
 use std::{
     convert::Infallible,
@@ -22,10 +22,11 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a dripping client waits between two bytes.
+/// The pause between two bytes of a slow client.
 const BYTE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What kinds there are, how many of each attack, and what each of them does, over and over.
+/// The kinds of attacks: name, last byte of the source address, number of concurrent connections,
+/// and behavior.
 const KINDS: [(&str, u8, usize, AttackKind); 11] = [
     ("silent", 1, 60, AttackKind::Silent),
     ("heads dripped", 2, 60, AttackKind::SlowHead),
@@ -60,14 +61,14 @@ enum AttackKind {
     Churn,
 }
 
-/// All who attack, until they are told to end.
+/// The running attacks.
 #[derive(Debug)]
 pub(crate) struct Attackers {
     stats: Vec<Arc<AttackStats>>,
     work: BackgroundWork<Infallible>,
 }
 
-/// What one kind of attackers has done.
+/// The counters of one kind of attack.
 #[derive(Debug)]
 pub(crate) struct AttackStats {
     kind: &'static str,
@@ -77,7 +78,7 @@ pub(crate) struct AttackStats {
 }
 
 impl Attackers {
-    /// Begins the siege.
+    /// Starts all attacks.
     pub(crate) fn start(server: SocketAddr) -> Self {
         let stats: Vec<_> = KINDS
             .iter()
@@ -95,7 +96,7 @@ impl Attackers {
         Self { stats, work }
     }
 
-    /// Ends the siege, and tells who did what.
+    /// Stops all attacks and returns their counters.
     pub(crate) fn stop(self) -> Vec<Arc<AttackStats>> {
         self.work.stop();
         self.stats
@@ -114,14 +115,14 @@ impl fmt::Display for AttackStats {
     }
 }
 
-/// All attackers at once, who do not end by themselves.
+/// Runs all attacks until the task is dropped.
 async fn run_attacks(server: SocketAddr, stats: Vec<Arc<AttackStats>>) -> Infallible {
     for ((_, number, attackers, attack), stats) in KINDS.into_iter().zip(&stats) {
         for _ in 0..attackers {
             let stats = Arc::clone(stats);
             spawn_local(async move {
                 loop {
-                    // The end of a connection is what an attack comes to.
+                    // An attack ends when the server closes the connection.
                     let _ = attack_once(server, super::address(number), attack, &stats).await;
                     stats.connections.fetch_add(1, Ordering::Relaxed);
                 }
@@ -131,7 +132,7 @@ async fn run_attacks(server: SocketAddr, stats: Vec<Arc<AttackStats>>) -> Infall
     pending().await
 }
 
-/// One attack, up to the end of its connection.
+/// Runs one attack until its connection ends.
 async fn attack_once(
     server: SocketAddr,
     from: Ipv4Addr,
@@ -204,7 +205,7 @@ async fn log_in(stream: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-/// Sends a byte now and then, for as long as the server bears it.
+/// Sends one byte at a time until the server closes the connection.
 async fn send_slowly(stream: &mut TcpStream, bytes: &[u8], stats: &AttackStats) -> io::Result<()> {
     for byte in bytes {
         send(stream, &[*byte], stats).await?;
@@ -213,7 +214,7 @@ async fn send_slowly(stream: &mut TcpStream, bytes: &[u8], stats: &AttackStats) 
     until_end(stream).await
 }
 
-/// Sends the same again and again, many at once, and reads as little as it can.
+/// Sends the same bytes in large batches without reading.
 async fn send_endlessly(
     stream: &mut TcpStream,
     once: &[u8],

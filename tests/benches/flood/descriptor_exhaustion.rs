@@ -1,4 +1,4 @@
-//! A server that has run out of descriptors.
+//! A server without free file descriptors.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,15 @@ use integration_tests::{BenchReport, ServerProcess, TEST_TIMEOUT, echoed, fixtur
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
-/// How many descriptors it has, and how many connections want one. Even those that are told that
-/// the server is full are more than it has.
+/// The descriptor limit, and the number of connections. Accepting connections only to reject them
+/// already takes more descriptors than there are.
 const DESCRIPTORS: usize = 60;
 const CONNECTIONS: usize = 300;
 
-/// How long nothing is given back.
+/// The time without free descriptors.
 const EXHAUSTED_TIME: Duration = Duration::from_secs(10);
 
-/// The share of a processor that it may use, the length of what it may log, and the time after
-/// which it is to serve again.
+/// The limits: CPU share, log size in KiB, and seconds until a handshake succeeds again.
 const SHARE_LIMIT: f64 = 0.3;
 const LOG_LIMIT: f64 = 256.0;
 const RECOVERY_LIMIT: f64 = 10.0;
@@ -63,10 +62,10 @@ pub(crate) async fn run(report: &mut BenchReport) {
     user.send(frame::text("still served")).await;
     assert_eq!(user.text().await, echoed("still served"));
 
-    // The user as well: with so few descriptors there is one place.
+    // With this descriptor limit there is only one slot, so the user must leave too.
     drop((silent, user));
     let start = Instant::now();
-    // Those that were dropped are taken in and found gone first.
+    // The server first accepts the dropped connections and finds them closed.
     while !is_upgraded(&server).await {
         assert!(start.elapsed() < TEST_TIMEOUT, "it never serves again");
     }

@@ -1,5 +1,5 @@
-//! Every attack at once, and how long an honest client waits for its answers meanwhile; then a
-//! server without descriptors: what it costs, what it says, and when it serves again.
+//! All attacks at once. Measures the latency of a well-behaved client meanwhile. Then runs a server
+//! without free descriptors, and measures its CPU time, its log and its recovery.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -18,16 +18,17 @@ use tokio::time::sleep;
 
 use self::attackers::Attackers;
 
-/// How long the siege lasts once everybody is there.
+/// The duration of the attacks.
 const FLOOD_TIME: Duration = Duration::from_secs(10);
 
-/// How long the honest client thinks between two messages.
+/// The pause of the well-behaved client between two messages.
 const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// How long an honest client may wait for an answer, in milliseconds.
+/// The echo latency limit, in milliseconds.
 const ANSWER_LIMIT: f64 = 50.0;
 
-/// The same for a whole visit: to connect, upgrade, log in and close takes five answers.
+/// The limit for a whole session, in milliseconds. Connecting, upgrading, logging in and closing
+/// takes five round trips.
 const SESSION_LIMIT: f64 = 100.0;
 
 #[tokio::main(flavor = "current_thread")]
@@ -80,7 +81,7 @@ async fn flood(pinning: CpuPinning, report: &mut BenchReport) {
     report.at_most("ms for a visit, 99th percentile", sessions, SESSION_LIMIT);
 }
 
-/// An address of this machine's own: each kind of attacker has one.
+/// Returns the source address of a kind of attack.
 fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, number)
 }

@@ -1,4 +1,4 @@
-//! How a connection by TLS goes on and ends, with servers that are silent, gone or in a hurry.
+//! The client's TLS connections over time: deadlines, signals and endings.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -18,7 +18,7 @@ use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 use super::trusted_authority::{LOOPBACK, TrustedAuthority};
 
-/// A server that takes a connection and says nothing.
+/// Listens on a free port without answering.
 async fn silent_server() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}", listener.local_addr().unwrap());
@@ -42,7 +42,7 @@ async fn silent_tls_handshake_times_out() {
     }
 }
 
-/// TCP, TLS and the answer have one deadline.
+/// TCP, TLS and the response share one deadline.
 #[tokio::test]
 async fn silent_server_after_tls_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -56,7 +56,7 @@ async fn silent_server_after_tls_times_out() {
     assert_eq!(finished.code, Some(7), "{finished:?}");
     let late = [
         "ws-client: the server did not complete its answer within 500ms\n".to_owned(),
-        // On a machine that is busy with something else.
+        // On a busy machine the deadline may pass during the TLS handshake.
         format!(
             "ws-client: {} did not complete the TLS handshake within 500ms\n",
             proxy.authority()
@@ -96,7 +96,7 @@ async fn missing_close_frame_is_a_lost_connection() {
         .unwrap()
         .unwrap();
     assert_eq!(line.unwrap(), echoed("hello"));
-    // TCP ends, and TLS says nothing about it.
+    // TCP ends without a TLS `close_notify`.
     drop(proxy);
     assert_eq!(wait_for_exit(&mut child).await.code(), Some(8));
     let mut stderr = String::new();
@@ -132,7 +132,7 @@ async fn shutdown_is_answered_with_close_notify() {
     assert!(!log.contains("cut off"), "{log}");
 }
 
-/// The end of TLS is not worth a word where both sides have said that all is over.
+/// A missing `close_notify` after the closing handshake is not an error.
 #[tokio::test]
 async fn missing_close_notify_after_close_is_no_error() {
     let trusted = TrustedAuthority::new();
@@ -156,7 +156,7 @@ async fn missing_close_notify_after_close_is_no_error() {
                 break;
             }
         }
-        // TCP ends, and no close_notify comes before.
+        // TCP ends without a `close_notify`.
         drop(socket);
         said
     };

@@ -1,5 +1,5 @@
-//! The client over TLS: which certificates it takes, what it says about the others, and that nothing
-//! is sent before they were checked.
+//! The client over TLS: which certificates it trusts, how it reports the others, and that it sends
+//! nothing before verification.
 
 mod lifecycle;
 mod reports;

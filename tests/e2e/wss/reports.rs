@@ -1,4 +1,4 @@
-//! What is said of TLS by the command line and by `ws-client handshake`.
+//! TLS in the output of `ws-client handshake` and in command-line errors.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ async fn handshake_command_reports_tls() {
     }
 }
 
-/// How a server speaks that knows nothing newer.
+/// Returns a configuration for TLS 1.2 only.
 fn tls_1_2(issued: &IssuedCertificate) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(ring::default_provider().into())
         .with_protocol_versions(&[&TLS12])
@@ -77,7 +77,7 @@ fn tls_1_2(issued: &IssuedCertificate) -> ServerConfig {
     issued.complete(builder)
 }
 
-/// In TLS 1.3, the client has sent its request by the time that the server refuses it.
+/// In TLS 1.3 the client sends its request before it receives the alert.
 #[tokio::test]
 async fn tls_alert_is_reported() {
     let server = ServerProcess::start().await;

@@ -1,4 +1,4 @@
-//! Which certificates the client takes, and what it says about the others.
+//! Trust in server certificates.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ async fn untrusted_certificate_is_reported_before_sending() {
         ),
         (self_signed(LOOPBACK), &unverified),
         (other.issue(LOOPBACK), &unverified),
-        // Its name is that of the trusted one.
+        // The issuer has the name of the trusted authority and another key.
         (same_name.issue(LOOPBACK), &mismatch),
     ] {
         let mut proxy = TlsProxy::start(server.address, &issued).await;
@@ -72,7 +72,7 @@ async fn untrusted_certificate_is_reported_before_sending() {
         let start = format!("ws-client: the certificate of {} {said}", proxy.authority());
         assert!(finished.stderr.starts_with(&start), "{start}{finished:?}");
         assert_eq!(proxy.next_outcome().await, RelayOutcome::HandshakeFailed);
-        // The tool judges no better.
+        // `ws-client handshake` verifies in the same way.
         let tool = ["handshake", &proxy.url(), "--cacert", &file];
         let finished = run(client(tool), "").await;
         assert_eq!(finished.code, Some(5), "{finished:?}");
@@ -82,7 +82,7 @@ async fn untrusted_certificate_is_reported_before_sending() {
     }
 }
 
-/// A certificate is shown to everybody, so whoever shows it has to have its key as well.
+/// Certificates are public, so the client must verify the signature with its key.
 #[tokio::test]
 async fn certificate_with_wrong_key_is_reported() {
     let server = ServerProcess::start().await;
@@ -126,7 +126,7 @@ async fn self_signed_certificate_in_cacert_is_trusted() {
     }
 }
 
-/// What a client says that has these roots from the system, and trusts no other.
+/// Runs a client with these system roots and no others.
 async fn with_system_roots(url: &str, roots: &str) -> ProcessOutput {
     let mut command = client([url]);
     command
@@ -155,7 +155,7 @@ async fn system_roots_are_trusted_without_cacert() {
     assert!(finished.stderr.contains(said), "{finished:?}");
 }
 
-/// `--cacert` is instead of them, and not besides.
+/// `--cacert` replaces the system roots.
 #[tokio::test]
 async fn cacert_replaces_the_system_roots() {
     let server = ServerProcess::start().await;
@@ -275,7 +275,7 @@ async fn server_without_tls_is_reported() {
             stream.read_exact(&mut hello).await.unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();
-            // All of it is the handshake.
+            // The client sends nothing after the TLS handshake.
             let mut rest = Vec::new();
             let _ = stream.read_to_end(&mut rest).await;
             (hello[0], String::from_utf8_lossy(&rest).contains("GET"))

@@ -29,7 +29,7 @@ impl TrustedAuthority {
         path
     }
 
-    /// The file.
+    /// Returns the path of the certificate file.
     pub(crate) fn cacert(&self) -> String {
         let path = self.directory.path().join("authority.pem");
         path.into_os_string().into_string().unwrap()

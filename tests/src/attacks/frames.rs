@@ -1,4 +1,4 @@
-//! Frames that end a connection, whether or not its peer is logged in.
+//! Frames that must end a connection, before and after the login.
 
 use raw_peer::{
     HANDSHAKE,
@@ -7,24 +7,24 @@ use raw_peer::{
 
 use super::attack::attacks;
 
-/// The close codes that a connection ends with.
+/// The expected close codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedCodes {
-    /// Where nobody is logged in yet.
+    /// The code before the login.
     pub before_login: u16,
-    /// In a session.
+    /// The code in a session.
     pub after_login: u16,
 }
 
-/// The greatest length of a message in a session.
+/// The default message limit of a session, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
 const MALFORMED: ExpectedCodes = both(1002);
 const NOT_UTF8: ExpectedCodes = both(1007);
 const TOO_BIG: ExpectedCodes = both(1009);
-/// The Close frame is answered as it came, and what follows it is not.
+/// The Close frame is answered with its own code, and later frames are ignored.
 const CLOSED: ExpectedCodes = both(1000);
-/// Before the login there are few bytes for anything; after it, few control frames in a second.
+/// Before the login the byte limit applies; in a session, the rate limit of control frames.
 const FLOOD: ExpectedCodes = ExpectedCodes {
     before_login: 1009,
     after_login: 1008,
@@ -145,7 +145,7 @@ attacks!(
         CLOSED,
         [close(1000, ""), masked(0xFF, b"hi")].concat()
     ),
-    // Texts that are none.
+    // Invalid text.
     invalid_utf8_byte("RFC 3629 3", NOT_UTF8, masked(0x81, b"\xff")),
     lone_utf8_continuation_byte("RFC 3629 3", NOT_UTF8, masked(0x81, b"admin\x80")),
     overlong_slash("RFC 3629 10", NOT_UTF8, masked(0x81, b"\xc0\xaf")),
@@ -164,7 +164,7 @@ attacks!(
         [masked(0x01, b"hi\xe4"), masked(0x80, b"hi")].concat()
     ),
     fragment_with_invalid_utf8("RFC 6455 8.1", NOT_UTF8, masked(0x01, b"\xf8hi")),
-    // Messages that are too long.
+    // Oversized messages.
     oversized_message(
         "RFC 6455 10.4",
         TOO_BIG,
@@ -208,13 +208,13 @@ const fn both(code: u16) -> ExpectedCodes {
     }
 }
 
-/// A frame that announces its length in 16 bits, however short it is. Its mask changes nothing.
+/// Returns a frame with a length field of 16 bits, for any payload. Its mask is zero.
 fn in_16_bits(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).expect("it fits");
     [&[first, 0xFE], &length.to_be_bytes()[..], &[0; 4], payload].concat()
 }
 
-/// A frame that announces its length in 64 bits, however short it is. Its mask changes nothing.
+/// Returns a frame with a length field of 64 bits, for any payload. Its mask is zero.
 fn in_64_bits(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = payload.len() as u64;
     [&[first, 0xFF], &length.to_be_bytes()[..], &[0; 4], payload].concat()

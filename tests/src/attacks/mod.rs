@@ -1,8 +1,7 @@
-//! What an attacker sends, as tables: bytes, the section of the RFC that they break, and what they
-//! are to get for it.
+//! Tables of attacks: the bytes, the violated section of the RFC, and the expected reaction.
 //!
-//! The tables are plain data. The `attacks` tests send each row to a server; the properties are
-//! tried on all of them, and fuzzing begins with them.
+//! The tables are plain data. The `attacks` tests send each row to a server. The properties are
+//! checked on all rows, and fuzzing uses them as seeds.
 
 mod attack;
 pub mod frames;

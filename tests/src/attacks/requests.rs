@@ -1,7 +1,6 @@
-//! Requests that are to be refused.
+//! Requests that the server must refuse.
 //!
-//! Most are [`HANDSHAKE`] with one line changed, so that nothing but the fault can be what is
-//! refused.
+//! Most are [`HANDSHAKE`] with one line changed, so that the change is the reason of the refusal.
 
 use ExpectedResponse::{BareStatus, Closed, Refusal};
 use raw_peer::{CREDENTIALS, HANDSHAKE};
@@ -9,14 +8,14 @@ use raw_peer::{CREDENTIALS, HANDSHAKE};
 use super::attack::attacks;
 use crate::authorization;
 
-/// What a request gets.
+/// The expected response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpectedResponse {
-    /// A refusal of ours: this status, and this text on one line.
+    /// The server's own refusal, with this status and this line of text.
     Refusal(u16, &'static str),
-    /// A refusal of the HTTP library: this status, and no text.
+    /// A refusal of the HTTP library, with this status and no text.
     BareStatus(u16),
-    /// The connection is closed.
+    /// No response: the connection is closed.
     Closed,
 }
 
@@ -249,7 +248,7 @@ attacks!(
         BAD_HOST,
         instead_of(HOST, "Host: localhost, internal.example")
     ),
-    // The form of the fields: what two parsers read in two ways.
+    // Header fields that parsers interpret differently.
     space_before_a_colon(
         "RFC 9112 5.1",
         BareStatus(400),
@@ -275,7 +274,7 @@ attacks!(
     line_without_a_colon("RFC 9112 5", BareStatus(400), with("X-Nothing")),
     field_without_a_name("RFC 9110 5.1", BareStatus(400), with(": nameless")),
     name_in_brackets("RFC 9110 5.6.2", BareStatus(400), with("X-(Comment): one")),
-    // Bodies: where the request ends, and the next one begins.
+    // Bodies, which decide where the next request begins.
     content_length(
         "RFC 9110 9.3.1",
         BODY,
@@ -320,7 +319,7 @@ attacks!(
         ]
         .concat()
     ),
-    // What makes it a handshake.
+    // Fields of the handshake.
     no_upgrade("RFC 6455 4.2.1", NO_UPGRADE, without(UPGRADE)),
     upgrade_to_similar_tokens(
         "RFC 6455 4.2.1",
@@ -381,7 +380,7 @@ attacks!(
         BAD_KEY,
         instead_of(KEY, "Sec-WebSocket-Key: -_hlIHNhbXBsZSBub25jZQ==")
     ),
-    // Pages of other origins.
+    // Origins.
     null_origin("RFC 6454 7.3", BAD_ORIGIN, with("Origin: null")),
     foreign_origin(
         "RFC 6455 10.2",
@@ -418,7 +417,7 @@ attacks!(
         BAD_ORIGIN,
         with("Origin: http://localhost https://evil.example")
     ),
-    // Credentials with the handshake. Each row is one wrong try.
+    // Credentials in the handshake. Each row is one failed attempt.
     wrong_password(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
@@ -602,7 +601,7 @@ attacks!(
         ]
         .concat()
     ),
-    // What else is wrong about a request goes before its credentials, which are not looked at.
+    // Other errors take precedence, and the credentials are not verified.
     credentials_with_a_foreign_origin(
         "RFC 6455 10.2",
         BAD_ORIGIN,
@@ -640,7 +639,7 @@ attacks!(
             )
         )
     ),
-    // Too much of it.
+    // Limits.
     long_target(
         "RFC 6585 5",
         BareStatus(431),
@@ -662,17 +661,17 @@ attacks!(
     ),
 );
 
-/// [`HANDSHAKE`] with something in the place of a line.
+/// Returns [`HANDSHAKE`] with a line replaced.
 fn instead_of(line: &str, other: &str) -> Vec<u8> {
     replaced(line, &format!("{other}\r\n"))
 }
 
-/// [`HANDSHAKE`] without a line.
+/// Returns [`HANDSHAKE`] without a line.
 fn without(line: &str) -> Vec<u8> {
     replaced(line, "")
 }
 
-/// [`HANDSHAKE`] with one line more, or several.
+/// Returns [`HANDSHAKE`] with additional lines.
 fn with(lines: &str) -> Vec<u8> {
     instead_of(VERSION, &format!("{VERSION}\r\n{lines}"))
 }

@@ -1,4 +1,4 @@
-//! What a request gets.
+//! The property of the server's handshake decision.
 
 use std::{net::Ipv6Addr, sync::LazyLock, time::Duration};
 
@@ -16,13 +16,13 @@ use ws_server::{
 use super::field::{Field, accept, field, lists, values};
 use crate::attacks::requests;
 
-/// The greatest number of fields in a head.
+/// The greatest number of header fields.
 const MAX_FIELDS: usize = 100;
 
-/// The subprotocols that are spoken here.
+/// The supported subprotocols.
 const SUBPROTOCOLS: [&str; 2] = ["chat.v2", "chat"];
 
-/// Rules that let in what the default ones do, and more.
+/// A policy that allows more than the default.
 static LISTED: LazyLock<HandshakePolicy> = LazyLock::new(|| {
     let origin = Origin::parse("https://page.example.org").expect("it is an origin");
     HandshakePolicy {
@@ -34,7 +34,7 @@ static LISTED: LazyLock<HandshakePolicy> = LazyLock::new(|| {
     }
 });
 
-/// A request as it stands in its bytes.
+/// A request, read from its bytes.
 #[derive(Debug)]
 struct RawRequest {
     method: String,
@@ -43,16 +43,16 @@ struct RawRequest {
     fields: Vec<Field>,
 }
 
-/// A host in lower case, and its port if there is one.
+/// A lower-case host, and its port if there is one.
 type Host = (String, Option<u16>);
 
-/// Each request gets the answer that the first rule it breaks calls for, whether or not there is a
-/// place for it; and who breaks none is upgraded, with the right accept value. A refusal says what
-/// is wrong in one line of our own.
+/// Checks the decision on a request. The first violated rule decides the refusal, whether or not
+/// there is a free slot. A request without violations is upgraded with the right accept value. A
+/// refusal's text is one line.
 ///
 /// # Panics
 ///
-/// If that does not hold.
+/// If the property does not hold.
 pub fn check(data: &[u8]) {
     let Some((raw, parts)) = parse(data) else {
         return;
@@ -89,7 +89,7 @@ pub fn check(data: &[u8]) {
         let refusal = refusal(&decision, &raw);
         assert_refusal(&raw, refusal, expected.err().unwrap_or(429));
     }
-    // Fewer rules let nobody in.
+    // The default policy allows no more than this one.
     if let Decision::Upgrade(upgrade) = decide(
         &parts,
         &HandshakePolicy::default(),
@@ -110,8 +110,8 @@ fn refusal(decision: &Decision, raw: &RawRequest) -> Refusal {
     }
 }
 
-/// Whether a browser asks for the page: there is no `Upgrade`, and one of what it takes is HTML with
-/// a weight above zero.
+/// Returns whether a browser asks for the page: there is no `Upgrade`, and `Accept` contains HTML
+/// with a weight above zero.
 fn accepts_html(raw: &RawRequest) -> bool {
     let accepted = values(&raw.fields, "accept");
     let mut elements = accepted
@@ -134,7 +134,7 @@ fn authorizations(raw: &RawRequest) -> Vec<&[u8]> {
     values(&raw.fields, "authorization")
 }
 
-/// Asserts that credentials are what the one field of the request says, and nothing else is.
+/// Asserts that the credentials are those of the only `Authorization` field.
 fn assert_credentials(raw: &RawRequest, attempt: &Attempt) {
     let found = authorizations(raw);
     match attempt {
@@ -152,7 +152,7 @@ fn assert_credentials(raw: &RawRequest, attempt: &Attempt) {
     }
 }
 
-/// A good request and all bad ones.
+/// Returns valid and invalid requests.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = vec![
         ("good".to_owned(), HANDSHAKE.into()),
@@ -200,8 +200,7 @@ fn page_request() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html, */*; q=0.8\r\n\r\n".into()
 }
 
-/// Reads a request as the HTTP library does, and as it stands there; none if that library refuses
-/// it by itself.
+/// Parses a request by the HTTP library and by hand. Returns `None` if the library rejects it.
 fn parse(data: &[u8]) -> Option<(RawRequest, Parts)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut headers);
@@ -235,12 +234,13 @@ fn parse(data: &[u8]) -> Option<(RawRequest, Parts)> {
     Some((raw, parts))
 }
 
-/// What a request gets while there is a place for it: an upgrade, or the status of a refusal.
+/// Returns the expected decision while there is a free slot: an upgrade, or the status of a
+/// refusal.
 fn expected_status(raw: &RawRequest) -> Result<(), u16> {
     check_rest(raw, &check_form(raw)?)
 }
 
-/// Checks what is malformed whatever it is for, and yields the host that it is for.
+/// Checks the form of a request, and returns its host.
 fn check_form(raw: &RawRequest) -> Result<Host, u16> {
     let host = single(raw, "host")?
         .and_then(host_and_port)
@@ -279,7 +279,7 @@ fn ensure(is_right: bool, status: u16) -> Result<(), u16> {
     if is_right { Ok(()) } else { Err(status) }
 }
 
-/// The value of a field that is there once at most, and is text.
+/// Returns the value of a field that may occur once, and must be text.
 fn single<'r>(raw: &'r RawRequest, name: &str) -> Result<Option<&'r str>, u16> {
     match values(&raw.fields, name).as_slice() {
         [] => Ok(None),
@@ -288,7 +288,7 @@ fn single<'r>(raw: &'r RawRequest, name: &str) -> Result<Option<&'r str>, u16> {
     }
 }
 
-/// Whether one of the lists of this name has this token. What is no text is no list.
+/// Returns whether a list of this name contains this token. Ignores values that are not ASCII.
 fn lists_text(raw: &RawRequest, name: &str, token: &str) -> bool {
     let mut texts = raw.fields.clone();
     texts.retain(|(_, value)| value.is_ascii());
@@ -307,13 +307,12 @@ fn assert_upgrade(raw: &RawRequest, upgrade: &Upgrade) {
             .flat_map(|list| list.split(','));
         names.any(|offered| offered.trim() == *name)
     };
-    // The best of ours, not of the client's.
+    // The server's preference decides.
     let best = SUBPROTOCOLS.into_iter().find(|name| offered(name));
     assert_eq!(upgrade.subprotocol.as_deref(), best, "{raw:?}");
 }
 
-/// A refusal's text is the same for every request, because it is ours; what is left to assert is
-/// that it is one line.
+/// Asserts the status and the form of a refusal. Its text does not depend on the request.
 fn assert_refusal(raw: &RawRequest, refusal: Refusal, status: u16) {
     let text = refusal.text();
     assert_eq!(refusal.status().as_u16(), status, "{text}: {raw:?}");
@@ -321,7 +320,7 @@ fn assert_refusal(raw: &RawRequest, refusal: Refusal, status: u16) {
     assert!(text.bytes().all(is_printed), "{text}");
 }
 
-/// A host in lower case, and its port if there is one (RFC 3986 section 3.2).
+/// Parses a host and an optional port (RFC 3986 section 3.2).
 fn host_and_port(text: &str) -> Option<Host> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
@@ -342,8 +341,8 @@ fn host_and_port(text: &str) -> Option<Host> {
     is_host.then(|| (host.to_ascii_lowercase(), port))
 }
 
-/// The path of a target, if that is a path, or a URI of this very host. A fragment, which has no
-/// place in a target, is taken no notice of: the HTTP library drops it.
+/// Returns the path of a target that is a path or a URI of this host. The HTTP library drops a
+/// fragment.
 fn path<'t>(target: &'t str, host: &Host) -> Option<&'t str> {
     let end = target.find(['?', '#']).unwrap_or(target.len());
     let target = &target[..end];
@@ -362,8 +361,8 @@ fn path<'t>(target: &'t str, host: &Host) -> Option<&'t str> {
     is_same.then_some(if path.is_empty() { "/" } else { path })
 }
 
-/// Whether a text is base64 of 16 bytes: 22 digits, the last with its 4 low bits clear, and two
-/// signs of padding.
+/// Returns whether a text is the base64 form of 16 bytes: 22 digits, the last with its 4 low bits
+/// clear, and two padding characters.
 fn is_key(text: &str) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     match text.as_bytes() {
@@ -374,7 +373,7 @@ fn is_key(text: &str) -> bool {
     }
 }
 
-/// Whether an origin is our own host's, or the one that is listed.
+/// Returns whether an origin is that of the host, or the allowed one.
 fn is_allowed_origin(origin: &str, host: &Host) -> bool {
     let lower = origin.to_ascii_lowercase();
     let (authority, default, is_https) = match lower.split_once("://") {
@@ -385,7 +384,7 @@ fn is_allowed_origin(origin: &str, host: &Host) -> bool {
     let Some((name, port)) = host_and_port(authority) else {
         return false;
     };
-    // In an origin a port is not empty (RFC 6454 section 6.2).
+    // The port of an origin is not empty (RFC 6454 section 6.2).
     if authority.ends_with(':') {
         return false;
     }

@@ -1,4 +1,4 @@
-//! Both halves of the login, driven by a script of messages and times.
+//! The property of both sides of the login, driven by a script of messages and times.
 
 use std::{
     num::NonZeroUsize,
@@ -28,19 +28,19 @@ static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
 });
 const VALID_LINES: [&str; 2] = ["admin:123456", "jane:with:colon"];
 
-/// Nobody is let in without the password, nor has more tries than are allowed; each message has one
-/// answer, which is held back as long as it has to be; and all of it ends by the deadline. The
-/// client's half is in when the server's is, and shows what it was told.
+/// Checks both sides of the login. Only valid credentials log in, and the attempts are limited.
+/// Each message gets one answer, after the required delay, and the login ends by the deadline. The
+/// client is logged in when the server says so, and shows each answer.
 ///
 /// # Panics
 ///
-/// If that does not hold.
+/// If the property does not hold.
 pub fn check(data: &[u8]) {
     check_server(ScriptReader::new(data));
     check_client_and_server(ScriptReader::new(data));
 }
 
-/// Scripts that go to each of the ends.
+/// Returns scripts that reach each ending.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     script::examples()
         .into_iter()
@@ -48,7 +48,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// What the script demands of a login.
+/// Reads a login policy from the script.
 fn policy(script: &mut ScriptReader<'_>) -> LoginPolicy {
     LoginPolicy {
         deadline: Duration::from_secs(1 + u64::from(script.byte() % 60)),
@@ -56,7 +56,7 @@ fn policy(script: &mut ScriptReader<'_>) -> LoginPolicy {
     }
 }
 
-/// Drives the server's half with whatever messages the script has.
+/// Drives the server's side with the messages of the script.
 fn check_server(mut script: ScriptReader<'_>) {
     let mut server = ServerDriver::new(policy(&mut script));
     let mut now = Duration::ZERO;
@@ -65,7 +65,7 @@ fn check_server(mut script: ScriptReader<'_>) {
         match server.step(&mut now, &mut script) {
             Step::Reading => match script.message() {
                 Some(message) => server.receive(message),
-                // Nothing more comes.
+                // The script has ended.
                 None => now = server.policy.deadline,
             },
             Step::Busy | Step::Sent(_) => {}
@@ -74,7 +74,7 @@ fn check_server(mut script: ScriptReader<'_>) {
     }
 }
 
-/// Drives both halves against each other; the lines of the script are what a person types.
+/// Drives both sides against each other. The lines of the script are the user's input.
 fn check_client_and_server(mut script: ScriptReader<'_>) {
     let mut server = ServerDriver::new(policy(&mut script));
     let patience = Duration::from_secs(1 + u64::from(script.byte() % 20));
@@ -84,7 +84,7 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
         _ => ClientLogin::with_line(script.line(), WhenRefused::GiveUp, patience),
     };
     let mut now = Duration::ZERO;
-    // What the client was told, and has not shown yet.
+    // The answer that the client has received and not shown yet.
     let mut unshown = None;
     let mut answered = None;
     loop {
@@ -96,7 +96,7 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
                     return;
                 }
                 if script.byte().is_multiple_of(4) {
-                    // A server may say something that nobody has asked for.
+                    // A server may send an unrequested message.
                     client.received(HINT.to_owned());
                     unshown = Some(HINT);
                 } else {
@@ -123,7 +123,7 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
                         unshown = (answer == SORRY).then_some(answer);
                         answered = Some(answer);
                     }
-                    // The connection is closed, which ends the client's login as well.
+                    // The closed connection ends the client's login too.
                     None => return,
                 }
             }
@@ -143,28 +143,28 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
     }
 }
 
-/// A text of a server that nobody has asked for.
+/// An unrequested message.
 const HINT: &str = "the server restarts at noon";
 
-/// The server's half, with what it was asked and did so far.
+/// The server's side, and its history.
 struct ServerDriver {
     login: ServerLogin,
     policy: LoginPolicy,
     /// The last message, if it was a text.
     line: Option<String>,
-    /// When it was known to be wrong, if it was.
+    /// The time at which the last message was rejected.
     refused_at: Duration,
     messages: usize,
     answers: usize,
 }
 
-/// What a server did.
+/// A step of the server.
 enum Step {
-    /// It wants to read a message.
+    /// Waits for a message.
     Reading,
-    /// It is at work.
+    /// Works.
     Busy,
-    /// It answered.
+    /// Sent an answer.
     Sent(&'static str),
     LoggedIn,
     Closed,
@@ -182,7 +182,7 @@ impl ServerDriver {
         }
     }
 
-    /// Whether the last message logs in.
+    /// Returns whether the last message logs in.
     fn is_accepted(&self) -> bool {
         let line = self.line.as_deref();
         line.is_some_and(|line| VALID_LINES.contains(&line))
@@ -192,7 +192,7 @@ impl ServerDriver {
         self.is_accepted() && self.answers == self.messages
     }
 
-    /// Takes a message, which was asked for.
+    /// Passes a requested message to the login.
     fn receive(&mut self, message: Message) {
         self.messages += 1;
         assert!(self.messages <= self.policy.max_attempts.get());
@@ -208,8 +208,8 @@ impl ServerDriver {
         };
     }
 
-    /// Takes a line, and answers it. Returns when the line had left the client, and the answer;
-    /// none if the connection is closed instead.
+    /// Passes a line to the login. Returns the time of sending and the answer, or `None` if the
+    /// connection is closed.
     fn answer(
         &mut self,
         line: &Secret,
@@ -234,8 +234,8 @@ impl ServerDriver {
         }
     }
 
-    /// Asserts that what the server wants at this time is right, and does it. Time passes as the
-    /// script has it.
+    /// Performs the next action of the login, and asserts that it is allowed at this time. The
+    /// script decides how much time passes.
     fn step(&mut self, now: &mut Duration, script: &mut ScriptReader<'_>) -> Step {
         let deadline = self.policy.deadline;
         let late = *now >= deadline;
@@ -269,7 +269,7 @@ impl ServerDriver {
             ServerAction::Wait(until) => {
                 assert!(!late && *now < until && until <= deadline);
                 assert!(self.messages >= 3 && !self.is_accepted());
-                // Whoever waits may be woken early.
+                // A timer may fire early.
                 *now = until.min(*now + Duration::from_millis(1) + script.pause());
                 Step::Busy
             }

@@ -1,9 +1,9 @@
-//! What holds for any bytes whatever, as functions that panic where it does not.
+//! Properties that hold for all inputs, as functions that panic where one does not.
 //!
-//! Each property is written without the code that it is about: it reads the same bytes once more,
-//! in the simplest way that is right, and asserts that the product comes to the same end. Plain
-//! tests try them on the tables of [`attacks`](crate::attacks), on changed rows of them, and on
-//! chance; fuzzing begins with the same rows, and goes on from there.
+//! A property does not use the code that it checks. It reads the same bytes again in the simplest
+//! way, and asserts that the product gets the same result. The tests check the rows of the
+//! [`attacks`](crate::attacks) tables, mutated rows and random bytes. Fuzzing starts from the same
+//! rows.
 
 mod field;
 pub mod handshake;

@@ -2,14 +2,14 @@
 
 use super::{handshake, login, renderer, verdict};
 
-/// A property, for whoever tries all of them.
+/// A property with its seeds.
 #[derive(Debug, Clone, Copy)]
 pub struct Property {
-    /// What it is about.
+    /// The name.
     pub name: &'static str,
-    /// Panics if it does not hold for these bytes.
+    /// Panics if the property does not hold for these bytes.
     pub check: fn(&[u8]),
-    /// Bytes to begin with, each under a name.
+    /// Returns the named seeds.
     pub seeds: fn() -> Vec<(String, Vec<u8>)>,
 }
 

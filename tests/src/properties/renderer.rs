@@ -1,4 +1,4 @@
-//! What is written for a message of the server.
+//! The property of the client's output for a message.
 
 use proto::escape::Escaped;
 use ws_client::{
@@ -8,15 +8,15 @@ use ws_client::{
 
 use crate::attacks::frames;
 
-/// How much may be written of a binary message.
+/// The greatest length of a displayed binary message.
 const MAX_BINARY_CHARS: usize = 1024;
 
-/// A terminal gets lines of characters that it does not obey, and no flood; a program gets the very
-/// bytes. What is escaped for one line is one line.
+/// Checks the output. A terminal gets escaped lines of limited length; a program gets the exact
+/// bytes. A text that is escaped for one line stays one line.
 ///
 /// # Panics
 ///
-/// If that does not hold.
+/// If the property does not hold.
 pub fn check(data: &[u8]) {
     assert_eq!(
         message(Payload::Binary(data), Reader::Program),
@@ -36,7 +36,7 @@ fn check_text(text: &str) {
         [text.as_bytes(), b"\n"].concat()
     );
     let shown = shown(Payload::Text(text));
-    // The longest that one byte becomes is like `\u{1b}`.
+    // The longest escape of one byte has the form `\u{1b}`.
     assert!(shown.len() <= 6 * text.len() + 1, "{text:?}");
     assert_eq!(
         shown.matches('\n').count(),
@@ -55,7 +55,7 @@ fn check_text(text: &str) {
     assert!(line.len() <= 6 * text.len(), "{text:?}");
 }
 
-/// What a terminal is shown, which it must not obey.
+/// Returns the output for a terminal, and asserts that it has no control characters.
 fn shown(payload: Payload<'_>) -> String {
     let bytes = message(payload, Reader::Terminal);
     let shown = String::from_utf8(bytes).expect("a terminal gets text");
@@ -67,9 +67,8 @@ fn shown(payload: Payload<'_>) -> String {
     shown
 }
 
-/// Whether a terminal does something else than to show the character where the last one ended: the
-/// control characters of C0 and C1, and what breaks lines or turns their direction (Unicode,
-/// `White_Space` and `Bidi_Control`).
+/// Returns whether a terminal interprets the character: C0 and C1 controls, and characters that
+/// break lines or change direction (Unicode `White_Space` and `Bidi_Control`).
 fn is_control(c: char) -> bool {
     matches!(
         u32::from(c),
@@ -77,7 +76,7 @@ fn is_control(c: char) -> bool {
     )
 }
 
-/// What terminals obey, and the payloads that are no messages.
+/// Returns texts with terminal controls, and invalid frames.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let texts: [(&str, &str); 10] = [
         ("plain", "plain, 你好"),
@@ -95,7 +94,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let frames = frames::ALL
         .iter()
         .map(|bad| (bad.name.to_owned(), (bad.bytes)()));
-    // Long ones have nothing in them that short ones have not.
+    // Long frames only exceed limits.
     let frames = frames.filter(|(_, bytes)| bytes.len() < 1024);
     texts.into_iter().chain(frames).collect()
 }

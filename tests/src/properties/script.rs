@@ -1,15 +1,15 @@
-//! Bytes, read as what happens during a login.
+//! A reader of bytes as the events of a login.
 
 use std::time::Duration;
 
 use proto::secret::Secret;
 
-/// A script. Where its bytes end, nothing more happens.
+/// A reader of a script. After the last byte nothing more happens.
 pub(super) struct ScriptReader<'a> {
     rest: &'a [u8],
 }
 
-/// What a client sends.
+/// A message of a client.
 pub(super) enum Message {
     Text(String),
     Binary,
@@ -20,12 +20,12 @@ impl<'a> ScriptReader<'a> {
         Self { rest }
     }
 
-    /// Whether nothing more happens.
+    /// Returns whether the script has ended.
     pub(super) fn is_over(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The next byte; zero at the end.
+    /// Returns the next byte, or zero at the end.
     pub(super) fn byte(&mut self) -> u8 {
         match self.rest {
             [first, rest @ ..] => {
@@ -36,7 +36,7 @@ impl<'a> ScriptReader<'a> {
         }
     }
 
-    /// How long nothing happens: mostly no time at all, at most half a minute.
+    /// Returns the next pause: mostly zero, at most half a minute.
     pub(super) fn pause(&mut self) -> Duration {
         match self.byte() {
             0..=191 => Duration::ZERO,
@@ -44,12 +44,12 @@ impl<'a> ScriptReader<'a> {
         }
     }
 
-    /// A number from 0 to 1.
+    /// Returns a number from 0 to 1.
     pub(super) fn chance(&mut self) -> f64 {
         f64::from(self.byte()) / 255.0
     }
 
-    /// The next message, unless nothing more happens.
+    /// Returns the next message, or `None` at the end.
     pub(super) fn message(&mut self) -> Option<Message> {
         if self.is_over() {
             return None;
@@ -60,7 +60,7 @@ impl<'a> ScriptReader<'a> {
         })
     }
 
-    /// The next line that a person types.
+    /// Returns the next line of input.
     pub(super) fn line(&mut self) -> Secret {
         let kind = self.byte() % 8;
         Secret::new(self.line_of(kind))
@@ -83,8 +83,8 @@ impl<'a> ScriptReader<'a> {
     }
 }
 
-/// Scripts that go to each of the ends: 30 s and 6 tries, then a byte or two for each thing that
-/// happens.
+/// Returns scripts that reach each ending: 30 s and 6 attempts, then one or two bytes for each
+/// event.
 pub(super) fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let wrong = [0, 0, 1, 9, 0, 0, 0];
     let long = [b"\x1d\x05\0\0\x05\xff".to_vec(), wrong.to_vec()].concat();

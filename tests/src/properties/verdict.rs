@@ -1,4 +1,4 @@
-//! What a client makes of the answer to its handshake.
+//! The property of the client's verdict on a handshake response.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -15,32 +15,31 @@ use super::field::{Field, accept, field, lists, values};
 /// The nonce of the request.
 const NONCE: [u8; 16] = *b"the sample nonce";
 
-/// The key that is made of it, as it stands in the request.
+/// The key of the request.
 const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
-/// What was asked.
+/// The request.
 static REQUEST: LazyLock<Request> = LazyLock::new(|| {
     let endpoint = Endpoint::parse("ws://127.0.0.1:5678").expect("it is an endpoint");
     Request::new(endpoint, Key::new(NONCE), None)
 });
 
-/// The greatest length of the heads of an answer that is taken.
+/// The greatest length of the accepted response heads.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// The greatest number of fields in a head that is taken.
+/// The greatest number of header fields.
 const MAX_FIELDS: usize = 100;
 
-/// The greatest length of a report. Of a head 120 lines of 1 KiB are shown, of a body half a KiB,
-/// and a byte becomes 6 at most.
+/// The greatest length of a report. It shows 120 lines of 1 KiB of a head and 512 bytes of a body,
+/// and a byte takes at most 6 bytes.
 const MAX_REPORT_BYTES: usize = 1024 * 1024;
 
-/// Whatever comes, there is a verdict. Those answers are taken which are all that RFC 6455 section
-/// 4.1 demands, and nothing that was not asked for; and what is said about any answer can be
-/// written to a terminal.
+/// Checks the verdict. The client accepts exactly the responses that RFC 6455 section 4.1 allows,
+/// without anything that it did not request. The report on any response is safe to print.
 ///
 /// # Panics
 ///
-/// If that does not hold.
+/// If the property does not hold.
 pub fn check(data: &[u8]) {
     for incomplete in [
         ReadError::Closed,
@@ -50,7 +49,7 @@ pub fn check(data: &[u8]) {
         let response = RawResponse::new(data.to_vec(), incomplete);
         check_response(&REQUEST, &response);
         if response.incomplete().is_none() {
-            // It came whole, and why it might not have does not matter.
+            // A complete response does not depend on the reason.
             break;
         }
     }
@@ -93,14 +92,14 @@ fn assert_is_line(text: &str) {
     assert!(!text.contains(is_unsafe), "{text:?}");
 }
 
-/// How long the heads of an answer are, if it opens a WebSocket.
+/// Returns the length of the response heads, if the response opens a WebSocket.
 fn upgrade_head_len(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let fields = loop {
         match take_head(&mut rest)? {
             (b'1', b"101", fields) => break fields,
             (_, b"101", _) => return None,
-            // It only informs, and another one follows.
+            // An informational response precedes another one.
             (_, [b'1', _, _], _) => {}
             _ => return None,
         }
@@ -116,12 +115,12 @@ fn upgrade_head_len(bytes: &[u8]) -> Option<usize> {
     is_right.then_some(length)
 }
 
-/// Takes a head, up to and with its empty line: its version's last digit, its status and its
-/// fields. None if it is not whole, or malformed.
+/// Reads a head including its empty line: the minor version, the status and the fields. Returns
+/// `None` if it is incomplete or malformed.
 fn take_head<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8], Vec<Field>)> {
     let mut line = take_line(rest)?;
     if line.is_empty() {
-        // One empty line before a head is passed over.
+        // One empty line before a head is skipped.
         line = take_line(rest)?;
     }
     let (version, line) = line.strip_prefix(b"HTTP/1.")?.split_first()?;
@@ -137,7 +136,7 @@ fn take_head<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8], Vec<Field>)> {
     (is_status_line && fields.len() <= MAX_FIELDS).then_some((*version, status, fields))
 }
 
-/// Takes a line that has an end, and returns it without that.
+/// Reads a line, and returns it without its line ending.
 fn take_line<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let line = &rest[..end];
@@ -145,12 +144,12 @@ fn take_line<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
     Some(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Whether a byte may stand in a value, or behind a status.
+/// Returns whether a byte may occur in a field value or a reason phrase.
 fn is_of_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7F)
 }
 
-/// A line, if it is a field (RFC 9112 section 5).
+/// Parses a header field (RFC 9112 section 5).
 fn field_of(line: &[u8]) -> Option<Field> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = (
@@ -163,7 +162,7 @@ fn field_of(line: &[u8]) -> Option<Field> {
     is_field.then(|| field(name, value))
 }
 
-/// Answers of good, bad and other servers.
+/// Returns responses of conforming, broken and other servers.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let fields = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
