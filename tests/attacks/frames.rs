@@ -30,7 +30,7 @@ pub(crate) async fn assert_closed_with(
                 assert_eq!(frame.close().0, code, "{frame:?}");
                 break;
             }
-            _ => panic!("acted upon, after {}: {frame:?}", bad.name),
+            _ => panic!("a frame after {} was processed: {frame:?}", bad.name),
         }
     }
     peer.end().await;

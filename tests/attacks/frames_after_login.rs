@@ -12,7 +12,7 @@ async fn attack(name: &str) {
     let server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;
-    let message = frame::text("acted upon");
+    let message = frame::text("not processed");
     frames::assert_closed_with(peer, bad, message, bad.expected.after_login).await;
     well_behaved::assert_served(&server).await;
 }

@@ -67,11 +67,13 @@ fn assert_refusal(response: &str, request: &[u8], status: u16, text: &str) {
 /// this body. So it repeats nothing of the request, and a second request gets no response.
 #[track_caller]
 fn assert_response(response: &str, status_line: &str, fields: &[&str], body: &str) {
-    let (head, found_body) = response.split_once("\r\n\r\n").expect("the head is whole");
+    let (head, found_body) = response
+        .split_once("\r\n\r\n")
+        .expect("the head is complete");
     let mut lines = head.split("\r\n");
     assert_eq!(lines.next(), Some(status_line), "{response}");
     let field = |line: &str| {
-        let (name, value) = line.split_once(": ").expect("each line is a field");
+        let (name, value) = line.split_once(": ").expect("each line is a header field");
         format!("{}: {value}", name.to_lowercase())
     };
     let mut found: Vec<_> = lines.map(field).collect();
@@ -84,6 +86,6 @@ fn assert_response(response: &str, status_line: &str, fields: &[&str], body: &st
 }
 
 fn status_line(version: &str, status: u16) -> String {
-    let status = StatusCode::from_u16(status).expect("it is a status");
+    let status = StatusCode::from_u16(status).expect("the status is valid");
     format!("{version} {status}")
 }

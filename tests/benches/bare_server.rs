@@ -2,7 +2,7 @@
 //! nothing and accepts only unfragmented text messages. Its cost is that of the system calls, a
 //! lower bound for every server that makes them for each message.
 
-#![expect(clippy::print_stdout, reason = "it is no part of the product")]
+#![expect(clippy::print_stdout, reason = "it is a benchmark program")]
 
 use std::{
     collections::HashMap,
@@ -143,13 +143,19 @@ impl Connection {
         }
         let (header, payload) = match bytes.get(1)? & 0x7F {
             126 => {
-                let length = bytes.get(2..4)?.try_into().expect("there are two");
+                let length = bytes
+                    .get(2..4)?
+                    .try_into()
+                    .expect("the slice has two bytes");
                 (4, usize::from(u16::from_be_bytes(length)))
             }
             127 => {
-                let length = bytes.get(2..10)?.try_into().expect("there are eight");
+                let length = bytes
+                    .get(2..10)?
+                    .try_into()
+                    .expect("the slice has eight bytes");
                 let length = u64::from_be_bytes(length);
-                (10, usize::try_from(length).expect("it fits in memory"))
+                (10, usize::try_from(length).expect("the length fits"))
             }
             short => (2, usize::from(short)),
         };

@@ -36,10 +36,14 @@ async fn main() -> ExitCode {
     let mut report = BenchReport::default();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let growth = end as f64 / warm as f64;
-    report.at_most("memory, times that after a half", growth, LIMIT);
+    report.at_most(
+        "memory, ratio to that after half of the cycles",
+        growth,
+        LIMIT,
+    );
     let left = bench_server.process.descriptors().saturating_sub(at_first);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    report.at_most("descriptors more than at first", left as f64, 0.0);
+    report.at_most("additional descriptors", left as f64, 0.0);
     report.exit_code()
 }
 
@@ -54,7 +58,10 @@ async fn cycle(bench_server: &BenchServer, cycles: usize) {
     join_all(clients).await;
     let deadline = Instant::now() + TEST_TIMEOUT;
     while bench_server.process.descriptors() > before {
-        assert!(Instant::now() < deadline, "connections that are gone stay");
+        assert!(
+            Instant::now() < deadline,
+            "closed connections keep their descriptors"
+        );
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     let mut report = BenchReport::default();
     if let Some(comparison) = Comparison::from_env(pinning) {
         let rates = comparison.measure(COMPARED_ROUNDS, rate).await;
-        rates.at_least("logins, times those before", &mut report);
+        rates.at_least("logins, ratio to the baseline", &mut report);
         return report.exit_code();
     }
     let (mut ours, mut plain, mut bare) = (Vec::new(), Vec::new(), Vec::new());
@@ -46,9 +46,9 @@ async fn main() -> ExitCode {
         bare.push(rate(BenchServer::bare(pinning).await).await);
     }
     let (ours, plain, bare) = (median(&ours), median(&plain), median(&bare));
-    println!("{:.2} of the bare one", ours / bare);
+    println!("{:.2} of the minimal server", ours / bare);
     let limit = LIMIT.min(BARE_SHARE * bare / plain);
-    report.at_least("logins, times those of the plain one", ours / plain, limit);
+    report.at_least("logins, ratio to the ordinary server", ours / plain, limit);
     report.exit_code()
 }
 
@@ -62,7 +62,7 @@ async fn rate(bench_server: BenchServer) -> f64 {
     let worked = bench_server.process.processor_time().saturating_sub(before);
     let rate = f64::from(logins) / worked.as_secs_f64();
     println!(
-        "{:9} {rate:6.0} logins a second of processor time, {logins:6} logins, busy {:3.0} %",
+        "{:9} {rate:6.0} logins per CPU second, {logins:6} logins, busy {:3.0} %",
         bench_server.name,
         100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
     );

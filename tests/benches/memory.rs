@@ -27,8 +27,8 @@ const ECHOED_LIMIT: f64 = 65536.0;
 /// The rounds of two compared builds.
 const COMPARED_ROUNDS: usize = 3;
 
-const IDLE_ROW: &str = "bytes of an idle connection, of 10000";
-const ECHOED_ROW: &str = "bytes 10 s after an echo of 1 MiB, of 200";
+const IDLE_ROW: &str = "bytes per idle connection, of 10000";
+const ECHOED_ROW: &str = "bytes per connection 10 s after an echo of 1 MiB, of 200";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -63,7 +63,7 @@ async fn echoed_bytes(bench_server: BenchServer) -> f64 {
         assert_eq!(peer.frame().await.payload.len(), KIB * KIB, "the echo");
     }
     let each = bytes_per_connection(&bench_server, before, ECHOED);
-    println!("bytes of a connection that has just echoed 1 MiB: {each:.0}");
+    println!("bytes per connection right after an echo of 1 MiB: {each:.0}");
     sleep(IDLE_TIME).await;
     bytes_per_connection(&bench_server, before, ECHOED)
 }

@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
                     message_cost(bench_server, workload).await
                 })
                 .await;
-            cost.at_most("  us a message, times those before", &mut report);
+            cost.at_most("  us per message, ratio to the baseline", &mut report);
             continue;
         }
         let (mut of_plain, mut of_bare) = measure(workload, pinning).await;
@@ -66,12 +66,12 @@ async fn main() -> ExitCode {
             if of_plain <= limit.share(of_plain, of_bare) {
                 break;
             }
-            println!("  {of_plain:.3} of the plain one; once more");
+            println!("  {of_plain:.3} of the ordinary server; measuring again");
             (of_plain, of_bare) = measure(workload, pinning).await;
         }
-        println!("  {of_bare:.2} of the bare one");
+        println!("  {of_bare:.2} of the minimal server");
         let share = limit.share(of_plain, of_bare);
-        report.at_most("  share of the plain one", of_plain, share);
+        report.at_most("  ratio to the ordinary server", of_plain, share);
     }
     report.exit_code()
 }

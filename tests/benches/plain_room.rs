@@ -5,7 +5,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "it is no part of the product, and is to be ordinary"
+    reason = "it is an ordinary program for a benchmark"
 )]
 
 use std::time::SystemTime;

@@ -89,7 +89,8 @@ async fn run(policy: RetryPolicy, users: usize, addresses: usize, pinning: CpuPi
         // A refused connection may stay open for a moment.
         all = 2 * users,
     ));
-    fs::write(directory.path().join("credentials.toml"), accounts(users)).expect("it is written");
+    fs::write(directory.path().join("credentials.toml"), accounts(users))
+        .expect("the file can be written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, pinning).await;
     let mut clients = Vec::new();
@@ -105,7 +106,7 @@ async fn run(policy: RetryPolicy, users: usize, addresses: usize, pinning: CpuPi
         }
     }))
     .await;
-    let reconnected = returning.stop().expect("it was waited for");
+    let reconnected = returning.stop().expect("the work has finished");
     print_results(policy, addresses, &reconnected, &clients);
 }
 
@@ -156,7 +157,7 @@ async fn reconnect_all(
     // The sessions stay open until all users are logged in.
     let returned = join_all(returning.collect::<Vec<_>>()).await;
     let returned = returned.into_iter();
-    let returned = returned.map(|returned| returned.expect("nobody fails").1);
+    let returned = returned.map(|returned| returned.expect("the task succeeds").1);
     returned.collect()
 }
 
@@ -187,7 +188,7 @@ async fn log_in(stream: TcpStream, user: usize) -> LoginOutcome {
                 .lines()
                 .find_map(|line| line.strip_prefix("Retry-After: "));
             let retry_after = retry_after
-                .map(|retry_after| retry_after.parse().expect("it is retry_after in seconds"));
+                .map(|retry_after| retry_after.parse().expect("Retry-After is in seconds"));
             return LoginOutcome::Refused(retry_after.map(Duration::from_secs));
         }
         Some(_) | None => panic!("{head}"),

@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let directory = ServerProcess::config_directory(&configuration(0));
     let credentials = directory.path().join("credentials.toml");
-    fs::write(&credentials, accounts(0)).expect("it can be written");
+    fs::write(&credentials, accounts(0)).expect("the file can be written");
     let file = directory.path().join("server.toml");
     let mut bench_server = BenchServer::with_log(&file, pinning).await;
     let mut load = LoadGenerator::new(&bench_server, WORKLOAD).await;
@@ -70,19 +70,19 @@ async fn main() -> ExitCode {
     };
     let ((), answered, ()) = tokio::join!(reloads, work, echo);
     let seconds = start.elapsed().as_secs_f64();
-    println!("{RELOADS} reloads and {answered} answers in {seconds:.1} s, all as they are to be");
+    println!("{RELOADS} reloads and {answered} answers in {seconds:.1} s, all correct");
 
     bench_server.process.signal(Signal::TERM);
     let (code, _, rest) = bench_server.process.finish().await;
-    assert_eq!(code, Some(0), "it stops in order");
+    assert_eq!(code, Some(0), "the server exits with 0");
     // Only the load and the well-behaved session have logged lines since the last reload.
     let unexpected = rest.matches(" reloaded ").count();
     let mut report = BenchReport::default();
     let latencies = well_behaved.latencies();
-    println!("at worst an echo took {:.1} ms", percentile(latencies, 100));
-    report.at_most("reloads that nobody asked for", to_f64(unexpected), 0.0);
+    println!("maximum echo {:.1} ms", percentile(latencies, 100));
+    report.at_most("unexpected reloads", to_f64(unexpected), 0.0);
     report.at_most(
-        "ms for an echo, 99th percentile",
+        "ms per echo, 99th percentile",
         percentile(latencies, 99),
         ANSWER_LIMIT,
     );
@@ -117,7 +117,7 @@ async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
     client.send(frame::text("hello")).await;
     assert_eq!(client.text().await, format!("{number}: hello"));
     client.send(frame::close(1000, "user exit")).await;
-    assert_eq!(client.close().await.0, 1000, "the answer to a close");
+    assert_eq!(client.close().await.0, 1000, "the reply to the Close frame");
     client.end().await;
 }
 
@@ -137,7 +137,7 @@ fn accounts(number: u32) -> String {
         .map(|number| format!("visitor {number}:{number}"))
         .chain([CREDENTIALS.to_owned()]);
     let accounts = lines.map(|line| {
-        let (name, password) = line.split_once(':').expect("it is a credentials line");
+        let (name, password) = line.split_once(':').expect("the line has a colon");
         format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\"\n")
     });
     accounts.collect()

@@ -63,7 +63,8 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
     let directory = ServerProcess::config_directory("");
     let credentials = directory.path().join("credentials.toml");
     let account = |user| account(user, &password(user), "");
-    fs::write(&credentials, (0..USERS).map(account).collect::<String>()).expect("it is written");
+    fs::write(&credentials, (0..USERS).map(account).collect::<String>())
+        .expect("the file can be written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, pinning).await;
     let mut sessions = Vec::new();
@@ -140,7 +141,7 @@ impl AccountChange {
             Self::Removed | Self::Password => Instant::now(),
             Self::Expiry => {
                 let ahead = moment.duration_since(SystemTime::now());
-                Instant::now() + ahead.expect("the file was written long before")
+                Instant::now() + ahead.expect("the expiry is in the future")
             }
         }
     }
@@ -258,24 +259,32 @@ fn report_results(
     }
     let name = change.name();
     let echoes: u64 = sessions.iter().map(|session| session.echoes).sum();
-    println!("{name}: {echoes} echoes in all");
+    println!("{name}: {echoes} echoes in total");
     let of_one = to_f64(SESSIONS_OF_EACH);
     report.at_least(
-        &format!("{name}: sessions of the user that were ended with 3000"),
+        &format!("{name}: sessions of the user closed with 3000"),
         to_f64(revoked.len()),
         of_one,
     );
     let first = revoked.iter().copied().fold(f64::INFINITY, f64::min);
-    report.at_least(&format!("{name}: ms to the first of them"), first, 0.0);
+    report.at_least(
+        &format!("{name}: ms until the first Close frame"),
+        first,
+        0.0,
+    );
     let last = revoked.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    report.at_most(&format!("{name}: ms to the last of them"), last, LIMIT);
+    report.at_most(
+        &format!("{name}: ms until the last Close frame"),
+        last,
+        LIMIT,
+    );
     report.at_least(
         &format!("{name}: other sessions that still echo"),
         to_f64(served),
         to_f64(USERS - 1) * of_one,
     );
     report.at_most(
-        &format!("{name}: other sessions that noticed"),
+        &format!("{name}: other sessions disturbed"),
         to_f64(disturbed),
         0.0,
     );

@@ -82,14 +82,14 @@ async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
         with.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         let after = bench_server.process.peak_resident_bytes();
         growth.push(mebibytes(after.saturating_sub(before)));
-        assert_eq!(close_code(stalled).await, 1013, "the one that did not read");
+        assert_eq!(close_code(stalled).await, 1013, "the stalled member");
     }
-    println!("ms until 99 % of {MEMBERS} have heard, nobody stalled: {without:.2?}");
-    println!("ms until 99 % of {MEMBERS} have heard, one stalled: {with:.2?}");
+    println!("ms until 99 % of {MEMBERS} received, none stalled: {without:.2?}");
+    println!("ms until 99 % of {MEMBERS} received, one stalled: {with:.2?}");
     // The least disturbed rounds: a member that delays the others does so in each round.
     let ratio = least(&with) / least(&without);
-    report.at_most("one stalled, times nobody stalled", ratio, LIMIT);
-    report.at_most("MiB more than before", median(&growth), MEMORY_LIMIT);
+    report.at_most("latency, ratio of one stalled to none", ratio, LIMIT);
+    report.at_most("additional MiB", median(&growth), MEMORY_LIMIT);
 }
 
 /// Measures the CPU time of a delivery.
@@ -116,15 +116,20 @@ async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
         }
     }
     let [ours, plain, bun] = costs;
-    println!(
-        "us of processor time for a delivery: ours {ours:.2?}, plain {plain:.2?}, Bun {bun:.2?}"
-    );
+    println!("us of CPU time per delivery: ws-server {ours:.2?}, plain {plain:.2?}, Bun {bun:.2?}");
     let share = median(&ours) / median(&plain);
-    report.at_most("a delivery, of the plain room's", share, COST_LIMIT);
+    report.at_most(
+        "CPU time per delivery, ratio to the plain room",
+        share,
+        COST_LIMIT,
+    );
     if bun.is_empty() {
-        println!("there is no bun: `npm install bun`, and have it in the PATH");
+        println!("bun not found: run `npm install bun` and add it to PATH");
     } else {
-        println!("a delivery, of Bun's: {:.3}", median(&ours) / median(&bun));
+        println!(
+            "CPU time per delivery, ratio to Bun: {:.3}",
+            median(&ours) / median(&bun)
+        );
     }
 }
 
@@ -188,7 +193,7 @@ impl Room {
             self.round.record();
             timeout(TEST_TIMEOUT, self.round.all_received.notified())
                 .await
-                .expect("all members hear it");
+                .expect("all members receive the message");
         }
         self.round.latencies.take()
     }
@@ -196,9 +201,11 @@ impl Room {
 
 /// Joins the room, with this receive buffer.
 async fn join(bench_server: &BenchServer, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
-    let socket = TcpSocket::new_v4().expect("there are sockets");
+    let socket = TcpSocket::new_v4().expect("a socket can be made");
     if let Some(bytes) = receive_buffer {
-        socket.set_recv_buffer_size(bytes).expect("it can be small");
+        socket
+            .set_recv_buffer_size(bytes)
+            .expect("the buffer size can be set");
     }
     let stream = socket.connect(bench_server.process.address).await;
     let mut peer = RawPeer::new(stream.expect("the server accepts"));
@@ -216,10 +223,7 @@ async fn close_code(mut peer: RawPeer<TcpStream>) -> u16 {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "nobody counts bytes in the exabytes"
-)]
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1024.0 / 1024.0
 }

@@ -36,10 +36,10 @@ async fn main() -> ExitCode {
             if share <= LIMIT {
                 break;
             }
-            println!("  {share:.3} of Bun's; once more");
+            println!("  {share:.3} of Bun's; measuring again");
             share = bench.share(workload).await;
         }
-        report.at_most("  share of Bun's", share, LIMIT);
+        report.at_most("  ratio to Bun", share, LIMIT);
     }
     if is_selected("idle") {
         let (ours, bun) = (bench.ours().await, bench.bun().await);
@@ -47,8 +47,8 @@ async fn main() -> ExitCode {
             bench.bytes_per_session(ours).await,
             bench.bytes_per_session(bun).await,
         );
-        println!("bytes of an idle session, of {IDLE}: ours {ours:.0}, Bun's {bun:.0}");
-        report.at_most("  share of Bun's", ours / bun, MEMORY_LIMIT);
+        println!("bytes per idle session, of {IDLE}: ws-server {ours:.0}, Bun {bun:.0}");
+        report.at_most("  ratio to Bun", ours / bun, MEMORY_LIMIT);
     }
     report.exit_code()
 }

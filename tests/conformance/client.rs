@@ -28,7 +28,7 @@ async fn client_conforms_to_rfc_6455() {
             None
         })
         .await;
-        for case in 1..=count.parse::<usize>().expect("it is a number") {
+        for case in 1..=count.parse::<usize>().expect("the value is a number") {
             run_connection(&format!("{url}/runCase?case={case}&agent=ws-client"), Some).await;
         }
         run_connection(&format!("{url}/updateReports?agent=ws-client"), |_| None).await;
@@ -48,12 +48,12 @@ async fn run_connection(url: &str, mut answer: impl FnMut(Message) -> Option<Mes
     };
     let config = Config::load(flags, &fixtures(), Mode::Pipe).expect("the URL can be used");
     let deadline = Deadline::after(config.connect_deadline);
-    let key = connect::new_key().expect("there are random bytes");
+    let key = connect::new_key().expect("random bytes are available");
     let request = Request::new(config.endpoint, key, config.origin);
     let stream = connect::tcp(request.endpoint(), deadline).await;
     let stream = stream.expect("the server accepts");
     let opened = connect::open(stream, &request, deadline).await;
-    let opened = opened.expect("the server agrees");
+    let opened = opened.expect("the server accepts the handshake");
     let mut connection = Connection::new(opened, config.max_message_bytes.get()).await;
     let mut answers = VecDeque::new();
     let end = loop {

@@ -22,14 +22,16 @@ impl LoginProxy {
     pub(crate) async fn in_front_of(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self {
-            listener: listener.expect("there is a free port"),
+            listener: listener.expect("a port is free"),
             server,
         }
     }
 
     /// Returns the address for clients.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().expect("it listens")
+        self.listener
+            .local_addr()
+            .expect("the listener has an address")
     }
 
     /// Serves all clients concurrently.
@@ -45,7 +47,7 @@ impl LoginProxy {
                     let (client, _) = accepted.expect("a client can be accepted");
                     relays.spawn(relay(client, self.server));
                 }
-                Some(ended) = relays.join_next() => ended.expect("the server lets everybody in"),
+                Some(ended) = relays.join_next() => ended.expect("the relay succeeds"),
             }
         }
     }
@@ -56,7 +58,7 @@ async fn relay(client: TcpStream, server: SocketAddr) {
     let server = TcpStream::connect(server).await;
     let server = server.expect("the server accepts");
     for stream in [&client, &server] {
-        stream.set_nodelay(true).expect("it is a TCP socket");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
     }
     let (mut client, mut server) = (RawPeer::new(client), RawPeer::new(server));
     server.send(client.head().await).await;
@@ -82,9 +84,9 @@ async fn proxy_relays_bytes_unchanged_after_the_login() {
         client.send(frame::text("hello")).await;
         assert_eq!(client.text().await, echoed("hello"));
         // Either side may shut down first and still receive the rest.
-        client.send(frame::text("last words")).await;
+        client.send(frame::text("last message")).await;
         client.finish().await;
-        assert_eq!(client.text().await, echoed("last words"));
+        assert_eq!(client.text().await, echoed("last message"));
         client.end().await;
     };
     tokio::select! {

@@ -74,7 +74,7 @@ impl Suite {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the testsuite starts");
-        let stdout = process.stdout.take().expect("it is piped");
+        let stdout = process.stdout.take().expect("the stream is piped");
         let line = timeout(TEST_TIMEOUT, BufReader::new(stdout).lines().next_line()).await;
         let line = line
             .expect("the testsuite listens in time")
@@ -94,7 +94,7 @@ impl Suite {
     /// If the program does not conform.
     pub(crate) fn check(&self) {
         let json = fs::read_to_string(self.directory.join("index.json"));
-        let report = SuiteReport::read(&json.expect("there is a report"), self.subject);
+        let report = SuiteReport::read(&json.expect("the report exists"), self.subject);
         let failures = report.failures();
         assert!(
             failures.is_empty(),

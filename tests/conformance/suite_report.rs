@@ -36,10 +36,13 @@ impl SuiteReport {
     /// Reads the report, which must contain only this program.
     pub(crate) fn read(report: &str, subject: &str) -> Self {
         let mut subjects: BTreeMap<String, Self> =
-            serde_json::from_str(report).expect("the report has the form that is known");
+            serde_json::from_str(report).expect("the report has the expected format");
         let verdict = subjects.remove(subject);
-        assert!(subjects.is_empty(), "nobody else is judged: {subjects:?}");
-        verdict.expect("the subject is judged")
+        assert!(
+            subjects.is_empty(),
+            "the report contains other programs: {subjects:?}"
+        );
+        verdict.expect("the report contains the program")
     }
 
     /// Returns the reasons why the program does not conform.
@@ -47,7 +50,7 @@ impl SuiteReport {
         let Self(results) = self;
         let count = results.len();
         let incomplete =
-            (count != CASES).then(|| format!("{count} cases were judged instead of {CASES}"));
+            (count != CASES).then(|| format!("{count} cases were run instead of {CASES}"));
         let bad = results
             .iter()
             .filter(|(case, result)| !result.conforms(case));
@@ -161,7 +164,7 @@ mod tests {
     fn missing_case_is_a_failure() {
         let mut verdict = verdict(&[]);
         verdict.0.pop_last();
-        assert_eq!(verdict.failures(), ["300 cases were judged instead of 301"]);
+        assert_eq!(verdict.failures(), ["300 cases were run instead of 301"]);
     }
 
     #[test]
@@ -171,7 +174,7 @@ mod tests {
         assert_eq!(
             SuiteReport::read(report, "us").failures(),
             [
-                "1 cases were judged instead of 301",
+                "1 cases were run instead of 301",
                 "case 1.1.1: OK, closed: UNCLEAN, without a code"
             ]
         );

@@ -13,7 +13,7 @@ async fn audit_events_up_to(server: &mut ServerProcess, text: &str) -> Vec<Strin
     let lines = lines.iter().filter(|line| line.contains(" audit: "));
     lines
         .map(|line| {
-            let (_, event) = line.split_once(" event=").expect("it has an event");
+            let (_, event) = line.split_once(" event=").expect("the line has an event");
             event.to_owned()
         })
         .collect()

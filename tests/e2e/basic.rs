@@ -70,8 +70,8 @@ async fn wrong_or_repeated_basic_credentials_get_401() {
             format!("event=login_failed peer=127.0.0.1 connection={connection} method=basic {why}");
         assert!(line.ends_with(&expected), "{line}");
     }
-    let nobody = authorization("nobody:123456");
-    let answer = send_request(server.connect().await, &handshake_with(&[&nobody])).await;
+    let unknown = authorization("unknown:123456");
+    let answer = send_request(server.connect().await, &handshake_with(&[&unknown])).await;
     assert_eq!(answer, wrong_credentials_response());
     let line = server.log_line("login failed").await;
     assert!(line.ends_with(" reason=unknown_user"), "{line}");
@@ -152,7 +152,10 @@ async fn piped_client_sends_nothing_after_a_401() {
     server.log_line("login failed").await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert!(!log.contains("login failed"), "it tried once: {log}");
+    assert!(
+        !log.contains("login failed"),
+        "the client tried again: {log}"
+    );
 }
 
 #[tokio::test]

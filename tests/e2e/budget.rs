@@ -29,7 +29,7 @@ async fn assert_429(peer: RawPeer<TcpStream>, fields: &[&str]) -> u64 {
         &[("retry-after", &retry_after)],
     );
     assert_eq!(answer, expected);
-    retry_after.parse().expect("it is a number of seconds")
+    retry_after.parse().expect("Retry-After is in seconds")
 }
 
 /// Asserts that an open connection is closed at its next login attempt, with valid credentials as
@@ -61,7 +61,7 @@ async fn fail(server: &ServerProcess, times: usize) {
             peer.upgrade().await;
             open.push(peer);
         }
-        let peer = open.last_mut().expect("there is one");
+        let peer = open.last_mut().expect("a connection is open");
         peer.send(frame::text("jane:wrong")).await;
         assert_eq!(peer.text().await, SORRY);
     }

@@ -101,7 +101,7 @@ async fn expired_certificate_is_logged_and_measured() {
     };
     timeout(TEST_TIMEOUT, counted)
         .await
-        .expect("both are counted");
+        .expect("both metrics count in time");
 }
 
 /// While two files are copied, they do not form a pair.
@@ -162,7 +162,7 @@ async fn unusable_file_is_reported_and_not_applied() {
         assert!(error.starts_with(problem), "{error}");
         assert!(tls.client.is_shown(&tls.server, &issued).await);
         tls.files.overwrite(name, part(&issued, name));
-        assert_eq!(tls.changed_keys().await, None, "it is what it was");
+        assert_eq!(tls.changed_keys().await, None, "the files are unchanged");
     }
     tls.files.remove(PRIVATE_KEY);
     let error = tls.reload_error().await;

@@ -63,7 +63,7 @@ async fn piped_password_prints_only_the_hash_line() {
          `password` or older `password_hash`:\n"
     );
     let again = piped(b"canary:x \n").await;
-    assert_ne!(again.stdout(), stdout, "each hash has a salt of its own");
+    assert_ne!(again.stdout(), stdout, "each hash has its own salt");
 }
 
 #[tokio::test]

@@ -70,7 +70,9 @@ async fn failed_login_log_has_no_name_and_no_password() {
     peer.send(frame::text("hunter2:hunter3")).await;
     peer.text().await;
     let line = server.log_line("login failed").await;
-    let (_, name) = line.split_once(" user=\"unknown:").expect("it has a name");
+    let (_, name) = line
+        .split_once(" user=\"unknown:")
+        .expect("the field has a value");
     let (hash, rest) = name.split_at(8);
     assert!(hash.chars().all(|c| c.is_ascii_hexdigit()), "{line}");
     assert_eq!(rest, "\" reason=unknown_user");
@@ -134,7 +136,7 @@ async fn json_log_has_one_object_per_line() {
     let (mut objects, mut of_audit) = (Vec::new(), Vec::new());
     for line in log.lines() {
         assert!(!line.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{line}");
-        let object: Value = serde_json::from_str(line).expect("it is an object");
+        let object: Value = serde_json::from_str(line).expect("the line is a JSON object");
         for key in ["timestamp", "level", "target", "message"] {
             assert!(object[key].is_string(), "{key} is not in {line}");
         }
@@ -231,7 +233,9 @@ async fn assert_served(address: &str) {
         assert_eq!(peer.text().await, echoed("hello"));
         start.elapsed()
     };
-    let took = timeout(TEST_TIMEOUT, served).await.expect("it is served");
+    let took = timeout(TEST_TIMEOUT, served)
+        .await
+        .expect("the server answers in time");
     assert!(took < Duration::from_millis(500), "{took:?}");
 }
 
@@ -244,7 +248,7 @@ async fn stop(mut child: Child) -> String {
     assert_eq!(wait_for_exit(&mut child).await.code(), Some(0));
     assert!(
         start.elapsed() < Duration::from_secs(5),
-        "it waits for its log"
+        "the server waits for its log"
     );
     let mut said = String::new();
     stdout.read_to_string(&mut said).await.unwrap();
@@ -261,7 +265,7 @@ async fn unread_log_does_not_block_the_server() {
         end_with_long_log_line(&address).await;
     }
     assert_served(&address).await;
-    assert_eq!(stop(child).await, "", "nothing of this is for stdout");
+    assert_eq!(stop(child).await, "", "stdout has only the address");
 }
 
 /// An invalid `RUST_LOG` is reported at start, and not again by a reload.
@@ -290,7 +294,7 @@ async fn unread_log_does_not_block_a_reload() {
     };
     timeout(TEST_TIMEOUT, reloaded)
         .await
-        .expect("it is reloaded");
+        .expect("the reload applies in time");
     assert_eq!(stop(child).await, "");
 }
 
@@ -305,7 +309,7 @@ async fn lost_log_lines_are_counted_and_reported() {
     let lost = loop {
         let line = timeout(TEST_TIMEOUT, log.next_line())
             .await
-            .expect("it is told");
+            .expect("the report is logged in time");
         let line = line.unwrap().unwrap();
         if let Some((_, lost)) = line.split_once(" event=lines_lost lines=") {
             assert!(line.contains(" WARN audit: "), "{line}");
@@ -354,7 +358,9 @@ async fn lost_log_lines_are_a_metric() {
             }
         }
     };
-    timeout(TEST_TIMEOUT, lost).await.expect("it is counted");
+    timeout(TEST_TIMEOUT, lost)
+        .await
+        .expect("the metric counts in time");
     assert_eq!(stop(child).await, "");
 }
 

@@ -17,7 +17,7 @@ async fn answer(server: &ServerProcess, field: &str) -> String {
     .await;
     // The end of the connection ends the response.
     let answer = timeout(TEST_TIMEOUT, peer.rest()).await;
-    String::from_utf8(answer.expect("it ends in time")).unwrap()
+    String::from_utf8(answer.expect("the end comes in time")).unwrap()
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn closed_stdout_exits_without_a_signal() {
         .unwrap();
     assert!(
         status.unwrap().code().is_some(),
-        "it was not killed by a signal"
+        "the client was killed by a signal"
     );
 }
 

@@ -28,14 +28,19 @@ async fn status_for(server: &ServerProcess, address: [u8; 4], field: &str, line:
     let status = head
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3));
-    status.expect("it is HTTP").parse().expect("it is a status")
+    status
+        .expect("the response has a status")
+        .parse()
+        .expect("the status is valid")
 }
 
 /// Returns the peer address that the next failed login is logged with.
 async fn failed_login_peer(server: &mut ServerProcess) -> String {
     let line = server.log_line("event=login_failed").await;
-    let (_, peer) = line.split_once(" peer=").expect("it says who");
-    let (peer, _) = peer.split_once(" connection=").expect("it says which");
+    let (_, peer) = line.split_once(" peer=").expect("the line has a peer");
+    let (peer, _) = peer
+        .split_once(" connection=")
+        .expect("the line has a connection");
     peer.to_owned()
 }
 

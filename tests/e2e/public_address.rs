@@ -94,7 +94,7 @@ async fn allow_insecure_logs_one_warning_at_start() {
             .filter(|line| line.contains("other machines can reach"))
             .collect();
         let [warning] = warnings[..] else {
-            panic!("not one warning: {log}")
+            panic!("expected one warning: {log}")
         };
         assert!(
             warning.contains(" WARN ") && warning.contains("allow_insecure"),

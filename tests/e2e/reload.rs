@@ -28,7 +28,9 @@ const WRITES: [fn(&ServerFiles, &str, &str); 2] = [ServerFiles::overwrite, Serve
 /// Asserts the text of a log line after its timestamp.
 #[track_caller]
 fn assert_log_line(line: &str, expected: &str) {
-    let (_time, said) = line.split_once(' ').expect("a line begins with its time");
+    let (_time, said) = line
+        .split_once(' ')
+        .expect("a line begins with a timestamp");
     assert_eq!(said.trim_start(), expected);
 }
 
@@ -157,7 +159,7 @@ async fn assert_not_applied(change: impl FnOnce(&ServerFiles), file: &str, messa
     let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     change(&files);
     let mut lines = server.log_up_to("ERROR").await;
-    let error = lines.last().expect("it is there");
+    let error = lines.last().expect("the line was found");
     let message = message.replace("FILE", &files.path(file).display().to_string());
     assert_log_line(
         error,
@@ -382,8 +384,10 @@ async fn log_level_follows_the_configuration() {
     let (_, _, log) = server.finish().await;
     let audit = ["login_ok", "drain_started", "drain_ended"];
     let events = log.lines().map(|line| {
-        let (_, event) = line.split_once(" event=").expect("it is one of the audit");
-        event.split(' ').next().expect("it has a name")
+        let (_, event) = line
+            .split_once(" event=")
+            .expect("the line is of the audit");
+        event.split(' ').next().expect("the field has a value")
     });
     assert_eq!(events.collect::<Vec<_>>(), audit, "{log}");
 }

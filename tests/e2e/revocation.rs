@@ -40,8 +40,8 @@ async fn reload(server: &mut ServerProcess) -> (usize, Instant) {
     let reloaded_at = Instant::now();
     let (_, ended) = line
         .rsplit_once("sessions_ended=")
-        .expect("it says how many");
-    (ended.parse().expect("it is a number"), reloaded_at)
+        .expect("the line has a count");
+    (ended.parse().expect("the value is a number"), reloaded_at)
 }
 
 /// Asserts that a session ends in time with this reason.
@@ -130,11 +130,11 @@ async fn expired_account_loses_only_its_sessions() {
             close_frame_of(CloseReason::AccountExpired)
         );
         let late = SystemTime::now().duration_since(expires);
-        let late = late.expect("no session ends before its time");
+        let late = late.expect("no session ends before the expiry");
         assert!(late <= REVOCATION_LIMIT, "{late:?}");
     }
     let lines = server.log_up_to("accounts have expired").await;
-    let line = lines.last().expect("it is there");
+    let line = lines.last().expect("the line was found");
     assert!(line.ends_with(" sessions=3"), "{line}");
     let audited = format!(
         " user=\"jane\" cause=\"{}\"",
@@ -188,7 +188,7 @@ async fn streaming_session_is_revoked() {
             }
         };
         let ended = timeout(TEST_TIMEOUT, both).await;
-        let (close, took) = ended.expect("it does not go on");
+        let (close, took) = ended.expect("the session ends in time");
         assert_eq!(close, close_frame_of(CloseReason::UserRemoved));
         assert!(took <= REVOCATION_LIMIT, "{took:?}");
         assert_echo(&mut joe, "still here").await;

@@ -48,7 +48,7 @@ async fn room_delivers_members_and_post_requests() {
     let mut heard = BufReader::new(jane.stdout.take().unwrap()).lines();
     let mut next = async || {
         let line = timeout(integration_tests::TEST_TIMEOUT, heard.next_line()).await;
-        line.expect("it comes in time").unwrap().unwrap()
+        line.expect("a line comes in time").unwrap().unwrap()
     };
     assert!(
         next()

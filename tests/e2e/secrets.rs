@@ -64,14 +64,14 @@ fn assert_no_secret(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>
         for secret in secrets {
             assert!(
                 !said.contains(secret),
-                "{who} says {kind}, {secret}:\n{said}"
+                "{who} prints {kind}, {secret}:\n{said}"
             );
             // The form that a derived `Debug` prints.
             let bytes = format!("{:?}", secret.as_bytes());
             let bytes = bytes.trim_matches(['[', ']']);
             assert!(
                 !said.contains(bytes),
-                "{who} says {kind}, {secret}, as bytes:\n{said}"
+                "{who} prints {kind}, {secret}, as bytes:\n{said}"
             );
         }
     }
@@ -84,7 +84,11 @@ async fn hashed(password: &str) -> (String, String) {
     let finished = run(command, format!("{password}\n")).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let line = finished.stdout().to_owned();
-    let hash = line.split('"').nth(1).expect("it is quoted").to_owned();
+    let hash = line
+        .split('"')
+        .nth(1)
+        .expect("the hash is quoted")
+        .to_owned();
     assert!(!finished.stderr.contains(&password[..8]), "{finished:?}");
     (line, hash)
 }

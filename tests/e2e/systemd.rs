@@ -71,7 +71,7 @@ impl NotifySocket {
     async fn next_message(&self) -> String {
         let mut notice = vec![0; 4096];
         let read = timeout(TEST_TIMEOUT, self.inner.recv(&mut notice)).await;
-        notice.truncate(read.expect("it is told in time").unwrap());
+        notice.truncate(read.expect("the notification comes in time").unwrap());
         String::from_utf8(notice).unwrap()
     }
 

@@ -54,7 +54,7 @@ async fn typed_ahead_lines_are_hidden_and_sent() {
         .type_text("admin:wrong\radmin:123456\rtyped ahead\r")
         .await;
     terminal.expect(&echoed("typed ahead")).await;
-    assert!(!terminal.echoes(), "the terminal itself shows nothing");
+    assert!(!terminal.echoes(), "the terminal does not echo");
     let written = terminal.written();
     for secret in ["admin:wrong", "123456"] {
         assert!(

@@ -112,13 +112,16 @@ async fn slow_tls_handshake_times_out_alone() {
     assert_echo(&mut session, "still here").await;
     assert!(
         start.elapsed() < Duration::from_secs(5),
-        "a machine that is too busy for this test"
+        "the machine is too busy for this test"
     );
     for peer in slow {
         // Unread data may turn the end into a reset.
         let mut stream = peer.into_inner();
         let end = timeout(TEST_TIMEOUT, stream.read(&mut [0; 1])).await;
-        assert!(end.expect("it is cut off").map_or(true, |read| read == 0));
+        assert!(
+            end.expect("the connection ends in time")
+                .map_or(true, |read| read == 0)
+        );
     }
     assert!(start.elapsed() >= Duration::from_secs(5));
     for _ in 0..3 {
@@ -138,7 +141,11 @@ async fn client_logs_in_over_tls_and_checks_trust() {
     tls.files
         .replace("authority.pem", &tls.authority.certificate());
     let authority = tls.files.path("authority.pem");
-    let trusting = ["--cacert", authority.to_str().expect("it is text"), &url];
+    let trusting = [
+        "--cacert",
+        authority.to_str().expect("the path is UTF-8"),
+        &url,
+    ];
     let long = "x".repeat(1 << 20);
     for method in ["message", "basic"] {
         let arguments = ["--auth", method].into_iter().chain(trusting);

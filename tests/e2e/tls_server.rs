@@ -62,6 +62,11 @@ impl TlsServer {
     pub(crate) async fn changed_keys(&mut self) -> Option<String> {
         let line = self.server.log_line(" INFO audit: reloaded ").await;
         let (_, keys) = line.split_once(" changed=\"")?;
-        Some(keys.split('"').next().expect("it is closed").to_owned())
+        Some(
+            keys.split('"')
+                .next()
+                .expect("the quotation is closed")
+                .to_owned(),
+        )
     }
 }

@@ -27,13 +27,13 @@ async fn openssl(files: &ServerFiles, flags: &[&str]) -> (Child, String) {
     let authority = timeout(TEST_TIMEOUT, async {
         loop {
             let line = lines.next_line().await.unwrap();
-            let line = line.expect("openssl says where it listens");
+            let line = line.expect("openssl prints its address");
             if let Some(authority) = line.strip_prefix("ACCEPT ") {
                 return authority.to_owned();
             }
         }
     });
-    let authority = authority.await.expect("it listens in time");
+    let authority = authority.await.expect("the server listens in time");
     (child, authority)
 }
 

@@ -156,8 +156,8 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     for (method, address, line) in [
         (LoginMethod::Message, "192.0.2.1", "jane:2"),
         (LoginMethod::Basic, "192.0.2.2", "jane:2"),
-        (LoginMethod::Message, "192.0.2.3", "nobody:1"),
-        (LoginMethod::Basic, "2001:db8::1", "nobody:1"),
+        (LoginMethod::Message, "192.0.2.3", "unknown:1"),
+        (LoginMethod::Basic, "2001:db8::1", "unknown:1"),
         (LoginMethod::Message, "2001:db8:0:1::1", "no colon"),
         (LoginMethod::Message, "192.0.2.4", "late:1"),
         (LoginMethod::Basic, "192.0.2.5", "late:1"),
@@ -234,7 +234,7 @@ async fn finds_exactly_the_wrong_logins(format: &str) {
     let (log, expected) = log_of_wrong_logins(format).await;
     assert!(log.matches("203.0.113.66").count() > 20, "{log}");
     let file = NamedTempFile::new().expect("a file can be made");
-    fs::write(file.path(), &log).expect("it can be written");
+    fs::write(file.path(), &log).expect("the file can be written");
     assert_eq!(found(file.path()).await, expected, "{log}");
     assert_eq!(found_in_journal(&log).await, expected, "{log}");
 }

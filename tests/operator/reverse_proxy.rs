@@ -51,8 +51,8 @@ pub(crate) struct ReverseProxy {
 
 /// The proxy process, held so that it keeps running.
 enum ProxyProcess {
-    Nginx(#[expect(dead_code, reason = "it is held")] Nginx),
-    Caddy(#[expect(dead_code, reason = "it is held")] Caddy),
+    Nginx(#[expect(dead_code, reason = "held to keep it running")] Nginx),
+    Caddy(#[expect(dead_code, reason = "held to keep it running")] Caddy),
 }
 
 /// A Caddy process. Dropping it kills the process.

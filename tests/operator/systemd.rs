@@ -87,7 +87,11 @@ async fn unit_is_well_formed_with_and_without_drop_ins() {
         assert_eq!(systemd_analyze(&["verify", unit]).await, "", "{drop_ins:?}");
     }
     let shipped = fs::read_dir(shipped(UNITS)).unwrap();
-    assert_eq!(shipped.count(), 1 + DROP_INS.len(), "each is tried");
+    assert_eq!(
+        shipped.count(),
+        1 + DROP_INS.len(),
+        "all shipped files are checked"
+    );
 }
 
 #[tokio::test]

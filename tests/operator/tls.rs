@@ -232,7 +232,7 @@ fn elements<'a>(xml: &'a str, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
     let elements = xml.split(&start).skip(1);
     elements
         .map(|element| {
-            let (attributes, _) = element.split_once('>').expect("it is closed");
+            let (attributes, _) = element.split_once('>').expect("the quotation is closed");
             let mut parts = attributes.split('"');
             let mut found = BTreeMap::new();
             while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
@@ -337,7 +337,8 @@ async fn testssl_finds_no_weakness() {
     let printed = printed(&run_within(LONG, command, "").await);
 
     let findings = fs::read_to_string(findings).expect(&printed);
-    let findings: Vec<TestsslFinding> = serde_json::from_str(&findings).expect("it writes JSON");
+    let findings: Vec<TestsslFinding> =
+        serde_json::from_str(&findings).expect("the findings are JSON");
     let bad: Vec<_> = findings
         .iter()
         .filter(|it| !["OK", "INFO", "LOW"].contains(&it.severity.as_str()))
@@ -356,7 +357,7 @@ async fn testssl_finds_no_weakness() {
         ("PFS", "offered"),
     ] {
         let found = findings.iter().find(|it| it.id == id);
-        let found = found.unwrap_or_else(|| panic!("there is no {id}: {findings:#?}"));
+        let found = found.unwrap_or_else(|| panic!("no finding {id}: {findings:#?}"));
         assert_eq!(found.text, expected, "{id}");
     }
 }

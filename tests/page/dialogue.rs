@@ -23,7 +23,7 @@ async fn wrong_login_is_shown_and_can_be_retried() {
     assert_eq!(
         browser.value("document.activeElement.id").await,
         "password",
-        "it is what a person would type again"
+        "the password has the focus"
     );
     log_in_as_admin(&mut browser).await;
     assert_eq!(
@@ -179,7 +179,7 @@ async fn wire_panel_shows_handshake_and_frames() {
             .value("document.getElementById('step-push').className")
             .await,
         "",
-        "nothing was pushed"
+        "no push was received"
     );
     browser.click("#fold").await;
     browser

@@ -42,14 +42,14 @@ pub(crate) async fn shown_messages(browser: &mut Browser, kind: &str) -> Vec<Str
     let bodies = format!(
         "Array.from(document.querySelectorAll('#log > .{kind} > .body'), (body) => body.textContent)"
     );
-    serde_json::from_value(browser.value(&bodies).await).expect("they are texts")
+    serde_json::from_value(browser.value(&bodies).await).expect("the value is an array of strings")
 }
 
 /// Returns the notes between the messages, without their times.
 pub(crate) async fn shown_notes(browser: &mut Browser) -> Vec<String> {
     let notes =
         "Array.from(document.querySelectorAll('#log > .note > bdi'), (it) => it.textContent)";
-    serde_json::from_value(browser.value(notes).await).expect("they are texts")
+    serde_json::from_value(browser.value(notes).await).expect("the value is an array of strings")
 }
 
 /// Waits until the last received message has this text.

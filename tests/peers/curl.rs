@@ -31,8 +31,8 @@ fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
 async fn finish(curl: Child) -> Output {
     let output = timeout(TEST_TIMEOUT, curl.wait_with_output()).await;
     output
-        .expect("it ends in time")
-        .expect("it can be waited for")
+        .expect("the end comes in time")
+        .expect("the process can be waited for")
 }
 
 /// Stops the server after the login. Asserts that only the 101 and the Close frame were received,

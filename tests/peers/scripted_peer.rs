@@ -151,7 +151,7 @@ impl ScriptedPeer {
         let mut peer = Self::spawn(command);
         match peer.event().await {
             Event::Listening(url) => (peer, url),
-            event => panic!("it does not listen: {event:?}"),
+            event => panic!("the server does not listen: {event:?}"),
         }
     }
 
@@ -193,10 +193,10 @@ impl ScriptedPeer {
     /// Returns the next event.
     pub(crate) async fn event(&mut self) -> Event {
         let line = timeout(TEST_TIMEOUT, self.events.next_line()).await;
-        let line = line.expect("something happens in time");
+        let line = line.expect("an event comes in time");
         match line.expect("the events are text") {
-            Some(line) => serde_json::from_str(&line).expect("it is an event"),
-            None => panic!("the peer ended: {}", stderr_of(&mut self.child).await),
+            Some(line) => serde_json::from_str(&line).expect("the line is an event"),
+            None => panic!("the peer exited: {}", stderr_of(&mut self.child).await),
         }
     }
 
@@ -235,8 +235,8 @@ impl ScriptedPeer {
             .kill_on_drop(true)
             .spawn()
             .expect("the peer starts");
-        let stdin = child.stdin.take().expect("it is piped");
-        let stdout = child.stdout.take().expect("it is piped");
+        let stdin = child.stdin.take().expect("the stream is piped");
+        let stdout = child.stdout.take().expect("the stream is piped");
         Self {
             child,
             stdin,
@@ -245,18 +245,18 @@ impl ScriptedPeer {
     }
 
     async fn send_action(&mut self, action: Action<'_>) {
-        let mut line = serde_json::to_vec(&action).expect("every action has a line");
+        let mut line = serde_json::to_vec(&action).expect("every action can be serialized");
         line.push(b'\n');
         let sent = timeout(TEST_TIMEOUT, self.stdin.write_all(&line)).await;
         sent.expect("the peer reads in time")
-            .expect("the peer is there");
+            .expect("the peer is running");
     }
 }
 
 /// Returns the stderr of a process up to its end.
 async fn stderr_of(child: &mut Child) -> String {
     let mut text = String::new();
-    let stderr = child.stderr.as_mut().expect("it is piped");
+    let stderr = child.stderr.as_mut().expect("the stream is piped");
     let read = stderr.read_to_string(&mut text).await;
     read.expect("stderr is text");
     text

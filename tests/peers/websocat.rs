@@ -39,7 +39,7 @@ impl Websocat {
     async fn assert_prints(&mut self, text: &str) {
         let mut printed = vec![0; text.len()];
         let read = timeout(TEST_TIMEOUT, self.stdout.read_exact(&mut printed)).await;
-        read.expect("it is printed in time").unwrap();
+        read.expect("the text is printed in time").unwrap();
         assert_eq!(String::from_utf8(printed).unwrap(), text);
     }
 
@@ -48,10 +48,10 @@ impl Websocat {
         drop(self.stdin);
         let mut rest = String::new();
         let read = timeout(TEST_TIMEOUT, self.stdout.read_to_string(&mut rest)).await;
-        read.expect("it ends in time").unwrap();
+        read.expect("the end comes in time").unwrap();
         assert_eq!(rest, "");
         let output = timeout(TEST_TIMEOUT, self.child.wait_with_output()).await;
-        let output = output.expect("it ends in time").unwrap();
+        let output = output.expect("the end comes in time").unwrap();
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
         assert_eq!(output.status.code(), Some(0));
     }

@@ -60,7 +60,7 @@ async fn logs_in_and_talks_in_a_pipe() {
                     your submit context: hello\n";
     let mut printed = vec![0; expected.len()];
     let read = timeout(TEST_TIMEOUT, stdout.read_exact(&mut printed)).await;
-    read.expect("it is printed in time").unwrap();
+    read.expect("the text is printed in time").unwrap();
     assert_eq!(String::from_utf8(printed).unwrap(), expected);
     server.signal(Signal::TERM);
     let output = timeout(TEST_TIMEOUT, child.wait_with_output())

@@ -54,7 +54,7 @@ hold!(handshake login verdict renderer);
 fn property(name: &str) -> Property {
     let mut all = ALL.into_iter();
     all.find(|property| property.name == name)
-        .expect("there is such a property")
+        .expect("the property exists")
 }
 
 fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -77,5 +77,5 @@ fn assert_holds(property: Property, bytes: impl Strategy<Value = Vec<u8>>) {
         let text = bytes.escape_ascii();
         panic!("{} does not hold for b\"{text}\": {reason}", property.name);
     }
-    tried.expect("enough cases are tried");
+    tried.expect("enough cases run");
 }

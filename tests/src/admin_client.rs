@@ -40,8 +40,8 @@ impl AdminClient {
         let line = server
             .log_line("admin interface listening address=127.0.0.1:")
             .await;
-        let (_, address) = line.rsplit_once('=').expect("it has an address");
-        Self(address.parse().expect("it is an address"))
+        let (_, address) = line.rsplit_once('=').expect("the line has an address");
+        Self(address.parse().expect("the address is valid"))
     }
 
     /// Returns the admin TCP address.
@@ -52,7 +52,7 @@ impl AdminClient {
     /// Sends a request without a body.
     pub async fn request(self, method: &str, path: &str) -> HttpResponse {
         let stream = TcpStream::connect(self.0).await;
-        let peer = RawPeer::new(stream.expect("it listens"));
+        let peer = RawPeer::new(stream.expect("the listener has an address"));
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         send_request(peer, &request).await
@@ -71,7 +71,7 @@ impl AdminClient {
             .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = values.next();
         let value = value.unwrap_or_else(|| panic!("{series} is not in {metrics}"));
-        assert!(values.next().is_none(), "{series} is there twice");
-        value.parse().expect("it is a number")
+        assert!(values.next().is_none(), "duplicate series {series}");
+        value.parse().expect("the value is a number")
     }
 }

@@ -26,7 +26,7 @@ impl<T: Send + 'static> BackgroundWork<T> {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             // On Linux the nice value is that of the thread.
-            rustix::process::nice(19).expect("a thread may give way");
+            rustix::process::nice(19).expect("the priority can be lowered");
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -51,14 +51,14 @@ impl<T: Send + 'static> BackgroundWork<T> {
     pub fn stop(self) -> Option<T> {
         // The thread may have finished or panicked; the join reports that.
         let _ = self.stop.send(());
-        self.thread.join().expect("the work does not fail")
+        self.thread.join().expect("the work does not panic")
     }
 }
 
 /// Returns a loopback address, so that tests can act as different peers.
 pub fn loopback_address(number: usize) -> Ipv4Addr {
     let [.., third, fourth] = u32::try_from(number)
-        .expect("there are not so many")
+        .expect("the number fits into 32 bits")
         .to_be_bytes();
     // A network that no test uses by itself.
     Ipv4Addr::new(127, 1, third, fourth)

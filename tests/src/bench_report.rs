@@ -57,7 +57,7 @@ impl BenchReport {
 
     /// Prints a row. NaN exceeds every limit.
     fn line(&mut self, what: &str, value: f64, bound: &str, limit: f64, is_within: bool) {
-        let verdict = if is_within { "ok" } else { "BEYOND ITS LIMIT" };
+        let verdict = if is_within { "ok" } else { "OVER THE LIMIT" };
         println!("{what}: {value:.3}, {bound} {limit:.3}: {verdict}");
         self.has_failures |= !is_within;
     }

@@ -30,9 +30,9 @@ impl BenchServer {
 
     /// Starts another build of `ws-server`, configured as by [`BenchServer::with_defaults`].
     pub(crate) async fn baseline(binary: &Path, pinning: CpuPinning) -> Self {
-        let binary = binary.to_str().expect("the path is text").to_owned();
+        let binary = binary.to_str().expect("the path is UTF-8").to_owned();
         let command = configured(binary, &fixture("server.toml"));
-        Self::start("before", command, pinning).await
+        Self::start("baseline", command, pinning).await
     }
 
     /// Starts `ws-server` with this configuration file.
@@ -82,7 +82,7 @@ impl BenchServer {
         pinning: CpuPinning,
     ) -> Self {
         let bun = peer_program("bun/node_modules/.bin/bun");
-        let mut command = with_log_discarded(bun.to_str().expect("the path is text").to_owned());
+        let mut command = with_log_discarded(bun.to_str().expect("the path is UTF-8").to_owned());
         command
             .arg("run")
             .arg(root().join("tests/benches/bun_echo.js"))
@@ -125,7 +125,7 @@ impl BenchServer {
         let mut peer = self.process.connect().await;
         peer.log_in().await;
         peer.send(frame::close(1000, "user exit")).await;
-        assert_eq!(peer.close().await.0, 1000, "the answer to a close");
+        assert_eq!(peer.close().await.0, 1000, "the reply to the Close frame");
         peer.end().await;
     }
 

@@ -28,5 +28,5 @@ pub fn bare_server_binary() -> String {
 /// Returns the path of a binary, which cargo passes to tests and benchmarks.
 fn binary(name: &str) -> String {
     std::env::var(format!("CARGO_BIN_EXE_{name}"))
-        .unwrap_or_else(|_| panic!("cargo tells where {name} is: run this by `cargo test`"))
+        .unwrap_or_else(|_| panic!("the path of {name} is missing: run this by `cargo test`"))
 }

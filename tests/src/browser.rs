@@ -88,25 +88,29 @@ impl Browser {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{PROGRAM}: {error}: run .ci/browser first"));
-        let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let mut log = BufReader::new(child.stderr.take().expect("the stream is piped")).lines();
         let ready = async {
             loop {
-                let line = log.next_line().await.expect("its log can be read");
-                let line = line.expect("it says where it can be driven before it ends");
+                let line = log.next_line().await.expect("the log can be read");
+                let line = line.expect("the log names the DevTools URL");
                 if let Some(place) = line.strip_prefix(READY) {
                     return place.to_owned();
                 }
             }
         };
-        let place = timeout(START, ready).await.expect("it starts in time");
-        let (address, _) = place.split_once('/').expect("it is a URL with a path");
-        let stream = TcpStream::connect(address).await.expect("it accepts");
+        let place = timeout(START, ready)
+            .await
+            .expect("the browser starts in time");
+        let (address, _) = place.split_once('/').expect("the URL has a path");
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("DevTools accepts connections");
         let limits = WebSocketConfig::default()
             .max_message_size(None)
             .max_frame_size(None);
         let (devtools, _) = client_async_with_config(format!("ws://{place}"), stream, Some(limits))
             .await
-            .expect("it can be driven");
+            .expect("DevTools accepts the handshake");
         let mut browser = Self {
             devtools,
             tab: None,
@@ -159,7 +163,7 @@ impl Browser {
     pub async fn text(&mut self, selector: &str) -> String {
         let found = format!("document.querySelector({}).innerText", json!(selector));
         let text = self.value(&found).await;
-        text.as_str().expect("an element has a text").to_owned()
+        text.as_str().expect("the element has a text").to_owned()
     }
 
     /// Waits until a JavaScript expression is true in the page.
@@ -193,7 +197,7 @@ impl Browser {
         };
         if timeout(TEST_TIMEOUT, waited).await.is_err() {
             let page = self.text("body").await;
-            panic!("{condition} does not become true: {page}");
+            panic!("timed out waiting for {condition}: {page}");
         }
     }
 
@@ -217,7 +221,7 @@ impl Browser {
             "Enter" => (13, "\r"),
             "Tab" => (9, ""),
             " " => (32, " "),
-            _ => panic!("{key} has no code here"),
+            _ => panic!("no key code for {key}"),
         };
         for kind in ["keyDown", "keyUp"] {
             let event = json!({
@@ -273,8 +277,8 @@ impl Browser {
         let taken = self
             .call("Page.captureScreenshot", json!({"format": "png"}))
             .await;
-        let data = taken["data"].as_str().expect("a picture is base64");
-        STANDARD.decode(data).expect("a picture is base64")
+        let data = taken["data"].as_str().expect("a screenshot is base64");
+        STANDARD.decode(data).expect("a screenshot is base64")
     }
 
     /// Returns the problems in the page since the last call: exceptions, console errors and
@@ -287,7 +291,7 @@ impl Browser {
 
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
         let answer = timeout(TEST_TIMEOUT, self.try_call(method, parameters)).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{method} is answered in time"));
+        let answer = answer.unwrap_or_else(|_| panic!("{method} timed out"));
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
@@ -299,7 +303,7 @@ impl Browser {
             call["sessionId"] = json!(tab);
         }
         let sent = self.devtools.send(Message::text(call.to_string())).await;
-        sent.expect("the browser runs");
+        sent.expect("the browser is running");
         loop {
             let message = self.next().await;
             let text = message.to_text().expect("the protocol is text");
@@ -325,8 +329,8 @@ impl Browser {
             };
             tokio::select! {
                 message = self.devtools.next() => {
-                    let message = message.expect("the browser runs");
-                    return message.expect("the browser runs");
+                    let message = message.expect("the browser is running");
+                    return message.expect("the browser is running");
                 }
                 line = line => if !matches!(line, Ok(Some(_))) {
                     self.log = None;

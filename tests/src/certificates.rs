@@ -93,7 +93,7 @@ pub fn self_signed(names: &[&str]) -> IssuedCertificate {
 
 fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let mut params = CertificateParams::new(names).expect("they are names");
+    let mut params = CertificateParams::new(names).expect("the names are valid");
     params
         .distinguished_name
         .push(DnType::CommonName, "a server of the tests");
@@ -101,5 +101,5 @@ fn params(names: &[&str]) -> CertificateParams {
 }
 
 fn key() -> KeyPair {
-    KeyPair::generate().expect("there is randomness")
+    KeyPair::generate().expect("random bytes are available")
 }

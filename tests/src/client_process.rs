@@ -50,11 +50,11 @@ pub fn spawn(mut command: Command) -> Child {
 /// Starts a client, and waits until it is logged in. Its stdin stays open.
 pub async fn spawn_logged_in(server: &mut ServerProcess) -> (Child, ChildStdin) {
     let mut child = spawn(client([server.url()]));
-    let mut stdin = child.stdin.take().expect("it is piped");
+    let mut stdin = child.stdin.take().expect("the stream is piped");
     stdin
         .write_all(b"admin:123456\n")
         .await
-        .expect("the client reads");
+        .expect("the client reads stdin");
     server.log_line("session opened").await;
     (child, stdin)
 }
@@ -71,9 +71,9 @@ pub async fn run_within(
     stdin: impl AsRef<[u8]>,
 ) -> ProcessOutput {
     let mut child = spawn(command);
-    let mut input = child.stdin.take().expect("it is piped");
-    let mut out = child.stdout.take().expect("it is piped");
-    let mut err = child.stderr.take().expect("it is piped");
+    let mut input = child.stdin.take().expect("the stream is piped");
+    let mut out = child.stdout.take().expect("the stream is piped");
+    let mut err = child.stderr.take().expect("the stream is piped");
     let (mut stdout, mut stderr) = (Vec::new(), String::new());
     let all = async {
         let write = async {

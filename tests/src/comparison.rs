@@ -34,9 +34,13 @@ impl Comparison {
     /// Returns the comparison that the environment requests, if any.
     pub fn from_env(pinning: CpuPinning) -> Option<Self> {
         let path = root().join(std::env::var_os(VARIABLE)?);
-        assert!(path.is_file(), "{VARIABLE}: {} is no file", path.display());
-        println!("ws-server is {}", server_binary());
-        println!("baseline    is {}", path.display());
+        assert!(
+            path.is_file(),
+            "{VARIABLE}: {} is not a file",
+            path.display()
+        );
+        println!("ws-server: {}", server_binary());
+        println!("baseline:  {}", path.display());
         Some(Self {
             baseline: path,
             pinning,
@@ -84,8 +88,8 @@ impl PairedResults {
         ratios.sort_by(f64::total_cmp);
         let quarter = ratios.len() / 4;
         let (low, high) = (ratios[quarter], ratios[ratios.len() - 1 - quarter]);
-        println!("{what}: medians {ours:.2} and {baseline:.2} baseline");
-        println!("{what}: ratios of the rounds {low:.3} to {high:.3}");
+        println!("{what}: medians {ours:.2}, baseline {baseline:.2}");
+        println!("{what}: interquartile ratios {low:.3} to {high:.3}");
         ours / baseline
     }
 }

@@ -13,10 +13,10 @@ pub struct CpuPinning {
 impl CpuPinning {
     /// Returns the first two CPUs that this process may use.
     pub fn first_two_cpus() -> Self {
-        let allowed = sched_getaffinity(None).expect("a thread may ask where it runs");
+        let allowed = sched_getaffinity(None).expect("the affinity can be read");
         let mut each = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor));
         let two = each.next().zip(each.next());
-        let (server, load) = two.expect("a benchmark needs two pinning");
+        let (server, load) = two.expect("a benchmark needs two CPUs");
         Self { server, load }
     }
 
@@ -34,5 +34,5 @@ impl CpuPinning {
 fn pin(processor: usize) {
     let mut set = CpuSet::new();
     set.set(processor);
-    sched_setaffinity(None, &set).expect("a thread may choose among its pinning");
+    sched_setaffinity(None, &set).expect("the affinity can be set");
 }

@@ -16,14 +16,17 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// Parses a complete response.
     pub fn parse(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").expect("the head is whole");
+        let (head, body) = text.split_once("\r\n\r\n").expect("the head is complete");
         let mut lines = head.split("\r\n");
-        let status_line = lines.next().expect("there is a first line").to_owned();
+        let status_line = lines
+            .next()
+            .expect("the response has a status line")
+            .to_owned();
         let mut fields = BTreeMap::new();
         for line in lines {
-            let (name, value) = line.split_once(": ").expect("each line is a field");
+            let (name, value) = line.split_once(": ").expect("each line is a header field");
             let other = fields.insert(name.to_lowercase(), value.to_owned());
-            assert_eq!(other, None, "{name} is there twice");
+            assert_eq!(other, None, "duplicate field {name}");
         }
         fields.remove("date");
         Self {
@@ -55,6 +58,6 @@ impl HttpResponse {
     /// Returns the value of a header field, which must exist.
     pub fn field(&self, name: &str) -> &str {
         let value = self.fields.get(name);
-        value.unwrap_or_else(|| panic!("there is no {name}: {self:?}"))
+        value.unwrap_or_else(|| panic!("no field {name}: {self:?}"))
     }
 }

@@ -6,7 +6,7 @@
 
 #![expect(
     clippy::missing_panics_doc,
-    reason = "a test that has failed is told by a panic, everywhere"
+    reason = "the harness panics where a test fails"
 )]
 
 pub mod attacks;

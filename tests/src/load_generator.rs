@@ -49,7 +49,7 @@ impl LoadGenerator {
                 .map(|connection| connection.run_until(deadline)),
         );
         let answered = timeout(time + TEST_TIMEOUT, all).await;
-        answered.expect("every answer comes").into_iter().sum()
+        answered.expect("every reply arrives").into_iter().sum()
     }
 }
 
@@ -101,7 +101,7 @@ impl LoadConnection {
         while self.is_active(deadline) {
             let writes = self.requests.position < self.requests_end(deadline);
             let ready = self.stream.ready(writes).await;
-            let ready = ready.expect("the connection stands");
+            let ready = ready.expect("the connection is open");
             if ready.is_readable() {
                 self.receive();
             }
@@ -135,7 +135,7 @@ impl LoadConnection {
             match self.stream.try_write(next) {
                 Ok(written) => self.requests.position += written as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => panic!("the connection broke: {error}"),
+                Err(error) => panic!("the connection failed: {error}"),
             }
         }
     }
@@ -145,7 +145,7 @@ impl LoadConnection {
             Ok(0) => panic!("the server closed the connection"),
             Ok(read) => self.replies.check(&self.received[..read]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => panic!("the connection broke: {error}"),
+            Err(error) => panic!("the connection failed: {error}"),
         }
     }
 }
@@ -181,7 +181,7 @@ impl FrameRing {
         while !bytes.is_empty() {
             let expected = self.next(bytes.len() as u64);
             let (now, later) = bytes.split_at(expected.len());
-            assert!(now == expected, "an answer is wrong");
+            assert!(now == expected, "a reply is wrong");
             self.position += now.len() as u64;
             bytes = later;
         }
@@ -189,7 +189,7 @@ impl FrameRing {
 }
 
 fn to_index(position: u64) -> usize {
-    usize::try_from(position).expect("it is within a buffer")
+    usize::try_from(position).expect("the position is within the buffer")
 }
 
 /// Returns the unmasked frame that answers a text.

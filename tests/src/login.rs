@@ -98,7 +98,7 @@ where
 {
     peer.send(request).await;
     let answer = peer.rest().await;
-    HttpResponse::parse(std::str::from_utf8(&answer).expect("an answer is text"))
+    HttpResponse::parse(std::str::from_utf8(&answer).expect("the response is UTF-8"))
 }
 
 /// Sends a message, and asserts that its echo follows. Skips pings.

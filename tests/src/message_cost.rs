@@ -59,7 +59,7 @@ pub async fn message_cost(bench_server: BenchServer, workload: Workload) -> f64 
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let cost = worked.as_secs_f64() * 1e6 / messages as f64;
     println!(
-        "  {:9} {cost:8.2} us a message, {messages:8} messages, busy {:3.0} %",
+        "  {:9} {cost:8.2} us per message, {messages:8} messages, busy {:3.0} %",
         bench_server.name,
         100.0 * worked.as_secs_f64() / elapsed.as_secs_f64()
     );

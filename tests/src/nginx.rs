@@ -58,13 +58,13 @@ impl Nginx {
             .stdout(listeners.next().map_or_else(Stdio::null, Stdio::from))
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("nginx can be run");
-        let log = child.stderr.take().expect("it is piped");
+        let log = child.stderr.take().expect("the stream is piped");
         let mut log = BufReader::new(log).lines();
         let mut said = String::new();
         while !said.contains("start worker process") {
             let line = timeout(TEST_TIMEOUT, log.next_line()).await;
             let line = line.expect("nginx starts in time");
-            let line = line.expect("its log can be read");
+            let line = line.expect("the log can be read");
             said += &line.unwrap_or_else(|| panic!("nginx does not start: {said}"));
         }
         Self {
@@ -77,7 +77,7 @@ impl Nginx {
     /// Returns the command that starts nginx with this `http` content, on sockets of its own.
     pub fn command(directory: &TempDir, http: &str) -> Command {
         let file = directory.path().join("nginx.conf");
-        fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("it can be written");
+        fs::write(&file, format!("{MAIN}{http}\n}}\n")).expect("the file can be written");
         let mut command = Command::new(peer_program("nginx/usr/sbin/nginx"));
         command
             .args(["-e", "stderr", "-p"])

@@ -7,7 +7,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
         .canonicalize()
-        .expect("the root is there")
+        .expect("the root exists")
 }
 
 /// Returns the directory of the fixtures. It has no `config` directory, so both programs use their

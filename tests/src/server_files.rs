@@ -67,7 +67,7 @@ impl ServerFiles {
     /// Sets the mode of a file.
     pub fn allow(&self, name: &str, mode: u32) {
         let allowed = fs::set_permissions(self.path(name), Permissions::from_mode(mode));
-        allowed.expect("it is ours");
+        allowed.expect("the test owns the file");
     }
 
     /// Replaces a file atomically.
@@ -77,7 +77,7 @@ impl ServerFiles {
 
     /// Removes a file.
     pub fn remove(&self, name: &str) {
-        fs::remove_file(self.path(name)).expect("it can be removed");
+        fs::remove_file(self.path(name)).expect("the file can be removed");
     }
 
     /// Returns the command that starts a server with these files, on a free port.
@@ -103,14 +103,14 @@ impl ServerFiles {
 pub fn replace(path: &Path, content: &str) {
     let next = path.with_extension("next");
     write(&next, content);
-    fs::rename(next, path).expect("it can be put in place");
+    fs::rename(next, path).expect("the file can be renamed");
 }
 
 /// Writes a file. A private key gets mode 0600.
 fn write(path: &Path, content: &str) {
-    fs::write(path, content).expect("it can be written");
+    fs::write(path, content).expect("the file can be written");
     if content.contains("PRIVATE KEY") {
-        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("it is ours");
+        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("the test owns the file");
     }
 }
 

@@ -44,7 +44,8 @@ impl ServerProcess {
     /// Creates a directory with this configuration and the account of the fixtures.
     pub fn config_directory(configuration: &str) -> TempDir {
         let directory = TempDir::new().expect("a directory can be made");
-        fs::write(directory.path().join("server.toml"), configuration).expect("it can be written");
+        fs::write(directory.path().join("server.toml"), configuration)
+            .expect("the file can be written");
         fs::copy(
             fixture("credentials.toml"),
             directory.path().join("credentials.toml"),
@@ -100,22 +101,22 @@ impl ServerProcess {
             .kill_on_drop(true)
             .spawn()
             .expect("the server starts");
-        let stdout = child.stdout.take().expect("it is piped");
-        let log = child.stderr.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("the stream is piped");
+        let log = child.stderr.take().expect("the stream is piped");
         let mut stdout = BufReader::new(stdout).lines();
         let log = BufReader::new(log).lines();
         let line = timeout(TEST_TIMEOUT, stdout.next_line())
             .await
-            .expect("it listens in time");
+            .expect("the server listens in time");
         let line = line
             .expect("stdout can be read")
-            .expect("it says where it listens");
+            .expect("stdout names the address");
         let listening = ["ws", "wss"].into_iter().find_map(|scheme| {
             let url = line.strip_prefix("listening on ")?;
             let address = url.strip_prefix(scheme)?.strip_prefix("://")?;
             Some((scheme, address.parse().ok()?))
         });
-        let (scheme, address) = listening.expect("it says where it listens");
+        let (scheme, address) = listening.expect("stdout names the address");
         Self {
             address,
             scheme,
@@ -141,19 +142,19 @@ impl ServerProcess {
     pub async fn connect_from(&self, address: [u8; 4]) -> RawPeer<TcpStream> {
         let socket = TcpSocket::new_v4().expect("a socket can be made");
         let bound = socket.bind((address, 0).into());
-        bound.expect("the address is one of this machine");
+        bound.expect("the address is a loopback address");
         let stream = socket.connect(self.address).await;
         raw_peer(stream.expect("the server accepts"))
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("the server runs");
+        kill_process(self.pid(), signal).expect("the server is running");
     }
 
     /// Returns the process id.
     pub fn pid(&self) -> Pid {
-        let id = self.child.id().expect("the server runs");
+        let id = self.child.id().expect("the server is running");
         Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
     }
 
@@ -173,13 +174,13 @@ impl ServerProcess {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = peak.and_then(|peak| peak.split_whitespace().next());
         let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
-        1024 * kib.expect("Linux tells it in KiB")
+        1024 * kib.expect("VmHWM is in KiB")
     }
 
     /// Returns the number of open descriptors.
     pub fn descriptors(&self) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero()));
-        open.expect("the server runs on Linux").count()
+        open.expect("the process is in /proc").count()
     }
 
     /// Returns the CPU time used so far.
@@ -189,10 +190,10 @@ impl ServerProcess {
         // spaces.
         let (_, fields) = stat
             .rsplit_once(')')
-            .expect("the second field is in brackets");
+            .expect("the second field is in parentheses");
         let fields = fields.split_whitespace().skip(11).take(2);
         let ticks: u64 = fields
-            .map(|field| field.parse::<u64>().expect("it is a number"))
+            .map(|field| field.parse::<u64>().expect("the value is a number"))
             .sum();
         Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
     }
@@ -200,13 +201,13 @@ impl ServerProcess {
     /// Reads a file of the process in `/proc`.
     fn proc(&self, name: &str) -> String {
         let path = format!("/proc/{}/{name}", self.pid().as_raw_nonzero());
-        fs::read_to_string(path).expect("the server runs on Linux")
+        fs::read_to_string(path).expect("the process is in /proc")
     }
 
     /// Reads the log up to a line that contains this text, and returns that line.
     pub async fn log_line(&mut self, text: &str) -> String {
         let mut lines = self.log_up_to(text).await;
-        lines.pop().expect("the line that was waited for is there")
+        lines.pop().expect("the last line matches")
     }
 
     /// Reads the log until there is a line for each of these texts, in any order.
@@ -219,7 +220,7 @@ impl ServerProcess {
         }
         texts.map(|text| {
             let line = lines.iter().find(|line| line.contains(text));
-            line.expect("it was found").clone()
+            line.expect("a line matches").clone()
         })
     }
 
@@ -271,6 +272,6 @@ pub async fn resolved(configuration: &Path) -> String {
 }
 
 fn raw_peer(stream: TcpStream) -> RawPeer<TcpStream> {
-    stream.set_nodelay(true).expect("it is a TCP socket");
+    stream.set_nodelay(true).expect("TCP_NODELAY can be set");
     RawPeer::new(stream)
 }

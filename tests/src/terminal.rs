@@ -19,7 +19,7 @@ const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
 const CURSOR_QUERY: &[u8] = b"\x1b[6n";
 
 /// A process at its own pseudoterminal.
-#[expect(missing_debug_implementations, reason = "the screen has none")]
+#[expect(missing_debug_implementations, reason = "vt100::Parser has none")]
 pub struct Terminal {
     pty: Pty,
     child: Child,
@@ -35,7 +35,7 @@ impl Terminal {
     pub fn spawn(program: &str, arguments: &[&str]) -> Self {
         let (pty, pts) = pty_process::open().expect("a terminal can be made");
         pty.resize(Size::new(ROWS.get(), COLUMNS.get()))
-            .expect("it can be resized");
+            .expect("the terminal can be resized");
         let child = Command::new(program)
             .args(arguments)
             .current_dir(crate::fixtures())
@@ -58,7 +58,7 @@ impl Terminal {
         self.pty
             .write_all(text.as_bytes())
             .await
-            .expect("the terminal is there");
+            .expect("the terminal is open");
     }
 
     /// Waits until the screen contains a text.
@@ -74,7 +74,7 @@ impl Terminal {
             let read = timeout_at(deadline, self.read()).await;
             assert!(
                 read == Ok(true),
-                "{what} is not shown, the last read was {read:?}, the process {:?}:\n{:?}",
+                "timed out waiting for {what}; last read {read:?}, process {:?}:\n{:?}",
                 self.child.try_wait(),
                 self.written()
             );
@@ -103,7 +103,7 @@ impl Terminal {
 
     /// Returns whether the terminal echoes its input.
     pub fn echoes(&self) -> bool {
-        let modes = tcgetattr(&self.pty).expect("the terminal is there");
+        let modes = tcgetattr(&self.pty).expect("the terminal is open");
         modes.local_modes.contains(LocalModes::ECHO)
     }
 

@@ -52,7 +52,7 @@ impl TlsClient {
         added.expect("an authority can be trusted");
         let mut config = ClientConfig::builder_with_provider(provider.into())
             .with_protocol_versions(versions)
-            .expect("the provider knows the versions")
+            .expect("the provider supports the versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
@@ -68,7 +68,7 @@ impl TlsClient {
     /// Connects over TLS, or returns the error.
     pub async fn try_connect(&self, server: &ServerProcess) -> io::Result<TlsStream<TcpStream>> {
         let stream = server.connect().await.into_inner();
-        let name = ServerName::try_from(SERVER_NAME).expect("it is a name");
+        let name = ServerName::try_from(SERVER_NAME).expect("the name is valid");
         let connector = TlsConnector::from(Arc::new(self.0.clone()));
         connector.connect(name, stream).await
     }
@@ -84,5 +84,5 @@ impl TlsClient {
 }
 
 fn certificate(pem: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is one")
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("the text is a certificate")
 }

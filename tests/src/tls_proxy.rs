@@ -48,7 +48,7 @@ impl IssuedCertificate {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .expect("the provider speaks both versions")
+            .expect("the provider supports both versions")
             .with_no_client_auth();
         self.complete(builder)
     }
@@ -63,9 +63,9 @@ impl IssuedCertificate {
     ) -> ServerConfig {
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.private_key.as_bytes());
-        let chain = vec![certificate.expect("it is PEM")];
-        let config = builder.with_single_cert(chain, key.expect("it is PEM"));
-        config.expect("the key is that of the certificate")
+        let chain = vec![certificate.expect("the text is PEM")];
+        let config = builder.with_single_cert(chain, key.expect("the text is PEM"));
+        config.expect("the key matches the certificate")
     }
 }
 
@@ -78,8 +78,8 @@ impl TlsProxy {
     /// Starts a proxy on this host, with this TLS configuration.
     pub async fn start_on(host: &str, server: SocketAddr, config: ServerConfig) -> Self {
         let listener = TcpListener::bind((host, 0)).await;
-        let listener = listener.expect("there is a free port");
-        let address = listener.local_addr().expect("it listens");
+        let listener = listener.expect("a port is free");
+        let address = listener.local_addr().expect("the listener has an address");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (report, outcomes) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
@@ -125,7 +125,7 @@ impl TlsProxy {
         let outcome = timeout(TEST_TIMEOUT, self.outcomes.recv()).await;
         outcome
             .expect("a connection ends in time")
-            .expect("connections are taken")
+            .expect("the proxy is running")
     }
 }
 

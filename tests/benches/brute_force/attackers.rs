@@ -84,7 +84,7 @@ fn by_message() -> Vec<u8> {
     [
         HANDSHAKE.into(),
         frame::text("admin:guess"),
-        frame::text("nobody:guess"),
+        frame::text("unknown:guess"),
         frame::close(1000, ""),
     ]
     .concat()
@@ -98,7 +98,7 @@ fn by_basic() -> Vec<u8> {
     );
     let head = HANDSHAKE
         .strip_suffix("\r\n")
-        .expect("an empty line ends it");
+        .expect("the handshake ends with an empty line");
     [head, &field].concat().into()
 }
 

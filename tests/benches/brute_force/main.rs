@@ -94,7 +94,8 @@ async fn main() -> ExitCode {
 
 async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport) {
     let directory = ServerProcess::config_directory(&scenario.configuration());
-    fs::write(directory.path().join("credentials.toml"), accounts()).expect("it can be written");
+    fs::write(directory.path().join("credentials.toml"), accounts())
+        .expect("the file can be written");
     let configuration = directory.path().join("server.toml");
     let bench_server = BenchServer::configured(&configuration, pinning).await;
     let server = &bench_server.process;
@@ -113,7 +114,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     while server.descriptors() > connected {
         assert!(
             start.elapsed() < ATTACK_TIME + TEST_TIMEOUT,
-            "guessers that are gone stay"
+            "connections of the attackers stay open"
         );
         sleep(Duration::from_millis(10)).await;
     }
@@ -130,7 +131,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
         counters.other.load(Ordering::Relaxed),
     );
     println!(
-        "{name}: {:.1} MiB before, {:.1} at most, {:.1} after",
+        "{name}: {:.1} MiB before, {:.1} maximum, {:.1} after",
         mib(before),
         mib(peak),
         mib(after)
@@ -138,7 +139,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     // Checks that the attack reached the limit that it is meant to test.
     let refused = match scenario.expected_refusal {
         ExpectedRefusal::OverBudget => ("over the budget", &counters.over_budget),
-        ExpectedRefusal::QueueFull => ("while too many waited", &counters.busy),
+        ExpectedRefusal::QueueFull => ("with a full queue", &counters.busy),
     };
     report.at_least(
         &format!("{name}: guesses refused {}", refused.0),
@@ -147,17 +148,17 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     );
     let latencies = well_behaved.latencies();
     println!(
-        "{name}: {} echoes, at worst one took {:.1} ms",
+        "{name}: {} echoes, maximum {:.1} ms",
         latencies.len(),
         percentile(latencies, 100)
     );
     report.at_most(
-        &format!("{name}: ms for an echo, 99th percentile"),
+        &format!("{name}: ms per echo, 99th percentile"),
         percentile(latencies, 99),
         ECHO_LIMIT,
     );
     report.at_most(
-        &format!("{name}: MiB more than before"),
+        &format!("{name}: additional MiB"),
         mib(peak.saturating_sub(before)),
         f64::from(WORKERS) * WORKER_MIB + OTHER_MIB,
     );
@@ -195,8 +196,8 @@ impl Scenario {
 fn accounts() -> String {
     let (name, password) = CLIENT_CREDENTIALS
         .split_once(':')
-        .expect("it is a credentials line");
-    let users = [(name, password), ("admin", "nobody guesses this")];
+        .expect("the line has a colon");
+    let users = [(name, password), ("admin", "not guessed")];
     let users = users.map(|(name, password)| {
         let hash = PasswordHash::new(&Secret::new(password), [7; 16]);
         format!("[[user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\n")

@@ -29,21 +29,21 @@ const BYTE_INTERVAL: Duration = Duration::from_millis(100);
 /// and behavior.
 const KINDS: [(&str, u8, usize, AttackKind); 11] = [
     ("silent", 1, 60, AttackKind::Silent),
-    ("heads dripped", 2, 60, AttackKind::SlowHead),
-    ("logins never sent", 3, 60, AttackKind::NoLogin),
-    ("logins dripped", 4, 60, AttackKind::SlowLogin),
+    ("slow request heads", 2, 60, AttackKind::SlowHead),
+    ("no login", 3, 60, AttackKind::NoLogin),
+    ("slow logins", 4, 60, AttackKind::SlowLogin),
     ("wrong logins", 5, 60, AttackKind::WrongLogins),
     (
-        "lengths that lie, before the login",
+        "false lengths before the login",
         6,
         60,
         AttackKind::FalseLength,
     ),
     ("dead peers", 7, 60, AttackKind::DeadPeer),
-    ("readers that do not read", 8, 20, AttackKind::NoReading),
+    ("clients that do not read", 8, 20, AttackKind::NoReading),
     ("endless fragments", 9, 8, AttackKind::Fragments),
-    ("floods of pings", 10, 8, AttackKind::Pings),
-    ("comers and goers", 11, 8, AttackKind::Churn),
+    ("ping floods", 10, 8, AttackKind::Pings),
+    ("connect and close", 11, 8, AttackKind::Churn),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +109,7 @@ impl fmt::Display for AttackStats {
         let kib = self.bytes.load(Ordering::Relaxed) / 1024;
         write!(
             f,
-            "{:35} {:3} at a time, {connections:6} connections, {kib:8} KiB",
+            "{:35} {:3} concurrent, {connections:6} connections, {kib:8} KiB",
             self.kind, self.attackers
         )
     }

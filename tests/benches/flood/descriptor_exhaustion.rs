@@ -47,12 +47,12 @@ pub(crate) async fn run(report: &mut BenchReport) {
     sleep(EXHAUSTED_TIME).await;
     let worked = server.processor_time().saturating_sub(before);
     let share = worked.as_secs_f64() / start.elapsed().as_secs_f64();
-    report.at_most(
-        "without descriptors: share of a processor",
-        share,
-        SHARE_LIMIT,
-    );
-    let logged = log.as_file().metadata().expect("it can be looked at").len();
+    report.at_most("without descriptors: CPU share", share, SHARE_LIMIT);
+    let logged = log
+        .as_file()
+        .metadata()
+        .expect("the file has metadata")
+        .len();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     report.at_most(
         "without descriptors: KiB of log",
@@ -67,10 +67,17 @@ pub(crate) async fn run(report: &mut BenchReport) {
     let start = Instant::now();
     // The server first accepts the dropped connections and finds them closed.
     while !is_upgraded(&server).await {
-        assert!(start.elapsed() < TEST_TIMEOUT, "it never serves again");
+        assert!(
+            start.elapsed() < TEST_TIMEOUT,
+            "the server does not recover"
+        );
     }
     let recovery = start.elapsed().as_secs_f64();
-    report.at_most("seconds until it serves again", recovery, RECOVERY_LIMIT);
+    report.at_most(
+        "seconds until the server recovers",
+        recovery,
+        RECOVERY_LIMIT,
+    );
 }
 
 async fn is_upgraded(server: &ServerProcess) -> bool {

@@ -62,7 +62,7 @@ async fn flood(pinning: CpuPinning, report: &mut BenchReport) {
     }
     let worked = bench_server.process.processor_time().saturating_sub(before);
     println!(
-        "the server was busy {:.0} % of the time, and held {} connections and {} KiB",
+        "the server used {:.0} % CPU, {} descriptors and {} KiB",
         100.0 * worked.as_secs_f64() / start.elapsed().as_secs_f64(),
         bench_server.process.descriptors(),
         bench_server.process.resident_bytes() / 1024,
@@ -71,14 +71,14 @@ async fn flood(pinning: CpuPinning, report: &mut BenchReport) {
         println!("  {stats}");
     }
     println!(
-        "at worst an answer took {:.0} ms, and a visit {:.0} ms",
+        "maximum: echo {:.0} ms, session {:.0} ms",
         percentile(&answers, 100),
         percentile(&sessions, 100)
     );
     let answers = percentile(&answers, 99);
-    report.at_most("ms for an answer, 99th percentile", answers, ANSWER_LIMIT);
+    report.at_most("ms per echo, 99th percentile", answers, ANSWER_LIMIT);
     let sessions = percentile(&sessions, 99);
-    report.at_most("ms for a visit, 99th percentile", sessions, SESSION_LIMIT);
+    report.at_most("ms per session, 99th percentile", sessions, SESSION_LIMIT);
 }
 
 /// Returns the source address of a kind of attack.

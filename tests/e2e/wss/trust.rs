@@ -48,7 +48,7 @@ async fn dialogue_works_by_address_and_by_name() {
 async fn untrusted_certificate_is_reported_before_sending() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
-    let other = Authority::named("somebody else");
+    let other = Authority::named("another authority");
     let same_name = Authority::new();
     let authority = &trusted.authority;
     let file = trusted.cacert();
@@ -147,7 +147,7 @@ async fn system_roots_are_trusted_without_cacert() {
 
     let other = trusted.write(
         "other.pem",
-        &Authority::named("somebody else").certificate(),
+        &Authority::named("another authority").certificate(),
     );
     let finished = with_system_roots(&proxy.url(), other.to_str().unwrap()).await;
     assert_eq!(finished.code, Some(5), "{finished:?}");
@@ -285,7 +285,7 @@ async fn server_without_tls_is_reported() {
         assert_eq!(finished.code, Some(5), "{finished:?}");
         let said = format!("ws-client: {said}");
         assert!(finished.stderr.starts_with(&said), "{finished:?}");
-        assert_eq!(seen, (22, false), "a handshake of TLS, and nothing else");
+        assert_eq!(seen, (22, false), "only a TLS handshake record");
     }
 }
 

@@ -210,7 +210,7 @@ const fn both(code: u16) -> ExpectedCodes {
 
 /// Returns a frame with a length field of 16 bits, for any payload. Its mask is zero.
 fn in_16_bits(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(payload.len()).expect("it fits");
+    let length = u16::try_from(payload.len()).expect("the length fits");
     [&[first, 0xFE], &length.to_be_bytes()[..], &[0; 4], payload].concat()
 }
 

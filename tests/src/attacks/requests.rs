@@ -426,7 +426,7 @@ attacks!(
     unknown_user(
         "RFC 7617 2",
         WRONG_CREDENTIALS,
-        with(&authorization("nobody:123456"))
+        with(&authorization("unknown:123456"))
     ),
     name_in_another_case(
         "RFC 7617 2",

@@ -24,7 +24,7 @@ const SUBPROTOCOLS: [&str; 2] = ["chat.v2", "chat"];
 
 /// A policy that allows more than the default.
 static LISTED: LazyLock<HandshakePolicy> = LazyLock::new(|| {
-    let origin = Origin::parse("https://page.example.org").expect("it is an origin");
+    let origin = Origin::parse("https://page.example.org").expect("the origin is valid");
     HandshakePolicy {
         allowed_origins: vec![AllowedOrigin::Of(origin)],
         subprotocols: SUBPROTOCOLS.map(str::to_owned).to_vec(),
@@ -75,7 +75,7 @@ pub fn check(data: &[u8]) {
             assert!(status != 426 || !accepts_html(&raw), "{raw:?}");
             assert_refusal(&raw, refusal, status);
         }
-        (decision, expected) => panic!("{decision:?}, and not {expected:?}: {raw:?}"),
+        (decision, expected) => panic!("{decision:?} instead of {expected:?}: {raw:?}"),
     }
     for availability in [Availability::Full, Availability::Draining] {
         let refusal = refusal(&decide(&parts, &LISTED, availability, Ok(())), &raw);
@@ -105,7 +105,7 @@ fn refusal(decision: &Decision, raw: &RawRequest) -> Refusal {
     match decision {
         Decision::Refuse(refusal) => *refusal,
         Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) | Decision::Page => {
-            panic!("let in: {raw:?}")
+            panic!("not refused: {raw:?}")
         }
     }
 }
@@ -140,7 +140,7 @@ fn assert_credentials(raw: &RawRequest, attempt: &Attempt) {
     match attempt {
         Attempt::Credentials(credentials) => {
             let [value] = found.as_slice() else {
-                panic!("credentials of two kinds: {raw:?}");
+                panic!("more than one Authorization field: {raw:?}");
             };
             let line = credentials.line();
             let written = STANDARD.encode(line.expose());

@@ -24,7 +24,7 @@ use super::script::{self, Message, ScriptReader};
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
     let jane = "[[user]]\nname = \"jane\"\npassword = \"with:colon\"\n";
     let admin = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n";
-    Accounts::from_toml(&[jane, admin].concat()).expect("they are accounts")
+    Accounts::from_toml(&[jane, admin].concat()).expect("the accounts are valid")
 });
 const VALID_LINES: [&str; 2] = ["admin:123456", "jane:with:colon"];
 
@@ -91,7 +91,7 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
         now += script.pause();
         match client.next(now) {
             ClientAction::Ask => {
-                assert_eq!(unshown, None, "it is shown before the next question");
+                assert_eq!(unshown, None, "the answer is shown before the next prompt");
                 if script.is_over() {
                     return;
                 }
@@ -117,7 +117,7 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
                                 assert!(now >= sent_at + patience);
                                 return;
                             }
-                            other => panic!("not waiting for the answer, but {other:?}"),
+                            other => panic!("{other:?} instead of waiting for the answer"),
                         }
                         client.received(answer.to_owned());
                         unshown = (answer == SORRY).then_some(answer);
@@ -137,7 +137,7 @@ fn check_client_and_server(mut script: ScriptReader<'_>) {
                 return;
             }
             action @ (ClientAction::Await(_) | ClientAction::TimedOut) => {
-                panic!("each line has its answer, and yet {action:?}")
+                panic!("{action:?} although each line was answered")
             }
         }
     }
@@ -224,11 +224,11 @@ impl ServerDriver {
                     self.receive(line);
                     sent_at = Some(*now);
                 }
-                (Step::Reading, Some(_)) => panic!("it reads on before it answers"),
+                (Step::Reading, Some(_)) => panic!("the server reads before it answers"),
                 (Step::Busy, _) => {}
                 (Step::Sent(answer), Some(sent_at)) => return Some((sent_at, answer)),
-                (Step::Sent(answer), None) => panic!("it answers nothing: {answer}"),
-                (Step::LoggedIn, _) => panic!("it lets somebody in without a word"),
+                (Step::Sent(answer), None) => panic!("an answer without a message: {answer}"),
+                (Step::LoggedIn, _) => panic!("the server logs in without an answer"),
                 (Step::Closed, _) => return None,
             }
         }
@@ -248,7 +248,11 @@ impl ServerDriver {
             }
             ServerAction::Verify(attempt) => {
                 assert!(!late);
-                assert_eq!(self.answers + 1, self.messages, "each is verified once");
+                assert_eq!(
+                    self.answers + 1,
+                    self.messages,
+                    "each attempt is verified once"
+                );
                 *now += script.pause();
                 let identity = match attempt {
                     Attempt::Credentials(credentials) => {
@@ -299,7 +303,10 @@ impl ServerDriver {
             ServerAction::Close(CloseReason::TooManyAttempts) => {
                 assert!(!self.is_accepted());
                 assert_eq!(self.messages, self.policy.max_attempts.get());
-                assert_eq!(self.answers, self.messages, "the last one is answered, too");
+                assert_eq!(
+                    self.answers, self.messages,
+                    "the last message is answered too"
+                );
                 assert_eq!(self.login.rejected_attempts(), self.messages);
                 Step::Closed
             }

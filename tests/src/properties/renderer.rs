@@ -44,11 +44,7 @@ fn check_text(text: &str) {
         "{text:?}"
     );
     if !text.contains(|c| is_control(c) || c == '\\') {
-        assert_eq!(
-            shown,
-            format!("{text}\n"),
-            "what is harmless stays as it is"
-        );
+        assert_eq!(shown, format!("{text}\n"), "harmless text is unchanged");
     }
     let line = Escaped(text).to_string();
     assert!(!line.contains(is_control), "{line:?}");

@@ -20,7 +20,7 @@ const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
 /// The request.
 static REQUEST: LazyLock<Request> = LazyLock::new(|| {
-    let endpoint = Endpoint::parse("ws://127.0.0.1:5678").expect("it is an endpoint");
+    let endpoint = Endpoint::parse("ws://127.0.0.1:5678").expect("the URL is valid");
     Request::new(endpoint, Key::new(NONCE), None)
 });
 
