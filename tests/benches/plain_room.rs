@@ -39,7 +39,7 @@ async fn serve(stream: TcpStream, room: Sender<Utf8Bytes>) -> Result<()> {
     let mut socket = accept_async(stream).await?;
     // The first message counts as the login, which is not measured here.
     socket.next().await;
-    let mut said = room.subscribe();
+    let mut messages = room.subscribe();
     socket
         .send(Message::text(proto::message::CONGRATULATION))
         .await?;
@@ -54,7 +54,7 @@ async fn serve(stream: TcpStream, room: Sender<Utf8Bytes>) -> Result<()> {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Ok(()),
             },
-            text = said.recv() => match text {
+            text = messages.recv() => match text {
                 Ok(text) => socket.send(Message::Text(text)).await?,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return Ok(()),

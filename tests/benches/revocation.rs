@@ -72,7 +72,7 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
         sessions.push(BenchSession::new(&bench_server.process, number).await);
     }
 
-    let (told, mut all_told) = watch::channel(0);
+    let (revoked_count, mut all_revoked) = watch::channel(0);
     let (over, is_over) = watch::channel(false);
     let changed = async {
         sleep(BEFORE).await;
@@ -80,7 +80,7 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
         // The results show whether all sessions ended.
         let _ = timeout(
             TOO_LATE,
-            all_told.wait_for(|&told| told == SESSIONS_OF_EACH),
+            all_revoked.wait_for(|&revoked_count| revoked_count == SESSIONS_OF_EACH),
         )
         .await;
         sleep(AFTER).await;
@@ -90,7 +90,7 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
     let run = sessions.iter_mut().map(async |session| {
         let observed = session.run(change, is_over.clone()).await;
         if let Observed::Revocation(_) = observed {
-            told.send_modify(|told| *told += 1);
+            revoked_count.send_modify(|revoked_count| *revoked_count += 1);
         }
         observed
     });

@@ -79,7 +79,7 @@ async fn proxy_relays_bytes_unchanged_after_the_login() {
     let proxy = LoginProxy::in_front_of(server.address).await;
     let client = TcpStream::connect(proxy.address()).await.unwrap();
     let mut client = RawPeer::new(client);
-    let talk = async {
+    let dialogue = async {
         client.upgrade().await;
         client.send(frame::text("hello")).await;
         assert_eq!(client.text().await, echoed("hello"));
@@ -90,7 +90,7 @@ async fn proxy_relays_bytes_unchanged_after_the_login() {
         client.end().await;
     };
     tokio::select! {
-        () = talk => {}
+        () = dialogue => {}
         never = proxy.run() => match never {},
     }
 }

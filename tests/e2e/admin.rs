@@ -120,15 +120,15 @@ async fn kick_and_revoke_end_only_the_named_sessions() {
     let joes = ids_of(&files, "joe").await;
     assert_eq!(joes.len(), SESSIONS / 10);
     for id in joes.iter().step_by(2) {
-        let said = ctl_ok(&files, &["kick", &id.to_string()]).await;
+        let output = ctl_ok(&files, &["kick", &id.to_string()]).await;
         assert!(
-            said.starts_with(&format!("closing connection {id}: joe, from 127.0.0.1:")),
-            "{said}"
+            output.starts_with(&format!("closing connection {id}: joe, from 127.0.0.1:")),
+            "{output}"
         );
     }
-    let said = ctl_ok(&files, &["revoke", "jane"]).await;
+    let output = ctl_ok(&files, &["revoke", "jane"]).await;
     assert_eq!(
-        said,
+        output,
         "logins of jane revoked until the accounts change; 100 sessions ended\n"
     );
     let mut joes = 0;
@@ -173,8 +173,8 @@ async fn changed_credentials_file_lifts_a_revocation() {
         .assert_rejected(&server, "jane:x")
         .await;
     // Reading the same file again does not lift the revocation.
-    let said = ctl_ok(&files, &["reload"]).await;
-    assert_eq!(said, "reloaded: 3 users, 0 sessions ended\n");
+    let output = ctl_ok(&files, &["reload"]).await;
+    assert_eq!(output, "reloaded: 3 users, 0 sessions ended\n");
     LoginMethod::Message
         .assert_rejected(&server, "jane:x")
         .await;
@@ -194,12 +194,15 @@ async fn reload_reports_changes_or_the_error() {
     files.overwrite(ACCOUNTS, &account("admin", "password = \"123456\""));
     let configuration = format!("worker_threads = 7\npage = false\n{ADMIN}");
     files.overwrite(CONFIGURATION, &configuration);
-    let said = ctl_ok(&files, &["reload", "--json"]).await;
-    let said: Value = serde_json::from_str(&said).unwrap();
+    let output = ctl_ok(&files, &["reload", "--json"]).await;
+    let output: Value = serde_json::from_str(&output).unwrap();
     // The server itself may have applied the other changes before.
-    assert_eq!(said["users"], 1);
-    assert_eq!(said["at_next_start"], serde_json::json!(["worker_threads"]));
-    let keys: Vec<_> = said.as_object().unwrap().keys().collect();
+    assert_eq!(output["users"], 1);
+    assert_eq!(
+        output["at_next_start"],
+        serde_json::json!(["worker_threads"])
+    );
+    let keys: Vec<_> = output.as_object().unwrap().keys().collect();
     assert_eq!(
         keys,
         ["at_next_start", "changed", "sessions_ended", "users"]
@@ -233,12 +236,12 @@ async fn publish_sends_to_the_room() {
     assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
     peer.send(frame::text("here")).await;
     peer.text().await;
-    let said = ctl_ok(&files, &["publish", "/room/lobby", "we restart at noon"]).await;
-    assert_eq!(said, "published in /room/lobby: we restart at noon\n");
-    let heard = peer.text().await;
+    let output = ctl_ok(&files, &["publish", "/room/lobby", "we restart at noon"]).await;
+    assert_eq!(output, "published in /room/lobby: we restart at noon\n");
+    let received = peer.text().await;
     assert!(
-        heard.starts_with(r#"{"from":"server:operator","text":"we restart at noon","#),
-        "{heard}"
+        received.starts_with(r#"{"from":"server:operator","text":"we restart at noon","#),
+        "{received}"
     );
 }
 
@@ -356,8 +359,11 @@ async fn drain_closes_sessions_and_exits_with_0() {
         assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
         assert_eq!(answer.body, body);
     }
-    let said = ctl_ok(&files, &["drain"]).await;
-    assert_eq!(said, "draining: closing 1 session, then the server exits\n");
+    let output = ctl_ok(&files, &["drain"]).await;
+    assert_eq!(
+        output,
+        "draining: closing 1 session, then the server exits\n"
+    );
     let expected = close_frame_of(CloseReason::ShuttingDown);
     assert_eq!(jane.close().await, expected);
     // The session has not answered the Close frame, so the server drains: alive, not ready.
@@ -463,12 +469,12 @@ async fn metrics_contain_no_name_and_no_address() {
     let admin = AdminClient::for_server(&mut server).await;
     let mut jane = log_in(&server, "jane:x").await;
     assert_echo(&mut jane, "hello").await;
-    let mut stranger = server.connect().await;
-    stranger.upgrade().await;
-    stranger
+    let mut unknown = server.connect().await;
+    unknown.upgrade().await;
+    unknown
         .send(frame::text("canary-name:canary-password"))
         .await;
-    assert_eq!(stranger.text().await, SORRY);
+    assert_eq!(unknown.text().await, SORRY);
     let metrics = admin.metrics().await;
     for secret in ["jane", "canary", "127.0.0.1", "hello", "room/"] {
         assert!(!metrics.contains(secret), "{secret} is in {metrics}");

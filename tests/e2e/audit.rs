@@ -58,12 +58,12 @@ async fn each_revoked_session_is_audited_once_with_cause() {
     );
     files.replace(CONFIGURATION, &path("users = [\"joe\", \"jim\"]"));
     server.signal(Signal::HUP);
-    let mut told = audit_events_up_to(&mut server, "event=reloaded").await;
-    told.retain(|event| !event.starts_with("login_ok "));
-    let reloaded = told.pop().unwrap();
+    let mut events = audit_events_up_to(&mut server, "event=reloaded").await;
+    events.retain(|event| !event.starts_with("login_ok "));
+    let reloaded = events.pop().unwrap();
     assert!(reloaded.starts_with("reloaded cause=\"SIGHUP\" users=3 changed=\"route 1."));
     assert!(reloaded.ends_with(" sessions_ended=4"), "{reloaded}");
-    told.sort_unstable();
+    events.sort_unstable();
     let expected = [
         (2, "jane", CloseReason::UserRemoved),
         (3, "jane", CloseReason::UserRemoved),
@@ -76,7 +76,7 @@ async fn each_revoked_session_is_audited_once_with_cause() {
             cause.text()
         )
     });
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
     for session in &mut sessions[1..] {
         session.close().await;
     }

@@ -31,20 +31,20 @@ async fn certificate_replacement_disturbs_no_session() {
         sessions.push(tls.log_in().await);
     }
     let is_over = AtomicBool::new(false);
-    let talk = join_all(sessions.iter_mut().map(async |peer| {
-        let mut said = 0_usize;
+    let messages = join_all(sessions.iter_mut().map(async |peer| {
+        let mut sent = 0_usize;
         while !is_over.load(Ordering::Relaxed) {
             // Several messages in flight, all distinct.
-            let texts: Vec<_> = (said..said + 8).map(|number| format!("{number}")).collect();
+            let texts: Vec<_> = (sent..sent + 8).map(|number| format!("{number}")).collect();
             for text in &texts {
                 peer.send(frame::text(text)).await;
             }
             for text in &texts {
                 assert_eq!(peer.text().await, echoed(text));
             }
-            said += texts.len();
+            sent += texts.len();
         }
-        said
+        sent
     }));
     let replace = async {
         for round in 0..REPLACEMENTS {
@@ -65,8 +65,8 @@ async fn certificate_replacement_disturbs_no_session() {
         }
         is_over.store(true, Ordering::Relaxed);
     };
-    let (said, ()) = tokio::join!(talk, replace);
-    assert!(said.iter().all(|said| *said > REPLACEMENTS), "{said:?}");
+    let (sent, ()) = tokio::join!(messages, replace);
+    assert!(sent.iter().all(|sent| *sent > REPLACEMENTS), "{sent:?}");
     for peer in &mut sessions {
         assert_echo(peer, "still here").await;
         peer.send(frame::close(1000, "")).await;
@@ -264,7 +264,7 @@ async fn enabling_tls_requires_a_restart() {
 async fn private_key_never_reaches_the_log() {
     let mut tls = TlsServer::with_log("", "trace").await;
     let mut keys = vec![tls.issued.private_key.clone()];
-    let mut said = Vec::new();
+    let mut log_lines = Vec::new();
     let mut peer = tls.log_in().await;
     assert_echo(&mut peer, "hello").await;
     let next = tls.issue_next();
@@ -272,18 +272,21 @@ async fn private_key_never_reaches_the_log() {
     let wrong = next.private_key.replace("PRIVATE KEY", "EC PRIVATE KEY");
     for content in [&next.private_key, &wrong, &next.private_key[..150]] {
         tls.files.overwrite(PRIVATE_KEY, content);
-        said.extend(tls.server.log_up_to("ERROR").await);
+        log_lines.extend(tls.server.log_up_to("ERROR").await);
     }
     tls.files.overwrite(CERTIFICATE, &next.certificate);
     tls.files.overwrite(PRIVATE_KEY, &next.private_key);
-    said.extend(tls.server.log_up_to("INFO audit: reloaded").await);
+    log_lines.extend(tls.server.log_up_to("INFO audit: reloaded").await);
     tls.server.signal(Signal::TERM);
     let (_, _, log) = tls.server.finish().await;
-    said.push(log);
-    let said = said.concat();
+    log_lines.push(log);
+    let log_lines = log_lines.concat();
     for key in keys {
         for line in key.lines().filter(|line| !line.starts_with('-')) {
-            assert!(!said.contains(&line[..line.len().min(16)]), "{said}");
+            assert!(
+                !log_lines.contains(&line[..line.len().min(16)]),
+                "{log_lines}"
+            );
         }
     }
 }

@@ -65,8 +65,8 @@ async fn full_server_still_accepts_the_admin_socket() {
         }
     }
     let start = Instant::now();
-    let said = ctl_ok(&files, &["reload"]).await;
-    assert_eq!(said, "reloaded: 1 user, 0 sessions ended\n");
+    let output = ctl_ok(&files, &["reload"]).await;
+    assert_eq!(output, "reloaded: 1 user, 0 sessions ended\n");
     // The idle connections are closed only later.
     assert!(start.elapsed() < Duration::from_secs(8));
 }

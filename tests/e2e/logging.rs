@@ -250,9 +250,9 @@ async fn stop(mut child: Child) -> String {
         start.elapsed() < Duration::from_secs(5),
         "the server waits for its log"
     );
-    let mut said = String::new();
-    stdout.read_to_string(&mut said).await.unwrap();
-    said
+    let mut output = String::new();
+    stdout.read_to_string(&mut output).await.unwrap();
+    output
 }
 
 /// The sessions whose log lines, of more than 900 bytes each, fill the pipe and the log queue.

@@ -100,7 +100,7 @@ async fn signal_closes_with_1000_and_exits_with_130() {
 }
 
 /// Sends the server a signal, and returns the stderr of a client whose stdin is still open.
-async fn said_after(signal: Signal) -> String {
+async fn stderr_after(signal: Signal) -> String {
     let mut server = ServerProcess::start().await;
     let (child, _stdin) = spawn_logged_in(&mut server).await;
     server.signal(signal);
@@ -114,7 +114,7 @@ async fn said_after(signal: Signal) -> String {
 
 #[tokio::test]
 async fn server_shutdown_prints_code_and_reason() {
-    let stderr = said_after(Signal::TERM).await;
+    let stderr = stderr_after(Signal::TERM).await;
     assert!(stderr.contains("1001"), "{stderr}");
     assert!(
         stderr.contains(CloseReason::ShuttingDown.text()),
@@ -124,7 +124,7 @@ async fn server_shutdown_prints_code_and_reason() {
 
 #[tokio::test]
 async fn killed_server_is_reported_as_lost() {
-    let stderr = said_after(Signal::KILL).await;
+    let stderr = stderr_after(Signal::KILL).await;
     assert!(stderr.to_lowercase().contains("lost"), "{stderr}");
 }
 

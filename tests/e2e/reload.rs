@@ -28,10 +28,10 @@ const WRITES: [fn(&ServerFiles, &str, &str); 2] = [ServerFiles::overwrite, Serve
 /// Asserts the text of a log line after its timestamp.
 #[track_caller]
 fn assert_log_line(line: &str, expected: &str) {
-    let (_time, said) = line
+    let (_time, text) = line
         .split_once(' ')
         .expect("a line begins with a timestamp");
-    assert_eq!(said.trim_start(), expected);
+    assert_eq!(text.trim_start(), expected);
 }
 
 #[tokio::test]

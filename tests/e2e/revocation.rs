@@ -269,15 +269,15 @@ async fn client_prints_the_revocation_reason() {
         server.log_line("session opened").await;
         files.replace(ACCOUNTS, &accounts(&[("jane", "2")]));
         assert_eq!(reload(&mut server).await.0, 1);
-        let mut said = String::new();
-        let read = timeout(TEST_TIMEOUT, stderr.read_to_string(&mut said)).await;
+        let mut output = String::new();
+        let read = timeout(TEST_TIMEOUT, stderr.read_to_string(&mut output)).await;
         read.unwrap().unwrap();
         assert_eq!(
             wait_for_exit(&mut child).await.code(),
             Some(8),
-            "{auth}: {said}"
+            "{auth}: {output}"
         );
-        let last = said.lines().last().unwrap();
+        let last = output.lines().last().unwrap();
         let expected = format!(
             "ws-client: the server closed the connection: 3000, unauthorized, saying \
              \"{}\"",

@@ -45,9 +45,9 @@ async fn room_delivers_members_and_post_requests() {
     assert!(opened.contains("user=jane path=/room/lobby"), "{opened}");
     // Its own message shows that the client has joined.
     stdin.write_all(b"I am here\n").await.unwrap();
-    let mut heard = BufReader::new(jane.stdout.take().unwrap()).lines();
+    let mut received = BufReader::new(jane.stdout.take().unwrap()).lines();
     let mut next = async || {
-        let line = timeout(integration_tests::TEST_TIMEOUT, heard.next_line()).await;
+        let line = timeout(integration_tests::TEST_TIMEOUT, received.next_line()).await;
         line.expect("a line comes in time").unwrap().unwrap()
     };
     assert!(
@@ -77,36 +77,39 @@ async fn room_delivers_members_and_post_requests() {
 #[tokio::test]
 async fn piped_client_receives_its_own_room_messages() {
     let server = files().serve().await;
-    let said = run(client([url(&server, "/room/a")]), "jane:x\none\ntwo\n").await;
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let heard: Vec<_> = said.stdout().lines().collect();
-    assert_eq!(heard.len(), 2, "{heard:?}");
-    assert!(heard[0].starts_with(r#"{"from":"jane","text":"one","at":""#));
-    assert!(heard[1].starts_with(r#"{"from":"jane","text":"two","at":""#));
+    let output = run(client([url(&server, "/room/a")]), "jane:x\none\ntwo\n").await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let received: Vec<_> = output.stdout().lines().collect();
+    assert_eq!(received.len(), 2, "{received:?}");
+    assert!(received[0].starts_with(r#"{"from":"jane","text":"one","at":""#));
+    assert!(received[1].starts_with(r#"{"from":"jane","text":"two","at":""#));
 }
 
 #[tokio::test]
 async fn public_room_accepts_guests() {
     let server = files().serve().await;
     let guest = client([&url(&server, "/public"), "--auth", "none"]);
-    let said = run(guest, "hello\n").await;
-    assert_eq!((said.code, said.stdout()), (Some(0), "guest:1: hello\n"));
+    let output = run(guest, "hello\n").await;
+    assert_eq!(
+        (output.code, output.stdout()),
+        (Some(0), "guest:1: hello\n")
+    );
 }
 
 #[tokio::test]
 async fn route_rejects_users_not_listed() {
     let server = files().serve().await;
     let only = url(&server, "/only");
-    let said = run(client([&only]), "admin:123456\nhello\n").await;
-    assert_eq!((said.code, said.stdout()), (Some(3), ""));
+    let output = run(client([&only]), "admin:123456\nhello\n").await;
+    assert_eq!((output.code, output.stdout()), (Some(3), ""));
     let reason = "saying \"this user has no access to this route\"";
-    assert!(said.stderr.contains(reason), "{}", said.stderr);
-    let said = run(client([&only, "--auth", "basic"]), "admin:123456\nhello\n").await;
-    assert_eq!((said.code, said.stdout()), (Some(6), ""));
-    assert!(said.stderr.contains("403"), "{}", said.stderr);
-    let said = run(client([&only]), "jane:x\nhello\n").await;
+    assert!(output.stderr.contains(reason), "{}", output.stderr);
+    let output = run(client([&only, "--auth", "basic"]), "admin:123456\nhello\n").await;
+    assert_eq!((output.code, output.stdout()), (Some(6), ""));
+    assert!(output.stderr.contains("403"), "{}", output.stderr);
+    let output = run(client([&only]), "jane:x\nhello\n").await;
     assert_eq!(
-        (said.code, said.stdout()),
+        (output.code, output.stdout()),
         (Some(0), &*echoed_lines(["hello"]))
     );
 }
@@ -120,11 +123,11 @@ async fn route_users_must_exist_only_at_start() {
     server.log_line("session opened").await;
     files.replace(ACCOUNTS, &accounts(&[("admin", "123456")]));
     let warning = server.log_line("WARN").await;
-    let stranger = "the route `/only` names the user `jane`, who has no account in ";
-    assert!(warning.contains(stranger), "{warning}");
+    let unknown_user = "the route `/only` names the user `jane`, who has no account in ";
+    assert!(warning.contains(unknown_user), "{warning}");
     assert_eq!(jane.close().await.0, 3000);
 
     let started = run(files.command(), "").await;
     assert_eq!(started.code, Some(2));
-    assert!(started.stderr.contains(stranger), "{}", started.stderr);
+    assert!(started.stderr.contains(unknown_user), "{}", started.stderr);
 }

@@ -59,19 +59,19 @@ fn secrets(hashes: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 #[track_caller]
-fn assert_no_secret(who: &str, said: &str, secrets: &BTreeMap<&str, Vec<String>>) {
+fn assert_no_secret(program: &str, output: &str, secrets: &BTreeMap<&str, Vec<String>>) {
     for (kind, secrets) in secrets {
         for secret in secrets {
             assert!(
-                !said.contains(secret),
-                "{who} prints {kind}, {secret}:\n{said}"
+                !output.contains(secret),
+                "{program} prints {kind}, {secret}:\n{output}"
             );
             // The form that a derived `Debug` prints.
             let bytes = format!("{:?}", secret.as_bytes());
             let bytes = bytes.trim_matches(['[', ']']);
             assert!(
-                !said.contains(bytes),
-                "{who} prints {kind}, {secret}, as bytes:\n{said}"
+                !output.contains(bytes),
+                "{program} prints {kind}, {secret}, as bytes:\n{output}"
             );
         }
     }

@@ -118,13 +118,13 @@ async fn start_reloads_and_stop_are_notified() {
         files.replace(ACCOUNTS, &account("jane", "pasword = \"1\""));
         server.signal(Signal::HUP);
         socket.assert_reloading(asked).await;
-        let told = format!(
+        let expected = format!(
             "READY=1\nSTATUS=listening on {}; nothing was reloaded: {}: line 3: `user.pasword`: \
              unknown key `pasword`; did you mean `password`?",
             server.address,
             files.path(ACCOUNTS).display()
         );
-        assert_eq!(socket.next_message().await, told);
+        assert_eq!(socket.next_message().await, expected);
 
         // This reload follows the change of the file alone.
         let asked = monotonic_usec();

@@ -156,8 +156,9 @@ async fn client_logs_in_over_tls_and_checks_trust() {
         assert!(finished.stdout() == expected, "{}", finished.stderr);
     }
 
-    let stranger = Authority::new();
-    tls.files.replace("authority.pem", &stranger.certificate());
+    let other_authority = Authority::new();
+    tls.files
+        .replace("authority.pem", &other_authority.certificate());
     let refused = run(client(trusting), format!("{LINE}\nhello\n")).await;
     assert_eq!((refused.code, refused.stdout()), (Some(5), ""));
 }

@@ -53,9 +53,9 @@ impl TlsServer {
     /// Returns the error of the next failed reload.
     pub(crate) async fn reload_error(&mut self) -> String {
         let line = self.server.log_line("ERROR").await;
-        let (_, said) = line.split_once("nothing was reloaded: ").expect(&line);
-        let (said, _) = said.split_once(" event=").expect(&line);
-        said.replace(&self.files.path("").display().to_string(), "")
+        let (_, output) = line.split_once("nothing was reloaded: ").expect(&line);
+        let (output, _) = output.split_once(" event=").expect(&line);
+        output.replace(&self.files.path("").display().to_string(), "")
     }
 
     /// Returns the changed keys of the next reload.

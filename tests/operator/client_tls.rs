@@ -60,9 +60,10 @@ async fn client_rejects_obsolete_tls() {
             let finished = run(client(&arguments), "").await;
             assert_eq!(finished.code, Some(5), "{flags:?}: {finished:?}");
             let last = finished.stderr.lines().last();
-            let said = format!("ws-client: {authority} has no version or cipher of TLS in common");
+            let output =
+                format!("ws-client: {authority} has no version or cipher of TLS in common");
             assert!(
-                last.is_some_and(|last| last.starts_with(&said)),
+                last.is_some_and(|last| last.starts_with(&output)),
                 "{flags:?}: {last:?}"
             );
         }

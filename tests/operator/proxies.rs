@@ -199,14 +199,14 @@ mod plain_http_is_redirected_or_refused {
 
     pub(super) async fn case(_server: ServerProcess, proxy: ReverseProxy) {
         for request in [HANDSHAKE, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-            let sent_away = head(ReverseProxy::connect_plain(proxy.plain).await, request).await;
+            let redirect = head(ReverseProxy::connect_plain(proxy.plain).await, request).await;
             let moved = ["HTTP/1.1 301 ", "HTTP/1.1 308 "];
             assert!(
-                moved.iter().any(|status| sent_away.starts_with(status)),
-                "{sent_away}"
+                moved.iter().any(|status| redirect.starts_with(status)),
+                "{redirect}"
             );
             let location = format!("\r\nLocation: https://{HOST}");
-            assert!(sent_away.contains(&location), "{sent_away}");
+            assert!(redirect.contains(&location), "{redirect}");
             let refused = head(ReverseProxy::connect_plain(proxy.secure).await, request).await;
             assert!(refused.contains(" 400 Bad Request"), "{refused}");
         }
@@ -255,9 +255,9 @@ async fn nginx_accepts_the_shipped_file() {
     );
     let mut command = Nginx::command(&directory, &site);
     command.arg("-t");
-    let said = output(command).await;
-    assert!(said.contains("test is successful"), "{said}");
-    assert!(!said.contains("[warn]"), "{said}");
+    let text = output(command).await;
+    assert!(text.contains("test is successful"), "{text}");
+    assert!(!text.contains("[warn]"), "{text}");
 }
 
 #[tokio::test]
@@ -268,16 +268,16 @@ async fn caddy_accepts_the_shipped_file() {
     let mut command = Command::new(peer_program("caddy/usr/bin/caddy"));
     command.arg("validate").arg("--config").arg(&file);
     command.env("HOME", home.path());
-    let said = output(command).await;
-    assert!(said.contains("Valid configuration"), "{said}");
-    assert!(!said.contains("\"level\":\"warn\""), "{said}");
+    let text = output(command).await;
+    assert!(text.contains("Valid configuration"), "{text}");
+    assert!(!text.contains("\"level\":\"warn\""), "{text}");
 }
 
 /// Runs a program that must succeed, and returns its output.
 async fn output(mut command: Command) -> String {
     let output = command.stdin(Stdio::null()).output().await.unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
-    assert!(output.status.success(), "{said}");
-    said
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
 }

@@ -163,13 +163,13 @@ impl Caddy {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        while !said.contains("serving initial configuration") {
+        let mut output = String::new();
+        while !output.contains("serving initial configuration") {
             let line = timeout(TEST_TIMEOUT, log.next_line())
                 .await
                 .unwrap()
                 .unwrap();
-            said += &line.unwrap_or_else(|| panic!("Caddy does not start: {said}"));
+            output += &line.unwrap_or_else(|| panic!("Caddy does not start: {output}"));
         }
         Self {
             _child: child,

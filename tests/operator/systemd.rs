@@ -54,9 +54,9 @@ async fn output(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.args(arguments).stdin(Stdio::null()).output();
     let output = timeout(TEST_TIMEOUT, output).await.unwrap().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success(), "{said}");
-    said
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
 }
 
 async fn systemd_analyze(arguments: &[&str]) -> String {
@@ -106,10 +106,10 @@ async fn unit_stays_below_the_exposure_threshold() {
     ] {
         let (_directory, unit) = installed(drop_ins);
         let (unit, threshold) = (unit.to_str().unwrap(), format!("--threshold={exposure}"));
-        let said = systemd_analyze(&["security", "--offline=true", &threshold, unit]).await;
+        let text = systemd_analyze(&["security", "--offline=true", &threshold, unit]).await;
         assert!(
-            said.contains("Overall exposure level for ws-server.service: 1."),
-            "{said}"
+            text.contains("Overall exposure level for ws-server.service: 1."),
+            "{text}"
         );
     }
 }

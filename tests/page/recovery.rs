@@ -22,11 +22,11 @@ async fn revoked_login_is_explained_and_not_retried() {
     let accounts = "[[user]]\nname = \"admin\"\npassword = \"another\"\n";
     fs::write(directory.path().join("credentials.toml"), accounts).unwrap();
     browser.wait_for_text("#refused", "3000").await;
-    let told = format!(
+    let note = format!(
         "Closed with 3000 \"{}\": unauthorized.",
         CloseReason::PasswordChanged
     );
-    assert_eq!(browser.text("#refused").await, told);
+    assert_eq!(browser.text("#refused").await, note);
     assert_eq!(browser.text("#state").await, "closed");
     let does_not_return = "[data-of=return][data-when=no]";
     assert!(
@@ -47,14 +47,14 @@ async fn revoked_login_is_explained_and_not_retried() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn page_reconnects_after_a_restart() {
-    let told = "closed: 1001 \"server is shutting down\", going away";
-    comes_back_after(Signal::TERM, told).await;
+    let note = "closed: 1001 \"server is shutting down\", going away";
+    assert_reconnects_after(Signal::TERM, note).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn page_reconnects_after_a_crash() {
-    comes_back_after(
+    assert_reconnects_after(
         Signal::KILL,
         "closed: 1006, connection lost without a Close frame",
     )
@@ -63,7 +63,7 @@ async fn page_reconnects_after_a_crash() {
 
 /// Ends a server by a signal and starts another at the same address. The page must report the loss,
 /// reconnect and log in without user action.
-async fn comes_back_after(signal: Signal, told: &str) {
+async fn assert_reconnects_after(signal: Signal, note: &str) {
     let server = ServerProcess::start().await;
     let address = server.address;
     let mut browser = open_page(&server).await;
@@ -71,7 +71,7 @@ async fn comes_back_after(signal: Signal, told: &str) {
     browser.type_text("half a mess").await;
     server.signal(signal);
     server.finish().await;
-    browser.wait_for_text("#log", told).await;
+    browser.wait_for_text("#log", note).await;
     browser.wait_for_text("#state", "reconnecting").await;
     let mut server = start_at(address).await;
     browser.wait_for_text("#state", "connected as admin").await;

@@ -55,7 +55,10 @@ async fn page_exchanges_messages_with_a_member() {
     }
     drop(other);
     browser.wait_for_text("#log", "jane left").await;
-    let heard = shown_messages(&mut browser, "received").await;
-    assert_eq!(heard[1..], ["jane: <b>hello</b>", "admin: hello yourself"]);
+    let received = shown_messages(&mut browser, "received").await;
+    assert_eq!(
+        received[1..],
+        ["jane: <b>hello</b>", "admin: hello yourself"]
+    );
     assert_eq!(browser.problems().await, [""; 0]);
 }

@@ -64,10 +64,16 @@ async fn every_state_fits_wide_and_narrow_windows() {
     check_layouts(&mut browser, "3-logged-in").await;
     send_message(&mut browser, "Hello, server!").await;
     wait_for_reply(&mut browser, &echoed("Hello, server!")).await;
-    check_layouts(&mut browser, "4-talk").await;
+    check_layouts(&mut browser, "4-messages").await;
     browser.set_viewport(NARROW, ColourScheme::Light).await;
     browser.click("#fold").await;
-    check_layout(&mut browser, "4-talk-and-wire", NARROW, ColourScheme::Light).await;
+    check_layout(
+        &mut browser,
+        "4-messages-and-wire",
+        NARROW,
+        ColourScheme::Light,
+    )
+    .await;
     send_message(
         &mut browser,
         "{\"user\":\"admin\",\"tags\":[\"a\",\"b\"],\"big\":12345678901234567890}",

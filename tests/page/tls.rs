@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::user_actions::{log_in_as_admin, open_page, send_message, wait_for_reply};
 
 /// Returns the page's text about the last received bytes, and whether it mentions TLS.
-async fn explained(browser: &mut Browser) -> (String, bool) {
+async fn explanation(browser: &mut Browser) -> (String, bool) {
     log_in_as_admin(browser).await;
     send_message(browser, "hello").await;
     wait_for_reply(browser, &echoed("hello")).await;
@@ -28,12 +28,12 @@ async fn https_page_explains_tls() {
     let server = files.serve().await;
     let mut browser = Browser::start().await;
     browser.open(&format!("https://{}/", server.address)).await;
-    let (bytes, speaks_of_tls) = explained(&mut browser).await;
+    let (bytes, mentions_tls) = explanation(&mut browser).await;
     assert_eq!(
         bytes,
         "2 bytes of header around 26 bytes of text: 28 bytes within TLS."
     );
-    assert!(speaks_of_tls);
+    assert!(mentions_tls);
 }
 
 #[tokio::test]
@@ -41,10 +41,10 @@ async fn https_page_explains_tls() {
 async fn http_page_does_not_mention_tls() {
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
-    let (bytes, speaks_of_tls) = explained(&mut browser).await;
+    let (bytes, mentions_tls) = explanation(&mut browser).await;
     assert_eq!(
         bytes,
         "2 bytes of header around 26 bytes of text: 28 bytes on the wire."
     );
-    assert!(!speaks_of_tls);
+    assert!(!mentions_tls);
 }

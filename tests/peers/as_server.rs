@@ -171,9 +171,9 @@ pub(crate) async fn credentials_in_the_handshake_log_in(library: Library) {
     let refused = run(command(), "jané:pa:ss:\nhello\n").await;
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert_eq!(refused.stdout(), "");
-    let words =
+    let error =
         "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the credentials";
-    assert!(refused.stderr.starts_with(words), "{refused:?}");
+    assert!(refused.stderr.starts_with(error), "{refused:?}");
     let rest = "ws-client: 1 line was not sent\n";
     assert!(refused.stderr.ends_with(rest), "{refused:?}");
 

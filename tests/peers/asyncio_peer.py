@@ -1,7 +1,7 @@
 """A client or a server made of the asyncio APIs of the Python library `websockets`.
 
     asyncio_peer.py newest|legacy client URL
-    asyncio_peer.py newest|legacy server [SERVER_NAME PASSWORD]
+    asyncio_peer.py newest|legacy server [NAME PASSWORD]
     asyncio_peer.py newest|legacy tls-server CERTIFICATE KEY
 
 A server with a name and a password takes nobody else, and nobody without Basic authentication.

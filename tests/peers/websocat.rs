@@ -110,8 +110,8 @@ async fn wrong_password_in_the_handshake_is_seen_as_401() {
         .unwrap();
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("401 Unauthorized"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("401 Unauthorized"), "{stderr}");
     server.log_line("event=login_failed").await;
     drop(stdin);
 }

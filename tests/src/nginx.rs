@@ -60,12 +60,12 @@ impl Nginx {
         let mut child = command.spawn().expect("nginx can be run");
         let log = child.stderr.take().expect("the stream is piped");
         let mut log = BufReader::new(log).lines();
-        let mut said = String::new();
-        while !said.contains("start worker process") {
+        let mut output = String::new();
+        while !output.contains("start worker process") {
             let line = timeout(TEST_TIMEOUT, log.next_line()).await;
             let line = line.expect("nginx starts in time");
             let line = line.expect("the log can be read");
-            said += &line.unwrap_or_else(|| panic!("nginx does not start: {said}"));
+            output += &line.unwrap_or_else(|| panic!("nginx does not start: {output}"));
         }
         Self {
             child,

@@ -31,14 +31,14 @@ async fn silent_tls_handshake_times_out() {
     let trusted = TrustedAuthority::new();
     let cacert = trusted.cacert();
     let flags = ["--connect-deadline", "50ms", "--cacert", &cacert];
-    let said = format!(
+    let expected = format!(
         "ws-client: {} did not complete the TLS handshake within 50ms\n",
         &url["wss://".len()..]
     );
     for arguments in [vec![url.as_str()], vec!["handshake", &url]] {
         let finished = run(client([&arguments[..], &flags].concat()), "").await;
         assert_eq!(finished.code, Some(7), "{finished:?}");
-        assert_eq!(finished.stderr, said);
+        assert_eq!(finished.stderr, expected);
     }
 }
 
@@ -107,8 +107,8 @@ async fn missing_close_frame_is_a_lost_connection() {
         .read_to_string(&mut stderr)
         .await
         .unwrap();
-    let said = "ws-client: the connection was lost: the server ended it without a close frame\n";
-    assert!(stderr.ends_with(said), "{stderr}");
+    let output = "ws-client: the connection was lost: the server ended it without a close frame\n";
+    assert!(stderr.ends_with(output), "{stderr}");
 }
 
 #[tokio::test]
@@ -144,10 +144,10 @@ async fn missing_close_notify_after_close_is_no_error() {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let stream = acceptor.accept(stream).await.unwrap();
         let mut socket = accept_async(stream).await.unwrap();
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Text(text) = &message {
-                said.push(text.to_string());
+                output.push(text.to_string());
                 let answer = Message::text(CONGRATULATION);
                 socket.send(answer).await.unwrap();
             }
@@ -158,10 +158,10 @@ async fn missing_close_notify_after_close_is_no_error() {
         }
         // TCP ends without a `close_notify`.
         drop(socket);
-        said
+        output
     };
-    let (finished, said) = tokio::join!(trusted.run(&url, "admin:123456\nhello\n"), serve);
-    assert_eq!(said, ["admin:123456", "hello"]);
+    let (finished, output) = tokio::join!(trusted.run(&url, "admin:123456\nhello\n"), serve);
+    assert_eq!(output, ["admin:123456", "hello"]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(finished.stdout(), format!("{CONGRATULATION}\n"));
     assert!(!finished.stderr.contains("ws-client: "), "{finished:?}");

@@ -137,7 +137,7 @@ async fn unusable_cacert_file_is_rejected() {
     let certificate = trusted.authority.certificate();
     let broken = certificate.replacen("MII", "MIJ", 1);
     let unended = &certificate[..certificate.len() - 10];
-    for (name, content, said) in [
+    for (name, content, message) in [
         ("empty.pem", "", EMPTY),
         ("key.pem", &key, EMPTY),
         ("der", "\u{0}\u{1}0\u{82}", EMPTY),
@@ -160,7 +160,7 @@ async fn unusable_cacert_file_is_rejected() {
             assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
             assert_eq!(
                 finished.stderr,
-                format!("ws-client: the certificate file {path}: {said}\n")
+                format!("ws-client: the certificate file {path}: {message}\n")
             );
         }
     }

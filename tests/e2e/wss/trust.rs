@@ -54,7 +54,7 @@ async fn untrusted_certificate_is_reported_before_sending() {
     let file = trusted.cacert();
     let unverified = format!("could not be verified by an authority in {file} (");
     let mismatch = "does not fit the key of its signature (".to_owned();
-    for (issued, said) in [
+    for (issued, expected) in [
         (authority.issue_expired(LOOPBACK), "expired on "),
         (
             authority.issue(&["localhost", "*.example.org", "10.1.2.3"]),
@@ -69,7 +69,10 @@ async fn untrusted_certificate_is_reported_before_sending() {
         let finished = trusted.run(&proxy.url(), "admin:123456\nhello\n").await;
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
-        let start = format!("ws-client: the certificate of {} {said}", proxy.authority());
+        let start = format!(
+            "ws-client: the certificate of {} {expected}",
+            proxy.authority()
+        );
         assert!(finished.stderr.starts_with(&start), "{start}{finished:?}");
         assert_eq!(proxy.next_outcome().await, RelayOutcome::HandshakeFailed);
         // `ws-client handshake` verifies in the same way.
@@ -103,11 +106,11 @@ async fn certificate_with_wrong_key_is_reported() {
         let finished = trusted.run(&proxy.url(), "admin:123456\nhello\n").await;
         assert_eq!(finished.code, Some(5), "{finished:?}");
         assert_eq!(finished.stdout(), "");
-        let said = format!(
+        let expected = format!(
             "ws-client: the certificate of {} does not fit the key of its signature (",
             proxy.authority()
         );
-        assert!(finished.stderr.starts_with(&said), "{finished:?}");
+        assert!(finished.stderr.starts_with(&expected), "{finished:?}");
         assert_eq!(proxy.next_outcome().await, RelayOutcome::HandshakeFailed);
     }
 }
@@ -151,8 +154,8 @@ async fn system_roots_are_trusted_without_cacert() {
     );
     let finished = with_system_roots(&proxy.url(), other.to_str().unwrap()).await;
     assert_eq!(finished.code, Some(5), "{finished:?}");
-    let said = "could not be verified by an authority that this system trusts (";
-    assert!(finished.stderr.contains(said), "{finished:?}");
+    let expected = "could not be verified by an authority that this system trusts (";
+    assert!(finished.stderr.contains(expected), "{finished:?}");
 }
 
 /// `--cacert` replaces the system roots.
@@ -255,7 +258,7 @@ async fn server_without_tls_is_reported() {
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = listener.local_addr().unwrap().to_string();
-    for (answer, said) in [
+    for (answer, expected) in [
         (
             "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
             format!("{authority} does not speak TLS; "),
@@ -283,8 +286,8 @@ async fn server_without_tls_is_reported() {
         let url = format!("wss://{authority}");
         let (finished, seen) = tokio::join!(trusted.run(&url, ""), serve);
         assert_eq!(finished.code, Some(5), "{finished:?}");
-        let said = format!("ws-client: {said}");
-        assert!(finished.stderr.starts_with(&said), "{finished:?}");
+        let expected = format!("ws-client: {expected}");
+        assert!(finished.stderr.starts_with(&expected), "{finished:?}");
         assert_eq!(seen, (22, false), "only a TLS handshake record");
     }
 }
