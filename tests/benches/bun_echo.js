@@ -1,8 +1,8 @@
-// The dialogue over TLS by Bun's own means: what a benchmark compares ws-server with.
+// The dialogue over TLS by Bun's own server. A benchmark compares ws-server with it.
 //
 //     bun run bun_echo.js CERTIFICATE PRIVATE_KEY
 //
-// Whatever comes first is taken for a login: it is not what is measured.
+// The first message counts as the login, which is not measured.
 
 const CONGRATULATION =
   "congratulation, you have connect with server\r\nnow, you can do something else";
@@ -14,13 +14,13 @@ const server = Bun.serve({
   port: 0,
   tls: { cert: Bun.file(certificate), key: Bun.file(key) },
   fetch(request, server) {
-    return server.upgrade(request, { data: { isIn: false } }) ? undefined : new Response("");
+    return server.upgrade(request, { data: { isLoggedIn: false } }) ? undefined : new Response("");
   },
   websocket: {
     perMessageDeflate: false,
     message(socket, message) {
-      if (!socket.data.isIn) {
-        socket.data.isIn = true;
+      if (!socket.data.isLoggedIn) {
+        socket.data.isLoggedIn = true;
         socket.send(CONGRATULATION);
       } else if (typeof message === "string") {
         socket.send("your submit context: " + message);

@@ -1,5 +1,5 @@
-// The room by Bun's own means: what a benchmark compares the rooms of ws-server with, where there is a
-// `bun`. Whatever comes first is taken for a login: it is not what is measured.
+// A room of Bun's own `publish`. A benchmark compares the rooms of ws-server with it, if `bun` is
+// installed. The first message counts as the login, which is not measured.
 
 const CONGRATULATION =
   "congratulation, you have connect with server\r\nnow, you can do something else";

@@ -216,17 +216,16 @@ fn print_results(
     clients: &[WellBehavedClient],
 ) {
     let policy = match policy {
-        RetryPolicy::FixedPause => "after a short pause",
-        RetryPolicy::BackOff => "with back-off",
+        RetryPolicy::FixedPause => "fixed pause",
+        RetryPolicy::BackOff => "back-off",
     };
     let after: Vec<_> = reconnected.iter().map(|it| it.after).collect();
     let refusals: usize = reconnected.iter().map(|it| it.refusals).sum();
     let timeouts: usize = reconnected.iter().map(|it| it.timeouts).sum();
     let worst = reconnected.iter().map(|it| it.refusals).max();
     println!(
-        "{} users of {addresses} addresses, {policy}: half are in after {:.1} s, the last after \
-         {:.1} s, with {refusals} refusals, at most {} of one user, \
-         and {timeouts} tries that waited up to their deadline",
+        "{} users of {addresses} addresses, {policy}: half logged in after {:.1} s, all after \
+         {:.1} s; {refusals} refusals, at most {} of one user; {timeouts} timeouts",
         reconnected.len(),
         percentile(&after, 50) / 1e3,
         percentile(&after, 100) / 1e3,
@@ -238,8 +237,7 @@ fn print_results(
         .copied()
         .collect();
     println!(
-        "  {} echoes of {CLIENTS} honest sessions meanwhile: {:.1} ms at the 99th percentile, \
-         {:.1} ms at worst",
+        "  {} echoes of {CLIENTS} open sessions: {:.1} ms at the 99th percentile, {:.1} ms maximum",
         latencies.len(),
         percentile(&latencies, 99),
         percentile(&latencies, 100)

@@ -1,7 +1,7 @@
 """Autobahn's fuzzingserver, on a free port of the loopback interface.
 
-By itself it listens on all interfaces. This is for Python 2.7, as the testsuite is. Usage:
-fuzzing_server.py SPECIFICATION. The only line on stdout says where it listens.
+The original listens on all interfaces. For Python 2.7, like the testsuite. Usage:
+fuzzing_server.py SPECIFICATION. Prints the URL as the only line on stdout.
 """
 
 import json
@@ -14,7 +14,7 @@ from twisted.internet import reactor
 with open(sys.argv[1]) as specification:
     specification = json.load(specification)
 
-# The testsuite prints what it does.
+# The testsuite prints its progress on stdout.
 stdout, sys.stdout = sys.stdout, sys.stderr
 factory = FuzzingServerFactory(dict(specification, url=u"ws://127.0.0.1:0"))
 address = listenWS(factory, interface="127.0.0.1").getHost()

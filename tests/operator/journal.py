@@ -1,7 +1,7 @@
-"""Has the filter of fail2ban look at log lines as they come from a systemd journal.
+"""Applies a fail2ban filter to log lines as entries of a systemd journal.
 
-Called with the filter's file. Each line of stdin is an entry that the unit has written. Prints the
-addresses that the filter finds, one a line.
+The argument is the filter file. Each line of stdin is an entry of the unit. Prints the addresses
+that the filter finds, one per line.
 """
 
 import sys

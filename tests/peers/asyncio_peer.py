@@ -1,12 +1,12 @@
-"""A client or a server made of the asyncio APIs of the Python library `websockets`.
+"""A client or a server of the asyncio APIs of the Python library `websockets`.
 
     asyncio_peer.py newest|legacy client URL
     asyncio_peer.py newest|legacy server [NAME PASSWORD]
     asyncio_peer.py newest|legacy tls-server CERTIFICATE KEY
 
-A server with a name and a password takes nobody else, and nobody without Basic authentication.
-Each line of its input is something to do, each line of its output something that happened, both in
-JSON; see scripted_peer.rs. It ends when the connection does.
+A server with a name and a password requires Basic authentication with them. Each line of stdin is
+an action, each line of stdout an event, both as JSON; see scripted_peer.rs. The program exits when
+the connection ends.
 """
 
 import asyncio
@@ -32,8 +32,7 @@ else:
     def basic_auth_options(*credentials):
         return {"create_protocol": basic_auth_protocol_factory("peer", credentials)}
 
-# The longest message and the longest line; an answer to 1 MiB is longer than what `websockets`
-# takes by itself.
+# The maximum length of messages and lines. The echo of 1 MiB exceeds the default of `websockets`.
 LIMIT = 16 * 1024 * 1024
 
 

@@ -1,11 +1,11 @@
-// A client or a server made of the Node library `ws`.
+// A client or a server of the Node library `ws`.
 //
 //     node_peer.js client URL
 //     node_peer.js server
 //     node_peer.js tls-server CERTIFICATE KEY
 //
-// Each line of its input is something to do, each line of its output something that happened, both
-// in JSON; see scripted_peer.rs. It ends when the connection does.
+// Each line of stdin is an action, each line of stdout an event, both as JSON; see scripted_peer.rs.
+// The program exits when the connection ends.
 'use strict';
 
 const { readFileSync } = require('node:fs');

@@ -1,9 +1,9 @@
-"""A client made of the API for threads of the Python library `websockets`.
+"""A client of the threading API of the Python library `websockets`.
 
     sync_peer.py client URL
 
-Each line of its input is something to do, each line of its output something that happened, both in
-JSON; see scripted_peer.rs. It ends when its input does.
+Each line of stdin is an action, each line of stdout an event, both as JSON; see scripted_peer.rs.
+The program exits at the end of stdin.
 """
 
 import json
@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 _, ROLE, URL = sys.argv
 assert ROLE == "client"
 
-# An answer to 1 MiB is longer than what `websockets` takes by itself.
+# The echo of 1 MiB exceeds the default of `websockets`.
 LIMIT = 16 * 1024 * 1024
 
 

@@ -123,8 +123,8 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     let name = scenario.name;
     let wrong = to_f64(counters.wrong.load(Ordering::Relaxed));
     println!(
-        "{name}: {wrong:.0} guesses verified ({:.1} a second), {} over the budget, {} while too many \
-         waited, {} came to nothing",
+        "{name}: {wrong:.0} guesses verified ({:.1} per second), {} over the budget, {} with a full \
+         queue, {} other outcomes",
         wrong / seconds,
         counters.over_budget.load(Ordering::Relaxed),
         counters.busy.load(Ordering::Relaxed),
