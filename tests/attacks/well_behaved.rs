@@ -1,6 +1,7 @@
 //! Checks that the server still serves a well-behaved client.
 
-use integration_tests::{ServerProcess, echoed};
+use integration_tests::{ServerProcess, close_frame_of, echoed};
+use proto::close::CloseReason;
 use raw_peer::frame;
 
 /// Logs in, gets an echo and closes the connection.
@@ -9,7 +10,8 @@ pub(crate) async fn assert_served(server: &ServerProcess) {
     peer.log_in().await;
     peer.send(frame::text("hello")).await;
     assert_eq!(peer.text().await, echoed("hello"));
-    peer.send(frame::close(1000, "user exit")).await;
-    assert_eq!(peer.close().await, (1000, "user exit".to_owned()));
+    let (code, reason) = close_frame_of(CloseReason::UserExit);
+    peer.send(frame::close(code, &reason)).await;
+    assert_eq!(peer.close().await, (code, reason));
     peer.end().await;
 }

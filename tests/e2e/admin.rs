@@ -7,8 +7,9 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, SORRY, ServerFiles, ServerProcess,
-    account, accounts, assert_echo, close_frame_of, ctl, ctl_ok, replace, send_request,
+    ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, RELOADED, SORRY, ServerFiles,
+    ServerProcess, account, accounts, assert_echo, close_frame_of, ctl, ctl_ok, replace,
+    revoked_message, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -127,10 +128,7 @@ async fn kick_and_revoke_end_only_the_named_sessions() {
         );
     }
     let output = ctl_ok(&files, &["revoke", "jane"]).await;
-    assert_eq!(
-        output,
-        "logins of jane revoked until the accounts change; 100 sessions ended\n"
-    );
+    assert_eq!(output, revoked_message("jane", 100));
     let mut joes = 0;
     for (user, peer) in &mut peers {
         match *user {
@@ -180,8 +178,8 @@ async fn changed_credentials_file_lifts_a_revocation() {
         .await;
     let changed = accounts(&[("admin", "123456"), ("jane", "x")]);
     replace(&files.path(ACCOUNTS), &changed);
-    server.log_line("reloaded").await;
-    server.log_line("reloaded").await;
+    server.log_line(RELOADED).await;
+    server.log_line(RELOADED).await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
     assert_echo(&mut jane, "back").await;
 }

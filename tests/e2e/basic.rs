@@ -1,8 +1,9 @@
 //! Login by Basic authentication in the handshake.
 
 use integration_tests::{
-    CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, HttpResponse, LoginMethod,
-    MESSAGE_PROMPT, SORRY, ServerFiles, ServerProcess, Terminal, account, assert_echo,
+    ADMIN_SESSION, AUTH_BASIC_HINT, CHALLENGE, CONGRATULATION, CREDENTIALS_PROMPT,
+    CREDENTIALS_REFUSED, GOODBYE, HttpResponse, LOGIN_FAILED, LoginMethod, MESSAGE_PROMPT,
+    SESSION_OPENED, SORRY, ServerFiles, ServerProcess, Terminal, account, assert_echo,
     authorization, client, client_binary, echoed, echoed_lines, handshake_with, run, send_request,
     server_binary, wrong_credentials_response,
 };
@@ -40,8 +41,8 @@ async fn basic_login_is_complete_with_the_101() {
         ]
     );
     assert_eq!(peer.text().await, echoed("hello"));
-    let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
+    let opened = server.log_line(SESSION_OPENED).await;
+    assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
     // After the login, credentials are an ordinary message.
     assert_echo(&mut peer, RIGHT).await;
     peer.send(frame::close(1000, "")).await;
@@ -59,7 +60,7 @@ async fn wrong_or_repeated_basic_credentials_get_401() {
     for (index, fields) in tries.iter().enumerate() {
         let answer = send_request(server.connect().await, &handshake_with(fields)).await;
         assert_eq!(answer, wrong_credentials_response(), "{fields:?}");
-        let line = server.log_line("login failed").await;
+        let line = server.log_line(LOGIN_FAILED).await;
         let connection = index + 1;
         let why = if index == 0 {
             "user=\"admin\" reason=wrong_password"
@@ -73,7 +74,7 @@ async fn wrong_or_repeated_basic_credentials_get_401() {
     let unknown = authorization("unknown:123456");
     let answer = send_request(server.connect().await, &handshake_with(&[&unknown])).await;
     assert_eq!(answer, wrong_credentials_response());
-    let line = server.log_line("login failed").await;
+    let line = server.log_line(LOGIN_FAILED).await;
     assert!(line.ends_with(" reason=unknown_user"), "{line}");
     LoginMethod::Basic.log_in(&server, RIGHT).await;
 }
@@ -97,7 +98,7 @@ async fn required_basic_rejects_handshakes_without_it() {
     let finished = run(client([server.url()]), format!("{RIGHT}\nhello\n")).await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert_eq!(finished.stdout(), "");
-    let hint = "ws-client --auth basic sends them";
+    let hint = AUTH_BASIC_HINT;
     assert!(finished.stderr.contains(hint), "{}", finished.stderr);
 }
 
@@ -149,13 +150,10 @@ async fn piped_client_sends_nothing_after_a_401() {
     assert_eq!(finished.stdout(), "");
     let expected = format!("{REFUSED}\nws-client: 2 lines were not sent\n");
     assert_eq!(finished.stderr, expected);
-    server.log_line("login failed").await;
+    server.log_line(LOGIN_FAILED).await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert!(
-        !log.contains("login failed"),
-        "the client tried again: {log}"
-    );
+    assert!(!log.contains(LOGIN_FAILED), "the client tried again: {log}");
 }
 
 #[tokio::test]
@@ -164,8 +162,8 @@ async fn interactive_client_prompts_again_after_a_401() {
     let mut terminal = Terminal::spawn(&client_binary(), &[&server.url(), "--auth", "basic"]);
     terminal.expect(CREDENTIALS_PROMPT.trim_end()).await;
     terminal.type_text("admin:canary\r").await;
-    terminal.expect("it refuses the credentials").await;
-    server.log_line("login failed").await;
+    terminal.expect(CREDENTIALS_REFUSED).await;
+    server.log_line(LOGIN_FAILED).await;
     let asked_again = |screen: &str| screen.matches(CREDENTIALS_PROMPT.trim_end()).count() == 2;
     terminal
         .expect_screen("the second prompt", asked_again)
@@ -188,13 +186,13 @@ async fn interactive_client_prompts_again_after_a_401() {
     assert_eq!(
         lines,
         [
-            "please enter your username and password: admin:******",
-            REFUSED,
-            "please enter your username and password: admin:******",
-            "please enter your context: hello",
-            "your submit context: hello",
-            "please enter your context: exit",
-            "you have enter \"exit\", goodbye",
+            format!("{CREDENTIALS_PROMPT}admin:******"),
+            REFUSED.to_owned(),
+            format!("{CREDENTIALS_PROMPT}admin:******"),
+            format!("{MESSAGE_PROMPT}hello"),
+            echoed("hello"),
+            format!("{MESSAGE_PROMPT}exit"),
+            GOODBYE.to_owned(),
         ]
     );
 }

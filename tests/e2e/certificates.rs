@@ -7,8 +7,8 @@ use std::{
 
 use futures::future::join_all;
 use integration_tests::{
-    ADMIN, AdminClient, CERTIFICATE, CONFIGURATION, IssuedCertificate, LoginMethod, PRIVATE_KEY,
-    SERVER_NAME, ServerFiles, TEST_TIMEOUT, accounts, assert_echo, echoed,
+    ADMIN, AFTER_RESTART, AdminClient, CERTIFICATE, CONFIGURATION, IssuedCertificate, LoginMethod,
+    PRIVATE_KEY, SERVER_NAME, ServerFiles, TEST_TIMEOUT, accounts, assert_echo, echoed,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -227,7 +227,7 @@ async fn enabling_tls_requires_a_restart() {
     let mut tls = TlsServer::new("").await;
     tls.files.replace(CONFIGURATION, "");
     assert_eq!(tls.changed_keys().await, None);
-    let warning = tls.server.log_line("after a restart").await;
+    let warning = tls.server.log_line(AFTER_RESTART).await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
     let mut peer = tls.log_in().await;
     assert_echo(&mut peer, "still encrypted").await;
@@ -250,7 +250,7 @@ async fn enabling_tls_requires_a_restart() {
     files.replace(CONFIGURATION, &ServerFiles::naming_tls(""));
     let reloaded = server.log_line(" INFO audit: reloaded ").await;
     assert!(!reloaded.contains("changed="), "{reloaded}");
-    let warning = server.log_line("after a restart").await;
+    let warning = server.log_line(AFTER_RESTART).await;
     assert!(warning.ends_with(" keys=\"tls\""), "{warning}");
     assert_echo(
         &mut LoginMethod::Message.log_in(&server, LINE).await,

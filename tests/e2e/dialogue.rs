@@ -1,7 +1,8 @@
 //! The tutorial's dialogue between both binaries.
 
 use integration_tests::{
-    GOODBYE, SORRY, ServerProcess, client, echoed_lines, run, welcome_and_goodbye,
+    CLOSED_BY_USER_EXIT, GOODBYE, SESSION_ENDED, SESSION_OPENED, SORRY, ServerProcess, client,
+    echoed_lines, run, welcome_and_goodbye,
 };
 use proto::close::CloseReason;
 
@@ -14,11 +15,8 @@ async fn dialogue_with_one_wrong_login_exits_with_0() {
     assert_eq!(finished.stdout(), echoed_lines(["hello", "you there"]));
     let expected = format!("{SORRY}\n{}", welcome_and_goodbye());
     assert_eq!(finished.stderr, expected);
-    let ended = server.log_line("session ended").await;
-    assert!(
-        ended.contains("cause=closed by the peer: user exit code=1000"),
-        "{ended}"
-    );
+    let ended = server.log_line(SESSION_ENDED).await;
+    assert!(ended.contains(CLOSED_BY_USER_EXIT), "{ended}");
     assert!(
         ended.contains("messages_in=2 bytes_in=14 messages_out=2"),
         "{ended}"
@@ -98,7 +96,7 @@ async fn configured_credentials_stay_with_their_url() {
     server.signal(rustix::process::Signal::TERM);
     server.log_line("stopping").await;
     let (_, _, log) = server.finish().await;
-    assert!(!log.contains("session opened"), "{log}");
+    assert!(!log.contains(SESSION_OPENED), "{log}");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ADMIN, CONFIGURATION, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, echoed, fixture, run,
+    ADMIN, ADMIN_SESSION, CONFIGURATION, HANDSHAKE_REFUSED, LOGIN_FAILED, SESSION_ENDED,
+    SESSION_OPENED, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, echoed, fixture, run,
     send_request, wait_for_exit,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
@@ -25,15 +26,15 @@ async fn session_is_logged_when_opened_and_ended() {
     let mut server = ServerProcess::start().await;
     let mut peer = server.connect().await;
     peer.log_in().await;
-    let opened = server.log_line("session opened").await;
+    let opened = server.log_line(SESSION_OPENED).await;
     assert!(opened.contains(" INFO "), "{opened}");
     assert!(opened.contains("connection=1 peer=127.0.0.1:"), "{opened}");
-    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
+    assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
     peer.send(frame::text("hello")).await;
     peer.text().await;
     peer.send(frame::close(1000, "bye\x1b[2J")).await;
     peer.close().await;
-    let ended = server.log_line("session ended").await;
+    let ended = server.log_line(SESSION_ENDED).await;
     for part in [
         " user=admin ",
         " cause=closed by the peer: bye\\u{1b}[2J ",
@@ -64,12 +65,12 @@ async fn failed_login_log_has_no_name_and_no_password() {
     peer.upgrade().await;
     peer.send(frame::text("hunter2\x1b[31m:hunter3")).await;
     peer.text().await;
-    let line = server.log_line("login failed").await;
+    let line = server.log_line(LOGIN_FAILED).await;
     let expected = "event=login_failed peer=127.0.0.1 connection=1 method=message reason=malformed";
     assert!(line.ends_with(expected), "{line}");
     peer.send(frame::text("hunter2:hunter3")).await;
     peer.text().await;
-    let line = server.log_line("login failed").await;
+    let line = server.log_line(LOGIN_FAILED).await;
     let (_, name) = line
         .split_once(" user=\"unknown:")
         .expect("the field has a value");
@@ -89,7 +90,7 @@ async fn trace_log_has_no_password_and_no_message() {
         .await;
     refused.head().await;
     drop(refused);
-    let detail = server.log_line("handshake refused").await;
+    let detail = server.log_line(HANDSHAKE_REFUSED).await;
     assert!(
         detail.contains("DEBUG") && !detail.contains("canary"),
         "{detail}"
@@ -108,7 +109,7 @@ async fn trace_log_has_no_password_and_no_message() {
     peer.close().await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert!(log.contains("session ended"), "{log}");
+    assert!(log.contains(SESSION_ENDED), "{log}");
     for secret in ["canary", "123456"] {
         assert!(!log.contains(secret), "{secret} is in {log}");
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use integration_tests::{
-    PREFIX, ServerProcess, TEST_TIMEOUT, client, echoed, echoed_lines, run, spawn, spawn_logged_in,
+    PREFIX, SESSION_ENDED, ServerProcess, TEST_TIMEOUT, client, echoed, echoed_lines, run, spawn,
+    spawn_logged_in,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -56,7 +57,7 @@ async fn non_utf8_line_is_reported_and_not_sent() {
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert_eq!(finished.stdout(), echoed_lines(["hello"]));
     assert!(finished.stderr.contains("line 3"), "{}", finished.stderr);
-    let ended = server.log_line("session ended").await;
+    let ended = server.log_line(SESSION_ENDED).await;
     assert!(ended.contains("messages_in=1 "), "{ended}");
 }
 
@@ -94,7 +95,7 @@ async fn signal_closes_with_1000_and_exits_with_130() {
         rustix::process::kill_process(pid, signal).unwrap();
         let status = timeout(TEST_TIMEOUT, child.wait()).await.unwrap().unwrap();
         assert_eq!(status.code(), Some(130));
-        let ended = server.log_line("session ended").await;
+        let ended = server.log_line(SESSION_ENDED).await;
         assert!(ended.contains("code=1000"), "{ended}");
     }
 }

@@ -1,8 +1,9 @@
 //! Client addresses behind trusted proxies.
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, ServerFiles, ServerProcess, accounts, authorization, handshake_with,
-    send_request, wrong_credentials_response,
+    ACCOUNTS, CONFIGURATION, LOGIN_FAILED_EVENT, RELOADED, SESSION_OPENED, ServerFiles,
+    ServerProcess, accounts, authorization, handshake_with, send_request,
+    wrong_credentials_response,
 };
 
 /// The address of the trusted proxy.
@@ -36,7 +37,7 @@ async fn status_for(server: &ServerProcess, address: [u8; 4], field: &str, line:
 
 /// Returns the peer address that the next failed login is logged with.
 async fn failed_login_peer(server: &mut ServerProcess) -> String {
-    let line = server.log_line("event=login_failed").await;
+    let line = server.log_line(LOGIN_FAILED_EVENT).await;
     let (_, peer) = line.split_once(" peer=").expect("the line has a peer");
     let (peer, _) = peer
         .split_once(" connection=")
@@ -80,7 +81,7 @@ async fn failures_count_for_the_forwarded_address() {
     assert_eq!(status_for(&server, PROXY, neighbour, "jane:1").await, 429);
     let other = "X-Forwarded-For: 203.0.113.12";
     assert_eq!(status_for(&server, PROXY, other, "jane:1").await, 101);
-    let opened = server.log_line("session opened").await;
+    let opened = server.log_line(SESSION_OPENED).await;
     assert!(opened.contains(" peer=203.0.113.12 user=jane"), "{opened}");
 }
 
@@ -96,7 +97,7 @@ async fn trusted_proxy_applies_after_a_reload() {
     assert_eq!(failed_login_peer(&mut server).await, "127.0.0.1");
     files.replace(CONFIGURATION, TRUSTED);
     files.replace(ACCOUNTS, &accounts(&[("jane", "3")]));
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert!(
         reloaded.contains(" changed=\"trusted_proxies\" "),
         "{reloaded}"

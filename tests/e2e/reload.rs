@@ -8,8 +8,9 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, accounts, assert_echo,
-    close_frame_of, handshake_with, send_request, server_binary,
+    ACCOUNTS, AFTER_RESTART, CONFIGURATION, HANDSHAKE_REFUSED, LoginMethod, RELOADED,
+    SESSION_OPENED, ServerFiles, ServerProcess, accounts, assert_echo, close_frame_of,
+    handshake_with, send_request, server_binary,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -41,7 +42,7 @@ async fn changed_accounts_apply_after_overwrite_or_rename() {
         let mut server = files.serve().await;
         LoginMethod::Message.assert_rejected(&server, "joe:2").await;
         write(&files, ACCOUNTS, &accounts(&[("jane", "1"), ("joe", "2")]));
-        let reloaded = server.log_line("reloaded").await;
+        let reloaded = server.log_line(RELOADED).await;
         assert_log_line(
             &reloaded,
             "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=2 sessions_ended=0",
@@ -58,7 +59,7 @@ async fn configuration_applies_after_overwrite_or_rename() {
         let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
         let mut server = files.serve().await;
         write(&files, CONFIGURATION, "[echo]\nprefix = \"> \"\n");
-        let reloaded = server.log_line("reloaded").await;
+        let reloaded = server.log_line(RELOADED).await;
         assert_log_line(
             &reloaded,
             "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 changed=\"echo.prefix\" \
@@ -75,14 +76,14 @@ async fn sighup_reloads_the_files() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     server.signal(Signal::HUP);
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert_log_line(
         &reloaded,
         "INFO audit: reloaded event=reloaded cause=\"SIGHUP\" users=1 sessions_ended=0",
     );
     files.replace(ACCOUNTS, &accounts(&[("joe", "2")]));
     server.signal(Signal::HUP);
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert!(reloaded.contains(" users=1 "), "{reloaded}");
     LoginMethod::Message.log_in(&server, "joe:2").await;
 }
@@ -105,7 +106,7 @@ async fn credentials_argument_file_is_watched() {
     // The argument overrides this key.
     files.replace(CONFIGURATION, "credentials = \"none.toml\"");
     files.replace(NAMED, &accounts(&[("joe", "2")]));
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert_log_line(
         &reloaded,
         "INFO audit: reloaded event=reloaded cause=\"the files have changed\" users=1 sessions_ended=1",
@@ -146,7 +147,7 @@ async fn repeated_sighups_apply_the_last_file() {
         }
         // Repeat the checks after all pending reloads.
         server.signal(Signal::HUP);
-        server.log_line("reloaded").await;
+        server.log_line(RELOADED).await;
     }
 }
 
@@ -250,7 +251,7 @@ async fn partly_written_file_is_not_read() {
         let (path, whole) = (files.path(ACCOUNTS), good.clone());
         let longest_pause = spawn_blocking(move || write_slowly(&path, &whole));
         if longest_pause.await.unwrap() < POLL_INTERVAL {
-            let lines = server.log_up_to("reloaded").await;
+            let lines = server.log_up_to(RELOADED).await;
             assert!(
                 lines.iter().all(|line| !line.contains("ERROR")),
                 "{lines:#?}"
@@ -290,14 +291,14 @@ async fn changed_credentials_path_is_watched() {
     let mut server = files.serve().await;
     files.replace("others.toml", &accounts(&[("joe", "2")]));
     files.replace(CONFIGURATION, "credentials = \"others.toml\"\n");
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert!(reloaded.contains(" changed=\"credentials\" "), "{reloaded}");
     LoginMethod::Message.log_in(&server, "joe:2").await;
     LoginMethod::Message
         .assert_rejected(&server, "jane:1")
         .await;
     files.replace("others.toml", &accounts(&[("joe", "3")]));
-    server.log_line("reloaded").await;
+    server.log_line(RELOADED).await;
     LoginMethod::Message.log_in(&server, "joe:3").await;
 }
 
@@ -316,7 +317,7 @@ async fn reload_changes_only_new_connections() {
          [limits]\nmax_message_bytes = \"1KiB\"\n\
          [echo]\nprefix = \"> \"\n",
     );
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     let changed = " changed=\"allowed_origins, echo.prefix, limits.max_message_bytes, \
                    login.max_attempts\" ";
     assert!(reloaded.contains(changed), "{reloaded}");
@@ -333,7 +334,10 @@ async fn reload_changes_only_new_connections() {
     new.send(frame::text("hello")).await;
     assert_eq!(new.text().await, "> hello");
     new.send(frame::text(&long)).await;
-    assert_eq!(new.close().await, (1009, "message too big".to_owned()));
+    assert_eq!(
+        new.close().await,
+        close_frame_of(CloseReason::MessageTooBig)
+    );
 
     let mut wrong = server.connect().await;
     wrong.upgrade().await;
@@ -352,7 +356,7 @@ async fn log_level_follows_the_configuration() {
     command.env_remove("RUST_LOG");
     let mut server = ServerProcess::spawn_with_environment(command, None).await;
     files.replace(CONFIGURATION, "log_level = \"debug\"\n");
-    let lines = server.log_up_to("reloaded").await;
+    let lines = server.log_up_to(RELOADED).await;
     assert!(
         !lines.iter().any(|line| line.contains("DEBUG")),
         "{lines:?}"
@@ -366,12 +370,12 @@ async fn log_level_follows_the_configuration() {
         .await;
         files.replace(CONFIGURATION, "log_level = \"debug\"\n# touched\n");
         server.signal(Signal::HUP);
-        let lines = server.log_up_to("reloaded").await;
+        let lines = server.log_up_to(RELOADED).await;
         if let Some(line) = lines.into_iter().find(|line| line.contains("DEBUG")) {
             break line;
         }
     };
-    assert!(detail.contains("handshake refused"), "{detail}");
+    assert!(detail.contains(HANDSHAKE_REFUSED), "{detail}");
     files.replace(CONFIGURATION, "log_level = \"error\"\n");
     server.log_line(" changed=\"log_level\" ").await;
     files.replace(
@@ -398,11 +402,11 @@ async fn rust_log_overrides_the_configuration() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CONFIGURATION, "log_level = \"error\"\n");
-    server.log_line("reloaded").await;
+    server.log_line(RELOADED).await;
     server.signal(Signal::HUP);
-    server.log_line("reloaded").await;
+    server.log_line(RELOADED).await;
     LoginMethod::Message.log_in(&server, "jane:1").await;
-    server.log_line("session opened").await;
+    server.log_line(SESSION_OPENED).await;
 }
 
 #[tokio::test]
@@ -417,7 +421,7 @@ async fn keys_that_need_a_restart_are_logged() {
         "listen = \"127.0.0.2:0\"\nworker_threads = 3\n\
          [login]\nhash_workers = 3\nmax_queued_logins = 3\nmax_attempts = 3\n",
     );
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert!(
         reloaded.contains(" changed=\"login.max_attempts\" "),
         "{reloaded}"
@@ -432,10 +436,10 @@ async fn keys_that_need_a_restart_are_logged() {
     LoginMethod::Message.log_in(&server, "jane:1").await;
     // The value of the start again needs no restart.
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:0\"\n");
-    server.log_line("reloaded").await;
+    server.log_line(RELOADED).await;
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert!(!log.contains("after a restart"), "{log}");
+    assert!(!log.contains(AFTER_RESTART), "{log}");
 }
 
 /// The `--listen` argument overrides the configuration at each reload too.
@@ -444,9 +448,9 @@ async fn listen_argument_is_not_a_changed_key() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut server = files.serve().await;
     files.replace(CONFIGURATION, "listen = \"127.0.0.1:1\"\n");
-    let reloaded = server.log_line("reloaded").await;
+    let reloaded = server.log_line(RELOADED).await;
     assert!(!reloaded.contains("changed="), "{reloaded}");
     server.signal(Signal::TERM);
     let (_, _, log) = server.finish().await;
-    assert!(!log.contains("after a restart"), "{log}");
+    assert!(!log.contains(AFTER_RESTART), "{log}");
 }

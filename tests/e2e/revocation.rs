@@ -7,8 +7,9 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, LoginMethod, ServerFiles, ServerProcess, TEST_TIMEOUT, account, accounts,
-    assert_echo, client, close_frame_of, echoed, spawn, wait_for_exit,
+    ACCOUNTS, CONGRATULATION, LoginMethod, RELOADED, SESSION_ENDED, SESSION_OPENED, SORRY,
+    ServerFiles, ServerProcess, TEST_TIMEOUT, account, accounts, assert_echo, client,
+    close_frame_of, echoed, spawn, wait_for_exit,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -36,7 +37,7 @@ async fn session(method: LoginMethod, server: &ServerProcess, line: &str) -> Raw
 /// Reloads the files. Returns the logged number of ended sessions, and the time.
 async fn reload(server: &mut ServerProcess) -> (usize, Instant) {
     server.signal(Signal::HUP);
-    let line = server.log_line("reloaded").await;
+    let line = server.log_line(RELOADED).await;
     let reloaded_at = Instant::now();
     let (_, ended) = line
         .rsplit_once("sessions_ended=")
@@ -75,9 +76,9 @@ async fn removed_user_loses_only_its_sessions() {
     }
     // A pending login may continue with a remaining account only.
     pending_login.send(frame::text("jane:1")).await;
-    assert!(pending_login.text().await.starts_with("sorry, "));
+    assert_eq!(pending_login.text().await, SORRY);
     pending_login.send(frame::text("joe:2")).await;
-    assert!(pending_login.text().await.starts_with("congratulation, "));
+    assert_eq!(pending_login.text().await, CONGRATULATION);
     for method in LoginMethod::ALL {
         method.assert_rejected(&server, "jane:1").await;
     }
@@ -90,7 +91,7 @@ async fn saved_file_revokes_without_a_signal() {
     let mut server = files.serve().await;
     let mut jane = session(LoginMethod::Message, &server, "jane:1").await;
     files.overwrite(ACCOUNTS, &accounts(&[("joe", "2")]));
-    let [reloaded, ended] = server.log_lines(["reloaded", "session ended"]).await;
+    let [reloaded, ended] = server.log_lines(["reloaded", SESSION_ENDED]).await;
     assert_revoked(&mut jane, Instant::now(), CloseReason::UserRemoved).await;
     assert!(reloaded.ends_with(" sessions_ended=1"), "{reloaded}");
     let cause = format!(
@@ -252,7 +253,7 @@ async fn concurrent_reloads_revoke_a_session_once() {
     server.signal(Signal::TERM);
     let (code, _, log) = server.finish().await;
     assert_eq!(code, Some(0), "{log}");
-    assert_eq!(log.matches("session ended").count(), 1, "{log}");
+    assert_eq!(log.matches(SESSION_ENDED).count(), 1, "{log}");
     assert_eq!(log.matches("sessions_ended=1").count(), 1, "{log}");
 }
 
@@ -266,7 +267,7 @@ async fn client_prints_the_revocation_reason() {
         let mut stdin = child.stdin.take().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         stdin.write_all(b"jane:1\n").await.unwrap();
-        server.log_line("session opened").await;
+        server.log_line(SESSION_OPENED).await;
         files.replace(ACCOUNTS, &accounts(&[("jane", "2")]));
         assert_eq!(reload(&mut server).await.0, 1);
         let mut output = String::new();

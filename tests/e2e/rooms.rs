@@ -1,8 +1,8 @@
 //! Routes and rooms, with clients and POST requests.
 
 use integration_tests::{
-    ACCOUNTS, LoginMethod, ServerFiles, ServerProcess, accounts, authorization, client,
-    echoed_lines, run, send_request, spawn,
+    ACCOUNTS, LOGIN_FAILED_EVENT, LoginMethod, SESSION_OPENED, ServerFiles, ServerProcess,
+    accounts, authorization, client, echoed_lines, run, send_request, spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -41,7 +41,7 @@ async fn room_delivers_members_and_post_requests() {
     let mut jane = spawn(client([url(&server, "/room/lobby")]));
     let mut stdin = jane.stdin.take().unwrap();
     stdin.write_all(b"jane:x\n").await.unwrap();
-    let opened = server.log_line("session opened").await;
+    let opened = server.log_line(SESSION_OPENED).await;
     assert!(opened.contains("user=jane path=/room/lobby"), "{opened}");
     // Its own message shows that the client has joined.
     stdin.write_all(b"I am here\n").await.unwrap();
@@ -71,7 +71,7 @@ async fn room_delivers_members_and_post_requests() {
         post(&server, "/room/lobby", "admin:wrong", "x").await,
         "HTTP/1.1 401 Unauthorized"
     );
-    server.log_line("event=login_failed").await;
+    server.log_line(LOGIN_FAILED_EVENT).await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn route_users_must_exist_only_at_start() {
     let files = files();
     let mut server = files.serve().await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
-    server.log_line("session opened").await;
+    server.log_line(SESSION_OPENED).await;
     files.replace(ACCOUNTS, &accounts(&[("admin", "123456")]));
     let warning = server.log_line("WARN").await;
     let unknown_user = "the route `/only` names the user `jane`, who has no account in ";

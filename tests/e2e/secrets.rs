@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, LoginMethod, MESSAGE_PROMPT, ServerFiles,
-    ServerProcess, Terminal, account, assert_echo, authorization, client, client_binary,
-    handshake_with, run, send_request, server_binary,
+    ACCOUNTS, CONFIGURATION, CREDENTIALS_PROMPT, HANDSHAKE_REFUSED, LOGIN_FAILED, LoginMethod,
+    MESSAGE_PROMPT, RELOADED, SESSION_ENDED, SESSION_OPENED, ServerFiles, ServerProcess, Terminal,
+    account, assert_echo, authorization, client, client_binary, handshake_with, run, send_request,
+    server_binary, users_of_file,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -180,7 +181,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
         "log_level = \"trace\"\n[echo]\nprefix = \"\"\n",
     );
     server.signal(Signal::HUP);
-    log += &server.log_up_to("reloaded").await.join("\n");
+    log += &server.log_up_to(RELOADED).await.join("\n");
     for session in &mut sessions {
         assert_eq!(session.close().await.0, 3000);
         session.send(frame::close(1000, "")).await;
@@ -194,13 +195,8 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     assert_eq!((code, stdout.as_str()), (Some(0), ""));
     log += &rest;
     // The expected events were logged.
-    let of_audit = ["login failed", "login_ok", "session_revoked", "drain_ended"];
-    let of_detail = [
-        "DEBUG",
-        "handshake refused",
-        "session opened",
-        "session ended",
-    ];
+    let of_audit = [LOGIN_FAILED, "login_ok", "session_revoked", "drain_ended"];
+    let of_detail = ["DEBUG", HANDSHAKE_REFUSED, SESSION_OPENED, SESSION_ENDED];
     for part in of_audit {
         assert!(log.contains(part), "{part:?} is not in {log}");
     }
@@ -289,7 +285,7 @@ async fn check_config_prints_no_secret() {
         assert_no_secret("the check", &format!("{finished:?}"), &secrets);
         assert_no_secret("stdout", finished.stdout(), &secrets);
         assert_no_secret("stderr", &finished.stderr, &secrets);
-        let holds = format!("holds 1 user: {USER} (passwords are not shown)\n");
+        let holds = users_of_file(ACCOUNTS, USER);
         assert_eq!(
             finished.stdout().ends_with(&holds),
             code == 0,

@@ -1,6 +1,6 @@
 //! Shutdown by signals.
 
-use integration_tests::ServerProcess;
+use integration_tests::{DRAINING, ServerProcess};
 use raw_peer::frame;
 use rustix::process::Signal;
 
@@ -29,7 +29,7 @@ async fn second_signal_exits_at_once() {
     let mut session = server.connect().await;
     session.log_in().await;
     server.signal(Signal::TERM);
-    server.log_line("ending all connections").await;
+    server.log_line(DRAINING).await;
     // The session does not answer the Close frame, so the drain continues.
     assert_eq!(session.close().await.0, 1001);
     server.signal(Signal::TERM);

@@ -9,8 +9,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, TEST_TIMEOUT, account,
-    accounts, assert_echo,
+    ACCOUNTS, CONFIGURATION, LoginMethod, RELOADED, ServerFiles, ServerProcess, TEST_TIMEOUT,
+    account, accounts, assert_echo,
 };
 use rustix::{
     process::Signal,
@@ -198,7 +198,7 @@ async fn unread_notify_socket_does_not_block() {
     let mut server = socket.start(&files).await;
     for _ in 0..RELOADS {
         server.signal(Signal::HUP);
-        server.log_line("reloaded").await;
+        server.log_line(RELOADED).await;
     }
     assert_echo(
         &mut LoginMethod::Message.log_in(&server, "jane:1").await,

@@ -1,7 +1,8 @@
 //! The client at a terminal.
 
 use integration_tests::{
-    CREDENTIALS_PROMPT, MESSAGE_PROMPT, ServerProcess, Terminal, client_binary, echoed,
+    CREDENTIALS_PROMPT, MESSAGE_PROMPT, SESSION_ENDED, SORRY, ServerProcess, Terminal,
+    client_binary, echoed,
 };
 use proto::close::CloseReason;
 use rustix::process::Signal;
@@ -28,7 +29,7 @@ async fn password_is_never_written_to_the_terminal() {
     terminal.expect("admin:*************").await;
     // No key of the line editor recalls it.
     terminal.type_text("\r").await;
-    terminal.expect("sorry").await;
+    terminal.expect(SORRY).await;
     terminal.type_text("\x1b[A\x12canary\x07\x15").await;
     terminal.type_text("admin:123456\r").await;
     terminal.expect(MESSAGE_PROMPT.trim_end()).await;
@@ -156,7 +157,7 @@ async fn ctrl_d_and_ctrl_c_close_with_1000() {
         let mut terminal = logged_in_terminal(&server).await;
         terminal.type_text(key).await;
         assert_eq!(terminal.finish().await, Some(code));
-        let ended = server.log_line("session ended").await;
+        let ended = server.log_line(SESSION_ENDED).await;
         assert!(ended.contains("code=1000"), "{ended}");
     }
 }

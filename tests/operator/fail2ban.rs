@@ -7,8 +7,8 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess, account, authorization,
-    handshake_with, root, run, send_request, server_binary,
+    ACCOUNTS, CONFIGURATION, LoginMethod, NOT_RELOADED, SORRY, ServerFiles, ServerProcess, account,
+    authorization, handshake_with, root, run, send_request, server_binary,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -81,7 +81,7 @@ async fn fail_login(server: &ServerProcess, method: LoginMethod, address: &str, 
             peer.send(handshake_with(&[&forwarded])).await;
             peer.head().await;
             peer.send(frame::text(line)).await;
-            assert!(peer.text().await.starts_with("sorry, "), "{line}");
+            assert_eq!(peer.text().await, SORRY, "{line}");
         }
     }
 }
@@ -205,7 +205,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
         fail_login(&server, LoginMethod::Basic, "192.0.2.15", "jane:2").await;
     }
     peer.send(frame::text("jane:2")).await;
-    assert!(peer.text().await.starts_with("sorry, "));
+    assert_eq!(peer.text().await, SORRY);
     assert_eq!(peer.close().await.0, 1013);
     drop(peer);
     expected.extend(["192.0.2.15"; 4]);
@@ -219,7 +219,7 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     ] {
         files.replace(file, &content);
         server.signal(Signal::HUP);
-        log += &lines(server.log_up_to("nothing was reloaded").await);
+        log += &lines(server.log_up_to(NOT_RELOADED).await);
     }
     server.signal(Signal::TERM);
     let (_, _, rest) = server.finish().await;

@@ -3,8 +3,9 @@
 use std::{net::Ipv4Addr, process::Stdio};
 
 use integration_tests::{
-    Authority, CONGRATULATION, LoginMethod, Nginx, ServerFiles, ServerProcess, accounts,
-    assert_echo, authorization, handshake_with, loopback_address, peer_program,
+    Authority, CONGRATULATION, LOGIN_FAILED_EVENT, LoginMethod, Nginx, SESSION_OPENED, ServerFiles,
+    ServerProcess, accounts, assert_echo, authorization, handshake_with, loopback_address,
+    peer_program,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tempfile::TempDir;
@@ -113,7 +114,7 @@ mod session_is_logged_with_the_client_address {
         for method in LoginMethod::ALL {
             let mut session = log_in(&proxy, client, method).await;
             assert_echo(&mut session, "hello").await;
-            let opened = server.log_line("session opened").await;
+            let opened = server.log_line(SESSION_OPENED).await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
         }
         // The proxy replaces the addresses that the client claims.
@@ -125,7 +126,7 @@ mod session_is_logged_with_the_client_address {
             let request = handshake_with(&[&authorization("jane:1"), field]);
             let head = head(proxy.connect_from(client).await, &request).await;
             assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-            let opened = server.log_line("session opened").await;
+            let opened = server.log_line(SESSION_OPENED).await;
             assert!(opened.contains(" peer=127.1.0.7 user=jane "), "{opened}");
         }
     }
@@ -145,7 +146,7 @@ mod failed_logins_count_for_the_client_address {
             let request = handshake_with(&[&authorization("jane:2"), &forged]);
             let head = head(proxy.connect_from(guesser).await, &request).await;
             assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
-            let failed = server.log_line("event=login_failed").await;
+            let failed = server.log_line(LOGIN_FAILED_EVENT).await;
             assert!(failed.contains(" peer=127.1.0.8 "), "{failed}");
         }
         let right = handshake_with(&[&authorization("jane:1")]);

@@ -3,7 +3,9 @@
 
 use std::{env, fs};
 
-use integration_tests::{ServerProcess, client, echoed_lines, root, run, server_binary};
+use integration_tests::{
+    ServerProcess, client, echoed_lines, revoked_message, root, run, server_binary,
+};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -60,7 +62,7 @@ async fn page_steps_start_a_server_that_clients_trust() {
     let finished = run(command, "").await;
     assert_eq!(
         finished.stdout(),
-        "logins of jane revoked until the accounts change; 0 sessions ended\n",
+        revoked_message("jane", 0),
         "{finished:?}"
     );
 }

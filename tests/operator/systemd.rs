@@ -9,9 +9,9 @@ use std::{
 };
 
 use integration_tests::{
-    ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, ServerFiles, ServerProcess,
-    TEST_TIMEOUT, account, accounts, assert_echo, authorization, ctl_ok, fixture, peer_program,
-    resolved, send_request, server_binary, shipped,
+    ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, NOT_RELOADED, RELOADED, ServerFiles,
+    ServerProcess, TEST_TIMEOUT, account, accounts, assert_echo, authorization, ctl_ok, fixture,
+    peer_program, resolved, send_request, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
@@ -228,9 +228,9 @@ async fn server_makes_only_system_calls_of_the_unit() {
         ctl_ok(&files, action).await;
     }
     server.signal(Signal::HUP);
-    server.log_line("reloaded").await;
+    server.log_line(RELOADED).await;
     files.replace(ACCOUNTS, "a mistake");
-    server.log_line("nothing was reloaded").await;
+    server.log_line(NOT_RELOADED).await;
     let mut session = LoginMethod::Message.log_in(&server, "jane:1").await;
     server.signal(Signal::TERM);
     assert_eq!(session.close().await.0, 1001);

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use integration_tests::{Browser, ServerProcess, echoed, fixture, server_binary};
+use integration_tests::{Browser, SESSION_OPENED, ServerProcess, echoed, fixture, server_binary};
 use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -47,8 +47,9 @@ async fn revoked_login_is_explained_and_not_retried() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn page_reconnects_after_a_restart() {
-    let note = "closed: 1001 \"server is shutting down\", going away";
-    assert_reconnects_after(Signal::TERM, note).await;
+    let reason = CloseReason::ShuttingDown;
+    let note = format!("closed: 1001 \"{reason}\", going away");
+    assert_reconnects_after(Signal::TERM, &note).await;
 }
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn assert_reconnects_after(signal: Signal, note: &str) {
     browser.wait_for_text("#state", "reconnecting").await;
     let mut server = start_at(address).await;
     browser.wait_for_text("#state", "connected as admin").await;
-    let opened = server.log_line("session opened").await;
+    let opened = server.log_line(SESSION_OPENED).await;
     assert!(opened.contains("user=admin"), "{opened}");
     assert_eq!(
         shown_messages(&mut browser, "sent").await,

@@ -1,6 +1,6 @@
 //! The page in a room with another member.
 
-use integration_tests::{Browser, ServerFiles, accounts};
+use integration_tests::{Browser, CONGRATULATION, ServerFiles, accounts};
 use raw_peer::{HANDSHAKE, frame};
 use serde_json::json;
 
@@ -31,7 +31,7 @@ async fn page_exchanges_messages_with_a_member() {
         .await;
     assert!(other.head().await.starts_with("HTTP/1.1 101 "));
     other.send(frame::text("jane:x")).await;
-    assert!(other.text().await.contains("congratulation"));
+    assert_eq!(other.text().await, CONGRATULATION);
     browser.wait_for_text("#log", "jane joined").await;
 
     // The page sent nothing, so the message counts as a push.

@@ -5,7 +5,7 @@
 
 use std::{env, fs};
 
-use integration_tests::{Browser, ColourScheme, ServerProcess, echoed, root};
+use integration_tests::{Browser, ColourScheme, SORRY, ServerProcess, echoed, root};
 use rustix::process::Signal;
 
 use crate::user_actions::{
@@ -58,7 +58,7 @@ async fn every_state_fits_wide_and_narrow_windows() {
     let mut browser = open_page(&server).await;
     check_layouts(&mut browser, "1-before-login").await;
     log_in(&mut browser, "admin", "wrong").await;
-    browser.wait_for_text("#refused", "sorry").await;
+    browser.wait_for_text("#refused", SORRY).await;
     check_layouts(&mut browser, "2-wrong-login").await;
     log_in_as_admin(&mut browser).await;
     check_layouts(&mut browser, "3-logged-in").await;

@@ -1,19 +1,22 @@
 //! Other libraries as clients of `ws-server`.
 
-use integration_tests::{Authority, SORRY, ServerFiles, ServerProcess, accounts, echoed};
+use integration_tests::{
+    ADMIN_SESSION, Authority, CLOSED_BY_USER_EXIT, LOGIN_FAILED_EVENT, SESSION_ENDED,
+    SESSION_OPENED, SORRY, ServerFiles, ServerProcess, accounts, echoed,
+};
+use proto::close::CloseReason;
 use rustix::process::Signal;
 
-use crate::scripted_peer::{Event, Library, ScriptedPeer, closed, congratulation, text};
+use crate::scripted_peer::{
+    Event, Library, ScriptedPeer, closed, closed_for, congratulation, text,
+};
 
 pub(crate) async fn dialogue_of_the_tutorial_succeeds(library: Library) {
     let mut server = ServerProcess::start().await;
     let peer = ScriptedPeer::connected(library, &server.url()).await;
     peer.run_dialogue().await;
-    let ended = server.log_line("session ended").await;
-    assert!(
-        ended.contains("cause=closed by the peer: user exit code=1000"),
-        "{ended}"
-    );
+    let ended = server.log_line(SESSION_ENDED).await;
+    assert!(ended.contains(CLOSED_BY_USER_EXIT), "{ended}");
     assert!(ended.contains("messages_in=1 "), "{ended}");
 }
 
@@ -61,7 +64,7 @@ pub(crate) async fn pipelined_messages_are_echoed_in_order(library: Library) {
     peer.close(1000, "").await;
     assert_eq!(peer.event().await, closed(1000, ""));
     peer.finish().await;
-    let ended = server.log_line("session ended").await;
+    let ended = server.log_line(SESSION_ENDED).await;
     assert!(ended.contains("messages_in=500 "), "{ended}");
 }
 
@@ -84,7 +87,7 @@ pub(crate) async fn too_many_wrong_logins_close_with_3000(library: Library) {
         peer.text("admin:1").await;
         assert_eq!(peer.event().await, text(SORRY));
     }
-    assert_eq!(peer.event().await, closed(3000, "too many wrong logins"));
+    assert_eq!(peer.event().await, closed_for(CloseReason::TooManyAttempts));
     peer.finish().await;
 }
 
@@ -93,7 +96,7 @@ pub(crate) async fn oversized_message_closes_with_1009(library: Library) {
     let mut peer = ScriptedPeer::logged_in(library, &server.url()).await;
     // The server closes while most of the message is still unsent.
     peer.text(&mebibyte().repeat(8)).await;
-    assert_eq!(peer.event().await, closed(1009, "message too big"));
+    assert_eq!(peer.event().await, closed_for(CloseReason::MessageTooBig));
     peer.finish().await;
 }
 
@@ -113,8 +116,8 @@ pub(crate) async fn credentials_in_the_url_log_in(library: Library) {
     peer.close(1000, "").await;
     assert_eq!(peer.event().await, closed(1000, ""));
     peer.finish().await;
-    let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
+    let opened = server.log_line(SESSION_OPENED).await;
+    assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
 }
 
 pub(crate) async fn wrong_password_in_the_url_gets_401(library: Library) {
@@ -122,7 +125,7 @@ pub(crate) async fn wrong_password_in_the_url_gets_401(library: Library) {
     let mut peer = ScriptedPeer::client(library, &url_of(&server, "admin:1@"));
     assert_eq!(peer.event().await, Event::Refused(401));
     peer.finish().await;
-    server.log_line("event=login_failed").await;
+    server.log_line(LOGIN_FAILED_EVENT).await;
 }
 
 pub(crate) async fn dialogue_and_mebibyte_work_over_tls(library: Library) {
@@ -153,7 +156,7 @@ fn url_of(server: &ServerProcess, user: &str) -> String {
 /// a deadline.
 async fn assert_shutdown_seen(server: ServerProcess, mut peer: ScriptedPeer) {
     server.signal(Signal::TERM);
-    let end = closed(1001, "server is shutting down");
+    let end = closed_for(CloseReason::ShuttingDown);
     assert_eq!(peer.event().await, end);
     peer.finish().await;
     let (code, _, log) = server.finish().await;

@@ -4,7 +4,8 @@
 use std::process::Output;
 
 use integration_tests::{
-    HttpResponse, ServerProcess, TEST_TIMEOUT, peer_program, spawn, wrong_credentials_response,
+    ADMIN_SESSION, HttpResponse, LOGIN_FAILED_EVENT, SESSION_OPENED, ServerProcess, TEST_TIMEOUT,
+    peer_program, spawn, wrong_credentials_response,
 };
 use rustix::process::Signal;
 use tokio::{
@@ -38,8 +39,8 @@ async fn finish(curl: Child) -> Output {
 /// Stops the server after the login. Asserts that only the 101 and the Close frame were received,
 /// and returns the heads.
 async fn assert_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
-    let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
+    let opened = server.log_line(SESSION_OPENED).await;
+    assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
     server.signal(Signal::TERM);
     let printed = finish(curl).await.stdout;
     let close = b"\x88\x19\x03\xe9server is shutting down";
@@ -94,5 +95,5 @@ async fn wrong_password_gets_401() {
     assert_eq!(output.status.code(), Some(0));
     let answer = HttpResponse::parse(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(answer, wrong_credentials_response());
-    server.log_line("event=login_failed").await;
+    server.log_line(LOGIN_FAILED_EVENT).await;
 }

@@ -5,6 +5,7 @@ use std::{path::Path, process::Stdio};
 use integration_tests::{
     CONGRATULATION, SORRY, TEST_TIMEOUT, echoed, peer_program, root, wait_for_exit,
 };
+use proto::close::CloseReason;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -163,8 +164,8 @@ impl ScriptedPeer {
         assert_eq!(self.event().await, congratulation());
         self.text("hello").await;
         assert_eq!(self.event().await, text(&echoed("hello")));
-        self.close(1000, "user exit").await;
-        assert_eq!(self.event().await, closed(1000, "user exit"));
+        self.close(1000, CloseReason::UserExit.text()).await;
+        assert_eq!(self.event().await, closed_for(CloseReason::UserExit));
         self.finish().await;
     }
 
@@ -275,4 +276,9 @@ pub(crate) fn congratulation() -> Event {
 /// Returns the event of a Close frame.
 pub(crate) fn closed(code: u16, reason: &str) -> Event {
     Event::Closed(code, reason.to_owned())
+}
+
+/// Returns the event of the Close frame for a reason.
+pub(crate) fn closed_for(reason: CloseReason) -> Event {
+    closed(reason.code().0, reason.text())
 }

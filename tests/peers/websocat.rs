@@ -1,7 +1,8 @@
 //! `websocat` with `ws-server`.
 
 use integration_tests::{
-    CONGRATULATION, SORRY, ServerProcess, TEST_TIMEOUT, echoed, peer_program, spawn,
+    ADMIN_SESSION, CONGRATULATION, LOGIN_FAILED_EVENT, SESSION_ENDED, SESSION_OPENED, SORRY,
+    ServerProcess, TEST_TIMEOUT, echoed, peer_program, spawn,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -70,7 +71,7 @@ async fn logs_in_and_talks() {
     websocat.write("hello").await;
     websocat.assert_prints(&echoed("hello")).await;
     websocat.finish().await;
-    let ended = server.log_line("session ended").await;
+    let ended = server.log_line(SESSION_ENDED).await;
     assert!(ended.contains("cause=closed by the peer"), "{ended}");
     assert!(ended.contains("messages_in=1 "), "{ended}");
 }
@@ -96,8 +97,8 @@ async fn logs_in_with_the_handshake() {
     websocat.write("hello").await;
     websocat.assert_prints(&echoed("hello")).await;
     websocat.finish().await;
-    let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
+    let opened = server.log_line(SESSION_OPENED).await;
+    assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
 }
 
 #[tokio::test]
@@ -112,6 +113,6 @@ async fn wrong_password_in_the_handshake_is_seen_as_401() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("401 Unauthorized"), "{stderr}");
-    server.log_line("event=login_failed").await;
+    server.log_line(LOGIN_FAILED_EVENT).await;
     drop(stdin);
 }

@@ -1,6 +1,9 @@
 //! `wscat` with `ws-server`.
 
-use integration_tests::{ServerProcess, TEST_TIMEOUT, Terminal, peer_program, spawn};
+use integration_tests::{
+    ADMIN_SESSION, CONGRATULATION, SESSION_ENDED, SESSION_OPENED, SORRY, ServerProcess,
+    TEST_TIMEOUT, Terminal, echoed, echoed_lines, peer_program, spawn,
+};
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
@@ -19,22 +22,20 @@ async fn logs_in_and_talks_at_a_terminal() {
     let mut terminal = Terminal::spawn(&node, &arguments);
     terminal.expect("Connected").await;
     terminal.type_text("admin:1\r").await;
-    terminal
-        .expect("< sorry, the username or password is wrong, please submit again")
-        .await;
+    terminal.expect(&format!("< {SORRY}")).await;
     terminal.type_text("admin:123456\r").await;
     terminal
         .expect("< congratulation, you have connect with server")
         .await;
     terminal.expect("now, you can do something else").await;
     terminal.type_text("hello\r").await;
-    terminal.expect("< your submit context: hello").await;
+    terminal.expect(&format!("< {}", echoed("hello"))).await;
     terminal.type_text("/close 1000 bye\r").await;
     terminal
         .expect("Disconnected (code: 1000, reason: \"bye\")")
         .await;
     assert_eq!(terminal.finish().await, Some(0));
-    let ended = server.log_line("session ended").await;
+    let ended = server.log_line(SESSION_ENDED).await;
     assert!(
         ended.contains("cause=closed by the peer: bye code=1000"),
         "{ended}"
@@ -55,9 +56,7 @@ async fn logs_in_and_talks_in_a_pipe() {
     // Keep stdin open: `wscat` exits at its end.
     let stdin = child.stdin.take();
     let mut stdout = child.stdout.take().unwrap();
-    let expected = "congratulation, you have connect with server\r\n\
-                    now, you can do something else\n\
-                    your submit context: hello\n";
+    let expected = format!("{CONGRATULATION}\n{}", echoed_lines(["hello"]));
     let mut printed = vec![0; expected.len()];
     let read = timeout(TEST_TIMEOUT, stdout.read_exact(&mut printed)).await;
     read.expect("the text is printed in time").unwrap();
@@ -88,10 +87,10 @@ async fn logs_in_with_the_handshake() {
     ];
     let mut terminal = Terminal::spawn(&node, &arguments);
     terminal.expect("Connected").await;
-    let opened = server.log_line("session opened").await;
-    assert!(opened.ends_with(" user=admin path=/"), "{opened}");
+    let opened = server.log_line(SESSION_OPENED).await;
+    assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
     terminal.type_text("hello\r").await;
-    terminal.expect("< your submit context: hello").await;
+    terminal.expect(&format!("< {}", echoed("hello"))).await;
     let screen = terminal.contents();
     assert!(!screen.contains("congratulation"), "{screen}");
     terminal.type_text("/close 1000 bye\r").await;

@@ -69,8 +69,11 @@ pub use self::{
     server_process::{ServerProcess, resolved},
     terminal::Terminal,
     texts::{
-        CONGRATULATION, CREDENTIALS_PROMPT, GOODBYE, MESSAGE_PROMPT, PREFIX, SORRY, close_frame_of,
-        echoed, echoed_lines, welcome_and_goodbye,
+        ADMIN_SESSION, AFTER_RESTART, AUTH_BASIC_HINT, CLOSED_BY_USER_EXIT, CONGRATULATION,
+        CONNECTION_LOST, CREDENTIALS_PROMPT, CREDENTIALS_REFUSED, DRAINING, GOODBYE,
+        HANDSHAKE_REFUSED, LOGIN_FAILED, LOGIN_FAILED_EVENT, MESSAGE_PROMPT, NOT_RELOADED, PREFIX,
+        RELOADED, SESSION_ENDED, SESSION_OPENED, SORRY, close_frame_of, echoed, echoed_lines,
+        revoked_message, users_of_file, welcome_and_goodbye,
     },
     tls_client::{SERVER_NAME, TlsClient},
     tls_proxy::{RelayOutcome, TlsProxy},

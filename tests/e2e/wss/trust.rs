@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use integration_tests::{
-    Authority, CREDENTIALS_PROMPT, MESSAGE_PROMPT, ProcessOutput, RelayOutcome, ServerProcess,
-    Terminal, TlsProxy, client, client_binary, echoed_lines, run, self_signed, welcome_and_goodbye,
+    Authority, CREDENTIALS_PROMPT, CREDENTIALS_REFUSED, MESSAGE_PROMPT, ProcessOutput,
+    RelayOutcome, ServerProcess, Terminal, TlsProxy, client, client_binary, echoed_lines, run,
+    self_signed, welcome_and_goodbye,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -237,7 +238,7 @@ async fn insecure_warns_for_each_connection() {
     let mut terminal = Terminal::spawn(&client_binary(), &arguments);
     for (shown, typed) in [
         (CREDENTIALS_PROMPT.trim_end(), "admin:1\r"),
-        ("it refuses the credentials", "admin:123456\r"),
+        (CREDENTIALS_REFUSED, "admin:123456\r"),
         (MESSAGE_PROMPT.trim_end(), "exit\r"),
     ] {
         terminal.expect(shown).await;
