@@ -51,12 +51,6 @@ impl Authority {
         self.issue_between(names, now - 2 * Duration::DAY, now - Duration::DAY)
     }
 
-    /// Issues a certificate that is not valid yet.
-    pub fn issue_early(&self, names: &[&str]) -> IssuedCertificate {
-        let now = OffsetDateTime::now_utc();
-        self.issue_between(names, now + Duration::DAY, now + 2 * Duration::DAY)
-    }
-
     fn issue_between(
         &self,
         names: &[&str],
