@@ -6,7 +6,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{BenchReport, BenchServer, CpuPinning, TEST_TIMEOUT};
+use integration_tests::{BenchReport, BenchServer, CpuPinning, TEST_TIMEOUT, to_f64};
 use tokio::time::{Instant, sleep};
 
 const CYCLES: usize = 100_000;
@@ -34,16 +34,14 @@ async fn main() -> ExitCode {
     println!("{end} bytes after {cycles} cycles");
 
     let mut report = BenchReport::default();
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    let growth = end as f64 / warm as f64;
+    let growth = to_f64(end) / to_f64(warm);
     report.at_most(
         "memory, ratio to that after half of the cycles",
         growth,
         LIMIT,
     );
     let left = bench_server.process.descriptors().saturating_sub(at_first);
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    report.at_most("additional descriptors", left as f64, 0.0);
+    report.at_most("additional descriptors", to_f64(left as u64), 0.0);
     report.exit_code()
 }
 

@@ -7,7 +7,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use integration_tests::{BenchReport, BenchServer, Comparison, CpuPinning};
+use integration_tests::{BenchReport, BenchServer, Comparison, CpuPinning, to_f64};
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
@@ -86,8 +86,7 @@ async fn log_in_many(
 }
 
 /// Returns the memory growth in bytes per connection.
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
 fn bytes_per_connection(bench_server: &BenchServer, before: u64, connections: usize) -> f64 {
     let more = bench_server.process.resident_bytes().saturating_sub(before);
-    more as f64 / connections as f64
+    to_f64(more) / to_f64(connections as u64)
 }

@@ -14,17 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use integration_tests::{
     BackgroundWork, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient,
-    connect_from, loopback_address, percentile,
+    account, authorization, connect_from, handshake_with, loopback_address, password_hash,
+    percentile,
 };
 use proto::{
     close::{CloseCode, CloseReason, Retry},
     message::is_congratulation,
-    password::PasswordHash,
-    secret::Secret,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, task::spawn_local, time::sleep};
@@ -167,12 +165,7 @@ async fn log_in(stream: TcpStream, user: usize) -> LoginOutcome {
     let credentials = credentials(user);
     let is_basic = user.is_multiple_of(2);
     let request = if is_basic {
-        let field = format!(
-            "Authorization: Basic {}",
-            BASE64_STANDARD.encode(credentials)
-        );
-        let head = HANDSHAKE.trim_end();
-        format!("{head}\r\n{field}\r\n\r\n").into_bytes()
+        handshake_with(&[&authorization(credentials)]).into_bytes()
     } else {
         [HANDSHAKE.as_bytes(), &frame::text(&credentials)].concat()
     };
@@ -250,8 +243,9 @@ fn credentials(user: usize) -> String {
 
 /// Returns the accounts of all users.
 fn accounts(users: usize) -> String {
-    let hash = PasswordHash::new(&Secret::new(PASSWORD), [7; 16]);
+    let hash = password_hash(PASSWORD);
     let users = 0..users.max(CLIENTS);
-    let account = |user| format!("[[user]]\nname = \"user {user}\"\npassword_hash = \"{hash}\"\n");
-    users.map(account).collect()
+    users
+        .map(|user| account(&format!("user {user}"), &hash))
+        .collect()
 }

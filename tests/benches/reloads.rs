@@ -13,10 +13,9 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, LoadGenerator, ServerProcess, WellBehavedClient,
-    Workload, percentile, replace,
+    BenchReport, BenchServer, CpuPinning, LoadGenerator, LoginMethod, ServerProcess,
+    WellBehavedClient, Workload, account, percentile, replace, to_f64,
 };
-use proto::message::is_congratulation;
 use raw_peer::{CREDENTIALS, frame};
 use rustix::process::Signal;
 
@@ -80,7 +79,7 @@ async fn main() -> ExitCode {
     let mut report = BenchReport::default();
     let latencies = well_behaved.latencies();
     println!("maximum echo {:.1} ms", percentile(latencies, 100));
-    report.at_most("unexpected reloads", to_f64(unexpected), 0.0);
+    report.at_most("unexpected reloads", to_f64(unexpected as u64), 0.0);
     report.at_most(
         "ms per echo, 99th percentile",
         percentile(latencies, 99),
@@ -107,13 +106,8 @@ async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
     ] {
         assert!(line.contains(&field), "{field}: {line}");
     }
-    let mut client = server.connect().await;
-    client.upgrade().await;
-    client
-        .send(frame::text(&format!("visitor {number}:{number}")))
-        .await;
-    let welcome = client.text().await;
-    assert!(is_congratulation(&welcome), "{welcome}");
+    let line = format!("visitor {number}:{number}");
+    let mut client = LoginMethod::Message.log_in(server, &line).await;
     client.send(frame::text("hello")).await;
     assert_eq!(client.text().await, format!("{number}: hello"));
     client.send(frame::close(1000, "user exit")).await;
@@ -138,12 +132,7 @@ fn accounts(number: u32) -> String {
         .chain([CREDENTIALS.to_owned()]);
     let accounts = lines.map(|line| {
         let (name, password) = line.split_once(':').expect("the line has a colon");
-        format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\"\n")
+        account(name, &format!("password = \"{password}\""))
     });
     accounts.collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn to_f64(count: usize) -> f64 {
-    count as f64
 }

@@ -14,9 +14,10 @@ use std::{
 
 use futures::future::{Either, join, join_all, select};
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, echoed, replace,
+    BenchReport, BenchServer, CpuPinning, LoginMethod, ServerProcess, TEST_TIMEOUT, echoed,
+    replace, to_f64,
 };
-use proto::{close::CloseReason, message::is_congratulation};
+use proto::close::CloseReason;
 use raw_peer::{
     RawPeer,
     frame::{self, Frame},
@@ -168,13 +169,10 @@ enum Observed {
 impl BenchSession {
     /// Logs in as one of the users.
     async fn new(server: &ServerProcess, number: usize) -> Self {
-        let mut peer = server.connect().await.with_timeout(TEST_TIMEOUT);
-        peer.upgrade().await;
+        let peer = server.connect().await.with_timeout(TEST_TIMEOUT);
         let user = number % USERS;
         let credentials = format!("{}:{}", name(user), password(user));
-        peer.send(frame::text(&credentials)).await;
-        let welcome = peer.text().await;
-        assert!(is_congratulation(&welcome), "{welcome}");
+        let peer = LoginMethod::Message.log_in_on(peer, &credentials).await;
         Self {
             number,
             peer,
@@ -260,10 +258,10 @@ fn report_results(
     let name = change.name();
     let echoes: u64 = sessions.iter().map(|session| session.echoes).sum();
     println!("{name}: {echoes} echoes in total");
-    let of_one = to_f64(SESSIONS_OF_EACH);
+    let of_one = to_f64(SESSIONS_OF_EACH as u64);
     report.at_least(
         &format!("{name}: sessions of the user closed with 3000"),
-        to_f64(revoked.len()),
+        to_f64(revoked.len() as u64),
         of_one,
     );
     let first = revoked.iter().copied().fold(f64::INFINITY, f64::min);
@@ -281,7 +279,7 @@ fn report_results(
     report.at_least(
         &format!("{name}: other sessions that still echo"),
         to_f64(served),
-        to_f64(USERS - 1) * of_one,
+        to_f64(USERS as u64 - 1) * of_one,
     );
     report.at_most(
         &format!("{name}: other sessions disturbed"),
@@ -299,8 +297,7 @@ fn password(user: usize) -> String {
 }
 
 fn account(user: usize, password: &str, more: &str) -> String {
-    let name = name(user);
-    format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\"\n{more}")
+    integration_tests::account(&name(user), &format!("password = \"{password}\"\n{more}"))
 }
 
 /// Returns the time from one moment to another, which may be negative.
@@ -310,9 +307,4 @@ fn milliseconds(since: Instant, at: Instant) -> f64 {
         since.saturating_duration_since(at),
     );
     1e3 * (late.as_secs_f64() - early.as_secs_f64())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn to_f64(count: usize) -> f64 {
-    count as f64
 }

@@ -12,7 +12,8 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, median, percentile,
+    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, mebibytes, median,
+    percentile,
 };
 use raw_peer::{RawPeer, frame};
 use tokio::{
@@ -221,11 +222,6 @@ async fn close_code(mut peer: RawPeer<TcpStream>) -> u16 {
             return frame.close().0;
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / 1024.0 / 1024.0
 }
 
 fn least(values: &[f64]) -> f64 {

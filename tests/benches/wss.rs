@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use integration_tests::{
     ATTEMPTS, Authority, BenchReport, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning,
     PRIVATE_KEY, ROUNDS, SERVER_NAME, ServerFiles, TlsClient, WORKLOADS, Workload, accounts,
-    is_selected, median, message_cost,
+    is_selected, median, message_cost, to_f64,
 };
 
 /// The number of idle sessions.
@@ -96,7 +96,6 @@ impl TlsBench {
     }
 
     /// Returns the memory in bytes per idle session.
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     async fn bytes_per_session(&self, bench_server: BenchServer) -> f64 {
         // Exclude memory that the server allocates once.
         let mut peers = Vec::new();
@@ -108,6 +107,6 @@ impl TlsBench {
             peers.push(bench_server.log_in_over_tls(&self.client).await);
         }
         let more = bench_server.process.resident_bytes().saturating_sub(before);
-        more as f64 / IDLE as f64
+        to_f64(more) / to_f64(IDLE as u64)
     }
 }

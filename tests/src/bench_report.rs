@@ -4,6 +4,17 @@
 
 use std::{process::ExitCode, time::Duration};
 
+/// Converts a count, which must be less than 2^52.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+pub fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Converts bytes to MiB.
+pub fn mebibytes(bytes: u64) -> f64 {
+    to_f64(bytes) / (1024.0 * 1024.0)
+}
+
 /// Returns the median.
 pub fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();

@@ -42,7 +42,7 @@ mod well_behaved_client;
 pub use self::{
     admin_client::{ADMIN, AdminClient, ctl, ctl_ok},
     background_work::{BackgroundWork, connect_from, loopback_address},
-    bench_report::{BenchReport, is_selected, median, percentile},
+    bench_report::{BenchReport, is_selected, mebibytes, median, percentile, to_f64},
     bench_server::BenchServer,
     binaries::{
         bare_server_binary, client_binary, plain_room_binary, plain_server_binary, server_binary,
@@ -64,7 +64,8 @@ pub use self::{
     peer_programs::peer_program,
     process::{TEST_TIMEOUT, wait_for_exit},
     server_files::{
-        ACCOUNTS, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ServerFiles, account, accounts, replace,
+        ACCOUNTS, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ServerFiles, account, accounts,
+        password_hash, replace,
     },
     server_process::{ServerProcess, resolved},
     terminal::Terminal,

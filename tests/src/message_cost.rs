@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{BenchServer, LoadGenerator, Workload};
+use crate::{BenchServer, LoadGenerator, Workload, to_f64};
 
 /// The rounds of each server.
 pub const ROUNDS: usize = 5;
@@ -56,8 +56,7 @@ pub async fn message_cost(bench_server: BenchServer, workload: Workload) -> f64 
     let messages = load.run_for(TURN).await;
     let elapsed = start.elapsed();
     let worked = bench_server.process.processor_time().saturating_sub(before);
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    let cost = worked.as_secs_f64() * 1e6 / messages as f64;
+    let cost = worked.as_secs_f64() * 1e6 / to_f64(messages);
     println!(
         "  {:9} {cost:8.2} us per message, {messages:8} messages, busy {:3.0} %",
         bench_server.name,

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proto::{password::PasswordHash, secret::Secret};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -120,6 +121,12 @@ pub fn accounts(users: &[(&str, &str)]) -> String {
         .iter()
         .map(|(name, password)| account(name, &format!("password = \"{password}\"")))
         .collect()
+}
+
+/// Returns the `password_hash` line of an account, with a hash of the default cost.
+pub fn password_hash(password: &str) -> String {
+    let hash = PasswordHash::new(&Secret::new(password), [7; 16]);
+    format!("password_hash = \"{hash}\"")
 }
 
 /// Returns an account with these lines besides the name.

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use proto::message::is_congratulation;
 use raw_peer::{RawPeer, frame};
 use tokio::{net::TcpStream, time::sleep};
 
-use crate::{ServerProcess, TEST_TIMEOUT, echoed};
+use crate::{LoginMethod, ServerProcess, TEST_TIMEOUT, echoed};
 
 /// The pause between a reply and the next message.
 const THINK_TIME: Duration = Duration::from_millis(5);
@@ -21,11 +20,8 @@ pub struct WellBehavedClient {
 impl WellBehavedClient {
     /// Logs in with a credentials line.
     pub async fn new(server: &ServerProcess, credentials: &str) -> Self {
-        let mut peer = server.connect().await.with_timeout(TEST_TIMEOUT);
-        peer.upgrade().await;
-        peer.send(frame::text(credentials)).await;
-        let welcome = peer.text().await;
-        assert!(is_congratulation(&welcome), "{welcome}");
+        let peer = server.connect().await.with_timeout(TEST_TIMEOUT);
+        let peer = LoginMethod::Message.log_in_on(peer, credentials).await;
         let latencies = Vec::new();
         Self { peer, latencies }
     }

@@ -10,9 +10,10 @@ use std::{
     },
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::pending;
-use integration_tests::{BackgroundWork, TEST_TIMEOUT, connect_from, loopback_address};
+use integration_tests::{
+    BackgroundWork, TEST_TIMEOUT, authorization, connect_from, handshake_with, loopback_address,
+};
 use proto::close::CloseReason;
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, task::spawn_local};
@@ -92,14 +93,7 @@ fn by_message() -> Vec<u8> {
 
 /// Returns a handshake with one guess.
 fn by_basic() -> Vec<u8> {
-    let field = format!(
-        "Authorization: Basic {}\r\n\r\n",
-        BASE64_STANDARD.encode("admin:guess")
-    );
-    let head = HANDSHAKE
-        .strip_suffix("\r\n")
-        .expect("the handshake ends with an empty line");
-    [head, &field].concat().into()
+    handshake_with(&[&authorization("admin:guess")]).into()
 }
 
 /// Sends guesses and counts their outcomes until the connection ends.

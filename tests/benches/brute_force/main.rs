@@ -14,10 +14,9 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient,
-    percentile,
+    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient, account,
+    mebibytes, password_hash, percentile, to_f64,
 };
-use proto::{password::PasswordHash, secret::Secret};
 use tokio::time::sleep;
 
 use self::attackers::{ATTACKERS, BruteForce};
@@ -132,9 +131,9 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     );
     println!(
         "{name}: {:.1} MiB before, {:.1} maximum, {:.1} after",
-        mib(before),
-        mib(peak),
-        mib(after)
+        mebibytes(before),
+        mebibytes(peak),
+        mebibytes(after)
     );
     // Checks that the attack reached the limit that it is meant to test.
     let refused = match scenario.expected_refusal {
@@ -159,7 +158,7 @@ async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport)
     );
     report.at_most(
         &format!("{name}: additional MiB"),
-        mib(peak.saturating_sub(before)),
+        mebibytes(peak.saturating_sub(before)),
         f64::from(WORKERS) * WORKER_MIB + OTHER_MIB,
     );
     if let Some(budget) = scenario.budget {
@@ -198,18 +197,6 @@ fn accounts() -> String {
         .split_once(':')
         .expect("the line has a colon");
     let users = [(name, password), ("admin", "not guessed")];
-    let users = users.map(|(name, password)| {
-        let hash = PasswordHash::new(&Secret::new(password), [7; 16]);
-        format!("[[user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\n")
-    });
+    let users = users.map(|(name, password)| account(name, &password_hash(password)));
     users.concat()
-}
-
-fn mib(bytes: u64) -> f64 {
-    to_f64(bytes) / (1024.0 * 1024.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn to_f64(count: u64) -> f64 {
-    count as f64
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{BenchReport, ServerProcess, TEST_TIMEOUT, echoed, fixture, server_binary};
+use integration_tests::{
+    BenchReport, ServerProcess, TEST_TIMEOUT, echoed, fixture, server_binary, to_f64,
+};
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
@@ -53,10 +55,9 @@ pub(crate) async fn run(report: &mut BenchReport) {
         .metadata()
         .expect("the file has metadata")
         .len();
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     report.at_most(
         "without descriptors: KiB of log",
-        logged as f64 / 1024.0,
+        to_f64(logged) / 1024.0,
         LOG_LIMIT,
     );
     user.send(frame::text("still served")).await;
