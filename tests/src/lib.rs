@@ -49,7 +49,7 @@ pub use self::{
     },
     browser::{Browser, ColourScheme},
     certificates::{Authority, IssuedCertificate, self_signed},
-    client_process::{ProcessOutput, client, run, run_within, spawn, spawn_logged_in},
+    client_process::{client, spawn_logged_in},
     comparison::Comparison,
     cpu_pinning::CpuPinning,
     http_response::HttpResponse,
@@ -62,7 +62,7 @@ pub use self::{
     nginx::Nginx,
     paths::{fixture, fixtures, root, shipped},
     peer_programs::peer_program,
-    process::{TEST_TIMEOUT, wait_for_exit},
+    process::{ProcessOutput, TEST_TIMEOUT, run, run_within, spawn, wait_for_exit},
     server_files::{
         ACCOUNTS, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ServerFiles, account, accounts,
         password_hash, replace,
