@@ -9,10 +9,10 @@ use std::{
 use integration_tests::{
     ADMIN, ADMIN_SESSION, CONFIGURATION, HANDSHAKE_REFUSED, LOGIN_FAILED, SESSION_ENDED,
     SESSION_OPENED, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, echoed, fixture, run,
-    send_request, wait_for_exit,
+    send_request, send_signal, wait_for_exit,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
@@ -242,9 +242,8 @@ async fn assert_served(address: &str) {
 
 /// Stops a server, and returns the rest of its stdout.
 async fn stop(mut child: Child) -> String {
-    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
+    send_signal(&child, Signal::TERM);
     let start = Instant::now();
     assert_eq!(wait_for_exit(&mut child).await.code(), Some(0));
     assert!(

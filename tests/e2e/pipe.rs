@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use integration_tests::{
-    PREFIX, SESSION_ENDED, ServerProcess, TEST_TIMEOUT, client, echoed, echoed_lines, run, spawn,
-    spawn_logged_in,
+    PREFIX, SESSION_ENDED, ServerProcess, TEST_TIMEOUT, client, echoed, echoed_lines, run,
+    send_signal, spawn, spawn_logged_in, wait_for_exit, wait_for_output,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
@@ -91,10 +91,8 @@ async fn signal_closes_with_1000_and_exits_with_130() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = ServerProcess::start().await;
         let (mut child, _stdin) = spawn_logged_in(&mut server).await;
-        let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-        let status = timeout(TEST_TIMEOUT, child.wait()).await.unwrap().unwrap();
-        assert_eq!(status.code(), Some(130));
+        send_signal(&child, signal);
+        assert_eq!(wait_for_exit(&mut child).await.code(), Some(130));
         let ended = server.log_line(SESSION_ENDED).await;
         assert!(ended.contains("code=1000"), "{ended}");
     }
@@ -105,12 +103,9 @@ async fn stderr_after(signal: Signal) -> String {
     let mut server = ServerProcess::start().await;
     let (child, _stdin) = spawn_logged_in(&mut server).await;
     server.signal(signal);
-    let output = timeout(TEST_TIMEOUT, child.wait_with_output())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(8));
-    String::from_utf8(output.stderr).unwrap()
+    let finished = wait_for_output(child).await;
+    assert_eq!(finished.code, Some(8));
+    finished.stderr
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! nginx and Caddy with TLS in front of `ws-server`, with the shipped configurations.
 
-use std::{net::Ipv4Addr, process::Stdio};
+use std::net::Ipv4Addr;
 
 use integration_tests::{
     Authority, CONGRATULATION, LOGIN_FAILED_EVENT, LoginMethod, Nginx, SESSION_OPENED, ServerFiles,
     ServerProcess, accounts, assert_echo, authorization, handshake_with, loopback_address,
-    peer_program,
+    peer_program, run_ok,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tempfile::TempDir;
@@ -256,7 +256,7 @@ async fn nginx_accepts_the_shipped_file() {
     );
     let mut command = Nginx::command(&directory, &site);
     command.arg("-t");
-    let text = output(command).await;
+    let text = run_ok(command).await;
     assert!(text.contains("test is successful"), "{text}");
     assert!(!text.contains("[warn]"), "{text}");
 }
@@ -269,16 +269,7 @@ async fn caddy_accepts_the_shipped_file() {
     let mut command = Command::new(peer_program("caddy/usr/bin/caddy"));
     command.arg("validate").arg("--config").arg(&file);
     command.env("HOME", home.path());
-    let text = output(command).await;
+    let text = run_ok(command).await;
     assert!(text.contains("Valid configuration"), "{text}");
     assert!(!text.contains("\"level\":\"warn\""), "{text}");
-}
-
-/// Runs a program that must succeed, and returns its output.
-async fn output(mut command: Command) -> String {
-    let output = command.stdin(Stdio::null()).output().await.unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8(text).unwrap();
-    assert!(output.status.success(), "{text}");
-    text
 }

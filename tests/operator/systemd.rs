@@ -5,18 +5,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
-    process::Stdio,
 };
 
 use integration_tests::{
     ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, NOT_RELOADED, RELOADED, ServerFiles,
-    ServerProcess, TEST_TIMEOUT, account, accounts, assert_echo, authorization, ctl_ok, fixture,
-    peer_program, resolved, send_request, server_binary, shipped,
+    ServerProcess, account, accounts, assert_echo, authorization, ctl_ok, fixture, peer_program,
+    resolved, run_ok, send_request, server_binary, shipped,
 };
 use raw_peer::{HANDSHAKE, frame};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio::{net::UnixDatagram, process::Command, time::timeout};
+use tokio::{net::UnixDatagram, process::Command};
 
 /// The directory of the units.
 const UNITS: &str = "deploy/systemd";
@@ -49,19 +48,11 @@ fn installed(drop_ins: &[&str]) -> (TempDir, PathBuf) {
     (directory, unit)
 }
 
-/// Runs a program that must succeed, and returns its output.
-async fn output(program: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(program);
-    let output = command.args(arguments).stdin(Stdio::null()).output();
-    let output = timeout(TEST_TIMEOUT, output).await.unwrap().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success(), "{text}");
-    text
-}
-
+/// Runs `systemd-analyze`, which must succeed, and returns its output.
 async fn systemd_analyze(arguments: &[&str]) -> String {
-    let program = peer_program("systemd/systemd-analyze");
-    output(program.to_str().unwrap(), arguments).await
+    let mut command = Command::new(peer_program("systemd/systemd-analyze"));
+    command.args(arguments);
+    run_ok(command).await
 }
 
 /// Returns all values of a key in the unit, in order.

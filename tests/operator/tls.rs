@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use integration_tests::{
-    Authority, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ProcessOutput, SERVER_NAME, ServerFiles,
-    ServerProcess, accounts, peer_program, run, run_within, server_binary,
+    Authority, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, SERVER_NAME, ServerFiles, ServerProcess,
+    accounts, peer_program, run, run_within, server_binary,
 };
 use raw_peer::HANDSHAKE;
 use serde::Deserialize;
@@ -48,11 +48,6 @@ fn s_client(server: &ServerProcess, authority: &Path, arguments: &[&str]) -> Com
     command
 }
 
-/// Returns all output, with invalid UTF-8 replaced.
-fn printed(finished: &ProcessOutput) -> String {
-    String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr
-}
-
 #[tokio::test]
 #[ignore = "needs the programs of .ci/operator"]
 async fn s_client_upgrades_over_tls_1_2_and_1_3() {
@@ -69,7 +64,7 @@ async fn s_client_upgrades_over_tls_1_2_and_1_3() {
             &files.path(AUTHORITY),
             &[version, "-alpn", "http/1.1"],
         );
-        let printed = printed(&run(command, HANDSHAKE).await);
+        let printed = run(command, HANDSHAKE).await.text();
         for part in [
             line,
             "Verification: OK",
@@ -100,7 +95,7 @@ async fn old_versions_and_other_alpn_get_an_alert() {
     ] {
         let command = s_client(&server, &files.path(AUTHORITY), &arguments);
         let finished = run(command, HANDSHAKE).await;
-        let printed = printed(&finished);
+        let printed = finished.text();
         assert_eq!(finished.code, Some(1), "{printed}");
         assert!(printed.contains(alert), "{printed}");
         assert!(!printed.contains("HTTP/1.1 101"), "{printed}");
@@ -158,7 +153,7 @@ async fn private_keys_of_every_type_and_format_load() {
         openssl(&[&certificate[..], &names].concat(), &directory).await;
         let server = files.serve().await;
         let command = s_client(&server, &files.path(CERTIFICATE), &[]);
-        let printed = printed(&run(command, "GET / HTTP/1.1\r\n\r\n").await);
+        let printed = run(command, "GET / HTTP/1.1\r\n\r\n").await.text();
         for part in ["Verification: OK", "HTTP/1.1 400 Bad Request"] {
             assert!(printed.contains(part), "{arguments:?}: {printed}");
         }
@@ -334,7 +329,7 @@ async fn testssl_finds_no_weakness() {
         .arg(files.path(AUTHORITY))
         .args(["--ip", "127.0.0.1"])
         .arg(format!("https://{SERVER_NAME}:{}/", server.address.port()));
-    let printed = printed(&run_within(LONG, command, "").await);
+    let printed = run_within(LONG, command, "").await.text();
 
     let findings = fs::read_to_string(findings).expect(&printed);
     let findings: Vec<TestsslFinding> =

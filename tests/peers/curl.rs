@@ -1,17 +1,13 @@
 //! `curl` with `ws-server`. Debian's build has no `ws://`, so the tests send the upgrade fields and
 //! read the raw output.
 
-use std::process::Output;
-
 use integration_tests::{
-    ADMIN_SESSION, HttpResponse, LOGIN_FAILED_EVENT, SESSION_OPENED, ServerProcess, TEST_TIMEOUT,
-    peer_program, spawn, wrong_credentials_response,
+    ADMIN_SESSION, HttpResponse, LOGIN_FAILED_EVENT, SESSION_OPENED, ServerProcess, peer_program,
+    spawn, wait_for_output, wrong_credentials_response,
 };
+use proto::close::CloseReason;
 use rustix::process::Signal;
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::process::{Child, Command};
 
 /// Starts a `curl` that requests the upgrade and prints all response heads.
 fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
@@ -29,22 +25,17 @@ fn curl(server: &ServerProcess, arguments: &[&str]) -> Child {
     spawn(command)
 }
 
-async fn finish(curl: Child) -> Output {
-    let output = timeout(TEST_TIMEOUT, curl.wait_with_output()).await;
-    output
-        .expect("the end comes in time")
-        .expect("the process can be waited for")
-}
-
 /// Stops the server after the login. Asserts that only the 101 and the Close frame were received,
 /// and returns the heads.
 async fn assert_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
     let opened = server.log_line(SESSION_OPENED).await;
     assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
     server.signal(Signal::TERM);
-    let printed = finish(curl).await.stdout;
-    let close = b"\x88\x19\x03\xe9server is shutting down";
-    let heads = printed.strip_suffix(close);
+    let printed = wait_for_output(curl).await.stdout;
+    let reason = CloseReason::ShuttingDown.text();
+    let length = u8::try_from(2 + reason.len()).unwrap();
+    let close = [&[0x88, length, 0x03, 0xE9], reason.as_bytes()].concat();
+    let heads = printed.strip_suffix(&close[..]);
     heads
         .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&printed)))
         .to_owned()
@@ -91,8 +82,8 @@ async fn answers_the_basic_challenge() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn wrong_password_gets_401() {
     let mut server = ServerProcess::start().await;
-    let output = finish(curl(&server, &["--user", "admin:1"])).await;
-    assert_eq!(output.status.code(), Some(0));
+    let output = wait_for_output(curl(&server, &["--user", "admin:1"])).await;
+    assert_eq!(output.code, Some(0));
     let answer = HttpResponse::parse(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(answer, wrong_credentials_response());
     server.log_line(LOGIN_FAILED_EVENT).await;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use integration_tests::{
     CLOSED_BY_USER_EXIT, CONNECTION_LOST, DRAINING, Nginx, SESSION_ENDED, SESSION_OPENED, SORRY,
-    ServerProcess, TEST_TIMEOUT, client, close_frame_of, echoed, echoed_lines, run, spawn,
+    ServerProcess, client, close_frame_of, echoed, echoed_lines, run, spawn, wait_for_output,
     welcome_and_goodbye,
 };
 use proto::close::CloseReason;
@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpSocket, TcpStream},
-    time::timeout,
 };
 
 use crate::scripted_peer::{Library, ScriptedPeer};
@@ -158,13 +157,9 @@ async fn killed_server_is_seen_as_lost() {
     stdin.write_all(b"admin:123456\n").await.unwrap();
     server.log_line(SESSION_OPENED).await;
     server.signal(Signal::KILL);
-    let output = timeout(TEST_TIMEOUT, client.wait_with_output())
-        .await
-        .unwrap();
-    let output = output.unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(8), "{stderr}");
-    assert!(stderr.contains(CONNECTION_LOST), "{stderr}");
+    let finished = wait_for_output(client).await;
+    assert_eq!(finished.code, Some(8), "{finished:?}");
+    assert!(finished.stderr.contains(CONNECTION_LOST), "{finished:?}");
 }
 
 /// The proxy forwards `Origin` and the original `Host`.

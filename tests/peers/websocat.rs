@@ -2,7 +2,7 @@
 
 use integration_tests::{
     ADMIN_SESSION, CONGRATULATION, LOGIN_FAILED_EVENT, SESSION_ENDED, SESSION_OPENED, SORRY,
-    ServerProcess, TEST_TIMEOUT, echoed, peer_program, spawn,
+    ServerProcess, TEST_TIMEOUT, echoed, peer_program, spawn, wait_for_output,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -51,10 +51,8 @@ impl Websocat {
         let read = timeout(TEST_TIMEOUT, self.stdout.read_to_string(&mut rest)).await;
         read.expect("the end comes in time").unwrap();
         assert_eq!(rest, "");
-        let output = timeout(TEST_TIMEOUT, self.child.wait_with_output()).await;
-        let output = output.expect("the end comes in time").unwrap();
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-        assert_eq!(output.status.code(), Some(0));
+        let finished = wait_for_output(self.child).await;
+        assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
     }
 }
 
@@ -106,12 +104,9 @@ async fn logs_in_with_the_handshake() {
 async fn wrong_password_in_the_handshake_is_seen_as_401() {
     let mut server = ServerProcess::start().await;
     let Websocat { child, stdin, .. } = Websocat::connect(&server, &["--basic-auth=admin:1"]);
-    let output = timeout(TEST_TIMEOUT, child.wait_with_output())
-        .await
-        .unwrap();
-    let output = output.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let finished = wait_for_output(child).await;
+    assert_eq!(finished.code, Some(1));
+    let stderr = finished.stderr;
     assert!(stderr.contains("401 Unauthorized"), "{stderr}");
     server.log_line(LOGIN_FAILED_EVENT).await;
     drop(stdin);

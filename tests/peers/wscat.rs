@@ -2,7 +2,7 @@
 
 use integration_tests::{
     ADMIN_SESSION, CONGRATULATION, SESSION_ENDED, SESSION_OPENED, SORRY, ServerProcess,
-    TEST_TIMEOUT, Terminal, echoed, echoed_lines, peer_program, spawn,
+    TEST_TIMEOUT, Terminal, echoed, echoed_lines, peer_program, spawn, wait_for_output,
 };
 use rustix::process::Signal;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
@@ -62,13 +62,9 @@ async fn logs_in_and_talks_in_a_pipe() {
     read.expect("the text is printed in time").unwrap();
     assert_eq!(String::from_utf8(printed).unwrap(), expected);
     server.signal(Signal::TERM);
-    let output = timeout(TEST_TIMEOUT, child.wait_with_output())
-        .await
-        .unwrap();
-    let output = output.unwrap();
+    let finished = wait_for_output(child).await;
     drop(stdin);
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
 }
 
 #[tokio::test]

@@ -62,7 +62,10 @@ pub use self::{
     nginx::Nginx,
     paths::{fixture, fixtures, root, shipped},
     peer_programs::peer_program,
-    process::{ProcessOutput, TEST_TIMEOUT, run, run_within, spawn, wait_for_exit},
+    process::{
+        ProcessOutput, TEST_TIMEOUT, run, run_ok, run_within, send_signal, spawn, wait_for_exit,
+        wait_for_output,
+    },
     server_files::{
         ACCOUNTS, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ServerFiles, account, accounts,
         password_hash, replace,

@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpListener, os::fd::OwnedFd, process::Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{TEST_TIMEOUT, peer_program};
+use crate::{TEST_TIMEOUT, peer_program, send_signal};
 
 /// The configuration before the `http` content of a test.
 const MAIN: &str = "daemon off;
@@ -91,9 +91,8 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // SIGKILL would leave the worker behind. A master that has exited has no worker.
-        if let Some(id) = self.child.id() {
-            let pid = Pid::from_raw(id.cast_signed()).expect("a process id is not zero");
-            let _ = kill_process(pid, Signal::TERM);
+        if self.child.id().is_some() {
+            send_signal(&self.child, Signal::TERM);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
@@ -30,6 +31,11 @@ impl ProcessOutput {
     #[track_caller]
     pub fn stdout(&self) -> &str {
         std::str::from_utf8(&self.stdout).expect("stdout is text")
+    }
+
+    /// Returns stdout, with invalid UTF-8 replaced, and stderr.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned() + &self.stderr
     }
 }
 
@@ -84,6 +90,37 @@ pub async fn run_within(
         stdout,
         stderr,
     }
+}
+
+/// Waits until a process exits, and returns its output that was not read yet.
+pub async fn wait_for_output(child: Child) -> ProcessOutput {
+    let output = timeout(TEST_TIMEOUT, child.wait_with_output()).await;
+    let output = output
+        .expect("the process ends in time")
+        .expect("the process can be waited for");
+    ProcessOutput {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+    }
+}
+
+/// Runs a process that must succeed, and returns its output.
+pub async fn run_ok(command: Command) -> String {
+    let finished = run(command, "").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished.text()
+}
+
+/// Sends a signal to a running process.
+pub fn send_signal(child: &Child, signal: Signal) {
+    kill_process(pid_of(child), signal).expect("the process is running");
+}
+
+/// Returns the id of a running process.
+pub(crate) fn pid_of(child: &Child) -> Pid {
+    let id = child.id().expect("the process is running");
+    Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
 }
 
 /// Waits until a process exits.

@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use raw_peer::RawPeer;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{TEST_TIMEOUT, fixture, fixtures, run, server_binary, wait_for_exit};
+use crate::{
+    TEST_TIMEOUT, fixture, fixtures, process::pid_of, run, send_signal, server_binary,
+    wait_for_exit,
+};
 
 /// A server process on a free port. Dropping it kills the process.
 #[derive(Debug)]
@@ -149,13 +152,12 @@ impl ServerProcess {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("the server is running");
+        send_signal(&self.child, signal);
     }
 
     /// Returns the process id.
     pub fn pid(&self) -> Pid {
-        let id = self.child.id().expect("the server is running");
-        Pid::from_raw(id.cast_signed()).expect("a process id is not zero")
+        pid_of(&self.child)
     }
 
     /// Returns the resident memory, in bytes.

@@ -5,9 +5,9 @@ use std::{fmt::Write as _, sync::Arc};
 use futures::{SinkExt as _, StreamExt as _};
 use integration_tests::{
     CONGRATULATION, PREFIX, RelayOutcome, ServerProcess, TEST_TIMEOUT, TlsProxy, client, echoed,
-    echoed_lines, run, spawn, wait_for_exit,
+    echoed_lines, run, send_signal, spawn, wait_for_exit,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -76,8 +76,7 @@ async fn sigint_ends_the_tls_handshake() {
         .unwrap();
     let mut hello = [0; 1];
     stream.read_exact(&mut hello).await.unwrap();
-    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
+    send_signal(&child, Signal::INT);
     assert_eq!(wait_for_exit(&mut child).await.code(), Some(130));
 }
 
