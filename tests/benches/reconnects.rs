@@ -9,16 +9,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{
-    fs,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
 use integration_tests::{
-    BackgroundWork, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient,
-    account, authorization, connect_from, handshake_with, loopback_address, password_hash,
-    percentile,
+    BackgroundWork, BenchServer, CpuPinning, ServerFiles, TEST_TIMEOUT, WellBehavedClient, account,
+    authorization, connect_from, handshake_with, loopback_address, password_hash, percentile,
 };
 use proto::{
     close::{CloseCode, CloseReason, Retry},
@@ -80,17 +78,15 @@ async fn main() {
 }
 
 async fn run(policy: RetryPolicy, users: usize, addresses: usize, pinning: CpuPinning) {
-    let directory = ServerProcess::config_directory(&format!(
+    let configuration = format!(
         "[limits]\n\
          max_unauthenticated = {all}\n\
          max_unauthenticated_per_address = \"off\"\n",
         // A refused connection may stay open for a moment.
         all = 2 * users,
-    ));
-    fs::write(directory.path().join("credentials.toml"), accounts(users))
-        .expect("the file can be written");
-    let configuration = directory.path().join("server.toml");
-    let bench_server = BenchServer::configured(&configuration, pinning).await;
+    );
+    let files = ServerFiles::new(&configuration, &accounts(users));
+    let bench_server = BenchServer::configured(&files, pinning).await;
     let mut clients = Vec::new();
     for user in 0..CLIENTS {
         clients.push(WellBehavedClient::new(&bench_server.process, &credentials(user)).await);

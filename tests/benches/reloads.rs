@@ -6,15 +6,13 @@
 
 use std::{
     cell::Cell,
-    fs,
-    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, LoadGenerator, LoginMethod, ServerProcess,
-    WellBehavedClient, Workload, account, percentile, replace, to_f64,
+    ACCOUNTS, BenchReport, BenchServer, CONFIGURATION, CpuPinning, LoadGenerator, LoginMethod,
+    ServerFiles, ServerProcess, WellBehavedClient, Workload, account, percentile, to_f64,
 };
 use raw_peer::{CREDENTIALS, frame};
 use rustix::process::Signal;
@@ -38,11 +36,8 @@ const ANSWER_LIMIT: f64 = 50.0;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
-    let directory = ServerProcess::config_directory(&configuration(0));
-    let credentials = directory.path().join("credentials.toml");
-    fs::write(&credentials, accounts(0)).expect("the file can be written");
-    let file = directory.path().join("server.toml");
-    let mut bench_server = BenchServer::with_log(&file, pinning).await;
+    let files = ServerFiles::new(&configuration(0), &accounts(0));
+    let mut bench_server = BenchServer::with_log(&files, pinning).await;
     let mut load = LoadGenerator::new(&bench_server, WORKLOAD).await;
     let mut well_behaved = WellBehavedClient::new(&bench_server.process, CREDENTIALS).await;
 
@@ -50,7 +45,7 @@ async fn main() -> ExitCode {
     let start = Instant::now();
     let reloads = async {
         for number in 1..=RELOADS {
-            reload(&mut bench_server.process, directory.path(), number).await;
+            reload(&mut bench_server.process, &files, number).await;
         }
         is_over.set(true);
     };
@@ -89,9 +84,9 @@ async fn main() -> ExitCode {
 }
 
 /// Replaces both files, waits for the log line of the reload, and checks that both changes apply.
-async fn reload(server: &mut ServerProcess, directory: &Path, number: u32) {
-    replace(&directory.join("server.toml"), &configuration(number));
-    replace(&directory.join("credentials.toml"), &accounts(number));
+async fn reload(server: &mut ServerProcess, files: &ServerFiles, number: u32) {
+    files.replace(CONFIGURATION, &configuration(number));
+    files.replace(ACCOUNTS, &accounts(number));
     let cause = if number.is_multiple_of(2) {
         server.signal(Signal::HUP);
         "SIGHUP"

@@ -5,8 +5,6 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{
-    fs,
-    path::Path,
     pin::pin,
     process::ExitCode,
     time::{Duration, Instant, SystemTime},
@@ -14,8 +12,8 @@ use std::{
 
 use futures::future::{Either, join, join_all, select};
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, LoginMethod, ServerProcess, TEST_TIMEOUT, echoed,
-    replace, to_f64,
+    ACCOUNTS, BenchReport, BenchServer, CpuPinning, LoginMethod, ServerFiles, ServerProcess,
+    TEST_TIMEOUT, echoed, to_f64,
 };
 use proto::close::CloseReason;
 use raw_peer::{
@@ -61,13 +59,10 @@ async fn main() -> ExitCode {
 }
 
 async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchReport) {
-    let directory = ServerProcess::config_directory("");
-    let credentials = directory.path().join("credentials.toml");
     let account = |user| account(user, &password(user), "");
-    fs::write(&credentials, (0..USERS).map(account).collect::<String>())
-        .expect("the file can be written");
-    let configuration = directory.path().join("server.toml");
-    let bench_server = BenchServer::configured(&configuration, pinning).await;
+    let accounts: String = (0..USERS).map(account).collect();
+    let files = ServerFiles::new("", &accounts);
+    let bench_server = BenchServer::configured(&files, pinning).await;
     let mut sessions = Vec::new();
     for number in 0..USERS * SESSIONS_OF_EACH {
         sessions.push(BenchSession::new(&bench_server.process, number).await);
@@ -77,7 +72,7 @@ async fn revoke(change: AccountChange, pinning: CpuPinning, report: &mut BenchRe
     let (over, is_over) = watch::channel(false);
     let changed = async {
         sleep(BEFORE).await;
-        let since = change.apply(&credentials);
+        let since = change.apply(&files);
         // The results show whether all sessions ended.
         let _ = timeout(
             TOO_LATE,
@@ -126,7 +121,7 @@ impl AccountChange {
     }
 
     /// Replaces the credentials file. Returns the moment at which the change takes effect.
-    fn apply(self, credentials: &Path) -> Instant {
+    fn apply(self, files: &ServerFiles) -> Instant {
         let moment = SystemTime::now() + EXPIRY_DELAY;
         let accounts = (0..USERS).map(|user| match self {
             _ if user != REVOKED_USER => account(user, &password(user), ""),
@@ -137,7 +132,7 @@ impl AccountChange {
                 account(user, &password(user), &format!("expires = {moment}\n"))
             }
         });
-        replace(credentials, &accounts.collect::<String>());
+        files.replace(ACCOUNTS, &accounts.collect::<String>());
         match self {
             Self::Removed | Self::Password => Instant::now(),
             Self::Expiry => {

@@ -12,8 +12,7 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, mebibytes, median,
-    percentile,
+    BenchReport, BenchServer, CpuPinning, ServerFiles, TEST_TIMEOUT, mebibytes, median, percentile,
 };
 use raw_peer::{RawPeer, frame};
 use tokio::{
@@ -67,16 +66,15 @@ async fn main() -> ExitCode {
 
 /// Measures whether a member that does not read delays the others.
 async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
-    let directory = ServerProcess::config_directory(ROOM);
-    let configuration = directory.path().join("server.toml");
+    let files = ServerFiles::with_admin(ROOM);
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let bench_server = BenchServer::configured(&configuration, pinning).await;
+        let bench_server = BenchServer::configured(&files, pinning).await;
         let mut room = Room::of(&bench_server, MEMBERS).await;
         without.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         drop(room);
 
-        let bench_server = BenchServer::configured(&configuration, pinning).await;
+        let bench_server = BenchServer::configured(&files, pinning).await;
         let mut room = Room::of(&bench_server, MEMBERS - 1).await;
         let stalled = join(&bench_server, Some(4096)).await;
         let before = bench_server.process.resident_bytes();
@@ -95,12 +93,11 @@ async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
 
 /// Measures the CPU time of a delivery.
 async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
-    let directory = ServerProcess::config_directory(ROOM);
-    let configuration = directory.path().join("server.toml");
+    let files = ServerFiles::with_admin(ROOM);
     let mut costs: [Vec<f64>; 3] = Default::default();
     for _ in 0..ROUNDS {
         let bench_servers = [
-            Some(BenchServer::configured(&configuration, pinning).await),
+            Some(BenchServer::configured(&files, pinning).await),
             Some(BenchServer::plain_room(pinning).await),
             BenchServer::bun_room(pinning).await,
         ];

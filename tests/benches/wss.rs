@@ -7,9 +7,9 @@
 use std::process::ExitCode;
 
 use integration_tests::{
-    ATTEMPTS, Authority, BenchReport, BenchServer, CERTIFICATE, CONFIGURATION, CpuPinning,
-    PRIVATE_KEY, ROUNDS, SERVER_NAME, ServerFiles, TlsClient, WORKLOADS, Workload, accounts,
-    is_selected, median, message_cost, to_f64,
+    ATTEMPTS, Authority, BenchReport, BenchServer, CERTIFICATE, CpuPinning, PRIVATE_KEY, ROUNDS,
+    SERVER_NAME, ServerFiles, TlsClient, WORKLOADS, Workload, admin_account, is_selected, median,
+    message_cost, to_f64,
 };
 
 /// The number of idle sessions.
@@ -64,7 +64,7 @@ impl TlsBench {
     fn new() -> Self {
         let authority = Authority::new();
         let issued = authority.issue(&[SERVER_NAME]);
-        let accounts = accounts(&[("admin", "123456")]);
+        let accounts = admin_account();
         Self {
             files: ServerFiles::with_tls("", &accounts, &issued),
             client: TlsClient::comparing(&authority),
@@ -73,8 +73,7 @@ impl TlsBench {
     }
 
     async fn ours(&self) -> BenchServer {
-        let configuration = self.files.path(CONFIGURATION);
-        let bench_server = BenchServer::configured(&configuration, self.pinning).await;
+        let bench_server = BenchServer::configured(&self.files, self.pinning).await;
         bench_server.with_tls_client(&self.client)
     }
 

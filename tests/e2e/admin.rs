@@ -8,8 +8,8 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, ADMIN, AdminClient, CONFIGURATION, LoginMethod, RELOADED, SORRY, ServerFiles,
-    ServerProcess, account, accounts, assert_echo, close_frame_of, ctl, ctl_ok, replace,
-    revoked_message, send_request,
+    ServerProcess, account, accounts, assert_echo, close_frame_of, ctl, ctl_ok, revoked_message,
+    send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::{RawPeer, frame};
@@ -177,7 +177,7 @@ async fn changed_credentials_file_lifts_a_revocation() {
         .assert_rejected(&server, "jane:x")
         .await;
     let changed = accounts(&[("admin", "123456"), ("jane", "x")]);
-    replace(&files.path(ACCOUNTS), &changed);
+    files.replace(ACCOUNTS, &changed);
     server.log_line(RELOADED).await;
     server.log_line(RELOADED).await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
@@ -451,7 +451,7 @@ async fn public_address_serves_no_admin_path() {
 
 #[tokio::test]
 async fn admin_is_off_without_an_address() {
-    let files = ServerFiles::new("", &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::with_admin("");
     let server = files.serve().await;
     server.signal(Signal::TERM);
     let (code, _, log) = server.finish().await;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 async fn accept_backs_off_until_descriptors_are_free() {
     // Connections that are accepted to be rejected already exceed this limit.
     let command = ServerProcess::limited_command("-n 40", &fixture(CONFIGURATION));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command).await;
     let mut user = server.connect().await;
     user.log_in().await;
     let mut silent = Vec::new();
@@ -56,7 +56,7 @@ async fn full_server_still_accepts_the_admin_socket() {
     let configuration = format!("{ADMIN}[limits]\nmax_unauthenticated_per_address = \"off\"\n");
     let files = ServerFiles::new(&configuration, &accounts(&[("jane", "x")]));
     let command = ServerProcess::limited_command("-n 160", &files.path(CONFIGURATION));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command).await;
     let admin = AdminClient::for_server(&mut server).await;
     let mut idle = Vec::new();
     for (address, connections) in [(server.address, 160), (admin.address(), 40)] {
@@ -74,7 +74,7 @@ async fn full_server_still_accepts_the_admin_socket() {
 #[tokio::test]
 async fn soft_descriptor_limit_is_raised_to_the_hard_one() {
     let command = ServerProcess::limited_command("-S -n 70", &fixture(CONFIGURATION));
-    let server = ServerProcess::spawn(command, None).await;
+    let server = ServerProcess::spawn(command).await;
     // More connections than 70 descriptors allow, and fewer pending logins than the limit of 64.
     let mut users = Vec::new();
     for _ in 0..100 {

@@ -8,8 +8,8 @@ use std::{
 
 use integration_tests::{
     ADMIN, ADMIN_SESSION, CONFIGURATION, HANDSHAKE_REFUSED, LOGIN_FAILED, SESSION_ENDED,
-    SESSION_OPENED, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, echoed, fixture, run,
-    send_request, send_signal, wait_for_exit,
+    SESSION_OPENED, ServerFiles, ServerProcess, TEST_TIMEOUT, echoed, fixture, run, send_request,
+    send_signal, wait_for_exit,
 };
 use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rustix::process::Signal;
@@ -83,7 +83,7 @@ async fn failed_login_log_has_no_name_and_no_password() {
 #[tokio::test]
 async fn trace_log_has_no_password_and_no_message() {
     let command = ServerProcess::command(&fixture("server.toml"));
-    let mut server = ServerProcess::spawn_with_log(command, None, "trace").await;
+    let mut server = ServerProcess::spawn_with_log(command, "trace").await;
     let mut refused = server.connect().await;
     refused
         .send("GET /canary-path HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -120,7 +120,7 @@ async fn trace_log_has_no_password_and_no_message() {
 async fn json_log_has_one_object_per_line() {
     let mut command = ServerProcess::command(&fixture("server.toml"));
     command.args(["--log-format", "json"]);
-    let server = ServerProcess::spawn_with_log(command, None, "debug").await;
+    let server = ServerProcess::spawn_with_log(command, "debug").await;
     for name in ["x\" \\ event=login_ok", "x\u{1b}\n{}", "admin"] {
         let mut peer = server.connect().await;
         peer.upgrade().await;
@@ -176,19 +176,17 @@ async fn log_format_flag_overrides_the_configuration() {
         ("json", Some("text"), false),
         ("text", Some("json"), true),
     ] {
-        let directory = ServerProcess::config_directory(&format!("log_format = \"{key}\"\n"));
-        let mut command = ServerProcess::command(&directory.path().join("server.toml"));
+        let files = ServerFiles::with_admin(&format!("log_format = \"{key}\"\n"));
+        let mut command = files.command();
         if let Some(flag) = flag {
             command.args(["--log-format", flag]);
         }
-        let mut server = ServerProcess::spawn(command, Some(directory)).await;
+        let mut server = ServerProcess::spawn(command).await;
         let line = server.log_line("read ").await;
         assert_eq!(line.starts_with('{'), is_json, "{key} {flag:?}: {line}");
     }
-    let directory = ServerProcess::config_directory("log_format = \"xml\"\n");
-    let mut command = ServerProcess::command(&directory.path().join("server.toml"));
-    command.args(["--log-format", "json"]);
-    let finished = run(command, "").await;
+    let files = ServerFiles::with_admin("log_format = \"xml\"\n");
+    let finished = run(files.command_with(&["--log-format", "json"]), "").await;
     assert_eq!(finished.code, Some(2));
     let expected = "line 1: `log_format`: write \"text\" or \"json\"\n";
     assert!(finished.stderr.ends_with(expected), "{finished:?}");
@@ -271,7 +269,7 @@ async fn unread_log_does_not_block_the_server() {
 /// An invalid `RUST_LOG` is reported at start, and not again by a reload.
 #[tokio::test]
 async fn unread_log_does_not_block_a_reload() {
-    let files = ServerFiles::new("log_level = \"warn\"\n", &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::with_admin("log_level = \"warn\"\n");
     let mut command = files.command();
     command.env("RUST_LOG", "info,x=nonsense");
     let (child, address) = spawn_logging_to(Stdio::piped(), command).await;
@@ -342,7 +340,7 @@ async fn lost_log_lines_are_counted_and_reported() {
 
 #[tokio::test]
 async fn lost_log_lines_are_a_metric() {
-    let files = ServerFiles::new(ADMIN, &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::with_admin(ADMIN);
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (child, _) = spawn_logging_to(full, files.command()).await;
     let lost = async {

@@ -2,10 +2,9 @@
 
 use integration_tests::{
     ACCOUNTS, Authority, CONFIGURATION, IssuedCertificate, LoginMethod, ProcessOutput, SERVER_NAME,
-    ServerFiles, ServerProcess, accounts, run, server_binary,
+    ServerFiles, ServerProcess, accounts, admin_account, run,
 };
 use rustix::process::Signal;
-use tokio::process::Command;
 
 use crate::tls_server::LINE;
 
@@ -24,7 +23,7 @@ const DEVELOPMENT_PASSWORD: &str = "others can reach 0.0.0.0:0, and the account 
                             `ws-server hash-password`";
 
 fn development() -> String {
-    accounts(&[("admin", "123456")])
+    admin_account()
 }
 
 fn jane() -> String {
@@ -35,17 +34,9 @@ fn issued() -> IssuedCertificate {
     Authority::new().issue(&[SERVER_NAME])
 }
 
-/// Returns the command that starts a server with the `listen` address of its configuration.
-fn command(files: &ServerFiles) -> Command {
-    let mut command = Command::new(server_binary());
-    command.arg("--config").arg(files.path(CONFIGURATION));
-    command
-}
-
 /// Runs a server, and asserts that it fails to start with this problem.
 async fn assert_start_fails(files: &ServerFiles, arguments: &[&str], problem: &str) {
-    let mut command = command(files);
-    command.args(arguments);
+    let command = files.command_with(arguments);
     let ProcessOutput { code, stderr, .. } = run(command, "").await;
     let path = files.path(CONFIGURATION);
     assert_eq!(
@@ -64,7 +55,7 @@ async fn public_address_requires_tls_or_allow_insecure() {
     assert_start_fails(&here, &["--listen", ANY_ADDRESS], UNENCRYPTED).await;
 
     let files = ServerFiles::with_tls(LISTEN, &jane(), &issued());
-    let server = ServerProcess::spawn(command(&files), None).await;
+    let server = ServerProcess::spawn(files.command_with(&[])).await;
     assert!(
         server.url().starts_with("wss://0.0.0.0:"),
         "{}",
@@ -80,7 +71,7 @@ async fn public_address_requires_tls_or_allow_insecure() {
 async fn allow_insecure_logs_one_warning_at_start() {
     let files = ServerFiles::new(INSECURE, &jane());
     for _ in 0..2 {
-        let server = ServerProcess::spawn(command(&files), None).await;
+        let server = ServerProcess::spawn(files.command_with(&[])).await;
         assert!(
             server.url().starts_with("ws://0.0.0.0:"),
             "{}",
@@ -123,21 +114,13 @@ async fn public_address_rejects_the_development_account() {
 #[tokio::test]
 async fn reload_rejects_insecure_public_settings() {
     let files = ServerFiles::new("", &jane());
-    let mut server = ServerProcess::spawn(
-        {
-            let mut command = command(&files);
-            command.args(["--listen", "127.0.0.1:0"]);
-            command
-        },
-        None,
-    )
-    .await;
+    let mut server = ServerProcess::spawn(files.command()).await;
     // The `--listen` argument overrides the configuration, for this check as well.
     files.replace(CONFIGURATION, LISTEN);
     server.log_line("INFO audit: reloaded").await;
 
     let exposed = ServerFiles::new(INSECURE, &jane());
-    let mut exposed_server = ServerProcess::spawn(command(&exposed), None).await;
+    let mut exposed_server = ServerProcess::spawn(exposed.command_with(&[])).await;
     exposed.replace(CONFIGURATION, LISTEN);
     let error = exposed_server.log_line("ERROR").await;
     assert!(
@@ -160,7 +143,7 @@ async fn reload_rejects_insecure_public_settings() {
         .await;
 
     let local = ServerFiles::new("listen = \"127.0.0.1:0\"\n", &development());
-    let mut server = ServerProcess::spawn(command(&local), None).await;
+    let mut server = ServerProcess::spawn(local.command_with(&[])).await;
     for (configuration, problem) in [(LISTEN, UNENCRYPTED), (INSECURE, DEVELOPMENT_PASSWORD)] {
         local.replace(CONFIGURATION, configuration);
         let error = server.log_line("ERROR").await;

@@ -10,12 +10,12 @@ use std::{
 use integration_tests::{
     ACCOUNTS, AFTER_RESTART, CONFIGURATION, HANDSHAKE_REFUSED, LoginMethod, RELOADED,
     SESSION_OPENED, ServerFiles, ServerProcess, accounts, assert_echo, close_frame_of,
-    handshake_with, send_request, server_binary,
+    handshake_with, send_request,
 };
 use proto::close::CloseReason;
 use raw_peer::frame;
 use rustix::process::Signal;
-use tokio::{process::Command, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 /// The documented poll interval of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -95,7 +95,7 @@ async fn credentials_argument_file_is_watched() {
     files.overwrite(NAMED, &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.arg("--credentials").arg(files.path(NAMED));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command).await;
     let read = server.log_line("read ").await;
     let named = format!(" and {} with 1 user", files.path(NAMED).display());
     assert!(read.ends_with(&named), "{read}");
@@ -354,7 +354,7 @@ async fn log_level_follows_the_configuration() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env_remove("RUST_LOG");
-    let mut server = ServerProcess::spawn_with_environment(command, None).await;
+    let mut server = ServerProcess::spawn_with_environment(command).await;
     files.replace(CONFIGURATION, "log_level = \"debug\"\n");
     let lines = server.log_up_to(RELOADED).await;
     assert!(
@@ -412,9 +412,7 @@ async fn rust_log_overrides_the_configuration() {
 #[tokio::test]
 async fn keys_that_need_a_restart_are_logged() {
     let files = ServerFiles::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
-    let mut command = Command::new(server_binary());
-    command.arg("--config").arg(files.path(CONFIGURATION));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(files.command_with(&[])).await;
     let mut old = LoginMethod::Message.log_in(&server, "jane:1").await;
     files.replace(
         CONFIGURATION,

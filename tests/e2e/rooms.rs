@@ -2,7 +2,7 @@
 
 use integration_tests::{
     ACCOUNTS, LOGIN_FAILED_EVENT, LoginMethod, SESSION_OPENED, ServerFiles, ServerProcess,
-    accounts, authorization, client, echoed_lines, run, send_request, spawn,
+    accounts, admin_account, authorization, client, echoed_lines, run, send_request, spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -121,7 +121,7 @@ async fn route_users_must_exist_only_at_start() {
     let mut server = files.serve().await;
     let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
     server.log_line(SESSION_OPENED).await;
-    files.replace(ACCOUNTS, &accounts(&[("admin", "123456")]));
+    files.replace(ACCOUNTS, &admin_account());
     let warning = server.log_line("WARN").await;
     let unknown_user = "the route `/only` names the user `jane`, who has no account in ";
     assert!(warning.contains(unknown_user), "{warning}");

@@ -121,7 +121,7 @@ async fn nothing_secret_is_logged(detail: &str, format: &str) {
     let files = ServerFiles::new("", &account(USER, &line));
     let mut command = files.command();
     command.args(["--log-format", format]);
-    let mut server = ServerProcess::spawn_with_log(command, None, detail).await;
+    let mut server = ServerProcess::spawn_with_log(command, detail).await;
     let mut log = String::new();
 
     let request = handshake_with(&[]).replace("GET / ", &format!("GET /{QUERY}?{QUERY} "));
@@ -274,11 +274,7 @@ async fn check_config_prints_no_secret() {
     let all = good.iter().map(|good| (good.clone(), 0));
     for (content, code) in all.chain(mistakes(&hash).into_iter().map(|bad| (bad, 2))) {
         let files = ServerFiles::new("", &content);
-        let mut command = Command::new(server_binary());
-        command
-            .arg("--config")
-            .arg(files.path(CONFIGURATION))
-            .arg("--check-config");
+        let mut command = files.command_with(&["--check-config"]);
         command.env("RUST_LOG", "trace");
         let finished = run(command, "").await;
         assert_eq!(finished.code, Some(code), "{content}: {finished:?}");

@@ -64,7 +64,7 @@ impl NotifySocket {
         let mut command = files.command();
         command.env("NOTIFY_SOCKET", &self.name);
         command.envs(variables.iter().copied());
-        ServerProcess::spawn(command, None).await
+        ServerProcess::spawn(command).await
     }
 
     /// Returns the next notification.
@@ -215,7 +215,7 @@ async fn missing_notify_socket_is_logged() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
     let mut command = files.command();
     command.env("NOTIFY_SOCKET", files.path(CONFIGURATION).join("none"));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command).await;
     let warning = server.log_line("service manager").await;
     assert!(warning.contains(" WARN "), "{warning}");
     assert!(

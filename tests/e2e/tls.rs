@@ -1,17 +1,17 @@
 //! Connections over TLS.
 
 use std::{
-    fs, net,
+    net,
     time::{Duration, Instant},
 };
 
 use integration_tests::{
-    ACCOUNTS, Authority, CONFIGURATION, SERVER_NAME, ServerFiles, ServerProcess, TEST_TIMEOUT,
-    TlsClient, assert_echo, client, echoed_lines, fixture, run, send_request, server_binary,
+    Authority, SERVER_NAME, ServerFiles, ServerProcess, TEST_TIMEOUT, TlsClient, admin_account,
+    assert_echo, client, echoed_lines, run, send_request,
 };
 use raw_peer::HANDSHAKE;
 use rustix::process::Signal;
-use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+use tokio::{io::AsyncReadExt as _, time::timeout};
 
 use crate::tls_server::{LINE, TlsServer};
 
@@ -34,16 +34,13 @@ async fn http_requests_are_answered_over_tls() {
 #[tokio::test]
 async fn start_logs_the_https_url() {
     let issued = Authority::new().issue(&[SERVER_NAME]);
-    let files = ServerFiles::with_tls("", "", &issued);
-    fs::copy(fixture(ACCOUNTS), files.path(ACCOUNTS)).unwrap();
-    let mut command = Command::new(server_binary());
-    command.arg("--config").arg(files.path(CONFIGURATION));
+    let files = ServerFiles::with_tls("", &admin_account(), &issued);
     // The hint needs a known port. No other test uses this address, so the port stays free.
     let port = net::TcpListener::bind("127.20.30.40:0").unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
-    command.args(["--listen", &address.to_string()]);
-    let mut server = ServerProcess::spawn(command, None).await;
+    let command = files.command_with(&["--listen", &address.to_string()]);
+    let mut server = ServerProcess::spawn(command).await;
     let lines = server.log_up_to("in a browser").await;
     let hint = lines.last().unwrap();
     assert!(

@@ -8,7 +8,7 @@ use std::{
 
 use integration_tests::{
     ACCOUNTS, CONFIGURATION, LoginMethod, NOT_RELOADED, SORRY, ServerFiles, ServerProcess, account,
-    authorization, handshake_with, root, run, send_request, server_binary,
+    authorization, handshake_with, root, run, send_request,
 };
 use raw_peer::frame;
 use rustix::process::Signal;
@@ -146,10 +146,8 @@ async fn log_of_wrong_logins(format: &str) -> (String, Vec<&'static str>) {
     };
     let late = account("late", "password = \"1\"\nexpires = 2020-01-01T00:00:00Z");
     let files = ServerFiles::new(CONFIGURED, &(entry(name) + &entry("jane") + &late));
-    let mut command = Command::new(server_binary());
-    command.arg("--config").arg(files.path(CONFIGURATION));
-    command.args(["--listen", "[::1]:0", "--log-format", format]);
-    let mut server = ServerProcess::spawn_with_log(command, None, "debug").await;
+    let command = files.command_with(&["--listen", "[::1]:0", "--log-format", format]);
+    let mut server = ServerProcess::spawn_with_log(command, "debug").await;
 
     send_forged_texts(&server, name).await;
     let mut expected = Vec::new();

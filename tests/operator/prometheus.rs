@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use integration_tests::{
-    ADMIN, AdminClient, LoginMethod, ServerFiles, ServerProcess, accounts, assert_echo,
-    peer_program, run,
+    ADMIN, AdminClient, LoginMethod, ServerFiles, ServerProcess, assert_echo, peer_program, run,
 };
 use tokio::process::Command;
 
@@ -25,7 +24,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 /// Returns the metrics after one successful and one failed login.
 async fn scrape() -> String {
     let configuration = format!("{ADMIN}[[route]]\npath = \"/\"\nservice = \"echo\"\n");
-    let files = ServerFiles::new(&configuration, &accounts(&[("admin", "123456")]));
+    let files = ServerFiles::with_admin(&configuration);
     let mut server: ServerProcess = files.serve().await;
     let admin = AdminClient::for_server(&mut server).await;
     let mut session = LoginMethod::Message.log_in(&server, "admin:123456").await;

@@ -52,7 +52,7 @@ async fn page_steps_start_a_server_that_clients_trust() {
     let configuration = at("etc/ws-server/server.toml");
     let mut command = Command::new(at("usr/local/bin/ws-server"));
     command.args(["--config", &configuration]);
-    let server = ServerProcess::spawn(command, None).await;
+    let server = ServerProcess::spawn(command).await;
     let url = format!("wss://localhost:{}", server.address.port());
     let command = client(["--cacert", &at("etc/ws-server/tls.crt"), &url]);
     let finished = run(command, "jane:secret\nhello\n").await;

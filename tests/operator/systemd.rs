@@ -187,7 +187,7 @@ async fn server_makes_only_system_calls_of_the_unit() {
         .arg(files.path(CONFIGURATION))
         .args(["--listen", "127.0.0.1:0"])
         .env("NOTIFY_SOCKET", files.path("notify"));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command).await;
     manager.recv(&mut [0; 4096]).await.unwrap();
 
     for method in LoginMethod::ALL {
@@ -248,7 +248,7 @@ async fn server_makes_only_system_calls_of_the_unit() {
 async fn unit_allows_the_descriptors_of_default_limits() {
     let limit = values("LimitNOFILE").concat();
     let command = ServerProcess::limited_command(&format!("-n {limit}"), &fixture(CONFIGURATION));
-    let mut server = ServerProcess::spawn(command, None).await;
+    let mut server = ServerProcess::spawn(command).await;
     let lines = server.log_up_to("read ").await;
     let fewer = lines.iter().find(|line| line.contains("fewer connections"));
     assert_eq!(fewer, None);

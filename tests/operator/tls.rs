@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use integration_tests::{
-    Authority, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, SERVER_NAME, ServerFiles, ServerProcess,
-    accounts, peer_program, run, run_within, server_binary,
+    Authority, CERTIFICATE, PRIVATE_KEY, SERVER_NAME, ServerFiles, ServerProcess, accounts,
+    peer_program, run, run_ok, run_within,
 };
 use raw_peer::HANDSHAKE;
 use serde::Deserialize;
@@ -186,12 +186,7 @@ async fn encrypted_key_error_names_a_working_fix() {
         ];
         let names = ["-key", PRIVATE_KEY, "-out", CERTIFICATE];
         openssl(&[&certificate[..], &names].concat(), &directory).await;
-        let mut command = Command::new(server_binary());
-        command
-            .arg("--config")
-            .arg(files.path(CONFIGURATION))
-            .arg("--check-config");
-        let finished = run(command, "").await;
+        let finished = run(files.command_with(&["--check-config"]), "").await;
         assert_eq!(finished.code, Some(2));
         assert_eq!(
             finished.stderr,
@@ -212,12 +207,7 @@ async fn encrypted_key_error_names_a_working_fix() {
         ];
         openssl(&without, &directory).await;
         fs::rename(files.path("new.key"), files.path(PRIVATE_KEY)).unwrap();
-        let mut command = Command::new(server_binary());
-        command
-            .arg("--config")
-            .arg(files.path(CONFIGURATION))
-            .arg("--check-config");
-        assert_eq!(run(command, "").await.code, Some(0));
+        run_ok(files.command_with(&["--check-config"])).await;
     }
 }
 

@@ -103,7 +103,7 @@ async fn visit(browser: &mut Browser, origin: &str, files: &ServerFiles, server:
         .arg("--config")
         .arg(files.path(CONFIGURATION))
         .args(["--listen", &address.to_string()]);
-    let _server = ServerProcess::spawn(command, None).await;
+    let _server = ServerProcess::spawn(command).await;
     let twice = format!("{0}\n{0}\n", echoed("hello"));
     browser.wait_for_text("#log", twice.trim()).await;
 

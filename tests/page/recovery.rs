@@ -1,8 +1,11 @@
 //! Connections that the server or the network ends, and what the page does next.
 
-use std::{fs, net::SocketAddr};
+use std::net::SocketAddr;
 
-use integration_tests::{Browser, SESSION_OPENED, ServerProcess, echoed, fixture, server_binary};
+use integration_tests::{
+    ACCOUNTS, Browser, SESSION_OPENED, ServerFiles, ServerProcess, accounts, echoed, fixture,
+    server_binary,
+};
 use proto::{close::CloseReason, message::SORRY};
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -14,13 +17,11 @@ use crate::user_actions::{
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn revoked_login_is_explained_and_not_retried() {
-    let directory = ServerProcess::config_directory("");
-    let command = ServerProcess::command(&directory.path().join("server.toml"));
-    let server = ServerProcess::spawn(command, None).await;
+    let files = ServerFiles::with_admin("");
+    let server = files.serve().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
-    let accounts = "[[user]]\nname = \"admin\"\npassword = \"another\"\n";
-    fs::write(directory.path().join("credentials.toml"), accounts).unwrap();
+    files.overwrite(ACCOUNTS, &accounts(&[("admin", "another")]));
     browser.wait_for_text("#refused", "3000").await;
     let note = format!(
         "Closed with 3000 \"{}\": unauthorized.",
@@ -94,7 +95,7 @@ async fn start_at(address: SocketAddr) -> ServerProcess {
         .arg("--config")
         .arg(fixture("server.toml"))
         .args(["--listen", &address.to_string()]);
-    ServerProcess::spawn(command, None).await
+    ServerProcess::spawn(command).await
 }
 
 /// Returns the problems that are not due to an unreachable server, which the browser logs.

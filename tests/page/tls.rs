@@ -1,6 +1,6 @@
 //! The page over HTTPS.
 
-use integration_tests::{Authority, Browser, ServerFiles, ServerProcess, accounts, echoed};
+use integration_tests::{Authority, Browser, ServerFiles, ServerProcess, admin_account, echoed};
 use serde_json::json;
 
 use crate::user_actions::{log_in_as_admin, open_page, send_message, wait_for_reply};
@@ -24,7 +24,7 @@ async fn explanation(browser: &mut Browser) -> (String, bool) {
 #[ignore = "needs Chromium"]
 async fn https_page_explains_tls() {
     let issued = Authority::new().issue(&["127.0.0.1"]);
-    let files = ServerFiles::with_tls("", &accounts(&[("admin", "123456")]), &issued);
+    let files = ServerFiles::with_tls("", &admin_account(), &issued);
     let server = files.serve().await;
     let mut browser = Browser::start().await;
     browser.open(&format!("https://{}/", server.address)).await;

@@ -2,7 +2,7 @@
 
 use integration_tests::{
     ADMIN_SESSION, Authority, CLOSED_BY_USER_EXIT, LOGIN_FAILED_EVENT, SESSION_ENDED,
-    SESSION_OPENED, SORRY, ServerFiles, ServerProcess, accounts, echoed,
+    SESSION_OPENED, SORRY, ServerFiles, ServerProcess, admin_account, echoed,
 };
 use proto::close::CloseReason;
 use rustix::process::Signal;
@@ -131,7 +131,7 @@ pub(crate) async fn wrong_password_in_the_url_gets_401(library: Library) {
 pub(crate) async fn dialogue_and_mebibyte_work_over_tls(library: Library) {
     let authority = Authority::new();
     let issued = authority.issue(&["127.0.0.1"]);
-    let files = ServerFiles::with_tls("", &accounts(&[("admin", "123456")]), &issued);
+    let files = ServerFiles::with_tls("", &admin_account(), &issued);
     files.overwrite("authority.pem", &authority.certificate());
     let server = files.serve().await;
     let authority = files.path("authority.pem");

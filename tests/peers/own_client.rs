@@ -156,7 +156,7 @@ pub(crate) async fn follows_the_close_codes(language: Language) {
         .arg("--config")
         .arg(files.path(CONFIGURATION))
         .args(["--listen", &address.to_string()]);
-    let _server = ServerProcess::spawn(command, None).await;
+    let _server = ServerProcess::spawn(command).await;
     assert_eq!(program.message().await, echoed("hello"));
 
     files.replace(integration_tests::ACCOUNTS, &accounts(&ACCOUNTS[1..]));

@@ -7,8 +7,9 @@ use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    CpuPinning, ServerProcess, TlsClient, bare_server_binary, bench_stream::BenchStream, fixture,
-    peer_program, plain_room_binary, plain_server_binary, root, server_binary,
+    CONFIGURATION, CpuPinning, ServerFiles, ServerProcess, TlsClient, bare_server_binary,
+    bench_stream::BenchStream, fixture, peer_program, plain_room_binary, plain_server_binary, root,
+    server_binary,
 };
 
 /// A server under measurement, and its name.
@@ -25,25 +26,26 @@ pub struct BenchServer {
 impl BenchServer {
     /// Starts `ws-server` with its defaults and the account of the fixtures.
     pub async fn with_defaults(pinning: CpuPinning) -> Self {
-        Self::configured(&fixture("server.toml"), pinning).await
+        let command = configured(server_binary(), &fixture(CONFIGURATION));
+        Self::start("ws-server", command, pinning).await
     }
 
     /// Starts another build of `ws-server`, configured as by [`BenchServer::with_defaults`].
     pub(crate) async fn baseline(binary: &Path, pinning: CpuPinning) -> Self {
         let binary = binary.to_str().expect("the path is UTF-8").to_owned();
-        let command = configured(binary, &fixture("server.toml"));
+        let command = configured(binary, &fixture(CONFIGURATION));
         Self::start("baseline", command, pinning).await
     }
 
-    /// Starts `ws-server` with this configuration file.
-    pub async fn configured(configuration: &Path, pinning: CpuPinning) -> Self {
-        let command = configured(server_binary(), configuration);
+    /// Starts `ws-server` with these files.
+    pub async fn configured(files: &ServerFiles, pinning: CpuPinning) -> Self {
+        let command = configured(server_binary(), &files.path(CONFIGURATION));
         Self::start("ws-server", command, pinning).await
     }
 
-    /// Starts `ws-server` with this configuration file and a readable log.
-    pub async fn with_log(configuration: &Path, pinning: CpuPinning) -> Self {
-        Self::start("ws-server", ServerProcess::command(configuration), pinning).await
+    /// Starts `ws-server` with these files and a readable log.
+    pub async fn with_log(files: &ServerFiles, pinning: CpuPinning) -> Self {
+        Self::start("ws-server", files.command(), pinning).await
     }
 
     /// Starts the ordinary tokio-tungstenite server.
@@ -131,7 +133,7 @@ impl BenchServer {
 
     async fn start(name: &'static str, command: Command, pinning: CpuPinning) -> Self {
         pinning.pin_server();
-        let process = ServerProcess::spawn(command, None).await;
+        let process = ServerProcess::spawn(command).await;
         pinning.pin_load();
         Self {
             name,

@@ -68,7 +68,7 @@ pub use self::{
     },
     server_files::{
         ACCOUNTS, CERTIFICATE, CONFIGURATION, PRIVATE_KEY, ServerFiles, account, accounts,
-        password_hash, replace,
+        admin_account, password_hash,
     },
     server_process::{ServerProcess, resolved},
     terminal::Terminal,

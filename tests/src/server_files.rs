@@ -10,7 +10,7 @@ use proto::{password::PasswordHash, secret::Secret};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{IssuedCertificate, ServerProcess};
+use crate::{IssuedCertificate, ServerProcess, server_binary};
 
 /// The file name of the configuration.
 pub const CONFIGURATION: &str = "server.toml";
@@ -38,6 +38,11 @@ impl ServerFiles {
         files.overwrite(CONFIGURATION, configuration);
         files.overwrite(ACCOUNTS, accounts);
         files
+    }
+
+    /// Writes a configuration and the development account.
+    pub fn with_admin(configuration: &str) -> Self {
+        Self::new(configuration, &admin_account())
     }
 
     /// Writes a configuration with a `[tls]` section, accounts and the certificate files.
@@ -86,6 +91,14 @@ impl ServerFiles {
         ServerProcess::command(&self.path(CONFIGURATION))
     }
 
+    /// Returns the command of a server with these files and these arguments.
+    pub fn command_with(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(server_binary());
+        command.arg("--config").arg(self.path(CONFIGURATION));
+        command.args(arguments);
+        command
+    }
+
     /// Starts a server with these files, and waits until it has logged its start.
     pub async fn serve(&self) -> ServerProcess {
         self.serve_with_log("info").await
@@ -94,14 +107,14 @@ impl ServerFiles {
     /// Starts a server with these files and this log level, and waits until it has logged its
     /// start.
     pub async fn serve_with_log(&self, detail: &str) -> ServerProcess {
-        let mut server = ServerProcess::spawn_with_log(self.command(), None, detail).await;
+        let mut server = ServerProcess::spawn_with_log(self.command(), detail).await;
         server.log_line("read ").await;
         server
     }
 }
 
 /// Replaces a file atomically.
-pub fn replace(path: &Path, content: &str) {
+fn replace(path: &Path, content: &str) {
     let next = path.with_extension("next");
     write(&next, content);
     fs::rename(next, path).expect("the file can be renamed");
@@ -113,6 +126,11 @@ fn write(path: &Path, content: &str) {
     if content.contains("PRIVATE KEY") {
         fs::set_permissions(path, Permissions::from_mode(0o600)).expect("the test owns the file");
     }
+}
+
+/// Returns a credentials file with the development account.
+pub fn admin_account() -> String {
+    accounts(&[("admin", "123456")])
 }
 
 /// Returns a credentials file with these users and passwords.

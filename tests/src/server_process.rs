@@ -4,7 +4,6 @@ use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use raw_peer::RawPeer;
 use rustix::process::{Pid, Signal};
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
     net::{TcpSocket, TcpStream},
@@ -13,8 +12,8 @@ use tokio::{
 };
 
 use crate::{
-    TEST_TIMEOUT, fixture, fixtures, process::pid_of, run, send_signal, server_binary,
-    wait_for_exit,
+    CONFIGURATION, ServerFiles, TEST_TIMEOUT, fixture, fixtures, process::pid_of, run, send_signal,
+    server_binary, wait_for_exit,
 };
 
 /// A server process on a free port. Dropping it kills the process.
@@ -27,34 +26,24 @@ pub struct ServerProcess {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     log: Lines<BufReader<ChildStderr>>,
-    /// The temporary directory of the configuration, if there is one.
-    _directory: Option<TempDir>,
+    /// The files of a server that owns them.
+    _files: Option<ServerFiles>,
 }
 
 impl ServerProcess {
     /// Starts a server with the defaults and the account of the fixtures.
     pub async fn start() -> Self {
-        Self::spawn(Self::command(&fixture("server.toml")), None).await
+        Self::spawn(Self::command(&fixture(CONFIGURATION))).await
     }
 
     /// Starts a server with this configuration and the account of the fixtures.
     pub async fn start_with(configuration: &str) -> Self {
-        let directory = Self::config_directory(configuration);
-        let command = Self::command(&directory.path().join("server.toml"));
-        Self::spawn(command, Some(directory)).await
-    }
-
-    /// Creates a directory with this configuration and the account of the fixtures.
-    pub fn config_directory(configuration: &str) -> TempDir {
-        let directory = TempDir::new().expect("a directory can be made");
-        fs::write(directory.path().join("server.toml"), configuration)
-            .expect("the file can be written");
-        fs::copy(
-            fixture("credentials.toml"),
-            directory.path().join("credentials.toml"),
-        )
-        .expect("the accounts can be copied");
-        directory
+        let files = ServerFiles::with_admin(configuration);
+        let server = Self::spawn(files.command()).await;
+        Self {
+            _files: Some(files),
+            ..server
+        }
     }
 
     /// Returns the command that starts a server with this configuration file, on a free port.
@@ -80,22 +69,18 @@ impl ServerProcess {
     }
 
     /// Starts a server, and waits until it listens.
-    pub async fn spawn(command: Command, directory: Option<TempDir>) -> Self {
-        Self::spawn_with_log(command, directory, "info").await
+    pub async fn spawn(command: Command) -> Self {
+        Self::spawn_with_log(command, "info").await
     }
 
     /// Starts a server with this log level, and waits until it listens.
-    pub async fn spawn_with_log(
-        mut command: Command,
-        directory: Option<TempDir>,
-        detail: &str,
-    ) -> Self {
+    pub async fn spawn_with_log(mut command: Command, detail: &str) -> Self {
         command.env("RUST_LOG", detail);
-        Self::spawn_with_environment(command, directory).await
+        Self::spawn_with_environment(command).await
     }
 
     /// Starts a server with the environment of the command, and waits until it listens.
-    pub async fn spawn_with_environment(mut command: Command, directory: Option<TempDir>) -> Self {
+    pub async fn spawn_with_environment(mut command: Command) -> Self {
         let mut child = command
             .current_dir(fixtures())
             .stdin(Stdio::null())
@@ -126,7 +111,7 @@ impl ServerProcess {
             child,
             stdout,
             log,
-            _directory: directory,
+            _files: None,
         }
     }
 

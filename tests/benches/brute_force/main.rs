@@ -7,14 +7,13 @@
 mod attackers;
 
 use std::{
-    fs,
     process::ExitCode,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerProcess, TEST_TIMEOUT, WellBehavedClient, account,
+    BenchReport, BenchServer, CpuPinning, ServerFiles, TEST_TIMEOUT, WellBehavedClient, account,
     mebibytes, password_hash, percentile, to_f64,
 };
 use tokio::time::sleep;
@@ -92,11 +91,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(scenario: &Scenario, pinning: CpuPinning, report: &mut BenchReport) {
-    let directory = ServerProcess::config_directory(&scenario.configuration());
-    fs::write(directory.path().join("credentials.toml"), accounts())
-        .expect("the file can be written");
-    let configuration = directory.path().join("server.toml");
-    let bench_server = BenchServer::configured(&configuration, pinning).await;
+    let files = ServerFiles::new(&scenario.configuration(), &accounts());
+    let bench_server = BenchServer::configured(&files, pinning).await;
     let server = &bench_server.process;
     let before = server.resident_bytes();
     let mut well_behaved = WellBehavedClient::new(server, CLIENT_CREDENTIALS).await;

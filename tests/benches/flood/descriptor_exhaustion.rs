@@ -34,7 +34,7 @@ pub(crate) async fn run(report: &mut BenchReport) {
         .arg("--config")
         .arg(fixture("server.toml"))
         .args(["--listen", "127.0.0.1:0"]);
-    let server = ServerProcess::spawn(command, None).await;
+    let server = ServerProcess::spawn(command).await;
     let mut user = server.connect().await;
     user.log_in().await;
     let mut silent = Vec::new();

@@ -55,7 +55,7 @@ async fn deployment_steps_lead_to_a_server_for_jane() {
     let mut arguments = start.split(' ');
     let mut command = Command::new(arguments.next().unwrap());
     command.args(arguments).args(["--listen", "127.0.0.1:0"]);
-    let server = ServerProcess::spawn(command, None).await;
+    let server = ServerProcess::spawn(command).await;
     assert_echo(
         &mut LoginMethod::Basic.log_in(&server, "jane:secret").await,
         "hello",

@@ -117,7 +117,7 @@ impl Workplace {
         fs::write(at("config/credentials.toml"), ACCOUNTS).unwrap();
         fs::write(at("password"), "123456\n").unwrap();
         let command = ServerProcess::command(&at("config").join(CONFIGURATION));
-        let mut server = ServerProcess::spawn(command, None).await;
+        let mut server = ServerProcess::spawn(command).await;
         let admin_address = AdminClient::for_server(&mut server).await.address();
         let client = format!("url = \"{}\"\n", server.url());
         fs::write(at("config/client.toml"), client).unwrap();

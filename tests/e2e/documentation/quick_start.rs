@@ -60,7 +60,7 @@ async fn dialogue_reads_as_shown() {
 async fn shipped_configuration_serves_the_quick_start() {
     const COMMAND: &str =
         "printf 'admin:123456\\nhello\\nworld\\n' | cargo run -q -p ws-client 2>/dev/null";
-    let server = ServerProcess::spawn(ServerProcess::command(&shipped(CONFIGURATION)), None).await;
+    let server = ServerProcess::spawn(ServerProcess::command(&shipped(CONFIGURATION))).await;
     let client = format!("'{}' {}", client_binary(), server.url());
     let mut command = Command::new("sh");
     command.args(["-c", &COMMAND.replace("cargo run -q -p ws-client", &client)]);
