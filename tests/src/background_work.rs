@@ -1,17 +1,9 @@
 //! Low-priority work beside a measurement.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    thread,
-};
+use std::thread;
 
 use futures::future::{Either, select};
-use tokio::{
-    io,
-    net::{TcpSocket, TcpStream},
-    sync::oneshot,
-    task::LocalSet,
-};
+use tokio::{sync::oneshot, task::LocalSet};
 
 /// Work on its own low-priority thread, so that the measurement on the same CPU is not delayed.
 #[derive(Debug)]
@@ -53,22 +45,4 @@ impl<T: Send + 'static> BackgroundWork<T> {
         let _ = self.stop.send(());
         self.thread.join().expect("the work does not panic")
     }
-}
-
-/// Returns a loopback address, so that tests can act as different peers.
-pub fn loopback_address(number: usize) -> Ipv4Addr {
-    let [.., third, fourth] = u32::try_from(number)
-        .expect("the number fits into 32 bits")
-        .to_be_bytes();
-    // A network that no test uses by itself.
-    Ipv4Addr::new(127, 1, third, fourth)
-}
-
-/// Connects from a loopback address, with `TCP_NODELAY`.
-pub async fn connect_from(address: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((address, 0).into())?;
-    let stream = socket.connect(server).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

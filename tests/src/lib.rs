@@ -26,6 +26,7 @@ mod cpu_pinning;
 mod http_response;
 mod load_generator;
 mod login;
+mod loopback;
 mod message_cost;
 mod nginx;
 mod paths;
@@ -41,7 +42,7 @@ mod well_behaved_client;
 
 pub use self::{
     admin_client::{ADMIN, AdminClient, ctl, ctl_ok},
-    background_work::{BackgroundWork, connect_from, loopback_address},
+    background_work::BackgroundWork,
     bench_report::{BenchReport, is_selected, mebibytes, median, percentile, to_f64},
     bench_server::BenchServer,
     binaries::{
@@ -58,6 +59,7 @@ pub use self::{
         CHALLENGE, LoginMethod, assert_echo, authorization, handshake_with, send_request,
         wrong_credentials_response,
     },
+    loopback::{connect_from, loopback_address},
     message_cost::{ATTEMPTS, ROUNDS, WORKLOADS, message_cost},
     nginx::Nginx,
     paths::{fixture, fixtures, root, shipped},
