@@ -6,7 +6,7 @@ use integration_tests::{
     ADMIN, AdminClient, CONFIGURATION, ServerFiles, ServerProcess, accounts, ctl_ok, echoed,
     fixture,
 };
-use raw_peer::{HANDSHAKE, RawPeer, frame};
+use raw_peer::frame;
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -37,17 +37,7 @@ async fn accept_backs_off_until_descriptors_are_free() {
     assert_eq!(user.text().await, echoed("still served"));
     drop((silent, user));
     // The server first accepts the dropped connections and finds them closed.
-    loop {
-        let mut peer = RawPeer::new(TcpStream::connect(server.address).await.unwrap());
-        peer.try_send(HANDSHAKE).await;
-        if peer
-            .try_head()
-            .await
-            .is_some_and(|head| head.starts_with("HTTP/1.1 101 "))
-        {
-            break;
-        }
-    }
+    while !server.is_accepting().await {}
 }
 
 /// The limits of the public address and of the admin TCP address are both exhausted.

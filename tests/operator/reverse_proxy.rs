@@ -5,11 +5,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::Stdio,
-    sync::Arc,
 };
 
 use integration_tests::{
-    Authority, IssuedCertificate, Nginx, ServerProcess, TEST_TIMEOUT, connect_from,
+    Authority, IssuedCertificate, Nginx, ServerProcess, TEST_TIMEOUT, TlsClient, connect_from,
     loopback_address, peer_program, shipped,
 };
 use raw_peer::RawPeer;
@@ -20,14 +19,7 @@ use tokio::{
     process::{Child, ChildStderr, Command},
     time::timeout,
 };
-use tokio_rustls::{
-    TlsConnector,
-    client::TlsStream,
-    rustls::{
-        ClientConfig, RootCertStore,
-        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-    },
-};
+use tokio_rustls::client::TlsStream;
 
 /// The host name in the shipped files.
 pub(crate) const HOST: &str = "ws.example.org";
@@ -45,7 +37,7 @@ pub(crate) struct ReverseProxy {
     pub(crate) secure: SocketAddr,
     /// The address of the plain port.
     pub(crate) plain: SocketAddr,
-    connector: TlsConnector,
+    client: TlsClient,
     _process: ProxyProcess,
 }
 
@@ -99,7 +91,7 @@ impl ReverseProxy {
         Self {
             secure,
             plain,
-            connector: connector(&authority),
+            client: TlsClient::trusting(&authority),
             _process: ProxyProcess::Nginx(Nginx::start(directory, &configuration, listeners).await),
         }
     }
@@ -132,7 +124,7 @@ impl ReverseProxy {
         Self {
             secure,
             plain,
-            connector: connector(&authority),
+            client: TlsClient::trusting(&authority),
             _process: ProxyProcess::Caddy(Caddy::start(directory, &file).await),
         }
     }
@@ -140,8 +132,7 @@ impl ReverseProxy {
     /// Connects over TLS from this address.
     pub(crate) async fn connect_from(&self, address: Ipv4Addr) -> RawPeer<TlsStream<TcpStream>> {
         let stream = connect_from(address, self.secure).await.unwrap();
-        let name = ServerName::try_from(HOST).unwrap();
-        RawPeer::new(self.connector.connect(name, stream).await.unwrap())
+        RawPeer::new(self.client.handshake(HOST, stream).await.unwrap())
     }
 
     /// Connects without TLS.
@@ -214,15 +205,4 @@ pub(crate) fn directory(authority: &Authority) -> TempDir {
     fs::write(directory.path().join("cert.pem"), certificate).unwrap();
     fs::write(directory.path().join("key.pem"), private_key).unwrap();
     directory
-}
-
-/// Returns a connector that trusts only this authority.
-fn connector(authority: &Authority) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_slice(authority.certificate().as_bytes());
-    roots.add(certificate.unwrap()).unwrap();
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
 }

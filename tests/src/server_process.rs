@@ -2,18 +2,18 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
-use raw_peer::RawPeer;
+use raw_peer::{HANDSHAKE, RawPeer};
 use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     process::{Child, ChildStderr, ChildStdout, Command},
     time::timeout,
 };
 
 use crate::{
-    CONFIGURATION, ServerFiles, TEST_TIMEOUT, fixture, fixtures, process::pid_of, run, send_signal,
-    server_binary, wait_for_exit,
+    CONFIGURATION, ServerFiles, TEST_TIMEOUT, connect_from, fixture, fixtures, process::pid_of,
+    run, send_signal, server_binary, wait_for_exit,
 };
 
 /// A server process on a free port. Dropping it kills the process.
@@ -123,16 +123,23 @@ impl ServerProcess {
     /// Connects.
     pub async fn connect(&self) -> RawPeer<TcpStream> {
         let stream = TcpStream::connect(self.address).await;
-        raw_peer(stream.expect("the server accepts"))
+        let stream = stream.expect("the server accepts");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
+        RawPeer::new(stream)
     }
 
     /// Connects from this address.
     pub async fn connect_from(&self, address: [u8; 4]) -> RawPeer<TcpStream> {
-        let socket = TcpSocket::new_v4().expect("a socket can be made");
-        let bound = socket.bind((address, 0).into());
-        bound.expect("the address is a loopback address");
-        let stream = socket.connect(self.address).await;
-        raw_peer(stream.expect("the server accepts"))
+        let stream = connect_from(address.into(), self.address).await;
+        RawPeer::new(stream.expect("the server accepts"))
+    }
+
+    /// Returns whether a new connection is upgraded.
+    pub async fn is_accepting(&self) -> bool {
+        let mut peer = self.connect().await;
+        peer.try_send(HANDSHAKE).await;
+        let head = peer.try_head().await;
+        head.is_some_and(|head| head.starts_with("HTTP/1.1 101 "))
     }
 
     /// Sends a signal.
@@ -256,9 +263,4 @@ pub async fn resolved(configuration: &Path) -> String {
     let finished = run(command, "").await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     finished.stdout().to_owned()
-}
-
-fn raw_peer(stream: TcpStream) -> RawPeer<TcpStream> {
-    stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-    RawPeer::new(stream)
 }

@@ -68,7 +68,16 @@ impl TlsClient {
     /// Connects over TLS, or returns the error.
     pub async fn try_connect(&self, server: &ServerProcess) -> io::Result<TlsStream<TcpStream>> {
         let stream = server.connect().await.into_inner();
-        let name = ServerName::try_from(SERVER_NAME).expect("the name is valid");
+        self.handshake(SERVER_NAME, stream).await
+    }
+
+    /// Performs the TLS handshake with a server of this name.
+    pub async fn handshake(
+        &self,
+        name: &'static str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(name).expect("the name is valid");
         let connector = TlsConnector::from(Arc::new(self.0.clone()));
         connector.connect(name, stream).await
     }

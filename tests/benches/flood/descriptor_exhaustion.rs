@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use integration_tests::{
     BenchReport, ServerProcess, TEST_TIMEOUT, echoed, fixture, server_binary, to_f64,
 };
-use raw_peer::{HANDSHAKE, RawPeer, frame};
+use raw_peer::frame;
 use tokio::{net::TcpStream, process::Command, time::sleep};
 
 /// The descriptor limit, and the number of connections. Accepting connections only to reject them
@@ -67,7 +67,7 @@ pub(crate) async fn run(report: &mut BenchReport) {
     drop((silent, user));
     let start = Instant::now();
     // The server first accepts the dropped connections and finds them closed.
-    while !is_upgraded(&server).await {
+    while !server.is_accepting().await {
         assert!(
             start.elapsed() < TEST_TIMEOUT,
             "the server does not recover"
@@ -79,12 +79,4 @@ pub(crate) async fn run(report: &mut BenchReport) {
         recovery,
         RECOVERY_LIMIT,
     );
-}
-
-async fn is_upgraded(server: &ServerProcess) -> bool {
-    let stream = TcpStream::connect(server.address).await;
-    let mut peer = RawPeer::new(stream.expect("the backlog has room"));
-    peer.try_send(HANDSHAKE).await;
-    let head = peer.try_head().await;
-    head.is_some_and(|head| head.starts_with("HTTP/1.1 101 "))
 }
