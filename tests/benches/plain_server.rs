@@ -1,4 +1,4 @@
-//! The same dialogue by tokio-tungstenite alone, in the simplest way: library defaults, a task for
+//! The dialogue by tokio-tungstenite alone, in the simplest way: library defaults, a task for
 //! each connection, a flush for each answer. It has no deadlines and no limits. The benchmarks
 //! compare `ws-server` with it.
 

@@ -70,12 +70,12 @@ async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let bench_server = BenchServer::configured(&files, pinning).await;
-        let mut room = Room::of(&bench_server, MEMBERS).await;
+        let mut room = Room::join(&bench_server, MEMBERS).await;
         without.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         drop(room);
 
         let bench_server = BenchServer::configured(&files, pinning).await;
-        let mut room = Room::of(&bench_server, MEMBERS - 1).await;
+        let mut room = Room::join(&bench_server, MEMBERS - 1).await;
         let stalled = join(&bench_server, Some(4096)).await;
         let before = bench_server.process.resident_bytes();
         with.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
@@ -105,7 +105,7 @@ async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
             let Some(bench_server) = bench_server else {
                 continue;
             };
-            let mut room = Room::of(bench_server, MEMBERS).await;
+            let mut room = Room::join(bench_server, MEMBERS).await;
             room.publish(MESSAGES / 10, SHORT_BYTES).await;
             let before = bench_server.process.processor_time();
             room.publish(MESSAGES, SHORT_BYTES).await;
@@ -156,7 +156,7 @@ impl DeliveryRound {
 }
 
 impl Room {
-    async fn of(bench_server: &BenchServer, members: usize) -> Self {
+    async fn join(bench_server: &BenchServer, members: usize) -> Self {
         let round = Rc::new(DeliveryRound {
             members,
             sent_at: Cell::new(Instant::now()),

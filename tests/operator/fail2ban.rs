@@ -19,7 +19,7 @@ use tokio::process::Command;
 const FORGED: &str = "login failed event=login_failed peer=203.0.113.66 connection=1 method=message \
                       reason=malformed";
 
-/// The same for a JSON log.
+/// The forged line for a JSON log.
 const FORGED_OBJECT: &str = r#"","level":"INFO","message":"login failed","event":"login_failed","peer":"203.0.113.66","connection":1,"method":"message","reason":"malformed","target":"audit"}"#;
 
 /// Trusted proxies let the tests use many client addresses.

@@ -27,7 +27,7 @@ struct NginxProxy {
 
 impl NginxProxy {
     /// Starts a proxy in front of a server.
-    async fn before(server: SocketAddr) -> Self {
+    async fn start(server: SocketAddr) -> Self {
         Self::with_read_timeout(server, "1h").await
     }
 
@@ -59,7 +59,7 @@ impl NginxProxy {
 #[ignore = "needs the peers of .ci/peers"]
 async fn dialogue_works_through_nginx() {
     let mut server = ServerProcess::start().await;
-    let proxy = NginxProxy::before(server.address).await;
+    let proxy = NginxProxy::start(server.address).await;
     let finished = run(
         client([proxy.url()]),
         "admin:1\nadmin:123456\nhello\nexit\n",
@@ -80,7 +80,7 @@ async fn dialogue_works_through_nginx() {
 async fn library_clients_work_through_nginx() {
     for library in [Library::PythonNewest, Library::NodeWs] {
         let server = ServerProcess::start().await;
-        let proxy = NginxProxy::before(server.address).await;
+        let proxy = NginxProxy::start(server.address).await;
         let peer = ScriptedPeer::connected(library, &proxy.url()).await;
         peer.run_dialogue().await;
     }
@@ -90,7 +90,7 @@ async fn library_clients_work_through_nginx() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn mebibyte_message_passes_nginx() {
     let server = ServerProcess::start().await;
-    let proxy = NginxProxy::before(server.address).await;
+    let proxy = NginxProxy::start(server.address).await;
     let line = "0123456789abcdef".repeat(1_048_576 / 16);
     assert_eq!(line.len(), 1_048_576);
     let finished = run(client([proxy.url()]), format!("admin:123456\n{line}\n")).await;
@@ -104,7 +104,7 @@ async fn draining_server_gets_no_new_sessions() {
     let mut server =
         ServerProcess::start_with("[limits]\nclose_deadline = \"1h\"\ndrain_deadline = \"1h\"")
             .await;
-    let proxy = NginxProxy::before(server.address).await;
+    let proxy = NginxProxy::start(server.address).await;
     let mut session = proxy.connect().await;
     session.log_in().await;
     server.signal(Signal::TERM);
@@ -127,7 +127,7 @@ async fn absent_server_is_reported_as_502() {
     // A bound port without a listener stays reserved.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let proxy = NginxProxy::before(socket.local_addr().unwrap()).await;
+    let proxy = NginxProxy::start(socket.local_addr().unwrap()).await;
     let finished = run(client([proxy.url()]), "admin:123456\n").await;
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert!(finished.stderr.contains("502"), "{}", finished.stderr);
@@ -137,7 +137,7 @@ async fn absent_server_is_reported_as_502() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn full_server_sends_retry_after() {
     let server = ServerProcess::start_with("[limits]\nmax_connections = 1").await;
-    let proxy = NginxProxy::before(server.address).await;
+    let proxy = NginxProxy::start(server.address).await;
     let mut session = proxy.connect().await;
     session.log_in().await;
     let mut refused = proxy.connect().await;
@@ -151,7 +151,7 @@ async fn full_server_sends_retry_after() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn killed_server_is_seen_as_lost() {
     let mut server = ServerProcess::start().await;
-    let proxy = NginxProxy::before(server.address).await;
+    let proxy = NginxProxy::start(server.address).await;
     let mut client = spawn(client([proxy.url()]));
     let mut stdin = client.stdin.take().unwrap();
     stdin.write_all(b"admin:123456\n").await.unwrap();
@@ -167,7 +167,7 @@ async fn killed_server_is_seen_as_lost() {
 #[ignore = "needs the peers of .ci/peers"]
 async fn only_pages_of_the_same_host_connect() {
     let server = ServerProcess::start().await;
-    let proxy = NginxProxy::before(server.address).await;
+    let proxy = NginxProxy::start(server.address).await;
     for (origin, answer) in [
         ("http://example.org", "HTTP/1.1 101 "),
         ("https://example.org", "HTTP/1.1 101 "),

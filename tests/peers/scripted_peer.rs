@@ -18,7 +18,7 @@ use tokio::{
 pub(crate) enum Library {
     /// The newest `websockets` for Python.
     PythonNewest,
-    /// The threading API of the same.
+    /// The threading API of the newest `websockets` for Python.
     PythonNewestSync,
     /// The last `websockets` before its asyncio API became the legacy one.
     PythonLegacy,

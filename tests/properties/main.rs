@@ -30,7 +30,7 @@ macro_rules! hold {
                 #[test]
                 fn holds_for_mutated_seeds() {
                     let property = super::property(stringify!($name));
-                    super::assert_holds(property, super::mutation::of((property.seeds)()));
+                    super::assert_holds(property, super::mutation::mutated((property.seeds)()));
                 }
 
                 #[test]

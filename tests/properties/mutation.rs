@@ -31,7 +31,7 @@ const DELIMITERS: &[&str] = &[
 
 /// A mutation.
 #[derive(Debug, Clone)]
-enum Change {
+enum Mutation {
     Replace(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
@@ -41,62 +41,62 @@ enum Change {
 }
 
 /// Returns a strategy of seeds with a few mutations each.
-pub(crate) fn of(seeds: Vec<(String, Vec<u8>)>) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn mutated(seeds: Vec<(String, Vec<u8>)>) -> impl Strategy<Value = Vec<u8>> {
     let seeds: Vec<_> = seeds
         .into_iter()
         .map(|(_, seed)| seed)
         .filter(|seed| (1..=MAX_BYTES).contains(&seed.len()))
         .collect();
-    let changes = prop::collection::vec(change(), 0..6);
-    (any::<Index>(), changes).prop_map(move |(seed, changes)| {
+    let mutations = prop::collection::vec(mutation(), 0..6);
+    (any::<Index>(), mutations).prop_map(move |(seed, mutations)| {
         let mut bytes = seed.get(&seeds).clone();
-        for change in changes {
-            apply(&change, &mut bytes, &seeds);
+        for mutation in mutations {
+            apply(&mutation, &mut bytes, &seeds);
         }
         bytes
     })
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<Index>;
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 1..4),
         prop::sample::select(DELIMITERS).prop_map(|text| text.as_bytes().to_vec()),
     ];
     prop_oneof![
-        (at(), any::<u8>()).prop_map(|(at, byte)| Change::Replace(at, byte)),
-        (at(), piece).prop_map(|(at, piece)| Change::Insert(at, piece)),
-        (at(), 1_usize..40).prop_map(|(at, len)| Change::Remove(at, len)),
-        (at(), 1_usize..40).prop_map(|(at, len)| Change::Repeat(at, len)),
-        (at(), at()).prop_map(|(at, other)| Change::Splice(at, other)),
+        (at(), any::<u8>()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
+        (at(), piece).prop_map(|(at, piece)| Mutation::Insert(at, piece)),
+        (at(), 1_usize..40).prop_map(|(at, len)| Mutation::Remove(at, len)),
+        (at(), 1_usize..40).prop_map(|(at, len)| Mutation::Repeat(at, len)),
+        (at(), at()).prop_map(|(at, other)| Mutation::Splice(at, other)),
     ]
 }
 
-fn apply(change: &Change, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+fn apply(mutation: &Mutation, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     // The end of the bytes is a valid position for insertions.
-    let place = |at: &Index| at.index(bytes.len() + 1);
-    match change {
-        Change::Replace(at, byte) => {
-            let at = place(at);
+    let position = |at: &Index| at.index(bytes.len() + 1);
+    match mutation {
+        Mutation::Replace(at, byte) => {
+            let at = position(at);
             if let Some(replaced) = bytes.get_mut(at) {
                 *replaced = *byte;
             }
         }
-        Change::Insert(at, piece) => {
-            let at = place(at);
+        Mutation::Insert(at, piece) => {
+            let at = position(at);
             bytes.splice(at..at, piece.iter().copied());
         }
-        Change::Remove(at, len) => {
-            let at = place(at);
+        Mutation::Remove(at, len) => {
+            let at = position(at);
             bytes.drain(at..bytes.len().min(at + len));
         }
-        Change::Repeat(at, len) => {
-            let at = place(at);
+        Mutation::Repeat(at, len) => {
+            let at = position(at);
             let piece = bytes[at..bytes.len().min(at + len)].to_vec();
             bytes.splice(at..at, piece);
         }
-        Change::Splice(at, other) => {
-            let at = place(at);
+        Mutation::Splice(at, other) => {
+            let at = position(at);
             let other = other.get(seeds);
             bytes.truncate(at);
             bytes.extend_from_slice(&other[other.len().min(at)..]);
