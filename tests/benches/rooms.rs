@@ -167,8 +167,8 @@ impl Room {
             let mut member = join(bench_server, None).await;
             let round = Rc::clone(&round);
             spawn_local(async move {
-                while let Some(latencies) = member.next().await {
-                    if latencies.first == 0x81 {
+                while let Some(received) = member.next().await {
+                    if received.first == 0x81 {
                         round.record();
                     }
                 }
