@@ -7,6 +7,7 @@
 mod admin;
 #[cfg(test)]
 mod audit;
+#[cfg(test)]
 mod basic;
 #[cfg(test)]
 mod budget;

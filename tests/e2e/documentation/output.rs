@@ -33,7 +33,7 @@ pub(super) fn without_chance(output: &str) -> String {
     lines.collect()
 }
 
-/// The same for a report of the command `handshake`.
+/// Masks the random key and the date in a report of the command `handshake`.
 pub(super) fn without_key_and_date(report: &str) -> String {
     let lines = report.lines().map(|line| {
         let name = VARIABLE
