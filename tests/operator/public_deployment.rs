@@ -24,7 +24,6 @@ async fn page_steps_start_a_server_that_clients_trust() {
         fs::create_dir_all(at(directory)).unwrap();
     }
     let steps = steps
-        .replace("cargo build --release -p ws-server\n", "")
         .replace("target/release/ws-server", &server_binary())
         .replace("/usr/", &at("usr/"))
         .replace("/etc/", &at("etc/"))

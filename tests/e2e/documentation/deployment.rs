@@ -24,7 +24,6 @@ async fn deployment_steps_lead_to_a_server_for_jane() {
     let programs = scratch.path().join("usr/local/bin");
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let steps = steps
-        .replace("cargo build --release -p ws-server\n", "")
         .replace("target/release/ws-server", &server_binary())
         .replace(
             "config/server.toml",
