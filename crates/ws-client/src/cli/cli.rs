@@ -33,68 +33,64 @@ use crate::{
 };
 
 const LONG_ABOUT: &str = "\
-Logs in to a WebSocket server, then sends each line as a message and prints each message as a line.
+Logs in to a WebSocket server, sends each line as a message, and prints each message as a line.
 
-At a terminal it asks for what it needs, and prints messages as they come, above the line that is \
-being typed. Enter exit, or press Ctrl-D, to leave.
+At a terminal, it asks for the login, and prints messages above the line that is being typed. Enter \
+exit, or press Ctrl-D, to leave.
 
-In a pipe, the lines of the input are credentials (username:password) until the login succeeds, and \
-messages from then on; with --auth basic, the first one is the credentials, and with --auth none, \
-all of them are messages.";
+In a pipe, the first lines are credentials (username:password), one login attempt each, until one \
+succeeds. All further lines are messages. With --auth basic, only the first line is credentials; \
+with --auth none, no line is.";
 
 const AFTER_HELP: &str = "\
 Streams:
-  stdout gets the messages that come after the login, each followed by a newline, and nothing else.
-  stderr gets everything else: prompts, the server's words about the login, errors.
-  What a room tells its members, as JSON, is put in words where stdout is a terminal, with the time
-  of day here, and the date of another day:
+  stdout gets the messages after the login, each followed by a newline, and nothing else.
+  stderr gets prompts, the server's texts about the login, and errors.
+  At a terminal, the JSON of a room is shown as readable lines, with local times:
     16:40:05 jane: hello
     16:40:06 jane left
     12 messages were lost
-  Further rows of a text are indented. In a pipe, all messages come as they are.
+  Further lines of a text are indented. In a pipe, messages are written unchanged.
 
 Login:
-  --auth message sends username:password as the first message. The server answers whether that was
-  right; after a wrong line the next one is tried.
-  --auth basic sends it with the handshake, by the Basic scheme of HTTP. The connection that opens
-  is the login: no greeting is waited for, and all that comes is messages. A server that ignores the
-  scheme may open it too, which looks no different: use it with servers that take Basic. At a
-  terminal, refused credentials (status 401) are asked for again. In a pipe, the first line that is
-  not empty is the credentials; if they are refused, nothing else is sent. A server may greet of
-  its own accord, so the end of the input waits for --linger even if as many messages came as were
-  sent.
-  --auth none sends no credentials, for a server without a login: all lines are messages,
-  and the end of the input waits as with basic. A server that wants a login by messages takes each
-  of them for a wrong one.
+  --auth message sends username:password as the first message. After a refused login, the next line
+  is the next attempt.
+  --auth basic sends the credentials in the handshake (HTTP Basic). The open connection is the
+  login, and no greeting is expected. A server that ignores Basic may open the connection as well,
+  so use it only with servers that accept Basic. At a terminal, refused credentials (status 401) are
+  asked for again. In a pipe, they end the client before another line is sent.
+  --auth none sends no credentials, for a server without a login. A server that requires a login by
+  message treats each line as a login attempt.
 
 End of a piped input:
-  The connection is closed when as many messages came as were sent, or when nothing came for
-  --linger. In a room that speaks JSON, what others say is no answer: one's own messages are waited
-  for, the last one included, and --linger is the longest time without one of them, however much
-  others say. A guest is not told its name there, and waits for the text that it sent last. In any
-  case, all that comes until the server closes its side is printed.
+  The client closes the connection when as many messages arrived as were sent, or when nothing
+  arrived for --linger. With --auth basic or none it waits for --linger, except in a room, because a
+  server may send a greeting. In a room that sends JSON, only the client's own messages count, and
+  messages of other members do not extend --linger. Without a login, the client does not know its
+  name there, and waits for the text that it sent last. Messages are printed until the server closes
+  its side.
 
 Certificates:
-  With a wss:// URL, the certificate of the server is checked before anything else is sent: that it
-  comes from an authority that the system trusts (SSL_CERT_FILE and SSL_CERT_DIR name others), is
-  for the host of the URL, a name or an address, and valid now. --cacert names a file with the
-  authorities that are trusted instead; a self-signed certificate can stand there itself.
+  With a wss:// URL, the client checks the server's certificate before it sends anything else: the
+  chain to a trusted root, the dates, and the host name or address of the URL. It trusts the root
+  certificates of the system; SSL_CERT_FILE and SSL_CERT_DIR name others. --cacert trusts only those
+  in its file, which may be the server's own self-signed certificate.
 
 Configuration:
-  --config names a file; without it, config/client.toml is read if it exists. What the command line
-  says comes first, then the file, then the defaults. A login in the file is used for the url in
-  the file only, never for another URL on the command line.
+  Without --config, config/client.toml is read if it exists. The command line overrides the file,
+  and the file overrides the defaults. A login in the file is used for the url in the file only,
+  never for another URL on the command line.
 
 Exit codes:
-    0  all went well
-    1  something failed that has no code of its own
-    2  the arguments, the configuration or the input cannot be used
+    0  success
+    1  another failure, such as an output that cannot be written
+    2  the arguments, the configuration or the input are invalid
     3  the login was refused, or the input ended before it succeeded
-    4  no connection came about
-    5  no TLS came about, or the certificate is not right
-    6  the server's answer is no WebSocket handshake, or a wrong one
-    7  the server kept silent for too long
-    8  the connection was lost, or closed for an error
+    4  no connection
+    5  TLS failed, or the certificate is invalid
+    6  the server refused the handshake, or answered it incorrectly
+    7  the server did not answer in time
+    8  the connection was lost, or closed with an error
   130  interrupted by Ctrl-C or a signal
 
 Examples:
@@ -108,7 +104,11 @@ Examples:
   ws-client --auth none ws://127.0.0.1:5678/room/lobby
   ws-client handshake ws://127.0.0.1:5678";
 
-/// A client for WebSocket servers that want a login.
+const HANDSHAKE_HELP: &str = "\
+Exit codes: 0 the handshake is valid, 4 no connection, 5 TLS failed, 6 the server refused or its
+response is wrong, 7 no complete response in time.";
+
+/// A client for WebSocket servers that require a login.
 #[derive(Debug, Parser)]
 #[command(
     name = "ws-client",
@@ -126,45 +126,45 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Performs one opening handshake, and shows and judges it line by line.
+    /// Performs one opening handshake, and shows and checks it line by line.
+    #[command(after_help = HANDSHAKE_HELP)]
     Handshake(tool::HandshakeArguments),
 }
 
 #[derive(Debug, Args)]
 struct SessionArguments {
-    /// Where to connect to [default: `ws://127.0.0.1:5678`].
+    /// The server [default: `ws://127.0.0.1:5678`].
     url: Option<String>,
     /// Reads this configuration file instead of config/client.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sends the credentials in this way [default: message].
-    #[arg(long, value_name = "WAY")]
+    /// The login method [default: message].
+    #[arg(long, value_name = "METHOD")]
     auth: Option<Auth>,
     /// Logs in as this user, without asking for the name.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Takes the password from this file, which has one line; without it, the password is asked
-    /// for at the terminal.
+    /// Reads the password from this file, which has one line. Without it, the client asks at the
+    /// terminal.
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
-    /// At the end of a piped input: how long nothing may come (in a room: nothing of one's own)
-    /// before the connection is closed [default: 1s].
+    /// Silence at the end of a piped input (in a room: time without an own message) before the
+    /// client closes [default: 1s].
     #[arg(long, value_name = "TIME")]
     linger: Option<TimeSpan>,
-    /// Time for connecting and for the answer to the handshake [default: 10s].
+    /// Time for TCP, TLS and the handshake together [default: 10s].
     #[arg(long, value_name = "TIME")]
     connect_deadline: Option<TimeSpan>,
     /// Time for the server to close its side [default: 5s].
     #[arg(long, value_name = "TIME")]
     close_deadline: Option<TimeSpan>,
-    /// The longest message that is taken from the server, and the longest line from the input
-    /// [default: 16MiB].
+    /// The longest message from the server, and the longest input line [default: 16MiB].
     #[arg(long, value_name = "SIZE")]
     max_message_bytes: Option<Size>,
     /// Sends this Origin, as a browser would.
     #[arg(long)]
     origin: Option<Origin>,
-    /// With ws://: lets the password go unencrypted to a host that is not this machine.
+    /// With ws://: sends a password unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
     #[command(flatten)]

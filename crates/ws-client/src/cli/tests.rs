@@ -17,19 +17,15 @@ fn help_documents_exit_codes_and_streams() {
     for line in [
         "\nStreams:\n",
         "\nExit codes:\n",
-        "  stdout gets the messages that come after the login, each followed by a newline, and \
-         nothing else.",
+        "  stdout gets the messages after the login, each followed by a newline, and nothing else.",
         "    16:40:05 jane: hello",
-        "  --auth basic sends it with the handshake, by the Basic scheme of HTTP. The connection \
-         that opens",
-        "use it with servers that take Basic.",
-        "  --linger. In a room that speaks JSON, what others say is no answer: one's own messages \
-         are waited",
-        "  --auth none sends no credentials, for a server without a login: all lines are messages,",
-        "  comes from an authority that the system trusts (SSL_CERT_FILE and SSL_CERT_DIR name \
-         others), is",
-        "    5  no TLS came about, or the certificate is not right",
-        "    8  the connection was lost, or closed for an error",
+        "  --auth basic sends the credentials in the handshake (HTTP Basic).",
+        "use it only with servers that accept Basic.",
+        "In a room that sends JSON, only the client's own messages count",
+        "  --auth none sends no credentials, for a server without a login.",
+        "SSL_CERT_FILE and SSL_CERT_DIR name others.",
+        "    5  TLS failed, or the certificate is invalid",
+        "    8  the connection was lost, or closed with an error",
         "  130  interrupted by Ctrl-C or a signal",
     ] {
         assert!(help.contains(line), "{help}");

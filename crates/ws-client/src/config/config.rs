@@ -84,15 +84,15 @@ pub enum Cleartext {
     Allowed,
 }
 
-/// The way in which credentials are sent.
+/// The login method.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Auth {
-    /// As the first message; the server answers whether they are right.
+    /// Credentials are the first message, and the server answers it.
     #[default]
     Message,
-    /// With the handshake, by HTTP Basic; the connection that opens is the login.
+    /// Credentials are in the handshake (HTTP Basic); the open connection is the login.
     Basic,
-    /// Not at all: the server needs no login.
+    /// No credentials, for a server without a login.
     None,
 }
 

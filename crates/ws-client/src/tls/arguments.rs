@@ -7,12 +7,11 @@ use super::trust::Trust;
 /// The command-line arguments about certificates.
 #[derive(Debug, clap::Args)]
 pub struct TrustArguments {
-    /// With wss://: trusts the authorities whose certificates are in this file (PEM), instead of
-    /// those of the system.
+    /// With wss://: trusts the root certificates in this file (PEM) instead of the system's.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// With wss://: does not check the certificate. Anyone on the network path can read and change
-    /// everything, passwords as well.
+    /// everything, including passwords.
     #[arg(long, conflicts_with = "cacert")]
     insecure: bool,
 }

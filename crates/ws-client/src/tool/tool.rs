@@ -26,14 +26,14 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 pub struct HandshakeArguments {
     /// The server, as in `ws://127.0.0.1:5678` or `wss://example.org`.
     pub url: String,
-    /// Time for connecting and for the answer [default: 10s].
+    /// Time for TCP, TLS and the handshake together [default: 10s].
     #[arg(long, value_name = "TIME")]
     pub connect_deadline: Option<TimeSpan>,
     /// Sends this Origin, as a browser would.
     #[arg(long)]
     pub origin: Option<Origin>,
     /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
-    /// handshake that was seen elsewhere.
+    /// handshake.
     #[arg(long, value_parser = Key::parse)]
     pub key: Option<Key>,
     /// The arguments about certificates.
