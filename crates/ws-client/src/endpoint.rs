@@ -176,21 +176,21 @@ pub enum EndpointError {
     #[error("the URL cannot be read: {0}")]
     Malformed(url::ParseError),
     /// The URL of a web page.
-    #[error("the URL must begin with ws:// where it has http://")]
+    #[error("the URL must begin with ws:// instead of http://")]
     Http,
     /// The URL of a web page over TLS.
-    #[error("the URL must begin with wss:// where it has https://")]
+    #[error("the URL must begin with wss:// instead of https://")]
     Https,
     /// The URL holds a password.
     #[error(
-        "the URL holds a password, where everybody can see it; take it out and use --user with --password-file"
+        "the URL holds a password, which other users can see; remove it, and use --user with --password-file"
     )]
     Password,
     /// The URL holds a user name.
-    #[error("the URL holds a user's name; take it out and use --user")]
+    #[error("the URL holds a user name; remove it, and use --user")]
     User,
     /// The URL has a fragment after `#`, which is never sent (RFC 6455 section 3).
-    #[error("a WebSocket URL has no fragment; take out the # and what follows it")]
+    #[error("a WebSocket URL has no fragment; remove the # and what follows it")]
     Fragment,
     /// The URL names port 0.
     #[error("nothing listens on port 0")]

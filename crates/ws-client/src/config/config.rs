@@ -396,7 +396,7 @@ pub enum ConfigError {
     },
     /// The password must be typed, and stdin is not a terminal.
     #[error(
-        "the password of {0} can be asked for at a terminal only; name a file that holds it with --password-file"
+        "the password of {0} cannot be asked for without a terminal; name a file with the password by --password-file"
     )]
     NotInteractive(UserName),
     /// The password would be sent unencrypted over a network.

@@ -269,8 +269,8 @@ fn user_without_password_is_prompted() {
     let error = Config::load(jane(), directory.path(), Mode::Pipe).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the password of jane can be asked for at a terminal only; name a file that holds it with \
-         --password-file"
+        "the password of jane cannot be asked for without a terminal; name a file with the password \
+         by --password-file"
     );
 }
 
@@ -406,12 +406,12 @@ fn file_errors_name_line_key_and_correction() {
         ),
         (
             "url = \"http://x\"",
-            "config/client.toml: line 1: `url`: the URL must begin with ws:// where it has http://",
+            "config/client.toml: line 1: `url`: the URL must begin with ws:// instead of http://",
         ),
         (
             "url = \"ws://a:hunter2@x\"",
-            "config/client.toml: line 1: `url`: the URL holds a password, where everybody can see \
-             it; take it out and use --user with --password-file",
+            "config/client.toml: line 1: `url`: the URL holds a password, which other users can \
+             see; remove it, and use --user with --password-file",
         ),
         (
             "[login]\nuser = \"a:b\"",

@@ -219,7 +219,7 @@ pub(crate) fn exit_report(
             Exit::TimedOut
         }
         EndReason::Stalled(span) => {
-            lines.push(format!("the server took in nothing for {span:?}"));
+            lines.push(format!("the server accepted no data for {span:?}"));
             Exit::TimedOut
         }
         EndReason::Server(end) => match after_server_close(end, stage, &mut lines) {

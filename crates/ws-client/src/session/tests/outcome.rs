@@ -240,7 +240,7 @@ fn other_end_reasons_have_their_exit_codes() {
             EndReason::Stalled(span),
             with_missing_replies(PERSON),
             Exit::TimedOut,
-            "the server took in nothing for 30s; 2 messages got no answer",
+            "the server accepted no data for 30s; 2 messages got no answer",
         ),
     ] {
         let normal = close(1000, "");
