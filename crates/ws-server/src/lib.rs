@@ -41,11 +41,11 @@
 //! |---|---|
 //! | a service | `service/`; `service/mod.rs` lists the steps |
 //! | a configuration key | its struct in `config/`, `limits.rs` or `service/room.rs`; `config/server.toml` and `docs/configuration.md`; `config/changes.rs` too if it is read only at the start |
-//! | a close code | `proto/src/close.rs`, then `metrics.rs` (compiler error until it is complete), `page/values.js` and `docs/own-client.md` |
-//! | a metric | `metrics.rs` if it counts events, `server/scrape.rs` if it is read at a scrape |
+//! | a close code | `proto/src/close.rs`, then `metrics.rs` (compiler error until it is complete), `page/values.js`, `docs/protocol.md` and `docs/own-client.md` |
+//! | a metric | `metrics.rs` if it counts events, `server/scrape.rs` if it is read at a scrape; `docs/monitoring.md` |
 //! | a refusal of the handshake | one variant and one row in `handshake/refusal.rs` |
 //! | an admin request | `admin/routes.rs` and `admin/api.rs`, then `cli/ctl.rs` |
-//! | an audit event | `log/audit.rs` |
+//! | an audit event | `log/audit.rs` and `docs/monitoring.md` |
 
 pub mod access;
 pub mod admin;
