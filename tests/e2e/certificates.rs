@@ -176,8 +176,8 @@ async fn unusable_file_is_reported_and_not_applied() {
     tls.files.allow(PRIVATE_KEY, 0o644);
     assert_eq!(
         tls.reload_error().await,
-        "server.key: everybody on this machine may read it or write to it (its mode is 0644), \
-         and it is a private key: run `chmod o= server.key`"
+        "server.key: every user of this machine can read or change this private key (mode 0644): \
+         run `chmod o= server.key`"
     );
     tls.files.allow(PRIVATE_KEY, 0o640);
     assert_eq!(tls.changed_keys().await, None);

@@ -15,12 +15,12 @@ const LISTEN: &str = "listen = \"0.0.0.0:0\"\n";
 const INSECURE: &str = "listen = \"0.0.0.0:0\"\nallow_insecure = true\n";
 
 /// The error for a missing certificate, and the one for the development account.
-const UNENCRYPTED: &str = "others can reach 0.0.0.0:0, and nothing is encrypted, passwords neither: \
-                           write certificate and private_key under [tls], or allow_insecure = true \
-                           if something else encrypts";
-const DEVELOPMENT_PASSWORD: &str = "others can reach 0.0.0.0:0, and the account `admin` has its development \
-                            password, which everybody knows: give it a password_hash made by \
-                            `ws-server hash-password`";
+const UNENCRYPTED: &str = "other machines can reach 0.0.0.0:0, and passwords would be sent \
+                           unencrypted: write certificate and private_key under [tls], or \
+                           allow_insecure = true behind a proxy that encrypts";
+const DEVELOPMENT_PASSWORD: &str = "other machines can reach 0.0.0.0:0, and the account `admin` has its \
+                                    development password, which is public: give it a \
+                                    password_hash from `ws-server hash-password`";
 
 fn development() -> String {
     admin_account()

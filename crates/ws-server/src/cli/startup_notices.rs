@@ -79,8 +79,8 @@ impl StartupNotices {
         );
         if self.has_development_account {
             warn!(
-                "the account `admin` has its development password, which everybody knows: \
-                 replace it before anyone else can reach this server"
+                "the account `admin` has its development password, which is public: \
+                 replace it before other machines can reach this server"
             );
             match self.encryption {
                 // The client may not trust the certificate, so no `ws-client` command is printed.
@@ -108,14 +108,14 @@ impl StartupNotices {
         }
         if self.plain_passwords > 0 {
             warn!(
-                "{} a plain password: replace it by a password_hash from `ws-server hash-password`",
+                "{} a plain password: replace it with a password_hash from `ws-server hash-password`",
                 plural(self.plain_passwords, "user has", "users have")
             );
         }
         if self.has_weak_hashes {
             warn!(
                 "a password_hash is cheaper to attack than OWASP recommends: \
-                 replace it by one from `ws-server hash-password`"
+                 replace it with one from `ws-server hash-password`"
             );
         }
     }

@@ -31,8 +31,8 @@ pub enum ConfigError {
     },
     /// A private key is readable or writable by users other than its owner and group.
     #[error(
-        "{0}: everybody on this machine may read it or write to it (its mode is {mode:04o}), and \
-         it is a private key: run `chmod o= {0}`",
+        "{0}: every user of this machine can read or change this private key (mode {mode:04o}): \
+         run `chmod o= {0}`",
         path.display()
     )]
     KeyWorldReadable {
@@ -74,8 +74,8 @@ pub enum Problem {
 pub enum ExposedError {
     /// Connections are not encrypted, and `allow_insecure` is not set.
     #[error(
-        "others can reach {listen}, and nothing is encrypted, passwords neither: write certificate \
-         and private_key under [tls], or allow_insecure = true if something else encrypts"
+        "other machines can reach {listen}, and passwords would be sent unencrypted: write certificate \
+         and private_key under [tls], or allow_insecure = true behind a proxy that encrypts"
     )]
     Insecure {
         /// The address.
@@ -83,8 +83,8 @@ pub enum ExposedError {
     },
     /// The development account exists, whose password is public.
     #[error(
-        "others can reach {listen}, and the account `admin` has its development password, which \
-         everybody knows: give it a password_hash made by `ws-server hash-password`"
+        "other machines can reach {listen}, and the account `admin` has its development password, \
+         which is public: give it a password_hash from `ws-server hash-password`"
     )]
     DevelopmentAccount {
         /// The address.

@@ -113,16 +113,16 @@ mod tests {
     fn errors_say_what_to_do() {
         assert_eq!(
             checked("0.0.0.0:80", "", OTHER).unwrap_err().to_string(),
-            "others can reach 0.0.0.0:80, and nothing is encrypted, passwords neither: write \
-             certificate and private_key under [tls], or allow_insecure = true if something else \
+            "other machines can reach 0.0.0.0:80, and passwords would be sent unencrypted: write \
+             certificate and private_key under [tls], or allow_insecure = true behind a proxy that \
              encrypts"
         );
         assert_eq!(
             checked("[::]:443", TLS, DEVELOPMENT)
                 .unwrap_err()
                 .to_string(),
-            "others can reach [::]:443, and the account `admin` has its development password, \
-             which everybody knows: give it a password_hash made by `ws-server hash-password`"
+            "other machines can reach [::]:443, and the account `admin` has its development \
+             password, which is public: give it a password_hash from `ws-server hash-password`"
         );
     }
 }

@@ -141,8 +141,8 @@ mod tests {
             assert_eq!(
                 pair.problem(),
                 format!(
-                    "{path}: everybody on this machine may read it or write to it (its mode is \
-                     0{mode:o}), and it is a private key: run `chmod o= {path}`"
+                    "{path}: every user of this machine can read or change this private key (mode \
+                     0{mode:o}): run `chmod o= {path}`"
                 )
             );
         }
