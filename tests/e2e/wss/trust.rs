@@ -303,7 +303,7 @@ async fn ws_url_to_a_tls_port_is_reported() {
     assert_eq!(finished.code, Some(6), "{finished:?}");
     assert_eq!(
         finished.stderr,
-        "ws-client: the server's answer is no WebSocket handshake: status line: the answer is one \
-         of TLS; the URL must begin with wss:// here\n"
+        "ws-client: the server's answer is no WebSocket handshake: status line: the answer is TLS; \
+         the URL must begin with wss://\n"
     );
 }

@@ -161,7 +161,7 @@ impl Head {
             },
             None => Self {
                 status: Err(broken(if is_tls_alert(head) {
-                    "is one of TLS; the URL must begin with wss:// here"
+                    "is TLS; the URL must begin with wss://"
                 } else {
                     NO_STATUS_LINE.why
                 })),

@@ -311,8 +311,8 @@ fn tls_alert_is_recognised() {
     let verdict = judge("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
     assert_eq!(
         verdict.error().unwrap().to_string(),
-        "the server's answer is no WebSocket handshake: status line: the answer is one of TLS; the \
-         URL must begin with wss:// here"
+        "the server's answer is no WebSocket handshake: status line: the answer is TLS; the URL \
+         must begin with wss://"
     );
 }
 
