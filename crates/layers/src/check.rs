@@ -33,8 +33,8 @@ pub struct Report {
     pub files: usize,
     /// The number of pairs of files of which one imports the other.
     pub imports: usize,
-    /// The number of files in the largest circle of imports, or 0.
-    pub largest_circle: usize,
+    /// The number of files in the largest cycle of imports, or 0.
+    pub largest_cycle: usize,
 }
 
 /// The faults of a crate that does not keep to its layers.
@@ -50,8 +50,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} files, {} imports between them, {} files in the largest circle",
-            self.files, self.imports, self.largest_circle
+            "{} files, {} imports between them, {} files in the largest cycle",
+            self.files, self.imports, self.largest_cycle
         )
     }
 }
@@ -127,20 +127,20 @@ impl Check {
             lines.extend(imports.iter().filter_map(|import| rule.broken_by(import)));
         }
         let graph = graph(&imports);
-        let circles = circles(&graph);
-        lines.extend(circles.iter().map(|circle| {
-            let files: Vec<String> = circle.iter().map(|file| format!("src/{file}")).collect();
+        let cycles = cycles(&graph);
+        lines.extend(cycles.iter().map(|cycle| {
+            let files: Vec<String> = cycle.iter().map(|file| format!("src/{file}")).collect();
             format!(
-                "{} files import each other in a circle: {}; move what they share to a file below \
+                "{} files import each other in a cycle: {}; move what they share to a file below \
                  them",
-                circle.len(),
+                cycle.len(),
                 files.join(", ")
             )
         }));
         let report = Report {
             files: sources.files().count(),
             imports: graph.values().map(BTreeSet::len).sum(),
-            largest_circle: circles.iter().map(BTreeSet::len).max().unwrap_or(0),
+            largest_cycle: cycles.iter().map(BTreeSet::len).max().unwrap_or(0),
         };
         if lines.is_empty() {
             Ok(report)
@@ -207,15 +207,15 @@ fn graph(imports: &BTreeSet<Import>) -> Graph<'_> {
     graph
 }
 
-/// Returns the sets of files of which each reaches each.
-fn circles<'a>(graph: &Graph<'a>) -> BTreeSet<BTreeSet<&'a str>> {
+/// Returns the sets of files that import each other, directly or through other files.
+fn cycles<'a>(graph: &Graph<'a>) -> BTreeSet<BTreeSet<&'a str>> {
     let closure: Graph<'a> = graph
         .keys()
         .map(|file| (*file, reachable(graph, file)))
         .collect();
     let reaches = |from: &str, to: &str| closure.get(from).is_some_and(|files| files.contains(to));
-    let in_circles = closure.keys().filter(|file| reaches(file, file));
-    in_circles
+    let in_cycles = closure.keys().filter(|file| reaches(file, file));
+    in_cycles
         .map(|file| {
             closure
                 .keys()

@@ -179,7 +179,7 @@ fn path_at(tokens: &[TokenTree], mut at: usize) -> Vec<String> {
     path
 }
 
-/// Returns whether the token continues a path whose beginning is not a name, as in `<T>::a::b`.
+/// Returns true if the token continues a path whose beginning is not a name, as in `<T>::a::b`.
 fn follows_colons(tokens: &[TokenTree], at: usize) -> bool {
     at >= 2 && is(&tokens[at - 1], ':') && is(&tokens[at - 2], ':')
 }

@@ -33,7 +33,7 @@ impl Sources {
         self.0.get(file).map(String::as_str)
     }
 
-    /// Returns the paths of all files, but for programs: they use the library from outside.
+    /// Returns the paths of all files except programs, which use the library from outside.
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.0
             .keys()
@@ -49,18 +49,18 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Sources {
     }
 }
 
-/// Returns whether the file holds nothing but tests.
+/// Returns true if the file holds only tests.
 pub(crate) fn is_test(file: &str) -> bool {
     file.split('/')
         .any(|part| part == "tests" || part == "tests.rs")
 }
 
-/// Returns whether the file may only declare and re-export.
+/// Returns true if the file may only declare and re-export.
 pub(crate) fn is_index(file: &str) -> bool {
     file == "lib.rs" || file == "mod.rs" || file.ends_with("/mod.rs")
 }
 
-/// Returns whether an entry, a file or a folder with a slash behind it, covers the file.
+/// Returns true if an entry (a file, or a folder with a final slash) covers the file.
 pub(crate) fn covers(entry: &str, file: &str) -> bool {
     if entry.ends_with('/') {
         file.starts_with(entry)

@@ -77,7 +77,7 @@ fn downward_imports_pass_and_are_counted() {
     let expected = Report {
         files: 7,
         imports: 4,
-        largest_circle: 0,
+        largest_cycle: 0,
     };
     assert_eq!(report, Ok(expected));
 }
@@ -89,7 +89,7 @@ fn upward_import_names_both_files_and_layers() {
         found.to_string(),
         "src/bottom.rs (layer bottom) imports src/middle/one.rs (layer middle, which is higher) \
          as `crate::middle::One`; move what it needs down, or pass it as an argument\n\
-         7 files, 1 imports between them, 0 files in the largest circle"
+         7 files, 1 imports between them, 0 files in the largest cycle"
     );
 }
 
@@ -192,20 +192,20 @@ fn module_and_function_of_one_name_are_told_apart() {
 }
 
 #[test]
-fn circle_in_one_layer_is_reported() {
+fn cycle_in_one_layer_is_reported() {
     let found = check(&[
         ("bottom.rs", "use crate::base::base; pub struct Bottom;"),
         ("base.rs", "fn base() { crate::bottom::Bottom; }"),
     ])
     .unwrap_err();
-    assert_eq!(found.report.largest_circle, 2);
-    let text = "2 files import each other in a circle: src/base.rs, src/bottom.rs; move what they \
+    assert_eq!(found.report.largest_cycle, 2);
+    let text = "2 files import each other in a cycle: src/base.rs, src/bottom.rs; move what they \
                 share to a file below them";
     assert_eq!(found.lines, [text]);
 }
 
 #[test]
-fn import_through_the_own_index_closes_no_circle() {
+fn import_through_the_own_index_closes_no_cycle() {
     let files = [
         (
             "middle/one.rs",
@@ -216,13 +216,13 @@ fn import_through_the_own_index_closes_no_circle() {
             "use super::{One, Deep}; fn f() { super::one::One; }",
         ),
     ];
-    assert_eq!(check(&files).map(|report| report.largest_circle), Ok(0));
+    assert_eq!(check(&files).map(|report| report.largest_cycle), Ok(0));
 }
 
 #[test]
 fn test_files_import_their_layer_and_below() {
     let index = ("middle/mod.rs", "mod one; mod two; #[cfg(test)] mod tests;");
-    let circle = (
+    let cycle = (
         "middle/tests.rs",
         "use super::one::One; use crate::base::base;",
     );
@@ -230,7 +230,7 @@ fn test_files_import_their_layer_and_below() {
         "middle/one.rs",
         "pub struct One; fn f() { super::tests::help() }",
     );
-    assert!(check(&[index, circle, one]).is_ok());
+    assert!(check(&[index, cycle, one]).is_ok());
     let above = ("middle/tests.rs", "use crate::top::Top;");
     assert_eq!(
         upward(&[index, above]),
@@ -348,5 +348,5 @@ fn index_file_that_defines_something_is_reported() {
 #[test]
 fn own_sources_keep_to_their_layers() {
     let report = Check::new(env!("CARGO_MANIFEST_DIR")).run();
-    assert_eq!(report.map(|report| report.largest_circle), Ok(0));
+    assert_eq!(report.map(|report| report.largest_cycle), Ok(0));
 }
