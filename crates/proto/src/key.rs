@@ -46,7 +46,7 @@ impl Key {
             .into()
     }
 
-    /// Returns the digest as 40 hexadecimal digits, to show it.
+    /// Returns the digest as 40 hexadecimal digits, for display.
     pub fn digest_hex(&self) -> String {
         let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]);
         self.digest().iter().flat_map(digits).collect()

@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// The accepted lengths of a hash's output, in bytes. A shorter output could collide by chance; the
-/// PHC format has none longer.
+/// The accepted lengths of a hash's output, in bytes. A shorter output could collide by chance, and
+/// the PHC format allows no longer one.
 const OUTPUT_BYTES: std::ops::RangeInclusive<usize> = 16..=phc::Output::MAX_LENGTH;
 
-/// The password of an account, as the credentials file has it.
+/// The password of an account, as written in the credentials file.
 #[derive(Debug)]
 pub enum Password {
     /// The plain password, for development only.
@@ -22,7 +22,7 @@ pub enum Password {
 }
 
 impl Password {
-    /// Returns true if both entries are equal. Two hashes are equal only if the salts are, too.
+    /// Returns true if both entries are equal. Hashes of one password with different salts differ.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Plain(ours), Self::Plain(other)) => ours.matches(other),
@@ -60,8 +60,9 @@ impl PasswordHash {
     ///
     /// # Errors
     ///
-    /// Another algorithm than Argon2id, another version than 19 (1.3), a cost above the maximum of
-    /// [`HashCost`], no salt, or an output that is missing or short.
+    /// Another algorithm than Argon2id, another version than 19 (1.3), invalid parameters, a cost
+    /// above the maximum of [`HashCost`], a key ID or associated data, or a salt or an output that
+    /// is missing or short.
     pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
         let phc = phc::PasswordHash::new(text).map_err(|_| PasswordHashError::Form)?;
         if phc.algorithm != Algorithm::Argon2id.ident() {
@@ -72,9 +73,9 @@ impl PasswordHash {
         }
         let params = Params::try_from(&phc).map_err(|_| PasswordHashError::Form)?;
         // A hash with a key ID or associated data needs values that the server does not have.
-        let has_more = !params.keyid().is_empty() || !params.data().is_empty();
+        let has_other_inputs = !params.keyid().is_empty() || !params.data().is_empty();
         let output = phc.hash.as_ref().map_or(0, phc::Output::len);
-        if has_more || phc.salt.is_none() || !OUTPUT_BYTES.contains(&output) {
+        if has_other_inputs || phc.salt.is_none() || !OUTPUT_BYTES.contains(&output) {
             return Err(PasswordHashError::Form);
         }
         let cost = HashCost::new(params.m_cost(), params.t_cost(), params.p_cost())?;
@@ -89,7 +90,7 @@ impl PasswordHash {
         self.cost
     }
 
-    /// Verifies a guess. It computes one hash.
+    /// Returns true if the guess is the password. Computes one hash, in `memory`.
     pub fn matches(&self, guess: &Secret, memory: &mut HashMemory) -> bool {
         let (Some(salt), Some(expected)) = (&self.phc.salt, &self.phc.hash) else {
             unreachable!("parsing requires a salt and an output")
@@ -132,7 +133,7 @@ impl HashCost {
         lanes: 1,
     };
 
-    /// The greatest memory cost, in KiB. Each login attempt allocates it on the server.
+    /// The greatest memory cost, in KiB. Each hashing worker of the server may keep that much.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
 
     /// The greatest number of passes over the memory.
@@ -157,8 +158,8 @@ impl HashCost {
         }
     }
 
-    /// Returns true if the cost is below the cheapest that OWASP recommends (7 MiB, five passes). The
-    /// password should then be hashed again.
+    /// Returns true if memory times passes is below the cheapest recommendation of OWASP (7 MiB, five
+    /// passes). The password should then be hashed again.
     pub fn is_weak(self) -> bool {
         u64::from(self.memory_kib) * u64::from(self.passes) < 7168 * 5
     }
@@ -253,7 +254,7 @@ pub(crate) fn costs_of(work: impl FnOnce()) -> Vec<HashCost> {
 /// The reason why a text is not an acceptable password hash. It never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordHashError {
-    /// Not a PHC string with a salt and an output of 16 to 64 bytes.
+    /// Not a PHC string with a salt, an output of 16 to 64 bytes and no other input.
     #[error(
         "a hash is written as $argon2id$v=19$m=19456,t=2,p=1$...$..., which `ws-server \
          hash-password` prints"

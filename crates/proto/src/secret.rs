@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes ownership of a secret text.
+    /// Takes ownership of a secret text. A `&str` is copied, and only the copy is zeroed on drop.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
@@ -29,7 +29,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Compares with `guess`, in a time that depends only on the length of the guess.
+    /// Returns true if `guess` is equal. The time depends only on the length of `guess`.
     pub fn matches(&self, guess: &Secret) -> bool {
         let (secret, guess) = (self.0.as_bytes(), guess.0.as_bytes());
         let mut equal = secret.len().ct_eq(&guess.len());

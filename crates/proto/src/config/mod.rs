@@ -1,7 +1,7 @@
 //! The TOML reader of both programs: errors with line, key and remedy, and values with units.
 //!
-//! A value has a unit (`"10s"`, `"64KiB"`) and is never zero. `"off"` disables it where the key
-//! allows that.
+//! A time span has a unit (`"10s"`). A size has a unit (`"64KiB"`) or is a number of bytes. A count is
+//! a plain number. None of them is ever zero: `"off"` disables a limit, where the key allows it.
 
 mod document;
 mod setting;

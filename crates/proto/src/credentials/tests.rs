@@ -15,7 +15,7 @@ const SESAME: &str =
     "$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$xaW9jW1nqBjBzztRIhRyK5oGq6/azN5UkLyxA9sPeBo";
 const DIGITS: &str = "$argon2id$v=19$m=16,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9AYZPrrEe5pf9K/MKawr04vd4JJNHatj3Dk4Fv9TC7w";
 
-const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\n\
+const TWO_USERS: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\n\
                    [[user]]\nname = \"jane\"\npassword = \"with:colon\"\n";
 
 fn verify_at(
@@ -40,11 +40,11 @@ fn user(name: &str, rest: &str) -> String {
 
 #[test]
 fn user_verified_by_own_password() {
-    let accounts = Accounts::from_toml(TWO).unwrap();
+    let accounts = Accounts::from_toml(TWO_USERS).unwrap();
     for (line, name) in [("admin:123456", "admin"), ("jane:with:colon", "jane")] {
         assert_eq!(verify(&accounts, line).as_deref(), Ok(name));
     }
-    for (line, why) in [
+    for (line, error) in [
         ("admin:with:colon", VerifyError::WrongPassword),
         ("admin:123456:x", VerifyError::WrongPassword),
         ("Admin:123456", VerifyError::UnknownUser),
@@ -52,7 +52,7 @@ fn user_verified_by_own_password() {
         ("joe:123456", VerifyError::UnknownUser),
         ("joe:dummy password", VerifyError::UnknownUser),
     ] {
-        assert_eq!(verify(&accounts, line), Err(why), "{line}");
+        assert_eq!(verify(&accounts, line), Err(error), "{line}");
     }
 }
 
@@ -69,7 +69,7 @@ fn plain_and_hashed_accounts_of_one_file_verified() {
         let (name, _) = line.split_once(':').unwrap();
         assert_eq!(verify(&accounts, line).as_deref(), Ok(name), "{line}");
     }
-    for (line, why) in [
+    for (line, error) in [
         ("jane:123456", VerifyError::WrongPassword),
         ("admin:open sesame", VerifyError::WrongPassword),
         ("plain:open sesame", VerifyError::WrongPassword),
@@ -78,11 +78,11 @@ fn plain_and_hashed_accounts_of_one_file_verified() {
         ("joe:plain one", VerifyError::UnknownUser),
         ("jane:dummy password", VerifyError::WrongPassword),
     ] {
-        assert_eq!(verify(&accounts, line), Err(why), "{line}");
+        assert_eq!(verify(&accounts, line), Err(error), "{line}");
     }
 }
 
-/// A difference in time would tell a client if the user exists.
+/// Otherwise the time of a reply would reveal if the user exists.
 #[test]
 fn verification_computes_one_hash_of_each_cost() {
     let source = user("jane", &format!("password_hash = \"{SESAME}\""))
@@ -117,23 +117,23 @@ fn expired_account_rejected_and_revoked() {
         "jane",
         "password = \"x\"\nexpires = 1970-01-02T02:00:00+02:00",
     );
-    let west = source.replace("02T02:00:00+02:00", "01T22:30:00-01:30");
+    let negative_offset = source.replace("02T02:00:00+02:00", "01T22:30:00-01:30");
     let accounts = Accounts::from_toml(&source).unwrap();
     let end = NOW + Duration::from_hours(24);
     let before = end - Duration::from_nanos(1);
     let credentials = Credentials::parse("jane:x").unwrap();
     let identity = verify_at(&accounts, &credentials, before).unwrap();
-    let late = verify_at(&accounts, &credentials, end).unwrap_err();
-    assert_eq!(late, VerifyError::Expired);
+    let error = verify_at(&accounts, &credentials, end).unwrap_err();
+    assert_eq!(error, VerifyError::Expired);
     // A wrong password is reported first.
     let wrong = Credentials::parse("jane:y").unwrap();
-    let late = verify_at(&accounts, &wrong, end).unwrap_err();
-    assert_eq!(late, VerifyError::WrongPassword);
+    let error = verify_at(&accounts, &wrong, end).unwrap_err();
+    assert_eq!(error, VerifyError::WrongPassword);
     assert_eq!(accounts.check(&identity, before), Ok(()));
     assert_eq!(accounts.check(&identity, end), Err(Revoked::Expired));
     assert_eq!(accounts.next_expiry(before), Some(end));
-    let west = Accounts::from_toml(&west).unwrap();
-    assert_eq!(west.next_expiry(before), Some(end));
+    let negative_offset = Accounts::from_toml(&negative_offset).unwrap();
+    assert_eq!(negative_offset.next_expiry(before), Some(end));
     assert_eq!(accounts.next_expiry(end), None);
 }
 
@@ -143,7 +143,7 @@ fn identity_valid_until_user_or_password_changes() {
     let before = user("jane", "password = \"x\"") + &user("hashed", &hashed);
     let before = Accounts::from_toml(&before).unwrap();
     let jane = identity(&before, "jane:x").unwrap();
-    let hashed_one = identity(&before, "hashed:open sesame").unwrap();
+    let hashed_identity = identity(&before, "hashed:open sesame").unwrap();
     for (source, jane_holds, hashed_holds) in [
         // The order, other users and a future expiry change nothing.
         (
@@ -166,7 +166,7 @@ fn identity_valid_until_user_or_password_changes() {
     ] {
         let after = Accounts::from_toml(&source).unwrap();
         assert_eq!(after.check(&jane, NOW), jane_holds, "{source}");
-        assert_eq!(after.check(&hashed_one, NOW), hashed_holds, "{source}");
+        assert_eq!(after.check(&hashed_identity, NOW), hashed_holds, "{source}");
     }
 }
 
@@ -278,17 +278,17 @@ fn errors_never_quote_password() {
 
 #[test]
 fn file_with_too_many_costs_refused() {
-    let cost = |memory: usize| {
-        let hash = SESAME.replace("m=8", &format!("m={memory}"));
+    let user_of_cost = |memory_kib: usize| {
+        let hash = SESAME.replace("m=8", &format!("m={memory_kib}"));
         user(
-            &format!("u{memory}"),
+            &format!("u{memory_kib}"),
             &format!("password_hash = \"{hash}\""),
         )
     };
-    let four: String = (8..12).map(cost).collect();
+    let four: String = (8..12).map(user_of_cost).collect();
     assert_eq!(Accounts::from_toml(&four).unwrap().costs().len(), 4);
     assert_eq!(
-        Accounts::from_toml(&(four + &cost(12)))
+        Accounts::from_toml(&(four + &user_of_cost(12)))
             .unwrap_err()
             .to_string(),
         "line 15: `user.password_hash`: more than 4 different hash costs in this file, \

@@ -9,7 +9,7 @@ use crate::{credentials::Identity, message::Credentials};
 pub enum Attempt {
     /// A name and a password to verify.
     Credentials(Credentials),
-    /// Input that is not a name and a password. It counts as a failed attempt.
+    /// Input without a valid name and password. It counts as a failed attempt.
     Malformed,
 }
 
@@ -19,14 +19,14 @@ impl<E> From<Result<Credentials, E>> for Attempt {
     }
 }
 
-/// The verdict on a login attempt.
+/// The result of a login attempt.
 #[derive(Debug)]
 pub enum LoginVerdict {
-    /// The credentials are right. They prove this identity.
+    /// The credentials are right and belong to this identity.
     Accepted(Identity),
-    /// The credentials are wrong. The client does not learn which part.
+    /// The credentials are wrong. The client does not learn if the name or the password is.
     Rejected,
-    /// Not verified: too many attempts from this address were wrong.
+    /// Not verified: too many attempts from this address have failed.
     Throttled {
         /// The time until the next attempt is verified.
         retry_after: Duration,

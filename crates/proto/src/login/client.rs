@@ -21,7 +21,8 @@ pub enum ClientAction {
     Ask,
     /// Send this line as one text message, and call [`ClientLogin::sent`] after it was written.
     Send(Secret),
-    /// Read one text message, at most until this time, and pass it to [`ClientLogin::received`].
+    /// Read one text message, at most until this time, and pass it to [`ClientLogin::received`]. The
+    /// time also limits the sending of a line that is not yet written.
     Await(Duration),
     /// Display this text from the server. The login is not complete.
     Show(String),
@@ -80,7 +81,8 @@ impl ClientLogin {
         }
     }
 
-    /// Returns the next action. `now` is the time since any fixed start.
+    /// Returns the next action. `now` is the time since any fixed start. Do not call it after
+    /// [`ClientAction::LoggedIn`] or [`ClientAction::TimedOut`]: it would ask for another line.
     pub fn next(&mut self, now: Duration) -> ClientAction {
         match std::mem::replace(&mut self.state, State::Asking) {
             State::Asking => ClientAction::Ask,

@@ -23,7 +23,7 @@ const DELAY_SPREAD: Duration = Duration::from_millis(100);
 /// The limits of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginPolicy {
-    /// The time from the 101 response to the end of the login. Nothing extends it.
+    /// The time from the 101 response until an attempt is accepted. Failed attempts do not extend it.
     pub deadline: Duration,
     /// The number of failed attempts after which the connection is closed.
     pub max_attempts: NonZeroUsize,
@@ -42,7 +42,7 @@ impl LoginPolicy {
 pub enum ServerAction {
     /// Read one message, at most until this time, and pass it to [`ServerLogin::received`].
     Read(Duration),
-    /// Verify this attempt and pass the verdict to [`ServerLogin::verified`]. Read nothing meanwhile.
+    /// Verify this attempt and pass the verdict to [`ServerLogin::verified`]. Do not read meanwhile.
     Verify(Attempt),
     /// Wait until this time.
     Wait(Duration),
@@ -68,7 +68,8 @@ enum State {
     Checking(Attempt),
     /// [`ServerAction::Verify`] was returned, and the verdict is pending.
     Verifying,
-    /// The attempt failed. The reply is sent at this time; a reason closes the connection after it.
+    /// The attempt failed. The reply is sent at this time. The connection is closed after it, if there
+    /// is a reason.
     Refusing(Duration, Option<CloseReason>),
     Accepting(Identity),
     Accepted(Identity),
@@ -103,7 +104,9 @@ impl ServerLogin {
                 ServerAction::Read(deadline)
             }
             State::Checking(attempt) => ServerAction::Verify(attempt),
-            State::Verifying => unreachable!("`next` was called before `verified`"),
+            State::Verifying => {
+                unreachable!("`next` was called before `verified`, or after the end of the login")
+            }
             State::Refusing(at, close) if now < at => {
                 self.state = State::Refusing(at, close);
                 ServerAction::Wait(at.min(deadline))

@@ -31,7 +31,7 @@ fn accounts() -> Accounts {
     Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"").unwrap()
 }
 
-/// Returns the verdict of a verifier without a failure budget or other work.
+/// Returns the verdict of a verifier that never throttles and is never busy.
 fn verdict(attempt: &Attempt) -> LoginVerdict {
     let identity = match attempt {
         Attempt::Credentials(credentials) => accounts()
@@ -46,24 +46,24 @@ fn server() -> ServerLogin {
     ServerLogin::new(LoginPolicy::DEFAULT)
 }
 
-/// The reaction of a server to one message.
+/// The result of one message to a server.
 #[derive(Debug, PartialEq)]
-enum Answer {
+enum Outcome {
     LoggedIn(String),
     Sorry { at: Duration },
     Closed { at: Duration, reason: CloseReason },
 }
 
 /// Drives the server through one message, and advances the time as it requests.
-fn answer(
+fn exchange(
     login: &mut ServerLogin,
     message: LoginMessage<'_>,
     mut now: Duration,
     chance: f64,
-) -> Answer {
+) -> Outcome {
     assert!(matches!(login.next(now), ServerAction::Read(_)));
     login.received(message);
-    let mut answered_at = None;
+    let mut replied_at = None;
     loop {
         match login.next(now) {
             ServerAction::Verify(attempt) => {
@@ -71,27 +71,27 @@ fn answer(
             }
             ServerAction::Wait(until) => now = until,
             ServerAction::Send(text) => {
-                assert!(answered_at.is_none(), "one message has one answer");
+                assert!(replied_at.is_none(), "one message has one reply");
                 assert!(text == SORRY || text == CONGRATULATION);
-                answered_at = Some(now);
+                replied_at = Some(now);
             }
             ServerAction::Read(_) => {
-                return Answer::Sorry {
-                    at: answered_at.unwrap(),
+                return Outcome::Sorry {
+                    at: replied_at.unwrap(),
                 };
             }
             ServerAction::LoggedIn(identity) => {
-                return Answer::LoggedIn(identity.user().to_string());
+                return Outcome::LoggedIn(identity.user().to_string());
             }
-            ServerAction::Close(reason) => return Answer::Closed { at: now, reason },
+            ServerAction::Close(reason) => return Outcome::Closed { at: now, reason },
         }
     }
 }
 
 #[test]
 fn right_credentials_log_in() {
-    let answer = answer(&mut server(), LoginMessage::Text(RIGHT), seconds(1), 0.5);
-    assert_eq!(answer, Answer::LoggedIn("admin".to_owned()));
+    let outcome = exchange(&mut server(), LoginMessage::Text(RIGHT), seconds(1), 0.5);
+    assert_eq!(outcome, Outcome::LoggedIn("admin".to_owned()));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn congratulation_sent_before_session_starts() {
 }
 
 #[test]
-fn other_message_is_one_failed_attempt() {
+fn message_without_right_credentials_is_refused() {
     let long = format!("admin:{}", "6".repeat(1024));
     for message in [
         LoginMessage::Text(WRONG),
@@ -126,8 +126,8 @@ fn other_message_is_one_failed_attempt() {
         LoginMessage::Binary,
     ] {
         let mut login = server();
-        let answer = answer(&mut login, message, seconds(1), 0.5);
-        assert_eq!(answer, Answer::Sorry { at: seconds(1) }, "{message:?}");
+        let outcome = exchange(&mut login, message, seconds(1), 0.5);
+        assert_eq!(outcome, Outcome::Sorry { at: seconds(1) }, "{message:?}");
         assert_eq!(login.rejected_attempts(), 1);
     }
 }
@@ -137,10 +137,10 @@ fn replies_delayed_from_third_failed_attempt() {
     let mut login = server();
     let mut now = seconds(0);
     for (chance, delay) in [(1.0, 0), (1.0, 0), (0.0, 250), (0.5, 300), (1.0, 350)] {
-        let answer = answer(&mut login, LoginMessage::Text(WRONG), now, chance);
+        let outcome = exchange(&mut login, LoginMessage::Text(WRONG), now, chance);
         assert_eq!(
-            answer,
-            Answer::Sorry {
+            outcome,
+            Outcome::Sorry {
                 at: now + millis(delay)
             }
         );
@@ -152,8 +152,8 @@ fn replies_delayed_from_third_failed_attempt() {
 fn last_failed_attempt_answered_then_closed() {
     let mut login = server();
     for _ in 0..5 {
-        let answer = answer(&mut login, LoginMessage::Text(WRONG), seconds(0), 0.0);
-        assert!(matches!(answer, Answer::Sorry { .. }));
+        let outcome = exchange(&mut login, LoginMessage::Text(WRONG), seconds(0), 0.0);
+        assert!(matches!(outcome, Outcome::Sorry { .. }));
     }
     login.received(LoginMessage::Text(WRONG));
     assert!(matches!(login.next(seconds(1)), ServerAction::Verify(_)));
@@ -196,7 +196,7 @@ fn unverified_attempt_closes_without_counting() {
 }
 
 #[test]
-fn deadline_applies_in_every_state() {
+fn pending_login_closes_at_deadline() {
     let late = seconds(30);
     let closes = |login: &mut ServerLogin| {
         matches!(
@@ -228,7 +228,7 @@ fn deadline_applies_in_every_state() {
     let nearly_late = millis(29_900);
     let mut delaying = server();
     for _ in 0..2 {
-        answer(&mut delaying, LoginMessage::Text(WRONG), seconds(0), 0.0);
+        exchange(&mut delaying, LoginMessage::Text(WRONG), seconds(0), 0.0);
     }
     delaying.received(LoginMessage::Binary);
     assert!(matches!(
@@ -271,7 +271,7 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
             ClientAction::Refused | ClientAction::TimedOut => {
                 return (seen, Err(closed.unwrap_or(CloseReason::UserExit)));
             }
-            ClientAction::Await(_) => panic!("each line is answered before the next action"),
+            ClientAction::Await(_) => panic!("each line has a reply before the next action"),
             ClientAction::Send(line) => line,
         };
         client.sent(now);
@@ -297,7 +297,7 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
 }
 
 #[test]
-fn client_and_server_follow_tutorial_dialogue() {
+fn login_succeeds_after_two_refused_lines() {
     let mut client = ClientLogin::ask(seconds(10));
     let (seen, end) = dialogue(&mut client, &["admin:1", "joe:123456", RIGHT]);
     assert_eq!(seen, ["?", SORRY, "?", SORRY, "?", CONGRATULATION]);
@@ -397,18 +397,18 @@ proptest! {
         let mut login = server();
         let mut now = seconds(0);
         for (index, line) in lines.iter().filter(|line| *line != RIGHT).enumerate() {
-            match answer(&mut login, LoginMessage::Text(line), now, chance) {
-                Answer::Sorry { at } => {
+            match exchange(&mut login, LoginMessage::Text(line), now, chance) {
+                Outcome::Sorry { at } => {
                     prop_assert!(index < 5);
                     prop_assert!(at >= now && at <= now + millis(350));
                     now = at;
                 }
-                Answer::Closed { reason, .. } => {
+                Outcome::Closed { reason, .. } => {
                     prop_assert_eq!(reason, CloseReason::TooManyAttempts);
                     prop_assert_eq!(index, 5);
                     break;
                 }
-                Answer::LoggedIn(user) => prop_assert!(false, "{user} logged in with {line:?}"),
+                Outcome::LoggedIn(user) => prop_assert!(false, "{user} logged in with {line:?}"),
             }
         }
     }
