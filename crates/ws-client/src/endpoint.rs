@@ -11,14 +11,14 @@ use url::{Host, Url};
 /// A URL scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// WebSocket over TCP, readable for everyone on the network path.
+    /// WebSocket over TCP, unencrypted.
     Ws,
     /// WebSocket over TLS.
     Wss,
 }
 
 impl Scheme {
-    /// Returns the port of a URL that names none.
+    /// Returns the port that applies if the URL names none.
     fn default_port(self) -> u16 {
         match self {
             Self::Ws => 80,
@@ -96,7 +96,7 @@ impl Endpoint {
         self.scheme
     }
 
-    /// Returns the host, which a certificate must be for.
+    /// Returns the host that the server's certificate must name.
     pub fn host(&self) -> &Host<String> {
         &self.host
     }
@@ -115,12 +115,12 @@ impl Endpoint {
         }
     }
 
-    /// Returns host and port, for messages.
+    /// Returns the host and port, for messages. The port is always included.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Returns scheme, host and port, for messages.
+    /// Returns the scheme, host and port, for messages. The port is always included.
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme, self.authority())
     }
@@ -143,13 +143,13 @@ impl Endpoint {
         !self.is_loopback() || address.ip().to_canonical().is_loopback()
     }
 
-    /// Returns true if scheme, host and port are equal. A password for one endpoint may be sent to
-    /// the other then.
+    /// Returns true if scheme, host and port are equal. If so, a password for one endpoint may be sent
+    /// to the other.
     pub fn same_origin(&self, other: &Self) -> bool {
         (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
     }
 
-    /// Returns host and port for the resolver.
+    /// Returns the host and port for the resolver. An IPv6 address has no brackets.
     pub fn resolvable(&self) -> (String, u16) {
         let host = match &self.host {
             Host::Domain(name) => name.clone(),
@@ -166,10 +166,10 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The reason why a text is no usable URL.
+/// The reason why a text is not a usable URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// The scheme is missing, or none of the web.
+    /// The scheme is missing, or none of `ws`, `wss`, `http` and `https`.
     #[error("the URL must begin with ws:// or wss://, as in ws://127.0.0.1:5678")]
     NoScheme,
     /// The URL is malformed.
@@ -193,7 +193,7 @@ pub enum EndpointError {
     #[error("a WebSocket URL has no fragment; remove the # and what follows it")]
     Fragment,
     /// The URL names port 0.
-    #[error("nothing listens on port 0")]
+    #[error("the URL has port 0, on which no server can listen; write the server's port")]
     PortZero,
 }
 

@@ -3,9 +3,9 @@
 //! At a terminal it edits lines and prints messages above them. In a pipe it sends the lines of
 //! stdin and writes messages to stdout.
 //!
-//! The library exists for the program and its tests only, and is no library for other clients. The
-//! client does not reconnect. It sends lines of text and receives messages. Of the services it
-//! knows only the JSON messages of a room.
+//! The library exists for the program and its tests only; other clients should not depend on it. The
+//! client does not reconnect. It sends lines of text and receives messages. It parses the messages
+//! of one service only: the JSON messages of a room.
 //!
 //! Start reading with `session`, which handles an open connection.
 //!
@@ -21,14 +21,14 @@
 //! | command line | `cli/` | arguments, exit code |
 //! | session | `session/` | login, messages, closing handshake, report |
 //! | configuration | `config/` | flags, file, defaults |
-//! | tool | `tool/` | the `handshake` command |
-//! | line editor | `console/editor/` | the console of a person at a terminal |
-//! | console | `console/` | the input lines, the output queue, the exact texts |
+//! | tool | `tool/` | the command `ws-client handshake` |
+//! | line editor | `console/editor/` | the console of an interactive session |
+//! | console | `console/` | the input lines, the output queue, the rendering of messages |
 //! | WebSocket | `websocket/` | the open WebSocket: messages, Close frames |
 //! | connection | `connect/` | TCP, TLS and the opening handshake within one deadline |
 //! | handshake | `handshake/` | the request, and the checks of the response, as plain data |
 //! | TLS | `tls/` | root certificates, verification, the reasons of a failure |
-//! | ground | `endpoint.rs`, `exit.rs`, `interrupt.rs` | the checked URL, exit codes, signals |
+//! | basics | `endpoint.rs`, `exit.rs`, `interrupt.rs` | the checked URL, exit codes, signals |
 
 pub mod cli;
 pub mod config;

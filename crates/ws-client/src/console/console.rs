@@ -39,8 +39,8 @@ pub(crate) trait Console {
     /// Returns the mode of the console.
     fn mode(&self) -> Mode;
 
-    /// Polls for the next event. Queued output is written before a line is read. Without a prompt,
-    /// no line is read. A prompt that was shown once stays.
+    /// Polls for the next event. Queued output is written before a line is read. If `wanted` is
+    /// `None`, no line is read. A prompt that is on the screen is not written again.
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent>;
 
     /// Queues a message of the server for stdout.
@@ -63,7 +63,7 @@ pub(crate) trait Console {
     /// Stops reading lines. A half-typed line stays on the screen.
     fn cancel_prompt(&mut self);
 
-    /// Counts the lines that were not sent, as far as they are available at once.
+    /// Counts the input lines that were not sent and can be read without waiting for more input.
     async fn unsent_lines(&mut self) -> UnsentLines;
 
     /// Restores the terminal, if it is one. All queued output must have been written.

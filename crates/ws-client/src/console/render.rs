@@ -14,7 +14,7 @@ use crate::websocket::Payload;
 pub enum Reader {
     /// A terminal, which would interpret control characters.
     Terminal,
-    /// A program or a file, which gets the unchanged bytes.
+    /// A program or a file, which receives the bytes unchanged.
     Program,
 }
 
@@ -39,7 +39,8 @@ pub(crate) fn message_on<Z: TimeZone>(
     }
 }
 
-/// Renders a message without looking for room messages, with a final newline.
+/// Renders a message with a final newline, and a room message as its JSON. For a terminal, a text is
+/// escaped, and the first bytes of a binary message are shown in hexadecimal.
 pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
     let mut written = match (payload, reader) {
         (Payload::Text(text), Reader::Terminal) => safe_lines(text).into_bytes(),
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn terminal_gets_no_control_but_line_breaks() {
+    fn terminal_gets_no_control_except_line_breaks() {
         for (text, expected) in [
             ("plain, 你好", "plain, 你好\n"),
             ("", "\n"),
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn room_message_is_in_words_on_terminals_only() {
+    fn room_message_is_in_words_only_on_terminals() {
         let screen = || Screen {
             now: DateTime::<Utc>::from_timestamp(0, 0).unwrap(),
             columns: 80,

@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthChar as _;
 use super::{sanitize::safe_lines, screen::Screen};
 
 /// The indent of further rows of a message, as wide as the time. No member can therefore send a
-/// text that looks like the begin of another message.
+/// text that looks like the start of another message.
 const INDENT: &str = "         ";
 
 /// The narrowest screen on which rows are folded. Narrower ones would have almost no room beside
@@ -178,9 +178,9 @@ fn time<Z: TimeZone>(at: &DateTime<FixedOffset>, now: &DateTime<Z>) -> String {
     let at = at.with_timezone(&now.timezone()).naive_local();
     let mut words = String::new();
     if at.date() != now.date_naive() {
-        write!(words, "{} ", at.format("%Y-%m-%d")).expect("a string takes everything");
+        write!(words, "{} ", at.format("%Y-%m-%d")).expect("writing to a string cannot fail");
     }
-    write!(words, "{}", at.format("%H:%M:%S")).expect("a string takes everything");
+    write!(words, "{}", at.format("%H:%M:%S")).expect("writing to a string cannot fail");
     words
 }
 

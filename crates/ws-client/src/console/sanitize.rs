@@ -7,11 +7,11 @@ use proto::{
     plural::plural,
 };
 
-/// The number of bytes of a binary message that are shown.
-const SHOWN_BYTES: usize = 256;
+/// The greatest number of bytes of a binary message that are shown.
+const MAX_SHOWN_BYTES: usize = 256;
 
 /// The number of bytes per line of hexadecimal digits.
-const BYTES_A_LINE: usize = 16;
+const BYTES_PER_LINE: usize = 16;
 
 /// Escapes a text of the server for a terminal. Line breaks are kept. Characters that move the
 /// cursor or reorder the line are escaped.
@@ -24,7 +24,7 @@ pub(crate) fn safe_lines(text: &str) -> String {
         } else if c == '\r' && rest.peek() == Some(&'\n') {
             // The following line feed breaks the line.
         } else if is_unsafe(c) {
-            write_escaped(c, &mut safe).expect("a string takes everything");
+            write_escaped(c, &mut safe).expect("writing to a string cannot fail");
         } else {
             safe.push(c);
         }
@@ -32,19 +32,19 @@ pub(crate) fn safe_lines(text: &str) -> String {
     safe
 }
 
-/// Renders a binary message for a terminal: its length and its first bytes.
+/// Renders a binary message for a terminal: its length, and its first bytes in hexadecimal.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let mut shown = format!("[binary, {}]", plural(bytes.len(), "byte", "bytes"));
-    for line in bytes[..bytes.len().min(SHOWN_BYTES)].chunks(BYTES_A_LINE) {
+    for line in bytes[..bytes.len().min(MAX_SHOWN_BYTES)].chunks(BYTES_PER_LINE) {
         shown.push('\n');
         for (index, byte) in line.iter().enumerate() {
             let gap = if index == 0 { "" } else { " " };
-            write!(shown, "{gap}{byte:02x}").expect("a string takes everything");
+            write!(shown, "{gap}{byte:02x}").expect("writing to a string cannot fail");
         }
     }
-    if bytes.len() > SHOWN_BYTES {
-        let hidden = bytes.len() - SHOWN_BYTES;
-        write!(shown, "\n[{hidden} more not shown]").expect("a string takes everything");
+    if bytes.len() > MAX_SHOWN_BYTES {
+        let hidden = bytes.len() - MAX_SHOWN_BYTES;
+        write!(shown, "\n[{hidden} more not shown]").expect("writing to a string cannot fail");
     }
     shown
 }
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_keeps_no_control_but_line_feeds(text in any::<String>()) {
+        fn any_text_keeps_no_control_except_line_feeds(text in any::<String>()) {
             prop_assert!(!safe_lines(&text).chars().any(|c| c != '\n' && is_unsafe(c)));
         }
     }

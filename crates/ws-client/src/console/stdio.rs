@@ -29,8 +29,8 @@ use crate::websocket::Payload;
 /// The number of input bytes per read.
 const READ_BYTES: usize = 16 * 1024;
 
-/// The time limit for counting the rest of the input. A file or a full pipe is read in no time, and
-/// a program that keeps writing is not awaited.
+/// The time limit for counting the rest of the input. It is long enough for a file or a full pipe,
+/// and stops the count if a program keeps writing.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The prompts of a console.
@@ -62,7 +62,7 @@ pub(crate) struct StdioConsole<I, O, E, H> {
     /// The receiver of stdout.
     reader: Reader,
     prompt_mode: PromptMode<H>,
-    /// The prompt that is on the screen.
+    /// The prompt that is on the screen, and has no answer yet.
     asked: Option<Prompt>,
 }
 
@@ -222,8 +222,8 @@ where
 
     async fn unsent_lines(&mut self) -> UnsentLines {
         if self.progress == Progress::Untouched || self.mode() == Mode::Interactive {
-            // A program still has its lines. Lines that a person types from now on are for another
-            // program.
+            // If nothing was read, no line was taken from the program that writes to the pipe. Lines
+            // that are typed at a terminal from now on are for the next program.
             return UnsentLines::Exactly(0);
         }
         let mut count = 0;
@@ -245,6 +245,6 @@ where
     }
 
     async fn finish(self) {
-        // The terminal restores itself on drop, and decides there about typed-ahead input.
+        // The drop of the terminal restores it. Typed-ahead input is discarded if the echo is off.
     }
 }

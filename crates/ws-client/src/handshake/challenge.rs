@@ -8,7 +8,7 @@ pub(super) const BASIC: &str = "Basic";
 /// The number of schemes that are shown. Real servers name one or two.
 const MAX_SHOWN: usize = 4;
 
-/// The longest scheme name that is accepted. Real ones have up to a dozen characters.
+/// The longest scheme name that is accepted. The longest registered one has 13 characters.
 const MAX_SCHEME_BYTES: usize = 32;
 
 /// The schemes of the `WWW-Authenticate` fields, in their order.
@@ -16,8 +16,8 @@ const MAX_SCHEME_BYTES: usize = 32;
 pub struct Schemes(Vec<String>);
 
 impl Schemes {
-    /// Parses the field values. From a malformed value, everything that looks like a scheme name is
-    /// taken.
+    /// Parses the field values. Each part of a malformed value that looks like a scheme name is taken
+    /// for one.
     pub fn read(values: &[String]) -> Self {
         let elements = values.iter().flat_map(|value| elements(value));
         Self(elements.filter_map(scheme).map(str::to_owned).collect())
@@ -52,14 +52,14 @@ impl fmt::Display for Schemes {
 /// Splits a list at its commas, except inside quotes.
 fn elements(value: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    value.split(move |sign| {
-        match sign {
+    value.split(move |character| {
+        match character {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             _ => {}
         }
-        sign == ',' && !quoted
+        character == ',' && !quoted
     })
 }
 
@@ -67,12 +67,14 @@ fn elements(value: &str) -> impl Iterator<Item = &str> {
 /// scheme.
 fn scheme(element: &str) -> Option<&str> {
     let element = element.trim_matches([' ', '\t']);
-    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let end = element.bytes().position(|byte| !is_of_token(byte));
+    let is_token_char =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let end = element.bytes().position(|byte| !is_token_char(byte));
     let (name, rest) = element.split_at(end.unwrap_or(element.len()));
     let spaces = rest.trim_start_matches([' ', '\t']);
-    let follows = rest.is_empty() || (spaces.len() < rest.len() && !spaces.starts_with('='));
-    (follows && (1..=MAX_SCHEME_BYTES).contains(&name.len())).then_some(name)
+    // A scheme ends the element, or a space and its parameters follow: `realm =x` is a parameter.
+    let is_scheme = rest.is_empty() || (spaces.len() < rest.len() && !spaces.starts_with('='));
+    (is_scheme && (1..=MAX_SCHEME_BYTES).contains(&name.len())).then_some(name)
 }
 
 #[cfg(test)]

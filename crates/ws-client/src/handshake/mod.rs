@@ -1,8 +1,8 @@
-//! The opening handshake as plain data: the request (RFC 6455 section 4.1) and the checks of the
-//! response (section 4.2.2).
+//! The opening handshake as plain data: the request and the checks of the response (RFC 6455
+//! section 4.1).
 //!
-//! The module does no I/O. Connections and the `handshake` tool share it, so the tool shows exactly
-//! the checks of every connection.
+//! The module does no I/O. Sessions and the command `ws-client handshake` share it, so the command
+//! shows exactly the checks of a session.
 
 mod challenge;
 mod error;

@@ -1,4 +1,4 @@
-//! The bytes of a response, split into heads and the data behind them.
+//! The bytes of a response, split into heads and the data after them.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ pub const MAX_BODY_BYTES: usize = 512;
 /// All bytes of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawResponse {
-    /// The informational heads, the final head, and the data behind it.
+    /// The informational heads, the final head, and the data after it.
     pub bytes: Vec<u8>,
-    /// The offset of the final head, behind the informational ones.
+    /// The offset of the final head, after the informational ones.
     start: usize,
     /// The end of the final head, or the reason why it is incomplete.
     end: Result<usize, ReadError>,
@@ -47,22 +47,22 @@ impl RawResponse {
         self.end.err()
     }
 
-    /// Returns all heads, as far as they were received.
+    /// Returns the received bytes of all heads.
     pub fn heads(&self) -> &[u8] {
         &self.bytes[..self.end.unwrap_or(self.bytes.len())]
     }
 
-    /// Returns the final head, as far as it was received.
+    /// Returns the received bytes of the final head.
     pub fn final_head(&self) -> &[u8] {
         &self.heads()[self.start..]
     }
 
-    /// Returns the data behind the heads: the first frames, or the encoded body of a refusal.
+    /// Returns the data after the heads: the first frames, or the encoded body of a refusal.
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.heads().len()..]
     }
 
-    /// Returns the body of a refusal, as far as it was received, without chunked encoding.
+    /// Returns the received bytes of a refusal's body, without chunked encoding.
     pub fn body(&self) -> Vec<u8> {
         if Head::parse(self.final_head()).names("Transfer-Encoding", "chunked") {
             decode_chunks(self.rest())
@@ -87,7 +87,8 @@ fn decode_chunks(mut rest: &[u8]) -> Vec<u8> {
     data
 }
 
-/// Returns the first bytes of a text, escaped.
+/// Returns the first `max` bytes of a text, escaped and without line breaks at the end, and the number
+/// of bytes that are not shown.
 pub fn excerpt(bytes: &[u8], max: usize) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]);
     let more = bytes.len().saturating_sub(max);

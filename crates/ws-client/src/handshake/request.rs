@@ -32,7 +32,7 @@ impl std::str::FromStr for Origin {
     }
 }
 
-/// A text that is no `Origin` value.
+/// A text that is not the value of an `Origin` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is written as http://example.org, without spaces")]
 pub struct OriginError;
@@ -47,8 +47,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Creates a request. An origin is sent only if one is given: it is meant for browsers, and a
-    /// server may refuse unknown ones.
+    /// Creates a request. By default no origin is sent: the field is meant for browsers, and a server
+    /// may refuse unknown origins.
     pub fn new(endpoint: Endpoint, key: Key, origin: Option<Origin>) -> Self {
         Self {
             endpoint,
@@ -82,7 +82,7 @@ impl Request {
         self.authorization.is_some()
     }
 
-    /// Returns the bytes of the request.
+    /// Returns the bytes of the request, in memory that is zeroed on drop.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let authorization = self.authorization.as_ref().map(Secret::expose);
         Zeroizing::new(self.head(authorization).into_bytes())
@@ -93,6 +93,7 @@ impl Request {
         self.head(self.authorization.as_ref().map(|_| "***"))
     }
 
+    /// Formats the head with this value of `Authorization`.
     fn head(&self, authorization: Option<&str>) -> String {
         let mut text = format!(
             "GET {} HTTP/1.1\r\n\
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn origin_with_line_break_is_rejected() {
+    fn origin_not_printable_ascii_is_rejected() {
         for text in ["", "a b", "http://x\r\nX: y", "ü"] {
             assert_eq!(Origin::parse(text), Err(OriginError), "{text:?}");
         }

@@ -11,9 +11,9 @@ const MAX_FIELDS: usize = 100;
 /// The position of the final head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FinalHead {
-    /// The offset of its first byte, behind the informational heads.
+    /// The offset of its first byte, after the informational heads.
     pub start: usize,
-    /// The offset behind its last byte, if the head is complete.
+    /// The offset after its last byte, if the head is complete.
     pub end: Option<usize>,
 }
 
@@ -242,7 +242,7 @@ fn first_line(head: &[u8]) -> &[u8] {
     strip_carriage_return(&head[..end.unwrap_or(head.len())])
 }
 
-/// Returns everything behind the first non-empty line.
+/// Returns everything after the first non-empty line.
 fn after_first_line(head: &[u8]) -> &[u8] {
     let head = skip_leading_line_ends(head);
     let end = head.iter().position(|byte| *byte == b'\n');

@@ -7,7 +7,7 @@ pub enum ResponsePart {
     StatusLine,
     /// The status code.
     Status,
-    /// The format of the header fields, and the empty line behind them.
+    /// The format of the header fields, and the empty line after them.
     Fields,
     /// `WWW-Authenticate`, which a 401 must carry (RFC 9110 section 15.5.2).
     Challenge,
@@ -24,7 +24,7 @@ pub enum ResponsePart {
 }
 
 impl ResponsePart {
-    /// Returns the name of the part. A field has its own name.
+    /// Returns the name of the part: for a field, the field name, by which its values are found.
     pub fn name(self) -> &'static str {
         match self {
             Self::StatusLine => "status line",
@@ -39,7 +39,7 @@ impl ResponsePart {
         }
     }
 
-    /// Returns the rule that the check of this part follows.
+    /// Returns the section of the RFC that the check of this part follows.
     pub fn section(self) -> &'static str {
         match self {
             Self::StatusLine => "RFC 9112 section 4",

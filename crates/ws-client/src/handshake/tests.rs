@@ -1,3 +1,5 @@
+//! The checks of valid, invalid and incomplete responses, and the errors that follow from them.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -16,13 +18,14 @@ fn key() -> Key {
     Key::new(*b"the sample nonce")
 }
 
-fn judge(text: &str) -> Verdict {
+/// Returns the verdict on a response after which the server closes the connection.
+fn check(text: &str) -> Verdict {
     let bytes = text.as_bytes().to_vec();
     Verdict::judge(&RawResponse::new(bytes, ReadError::Closed), &key())
 }
 
 fn with_fields(fields: &str) -> Verdict {
-    judge(&format!("HTTP/1.1 101 Go\r\n{fields}\r\n"))
+    check(&format!("HTTP/1.1 101 Go\r\n{fields}\r\n"))
 }
 
 fn wrong_parts(verdict: &Verdict) -> Vec<ResponsePart> {
@@ -48,7 +51,7 @@ fn valid_response_is_accepted_in_any_notation() {
 }
 
 #[test]
-fn wrong_part_is_found() {
+fn response_with_wrong_part_fails_in_that_part() {
     let upgrade = "Upgrade: websocket\r\n";
     let connection = "Connection: Upgrade\r\n";
     for (fields, part) in [
@@ -93,12 +96,12 @@ fn wrong_part_is_found() {
 }
 
 #[test]
-fn other_status_than_101_is_the_error() {
-    let answer = format!(
+fn status_other_than_101_fails_the_handshake() {
+    let response = format!(
         "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\n{ACCEPT}\r\n"
     );
-    let verdict = judge(&answer);
+    let verdict = check(&response);
     assert_eq!(wrong_parts(&verdict), [ResponsePart::Status]);
     let error = verdict.error().unwrap();
     assert_eq!(
@@ -110,15 +113,15 @@ fn other_status_than_101_is_the_error() {
 
 #[test]
 fn refusal_needs_no_upgrade_fields() {
-    for (code, judged) in [(101, true), (200, false), (403, false), (426, false)] {
-        let verdict = judge(&format!("HTTP/1.1 {code} x\r\n\r\n"));
+    for (code, is_checked) in [(101, true), (200, false), (403, false), (426, false)] {
+        let verdict = check(&format!("HTTP/1.1 {code} x\r\n\r\n"));
         let wrong = wrong_parts(&verdict);
         for part in [
             ResponsePart::Upgrade,
             ResponsePart::Connection,
             ResponsePart::Accept,
         ] {
-            assert_eq!(wrong.contains(&part), judged, "{code}");
+            assert_eq!(wrong.contains(&part), is_checked, "{code}");
         }
         for part in [
             ResponsePart::Upgrade,
@@ -127,8 +130,8 @@ fn refusal_needs_no_upgrade_fields() {
             ResponsePart::Extensions,
             ResponsePart::Subprotocol,
         ] {
-            let named = verdict.checks().iter().any(|check| check.part == part);
-            assert_eq!(named, judged, "{code}");
+            let has_check = verdict.checks().iter().any(|check| check.part == part);
+            assert_eq!(has_check, is_checked, "{code}");
         }
     }
 }
@@ -168,7 +171,7 @@ fn unauthorized_needs_a_challenge() {
             "; ws-client --auth basic sends them",
         ),
     ] {
-        let verdict = judge(&format!("HTTP/1.1 401 No\r\n{field}\r\n"));
+        let verdict = check(&format!("HTTP/1.1 401 No\r\n{field}\r\n"));
         assert_eq!(wrong_parts(&verdict), wrong, "{field:?}");
         let check = verdict
             .checks()
@@ -181,7 +184,7 @@ fn unauthorized_needs_a_challenge() {
         );
     }
     // Other statuses need no challenge.
-    let verdict = judge("HTTP/1.1 403 No\r\n\r\n");
+    let verdict = check("HTTP/1.1 403 No\r\n\r\n");
     assert_eq!(wrong_parts(&verdict), [ResponsePart::Status]);
 }
 
@@ -204,7 +207,7 @@ fn busy_server_shows_when_to_retry() {
             "it is full or about to stop; try again later",
         ),
     ] {
-        let verdict = judge(&format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
+        let verdict = check(&format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
         assert_eq!(verdict.checks()[1].why, format!("{said}; it must be 101"));
         assert_eq!(
             verdict.error().unwrap().to_string(),
@@ -229,17 +232,17 @@ fn token_is_surrounded_by_spaces_and_tabs_only() {
 
 #[test]
 fn informational_heads_are_not_checked() {
-    let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    let valid_fields = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
     let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: x\r\n\r\n";
-    let verdict = judge(&format!("{hints}HTTP/1.1 101 Go\r\n{right}"));
+    let verdict = check(&format!("{hints}HTTP/1.1 101 Go\r\n{valid_fields}"));
     assert_eq!(verdict.error(), None);
-    let error = judge(&format!("{hints}HTTP/1.1 403 No\r\n\r\n")).error();
+    let error = check(&format!("{hints}HTTP/1.1 403 No\r\n\r\n")).error();
     assert!(matches!(error, Some(HandshakeError::Status(status)) if status.code == 403));
 }
 
 #[test]
 fn malformed_informational_head_is_final() {
-    let right = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
+    let valid_fields = format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
     for (hint, part) in [
         (
             "\rHTTP/1.1 103 Early Hints\r\n\r\n",
@@ -255,7 +258,7 @@ fn malformed_informational_head_is_final() {
             ResponsePart::Fields,
         ),
     ] {
-        let verdict = judge(&format!("{hint}HTTP/1.1 101 Go\r\n{right}"));
+        let verdict = check(&format!("{hint}HTTP/1.1 101 Go\r\n{valid_fields}"));
         assert!(wrong_parts(&verdict).contains(&part), "{hint:?}");
         assert!(verdict.error().is_some(), "{hint:?}");
     }
@@ -264,10 +267,10 @@ fn malformed_informational_head_is_final() {
 #[test]
 fn informational_heads_alone_are_no_response() {
     let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
-    assert_eq!(judge(hint).error(), Some(HandshakeError::Closed));
+    assert_eq!(check(hint).error(), Some(HandshakeError::Closed));
     let started = "HTTP/1.1 103 Early Hints\r\nLink";
     assert_eq!(
-        judge(started).error().unwrap().to_string(),
+        check(started).error().unwrap().to_string(),
         "the server's answer is no WebSocket handshake: status: it only informs, and no final \
          answer follows; it must be 101"
     );
@@ -281,7 +284,7 @@ fn informational_heads_alone_are_no_response() {
 }
 
 #[test]
-fn malformed_status_line_is_quoted() {
+fn malformed_status_line_is_wrong_and_quoted() {
     let form = "the answer does not begin with a status line; it must be like HTTP/1.1 101 Switching \
          Protocols";
     let version = "the answer is of another version of HTTP; it must be HTTP/1.1";
@@ -298,7 +301,7 @@ fn malformed_status_line_is_quoted() {
         (long.as_str(), short.as_str(), form),
         ("Server: x", "absent", form),
     ] {
-        let verdict = judge(&format!("{line}\r\nUpgrade: websocket\r\n\r\n"));
+        let verdict = check(&format!("{line}\r\nUpgrade: websocket\r\n\r\n"));
         let check = &verdict.checks()[0];
         assert_eq!(check.part, ResponsePart::StatusLine);
         assert_eq!(check.outcome, CheckOutcome::Wrong);
@@ -307,8 +310,8 @@ fn malformed_status_line_is_quoted() {
 }
 
 #[test]
-fn tls_alert_is_recognised() {
-    let verdict = judge("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
+fn tls_alert_yields_advice_to_use_wss() {
+    let verdict = check("\u{15}\u{3}\u{3}\0\u{2}\u{2}2");
     assert_eq!(
         verdict.error().unwrap().to_string(),
         "the server's answer is no WebSocket handshake: status line: the answer is TLS; the URL \
@@ -317,7 +320,7 @@ fn tls_alert_is_recognised() {
 }
 
 #[test]
-fn malformed_field_is_quoted() {
+fn malformed_field_is_wrong_and_quoted() {
     let long = "x".repeat(1000);
     let short = format!("\"{}...\"", &long[..120]);
     for (line, found) in [
@@ -329,7 +332,7 @@ fn malformed_field_is_quoted() {
         (long.as_str(), short.as_str()),
     ] {
         for first in ["HTTP/1.1 101 Go", "HTTP/2 101 Go", "A: b"] {
-            let verdict = judge(&format!("{first}\r\nServer: x\r\n{line}\r\nB: c\r\n\r\n"));
+            let verdict = check(&format!("{first}\r\nServer: x\r\n{line}\r\nB: c\r\n\r\n"));
             let check = &verdict.checks()[2];
             assert_eq!(check.part, ResponsePart::Fields);
             assert_eq!(check.found, found, "{first}");
@@ -342,15 +345,15 @@ fn malformed_field_is_quoted() {
 }
 
 #[test]
-fn http_1_0_cannot_upgrade() {
-    let answer =
+fn upgrade_by_http_1_0_is_wrong() {
+    let response =
         format!("HTTP/1.0 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n");
-    assert_eq!(wrong_parts(&judge(&answer)), [ResponsePart::StatusLine]);
+    assert_eq!(wrong_parts(&check(&response)), [ResponsePart::StatusLine]);
 }
 
 #[test]
 fn wrong_accept_value_is_explained() {
-    for (value, explain_accept) in [
+    for (value, explanation) in [
         (
             "bG9jYWxob3N0",
             "this is \"localhost\" in base64, a constant",
@@ -381,14 +384,14 @@ fn wrong_accept_value_is_explained() {
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {value}\r\n"
         ));
         let why = &verdict.checks()[5].why;
-        assert!(why.ends_with(explain_accept), "{why}");
+        assert!(why.ends_with(explanation), "{why}");
     }
 }
 
 #[test]
-fn endless_head_is_refused() {
+fn incomplete_head_is_reported_with_its_cause() {
     let started = b"HTTP/1.1 101 Go\r\nUpgrade: websocket".to_vec();
-    for (bytes, incomplete, said) in [
+    for (bytes, read_error, said) in [
         (
             started.clone(),
             ReadError::TimedOut(Duration::from_secs(10)),
@@ -406,14 +409,14 @@ fn endless_head_is_refused() {
              ended before the empty line that ends the head",
         ),
     ] {
-        let verdict = Verdict::judge(&RawResponse::new(bytes, incomplete), &key());
+        let verdict = Verdict::judge(&RawResponse::new(bytes, read_error), &key());
         assert_eq!(verdict.error().unwrap().to_string(), said);
     }
 }
 
 #[test]
 fn server_text_is_always_escaped() {
-    let verdict = judge("HTTP/1.1 403 \x1b]0;x\x07\r\nUpgrade: \u{202e}\r\n\r\n");
+    let verdict = check("HTTP/1.1 403 \x1b]0;x\x07\r\nUpgrade: \u{202e}\r\n\r\n");
     let mut said: String = verdict
         .checks()
         .iter()

@@ -17,7 +17,7 @@ pub struct TrustArguments {
 }
 
 impl TrustArguments {
-    /// Returns the trust that was asked for, if any.
+    /// Returns the trust that the flags select, or `None` without a flag.
     pub fn trust(self) -> Option<Trust> {
         match (self.cacert, self.insecure) {
             (_, true) => Some(Trust::Insecure),
