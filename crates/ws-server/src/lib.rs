@@ -33,7 +33,7 @@
 //! | access | `access/` | users, guests, policies, origins and grants, as plain data |
 //! | basics | `process/`, `peer/`, `tls/`, `page/`, `limits.rs`, `message.rs` | plain types, and the process |
 //!
-//! Folders of one row need not depend on each other.
+//! Files of one row may import each other, but not in a cycle.
 //!
 //! # Where to add
 //!

@@ -193,7 +193,7 @@ enum Slot {
 }
 
 impl ConnectionPermit {
-    /// Returns whether a slot was free for the connection.
+    /// Returns [`Availability::Open`] if a slot was free for the connection.
     pub(crate) fn availability(&self) -> Availability {
         match self.slot {
             Slot::Unauthenticated | Slot::Guest | Slot::Authenticated => Availability::Open,

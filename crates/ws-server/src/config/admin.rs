@@ -1,4 +1,4 @@
-//! The addresses of the operator's interface.
+//! The addresses of the admin interface.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::config::values::StringList;
 
-/// The prefix of the path of a socket.
+/// The prefix of the path of a Unix socket.
 const UNIX: &str = "unix:";
 
 const SYNTAX: &str =
@@ -19,17 +19,17 @@ const SYNTAX: &str =
 
 const NOT_LOOPBACK: &str = "write a loopback address: the interface has no login";
 
-/// `[admin]`.
+/// The table `[admin]`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminTable {
-    /// The addresses of the operator's interface.
+    /// The addresses of the admin interface.
     #[serde(deserialize_with = "one_or_many")]
     pub listen: StringList<AdminAddress>,
 }
 
-/// Reads a text or a list of texts. An error refers to the whole value: the untagged enum loses the
-/// places of its parts.
+/// Reads a text or a list of texts. An error refers to the whole value, because an untagged enum loses
+/// the positions of its parts.
 fn one_or_many<'de, D>(deserializer: D) -> Result<StringList<AdminAddress>, D::Error>
 where
     D: Deserializer<'de>,
@@ -72,7 +72,7 @@ impl FromStr for AdminAddress {
 }
 
 impl AdminAddress {
-    /// Returns the path of a socket.
+    /// Returns the path of a Unix socket, or `None` for a TCP address.
     pub(crate) fn socket(&self) -> Option<&Path> {
         match self {
             Self::Unix(path) => Some(path),

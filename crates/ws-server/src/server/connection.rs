@@ -28,9 +28,9 @@ pub(crate) async fn serve<S>(io: S, accepted: AcceptedConnection, state: Arc<Ser
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (exchange, peer) = exchange(io, &accepted, &state).await;
+    let (outcome, peer) = exchange(io, &accepted, &state).await;
     let (id, settings, mut permit) = (accepted.id, accepted.settings, accepted.permit);
-    let (io, leftovers, matched, identity) = match exchange {
+    let (io, leftovers, matched, identity) = match outcome {
         HttpOutcome::Upgraded {
             io,
             leftovers,

@@ -1,4 +1,4 @@
-//! The buffer of bytes that were read from the stream and not yet passed to the decoder.
+//! The buffer of bytes that were read from the stream and are not yet decoded.
 
 use std::{
     cell::Cell,
@@ -15,11 +15,11 @@ use tokio::io::{self, AsyncRead, ReadBuf};
 const SCRATCH_BYTES: usize = 256 * 1024;
 
 thread_local! {
-    /// `None` while a connection uses it.
+    /// `None` before the first read, and while a connection uses it.
     static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// The unread bytes.
+/// Bytes that were read from the stream and are not yet decoded.
 #[derive(Debug)]
 pub(crate) enum InputBuffer {
     /// Bytes in their own memory; may be empty.
@@ -40,15 +40,16 @@ impl InputBuffer {
         self.bytes().is_empty()
     }
 
-    /// Removes the first bytes.
-    pub(crate) fn advance(&mut self, passed: usize) {
+    /// Removes the first `count` bytes. There must be as many.
+    pub(crate) fn advance(&mut self, count: usize) {
         match self {
-            Self::Owned(bytes) => bytes.advance(passed),
-            Self::Scratch(_, range) => range.start += passed,
+            Self::Owned(bytes) => bytes.advance(count),
+            Self::Scratch(_, range) => range.start += count,
         }
     }
 
-    /// Replaces the content by one read of at most `most` bytes.
+    /// Replaces the content by one read of at most `max_bytes`. An empty result is the end of the
+    /// stream. Afterwards the buffer holds the scratch memory, even if the read is pending.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl InputBuffer {
         &mut self,
         cx: &mut Context<'_>,
         io: &mut S,
-        most: usize,
+        max_bytes: usize,
     ) -> Poll<io::Result<()>> {
         let mut scratch = match std::mem::take(self) {
             Self::Scratch(scratch, _) => scratch,
@@ -65,7 +66,7 @@ impl InputBuffer {
                 .take()
                 .unwrap_or_else(|| vec![0; SCRATCH_BYTES].into()),
         };
-        let mut read = ReadBuf::new(&mut scratch[..most.min(SCRATCH_BYTES)]);
+        let mut read = ReadBuf::new(&mut scratch[..max_bytes.min(SCRATCH_BYTES)]);
         let poll = Pin::new(io).poll_read(cx, &mut read);
         let filled = read.filled().len();
         *self = Self::Scratch(scratch, 0..filled);
@@ -73,8 +74,8 @@ impl InputBuffer {
         Poll::Ready(Ok(()))
     }
 
-    /// Returns the scratch memory to the thread, after copying the remaining bytes. It must be called
-    /// before another connection of the thread runs.
+    /// Copies the remaining bytes and returns the scratch memory to the thread. Call it before the task
+    /// yields: the next connection of the thread would allocate other scratch memory.
     pub(crate) fn release_scratch(&mut self) {
         if let Self::Scratch(scratch, range) = self {
             let kept = Bytes::copy_from_slice(&scratch[range.clone()]);

@@ -1,4 +1,4 @@
-//! The references of the keys for users: the shipped file and the page in `docs/`.
+//! The shipped configuration file and the page in `docs/` list each key with its default.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -23,10 +23,10 @@ fn read(path: &str) -> String {
 
 /// Returns the keys that can be written, as `table.key`.
 fn keys() -> BTreeSet<String> {
-    let of_services = ServiceName::ALL.iter().flat_map(|service| service.keys());
-    let of_routes: Vec<_> = known_keys::<CommonKeys>()
+    let service_keys = ServiceName::ALL.iter().flat_map(|service| service.keys());
+    let route_keys: Vec<_> = known_keys::<CommonKeys>()
         .iter()
-        .chain(of_services)
+        .chain(service_keys)
         .copied()
         .collect();
     let tables = [
@@ -35,20 +35,20 @@ fn keys() -> BTreeSet<String> {
         ("login", known_keys::<LoginTable>()),
         ("limits", known_keys::<Limits>()),
         ("echo", known_keys::<EchoTable>()),
-        ("route", &of_routes),
+        ("route", &route_keys),
     ];
     let mut keys: BTreeSet<String> = known_keys::<Config>()
         .iter()
         .map(ToString::to_string)
         .collect();
-    for (table, of_table) in tables {
+    for (table, table_keys) in tables {
         assert!(keys.remove(table), "{table}");
-        keys.extend(of_table.iter().map(|key| format!("{table}.{key}")));
+        keys.extend(table_keys.iter().map(|key| format!("{table}.{key}")));
     }
     keys
 }
 
-/// Returns the keys that stand in a file, those in comments included.
+/// Returns the keys in a file, as `table.key`, including those in comments.
 fn keys_in_file(source: &str) -> BTreeSet<String> {
     let mut table = String::new();
     let mut keys = BTreeSet::new();
@@ -68,7 +68,7 @@ fn keys_in_file(source: &str) -> BTreeSet<String> {
     keys
 }
 
-/// The reference for users.
+/// The page that documents each key.
 const PAGE: &str = "crates/ws-server/docs/configuration.md";
 
 /// Returns each key of the page, as `table.key`, with its default.
@@ -118,7 +118,7 @@ fn shipped_file_sets_the_defaults() {
 
 #[test]
 #[ignore = "needs config/ as it is checked in"]
-fn shipped_account_is_that_of_the_tutorial() {
+fn shipped_credentials_have_one_user_admin() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/credentials.toml");
     let accounts = load_accounts(&path).unwrap();
     let users: Vec<_> = accounts.users().map(ToString::to_string).collect();
