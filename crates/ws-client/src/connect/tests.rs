@@ -211,7 +211,7 @@ async fn refused_credentials_are_login_refused() {
         ),
         (
             "WWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n",
-            ", and takes only others: Bearer",
+            ", and accepts only other schemes: Bearer",
         ),
     ] {
         let bytes = format!("HTTP/1.1 401 Unauthorized\r\n{rest}");

@@ -89,7 +89,7 @@ impl HandshakeError {
     }
 }
 
-/// Returns the first words of an error by status.
+/// Returns the part of an error text that names the status.
 fn status_text(status: &StatusLine) -> String {
     format!("the server answered {}", Escaped(&status.to_string()))
 }
@@ -111,7 +111,7 @@ fn other_schemes_text(schemes: &Schemes) -> String {
     if schemes.is_empty() || schemes.has(BASIC) {
         String::new()
     } else {
-        format!(", and takes only others: {schemes}")
+        format!(", and accepts only other schemes: {schemes}")
     }
 }
 
@@ -119,8 +119,8 @@ fn other_schemes_text(schemes: &Schemes) -> String {
 pub(super) fn status_meaning(code: u16) -> &'static str {
     match code {
         101 => "the connection changes to the WebSocket protocol",
-        100..=199 => "it only informs, and no final answer follows",
-        200..=299 => "an ordinary page is there, and no WebSocket",
+        100..=199 => "it is informational, and no final answer follows",
+        200..=299 => "this is an ordinary page, not a WebSocket",
         301 | 302 | 303 | 307 | 308 => {
             "it points to another place; a handshake follows no redirect, so give the other URL"
         }
@@ -128,13 +128,13 @@ pub(super) fn status_meaning(code: u16) -> &'static str {
         401 => "it wants credentials in the request",
         403 => "it refuses this origin, or this user",
         404 => "there is nothing at this path",
-        405 => "it takes no GET at this path",
-        426 => "it wants another protocol, or another version of this one",
+        405 => "it does not allow GET at this path",
+        426 => "it requires another protocol, or another version of WebSocket",
         429 => "it has had too many requests from here",
-        431 => "it finds the request too long",
+        431 => "it finds the request header too large",
         503 => "it is full or about to stop",
         _ if (400..500).contains(&code) => "it refuses the request",
         _ if (500..600).contains(&code) => "it failed",
-        _ => "this answers no handshake",
+        _ => "this status does not answer a handshake",
     }
 }

@@ -143,7 +143,7 @@ fn unauthorized_needs_a_challenge() {
         (
             "",
             &[ResponsePart::Status, ResponsePart::Challenge][..],
-            "the field is missing; a 401 must say which credentials it takes",
+            "the field is missing; a 401 must name an authentication scheme",
             ", and does not say of which kind",
         ),
         (
@@ -155,19 +155,19 @@ fn unauthorized_needs_a_challenge() {
         (
             "WWW-Authenticate: realm=\"x\"\r\n",
             &[ResponsePart::Status, ResponsePart::Challenge],
-            "it names no scheme of credentials",
+            "it names no authentication scheme",
             ", and does not say of which kind",
         ),
         (
             "WWW-Authenticate: Bearer\r\nwww-authenticate: Digest realm=\"a, b\", qop=auth\r\n",
             &[ResponsePart::Status],
-            "it takes Bearer, Digest; ws-client knows only Basic",
+            "it accepts Bearer, Digest; ws-client supports only Basic",
             ", of a kind that ws-client does not know: Bearer, Digest",
         ),
         (
             "WWW-Authenticate: Bearer, basic realm=x\r\n",
             &[ResponsePart::Status],
-            "it takes Basic, which ws-client --auth basic sends",
+            "it accepts Basic, which ws-client --auth basic sends",
             "; ws-client --auth basic sends them",
         ),
     ] {
@@ -271,7 +271,7 @@ fn informational_heads_alone_are_no_response() {
     let started = "HTTP/1.1 103 Early Hints\r\nLink";
     assert_eq!(
         check(started).error().unwrap().to_string(),
-        "the server's answer is no WebSocket handshake: status: it only informs, and no final \
+        "the server's answer is no WebSocket handshake: status: it is informational, and no final \
          answer follows; it must be 101"
     );
     // The second input ends exactly at the limit.
@@ -378,7 +378,7 @@ fn wrong_accept_value_is_explained() {
             "AAAA",
             "this is 3 bytes in base64, and not the 20 of a hash",
         ),
-        ("!", "this is not even base64"),
+        ("!", "this is not base64"),
     ] {
         let verdict = with_fields(&format!(
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {value}\r\n"

@@ -51,7 +51,7 @@ impl Verdict {
     /// Checks a response to a request with this key, which offered no extension and no subprotocol.
     pub fn judge(response: &RawResponse, key: &Key) -> Self {
         let incomplete = response.incomplete();
-        // Heads that are too long may lack only the final one.
+        // If the heads are too long, the final one may be missing.
         let is_empty = response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
         let mut head_bytes = response.final_head().to_vec();
         if incomplete.is_some() {
@@ -147,7 +147,7 @@ fn status_line(head: &Head) -> PartCheck {
         Ok(line) => wrong(
             part,
             shown(&line.to_string()),
-            "HTTP/1.0 knows no upgrade; it must be HTTP/1.1",
+            "HTTP/1.0 has no upgrade; it must be HTTP/1.1",
         ),
         Err(broken) => wrong(
             part,
@@ -215,21 +215,21 @@ fn challenge(head: &Head, schemes: &Schemes) -> PartCheck {
     let values = head.values(part.name());
     let found = found(&values);
     if values.is_empty() {
-        let why = "the field is missing; a 401 must say which credentials it takes";
+        let why = "the field is missing; a 401 must name an authentication scheme";
         wrong(part, found, why)
     } else if schemes.is_empty() {
-        wrong(part, found, "it names no scheme of credentials")
+        wrong(part, found, "it names no authentication scheme")
     } else if schemes.has(BASIC) {
         right(
             part,
             found,
-            "it takes Basic, which ws-client --auth basic sends",
+            "it accepts Basic, which ws-client --auth basic sends",
         )
     } else {
         right(
             part,
             found,
-            format!("it takes {schemes}; ws-client knows only Basic"),
+            format!("it accepts {schemes}; ws-client supports only Basic"),
         )
     }
 }
@@ -276,7 +276,7 @@ fn explain_accept(value: &str, key: &Key) -> String {
         return "; this is the hash in hexadecimal, and not in base64".to_owned();
     }
     let Ok(bytes) = BASE64_STANDARD.decode(value) else {
-        return "; this is not even base64".to_owned();
+        return "; this is not base64".to_owned();
     };
     match std::str::from_utf8(&bytes) {
         Ok(text) if text.eq_ignore_ascii_case(&hex) => {
@@ -301,7 +301,7 @@ fn not_offered(head: &Head, part: ResponsePart) -> PartCheck {
         wrong(
             part,
             found(&values),
-            "it was not asked for, so it must not be there",
+            "the request did not offer it, so it must not be there",
         )
     }
 }

@@ -173,7 +173,10 @@ pub(super) async fn until_ended(
         Ok(Err(ended)) => ended,
         Ok(Ok(never)) => match never {},
         Err(_) => {
-            error!(connection = id.number(), "the service panicked");
+            error!(
+                connection = id.number(),
+                "the service panicked; only this session is closed"
+            );
             Ended::ByUs(CloseReason::Internal)
         }
     }
