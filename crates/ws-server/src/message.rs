@@ -29,6 +29,7 @@ impl Message {
 
     /// Encodes the message as a single unmasked frame (RFC 6455 sections 5.1 and 5.2).
     pub(crate) fn into_frame(self) -> Chain<Bytes, Bytes> {
+        // The first byte has the FIN bit and the opcode.
         let (first, payload) = match self {
             Self::Text(Text(text)) => (0x81, Bytes::from(text)),
             Self::Binary(bytes) => (0x82, bytes),

@@ -49,7 +49,7 @@ async fn ask(peer: &mut RawPeer<TcpStream>, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn tutorial_dialogue_works() {
+async fn client_is_served_after_second_login_attempt() {
     with_server(Config::default(), async |address| {
         let mut peer = connect(address).await;
         peer.upgrade().await;

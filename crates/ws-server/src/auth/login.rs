@@ -63,7 +63,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             ServerAction::Read(until) => {
                 match wait(&entry, start + until, receive(&mut socket)).await {
                     Waited::Done(Ok(message)) => {
-                        login.received(borrow(&message));
+                        login.received(login_message(&message));
                     }
                     Waited::Done(Err(ended)) => break ended,
                     Waited::Ended(reason) => break Ended::ByUs(reason),
@@ -135,6 +135,7 @@ async fn wait<T>(
     }
 }
 
+/// Returns the next data message. Control frames are handled by the socket.
 async fn receive<S>(socket: &mut WebSocket<S>) -> Result<Message, Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -147,6 +148,7 @@ where
     }
 }
 
+/// Sends a text and flushes it. If cancelled, the text may be queued or not.
 async fn send<S>(socket: &mut WebSocket<S>, text: &'static str) -> Result<(), Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -156,7 +158,7 @@ where
     poll_fn(|cx| socket.poll_flush(cx)).await
 }
 
-fn borrow(message: &Message) -> LoginMessage<'_> {
+fn login_message(message: &Message) -> LoginMessage<'_> {
     match message {
         Message::Text(text) => LoginMessage::Text(text),
         Message::Binary(_) => LoginMessage::Binary,

@@ -89,8 +89,9 @@ impl Verifier {
         self.checker.check_budget(address)
     }
 
-    /// Verifies an attempt, and checks that the route admits its user. The time is the same for
-    /// every name and password. A failed attempt counts against the budget of its address.
+    /// Verifies an attempt, and checks that the route admits its user. The time of a verification is
+    /// the same for every name and password. A rejected attempt counts against the budget of its
+    /// address. A throttled or malformed attempt, or one at a full queue, is not hashed.
     ///
     /// Cancel safe. Once hashing has started, the attempt is completed, counted and audited. An
     /// attempt that is still queued is dropped and not counted.
@@ -112,7 +113,7 @@ impl Verifier {
             route: Arc::clone(route),
         };
         let checker = &self.checker;
-        if let Err(failure) = checker.admit(&pending) {
+        if let Err(failure) = checker.check_budget_of(&pending) {
             return checker.record_outcome(&pending, Err(failure));
         }
         let Some(credentials) = credentials else {
@@ -127,7 +128,7 @@ impl Verifier {
         };
         let hash_slot = slot.acquire().await;
         // Other attempts from this address may have failed meanwhile.
-        if let Err(failure) = checker.admit(&pending) {
+        if let Err(failure) = checker.check_budget_of(&pending) {
             return checker.record_outcome(&pending, Err(failure));
         }
         let pending = Arc::new(pending);
@@ -155,8 +156,8 @@ impl Verifier {
 }
 
 impl AttemptChecker {
-    /// Checks that the failure budget allows the attempt.
-    fn admit(&self, pending: &PendingAttempt) -> Result<(), LoginFailure> {
+    /// Checks that the failure budget of the attempt's address allows it.
+    fn check_budget_of(&self, pending: &PendingAttempt) -> Result<(), LoginFailure> {
         let allowed = self.check_budget(pending.context.address);
         allowed.map_err(
             |BudgetExhausted { retry_after }| LoginFailure::BudgetExhausted { retry_after },

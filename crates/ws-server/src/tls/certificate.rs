@@ -38,15 +38,15 @@ impl CertificateFlaw {
             }
             Error::CaUsedAsEndEntity => Some(Self::IsCa),
             Error::RequiredEkuNotFoundContext(_) => Some(Self::WrongPurpose),
-            // Always an error at least: no root is trusted here.
+            // Without trusted roots there is always an error, such as an unknown issuer.
             _ => None,
         }
     }
 }
 
-/// Returns the expiry time of a certificate.
+/// Returns the expiry time of a certificate, or `None` if it cannot be parsed.
 pub(super) fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
-    // At the greatest time it has expired, and the error has the expiry time.
+    // At the greatest time every certificate has expired, and the error contains the expiry time.
     match problem(certificate, Duration::from_secs(u64::MAX))? {
         Error::CertExpired { not_after, .. } => to_system_time(not_after),
         _ => None,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn flaws_that_clients_refuse_found() {
+    fn flaw_that_clients_refuse_is_found() {
         let good = |_: &mut CertificateParams| ();
         assert_eq!(flaw(good, BEGIN), None);
         assert_eq!(flaw(good, END), None);
