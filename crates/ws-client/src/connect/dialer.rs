@@ -256,7 +256,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let response = exchange(&mut stream, request, deadline).await?;
-    let Some(error) = Verdict::judge(&response, request.key()).error() else {
+    let Some(error) = Verdict::check(&response, request.key()).error() else {
         return Ok(Upgraded {
             stream,
             rest: response.rest().to_vec(),

@@ -21,7 +21,7 @@ fn key() -> Key {
 /// Returns the verdict on a response after which the server closes the connection.
 fn check(text: &str) -> Verdict {
     let bytes = text.as_bytes().to_vec();
-    Verdict::judge(&RawResponse::new(bytes, ReadError::Closed), &key())
+    Verdict::check(&RawResponse::new(bytes, ReadError::Closed), &key())
 }
 
 fn with_fields(fields: &str) -> Verdict {
@@ -277,7 +277,7 @@ fn informational_heads_alone_are_no_response() {
     // The second input ends exactly at the limit.
     for bytes in [hint.repeat(1000), "HTTP/1.1 103\r\n\r\n".repeat(1024)] {
         let response = RawResponse::new(bytes.into_bytes(), ReadError::TooLong);
-        let verdict = Verdict::judge(&response, &key());
+        let verdict = Verdict::check(&response, &key());
         assert!(verdict.error().is_some());
         assert!(wrong_parts(&verdict).contains(&ResponsePart::Fields));
     }
@@ -409,7 +409,7 @@ fn incomplete_head_is_reported_with_its_cause() {
              ended before the empty line that ends the head",
         ),
     ] {
-        let verdict = Verdict::judge(&RawResponse::new(bytes, read_error), &key());
+        let verdict = Verdict::check(&RawResponse::new(bytes, read_error), &key());
         assert_eq!(verdict.error().unwrap().to_string(), said);
     }
 }
@@ -429,7 +429,7 @@ fn server_text_is_always_escaped() {
 proptest! {
     #[test]
     fn any_bytes_are_checked_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let verdict = Verdict::judge(&RawResponse::new(bytes, ReadError::Closed), &key());
+        let verdict = Verdict::check(&RawResponse::new(bytes, ReadError::Closed), &key());
         prop_assert!(verdict.error().is_some());
     }
 }

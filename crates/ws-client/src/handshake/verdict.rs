@@ -49,7 +49,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// Checks a response to a request with this key, which offered no extension and no subprotocol.
-    pub fn judge(response: &RawResponse, key: &Key) -> Self {
+    pub fn check(response: &RawResponse, key: &Key) -> Self {
         let incomplete = response.incomplete();
         // If the heads are too long, the final one may be missing.
         let is_empty = response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
