@@ -20,10 +20,11 @@ pub const HANDSHAKE: &str = "GET / HTTP/1.1\r\n\
 /// The credentials line of the development account.
 pub const CREDENTIALS: &str = "admin:123456";
 
-/// The default timeout of each operation. It is long because only a failing test reaches it.
+/// The default timeout of each send and each read. It is long because only a failing test reaches it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The client end of a connection, with its receive buffer.
+/// The client end of a connection, with its receive buffer. Each send and each read panics if it takes
+/// longer than the timeout.
 #[derive(Debug)]
 pub struct RawPeer<S> {
     io: S,
@@ -41,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         }
     }
 
-    /// Sets the timeout of each operation. A test on a paused clock needs a longer one than the
+    /// Sets the timeout of each send and each read. A test on a paused clock needs a longer one than the
     /// deadlines that it tests.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
@@ -52,14 +53,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
     ///
     /// # Panics
     ///
-    /// If the bytes cannot be sent in time.
+    /// If the bytes cannot be sent in time, or the connection has ended.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = timeout(self.timeout, self.write(bytes.as_ref())).await;
         sent.expect("the server reads in time")
             .expect("the connection is open");
     }
 
-    /// Sends bytes, up to the end of the connection.
+    /// Sends bytes. If the server closes the connection meanwhile, the rest is dropped.
     ///
     /// # Panics
     ///
@@ -93,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
     ///
     /// # Panics
     ///
-    /// If neither happens in time, or the head is not UTF-8.
+    /// If neither a head nor the end arrives in time, or the head is not UTF-8.
     pub async fn try_head(&mut self) -> Option<String> {
         loop {
             let end = self
