@@ -333,7 +333,8 @@ async fn run_client(
     config: Config,
     interrupts: impl Stream<Item = ()> + Unpin,
 ) -> Exit {
-    for notice in &config.notices {
+    let file_notice = config.file_notice.filter(|_| stderr().is_terminal());
+    for notice in file_notice.iter().chain(&config.notices) {
         console.say(notice);
     }
     let client = Client {

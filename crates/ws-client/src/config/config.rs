@@ -1,8 +1,10 @@
 //! The configuration of a session: flags override the file, which overrides the defaults.
 
 use std::{
-    io,
+    fs,
+    io::{self, Read as _},
     num::NonZeroUsize,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -119,6 +121,8 @@ pub struct Config {
     pub auth: Auth,
     /// The source of the credentials, if any are sent.
     pub login: LoginSource,
+    /// The notice that a file of the current directory is used, for a person at a terminal.
+    pub file_notice: Option<String>,
     /// Notices for the user about the choice of these values.
     pub notices: Vec<String>,
 }
@@ -156,10 +160,25 @@ struct RawLogin {
     password_file: Option<PathBuf>,
 }
 
+/// The greatest size of the default file, which may come with a foreign checkout.
+const MAX_DEFAULT_FILE_BYTES: u64 = 1024 * 1024;
+
 /// A configuration file that was read.
 struct File {
     path: PathBuf,
     source: String,
+    choice: FileChoice,
+}
+
+/// The reason why a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileChoice {
+    /// The command line names the file.
+    Named,
+    /// The file lies in the current directory. Another person may have written it, for example
+    /// the author of a checkout, so it can do less: it must belong to the user, and may name only
+    /// files of its own folder.
+    Default,
 }
 
 impl File {
@@ -167,23 +186,71 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or the named one is missing.
+    /// The file cannot be read, or the named one is missing. The default file belongs to another
+    /// user.
     fn read(named: Option<PathBuf>, directory: &Path) -> Result<Option<Self>, ConfigError> {
-        let (path, optional) = match named {
-            Some(path) => (path, false),
-            None => (directory.join(DEFAULT_FILE), true),
+        let (path, choice) = match named {
+            Some(path) => (path, FileChoice::Named),
+            None => (directory.join(DEFAULT_FILE), FileChoice::Default),
         };
-        match std::fs::read_to_string(&path) {
-            Ok(source) => Ok(Some(Self { path, source })),
-            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => Ok(None),
+        let source = match choice {
+            FileChoice::Named => fs::read_to_string(&path),
+            FileChoice::Default => match read_default(&path) {
+                Ok((owner, source)) => {
+                    check_owner(&path, owner, rustix::process::geteuid().as_raw())?;
+                    Ok(source)
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => Err(error),
+            },
+        };
+        match source {
+            Ok(source) => Ok(Some(Self {
+                path,
+                source,
+                choice,
+            })),
             Err(source) => Err(ConfigError::Read { path, source }),
         }
     }
 
-    /// Resolves a path in the file, relative to the file's directory.
-    fn resolve(&self, path: PathBuf) -> PathBuf {
+    /// Resolves a path in the file, relative to the file's directory. The key is named in errors.
+    ///
+    /// # Errors
+    ///
+    /// The file is the default one, and the path leads out of its folder, also by a symbolic link.
+    fn resolve(&self, key: &str, path: &Path) -> Result<PathBuf, ConfigError> {
         let directory = self.path.parent().unwrap_or(Path::new(""));
-        directory.join(path)
+        let resolved = directory.join(path);
+        // A path that does not exist is reported when it is read.
+        if let (FileChoice::Default, Ok(folder), Ok(target)) = (
+            self.choice,
+            fs::canonicalize(directory),
+            fs::canonicalize(&resolved),
+        ) && !target.starts_with(folder)
+        {
+            let problem = format!(
+                "{} is not in the folder of this file; move it there, or name this file with \
+                 --config",
+                path.display()
+            );
+            return Err(self.problem_at(key, &problem));
+        }
+        Ok(resolved)
+    }
+
+    /// Returns the notice that this file is used, if the command line does not name it. `chosen` is the
+    /// server, if the file chose it.
+    fn notice(&self, chosen: Option<&Endpoint>) -> Option<String> {
+        let path = self.path.display();
+        match (self.choice, chosen) {
+            (FileChoice::Named, _) => None,
+            (FileChoice::Default, Some(server)) => Some(format!(
+                "{path} of the current directory chose the server {}",
+                server.origin()
+            )),
+            (FileChoice::Default, None) => Some(format!("using {path} of the current directory")),
+        }
     }
 
     fn problem(&self, problem: TomlError) -> ConfigError {
@@ -198,6 +265,43 @@ impl File {
     }
 }
 
+/// Reads the default file, and returns the user id of its owner with it.
+///
+/// # Errors
+///
+/// The file cannot be read, is no regular file, is too long, or is not UTF-8.
+fn read_default(path: &Path) -> io::Result<(u32, String)> {
+    // Opening a FIFO would wait for its writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let file = fs::File::open(path)?;
+    let owner = file.metadata()?.uid();
+    let mut source = String::new();
+    let read = file
+        .take(MAX_DEFAULT_FILE_BYTES + 1)
+        .read_to_string(&mut source)?;
+    if read as u64 > MAX_DEFAULT_FILE_BYTES {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok((owner, source))
+}
+
+/// Checks that the default file belongs to the user.
+///
+/// # Errors
+///
+/// The file belongs to another user.
+pub(super) fn check_owner(path: &Path, owner: u32, user: u32) -> Result<(), ConfigError> {
+    if owner == user {
+        return Ok(());
+    }
+    Err(ConfigError::ForeignFile {
+        path: path.to_owned(),
+        owner,
+    })
+}
+
 impl Config {
     /// Reads the configuration file and the password file, and merges them with the flags.
     ///
@@ -207,6 +311,7 @@ impl Config {
     /// unencrypted, or there is no terminal to ask for it. There are no root certificates.
     pub fn load(flags: Flags, directory: &Path, mode: Mode) -> Result<Self, ConfigError> {
         let mut notices = Vec::new();
+        let url_is_asked_for = flags.url.is_some();
         let file = File::read(flags.config, directory)?;
         let raw: RawConfig = match &file {
             Some(file) => from_toml(&file.source).map_err(|error| file.problem(error))?,
@@ -253,9 +358,24 @@ impl Config {
             return Err(ConfigError::Cleartext(endpoint.authority()));
         }
         let trust = match (raw.cacert, &file) {
-            (Some(path), Some(file)) => Trust::File(file.resolve(path)),
+            (Some(path), Some(file)) if same_origin => Trust::File(file.resolve("cacert", &path)?),
+            (Some(_), Some(file)) => {
+                if endpoint.scheme() == Scheme::Wss && flags.trust.is_none() {
+                    notices.push(format!(
+                        "the cacert in {} is for {} and is not used for {}",
+                        file.path.display(),
+                        configured.origin(),
+                        endpoint.origin()
+                    ));
+                }
+                Trust::System
+            }
             (_, _) => Trust::System,
         };
+        let file_notice = file.as_ref().and_then(|file| {
+            let chosen = raw.url.is_some() && !url_is_asked_for;
+            file.notice(chosen.then_some(&endpoint))
+        });
         let transport = TransportKind::new(&endpoint, flags.trust, trust)?;
         let span = |flag: Option<TimeSpan>, raw: Option<TimeSpan>, default| {
             flag.or(raw).map_or(default, |span| span.0)
@@ -278,6 +398,7 @@ impl Config {
                 .map_or(MAX_MESSAGE_BYTES, |size| size.0),
             auth,
             login,
+            file_notice,
             notices,
         })
     }
@@ -320,7 +441,7 @@ fn login_from_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigEr
     };
     let name = UserName::parse(&user).map_err(|error| file.problem_at("login.user", &error))?;
     match login.password_file {
-        Some(path) => credentials(name, file.resolve(path)),
+        Some(path) => credentials(name, file.resolve("login.password_file", &path)?),
         None => Ok(LoginSource::AskPassword(name)),
     }
 }
@@ -351,6 +472,17 @@ pub enum ConfigError {
         path: PathBuf,
         /// The reason.
         source: io::Error,
+    },
+    /// The file in the current directory belongs to another user.
+    #[error(
+        "the configuration file {} belongs to another user (uid {owner}) and is not used; run ws-client in another directory, or name the file with --config if you trust it",
+        path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
     },
     /// The configuration file has an error.
     #[error("{}: {problem}", path.display())]

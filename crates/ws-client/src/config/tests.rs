@@ -1,6 +1,6 @@
 use std::{fs, path::Path, time::Duration};
 
-use super::config::{Auth, Cleartext, Config, Flags, LoginSource};
+use super::config::{Auth, Cleartext, Config, Flags, LoginSource, check_owner};
 use crate::{
     console::Mode,
     tls::{TransportKind, Trust},
@@ -84,7 +84,8 @@ fn missing_file_gives_the_defaults() {
 fn shipped_file_states_the_defaults() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let source = fs::read_to_string(workspace.join("config/client.toml")).unwrap();
-    let shipped = load(&[("config/client.toml", &source)], Flags::default()).unwrap();
+    let mut shipped = load(&[("config/client.toml", &source)], Flags::default()).unwrap();
+    assert!(shipped.file_notice.take().is_some());
     let defaults = load(&[], Flags::default()).unwrap();
     assert_eq!(format!("{shipped:?}"), format!("{defaults:?}"));
     for key in [
@@ -353,8 +354,7 @@ fn cacert_of_file_is_relative_to_the_file() {
         ("config/ca.pem", CERTIFICATE),
         ("config/empty", ""),
     ];
-    // For every URL.
-    for flags in [Flags::default(), url("wss://other")] {
+    for flags in [Flags::default(), url("wss://h/other")] {
         let config = load(&files, flags).unwrap();
         let trust = format!("{:?}", config.transport);
         assert!(trust.contains("config/ca.pem"), "{trust}");
@@ -380,6 +380,125 @@ fn cacert_of_file_is_relative_to_the_file() {
         "the certificate file config/empty: it holds no certificate; it must be PEM, which begins \
          with -----BEGIN CERTIFICATE-----"
     );
+}
+
+/// A checkout could otherwise make a foreign server pass for any other one.
+#[test]
+fn cacert_of_file_is_for_its_origin_only() {
+    let trusting = "url = \"wss://h\"\ncacert = \"ca.pem\"\n";
+    let files = [
+        ("config/client.toml", trusting),
+        ("config/ca.pem", CERTIFICATE),
+    ];
+    for elsewhere in ["wss://other", "wss://h:8443"] {
+        // A system without root certificates reports that.
+        let Ok(config) = load(&files, url(elsewhere)) else {
+            continue;
+        };
+        let trust = format!("{:?}", config.transport);
+        assert!(!trust.contains("config/ca.pem"), "{trust}");
+        let notice = format!(
+            "config/client.toml is for wss://h:443 and is not used for {}",
+            if elsewhere == "wss://other" {
+                "wss://other:443"
+            } else {
+                elsewhere
+            }
+        );
+        assert!(config.notices[0].ends_with(&notice), "{:?}", config.notices);
+    }
+    let config = load(&files, url("ws://127.0.0.1")).unwrap();
+    assert!(config.notices.is_empty());
+    let config = load(&files, insecure(url("wss://other"))).unwrap();
+    assert!(config.notices.is_empty());
+}
+
+#[test]
+fn default_file_names_files_of_its_folder_only() {
+    let with_password = |path: &str| format!("[login]\nuser = \"a\"\npassword_file = \"{path}\"\n");
+    let files = directory(&[("secret", "123456\n"), ("config/own", "123456\n")]);
+    let outside = files.path().join("secret");
+    std::os::unix::fs::symlink(&outside, files.path().join("config/link")).unwrap();
+    let load = |source: &str, named: bool| {
+        let path = files.path().join("config/client.toml");
+        fs::write(&path, source).unwrap();
+        let flags = Flags {
+            config: named.then_some(path),
+            ..Flags::default()
+        };
+        Config::load(flags, files.path(), Mode::Pipe).map_err(|error| error.to_string())
+    };
+    for leading_out in ["../secret", "link", outside.to_str().unwrap()] {
+        let error = load(&with_password(leading_out), false).unwrap_err();
+        let expected = format!(
+            "config/client.toml: line 3: `login.password_file`: {leading_out} is not in the folder \
+             of this file; move it there, or name this file with --config"
+        );
+        assert!(error.ends_with(&expected), "{error}");
+        let config = load(&with_password(leading_out), true).unwrap();
+        assert_eq!(line(&config).as_deref(), Some("a:123456"));
+    }
+    for inside in ["own", "../config/own"] {
+        let config = load(&with_password(inside), false).unwrap();
+        assert_eq!(line(&config).as_deref(), Some("a:123456"));
+    }
+    let error = load("url = \"wss://h\"\ncacert = \"../secret\"\n", false).unwrap_err();
+    assert!(
+        error.contains("line 2: `cacert`: ../secret is not in"),
+        "{error}"
+    );
+}
+
+#[test]
+fn default_file_of_another_user_is_refused() {
+    let path = Path::new("config/client.toml");
+    assert!(check_owner(path, 1000, 1000).is_ok());
+    // Even that of root: it may have unpacked an archive for the user.
+    assert_eq!(
+        check_owner(path, 0, 1000).unwrap_err().to_string(),
+        "the configuration file config/client.toml belongs to another user (uid 0) and is not \
+         used; run ws-client in another directory, or name the file with --config if you trust it"
+    );
+}
+
+#[test]
+fn default_file_that_is_no_file_is_an_error() {
+    let files = directory(&[]);
+    fs::create_dir(files.path().join("config/client.toml")).unwrap();
+    let error = Config::load(Flags::default(), files.path(), Mode::Pipe).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "it is no regular file");
+}
+
+#[test]
+fn default_file_in_use_has_a_notice() {
+    let files = [("config/client.toml", "url = \"ws://127.0.0.1:99\"\n")];
+    for (files, flags, notice) in [
+        (
+            &files[..],
+            Flags::default(),
+            Some("config/client.toml of the current directory chose the server ws://127.0.0.1:99"),
+        ),
+        (
+            &files,
+            url("ws://127.0.0.1:98"),
+            Some("config/client.toml of the current directory"),
+        ),
+        (&[], Flags::default(), None),
+    ] {
+        let found = load(files, flags).unwrap().file_notice;
+        match notice {
+            Some(notice) => assert!(found.unwrap().ends_with(notice)),
+            None => assert_eq!(found, None),
+        }
+    }
+    let directory = directory(&files);
+    let named = Flags {
+        config: Some(directory.path().join("config/client.toml")),
+        ..Flags::default()
+    };
+    let config = Config::load(named, directory.path(), Mode::Pipe).unwrap();
+    assert_eq!(config.file_notice, None);
 }
 
 #[test]
