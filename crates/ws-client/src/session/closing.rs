@@ -8,15 +8,23 @@ use tokio::{
 };
 
 use super::{
+    limit::Limit,
     outcome::{CloseOutcome, EndContext, EndReason, Stage, exit_report},
     report::{drain, print_report},
-    session::{ClientSession, LoginPlan, SessionEvent, Wait},
+    session::{ClientSession, LoginPlan, SessionEvent},
 };
 use crate::{
     console::{Console, hexadecimal, safe_lines},
     exit::Exit,
     websocket::{Closed, Message, Payload},
 };
+
+/// The effect of a full output queue on the deadline of the closing handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReaderPause {
+    Extends,
+    Ignored,
+}
 
 impl<S, C> ClientSession<S, C>
 where
@@ -50,7 +58,9 @@ where
         let deadline = self.timeouts.close_deadline;
         let reply = match &end_reason {
             EndReason::Server(_) => None,
-            _ => Some(self.run_close_handshake().await),
+            // The reader of the output may be the reason for the interrupt.
+            EndReason::Interrupted => Some(self.run_close_handshake(ReaderPause::Ignored).await),
+            _ => Some(self.run_close_handshake(ReaderPause::Extends).await),
         };
         let end_reason = match end_reason {
             // Success requires that all received messages were written.
@@ -86,19 +96,15 @@ where
 
     /// Sends a Close frame and handles events until the server closes its side. Returns `None` if
     /// the deadline passed first.
-    async fn run_close_handshake(&mut self) -> Option<Closed> {
+    async fn run_close_handshake(&mut self, reader_pause: ReaderPause) -> Option<Closed> {
         // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
         self.connection.close(CloseReason::UserExit);
-        let mut until = None;
+        let mut deadline = Limit::after(self.timeouts.close_deadline);
         loop {
-            // While the output queue is full, the server is not read and its deadline is suspended.
-            let limit = if self.console.has_room() {
-                let fresh = || Instant::now() + self.timeouts.close_deadline;
-                Wait::Until(*until.get_or_insert_with(fresh))
-            } else {
-                until = None;
-                Wait::Forever
+            let limit = match reader_pause {
+                ReaderPause::Extends => deadline.next(self.console.has_room()),
+                ReaderPause::Ignored => deadline.absolute(),
             };
             match self.next_event(None, limit).await {
                 SessionEvent::Received(message) => self.show_late(&message),

@@ -2,6 +2,7 @@
 
 mod client;
 mod closing;
+mod limit;
 mod outcome;
 mod replies;
 mod report;

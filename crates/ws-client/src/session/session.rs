@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    limit::Limit,
     outcome::{CredentialsSent, EndReason, Stage},
     replies::{ReplyKind, ReplyTracker},
 };
@@ -33,6 +34,10 @@ use crate::{
 /// The delay of the next prompt after a message was sent. An answer usually arrives within this
 /// time and is then printed above the prompt.
 const PROMPT_DELAY: Duration = Duration::from_millis(100);
+
+/// The number of bytes of an unfinished message that count as an answer on its way. A server that
+/// sends fewer within the limit is not waited for.
+const BYTES_OF_AN_ANSWER: u64 = 16 * 1024;
 
 /// The time limits of a session.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +71,8 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) last_activity: Instant,
     /// The number of bytes on the connection at that time.
     bytes: u64,
+    /// The number of received messages.
+    received: u64,
     /// The write error of stdout, if the session ended for another reason.
     pub(super) write_error: Option<io::Error>,
 }
@@ -75,8 +82,8 @@ pub(crate) struct ClientSession<S, C> {
 pub(super) enum Wait {
     /// No limit.
     Forever,
-    /// Until there was no activity for this long.
-    Idle(Duration),
+    /// Until there was no activity for this long, and at most until this time.
+    Idle(Duration, Instant),
     /// Until this time, whatever happens before.
     Until(Instant),
 }
@@ -109,6 +116,7 @@ where
             replies: ReplyTracker::default(),
             last_activity: Instant::now(),
             bytes: 0,
+            received: 0,
             write_error: None,
         }
     }
@@ -206,12 +214,16 @@ where
         let mut pending_end: Option<EndReason> = None;
         let mut prompt_at: Option<Instant> = None;
         let mut reply_timeout: Option<Instant> = None;
+        let mut last_wait: Option<AnswerWait> = None;
         loop {
             let (wanted, until) = match pending_end.take() {
                 Some(end_reason) if self.is_done(mode) => return end_reason,
                 Some(end_reason) => {
                     pending_end = Some(end_reason);
-                    (None, self.reply_wait(&mut reply_timeout))
+                    let wait = self.renewed(last_wait.take());
+                    let wait = last_wait.insert(wait);
+                    let absolute = wait.limit.next(self.console.has_room());
+                    (None, self.reply_wait(&mut reply_timeout, absolute))
                 }
                 None => match prompt_at {
                     Some(moment) => (None, Wait::Until(moment)),
@@ -244,7 +256,10 @@ where
                 SessionEvent::Sent => self.replies.note_sent(),
                 SessionEvent::Progress => {}
                 SessionEvent::TimedOut => match pending_end.take() {
-                    Some(end_reason) => return end_reason,
+                    Some(end_reason) if last_wait.as_ref().is_none_or(|wait| !self.moved(wait)) => {
+                        return end_reason;
+                    }
+                    Some(end_reason) => pending_end = Some(end_reason),
                     None => prompt_at = None,
                 },
                 // Earlier messages may still be answered.
@@ -268,19 +283,44 @@ where
 
     /// Returns the limit of the wait for answers after the end of the input. In a room, where
     /// others may never be quiet, each answer renews the limit and other messages do not.
-    fn reply_wait(&self, reply_timeout: &mut Option<Instant>) -> Wait {
+    /// `absolute` is the limit that no message without use renews.
+    fn reply_wait(&self, reply_timeout: &mut Option<Instant>, absolute: Wait) -> Wait {
+        let Wait::Until(absolute) = absolute else {
+            // A server that is not read because the output queue is full is not silent.
+            return absolute;
+        };
         if !self.connection.is_flushed() {
             *reply_timeout = None;
-            Wait::Forever
-        } else if !self.console.has_room() {
-            // A server that is not read because the output queue is full is not silent.
-            Wait::Forever
+            Wait::Until(absolute)
         } else if self.replies.in_room() {
             let fresh = || Instant::now() + self.timeouts.linger;
-            Wait::Until(*reply_timeout.get_or_insert_with(fresh))
+            Wait::Until(absolute.min(*reply_timeout.get_or_insert_with(fresh)))
         } else {
-            Wait::Idle(self.timeouts.linger)
+            Wait::Idle(self.timeouts.linger, absolute)
         }
+    }
+
+    /// Returns the wait for answers with a new limit if there was progress, or else unchanged.
+    fn renewed(&self, last: Option<AnswerWait>) -> AnswerWait {
+        match last {
+            Some(last) if !self.moved(&last) => last,
+            Some(_) | None => AnswerWait {
+                written: self.connection.written_bytes(),
+                received: self.connection.received_bytes(),
+                messages: self.received,
+                unanswered: self.replies.counts().unanswered(),
+                limit: Limit::after(self.timeouts.linger + self.timeouts.reply_deadline),
+            },
+        }
+    }
+
+    /// Returns true if the server accepted data, answered a message, or sent much of a long one,
+    /// since the wait began.
+    fn moved(&self, wait: &AnswerWait) -> bool {
+        self.connection.written_bytes() > wait.written
+            || self.replies.counts().unanswered() < wait.unanswered
+            || self.received == wait.messages
+                && self.connection.received_bytes() >= wait.received + BYTES_OF_AN_ANSWER
     }
 
     /// Waits for the next event within a limit.
@@ -294,9 +334,11 @@ where
         loop {
             let limit = match until {
                 Wait::Forever => None,
-                Wait::Idle(span) => Some(self.last_activity + span),
                 // Checked first, so that a flood of events cannot suspend the limit.
-                Wait::Until(moment) if Instant::now() >= moment => return SessionEvent::TimedOut,
+                Wait::Until(moment) | Wait::Idle(_, moment) if Instant::now() >= moment => {
+                    return SessionEvent::TimedOut;
+                }
+                Wait::Idle(span, moment) => Some(moment.min(self.last_activity + span)),
                 Wait::Until(moment) => Some(moment),
             };
             let reading = if self.console.has_room() {
@@ -324,9 +366,11 @@ where
                 () = at(limit) => SessionEvent::TimedOut,
                 () = at(stalls) => SessionEvent::Ended(EndReason::Stalled(self.timeouts.reply_deadline)),
             };
-            if matches!(until, Wait::Until(moment) if Instant::now() >= moment)
-                || !self.has_activity()
-            {
+            let is_over = match until {
+                Wait::Until(moment) | Wait::Idle(_, moment) => Instant::now() >= moment,
+                Wait::Forever => false,
+            };
+            if is_over || !self.has_activity() {
                 return late;
             }
         }
@@ -335,13 +379,18 @@ where
     /// Returns true if bytes moved on the connection since the last call. They may belong to a
     /// message that takes longer than any limit.
     fn has_activity(&mut self) -> bool {
-        let bytes = self.connection.bytes();
+        let bytes = self.bytes();
         let has_activity = bytes != self.bytes;
         if has_activity {
             self.bytes = bytes;
             self.last_activity = Instant::now();
         }
         has_activity
+    }
+
+    /// Returns the number of bytes that moved on the connection so far, in both directions.
+    fn bytes(&self) -> u64 {
+        self.connection.received_bytes() + self.connection.written_bytes()
     }
 
     /// Converts an event and records the activity.
@@ -357,9 +406,12 @@ where
             },
             PolledEvent::Connection(event) => {
                 self.last_activity = Instant::now();
-                self.bytes = self.connection.bytes();
+                self.bytes = self.bytes();
                 match event {
-                    ConnectionEvent::Received(message) => SessionEvent::Received(message),
+                    ConnectionEvent::Received(message) => {
+                        self.received += 1;
+                        SessionEvent::Received(message)
+                    }
                     ConnectionEvent::Sent => SessionEvent::Sent,
                     ConnectionEvent::Flushed => SessionEvent::Progress,
                     ConnectionEvent::Closed(end) => SessionEvent::Ended(EndReason::Server(end)),
@@ -367,6 +419,16 @@ where
             }
         }
     }
+}
+
+/// The state of a session when its wait for answers was last renewed.
+#[derive(Debug)]
+struct AnswerWait {
+    written: u64,
+    received: u64,
+    messages: u64,
+    unanswered: usize,
+    limit: Limit,
 }
 
 /// An event of one side of a session.

@@ -35,6 +35,23 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// The number of pings and pongs that are handled before the task yields.
 const BATCH_FRAMES: usize = 64;
 
+/// The number of pongs that may wait for the server to read them. Beyond it the server is not read
+/// either, which bounds the memory. A smaller number could stop a client and a server that both
+/// write before they read.
+const MAX_PENDING_PONGS: usize = 256;
+
+/// The longest frame of a pong: header, masking key and payload (RFC 6455 section 5.5).
+const MAX_PONG_BYTES: usize = 2 + 4 + 125;
+
+/// The number of messages that are received before a queued one is sent. A server that sends
+/// without a pause must not keep the client from sending.
+const RECEIVED_BEFORE_SEND: usize = 64;
+
+/// The bound of the write buffer beyond the longest message: pongs, a Close frame, and the bytes
+/// that are collected before a write.
+const SPARE_WRITE_BUFFER_BYTES: usize =
+    WRITE_BUFFER_BYTES + (MAX_PENDING_PONGS + BATCH_FRAMES) * MAX_PONG_BYTES + 1024;
+
 /// The content of a server's Close frame (RFC 6455 section 5.5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
@@ -89,8 +106,12 @@ pub struct Connection<S> {
     outgoing: Option<Message>,
     /// The number of messages that were dropped unsent when the connection was closed.
     dropped: usize,
-    /// True if data may be left in the write buffer.
+    /// True if messages or a Close frame may be left in the write buffer.
     unflushed: bool,
+    /// The number of pongs that may be left in the write buffer.
+    pending_pongs: usize,
+    /// The number of messages that were received while a message waited to be sent.
+    received_before_send: usize,
     /// Set when a write failed. Data that the server sent before may still be readable, such as its
     /// Close frame.
     failure: Option<io::Error>,
@@ -103,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_write_buffer_size(max_message_bytes.saturating_add(SPARE_WRITE_BUFFER_BYTES))
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         let Upgraded { stream, rest } = upgraded;
@@ -114,13 +136,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             outgoing: None,
             dropped: 0,
             unflushed: false,
+            pending_pongs: 0,
+            received_before_send: 0,
             failure: None,
         }
     }
 
-    /// Returns the number of bytes that moved so far, in both directions.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.socket.get_ref().bytes()
+    /// Returns the number of bytes that were received so far.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.socket.get_ref().received()
+    }
+
+    /// Returns the number of bytes that were written so far.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.socket.get_ref().written()
     }
 
     /// Returns true if a message may be queued.
@@ -128,9 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.outgoing.is_none() && self.failure.is_none()
     }
 
-    /// Returns true if all queued messages were flushed.
+    /// Returns true if all queued messages were flushed, and not too many pongs wait.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.is_free() && !self.unflushed
+        self.is_free() && !self.unflushed && self.pending_pongs < MAX_PENDING_PONGS
     }
 
     /// Returns the number of messages that were queued and never sent.
@@ -151,20 +180,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Polls for the next event.
     ///
-    /// Received messages come first, so that neither side waits for the other to read. A flush
-    /// comes last, so that the caller can queue a message before it polls.
+    /// Received messages come first, so that neither side waits for the other to read. After
+    /// [`RECEIVED_BEFORE_SEND`] of them a queued message has its turn. A flush comes last, so that
+    /// the caller can queue a message before it polls.
     pub fn poll_event(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<ConnectionEvent> {
+        if self.received_before_send >= RECEIVED_BEFORE_SEND {
+            self.received_before_send = 0;
+            if let Poll::Ready(event) = self.poll_send(cx) {
+                return Poll::Ready(event);
+            }
+        }
         if reading == Reading::On
             && let Poll::Ready(event) = self.poll_receive(cx)
         {
+            self.received_before_send += usize::from(!self.is_flushed());
             return Poll::Ready(event);
         }
+        self.poll_send(cx)
+    }
+
+    /// Polls for the progress of the queued message and of the write buffer.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEvent> {
         if self.failure.is_some() {
             return Poll::Pending;
         }
         if self.outgoing.is_some() {
-            match self.socket.poll_ready_unpin(cx) {
-                Poll::Ready(Ok(())) => {}
+            // Pongs must leave room for the message.
+            let ready = if self.pending_pongs > 0 {
+                self.socket.poll_flush_unpin(cx)
+            } else {
+                self.socket.poll_ready_unpin(cx)
+            };
+            match ready {
+                Poll::Ready(Ok(())) => self.pending_pongs = 0,
                 Poll::Ready(Err(error)) => return self.write_failed(error),
                 Poll::Pending => return Poll::Pending,
             }
@@ -180,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match self.socket.poll_flush_unpin(cx) {
                 Poll::Ready(Ok(())) => {
                     self.unflushed = false;
+                    self.pending_pongs = 0;
                     return Poll::Ready(ConnectionEvent::Flushed);
                 }
                 Poll::Ready(Err(error)) => return self.write_failed(error),
@@ -191,6 +240,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEvent> {
         for _ in 0..BATCH_FRAMES {
+            if self.pending_pongs > 0 && self.failure.is_none() {
+                match self.socket.poll_flush_unpin(cx) {
+                    Poll::Ready(Ok(())) => self.pending_pongs = 0,
+                    Poll::Ready(Err(error)) => {
+                        if let Poll::Ready(event) = self.write_failed(error) {
+                            return Poll::Ready(event);
+                        }
+                    }
+                    Poll::Pending if self.pending_pongs >= MAX_PENDING_PONGS => {
+                        return Poll::Pending;
+                    }
+                    Poll::Pending => {}
+                }
+            }
             let end = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => match message {
@@ -201,9 +264,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         return Poll::Ready(ConnectionEvent::Received(Message::Binary(bytes)));
                     }
                     // The next poll sends the pong (RFC 6455 section 5.5.2).
-                    tungstenite::Message::Ping(_)
-                    | tungstenite::Message::Pong(_)
-                    | tungstenite::Message::Frame(_) => continue,
+                    tungstenite::Message::Ping(_) => {
+                        self.pending_pongs += 1;
+                        continue;
+                    }
+                    tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_) => continue,
                     tungstenite::Message::Close(frame) => Closed::ByPeer(close_frame(frame)),
                 },
                 Poll::Ready(Some(Err(error))) => closed(error, self.failure.take()),

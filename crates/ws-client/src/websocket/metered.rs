@@ -9,21 +9,31 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream and the number of bytes that passed it in both directions.
+/// A stream and the number of bytes that passed it in each direction.
 #[derive(Debug)]
 pub(crate) struct Metered<S> {
     stream: S,
-    bytes: u64,
+    received: u64,
+    written: u64,
 }
 
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, bytes: 0 }
+        Self {
+            stream,
+            received: 0,
+            written: 0,
+        }
     }
 
-    /// Returns the number of bytes that passed so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Returns the number of bytes that were received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Returns the number of bytes that were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 }
 
@@ -35,7 +45,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.bytes += (buffer.filled().len() - before) as u64;
+        self.received += (buffer.filled().len() - before) as u64;
         Poll::Ready(Ok(()))
     }
 }
@@ -47,7 +57,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.bytes += written as u64;
+        self.written += written as u64;
         Poll::Ready(Ok(written))
     }
 

@@ -3,6 +3,7 @@
 mod basic;
 mod dialogue;
 mod faults;
+mod flood;
 mod flow;
 mod harness;
 mod outcome;
