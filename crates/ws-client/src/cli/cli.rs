@@ -21,7 +21,7 @@ use crate::{
     connect::{self, ConnectError, Dialer},
     console::{
         Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Terminal, TerminalSetup,
-        acquire, editor::Editor,
+        Words, acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -53,8 +53,9 @@ Streams:
   Further lines of a text are indented. In a pipe, messages are written unchanged.
 
 Login:
-  --auth message sends username:password as the first message. After a refused login, the next line
-  is the next attempt.
+  --auth message sends username:password as the first message. After a refused login in a pipe, the
+  next line is another attempt if it has the form name:password. Otherwise the client ends with
+  exit code 3, and counts the lines that were not sent.
   --auth basic sends the credentials in the handshake (HTTP Basic). The open connection is the
   login, and no greeting is expected. A server that ignores Basic may open the connection as well,
   so use it only with servers that accept Basic. At a terminal, refused credentials (status 401) are
@@ -68,7 +69,8 @@ End of a piped input:
   server may send a greeting. In a room that sends JSON, only the client's own messages count, and
   messages of other members do not extend --linger. Without a login, the client does not know its
   name there, and waits for the text that it sent last. Messages are printed until the server closes
-  its side.
+  its side. A line exit ends the input early: lines after it are counted, with exit code 2.
+  --literal sends that line as a message.
 
 Certificates:
   With a wss:// URL, the client checks the server's certificate before it sends anything else: the
@@ -78,8 +80,9 @@ Certificates:
 
 Configuration:
   Without --config, config/client.toml is read if it exists. The command line overrides the file,
-  and the file overrides the defaults. A login in the file is used for the url in the file only,
-  never for another URL on the command line.
+  and the file overrides the defaults. A login and a cacert in the file are used for the url in the
+  file only, never for another URL on the command line. config/client.toml must belong to the user,
+  and may name files of its own folder only.
 
 Exit codes:
     0  success
@@ -164,6 +167,9 @@ struct SessionArguments {
     /// Sends this Origin, as a browser would.
     #[arg(long)]
     origin: Option<Origin>,
+    /// Sends every line as a message, also the line exit.
+    #[arg(long)]
+    literal: bool,
     /// With ws://: sends a password unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
@@ -344,6 +350,7 @@ async fn run_client(
             close_deadline: config.close_deadline,
             reply_deadline: config.reply_deadline,
         },
+        words: config.words,
         max_message_bytes: config.max_message_bytes.get(),
         warning: config.transport.warning(),
     };
@@ -378,6 +385,11 @@ impl From<SessionArguments> for Flags {
                 Cleartext::Refused
             },
             trust: arguments.tls.trust(),
+            words: if arguments.literal {
+                Words::Literal
+            } else {
+                Words::Commands
+            },
         }
     }
 }

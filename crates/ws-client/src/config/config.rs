@@ -19,7 +19,7 @@ use proto::{
 use serde::Deserialize;
 
 use crate::{
-    console::Mode,
+    console::{Mode, Words},
     endpoint::{Endpoint, EndpointError, Scheme},
     handshake::Origin,
     tls::{TransportKind, Trust, TrustError},
@@ -74,6 +74,8 @@ pub struct Flags {
     pub cleartext: Cleartext,
     /// The source of trust in certificates.
     pub trust: Option<Trust>,
+    /// See [`Config::words`].
+    pub words: Words,
 }
 
 /// The permission to send a password unencrypted over a network.
@@ -121,6 +123,8 @@ pub struct Config {
     pub auth: Auth,
     /// The source of the credentials, if any are sent.
     pub login: LoginSource,
+    /// The treatment of the word `exit`.
+    pub words: Words,
     /// The notice that a file of the current directory is used, for a person at a terminal.
     pub file_notice: Option<String>,
     /// Notices for the user about the choice of these values.
@@ -398,6 +402,7 @@ impl Config {
                 .map_or(MAX_MESSAGE_BYTES, |size| size.0),
             auth,
             login,
+            words: flags.words,
             file_notice,
             notices,
         })

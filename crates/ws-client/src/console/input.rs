@@ -15,16 +15,42 @@ pub(crate) enum Command {
     Send(String),
 }
 
+/// The treatment of the word `exit`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// A line `exit` ends the session.
+    #[default]
+    Commands,
+    /// Every line is data.
+    Literal,
+}
+
 impl Command {
     /// Parses a line. Only the bare word `exit` is a command. Nothing is trimmed, so that every
     /// other text can be sent.
-    pub(crate) fn parse(line: String) -> Self {
-        if line == "exit" {
+    pub(crate) fn parse(line: String, words: Words) -> Self {
+        if line == "exit" && words == Words::Commands {
             Self::Exit
         } else {
             Self::Send(line)
         }
     }
+}
+
+/// The longest user name of a further login attempt in a pipe.
+const MAX_RETRY_NAME_BYTES: usize = 64;
+
+/// Returns true if a line of a pipe is another login attempt after a refused one: it begins with a
+/// simple user name and a colon, and no space follows. Any other line is probably a message, which
+/// must not be sent as credentials.
+pub(crate) fn is_login_attempt(line: &str) -> bool {
+    let Some((name, password)) = line.split_once(':') else {
+        return false;
+    };
+    let is_simple = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+-".contains(&byte);
+    (1..=MAX_RETRY_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(is_simple)
+        && !password.starts_with(' ')
 }
 
 /// The meaning of a line during the login.
@@ -40,11 +66,11 @@ pub(crate) enum LoginInput {
 
 impl LoginInput {
     /// Parses a line that was entered at this prompt.
-    pub(crate) fn parse(line: String, prompt: &Prompt) -> Self {
+    pub(crate) fn parse(line: String, prompt: &Prompt, words: Words) -> Self {
         match prompt {
             // A password may be any text, even `exit`.
             Prompt::Password(name) => Self::Line(Secret::new(format!("{name}:{line}"))),
-            Prompt::Credentials | Prompt::Context => match Command::parse(line) {
+            Prompt::Credentials | Prompt::Context => match Command::parse(line, words) {
                 Command::Exit => Self::Exit,
                 Command::Send(line) if line.is_empty() => Self::Empty,
                 Command::Send(line) => Self::Line(Secret::new(line)),
@@ -157,7 +183,7 @@ mod tests {
 
     use proto::username::UserName;
 
-    use super::{Command, InputError, LineSplitter, LoginInput, Prompt};
+    use super::{Command, InputError, LineSplitter, LoginInput, Prompt, Words, is_login_attempt};
     use std::num::NonZeroUsize;
 
     fn splitter(limit: usize) -> LineSplitter {
@@ -178,9 +204,52 @@ mod tests {
 
     #[test]
     fn only_the_bare_word_exit_is_a_command() {
-        assert_eq!(Command::parse("exit".into()), Command::Exit);
+        assert_eq!(
+            Command::parse("exit".into(), Words::Commands),
+            Command::Exit
+        );
         for text in ["", "exit ", " exit", "Exit", "exit\r", "quit", "exit now"] {
-            assert_eq!(Command::parse(text.into()), Command::Send(text.into()));
+            let parsed = Command::parse(text.into(), Words::Commands);
+            assert_eq!(parsed, Command::Send(text.into()));
+        }
+    }
+
+    #[test]
+    fn literal_exit_is_data() {
+        let exit = || "exit".to_owned();
+        assert_eq!(
+            Command::parse(exit(), Words::Literal),
+            Command::Send(exit())
+        );
+        let input = LoginInput::parse(exit(), &Prompt::Credentials, Words::Literal);
+        assert!(matches!(input, LoginInput::Line(_)));
+    }
+
+    #[test]
+    fn login_attempt_is_name_and_colon() {
+        let longest = format!("{}:", "n".repeat(64));
+        for line in [
+            "a:b",
+            "a:",
+            "jane.d_o-e+x@example.org:1 2",
+            "exit:x",
+            &longest,
+        ] {
+            assert!(is_login_attempt(line), "{line}");
+        }
+        let too_long = format!("n{longest}");
+        for line in [
+            "",
+            "hello",
+            ":b",
+            "note: buy milk",
+            "see https://x",
+            "a b:c",
+            "ünï:x",
+            "{\"a\":1}",
+            &too_long,
+        ] {
+            assert!(!is_login_attempt(line), "{line}");
         }
     }
 
@@ -194,14 +263,14 @@ mod tests {
             (&password, "", Some("jane:")),
             (&Prompt::Credentials, "", None),
         ] {
-            let found = match LoginInput::parse(line.to_owned(), prompt) {
+            let found = match LoginInput::parse(line.to_owned(), prompt, Words::Commands) {
                 LoginInput::Line(line) => Some(line.expose().to_owned()),
                 LoginInput::Empty => None,
                 LoginInput::Exit => panic!("{line:?} does not leave"),
             };
             assert_eq!(found.as_deref(), expected);
         }
-        let input = LoginInput::parse("exit".to_owned(), &Prompt::Credentials);
+        let input = LoginInput::parse("exit".to_owned(), &Prompt::Credentials, Words::Commands);
         assert!(matches!(input, LoginInput::Exit));
     }
 

@@ -17,7 +17,7 @@ mod terminal;
 pub(crate) use self::{
     console::{Console, ConsoleEvent, UnsentLines},
     echo_control::{EchoControl, EchoState},
-    input::{Command, InputError, LoginInput},
+    input::{Command, InputError, LoginInput, is_login_attempt},
     output::{OutputChunk, OutputQueue, OutputStream},
     prompt::{GOODBYE, Mask, Prompt},
     render::message_on,
@@ -28,6 +28,7 @@ pub(crate) use self::{
     terminal::{Terminal, TerminalSetup, acquire},
 };
 pub use self::{
+    input::Words,
     mode::Mode,
     render::{Reader, message},
 };

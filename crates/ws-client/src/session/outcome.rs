@@ -35,6 +35,8 @@ pub(crate) enum EndReason {
     ConnectFailed(ConnectError),
     /// The server refused the configured credentials.
     LoginRefused,
+    /// The server refused the credentials of a pipe, and the next line is no other login attempt.
+    NoFurtherCredentials,
     /// A room message arrived during the login. The room needs no login and forwards everything
     /// that is sent to it.
     NoLogin(CredentialsSent),
@@ -126,13 +128,16 @@ pub(crate) struct ExitReport {
 }
 
 impl EndReason {
-    /// Returns true if the unsent lines are worth counting. They are not after `exit`, an interrupt
-    /// or a closed output: the user asked for the end.
-    pub(crate) fn leaves_lines(&self) -> bool {
+    /// Returns true if the unsent lines are worth counting. They are not after an interrupt, a closed
+    /// output, or `exit` of a person: the user asked for the end. In a pipe, `exit` before the end of
+    /// the input may be data.
+    pub(crate) fn leaves_lines(&self, mode: Mode) -> bool {
         match self {
-            Self::Exit | Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
+            Self::Exit => mode == Mode::Pipe,
+            Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
             Self::BadInput(_)
             | Self::NoCredentials(_)
+            | Self::NoFurtherCredentials
             | Self::ConnectFailed(_)
             | Self::LoginRefused
             | Self::NoLogin(_)
@@ -199,6 +204,13 @@ pub(crate) fn exit_report(
         }
         EndReason::LoginRefused => {
             lines.push("the configured credentials were refused".to_owned());
+            Exit::LoginRefused
+        }
+        EndReason::NoFurtherCredentials => {
+            lines.push(
+                "the login was refused, and the next line of the input is no name:password"
+                    .to_owned(),
+            );
             Exit::LoginRefused
         }
         EndReason::NoLogin(credentials_sent) => {

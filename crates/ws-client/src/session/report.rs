@@ -29,13 +29,13 @@ pub(crate) async fn print_report(
         return report.exit;
     }
     drain(console).await;
-    if !end_reason.leaves_lines() {
+    if !end_reason.leaves_lines(console.mode()) {
         return report.exit;
     }
     let bad_lines = match end_reason {
         EndReason::BadInput(error) => error.lines(),
         // The line may have been meant as a message.
-        EndReason::NoCredentials(_) => 1,
+        EndReason::NoCredentials(_) | EndReason::NoFurtherCredentials => 1,
         _ => 0,
     };
     let unsent_lines = console.unsent_lines().await;
@@ -43,8 +43,12 @@ pub(crate) async fn print_report(
         return report.exit;
     };
     console.say(&line);
+    if let EndReason::Exit = end_reason {
+        console.say("a line \"exit\" ends the session; --literal sends it as a message");
+    }
     drain(console).await;
     match (report.exit, console.mode()) {
+        (Exit::Ok, Mode::Pipe) if matches!(end_reason, EndReason::Exit) => Exit::Usage,
         // After a normal close too, unsent lines of a pipe are an error.
         (Exit::Ok, Mode::Pipe) => Exit::Closed,
         (exit, _) => exit,

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Command, Console, ConsoleEvent, GOODBYE, LoginInput, Mode, Prompt, RoomMessage,
-        hexadecimal, safe_lines,
+        Command, Console, ConsoleEvent, GOODBYE, LoginInput, Mode, Prompt, RoomMessage, Words,
+        hexadecimal, is_login_attempt, safe_lines,
     },
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
@@ -65,6 +65,7 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) connection: Connection<S>,
     pub(super) console: C,
     pub(super) timeouts: Timeouts,
+    pub(super) words: Words,
     pub(super) stage: Stage,
     pub(super) replies: ReplyTracker,
     /// The time of the last activity in either direction. The write timeout starts here.
@@ -112,6 +113,7 @@ where
             connection,
             console,
             timeouts,
+            words: Words::default(),
             stage: Stage::LoggingIn,
             replies: ReplyTracker::default(),
             last_activity: Instant::now(),
@@ -119,6 +121,11 @@ where
             received: 0,
             write_error: None,
         }
+    }
+
+    /// Sets the treatment of the word `exit`.
+    pub(crate) fn with_words(self, words: Words) -> Self {
+        Self { words, ..self }
     }
 
     pub(super) async fn run_session(&mut self, login: LoginPlan) -> EndReason {
@@ -180,7 +187,14 @@ where
                 ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(reply_deadline)),
             };
             match event {
-                SessionEvent::Line(line) => match LoginInput::parse(line, &prompt) {
+                SessionEvent::Line(line) => match LoginInput::parse(line, &prompt, self.words) {
+                    LoginInput::Line(line)
+                        if self.console.mode() == Mode::Pipe
+                            && credentials_sent == CredentialsSent::Yes
+                            && !is_login_attempt(line.expose()) =>
+                    {
+                        return Err(EndReason::NoFurtherCredentials);
+                    }
                     LoginInput::Line(line) => login.offer(line),
                     LoginInput::Empty => {}
                     LoginInput::Exit => {
@@ -232,7 +246,7 @@ where
                 },
             };
             match self.next_event(wanted, until).await {
-                SessionEvent::Line(line) => match Command::parse(line) {
+                SessionEvent::Line(line) => match Command::parse(line, self.words) {
                     Command::Exit => {
                         self.console.notice(GOODBYE);
                         pending_end = Some(EndReason::Exit);

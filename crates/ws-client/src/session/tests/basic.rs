@@ -20,13 +20,13 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    CapturedOutput, FakeEcho, ReadCounter, RunOutcome, Server, TIMEOUTS, TINY, TestClient,
-    client_of, configured, console_of, outcome, person, script,
+    CapturedOutput, EXIT_NOTICE, FakeEcho, ReadCounter, RunOutcome, Server, TIMEOUTS, TINY,
+    TestClient, client_of, configured, console_of, outcome, person, script,
 };
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Deadline, open},
-    console::{EchoState, PromptMode},
+    console::{EchoState, PromptMode, Words},
     endpoint::Endpoint,
     exit::Exit,
     handshake::Request,
@@ -123,6 +123,7 @@ where
     let client = Client {
         console,
         timeouts: TIMEOUTS,
+        words: Words::default(),
         max_message_bytes: 1 << 20,
         warning: None,
     };
@@ -333,8 +334,11 @@ async fn pipe_malformed_credentials_are_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn exit_before_login_makes_no_connection() {
     let goodbye = "you have enter \"exit\", goodbye\n";
-    let found = basic(script(b"exit\nhello\n"), async |_| {}).await;
+    let found = basic(script(b"exit\n"), async |_| {}).await;
     assert_eq!(found, outcome(Exit::Ok, "", goodbye));
+    let found = basic(script(b"exit\nhello\n"), async |_| {}).await;
+    let unsent = format!("{goodbye}{}", EXIT_NOTICE.replace("{count}", "1 line was"));
+    assert_eq!(found, outcome(Exit::Usage, "", &unsent));
     let found = basic(script(b"\n"), async |_| {}).await;
     let ended = "ws-client: the input ended before the login succeeded\n";
     assert_eq!(found, outcome(Exit::LoginRefused, "", ended));

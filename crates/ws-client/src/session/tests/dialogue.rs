@@ -5,17 +5,19 @@ use std::{
     time::Duration,
 };
 
+use futures::stream;
 use proto::message::{CONGRATULATION, SORRY};
 use tokio::time::Instant;
 
 use super::harness::{
-    FakeEcho, ReadCounter, TestClient, USER_EXIT, client_of, configured, connected, outcome,
-    person, run, script,
+    CapturedOutput, EXIT_NOTICE, FakeEcho, ReadCounter, TIMEOUTS, TestClient, USER_EXIT, client_of,
+    configured, connected, console_of, outcome, person, run, script,
 };
 use crate::{
     config::LoginSource,
-    console::{EchoState, PromptMode},
+    console::{EchoState, PromptMode, Words},
     exit::Exit,
+    session::session::{ClientSession, LoginPlan},
 };
 
 #[tokio::test(start_paused = true)]
@@ -33,11 +35,58 @@ async fn pipe_logs_in_sends_messages_and_closes() {
     assert_eq!(
         found,
         outcome(
-            Exit::Ok,
+            Exit::Usage,
             "your submit context: hello\nyour submit context: \n",
-            &format!("{SORRY}\n{{welcome}}you have enter \"exit\", goodbye\n"),
+            &format!(
+                "{SORRY}\n{{welcome}}you have enter \"exit\", goodbye\n{}",
+                EXIT_NOTICE.replace("{count}", "1 line was")
+            ),
         )
     );
+}
+
+/// A message must not be sent as credentials: it would be shown in a log of wrong names, and use up
+/// the failure budget of the address.
+#[tokio::test(start_paused = true)]
+async fn pipe_with_refused_login_sends_no_message() {
+    let (connection, mut server) = connected().await;
+    let input = b"admin:wrong\nadmin:12345\n\nhello\nnote: buy milk\nbob:x\n";
+    let play = async {
+        for line in ["admin:wrong", "admin:12345"] {
+            assert_eq!(server.text().await, line);
+            server.say(SORRY).await;
+        }
+        assert_eq!(server.closed().await, (1000, "user exit".into()));
+    };
+    let (found, ()) = tokio::join!(run(connection, script(input)), play);
+    let refused = "ws-client: the login was refused, and the next line of the input is no \
+                   name:password\nws-client: 3 lines were not sent\n";
+    let stderr = format!("{SORRY}\n{SORRY}\n{refused}");
+    assert_eq!(found, outcome(Exit::LoginRefused, "", &stderr));
+}
+
+/// With `--literal`, `exit` is a message like any other.
+#[tokio::test(start_paused = true)]
+async fn literal_exit_is_sent() {
+    let (connection, mut server) = connected().await;
+    let console = console_of(
+        &b"admin:123456\nexit\nhello\n"[..],
+        CapturedOutput::default(),
+        CapturedOutput::default(),
+        PromptMode::Off,
+    );
+    let session = ClientSession::new(connection, console, TIMEOUTS).with_words(Words::Literal);
+    let play = async {
+        server.accept_login().await;
+        for line in ["exit", "hello"] {
+            assert_eq!(server.text().await, line);
+            server.say(line).await;
+        }
+        server.closed().await;
+    };
+    let run = session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending());
+    let (exit, ()) = tokio::join!(run, play);
+    assert_eq!(exit, Exit::Ok);
 }
 
 #[tokio::test(start_paused = true)]

@@ -218,7 +218,7 @@ async fn server_control_characters_are_escaped_on_terminal() {
         server.say("congratulation \u{202e}").await;
         server.close(1001, "\x07").await;
     };
-    let (found, ()) = tokio::join!(run(connection, script(b"a\nb\nc\n")), play);
+    let (found, ()) = tokio::join!(run(connection, script(b"a\nb:c\nd\n")), play);
     assert!(
         found
             .stderr

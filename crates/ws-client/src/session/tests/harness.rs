@@ -35,6 +35,10 @@ use crate::{
 /// The size of the in-memory stream: few frames fit whole.
 pub(super) const TINY: usize = 16;
 
+/// The notice about lines behind `exit`.
+pub(super) const EXIT_NOTICE: &str = "ws-client: {count} not sent\nws-client: a line \"exit\" \
+                                      ends the session; --literal sends it as a message\n";
+
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
     linger: Duration::from_secs(1),
     close_deadline: Duration::from_secs(5),
