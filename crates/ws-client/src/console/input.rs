@@ -86,6 +86,10 @@ pub(crate) enum InputError {
     NotUtf8 { line: usize },
     #[error("line {line} of the input is longer than {limit} bytes")]
     TooLong { line: usize, limit: NonZeroUsize },
+    #[error(
+        "the line is not sent: a terminal passes on {MAX_TERMINAL_LINE_BYTES} bytes of a line, and this one may have been longer; send it from a file, through a pipe"
+    )]
+    CutByTerminal,
     #[error("the input cannot be read")]
     Read(#[source] io::Error),
 }
@@ -95,9 +99,23 @@ impl InputError {
     pub(crate) fn lines(&self) -> usize {
         match self {
             Self::NotUtf8 { .. } | Self::TooLong { .. } => 1,
-            Self::Read(_) => 0,
+            Self::CutByTerminal | Self::Read(_) => 0,
         }
     }
+}
+
+/// The longest line that a terminal driver passes on in canonical mode. It drops the rest in
+/// silence, so a line of this length may have been longer.
+const MAX_TERMINAL_LINE_BYTES: usize = 4095;
+
+/// The byte of Ctrl-Z. A terminal whose suspend key is disabled passes it on as data.
+const SUBSTITUTE: u8 = 0x1a;
+
+/// The source of the bytes of a [`LineSplitter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Stream,
+    Terminal,
 }
 
 /// A splitter of bytes into lines. A line ends before `\n`, without one `\r`. The last line needs
@@ -112,6 +130,7 @@ pub(crate) struct LineSplitter {
     lines: usize,
     /// The greatest length of a line, which bounds the buffer.
     limit: NonZeroUsize,
+    source: Source,
 }
 
 impl LineSplitter {
@@ -122,6 +141,16 @@ impl LineSplitter {
             searched: 0,
             lines: 0,
             limit,
+            source: Source::Stream,
+        }
+    }
+
+    /// Creates a splitter of the lines of a terminal. A line that the terminal may have cut is an
+    /// error, and Ctrl-Z is dropped: it is no part of a password.
+    pub(crate) fn for_terminal(limit: NonZeroUsize) -> Self {
+        Self {
+            source: Source::Terminal,
+            ..Self::new(limit)
         }
     }
 
@@ -141,7 +170,7 @@ impl LineSplitter {
         let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
             self.searched = self.bytes.len();
             let begun = self.bytes.len() - self.start;
-            return (begun > self.limit.get() + 1).then(|| Err(self.too_long()));
+            return (begun > self.limit.get().saturating_add(1)).then(|| Err(self.too_long()));
         };
         let end = self.searched + length;
         let line = self.line(self.start..end);
@@ -160,13 +189,20 @@ impl LineSplitter {
 
     fn line(&mut self, range: std::ops::Range<usize>) -> Result<String, InputError> {
         let line = &self.bytes[range];
+        if self.source == Source::Terminal && line.len() >= MAX_TERMINAL_LINE_BYTES {
+            self.lines += 1;
+            return Err(InputError::CutByTerminal);
+        }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.limit.get() {
             return Err(self.too_long());
         }
         self.lines += 1;
         let line = std::str::from_utf8(line).map_err(|_| InputError::NotUtf8 { line: self.lines });
-        line.map(str::to_owned)
+        line.map(|line| match self.source {
+            Source::Terminal => line.replace(char::from(SUBSTITUTE), ""),
+            Source::Stream => line.to_owned(),
+        })
     }
 
     fn too_long(&self) -> InputError {
@@ -325,6 +361,26 @@ mod tests {
             whole.next_line(),
             Some(Err(InputError::TooLong { line: 1, .. }))
         ));
+    }
+
+    /// A terminal without its suspend key passes Ctrl-Z on, and cuts a line in silence.
+    #[test]
+    fn terminal_line_loses_ctrl_z_and_is_never_cut() {
+        let mut terminal = LineSplitter::for_terminal(NonZeroUsize::new(1 << 20).unwrap());
+        terminal.push(b"admin:12\x1a3456\x1a\n");
+        assert_eq!(terminal.next_line().unwrap().unwrap(), "admin:123456");
+        // Cut within a character.
+        let cut = "ü".repeat(3000);
+        terminal.push(&cut.as_bytes()[..4095]);
+        terminal.push(b"\nnext\n");
+        let error = terminal.next_line().unwrap().unwrap_err();
+        assert!(matches!(error, InputError::CutByTerminal), "{error}");
+        assert_eq!(terminal.next_line().unwrap().unwrap(), "next");
+        terminal.push(&[b'x'; 4094]);
+        terminal.push(b"\n");
+        assert_eq!(terminal.next_line().unwrap().unwrap().len(), 4094);
+        // A pipe may have anything.
+        assert_eq!(lines(b"\x1aa\n", 100), [Ok("\x1aa".to_owned())]);
     }
 
     proptest! {

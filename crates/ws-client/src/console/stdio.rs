@@ -80,9 +80,13 @@ where
         prompt_mode: PromptMode<H>,
         max_line_bytes: NonZeroUsize,
     ) -> Self {
+        let lines = match &prompt_mode {
+            PromptMode::On(_) => LineSplitter::for_terminal(max_line_bytes),
+            PromptMode::Off => LineSplitter::new(max_line_bytes),
+        };
         Self {
             input,
-            lines: LineSplitter::new(max_line_bytes),
+            lines,
             progress: Progress::Untouched,
             output: OutputQueue::default(),
             writer: OutputWriter::new(messages, notices),
@@ -191,13 +195,23 @@ where
                 self.answered();
                 ConsoleEvent::Line(line)
             }
+            Some(Err(error @ InputError::CutByTerminal)) => {
+                self.answered();
+                self.say(&error.to_string());
+                // The next poll asks again.
+                ConsoleEvent::Wrote
+            }
             Some(Err(error)) => ConsoleEvent::BadInput(error),
             None => ConsoleEvent::EndOfInput,
         })
     }
 
     fn message(&mut self, payload: Payload<'_>) {
-        self.end_prompt_line();
+        match self.reader {
+            Reader::Terminal => self.end_prompt_line(),
+            // The message goes to a file or a program, and the prompt stays on the screen.
+            Reader::Program => {}
+        }
         let bytes = message_on(payload, self.reader, Screen::here);
         self.output.push(OutputStream::Stdout, &bytes);
     }
@@ -232,7 +246,11 @@ where
                 match poll_fn(|cx| self.poll_line(cx)).await {
                     None => return true,
                     Some(Ok(_) | Err(InputError::NotUtf8 { .. })) => count += 1,
-                    Some(Err(InputError::TooLong { .. } | InputError::Read(_))) => return false,
+                    Some(Err(
+                        InputError::TooLong { .. }
+                        | InputError::CutByTerminal
+                        | InputError::Read(_),
+                    )) => return false,
                 }
                 // An input that is always ready must not starve the timers.
                 tokio::task::coop::consume_budget().await;
@@ -246,5 +264,56 @@ where
 
     async fn finish(self) {
         // The drop of the terminal restores it. Typed-ahead input is discarded if the echo is off.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        num::NonZeroUsize,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::{
+        Console as _, ConsoleEvent, EchoControl, EchoState, Prompt, PromptMode, Reader,
+        StdioConsole,
+    };
+    use crate::websocket::Payload;
+
+    struct NoEcho;
+
+    impl EchoControl for NoEcho {
+        fn set_echo(&mut self, _: EchoState) {}
+    }
+
+    /// Returns what a person sees on stderr while two messages arrive at a prompt.
+    fn prompts(reader: Reader) -> String {
+        let (input, _typing) = tokio::io::duplex(16);
+        let mut stderr = Vec::new();
+        let mut console = StdioConsole::new(
+            input,
+            (tokio::io::sink(), reader),
+            &mut stderr,
+            PromptMode::On(NoEcho),
+            NonZeroUsize::MAX,
+        );
+        let mut cx = Context::from_waker(Waker::noop());
+        for text in ["one", "two", ""] {
+            while let Poll::Ready(event) = console.poll_event(&mut cx, Some(&Prompt::Context)) {
+                assert!(matches!(event, ConsoleEvent::Wrote), "{event:?}");
+            }
+            console.message(Payload::Text(text));
+        }
+        drop(console);
+        String::from_utf8(stderr).unwrap()
+    }
+
+    /// Messages that go to a file do not touch the screen, so the prompt is still there.
+    #[test]
+    fn messages_to_a_file_repeat_no_prompt() {
+        let prompt = "please enter your context: ";
+        assert_eq!(prompts(Reader::Program), prompt);
+        let repeated = format!("{prompt}\n{prompt}\n{prompt}");
+        assert_eq!(prompts(Reader::Terminal), repeated);
     }
 }

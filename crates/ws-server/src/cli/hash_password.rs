@@ -8,8 +8,10 @@
 //! terminal without echo.
 
 use std::{
+    future::poll_fn,
     io::{self, IsTerminal as _, Write as _, stderr, stdin},
     os::fd::AsFd,
+    task::Poll,
 };
 
 use proto::{message::MAX_CREDENTIALS_BYTES, password::PasswordHash, secret::Secret};
@@ -17,10 +19,12 @@ use rustix::{
     io::retry_on_intr,
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
 };
-use tokio::{runtime, task::spawn_blocking};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+};
 use zeroize::Zeroizing;
-
-use crate::process::signals::StopSignals;
 
 /// The instruction for the printed line.
 pub(crate) const HINT: &str = "put this line into the [[user]] entry of the credentials file, \
@@ -94,14 +98,14 @@ fn prompt_at_terminal() -> Result<Secret, HashPasswordError> {
     let password = runtime.block_on(async {
         // From here a signal ends the prompt instead of the process, which would leave the
         // terminal without echo.
-        let mut signals = StopSignals::new()?;
+        let mut signals = EndSignals::new()?;
         let _echo_off = EchoOff::new(stdin())?;
         tokio::select! {
             joined = spawn_blocking(|| read_twice(prompt)) => match joined {
                 Ok(password) => password,
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             },
-            _ = signals.recv() => Err(HashPasswordError::Interrupted),
+            () = signals.recv() => Err(HashPasswordError::Interrupted),
         }
     });
     // The blocking read may still wait for input. Do not wait for it.
@@ -112,7 +116,48 @@ fn prompt_at_terminal() -> Result<Secret, HashPasswordError> {
 fn prompt(prompt: &str) -> Result<Secret, HashPasswordError> {
     // Ignore a closed stderr.
     let _ = stderr().write_all(prompt.as_bytes());
-    read_line(stdin())
+    read_line(stdin()).map(|line| without_ctrl_z(&line))
+}
+
+/// Removes the byte of Ctrl-Z, which a terminal without its suspend key passes on as data.
+fn without_ctrl_z(line: &Secret) -> Secret {
+    Secret::new(line.expose().replace('\u{1a}', ""))
+}
+
+/// The signals that by default end a program and can be handled. An unhandled one would leave the
+/// terminal without echo.
+struct EndSignals([Signal; 7]);
+
+impl EndSignals {
+    /// Installs the handlers.
+    ///
+    /// # Errors
+    ///
+    /// A handler cannot be installed.
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::quit())?,
+            signal(SignalKind::alarm())?,
+            signal(SignalKind::user_defined1())?,
+            signal(SignalKind::user_defined2())?,
+        ]))
+    }
+
+    /// Waits for the next signal.
+    async fn recv(&mut self) {
+        poll_fn(|cx| {
+            let mut signals = self.0.iter_mut();
+            if signals.any(|signal| signal.poll_recv(cx).is_ready()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
 }
 
 /// Reads the password and its repetition, up to [`MAX_ROUNDS`] times, until they are equal.
@@ -174,11 +219,8 @@ impl<T: AsFd> EchoOff<T> {
         attributes.local_modes.remove(LocalModes::ECHO);
         // Still echo the line feed, so that each prompt begins on its own line.
         attributes.local_modes.insert(LocalModes::ECHONL);
-        // Ctrl-Z and Ctrl-\ would leave the shell a terminal without echo. Ctrl-\ would also write
-        // the password into a core dump.
-        for key in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT] {
-            attributes.special_codes[key] = DISABLED;
-        }
+        // Ctrl-Z would leave the shell a terminal without echo.
+        attributes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
         let echo_off = Self { tty, original };
         tcsetattr(&echo_off.tty, OptionalActions::Now, &attributes)?;
         Ok(echo_off)
@@ -209,8 +251,8 @@ mod tests {
     };
 
     use super::{
-        EchoOff, FIRST_PROMPT, HashPasswordError, MAX_PASSWORD_BYTES, NEXT_ROUND_PROMPT,
-        SECOND_PROMPT, checked, read_line, read_twice,
+        EchoOff, EndSignals, FIRST_PROMPT, HashPasswordError, MAX_PASSWORD_BYTES,
+        NEXT_ROUND_PROMPT, SECOND_PROMPT, checked, read_line, read_twice, without_ctrl_z,
     };
 
     /// Runs [`read_twice`] with these inputs. Returns its result and the prompts.
@@ -267,6 +309,23 @@ mod tests {
             assert_eq!(password, Err(error.to_owned()));
             assert_eq!(prompts, [FIRST_PROMPT]);
         }
+    }
+
+    /// An unhandled signal would end this process.
+    #[tokio::test]
+    async fn every_ending_signal_is_handled() {
+        use rustix::process::{Signal, getpid, kill_process};
+        let mut signals = EndSignals::new().unwrap();
+        for signal in [Signal::QUIT, Signal::HUP, Signal::ALARM, Signal::USR1] {
+            kill_process(getpid(), signal).unwrap();
+            signals.recv().await;
+        }
+    }
+
+    #[test]
+    fn ctrl_z_is_no_part_of_a_password() {
+        let typed = Secret::new("sec\u{1a}ret\u{1a}");
+        assert_eq!(without_ctrl_z(&typed).expose(), "secret");
     }
 
     /// Reads a line from a pipe that delivers these pieces.
@@ -330,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn echo_and_stop_keys_off_until_restored() {
+    fn echo_and_suspend_key_off_until_restored() {
         let (_controller, tty) = pseudo_terminal();
         let before = shown(&tcgetattr(&tty).unwrap());
         let echo_off = EchoOff::new(&tty).unwrap();
@@ -339,7 +398,8 @@ mod tests {
         let lines_and_signals = LocalModes::ICANON | LocalModes::ISIG;
         assert!(during.local_modes.contains(lines_and_signals));
         assert_eq!(during.special_codes[SpecialCodeIndex::VSUSP], 0);
-        assert_eq!(during.special_codes[SpecialCodeIndex::VQUIT], 0);
+        // Ctrl-\ sends a signal, which is handled. Without it the key would be part of the password.
+        assert_ne!(during.special_codes[SpecialCodeIndex::VQUIT], 0);
         drop(echo_off);
         assert_eq!(shown(&tcgetattr(&tty).unwrap()), before);
     }

@@ -229,7 +229,8 @@ pub(super) async fn open_input(bytes: &[u8]) -> (DuplexStream, DuplexStream) {
     (ours, typing)
 }
 
-/// Creates a console whose messages are for a program.
+/// Creates a console. Its messages are for a terminal if there are prompts, and for a program
+/// otherwise.
 pub(super) fn console_of<I, O, E>(
     input: I,
     stdout: O,
@@ -242,7 +243,10 @@ where
     E: AsyncWrite + Unpin,
 {
     let max_line_bytes = NonZeroUsize::new(1 << 16).unwrap();
-    let reader = Reader::Program;
+    let reader = match &prompt_mode {
+        PromptMode::On(_) => Reader::Terminal,
+        PromptMode::Off => Reader::Program,
+    };
     StdioConsole::new(input, (stdout, reader), stderr, prompt_mode, max_line_bytes)
 }
 
