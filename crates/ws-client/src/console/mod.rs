@@ -19,11 +19,11 @@ pub(crate) use self::{
     echo_control::{EchoControl, EchoState},
     input::{Command, InputError, LoginInput, is_login_attempt},
     output::{OutputChunk, OutputQueue, OutputStream},
-    prompt::{GOODBYE, Mask, Prompt},
+    prompt::{GOODBYE, Prompt},
     render::message_on,
     room_message::RoomMessage,
     sanitize::{hexadecimal, safe_lines},
-    screen::{Screen, columns},
+    screen::{Screen, columns, rows},
     stdio::{PromptMode, StdioConsole},
     terminal::{Terminal, TerminalSetup, acquire},
 };

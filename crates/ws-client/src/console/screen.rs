@@ -8,6 +8,9 @@ use rustix::termios::tcgetwinsize;
 /// The assumed width of a terminal that reports none.
 const USUAL_COLUMNS: u16 = 80;
 
+/// The assumed height of a terminal that reports none.
+const USUAL_ROWS: u16 = 24;
+
 /// The properties of a screen at this moment.
 #[derive(Debug)]
 pub(crate) struct Screen<Z: TimeZone> {
@@ -24,6 +27,14 @@ impl Screen<Local> {
             now: Local::now(),
             columns: columns(stdout()),
         }
+    }
+}
+
+/// Returns the number of rows of a terminal.
+pub(crate) fn rows(terminal: impl AsFd) -> u16 {
+    match tcgetwinsize(terminal) {
+        Ok(size) if size.ws_row > 0 => size.ws_row,
+        Ok(_) | Err(_) => USUAL_ROWS,
     }
 }
 

@@ -19,7 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::thread::{EditorCommand, EditorEvent, EditorThread, write_chunks};
+use super::{
+    keys::EndKeys,
+    thread::{EditorCommand, EditorEvent, EditorThread, write_chunks},
+};
 use crate::{
     console::{
         Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, OutputQueue, OutputStream,
@@ -78,7 +81,9 @@ impl<H: EchoControl> Editor<H> {
             commands: command_receiver,
             events: event_sender,
             wake: Arc::clone(&wake),
+            end_keys: EndKeys::default(),
             history: VecDeque::new(),
+            rest: String::new(),
         };
         let editor = Self {
             commands: Some(commands),

@@ -1,5 +1,6 @@
 //! The position of a prompt and its input on the screen.
 
+use proto::plural::plural;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -31,6 +32,42 @@ pub(crate) fn cursor_row(prompt: &str, before_cursor: &str, columns: u16) -> u16
     row
 }
 
+/// A draft as it is shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Folded {
+    /// The whole text.
+    Whole(String),
+    /// A summary in place of the text. It is ASCII, so that it can be cut at any byte offset.
+    Summary(String),
+}
+
+impl Folded {
+    /// Returns the part that is shown before the cursor.
+    pub(super) fn before_cursor(&self, cursor: usize) -> &str {
+        match self {
+            Self::Whole(text) | Self::Summary(text) => text.get(..cursor).unwrap_or(text),
+        }
+    }
+
+    /// Returns the shown text.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Whole(text) | Self::Summary(text) => text,
+        }
+    }
+}
+
+/// Folds a draft that takes more than half of the screen. The line editor would clear the whole
+/// screen for it, and with it the messages that were printed above.
+pub(super) fn folded(prompt: &str, text: String, columns: u16, rows: u16) -> Folded {
+    let height = cursor_row(prompt, &text, columns).saturating_add(1);
+    if height <= (rows / 2).max(1) || text.is_empty() {
+        return Folded::Whole(text);
+    }
+    let lines = plural(text.split('\n').count(), "line", "lines");
+    Folded::Summary(format!("[{lines}, {} bytes]", text.len()))
+}
+
 /// Returns the sequence that erases everything from the first row of the prompt, for a cursor on
 /// this row.
 pub(crate) fn erase(cursor_row: u16) -> String {
@@ -43,7 +80,27 @@ pub(crate) fn erase(cursor_row: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cursor_row, erase};
+    use super::{Folded, cursor_row, erase, folded};
+
+    #[test]
+    fn draft_over_half_the_screen_is_folded() {
+        let whole = |text: &str| Folded::Whole(text.to_owned());
+        let summary = |text: &str| Folded::Summary(text.to_owned());
+        for (text, rows, shown) in [
+            ("", 24, whole("")),
+            ("a\nb\nc", 6, whole("a\nb\nc")),
+            ("a\nb\nc\nd", 6, summary("[4 lines, 7 bytes]")),
+            ("a\nb\nc\nd", 8, whole("a\nb\nc\nd")),
+            (&"ü".repeat(40), 6, summary("[1 line, 80 bytes]")),
+            ("a\nb", 1, summary("[2 lines, 3 bytes]")),
+            ("", 1, whole("")),
+        ] {
+            assert_eq!(folded("> ", text.to_owned(), 10, rows), shown, "{text:?}");
+        }
+        let shown = summary("[4 lines, 7 bytes]");
+        assert_eq!(shown.before_cursor(3), "[4 ");
+        assert_eq!(shown.before_cursor(100), "[4 lines, 7 bytes]");
+    }
 
     #[test]
     fn rows_are_counted_as_a_terminal_fills_them() {

@@ -2,6 +2,7 @@
 //! current line.
 
 mod editor;
+mod keys;
 mod layout;
 mod thread;
 

@@ -16,8 +16,11 @@ use reedline::{
 };
 use tokio::sync::mpsc::{Receiver, Sender, error::TryRecvError};
 
-use super::layout;
-use crate::console::{Mask, OutputChunk, OutputStream, Prompt, columns};
+use super::{
+    keys::{EndKey, EndKeyMode, EndKeys},
+    layout::{self, Folded},
+};
+use crate::console::{OutputChunk, OutputStream, Prompt, columns, rows};
 
 /// The longest delay of a message while a line is being typed.
 const BREAK_INTERVAL: Duration = Duration::from_millis(20);
@@ -58,7 +61,10 @@ pub(super) struct EditorThread {
     pub(super) events: Sender<EditorEvent>,
     /// Set with each new command. The line editor checks it while it waits for keys.
     pub(super) wake: Arc<AtomicBool>,
+    pub(super) end_keys: EndKeys,
     pub(super) history: VecDeque<String>,
+    /// The text behind the last line feed of a paste, for the next line.
+    pub(super) rest: String,
 }
 
 /// A partly typed line.
@@ -89,7 +95,9 @@ impl EditorThread {
 
     /// Reads one line, and handles commands meanwhile.
     fn read(&mut self, mut prompt: Prompt) -> Result<(), Disconnected> {
-        let mut buffer = LineBuffer::default();
+        let text = std::mem::take(&mut self.rest);
+        let cursor = text.len();
+        let mut buffer = LineBuffer { text, cursor };
         loop {
             // A new editor for each round. After a break, a reused one may assume its prompt at the
             // old position, and overwrite printed output.
@@ -100,12 +108,34 @@ impl EditorThread {
                     Ok(Signal::CtrlC) => return self.send_event(EditorEvent::Interrupted),
                     Ok(Signal::CtrlD) => return self.send_event(EditorEvent::EndOfInput),
                     Ok(Signal::ExternalBreak(text)) => {
-                        let commands = self.queued();
-                        if commands.is_empty() && !self.commands.is_closed() {
+                        let end_key = self.end_keys.take();
+                        let commands = match end_key {
+                            // The text is sent by the next event, so the command waits.
+                            Some(EndKey::LineFeed) => Vec::new(),
+                            Some(EndKey::Interrupt) | None => self.queued(),
+                        };
+                        if end_key.is_none() && commands.is_empty() && !self.commands.is_closed() {
                             continue;
                         }
                         let cursor = editor.current_insertion_point();
                         buffer = LineBuffer { text, cursor };
+                        erase(&prompt, &buffer);
+                        match end_key {
+                            Some(EndKey::LineFeed) => {
+                                self.rest = split_behind_line_feed(&mut buffer.text);
+                                show_line(&prompt, &buffer.text, "");
+                                return self.entered(prompt, buffer.text);
+                            }
+                            Some(EndKey::Interrupt) if buffer.text.is_empty() => {
+                                show_line(&prompt, "", "");
+                                return self.send_event(EditorEvent::Interrupted);
+                            }
+                            Some(EndKey::Interrupt) => {
+                                show_line(&prompt, &buffer.text, "^C");
+                                buffer = LineBuffer::default();
+                            }
+                            None => {}
+                        }
                         break commands;
                     }
                     // Other signals belong to features that are off.
@@ -113,7 +143,6 @@ impl EditorThread {
                     Err(error) => return self.send_event(EditorEvent::Failed(error)),
                 }
             };
-            erase(&prompt, &buffer);
             match self.apply(commands, prompt, &mut buffer)? {
                 Some(_) if self.commands.is_closed() => return Err(Disconnected),
                 Some(same_or_other) => prompt = same_or_other,
@@ -142,8 +171,7 @@ impl EditorThread {
                     let cancelled = wanted.take();
                     if let Some(prompt) = cancelled.filter(|_| !buffer.text.is_empty()) {
                         // The line was not sent, and the user may want to copy it.
-                        let shown = prompt.mask().apply(&buffer.text);
-                        let _ = writeln!(io::stderr(), "{}{shown}", prompt.text());
+                        show_line(&prompt, &buffer.text, "");
                     }
                 }
             }
@@ -194,8 +222,12 @@ impl EditorThread {
             keys.remove_binding(KeyModifiers::CONTROL, KeyCode::Char(key));
         }
         let mut editor = Reedline::create()
-            .with_edit_mode(Box::new(Emacs::new(keys)))
-            .with_highlighter(Box::new(Masked(prompt.mask())))
+            .with_edit_mode(Box::new(EndKeyMode::new(
+                Emacs::new(keys),
+                self.end_keys.clone(),
+                Arc::clone(&self.wake),
+            )))
+            .with_highlighter(Box::new(Masked(prompt.clone())))
             .with_history(Box::new(self.history_for(prompt)))
             .with_ansi_colors(false)
             .use_bracketed_paste(true)
@@ -256,11 +288,34 @@ fn write_all(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Erases prompt and input from the screen.
 fn erase(prompt: &Prompt, buffer: &LineBuffer) {
-    let columns = columns(io::stderr());
-    let shown = prompt.mask().apply(&buffer.text);
-    let before_cursor = shown.get(..buffer.cursor).unwrap_or(&shown);
-    let row = layout::cursor_row(&prompt.text(), before_cursor, columns);
+    let shown = shown(prompt, &buffer.text);
+    let before_cursor = shown.before_cursor(buffer.cursor);
+    let row = layout::cursor_row(&prompt.text(), before_cursor, columns(io::stderr()));
     let _ = write_all(io::stderr().lock(), layout::erase(row).as_bytes());
+}
+
+/// Returns a draft as it is shown: masked, and folded if it is high.
+fn shown(prompt: &Prompt, text: &str) -> Folded {
+    let masked = prompt.mask().apply(text);
+    let (columns, rows) = (columns(io::stderr()), rows(io::stderr()));
+    layout::folded(&prompt.text(), masked, columns, rows)
+}
+
+/// Writes a line that is no longer edited, masked, with a mark behind it.
+fn show_line(prompt: &Prompt, text: &str, mark: &str) {
+    let shown = prompt.mask().apply(text);
+    // There is no place to report errors of stderr.
+    let _ = writeln!(io::stderr(), "{}{shown}{mark}", prompt.text());
+}
+
+/// Cuts a text before its last line feed, and returns what follows it.
+fn split_behind_line_feed(text: &mut String) -> String {
+    let Some(line_feed) = text.rfind('\n') else {
+        return String::new();
+    };
+    let rest = text.split_off(line_feed + 1);
+    text.truncate(line_feed);
+    rest
 }
 
 /// A prompt without decoration.
@@ -268,15 +323,17 @@ struct BarePrompt(Cow<'static, str>);
 
 impl reedline::Prompt for BarePrompt {
     fn render_prompt_left(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.0)
+        Cow::Borrowed(self.0.trim_end())
     }
 
     fn render_prompt_right(&self) -> Cow<'_, str> {
         Cow::Borrowed("")
     }
 
+    /// Returns the trailing space of the prompt. With an empty indicator, reedline 0.52.1 subtracts
+    /// from zero where a draft is higher than the screen and the cursor is at its begin.
     fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {
-        Cow::Borrowed("")
+        Cow::Borrowed(" ")
     }
 
     fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
@@ -288,14 +345,14 @@ impl reedline::Prompt for BarePrompt {
     }
 }
 
-/// A highlighter that masks the secret part of a line.
-struct Masked(Mask);
+/// A highlighter that masks the secret part of a line, and folds a high draft.
+struct Masked(Prompt);
 
 impl Highlighter for Masked {
     fn highlight(&self, line: &str, _cursor: usize) -> StyledText {
-        let mut shown = StyledText::new();
-        shown.push((Color::Default.normal(), self.0.apply(line)));
-        shown
+        let mut styled = StyledText::new();
+        styled.push((Color::Default.normal(), shown(&self.0, line).into_text()));
+        styled
     }
 }
 
@@ -310,8 +367,11 @@ mod tests {
     use reedline::{Highlighter as _, History as _};
     use tokio::sync::mpsc::{Receiver, channel};
 
-    use super::{EditorCommand, EditorEvent, EditorThread, HISTORY_LINES, LineBuffer, Masked};
-    use crate::console::{Mask, Prompt};
+    use super::{
+        EditorCommand, EditorEvent, EditorThread, EndKeys, HISTORY_LINES, LineBuffer, Masked,
+        split_behind_line_feed,
+    };
+    use crate::console::Prompt;
 
     fn thread() -> (EditorThread, Receiver<EditorEvent>) {
         let (_, commands) = channel(1);
@@ -320,7 +380,9 @@ mod tests {
             commands,
             events,
             wake: Arc::new(AtomicBool::new(false)),
+            end_keys: EndKeys::default(),
             history: VecDeque::new(),
+            rest: String::new(),
         };
         (thread, events_out)
     }
@@ -386,8 +448,22 @@ mod tests {
     }
 
     #[test]
+    fn text_behind_line_feed_is_kept() {
+        for (text, entered, rest) in [
+            ("a\n", "a", ""),
+            ("a\nb\nc", "a\nb", "c"),
+            ("\n", "", ""),
+            ("a", "a", ""),
+        ] {
+            let mut text = text.to_owned();
+            assert_eq!(split_behind_line_feed(&mut text), rest);
+            assert_eq!(text, entered);
+        }
+    }
+
+    #[test]
     fn highlighter_masks_the_line() {
-        let shown = Masked(Mask::AfterColon).highlight("admin:123456", 0);
+        let shown = Masked(Prompt::Credentials).highlight("admin:123456", 0);
         let shown: String = shown.buffer.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(shown, "admin:******");
     }
