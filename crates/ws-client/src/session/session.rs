@@ -10,6 +10,7 @@ use futures::future::poll_fn;
 use proto::{
     login::{ClientAction, ClientLogin, WhenRefused},
     message::Credentials,
+    secret::Secret,
     username::UserName,
 };
 use tokio::{
@@ -161,9 +162,14 @@ where
         let mut queued = None;
         let mut sent_user = None;
         let mut credentials_sent = CredentialsSent::No;
+        // True while a person may be in the middle of typing credentials.
+        let mut is_prompted = false;
         loop {
             let event = match login.next(started.elapsed()) {
-                ClientAction::Ask => self.next_event(Some(&prompt), Wait::Forever).await,
+                ClientAction::Ask => {
+                    is_prompted = true;
+                    self.next_event(Some(&prompt), Wait::Forever).await
+                }
                 ClientAction::Send(line) => {
                     queued = Credentials::parse(line.expose()).ok();
                     self.connection.queue(Message::Text(line.expose().into()));
@@ -181,7 +187,11 @@ where
                     // A server that accepts unasked needs no credentials.
                     self.connection.cancel_queued();
                     self.replies = ReplyTracker::for_user(sent_user);
-                    return Ok(());
+                    return if is_prompted && self.console.mode() == Mode::Interactive {
+                        self.discard_typed_secret(&prompt).await
+                    } else {
+                        Ok(())
+                    };
                 }
                 ClientAction::Refused => return Err(EndReason::LoginRefused),
                 ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(reply_deadline)),
@@ -195,7 +205,10 @@ where
                     {
                         return Err(EndReason::NoFurtherCredentials);
                     }
-                    LoginInput::Line(line) => login.offer(line),
+                    LoginInput::Line(line) => {
+                        is_prompted = false;
+                        login.offer(line);
+                    }
                     LoginInput::Empty => {}
                     LoginInput::Exit => {
                         self.console.notice(GOODBYE);
@@ -219,6 +232,30 @@ where
                 }
                 SessionEvent::Progress | SessionEvent::TimedOut => {}
                 SessionEvent::Ended(end_reason) => return Err(end_reason),
+            }
+        }
+    }
+
+    /// Reads the line that may be half typed at a hidden prompt, and drops it. The server accepted
+    /// the login unasked: another prompt would show the rest of a password, and send it as a
+    /// message.
+    async fn discard_typed_secret(&mut self, prompt: &Prompt) -> Result<(), EndReason> {
+        self.stage = Stage::Messaging;
+        self.console
+            .say("the server accepted a login that was not sent; press Enter to go on");
+        loop {
+            match self.next_event(Some(prompt), Wait::Forever).await {
+                SessionEvent::Line(line) => {
+                    drop(Secret::new(line));
+                    self.console.say("the line was not sent");
+                    return Ok(());
+                }
+                SessionEvent::Received(message) => {
+                    self.console.message(message.payload());
+                    self.replies.note_received(message.payload());
+                }
+                SessionEvent::Ended(end_reason) => return Err(end_reason),
+                SessionEvent::Sent | SessionEvent::Progress | SessionEvent::TimedOut => {}
             }
         }
     }

@@ -17,9 +17,15 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    Server, TINY, TestClient, USER_EXIT, client_of, configured, connected, outcome, run, script,
+    FakeEcho, Server, TINY, TestClient, USER_EXIT, client_of, configured, connected, outcome, run,
+    script,
 };
-use crate::{connect::Upgraded, exit::Exit, websocket::Connection};
+use crate::{
+    connect::Upgraded,
+    console::{EchoState, PromptMode},
+    exit::Exit,
+    websocket::Connection,
+};
 
 /// Returns a whole unmasked frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -86,6 +92,38 @@ async fn server_without_login_gets_no_credentials() {
     let (found, closed) = tokio::join!(run(connection, client), play);
     assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.to_owned()));
     assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
+}
+
+/// A server could otherwise unmask the rest of a password, and get it as a message.
+#[tokio::test(start_paused = true)]
+async fn unasked_login_keeps_the_hidden_prompt() {
+    let (connection, mut server) = connected_with_texts(&[CONGRATULATION, "news"]).await;
+    let (ours, mut typing) = tokio::io::duplex(1000);
+    let echo = FakeEcho::default();
+    let client = TestClient {
+        prompt_mode: PromptMode::On(echo.clone()),
+        ..client_of(ours)
+    };
+    let typed = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!echo.0.lock().unwrap().contains(&EchoState::On));
+        typing.write_all(b"admin:123456\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(echo.0.lock().unwrap().last(), Some(&EchoState::On));
+        typing.write_all(b"hello\nexit\n").await.unwrap();
+    };
+    let play = async {
+        assert_eq!(server.text().await, "hello");
+        server.closed().await;
+    };
+    let (found, (), ()) = tokio::join!(run(connection, client), play, typed);
+    assert_eq!(found.exit, Exit::Ok);
+    assert_eq!(found.stdout, "news\n");
+    assert!(
+        found.stderr.contains("the line was not sent"),
+        "{}",
+        found.stderr
+    );
 }
 
 #[tokio::test(start_paused = true)]
