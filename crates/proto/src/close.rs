@@ -71,6 +71,12 @@ impl CloseCode {
     /// The value for a Close frame without a code. It is never sent (RFC 6455 section 7.4.1).
     pub const ABSENT: Self = Self(1005);
 
+    /// Returns true if a Close frame may carry the code (RFC 6455 section 7.4). 1012 to 1014 are
+    /// registered since.
+    pub fn may_be_sent(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
     /// Returns true if the code has a meaning of its own here.
     pub fn is_in_table(self) -> bool {
         self.meaning().is_some()

@@ -275,7 +275,9 @@ fn after_client_close(
         }
         // All answers had been received: how the server closes does not matter.
         CloseOutcome::Closed(Closed::Lost(_)) if !replies_missing => Exit::Ok,
-        CloseOutcome::Closed(end @ Closed::ByPeer(_)) if !replies_missing => {
+        CloseOutcome::Closed(end @ (Closed::ByPeer(_) | Closed::InvalidCode(_)))
+            if !replies_missing =>
+        {
             after_server_close(end, stage, lines);
             Exit::Ok
         }
@@ -298,6 +300,14 @@ fn after_server_close(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Ex
         Closed::ByPeer(frame) => {
             lines.push(describe(frame));
             exit_for(frame.code, stage)
+        }
+        Closed::InvalidCode(code) => {
+            let reply = CloseReason::ProtocolError.code();
+            lines.push(format!(
+                "the server broke the WebSocket protocol: it sent close code {code}, which must \
+                 not be sent; closed with {reply}"
+            ));
+            Exit::Closed
         }
         Closed::Lost(None) => {
             lines.push("the connection was lost: the server ended it without a close frame".into());

@@ -66,6 +66,8 @@ pub struct CloseFrame {
 pub enum Closed {
     /// The server sent a Close frame.
     ByPeer(CloseFrame),
+    /// The server sent a Close frame with a code that must not be sent (RFC 6455 section 7.4).
+    InvalidCode(CloseCode),
     /// The connection ended without a Close frame.
     Lost(Option<io::Error>),
     /// The server violated the protocol and is sent a Close frame.
@@ -128,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         let Upgraded { stream, rest } = upgraded;
-        let stream = Metered::new(stream);
+        let stream = Metered::new(stream, &rest);
         let role = Role::Client;
         let socket = WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await;
         Self {
@@ -269,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         continue;
                     }
                     tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_) => continue,
-                    tungstenite::Message::Close(frame) => Closed::ByPeer(close_frame(frame)),
+                    tungstenite::Message::Close(frame) => self.closed_by_peer(frame),
                 },
                 Poll::Ready(Some(Err(error))) => closed(error, self.failure.take()),
                 Poll::Ready(None) => Closed::Lost(self.failure.take()),
@@ -279,6 +281,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // A flood of pings must not starve the timers.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Returns the end after a Close frame. Its code comes from the stream, because tungstenite
+    /// replaces some.
+    fn closed_by_peer(&self, frame: Option<protocol::CloseFrame>) -> Closed {
+        let sent = self.socket.get_ref().close_code().map(CloseCode);
+        let frame = close_frame(frame);
+        match sent {
+            Some(code) if !code.may_be_sent() => Closed::InvalidCode(code),
+            Some(code) if code != frame.code => Closed::ByPeer(CloseFrame {
+                code,
+                reason: String::new(),
+            }),
+            Some(_) | None => Closed::ByPeer(frame),
+        }
     }
 
     fn write_failed(&mut self, error: Error) -> Poll<ConnectionEvent> {
@@ -309,7 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn finish_close(&mut self, end: &Closed, deadline: Duration) {
         match end {
             // The reply was queued when the frame was read.
-            Closed::ByPeer(_) => {
+            Closed::ByPeer(_) | Closed::InvalidCode(_) => {
                 let leave = async {
                     let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
                     // TLS then tells the server that nothing was truncated.

@@ -1,4 +1,4 @@
-//! A stream that counts its bytes. A connection on which bytes move is alive, however long a
+//! A stream that counts its bytes, and looks for the close code. A connection on which bytes move is alive, however long a
 //! message takes.
 
 use std::{
@@ -9,21 +9,33 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::close_code::CloseCodeReader;
+
 /// A stream and the number of bytes that passed it in each direction.
 #[derive(Debug)]
 pub(crate) struct Metered<S> {
     stream: S,
     received: u64,
     written: u64,
+    close_code: CloseCodeReader,
 }
 
 impl<S> Metered<S> {
-    pub(crate) fn new(stream: S) -> Self {
+    /// Creates a metered stream. The server sent `before` already.
+    pub(crate) fn new(stream: S, before: &[u8]) -> Self {
+        let mut close_code = CloseCodeReader::default();
+        close_code.push(before);
         Self {
             stream,
             received: 0,
             written: 0,
+            close_code,
         }
+    }
+
+    /// Returns the close code that the server sent, if any.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        self.close_code.code()
     }
 
     /// Returns the number of bytes that were received so far.
@@ -44,8 +56,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.received += (buffer.filled().len() - before) as u64;
+        let this = &mut *self;
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        let received = &buffer.filled()[before..];
+        this.received += received.len() as u64;
+        this.close_code.push(received);
         Poll::Ready(Ok(()))
     }
 }

@@ -1,5 +1,6 @@
 //! The open WebSocket (RFC 6455 sections 5 to 7).
 
+mod close_code;
 mod connection;
 mod message;
 mod metered;

@@ -26,6 +26,9 @@ pub(crate) struct FrameTracker {
     /// A fragmented message has begun, and its last fragment is still missing.
     in_message: bool,
     close: Close,
+    /// The begin of the Close frame after its header: masking key and close code.
+    close_start: [u8; 6],
+    close_start_len: u8,
     /// The remaining bytes of the current frame: masking key and payload.
     left: u64,
 }
@@ -128,11 +131,27 @@ impl FrameTracker {
         self.close == Close::All
     }
 
+    /// Returns the close code of the Close frame, as far as it was seen. tungstenite reports 1002 in
+    /// place of a code that must not be sent.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        let [a, b, _, _, first, second] = self.close_start;
+        let is_complete = usize::from(self.close_start_len) == self.close_start.len();
+        is_complete.then(|| u16::from_be_bytes([first ^ a, second ^ b]))
+    }
+
     /// Skips the remaining bytes of the current frame in this piece. Returns their number.
     fn skip_payload(&mut self, piece: &[u8]) -> usize {
         let skipped = usize::try_from(self.left)
             .unwrap_or(usize::MAX)
             .min(piece.len());
+        if self.close == Close::Header {
+            for byte in piece[..skipped].iter().take(self.close_start.len()) {
+                if let Some(place) = self.close_start.get_mut(usize::from(self.close_start_len)) {
+                    *place = *byte;
+                    self.close_start_len += 1;
+                }
+            }
+        }
         self.left -= skipped as u64;
         self.note_end();
         skipped
@@ -215,6 +234,31 @@ mod tests {
     use super::{Advance, FrameError, FrameTracker};
 
     const ALL: Option<u64> = None;
+
+    #[test]
+    fn close_code_is_unmasked() {
+        let frames = [
+            &frame(0x81, 200)[..],
+            &[0x88, 0x84, 1, 2, 3, 4, 0x03 ^ 1, 0xED ^ 2, 0, 0],
+        ];
+        let stream = frames.concat();
+        for piece in [1, 3, stream.len()] {
+            let mut tracker = FrameTracker::default();
+            for piece in stream.chunks(piece) {
+                tracker.advance(piece, ALL);
+            }
+            assert_eq!(tracker.close_code(), Some(1005));
+            tracker.skip(&stream);
+            assert_eq!(
+                tracker.close_code(),
+                Some(1005),
+                "the first Close frame counts"
+            );
+        }
+        let mut tracker = FrameTracker::default();
+        tracker.advance(&frame(0x88, 0), ALL);
+        assert_eq!(tracker.close_code(), None);
+    }
 
     /// Returns a masked frame with a masking key and a payload of zeros.
     fn frame(first: u8, payload: usize) -> Vec<u8> {

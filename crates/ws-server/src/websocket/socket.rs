@@ -148,7 +148,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             }
             Some(Ok(tungstenite::Message::Close(frame))) => {
                 self.peer_closed = true;
-                Err(by_peer(frame))
+                match self.transport().close_code().map(CloseCode) {
+                    // tungstenite has queued the reply with 1002.
+                    Some(code) if !code.may_be_sent() => {
+                        Err(Ended::ByUs(CloseReason::ProtocolError))
+                    }
+                    code => Err(by_peer(frame, code)),
+                }
             }
             // tungstenite never returns raw frames from a read.
             Some(Ok(tungstenite::Message::Frame(_))) => Err(Ended::ByUs(CloseReason::Internal)),
@@ -244,11 +250,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         match ended {
             // Flush queued messages and the Close reply: the peer may have shut down only its sending
             // side (RFC 6455 section 5.5.1).
-            Ended::Lost | Ended::ByPeer { .. } => {
-                if self.flush_with_progress_deadline().await {
-                    let _ = timeout(close_deadline, self.shutdown_and_drain()).await;
-                }
-            }
+            Ended::Lost | Ended::ByPeer { .. } => self.finish_close_of_peer().await,
+            // The peer's Close frame broke the protocol, and its reply is queued.
+            Ended::ByUs(_) if self.peer_closed => self.finish_close_of_peer().await,
             Ended::ByUs(reason) => {
                 let frame = CloseFrame {
                     code: reason.code().0.into(),
@@ -267,6 +271,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     .await;
                 }
             }
+        }
+    }
+
+    /// Writes the queued messages and the Close reply, then ends the connection.
+    async fn finish_close_of_peer(&mut self) {
+        if self.flush_with_progress_deadline().await {
+            let _ = timeout(self.limits.close_deadline, self.shutdown_and_drain()).await;
         }
     }
 
@@ -340,8 +351,14 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
         .expect("wrapping a stream never waits")
 }
 
-fn by_peer(frame: Option<CloseFrame>) -> Ended {
+/// Returns the end by a Close frame. `sent` is its code as it was sent, which tungstenite replaces
+/// if it does not know it.
+fn by_peer(frame: Option<CloseFrame>, sent: Option<CloseCode>) -> Ended {
     match frame {
+        Some(frame) if sent.is_some_and(|sent| sent.0 != u16::from(frame.code)) => Ended::ByPeer {
+            code: sent.unwrap_or(CloseCode::ABSENT),
+            reason: String::new(),
+        },
         Some(frame) => Ended::ByPeer {
             code: CloseCode(frame.code.into()),
             reason: frame.reason.as_str().to_owned(),

@@ -89,6 +89,11 @@ impl<S> Transport<S> {
         }
     }
 
+    /// Returns the close code that the peer sent, if any.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        self.frames.close_code()
+    }
+
     /// Removes the limit before the login. The limits of the WebSocket remain.
     pub(crate) fn lift_login_bound(&mut self) {
         self.allowed = None;

@@ -164,6 +164,39 @@ async fn protocol_violation_gets_a_close_code() {
     }
 }
 
+/// tungstenite reports such a code as the server's own 1002.
+#[tokio::test(start_paused = true)]
+async fn close_code_that_must_not_be_sent_is_a_violation() {
+    for code in [1005, 1006, 1015, 999, 5000] {
+        let (connection, mut server) = connected().await;
+        let (ours, _typing) = open_input(b"admin:123456\n").await;
+        let play = async {
+            server.accept_login().await;
+            server.close(code, "").await;
+        };
+        let (found, ()) = tokio::join!(run(connection, client_of(ours)), play);
+        let line = format!(
+            "ws-client: the server broke the WebSocket protocol: it sent close code {code}, which \
+             must not be sent; closed with 1002\n"
+        );
+        assert_eq!(
+            found,
+            outcome(Exit::Closed, "", &format!("{{welcome}}{line}"))
+        );
+    }
+    // After the client's own Close frame it does no harm.
+    let (connection, mut server) = connected().await;
+    let play = async {
+        server.accept_login().await;
+        let _ = server.0.next().await;
+        let stream = server.0.get_mut();
+        stream.write_all(b"\x88\x02\x03\xed").await.unwrap();
+    };
+    let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\nexit\n")), play);
+    assert_eq!(found.exit, Exit::Ok);
+    assert!(found.stderr.contains("close code 1005"), "{}", found.stderr);
+}
+
 #[tokio::test(start_paused = true)]
 async fn line_not_utf8_ends_the_input() {
     let (connection, mut server) = connected().await;
