@@ -3,13 +3,13 @@
 use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
-    io::{IsTerminal as _, Write as _, stderr, stdin, stdout},
+    io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdin, stdout},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use futures::Stream;
 use proto::{
     config::{Size, TimeSpan},
@@ -182,11 +182,15 @@ pub fn main() -> ExitCode {
     let arguments = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(arguments) => arguments,
         Err(answer) => {
-            // There is no place to report a failed write.
-            let _ = answer.print();
-            return match answer.exit_code() {
-                0 => Exit::Ok.into(),
-                _ => Exit::Usage.into(),
+            let printed = answer.print();
+            return match (answer.exit_code(), printed) {
+                (0, Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
+                    // There is no place to report a failed write to stderr.
+                    let _ = writeln!(stderr(), "ws-client: stdout cannot be written: {error}");
+                    Exit::Failure.into()
+                }
+                (0, _) => Exit::Ok.into(),
+                (_, _) => Exit::Usage.into(),
             };
         }
     };
@@ -220,7 +224,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
         let masked = arguments.iter().map(|argument| masked(argument));
         Arguments::try_parse_from(masked).err().unwrap_or_else(|| {
             Arguments::command().error(
-                ErrorKind::InvalidValue,
+                clap::error::ErrorKind::InvalidValue,
                 "an argument has characters before its @ that cannot be used",
             )
         })
@@ -275,11 +279,23 @@ async fn handshake(arguments: tool::HandshakeArguments) -> anyhow::Result<Exit> 
         let _ = writeln!(stderr(), "ws-client: {warning}");
     }
     let report = tool::run(&request, &transport, deadline).await?;
-    let mut stdout = stdout().lock();
-    // A reader that closes stdout early has read enough.
-    let _ = stdout.write_all(report.text.as_bytes());
-    let _ = stdout.flush();
+    print(report.text.as_bytes())?;
     Ok(report.exit)
+}
+
+/// Prints a result on stdout.
+///
+/// # Errors
+///
+/// Stdout cannot be written. A reader that closes it early has read enough.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("the report cannot be written to stdout"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {

@@ -157,9 +157,23 @@ fn print_password_line() -> ExitCode {
     };
     // Ignore a closed stderr.
     let _ = writeln!(std::io::stderr(), "{}", hash_password::HINT);
-    match writeln!(std::io::stdout(), "{line}") {
+    print(&line)
+}
+
+/// Prints a result on stdout. If that fails, prints the error and returns the exit code for it.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILURE),
+        Err(error) => {
+            // A reader that has ended, as `head` does, needs no explanation.
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                print_error(
+                    &anyhow::Error::new(error).context("cannot write the result to stdout"),
+                );
+            }
+            ExitCode::from(FAILURE)
+        }
     }
 }
 
@@ -180,14 +194,12 @@ fn run_ctl(
         Err(error) => return refuse(&error),
     };
     match runtime.block_on(ctl::run(&socket, action, format)) {
-        Ok(output) => match writeln!(std::io::stdout(), "{output}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::from(FAILURE),
-        },
+        Ok(output) => print(&output),
         Err(error) => {
             let code = match error {
                 CtlError::Unreachable { .. } => UNREACHABLE,
                 CtlError::Disconnected(_)
+                | CtlError::ForeignServer { .. }
                 | CtlError::TimedOut
                 | CtlError::ResponseTooLarge
                 | CtlError::Refused(_)
@@ -287,17 +299,12 @@ fn print_config(
 ) -> ExitCode {
     let mut users: Vec<_> = accounts.users().map(ToString::to_string).collect();
     users.sort_unstable();
-    let printed = writeln!(
-        std::io::stdout(),
+    print(&format!(
         "{config}\n# {} holds {}: {} (passwords are not shown)",
         config.credentials.display(),
         plural(users.len(), "user", "users"),
         users.join(", ")
-    );
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILURE),
-    }
+    ))
 }
 
 fn start(

@@ -5,7 +5,9 @@
 
 use std::{
     error::Error,
-    fmt, io,
+    fmt::{self, Write as _},
+    io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,7 +19,10 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use humantime::format_duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use proto::{escape::Escaped, plural::plural};
+use proto::{
+    escape::{Escaped, is_unsafe},
+    plural::plural,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
@@ -83,6 +88,17 @@ pub(crate) enum CtlError {
         path: PathBuf,
         /// The cause.
         source: io::Error,
+    },
+    /// The process behind the socket runs as a user who is not trusted.
+    #[error(
+        "the server at {} runs as another user (uid {uid}), who does not own the folder of the socket, so nothing was sent; run as that user if it is the right server",
+        path.display()
+    )]
+    ForeignServer {
+        /// The socket.
+        path: PathBuf,
+        /// The user id of the process.
+        uid: u32,
     },
     /// The connection failed.
     #[error("the connection to the server failed")]
@@ -204,7 +220,32 @@ impl Client<'_> {
             serde_json::from_slice(&body).map_err(|_| CtlError::UnexpectedResponse(status))?;
         Ok(match self.format {
             OutputFormat::Text => to_text(&response),
-            OutputFormat::Json => String::from_utf8_lossy(&body).trim_end().to_owned(),
+            OutputFormat::Json => safe_json(&body),
+        })
+    }
+
+    /// Checks the user of the process behind the socket.
+    ///
+    /// # Errors
+    ///
+    /// The user is not trusted, or cannot be found out.
+    fn check_peer(&self, stream: &UnixStream) -> Result<(), CtlError> {
+        let unreachable = |source| CtlError::Unreachable {
+            path: self.socket.to_owned(),
+            source,
+        };
+        let uid = stream.peer_cred().map_err(unreachable)?.uid();
+        let folder = match self.socket.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        };
+        let folder_owner = std::fs::metadata(folder).ok().map(|folder| folder.uid());
+        if is_trusted(uid, rustix::process::geteuid().as_raw(), folder_owner) {
+            return Ok(());
+        }
+        Err(CtlError::ForeignServer {
+            path: self.socket.to_owned(),
+            uid,
         })
     }
 
@@ -219,6 +260,7 @@ impl Client<'_> {
             path: self.socket.to_owned(),
             source,
         })?;
+        self.check_peer(&stream)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
@@ -242,6 +284,32 @@ impl Client<'_> {
             }
         }
     }
+}
+
+/// Returns true if a server of this user may get requests: it is root, the caller, or the owner of
+/// the socket's folder. In a folder that others can write to, such as `/tmp`, anyone could listen.
+fn is_trusted(server: u32, caller: u32, folder_owner: Option<u32>) -> bool {
+    server == 0 || server == caller || folder_owner == Some(server)
+}
+
+/// Returns the JSON of a response with each character escaped that could change a terminal's
+/// display. In valid JSON such a character is whitespace, or inside a string.
+fn safe_json(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let mut safe = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        match c {
+            '\n' => safe.push('\n'),
+            '\r' | '\t' => safe.push(' '),
+            c if is_unsafe(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(safe, "\\u{unit:04x}").expect("a string takes everything");
+                }
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
 }
 
 /// Formats sessions as a table.
@@ -279,8 +347,11 @@ fn table(Sessions { sessions }: &Sessions) -> String {
 fn row(session: &SessionInfo) -> [String; 9] {
     [
         session.id.to_string(),
-        session.user.clone().unwrap_or_else(|| "-".to_owned()),
-        session.peer.clone(),
+        session
+            .user
+            .as_ref()
+            .map_or("-".to_owned(), |user| Escaped(user).to_string()),
+        Escaped(&session.peer).to_string(),
         Escaped(&session.path).to_string(),
         match session.ending {
             Some(_) => "ending".to_owned(),
@@ -308,7 +379,11 @@ impl fmt::Display for ShortDuration {
 
 fn kicked(Kicked { id, user, peer }: &Kicked) -> String {
     let user = user.as_deref().unwrap_or("not logged in");
-    format!("closing connection {id}: {user}, from {peer}")
+    format!(
+        "closing connection {id}: {}, from {}",
+        Escaped(user),
+        Escaped(peer)
+    )
 }
 
 fn revoked(
@@ -318,6 +393,7 @@ fn revoked(
     }: &UserRevoked,
 ) -> String {
     let sessions = sessions(*sessions_ended);
+    let user = Escaped(user);
     format!("logins of {user} revoked until the accounts change; {sessions} ended")
 }
 
@@ -332,7 +408,7 @@ fn reloaded(reloaded: &ReloadOutcome) -> String {
         (&reloaded.at_next_start, "takes effect after a restart"),
     ] {
         if !keys.is_empty() {
-            lines.push(format!("{what}: {}", keys.join(", ")));
+            lines.push(format!("{what}: {}", Escaped(&keys.join(", "))));
         }
     }
     lines.join("\n")
@@ -355,8 +431,55 @@ fn sessions(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ShortDuration, table};
-    use crate::admin::api::{SessionInfo, Sessions};
+    use super::{ShortDuration, is_trusted, kicked, revoked, safe_json, table};
+    use crate::admin::api::{Kicked, SessionInfo, Sessions, UserRevoked};
+
+    /// The process behind a socket may be any program.
+    #[test]
+    fn response_of_a_foreign_socket_escaped() {
+        let evil = "a\u{1b}[2J\u{9b}1m\n".to_owned();
+        let shown = "a\\u{1b}[2J\\u{9b}1m\\n";
+        let text = kicked(&Kicked {
+            id: 1,
+            user: Some(evil.clone()),
+            peer: evil.clone(),
+        });
+        assert_eq!(text, format!("closing connection 1: {shown}, from {shown}"));
+        let text = revoked(&UserRevoked {
+            user: evil.clone(),
+            sessions_ended: 0,
+        });
+        assert!(
+            text.starts_with(&format!("logins of {shown} revoked")),
+            "{text}"
+        );
+        let mut session = session(1, Some(&evil), 1.0);
+        session.peer = evil;
+        let table = table(&Sessions {
+            sessions: vec![session],
+        });
+        assert_eq!(table.lines().count(), 2);
+        assert_eq!(table.matches(shown).count(), 2, "{table}");
+        assert_eq!(
+            safe_json("{\r\t\"a\":\n\"\u{9b}\u{202e}ü\"}\n".as_bytes()),
+            "{  \"a\":\n\"\\u009b\\u202eü\"}"
+        );
+    }
+
+    #[test]
+    fn server_of_other_user_not_trusted() {
+        for (server, caller, folder_owner, trusted) in [
+            (0, 1000, None, true),
+            (1000, 1000, None, true),
+            (990, 0, Some(990), true),
+            (990, 1000, Some(990), true),
+            (990, 1000, Some(0), false),
+            (990, 0, Some(0), false),
+            (990, 1000, None, false),
+        ] {
+            assert_eq!(is_trusted(server, caller, folder_owner), trusted);
+        }
+    }
 
     fn session(id: u64, user: Option<&str>, seconds: f64) -> SessionInfo {
         SessionInfo {

@@ -32,7 +32,7 @@ impl LogFormat {
     /// Creates a layer that writes lines of this format to a queue, coloured for a terminal.
     pub(crate) fn layer<S>(
         self,
-        is_for_terminal: bool,
+        is_coloured: bool,
         queue: Arc<LogQueue>,
     ) -> Box<dyn Layer<S> + Send + Sync>
     where
@@ -41,7 +41,7 @@ impl LogFormat {
         let lines = layer().with_writer(queue);
         match self {
             Self::Text => lines
-                .with_ansi(is_for_terminal)
+                .with_ansi(is_coloured)
                 .event_format(TextLine::default())
                 .boxed(),
             Self::Json => lines

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, IsTerminal as _, Write, stderr},
     panic,
     sync::Arc,
@@ -48,7 +49,9 @@ impl Log {
         let queue = queue::start(BareStderr);
         let directives = env::var(VARIABLE).unwrap_or_default();
         let (filter, handle) = reload::Layer::new(filter(level, &directives));
-        let lines = format.layer(stderr().is_terminal(), Arc::clone(&queue));
+        let variables = (env::var_os("NO_COLOR"), env::var_os("TERM"));
+        let is_coloured = stderr().is_terminal() && allows_colour(variables);
+        let lines = format.layer(is_coloured, Arc::clone(&queue));
         if registry().with(filter).with(lines).try_init().is_err() {
             // Another subscriber is installed in this process already; events go to it.
         }
@@ -104,6 +107,13 @@ fn filter(level: LevelFilter, directives: &str) -> EnvFilter {
     }
 }
 
+/// Returns true if the environment allows colour at a terminal: `NO_COLOR` is unset or empty, and
+/// `TERM` names a terminal that is not dumb.
+fn allows_colour((no_color, term): (Option<OsString>, Option<OsString>)) -> bool {
+    no_color.is_none_or(|value| value.is_empty())
+        && term.is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
 fn audit_at_info() -> Directive {
     let directive = format!("{}=info", audit::TARGET);
     directive.parse().expect("the directive is valid")
@@ -130,7 +140,22 @@ mod tests {
     use tracing::{debug, info, warn};
     use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
 
-    use super::{LogFormat, LogQueue, filter};
+    use super::{LogFormat, LogQueue, allows_colour, filter};
+
+    #[test]
+    fn no_color_or_dumb_terminal_means_plain() {
+        for (no_color, term, coloured) in [
+            (None, Some("xterm"), true),
+            (Some(""), Some("xterm"), true),
+            (Some("1"), Some("xterm"), false),
+            (None, Some("dumb"), false),
+            (None, Some(""), false),
+            (None, None, false),
+        ] {
+            let variables = (no_color.map(Into::into), term.map(Into::into));
+            assert_eq!(allows_colour(variables), coloured, "{no_color:?} {term:?}");
+        }
+    }
 
     /// Returns the lines of three that are shown.
     fn shown(level: LevelFilter, directives: &str) -> Vec<&'static str> {

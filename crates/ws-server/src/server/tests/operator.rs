@@ -213,6 +213,11 @@ async fn metrics_count_connections_by_state_and_end() {
     }
     session.send(frame::close(4242, "mine")).await;
     session.close().await;
+    // No peer may send this code: the server closes with 1002 of its own.
+    let mut invalid = server.session().await;
+    invalid.send(frame::close(1005, "")).await;
+    assert_eq!(invalid.close().await.0, 1002);
+    invalid.end().await;
     let mut refused = server.connect();
     refused
         .send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -227,12 +232,13 @@ async fn metrics_count_connections_by_state_and_end() {
         sleep(Duration::from_millis(1)).await;
     }
     for (series, value) in [
-        ("ws_server_handshakes_total{status=\"101\"}", 2),
+        ("ws_server_handshakes_total{status=\"101\"}", 3),
         ("ws_server_handshakes_total{status=\"404\"}", 1),
         ("ws_server_handshakes_total{status=\"400\"}", 1),
         ("ws_server_handshakes_total{status=\"none\"}", 1),
         // One of thousands of codes that a client can choose.
         ("ws_server_closes_total{code=\"other\",side=\"client\"}", 1),
+        ("ws_server_closes_total{code=\"1002\",side=\"server\"}", 1),
         ("ws_server_closes_total{code=\"none\",side=\"none\"}", 1),
         ("ws_server_messages_total{direction=\"in\"}", 1),
         ("ws_server_message_bytes_total{direction=\"out\"}", 26),
