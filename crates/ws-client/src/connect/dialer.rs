@@ -73,7 +73,16 @@ impl Dialer {
             request = request.with_credentials(credentials);
         }
         let stream = stream(&self.endpoint, &self.transport, deadline).await?;
-        open(stream, &request, deadline).await
+        match open(stream, &request, deadline).await {
+            Err(ConnectError::Refused(HandshakeError::Closed)) => {
+                let demanded = self.transport.certificate_demanded(&self.endpoint);
+                Err(demanded.map_or(
+                    ConnectError::Refused(HandshakeError::Closed),
+                    ConnectError::Tls,
+                ))
+            }
+            opened => opened,
+        }
     }
 }
 

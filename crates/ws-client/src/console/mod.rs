@@ -3,6 +3,7 @@
 mod console;
 mod echo_control;
 pub(crate) mod editor;
+mod folding;
 mod input;
 mod mode;
 mod output;

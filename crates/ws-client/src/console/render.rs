@@ -3,6 +3,7 @@
 use chrono::TimeZone;
 
 use super::{
+    folding::folded,
     room_message::RoomMessage,
     sanitize::{hexadecimal, safe_lines},
     screen::Screen,
@@ -18,24 +19,31 @@ pub enum Reader {
     Program,
 }
 
-/// Renders a message for a screen, with a final newline. A terminal gets room messages in words,
-/// all others as by [`message`].
+/// The indent of further rows of a text. No text of one member of a room can therefore look like
+/// that of another one.
+const INDENT: &str = "  ";
+
+/// Renders a message for a screen, with a final newline. A terminal gets texts in indented rows, and
+/// room messages in words. All others are rendered as by [`message`].
 pub(crate) fn message_on<Z: TimeZone>(
     payload: Payload<'_>,
     reader: Reader,
     screen: impl FnOnce() -> Screen<Z>,
 ) -> Vec<u8> {
-    let told = match (payload, reader) {
-        (Payload::Text(text), Reader::Terminal) => RoomMessage::parse(text),
-        (Payload::Binary(_), Reader::Terminal) | (_, Reader::Program) => None,
+    let Payload::Text(text) = payload else {
+        return message(payload, reader);
     };
-    match told {
-        Some(told) => {
-            let mut line = told.in_words(&screen());
-            line.push('\n');
-            line.into_bytes()
+    match reader {
+        Reader::Program => message(payload, reader),
+        Reader::Terminal => {
+            let screen = screen();
+            let mut rows = match RoomMessage::parse(text) {
+                Some(told) => told.in_words(&screen),
+                None => folded(&safe_lines(text), usize::from(screen.columns), INDENT),
+            };
+            rows.push('\n');
+            rows.into_bytes()
         }
-        None => message(payload, reader),
     }
 }
 
@@ -131,6 +139,16 @@ mod tests {
                 "00:00:07 jane joined\n",
             ),
             (Payload::Text("{}\x1b"), Reader::Terminal, "{}\\u{1b}\n"),
+            (
+                Payload::Text("jane: a\r\nbob: hi"),
+                Reader::Terminal,
+                "jane: a\n  bob: hi\n",
+            ),
+            (
+                Payload::Text(&format!("{}bob: hi", " ".repeat(80))),
+                Reader::Terminal,
+                &format!("{}\n  bob: hi\n", " ".repeat(80)),
+            ),
             (
                 Payload::Binary(b"{"),
                 Reader::Terminal,

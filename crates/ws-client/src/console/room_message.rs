@@ -5,24 +5,14 @@
 
 use std::fmt::Write as _;
 
+use super::{folding::folded, sanitize::safe_lines, screen::Screen};
 use chrono::{DateTime, FixedOffset, TimeZone};
 use proto::{escape::Escaped, plural::plural};
 use serde::{Deserialize, Deserializer};
-use unicode_width::UnicodeWidthChar as _;
-
-use super::{sanitize::safe_lines, screen::Screen};
 
 /// The indent of further rows of a message, as wide as the time. No member can therefore send a
 /// text that looks like the start of another message.
 const INDENT: &str = "         ";
-
-/// The narrowest screen on which rows are folded. Narrower ones would have almost no room beside
-/// the indent.
-const MIN_COLUMNS: usize = 2 * INDENT.len();
-
-/// The variation selector for emoji: it has no width, and doubles the width of the character before
-/// it.
-const EMOJI_PRESENTATION: char = '\u{fe0f}';
 
 /// A message of a room to its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,35 +132,8 @@ impl RoomMessage {
             Self::Left { who, at } => format!("{} {} left", time(at, now), Escaped(who)),
             Self::Lost(count) => plural(*count, "message was", "messages were") + " lost",
         };
-        folded(&words, usize::from(screen.columns))
+        folded(&words, usize::from(screen.columns), INDENT)
     }
-}
-
-/// Folds words into rows of this many columns, all but the first indented. If the terminal wrapped
-/// the row, a text of the right length could look like a new message.
-///
-/// The width is the sum of the characters' widths. It may exceed the real width, so the terminal
-/// never wraps a row itself.
-fn folded(words: &str, columns: usize) -> String {
-    let mut rows = String::with_capacity(words.len());
-    let mut column = 0;
-    for c in words.chars() {
-        let width = match c {
-            EMOJI_PRESENTATION => 1,
-            _ => c.width().unwrap_or(0),
-        };
-        let is_full = columns >= MIN_COLUMNS && column + width > columns;
-        if c == '\n' || is_full {
-            rows.push('\n');
-            rows.push_str(INDENT);
-            column = INDENT.len();
-        }
-        if c != '\n' {
-            rows.push(c);
-            column += width;
-        }
-    }
-    rows
 }
 
 /// Formats a time of day, with the date if it is not today.
@@ -289,6 +252,25 @@ mod tests {
             r#"{"joined":"jane","at":1795624805}"#,
         ] {
             assert_eq!(RoomMessage::parse(text), None, "{text}");
+        }
+    }
+
+    /// Some characters have no columns by the tables and take some on the screen.
+    #[test]
+    fn invisible_padding_begins_no_row() {
+        for c in [
+            '\u{ad}', '\u{3164}', '\u{ffa0}', '\u{a8fa}', '\u{200b}', '\u{1160}', ' ',
+        ] {
+            let padded = format!("{}17:40:06 bob: hi", String::from(c).repeat(65));
+            let message = json!({ "from": "jane", "text": padded, "at": "2026-11-25T16:40:05Z" });
+            let words = shown(&message.to_string()).unwrap();
+            let mut rows = words.split('\n').skip(1);
+            assert!(rows.all(|row| row.starts_with(INDENT)), "{words:?}");
+            assert!(
+                words.split('\n').all(|row| row.chars().count() <= 80),
+                "{words:?}"
+            );
+            assert!(words.contains('\n'), "{words:?}");
         }
     }
 

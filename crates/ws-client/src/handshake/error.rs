@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::escape::Escaped;
+use proto::escape::{Escaped, escaped_start};
 
 use super::{
     challenge::{BASIC, Schemes},
@@ -11,6 +11,9 @@ use super::{
     retry_after::RetryAfter,
 };
 use crate::exit::Exit;
+
+/// The number of characters of a redirect's target that are shown.
+const SHOWN_TARGET: usize = 200;
 
 /// An error of the opening handshake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +33,9 @@ pub enum HandshakeError {
     /// Status 429 or 503: the server refuses for now (RFC 6585 section 4, RFC 9110 section 15.6.4).
     #[error("{}: {}; {_1}", status_text(.0), status_meaning(.0.code))]
     Busy(StatusLine, RetryAfter),
+    /// A redirect, with the target (RFC 9110 section 15.4).
+    #[error("{}: {}: {_1}", status_text(.0), status_meaning(.0.code))]
+    Redirect(StatusLine, String),
     /// Another status than 101.
     #[error("{}: {}", status_text(.0), status_meaning(.0.code))]
     Status(StatusLine),
@@ -52,6 +58,10 @@ impl HandshakeError {
                 let retry = RetryAfter::read(&head.values("Retry-After"));
                 Some(Self::Busy(status, retry))
             }
+            300..=399 => Some(match head.values("Location").as_slice() {
+                [target] => Self::Redirect(status, escaped_start(target, SHOWN_TARGET)),
+                _ => Self::Status(status),
+            }),
             _ => Some(Self::Status(status)),
         }
     }
@@ -59,9 +69,11 @@ impl HandshakeError {
     /// Returns true if the error is an HTTP status, so that a body may explain it.
     pub fn has_status(&self) -> bool {
         match self {
-            Self::Unauthorized(..) | Self::Credentials(..) | Self::Busy(..) | Self::Status(_) => {
-                true
-            }
+            Self::Unauthorized(..)
+            | Self::Credentials(..)
+            | Self::Busy(..)
+            | Self::Redirect(..)
+            | Self::Status(_) => true,
             Self::TimedOut(_) | Self::Closed | Self::Wrong(..) => false,
         }
     }
@@ -83,6 +95,7 @@ impl HandshakeError {
             Self::Closed
             | Self::Unauthorized(..)
             | Self::Busy(..)
+            | Self::Redirect(..)
             | Self::Status(_)
             | Self::Wrong(..) => Exit::HandshakeRefused,
         }

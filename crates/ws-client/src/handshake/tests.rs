@@ -107,7 +107,7 @@ fn status_other_than_101_fails_the_handshake() {
     assert_eq!(
         error.to_string(),
         "the server answered HTTP/1.1 302 Found: it points to another place; a handshake \
-         follows no redirect, so give the other URL"
+         follows no redirect, so give the other URL: ws://elsewhere/"
     );
 }
 

@@ -28,6 +28,8 @@ pub enum TlsFailure {
     NoTls,
     /// Client and server have no TLS version or cipher suite in common.
     Incompatible,
+    /// The server demands a client certificate.
+    ClientCertificateDemanded,
     /// The server did not complete the TLS handshake within this time.
     TimedOut(Duration),
     /// The certificate is refused.
@@ -56,6 +58,9 @@ impl TlsFailure {
 
     fn from_protocol(error: &Error) -> Self {
         match error {
+            Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                Self::ClientCertificateDemanded
+            }
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType
                 | InvalidMessage::UnknownProtocolVersion
@@ -84,7 +89,11 @@ impl TlsFailure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::TimedOut(_) => Exit::TimedOut,
-            Self::NoTls | Self::Incompatible | Self::Certificate(_) | Self::Other(_) => Exit::Tls,
+            Self::NoTls
+            | Self::Incompatible
+            | Self::ClientCertificateDemanded
+            | Self::Certificate(_)
+            | Self::Other(_) => Exit::Tls,
         }
     }
 }
@@ -107,6 +116,11 @@ impl fmt::Display for TlsConnectError {
                 f,
                 "{authority} has no version or cipher of TLS in common with this client; it needs \
                  TLS 1.2 or 1.3"
+            ),
+            TlsFailure::ClientCertificateDemanded => write!(
+                f,
+                "{authority} demands a client certificate, and ws-client cannot send one; connect \
+                 to a server or port that does not demand it"
             ),
             TlsFailure::TimedOut(span) => {
                 write!(
@@ -174,7 +188,8 @@ mod tests {
             ),
             (
                 alert(AlertDescription::CertificateRequired),
-                "TLS with [::1]:443 failed: received fatal alert: CertificateRequired",
+                "[::1]:443 demands a client certificate, and ws-client cannot send one; connect to \
+                 a server or port that does not demand it",
             ),
             (
                 io::Error::new(io::ErrorKind::UnexpectedEof, "eof\u{1b}"),
@@ -221,8 +236,8 @@ mod tests {
             (
                 wrong_name(&[]),
                 &file,
-                "is not for example.org, but for no name; use a name that it is for, if that is \
-                 the right server",
+                "has no subjectAltName, and its common name does not count; make one with \
+                 subjectAltName=DNS:example.org",
             ),
             (
                 failure(CertificateError::UnknownIssuer),
@@ -234,8 +249,9 @@ mod tests {
             (
                 failure(CertificateError::BadSignature),
                 &file,
-                "does not fit the key of its signature (BadSignature); the server or its authority \
-                 was set up with another key, or another server answers in its place",
+                "does not fit the key of its signature (BadSignature): another key signed it, or \
+                 the key is of a kind that is not supported, such as RSA with fewer than 2048 bits; \
+                 if neither explains it, another server may answer in its place",
             ),
             (
                 failure(CertificateError::Other(OtherError(Arc::new(
@@ -244,6 +260,63 @@ mod tests {
                 &file,
                 "is one for an authority (CA:TRUE), not for a server; make one with \
                  basicConstraints=CA:FALSE",
+            ),
+            (
+                failure(CertificateError::NotValidForNameContext {
+                    expected: ServerName::try_from("127.0.0.1").unwrap(),
+                    presented: vec!["DnsName(\"127.0.0.1\")".to_owned()],
+                }),
+                &file,
+                "has the address 127.0.0.1 as a DNS name, and must have it as an IP address; make \
+                 one with subjectAltName=IP:127.0.0.1",
+            ),
+            (
+                failure(CertificateError::NotValidForNameContext {
+                    expected: ServerName::try_from("::1").unwrap(),
+                    presented: vec!["IpAddress(0::2)".to_owned()],
+                }),
+                &file,
+                "is not for ::1, but for ::2; use a name that it is for, if that is the right server",
+            ),
+            (
+                failure(CertificateError::UnsupportedSignatureAlgorithmContext {
+                    signature_algorithm_id: b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04".to_vec(),
+                    supported_algorithms: Vec::new(),
+                }),
+                &file,
+                "has a kind of key or signature that is not supported (ECDSA with SHA-512), itself \
+                 or in its authority; use ECDSA with P-256 or P-384, Ed25519, or RSA with 2048 bits \
+                 or more, and SHA-256 or SHA-384",
+            ),
+            (
+                failure(
+                    CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                        signature_algorithm_id: b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
+                            .to_vec(),
+                        public_key_algorithm_id:
+                            b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23"
+                                .to_vec(),
+                    },
+                ),
+                &file,
+                "has a kind of key or signature that is not supported (P-521 with ECDSA with \
+                 SHA-256), itself or in its authority; use ECDSA with P-256 or P-384, Ed25519, or \
+                 RSA with 2048 bits or more, and SHA-256 or SHA-384",
+            ),
+            (
+                failure(CertificateError::Other(OtherError(Arc::new(
+                    webpki::Error::NameConstraintViolation,
+                )))),
+                &file,
+                "is for a name that its authority may not certify (name constraints); use another \
+                 name or another authority",
+            ),
+            (
+                failure(CertificateError::Other(OtherError(Arc::new(
+                    webpki::Error::UnsupportedCertVersion,
+                )))),
+                &file,
+                "is not of version 3 of X.509, which TLS needs; make one with a subjectAltName",
             ),
             (
                 failure(CertificateError::BadEncoding),

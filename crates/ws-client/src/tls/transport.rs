@@ -1,6 +1,12 @@
 //! The transport under a WebSocket: TCP, or TLS with a checked certificate.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use proto::escape::Escaped;
 use tokio::net::TcpStream;
@@ -8,10 +14,11 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, ProtocolVersion,
-        client::Resumption,
+        ClientConfig, ProtocolVersion, SignatureScheme,
+        client::{ResolvesClientCert, Resumption},
         crypto::ring,
         pki_types::{InvalidDnsNameError, ServerName},
+        sign::CertifiedKey,
         version::{TLS12, TLS13},
     },
 };
@@ -55,6 +62,19 @@ impl TransportKind {
         }
     }
 
+    /// Returns the error for a server that ended the last connection without an answer, if it had
+    /// asked for a client certificate. With TLS 1.3 it refuses the client after the TLS handshake,
+    /// and its alert may be lost.
+    pub(crate) fn certificate_demanded(&self, endpoint: &Endpoint) -> Option<TlsConnectError> {
+        match self {
+            Self::Tls(tls) if tls.has_request() => Some(TlsConnectError {
+                authority: endpoint.authority(),
+                failure: TlsFailure::ClientCertificateDemanded,
+            }),
+            Self::Tls(_) | Self::Tcp => None,
+        }
+    }
+
     /// Returns the warning to print before each connection, if any.
     pub fn warning(&self) -> Option<&'static str> {
         match self {
@@ -74,24 +94,43 @@ impl TransportKind {
 pub struct TlsSettings {
     config: Arc<ClientConfig>,
     trust: Trust,
+    requests: Arc<CertificateRequests>,
+}
+
+/// A source of client certificates that has none, and remembers that the server asked for one. A
+/// server that demands one may end the connection without a word.
+#[derive(Debug, Default)]
+struct CertificateRequests(AtomicBool);
+
+impl ResolvesClientCert for CertificateRequests {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 impl TlsSettings {
     fn new(trust: Trust) -> Result<Self, TrustError> {
         let provider = Arc::new(ring::default_provider());
         let verifier = verifier(&trust, &provider)?;
+        let requests = Arc::new(CertificateRequests::default());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .expect("the provider speaks both versions")
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_client_cert_resolver(Arc::clone(&requests) as Arc<dyn ResolvesClientCert>);
         config.alpn_protocols = vec![HTTP.to_vec()];
         // A second connection has other credentials, so there is nothing to resume.
         config.resumption = Resumption::disabled();
         Ok(Self {
             config: Arc::new(config),
             trust,
+            requests,
         })
     }
 
@@ -111,9 +150,23 @@ impl TlsSettings {
         };
         let name =
             server_name(endpoint.host()).map_err(|error| failed(TlsFailure::other(&error)))?;
+        self.requests.0.store(false, Ordering::Relaxed);
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connected = connector.connect(name, stream).await;
-        connected.map_err(|error| failed(TlsFailure::from_handshake(&error, &self.trust)))
+        connected.map_err(|error| {
+            let failure = TlsFailure::from_handshake(&error, &self.trust);
+            let is_of_certificate = matches!(failure, TlsFailure::Certificate(_));
+            if self.has_request() && !is_of_certificate {
+                failed(TlsFailure::ClientCertificateDemanded)
+            } else {
+                failed(failure)
+            }
+        })
+    }
+
+    /// Returns true if the server of the last connection asked for a client certificate.
+    fn has_request(&self) -> bool {
+        self.requests.0.load(Ordering::Relaxed)
     }
 
     /// Returns the parameters of an established connection.

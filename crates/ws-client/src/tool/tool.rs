@@ -10,7 +10,7 @@ use super::report::HandshakeReport;
 use crate::{
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded, exchange},
     exit::Exit,
-    handshake::{Origin, Request},
+    handshake::{Origin, ReadError, Request},
     tls::{TransportKind, TrustArguments},
     websocket::{Connection, ConnectionEvent, Reading},
 };
@@ -60,6 +60,12 @@ pub async fn run(
         (TransportKind::Tls(_) | TransportKind::Tcp, _) => None,
     };
     let response = exchange(&mut stream, request, deadline).await?;
+    if response.bytes.is_empty()
+        && response.incomplete() == Some(ReadError::Closed)
+        && let Some(demanded) = transport.certificate_demanded(request.endpoint())
+    {
+        return Err(ConnectError::Tls(demanded));
+    }
     let report = HandshakeReport::new(tls_summary, request, &response);
     if report.exit == Exit::Ok {
         // A valid handshake is followed by a closing handshake.
