@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    limit::Limit,
+    limit::EndLimit,
     outcome::{CloseOutcome, EndContext, EndReason, Stage, exit_report},
     report::{drain, print_report},
     session::{ClientSession, LoginPlan, SessionEvent},
@@ -100,7 +100,7 @@ where
         // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
         self.connection.close(CloseReason::UserExit);
-        let mut deadline = Limit::after(self.timeouts.close_deadline);
+        let mut deadline = EndLimit::after(self.timeouts.close_deadline);
         loop {
             let limit = match reader_pause {
                 ReaderPause::Extends => deadline.next(self.console.has_room()),

@@ -14,12 +14,12 @@ const COUNTED_PAUSE: Duration = Duration::from_secs(1);
 /// [`COUNTED_PAUSE`], and no pause counts for nothing: a server that fills the queue again and again
 /// reaches the limit.
 #[derive(Debug)]
-pub(super) struct Limit {
+pub(super) struct EndLimit {
     at: Instant,
     paused_at: Option<Instant>,
 }
 
-impl Limit {
+impl EndLimit {
     /// Returns the limit after this time.
     pub(super) fn after(span: Duration) -> Self {
         Self {
@@ -53,7 +53,7 @@ mod tests {
 
     use tokio::time::{Instant, advance};
 
-    use super::{Limit, Wait};
+    use super::{EndLimit, Wait};
 
     fn until(wait: Wait) -> Option<Instant> {
         match wait {
@@ -65,7 +65,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn long_pause_counts_for_one_second() {
         let end = Instant::now() + Duration::from_secs(5);
-        let mut limit = Limit::after(Duration::from_secs(5));
+        let mut limit = EndLimit::after(Duration::from_secs(5));
         assert_eq!(until(limit.next(true)), Some(end));
         for _ in 0..2 {
             assert_eq!(until(limit.next(false)), None);

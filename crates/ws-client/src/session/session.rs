@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    limit::Limit,
+    limit::EndLimit,
     outcome::{CredentialsSent, EndReason, Stage},
     replies::{ReplyKind, ReplyTracker},
 };
@@ -360,7 +360,7 @@ where
                 received: self.connection.received_bytes(),
                 messages: self.received,
                 unanswered: self.replies.counts().unanswered(),
-                limit: Limit::after(self.timeouts.linger + self.timeouts.reply_deadline),
+                limit: EndLimit::after(self.timeouts.linger + self.timeouts.reply_deadline),
             },
         }
     }
@@ -479,7 +479,7 @@ struct AnswerWait {
     received: u64,
     messages: u64,
     unanswered: usize,
-    limit: Limit,
+    limit: EndLimit,
 }
 
 /// An event of one side of a session.

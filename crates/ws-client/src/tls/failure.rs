@@ -262,11 +262,24 @@ mod tests {
                  basicConstraints=CA:FALSE",
             ),
             (
+                failure(CertificateError::BadEncoding),
+                &file,
+                "cannot be used: BadEncoding",
+            ),
+        ] {
+            let words = format!("the certificate of [::1]:443 {words}");
+            assert_eq!(shown(&error, trust), words);
+        }
+    }
+
+    #[test]
+    fn certificate_of_unusable_form_is_told_in_words() {
+        for (error, words) in [
+            (
                 failure(CertificateError::NotValidForNameContext {
                     expected: ServerName::try_from("127.0.0.1").unwrap(),
                     presented: vec!["DnsName(\"127.0.0.1\")".to_owned()],
                 }),
-                &file,
                 "has the address 127.0.0.1 as a DNS name, and must have it as an IP address; make \
                  one with subjectAltName=IP:127.0.0.1",
             ),
@@ -275,7 +288,6 @@ mod tests {
                     expected: ServerName::try_from("::1").unwrap(),
                     presented: vec!["IpAddress(0::2)".to_owned()],
                 }),
-                &file,
                 "is not for ::1, but for ::2; use a name that it is for, if that is the right server",
             ),
             (
@@ -283,7 +295,6 @@ mod tests {
                     signature_algorithm_id: b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04".to_vec(),
                     supported_algorithms: Vec::new(),
                 }),
-                &file,
                 "has a kind of key or signature that is not supported (ECDSA with SHA-512), itself \
                  or in its authority; use ECDSA with P-256 or P-384, Ed25519, or RSA with 2048 bits \
                  or more, and SHA-256 or SHA-384",
@@ -298,7 +309,6 @@ mod tests {
                                 .to_vec(),
                     },
                 ),
-                &file,
                 "has a kind of key or signature that is not supported (P-521 with ECDSA with \
                  SHA-256), itself or in its authority; use ECDSA with P-256 or P-384, Ed25519, or \
                  RSA with 2048 bits or more, and SHA-256 or SHA-384",
@@ -307,7 +317,6 @@ mod tests {
                 failure(CertificateError::Other(OtherError(Arc::new(
                     webpki::Error::NameConstraintViolation,
                 )))),
-                &file,
                 "is for a name that its authority may not certify (name constraints); use another \
                  name or another authority",
             ),
@@ -315,17 +324,11 @@ mod tests {
                 failure(CertificateError::Other(OtherError(Arc::new(
                     webpki::Error::UnsupportedCertVersion,
                 )))),
-                &file,
                 "is not of version 3 of X.509, which TLS needs; make one with a subjectAltName",
-            ),
-            (
-                failure(CertificateError::BadEncoding),
-                &file,
-                "cannot be used: BadEncoding",
             ),
         ] {
             let words = format!("the certificate of [::1]:443 {words}");
-            assert_eq!(shown(&error, trust), words);
+            assert_eq!(shown(&error, &Trust::System), words);
         }
     }
 

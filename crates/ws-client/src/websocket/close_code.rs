@@ -57,13 +57,12 @@ impl CloseCodeReader {
     /// Begins the payload if the header is complete.
     fn begin(&mut self) {
         let length = match (self.header[1] & 0x7F, &self.header[..self.header_len]) {
-            (_, [_] | []) => return,
             (126, [_, _, a, b]) => u64::from(u16::from_be_bytes([*a, *b])),
             (127, [_, _, length @ ..]) => match <[u8; 8]>::try_from(length) {
                 Ok(length) => u64::from_be_bytes(length),
                 Err(_) => return,
             },
-            (126, _) => return,
+            (_, [_] | []) | (126, _) => return,
             (short, _) => u64::from(short),
         };
         self.in_close = self.header[0] & 0x0F == CLOSE;

@@ -87,7 +87,7 @@ async fn with_a_slow_reader(
         tokio::time::sleep(Duration::from_mins(10)).await;
         let mut all = Vec::new();
         reader.read_to_end(&mut all).await.unwrap();
-        all.iter().filter(|byte| **byte == b'z').count()
+        String::from_utf8(all).unwrap().matches('z').count()
     };
     let run = session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending());
     let (exit, (), read) = tokio::join!(run, play, read);
