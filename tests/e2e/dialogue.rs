@@ -9,7 +9,7 @@ use proto::close::CloseReason;
 #[tokio::test]
 async fn dialogue_with_one_wrong_login_exits_with_0() {
     let mut server = ServerProcess::start().await;
-    let input = "admin:1\nadmin:123456\nhello\nyou there\nexit\nnever sent\n";
+    let input = "admin:1\nadmin:123456\nhello\nyou there\nexit\n";
     let finished = run(client([server.url()]), input).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(finished.stdout(), echoed_lines(["hello", "you there"]));

@@ -79,7 +79,7 @@ fn tls_1_2(issued: &IssuedCertificate) -> ServerConfig {
 
 /// In TLS 1.3 the client sends its request before it receives the alert.
 #[tokio::test]
-async fn tls_alert_is_reported() {
+async fn demanded_client_certificate_is_reported() {
     let server = ServerProcess::start().await;
     let trusted = TrustedAuthority::new();
     let provider = Arc::new(ring::default_provider());
@@ -101,7 +101,8 @@ async fn tls_alert_is_reported() {
     assert_eq!(
         finished.stderr,
         format!(
-            "ws-client: TLS with {} failed: received fatal alert: CertificateRequired\n",
+            "ws-client: {} demands a client certificate, and ws-client cannot send one; connect to \
+             a server or port that does not demand it\n",
             proxy.authority()
         )
     );
