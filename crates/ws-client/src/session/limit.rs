@@ -1,14 +1,23 @@
-//! A time limit that the server cannot move.
+//! The limits of a wait, and a time limit that the server cannot move.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::session::Wait;
-
 /// The part of a pause that counts. A pause is a time in which the output queue is full, so that the
 /// server is not read. It is as long as the reader of the output wants.
 const COUNTED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A limit of the wait for an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wait {
+    /// No limit.
+    Forever,
+    /// Until there was no activity for this long, and at most until this time.
+    Idle(Duration, Instant),
+    /// Until this time, whatever happens before.
+    Until(Instant),
+}
 
 /// A time limit that no message renews. Each pause of the reader counts for at most
 /// [`COUNTED_PAUSE`], and no pause counts for nothing: a server that fills the queue again and again

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    limit::EndLimit,
+    limit::{EndLimit, Wait},
     outcome::{CredentialsSent, EndReason, Stage},
     replies::{ReplyKind, ReplyTracker},
 };
@@ -77,17 +77,6 @@ pub(crate) struct ClientSession<S, C> {
     received: u64,
     /// The write error of stdout, if the session ended for another reason.
     pub(super) write_error: Option<io::Error>,
-}
-
-/// A limit of the wait for an event.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wait {
-    /// No limit.
-    Forever,
-    /// Until there was no activity for this long, and at most until this time.
-    Idle(Duration, Instant),
-    /// Until this time, whatever happens before.
-    Until(Instant),
 }
 
 /// An event that a session handles.
