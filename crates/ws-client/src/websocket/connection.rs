@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Polls for the next event.
     ///
     /// Received messages come first, so that neither side waits for the other to read. After
-    /// [`RECEIVED_BEFORE_SEND`] of them a queued message has its turn. A flush comes last, so that
+    /// `RECEIVED_BEFORE_SEND` of them a queued message has its turn. A flush comes last, so that
     /// the caller can queue a message before it polls.
     pub fn poll_event(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<ConnectionEvent> {
         if self.received_before_send >= RECEIVED_BEFORE_SEND {
