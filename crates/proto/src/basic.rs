@@ -63,6 +63,7 @@ mod tests {
     use super::{AuthorizationError, authorization, parse_authorization};
     use crate::{
         message::{Credentials, CredentialsError},
+        text::nfc,
         username::UserNameError,
     };
 
@@ -130,7 +131,7 @@ mod tests {
                 let value = authorization(&credentials);
                 let read = parse_authorization(value.expose().as_bytes()).unwrap();
                 let read = read.line();
-                prop_assert_eq!(read.expose(), line);
+                prop_assert_eq!(read.expose(), &*nfc(&line));
             }
         }
 

@@ -34,12 +34,14 @@ pub struct Credentials {
 
 impl Credentials {
     /// Parses a line `username:password`. The first `:` separates the two, so a password may contain
-    /// `:`. Nothing is trimmed.
+    /// `:`. Both are normalised to NFC. Nothing is trimmed.
     ///
     /// # Errors
     ///
-    /// A line over [`MAX_CREDENTIALS_BYTES`], no `:`, an empty password, or an invalid name.
+    /// A line over [`MAX_CREDENTIALS_BYTES`] in NFC, no `:`, an empty password, or an invalid name.
     pub fn parse(line: &str) -> Result<Self, CredentialsError> {
+        let line = Secret::password(line);
+        let line = line.expose();
         if line.len() > MAX_CREDENTIALS_BYTES {
             return Err(CredentialsError::TooLong);
         }
@@ -49,7 +51,7 @@ impl Credentials {
         }
         Ok(Self {
             name: UserName::parse(name)?,
-            password: Secret::new(password),
+            password: Secret::password(password),
         })
     }
 
@@ -84,7 +86,7 @@ mod tests {
         CONGRATULATION, Credentials, CredentialsError, MAX_CREDENTIALS_BYTES, SORRY,
         is_congratulation,
     };
-    use crate::username::UserNameError;
+    use crate::{text::nfc, username::UserNameError};
 
     #[test]
     fn replies_match_protocol_bytes() {
@@ -134,6 +136,16 @@ mod tests {
         }
     }
 
+    /// Row: the same password in NFC and NFD was two passwords.
+    #[test]
+    fn name_and_password_normalised_to_nfc() {
+        let decomposed = Credentials::parse("jose\u{301}:cafe\u{301}").unwrap();
+        assert_eq!(decomposed.line().expose(), "jos\u{e9}:caf\u{e9}");
+        // The length counts after the normalisation.
+        let line = format!("a:{}", "e\u{301}".repeat(MAX_CREDENTIALS_BYTES / 2 - 1));
+        assert!(Credentials::parse(&line).is_ok());
+    }
+
     #[test]
     fn line_of_maximum_length_accepted() {
         let line = format!("admin:{}", "x".repeat(MAX_CREDENTIALS_BYTES - 6));
@@ -143,10 +155,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsed_line_prints_unchanged(line in any::<String>()) {
+        fn parsed_line_prints_in_nfc(line in any::<String>()) {
             if let Ok(credentials) = Credentials::parse(&line) {
                 let printed = credentials.line();
-                prop_assert_eq!(printed.expose(), line.as_str());
+                prop_assert_eq!(printed.expose(), &*nfc(&line));
             }
         }
     }

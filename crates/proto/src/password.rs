@@ -40,7 +40,8 @@ pub struct PasswordHash {
 }
 
 impl PasswordHash {
-    /// Hashes a password at [`HashCost::DEFAULT`]. The salt must be random.
+    /// Hashes a password at [`HashCost::DEFAULT`]. It should be in NFC (see [`Secret::password`]), and
+    /// the salt must be random.
     pub fn new(password: &Secret, salt: [u8; 16]) -> Self {
         Self::with_cost(password, salt, HashCost::DEFAULT)
     }

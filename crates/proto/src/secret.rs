@@ -6,6 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::text::nfc;
+
 /// A password, or a text that contains one.
 ///
 /// It has no `Display`, `Serialize`, `Deref`, `PartialEq` or `Clone`. Its `Debug` is redacted, and
@@ -17,6 +19,11 @@ impl Secret {
     /// Takes ownership of a secret text. A `&str` is copied, and only the copy is zeroed on drop.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
+    }
+
+    /// Creates a password: the text in NFC.
+    pub fn password(text: &str) -> Self {
+        Self::new(nfc(text))
     }
 
     /// Returns the text.

@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::escape;
+use crate::{escape, text::nfc};
 
 /// The validated name of an account.
 ///
 /// A name has 1 to 64 characters, no `:` (which ends the name in a credentials line), no control
-/// or bidirectional characters, and no space at either end. Names are compared by bytes: nothing
-/// is trimmed and case matters.
+/// or bidirectional characters, and no space at either end. It is normalised to NFC first. Then
+/// names are compared by bytes: nothing is trimmed and case matters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct UserName(Box<str>);
 
@@ -18,12 +18,13 @@ impl UserName {
     /// The greatest length of a name, in characters.
     pub const MAX_CHARS: usize = 64;
 
-    /// Validates a text as a name.
+    /// Normalises a text to NFC, and validates it as a name.
     ///
     /// # Errors
     ///
     /// The first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, UserNameError> {
+        let text = &*nfc(text);
         if text.is_empty() {
             Err(UserNameError::Empty)
         } else if text.chars().count() > Self::MAX_CHARS {
@@ -116,7 +117,13 @@ mod tests {
     #[test]
     fn names_compared_by_bytes() {
         assert_ne!(UserName::parse("Admin"), UserName::parse("admin"));
-        // The same letter, once composed and once with a combining mark.
-        assert_ne!(UserName::parse("\u{e9}"), UserName::parse("e\u{301}"));
+    }
+
+    /// Row: the same name in NFC and NFD was two names.
+    #[test]
+    fn composed_and_decomposed_name_equal() {
+        assert_eq!(UserName::parse("\u{e9}"), UserName::parse("e\u{301}"));
+        // The length counts after the normalisation.
+        assert!(UserName::parse(&"e\u{301}".repeat(64)).is_ok());
     }
 }

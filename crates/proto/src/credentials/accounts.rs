@@ -304,7 +304,7 @@ fn plain_password(
     password: Spanned<Secret>,
 ) -> Result<Password, TomlError> {
     let at = password.span().start;
-    let password = password.into_inner();
+    let password = Secret::password(password.get_ref().expose());
     let problem = if password.is_empty() {
         "a password is never empty".to_owned()
     } else if user.as_str().len() + 1 + password.expose().len() > MAX_CREDENTIALS_BYTES {

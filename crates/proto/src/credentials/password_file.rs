@@ -2,7 +2,8 @@
 
 use crate::secret::Secret;
 
-/// Reads a password file, which holds the password on its only line.
+/// Reads a password file, which holds the password on its only line. The password is normalised to
+/// NFC. [`decode`](crate::text::decode) has removed a byte order mark.
 ///
 /// # Errors
 ///
@@ -15,7 +16,7 @@ pub fn password_from_file(text: &str) -> Result<Secret, PasswordFileError> {
     } else if line.contains('\n') {
         Err(PasswordFileError::ManyLines)
     } else {
-        Ok(Secret::new(line))
+        Ok(Secret::password(line))
     }
 }
 
@@ -39,6 +40,8 @@ mod tests {
         for text in ["pass word", "pass word\n", "pass word\r\n"] {
             assert_eq!(password_from_file(text).unwrap().expose(), "pass word");
         }
+        let decomposed = password_from_file("cafe\u{301}\n").unwrap();
+        assert_eq!(decomposed.expose(), "caf\u{e9}");
         assert_eq!(
             password_from_file("\n").unwrap_err(),
             PasswordFileError::Empty

@@ -14,6 +14,7 @@ use proto::{
     config::{Size, TimeSpan, TomlError, from_toml},
     credentials::{PasswordFileError, password_from_file},
     message::{Credentials, MAX_CREDENTIALS_BYTES},
+    text::{EncodingError, decode},
     username::{UserName, UserNameError},
 };
 use serde::Deserialize;
@@ -197,23 +198,26 @@ impl File {
             Some(path) => (path, FileChoice::Named),
             None => (directory.join(DEFAULT_FILE), FileChoice::Default),
         };
-        let source = match choice {
-            FileChoice::Named => fs::read_to_string(&path),
+        let bytes = match choice {
+            FileChoice::Named => fs::read(&path),
             FileChoice::Default => match read_default(&path) {
-                Ok((owner, source)) => {
+                Ok((owner, bytes)) => {
                     check_owner(&path, owner, rustix::process::geteuid().as_raw())?;
-                    Ok(source)
+                    Ok(bytes)
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => Err(error),
             },
         };
-        match source {
-            Ok(source) => Ok(Some(Self {
-                path,
-                source,
-                choice,
-            })),
+        match bytes {
+            Ok(bytes) => match decode(bytes) {
+                Ok(source) => Ok(Some(Self {
+                    path,
+                    source,
+                    choice,
+                })),
+                Err(problem) => Err(ConfigError::Encoding { path, problem }),
+            },
             Err(source) => Err(ConfigError::Read { path, source }),
         }
     }
@@ -273,22 +277,22 @@ impl File {
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no regular file, is too long, or is not UTF-8.
-fn read_default(path: &Path) -> io::Result<(u32, String)> {
+/// The file cannot be read, is no regular file, or is too long.
+fn read_default(path: &Path) -> io::Result<(u32, Vec<u8>)> {
     // Opening a FIFO would wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
     let file = fs::File::open(path)?;
     let owner = file.metadata()?.uid();
-    let mut source = String::new();
+    let mut bytes = Vec::new();
     let read = file
         .take(MAX_DEFAULT_FILE_BYTES + 1)
-        .read_to_string(&mut source)?;
+        .read_to_end(&mut bytes)?;
     if read as u64 > MAX_DEFAULT_FILE_BYTES {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
-    Ok((owner, source))
+    Ok((owner, bytes))
 }
 
 /// Checks that the default file belongs to the user.
@@ -452,8 +456,9 @@ fn login_from_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigEr
 }
 
 fn credentials(name: UserName, path: PathBuf) -> Result<LoginSource, ConfigError> {
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => zeroize::Zeroizing::new(text),
+    let text = match std::fs::read(&path).map(decode) {
+        Ok(Ok(text)) => zeroize::Zeroizing::new(text),
+        Ok(Err(problem)) => return Err(ConfigError::PasswordEncoding { path, problem }),
         Err(source) => return Err(ConfigError::PasswordRead { path, source }),
     };
     let password = match password_from_file(&text) {
@@ -489,6 +494,14 @@ pub enum ConfigError {
         /// The user id of its owner.
         owner: u32,
     },
+    /// The configuration file is not UTF-8.
+    #[error("{}: {problem}", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what to do.
+        problem: EncodingError,
+    },
     /// The configuration file has an error.
     #[error("{}: {problem}", path.display())]
     File {
@@ -513,6 +526,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// The reason.
         source: io::Error,
+    },
+    /// The password file is not UTF-8.
+    #[error("the password file {}: {problem}", path.display())]
+    PasswordEncoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what to do.
+        problem: EncodingError,
     },
     /// The password file does not hold a password.
     #[error("the password file {}: {problem}", path.display())]

@@ -583,3 +583,37 @@ fn missing_named_file_is_an_error() {
          (os error 2)"
     );
 }
+
+/// Row: a byte order mark at the start of a file became part of its text.
+#[test]
+fn byte_order_mark_of_files_is_skipped() {
+    let marked: Vec<_> = WITH_LOGIN
+        .iter()
+        .map(|(name, text)| (*name, format!("\u{feff}{text}")))
+        .collect();
+    let mut files: Vec<_> = marked
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let config = load(&files, Flags::default()).unwrap();
+    assert_eq!(line(&config).unwrap(), "admin:123456");
+    files[1].1 = "\u{feff}";
+    let error = load(&files, Flags::default()).unwrap_err();
+    let expected = "the password file config/secret: it is empty; ";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+/// Row: bytes of Latin-1 were reported without a line and a remedy.
+#[test]
+fn file_not_utf8_is_reported_with_line() {
+    let directory = directory(WITH_LOGIN);
+    for (file, expected) in [
+        ("config/secret", "line 2: this is not UTF-8"),
+        ("config/client.toml", "line 2: this is not UTF-8"),
+    ] {
+        fs::write(directory.path().join(file), b"a\ncaf\xe9\n").unwrap();
+        let error = Config::load(Flags::default(), directory.path(), Mode::Interactive);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{io, num::NonZeroUsize};
 
-use proto::secret::Secret;
+use proto::{secret::Secret, text::without_byte_order_mark};
 
 use super::prompt::Prompt;
 
@@ -69,14 +69,20 @@ impl LoginInput {
     pub(crate) fn parse(line: String, prompt: &Prompt, words: Words) -> Self {
         match prompt {
             // A password may be any text, even `exit`.
-            Prompt::Password(name) => Self::Line(Secret::new(format!("{name}:{line}"))),
+            Prompt::Password(name) => Self::Line(credentials(format!("{name}:{line}"))),
             Prompt::Credentials | Prompt::Context => match Command::parse(line, words) {
                 Command::Exit => Self::Exit,
                 Command::Send(line) if line.is_empty() => Self::Empty,
-                Command::Send(line) => Self::Line(Secret::new(line)),
+                Command::Send(line) => Self::Line(credentials(line)),
             },
         }
     }
+}
+
+/// Returns a credentials line in NFC: the name and the password are compared in this form (RFC 8265).
+fn credentials(line: String) -> Secret {
+    let line = Secret::new(line);
+    Secret::password(line.expose())
 }
 
 /// The reason why the input cannot be read any further.
@@ -119,7 +125,7 @@ enum Source {
 }
 
 /// A splitter of bytes into lines. A line ends before `\n`, without one `\r`. The last line needs
-/// no `\n`.
+/// no `\n`. A byte order mark before the first line is skipped.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
     bytes: Vec<u8>,
@@ -170,7 +176,10 @@ impl LineSplitter {
         let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
             self.searched = self.bytes.len();
             let begun = self.bytes.len() - self.start;
-            return (begun > self.limit.get().saturating_add(1)).then(|| Err(self.too_long()));
+            // Room for `\r`, and for a byte order mark.
+            let more = if self.lines == 0 { 4 } else { 1 };
+            let most = self.limit.get().saturating_add(more);
+            return (begun > most).then(|| Err(self.too_long()));
         };
         let end = self.searched + length;
         let line = self.line(self.start..end);
@@ -184,14 +193,23 @@ impl LineSplitter {
         let rest = self.start..self.bytes.len();
         self.start = rest.end;
         self.searched = rest.end;
-        (!rest.is_empty()).then(|| self.line(rest))
+        let is_first = self.lines == 0;
+        let is_empty = match &self.bytes[rest.clone()] {
+            // Nothing but a byte order mark.
+            bytes if is_first => without_byte_order_mark(bytes).is_empty(),
+            bytes => bytes.is_empty(),
+        };
+        (!is_empty).then(|| self.line(rest))
     }
 
     fn line(&mut self, range: std::ops::Range<usize>) -> Result<String, InputError> {
-        let line = &self.bytes[range];
+        let mut line = &self.bytes[range];
         if self.source == Source::Terminal && line.len() >= MAX_TERMINAL_LINE_BYTES {
             self.lines += 1;
             return Err(InputError::CutByTerminal);
+        }
+        if self.lines == 0 {
+            line = without_byte_order_mark(line);
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.limit.get() {
@@ -329,6 +347,40 @@ mod tests {
                     .collect();
                 assert_eq!(found, expected, "{input:?} by {chunk}");
             }
+        }
+    }
+
+    /// Row: a byte order mark became part of the first line, so its credentials were wrong.
+    #[test]
+    fn byte_order_mark_of_piped_input_is_skipped() {
+        for (input, expected) in [
+            ("\u{feff}a:b\nc\n", &["a:b", "c"][..]),
+            ("\u{feff}\r\na", &["", "a"]),
+            ("\u{feff}a", &["a"]),
+            ("\u{feff}", &[]),
+            ("a\n\u{feff}b", &["a", "\u{feff}b"]),
+        ] {
+            for chunk in [1, 2, 100] {
+                let found: Result<Vec<_>, _> = lines(input.as_bytes(), chunk).into_iter().collect();
+                assert_eq!(found.unwrap(), expected, "{input:?} by {chunk}");
+            }
+        }
+    }
+
+    /// Row: the same password in NFC and NFD was two passwords.
+    #[test]
+    fn typed_credentials_are_normalised_to_nfc() {
+        let password = Prompt::Password(UserName::parse("jane").unwrap());
+        for (prompt, line) in [
+            (&Prompt::Credentials, "jane:cafe\u{301}"),
+            (&password, "cafe\u{301}"),
+        ] {
+            let LoginInput::Line(line) =
+                LoginInput::parse(line.to_owned(), prompt, Words::default())
+            else {
+                panic!("credentials were typed");
+            };
+            assert_eq!(line.expose(), "jane:caf\u{e9}");
         }
     }
 

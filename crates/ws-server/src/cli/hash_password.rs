@@ -14,7 +14,10 @@ use std::{
     task::Poll,
 };
 
-use proto::{message::MAX_CREDENTIALS_BYTES, password::PasswordHash, secret::Secret};
+use proto::{
+    message::MAX_CREDENTIALS_BYTES, password::PasswordHash, secret::Secret,
+    text::without_byte_order_mark,
+};
 use rustix::{
     io::retry_on_intr,
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
@@ -81,7 +84,7 @@ pub(crate) fn password_line() -> Result<String, HashPasswordError> {
     let password = if stdin().is_terminal() {
         prompt_at_terminal()?
     } else {
-        checked(read_line(stdin())?)?
+        checked(&read_line(stdin())?)?
     };
     let mut salt = [0; 16];
     getrandom::fill(&mut salt)?;
@@ -166,8 +169,9 @@ fn read_twice(
 ) -> Result<Secret, HashPasswordError> {
     let mut prompt = FIRST_PROMPT;
     for _ in 0..MAX_ROUNDS {
-        let password = checked(read(prompt)?)?;
-        if password.matches(&read(SECOND_PROMPT)?) {
+        let password = checked(&read(prompt)?)?;
+        let repetition = read(SECOND_PROMPT)?;
+        if password.matches(&Secret::password(repetition.expose())) {
             return Ok(password);
         }
         prompt = NEXT_ROUND_PROMPT;
@@ -175,8 +179,9 @@ fn read_twice(
     Err(HashPasswordError::Mismatch)
 }
 
-/// Checks that a login can contain the password.
-fn checked(password: Secret) -> Result<Secret, HashPasswordError> {
+/// Normalises the password as a login does, and checks that a login can contain it.
+fn checked(password: &Secret) -> Result<Secret, HashPasswordError> {
+    let password = Secret::password(password.expose());
     match password.expose().len() {
         0 => Err(HashPasswordError::Empty),
         1..=MAX_PASSWORD_BYTES => Ok(password),
@@ -184,7 +189,7 @@ fn checked(password: Secret) -> Result<Secret, HashPasswordError> {
     }
 }
 
-/// Reads up to the end of the line or of the input. The buffered reader of the standard library is
+/// Reads up to the end of the line or of the input, without a leading byte order mark. The buffered reader of the standard library is
 /// not used: its buffer would keep a copy that is never zeroed.
 fn read_line(input: impl AsFd) -> Result<Secret, HashPasswordError> {
     let mut buffer = Zeroizing::new([0; MAX_LINE_BYTES]);
@@ -200,7 +205,7 @@ fn read_line(input: impl AsFd) -> Result<Secret, HashPasswordError> {
             None => filled += read,
         }
     };
-    let line = &buffer[..end];
+    let line = without_byte_order_mark(&buffer[..end]);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let line = std::str::from_utf8(line).map_err(|_| HashPasswordError::NotUtf8)?;
     Ok(Secret::new(line))
@@ -271,6 +276,13 @@ mod tests {
         let (password, prompts) = enter(&["secret", "secret"]);
         assert_eq!(password, Ok("secret".to_owned()));
         assert_eq!(prompts, [FIRST_PROMPT, SECOND_PROMPT]);
+    }
+
+    /// Row: the same password in NFC and NFD was two passwords.
+    #[test]
+    fn composed_and_decomposed_password_equal() {
+        let (password, _) = enter(&["cafe\u{301}", "caf\u{e9}"]);
+        assert_eq!(password, Ok("caf\u{e9}".to_owned()));
     }
 
     #[test]
@@ -346,7 +358,7 @@ mod tests {
 
     #[test]
     fn line_ends_at_line_feed_or_end_of_input() {
-        let pieces: [(&[&[u8]], &str); 8] = [
+        let pieces: [(&[&[u8]], &str); 11] = [
             (&[b"secret\n"], "secret"),
             (&[b"secret"], "secret"),
             (&[b"secret\r\n"], "secret"),
@@ -355,6 +367,10 @@ mod tests {
             (&[b"secret\nanother\n"], "secret"),
             (&[b"\nsecret\n"], ""),
             (&[], ""),
+            // Row: with a byte order mark, the hash matched no password that can be typed.
+            (&[b"\xef\xbb\xbfsecret\n"], "secret"),
+            (&[b"\xef\xbb", b"\xbfsecret\n"], "secret"),
+            (&[b"\xef\xbb\xbf"], ""),
         ];
         for (pieces, line) in pieces {
             assert_eq!(line_of(pieces).unwrap(), line, "{pieces:?}");
@@ -366,7 +382,7 @@ mod tests {
         let error = line_of(&[b"secr\xff\n"]).unwrap_err();
         assert!(matches!(error, HashPasswordError::NotUtf8), "{error:?}");
         let endless = line_of(&[&vec![b'x'; 1 << 20]]).unwrap();
-        let error = checked(Secret::new(endless)).unwrap_err();
+        let error = checked(&Secret::new(endless)).unwrap_err();
         assert!(matches!(error, HashPasswordError::TooLong), "{error:?}");
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proto::config::TomlError;
+use proto::{config::TomlError, text::EncodingError};
 
 use crate::tls::TlsError;
 
@@ -63,6 +63,8 @@ impl ConfigError {
 pub enum Problem {
     /// A configuration or the accounts cannot be used.
     Toml(#[from] TomlError),
+    /// A text file is not UTF-8.
+    Encoding(#[from] EncodingError),
     /// A certificate or a private key cannot be used.
     Tls(#[from] TlsError),
     /// The configuration is not fit for a server that other machines can reach.

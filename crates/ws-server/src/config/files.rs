@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use proto::credentials::Accounts;
+use proto::{credentials::Accounts, text::decode};
 use zeroize::Zeroizing;
 
 use crate::config::error::ConfigError;
@@ -25,10 +25,11 @@ pub fn load_accounts(path: &Path) -> Result<Accounts, ConfigError> {
     Accounts::from_toml(&source).map_err(|problem| ConfigError::content(path, problem))
 }
 
-/// Reads a text file.
+/// Reads a text file in UTF-8, without a leading byte order mark.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
-    let text = examine(path).and_then(|_| fs::read_to_string(path));
-    text.map_err(|error| ConfigError::read(path, error))
+    let bytes = examine(path).and_then(|_| fs::read(path));
+    let bytes = bytes.map_err(|error| ConfigError::read(path, error))?;
+    decode(bytes).map_err(|problem| ConfigError::content(path, problem))
 }
 
 /// Returns the metadata of a file, if it may be read. Pipes and devices are refused: a reload could
