@@ -18,7 +18,7 @@
 //! | accounts | `credentials/` | accounts (server) and configured credentials (client) from TOML |
 //! | wire texts | `message.rs`, `basic.rs` | the credentials line and its replies; Basic credentials (RFC 7617) |
 //! | names and passwords | `username.rs`, `password.rs`, `secret.rs` | a validated name; a plain password or an Argon2id hash; a redacted, zeroed secret |
-//! | basics | `config/`, `key.rs`, `escape.rs`, `plural.rs`, `text.rs` | TOML errors and units; `Sec-WebSocket-Key`; escaped text; singular and plural; byte order marks and NFC |
+//! | basics | `config/`, `key.rs`, `escape.rs`, `plural.rs`, `text.rs`, `pem.rs` | TOML errors and units; `Sec-WebSocket-Key`; escaped text; singular and plural; byte order marks and NFC; PEM blocks |
 
 pub mod basic;
 pub mod close;
@@ -29,6 +29,7 @@ pub mod key;
 pub mod login;
 pub mod message;
 pub mod password;
+pub mod pem;
 pub mod plural;
 pub mod secret;
 pub mod text;

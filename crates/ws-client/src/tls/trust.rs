@@ -1,9 +1,11 @@
 //! The root certificates that the client trusts.
 
 use std::{
-    fmt, fs, io,
+    env, fmt, fs, io,
     path::{Path, PathBuf},
 };
+
+use proto::pem::{Pem, UnreadBlocks};
 
 use tokio_rustls::rustls::{
     RootCertStore,
@@ -12,6 +14,9 @@ use tokio_rustls::rustls::{
         pem::{self, PemObject as _},
     },
 };
+
+/// The variable that names the system's certificate file.
+const CERTIFICATE_FILE: &str = "SSL_CERT_FILE";
 
 /// The source of trust in certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,19 @@ pub(super) fn system_roots() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     // Systems may hold some that are too old to parse.
     roots.add_parsable_certificates(found.certs);
+    // The library skips blocks without a word. This file is often written by hand, so it is read
+    // again, and a skipped block is an error. If it cannot be read, the library reports it.
+    if let Some(path) = env::var_os(CERTIFICATE_FILE).map(PathBuf::from)
+        && let Ok(bytes) = fs::read(&path)
+    {
+        let (certificates, skipped) = parse_file(&bytes);
+        let certificates: Vec<_> = certificates.into_iter().flatten().collect();
+        roots.add_parsable_certificates(certificates);
+        skipped.map_err(|unread| TrustError::File {
+            path,
+            problem: unread.into(),
+        })?;
+    }
     if roots.is_empty() {
         let problems = found.errors.iter().map(|error| format!(" ({error})"));
         return Err(TrustError::NoSystemRoots(problems.take(1).collect()));
@@ -76,7 +94,8 @@ pub(super) fn file_roots(path: &Path) -> Result<RootCertStore, TrustError> {
         problem,
     };
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
+    let (certificates, skipped) = parse_file(&bytes);
+    for (index, certificate) in certificates.into_iter().enumerate() {
         let broken = || unusable(TrustFileError::Broken(index + 1));
         let certificate = certificate.map_err(|error: pem::Error| match error {
             pem::Error::MissingSectionEnd { .. } => unusable(TrustFileError::Unended),
@@ -84,10 +103,22 @@ pub(super) fn file_roots(path: &Path) -> Result<RootCertStore, TrustError> {
         })?;
         roots.add(certificate).map_err(|_| broken())?;
     }
+    skipped.map_err(|unread| unusable(unread.into()))?;
     if roots.is_empty() {
         return Err(unusable(TrustFileError::Empty));
     }
     Ok(roots)
+}
+
+/// The blocks of a certificate file that are not malformed, and those that are.
+type Blocks = Vec<Result<CertificateDer<'static>, pem::Error>>;
+
+/// Parses the certificates in a PEM file. Also returns the blocks that were skipped, as an error.
+fn parse_file(bytes: &[u8]) -> (Blocks, Result<(), UnreadBlocks>) {
+    let pem = Pem::new(bytes);
+    let blocks: Blocks = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let skipped = pem.check_certificates(blocks.len());
+    (blocks, skipped)
 }
 
 /// The reason why no trust could be set up.
@@ -120,17 +151,43 @@ pub enum TrustError {
 }
 
 /// A fault of a certificate file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustFileError {
     /// The file holds no certificate.
     #[error(
         "it holds no certificate; it must be PEM, which begins with -----BEGIN CERTIFICATE-----"
     )]
     Empty,
+    /// Blocks of the file were skipped.
+    #[error(transparent)]
+    Unread(#[from] UnreadBlocks),
     /// A certificate has no end line.
     #[error("a certificate in it has no line -----END CERTIFICATE-----")]
     Unended,
     /// The certificate with this number cannot be parsed.
     #[error("certificate {0} in it is broken")]
     Broken(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_file;
+
+    const BLOCK: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+
+    /// Rows: a byte order mark hid the first certificate, and a missing line break the second one.
+    #[test]
+    fn joined_or_marked_certificates_are_read() {
+        let (certificates, skipped) = parse_file(format!("\u{feff}{BLOCK}{BLOCK}").as_bytes());
+        assert_eq!(certificates.len(), 2);
+        assert_eq!(skipped, Ok(()));
+    }
+
+    /// Row: a block that is not understood is not dropped in silence.
+    #[test]
+    fn skipped_certificate_is_an_error() {
+        let (certificates, skipped) = parse_file(format!("{BLOCK}\n {BLOCK}").as_bytes());
+        assert_eq!(certificates.len(), 1);
+        assert!(skipped.is_err());
+    }
 }

@@ -87,6 +87,36 @@ fn unusable_certificate_or_key_refused_with_reason() {
     }
 }
 
+/// Rows: a byte order mark hid the first block of a file, and a missing line break the second one.
+/// Strict clients refused the server, because the intermediate certificate was missing.
+#[test]
+fn joined_blocks_and_byte_order_mark_read() {
+    let (certificate, key) = issued();
+    let intermediate = issued().0;
+    let joined = format!("{}{intermediate}", certificate.trim_end());
+    assert_eq!(certificates(joined.as_bytes()).unwrap().len(), 2);
+    let marked = |text: &str| format!("\u{feff}{text}");
+    assert!(tls(&marked(&joined), &marked(&key)).is_ok());
+    // Certificate and key in one file.
+    let both = format!("{}{key}", certificate.trim_end());
+    assert!(tls(&both, &both).is_ok());
+}
+
+/// Row: a block that is not understood is not dropped in silence.
+#[test]
+fn skipped_block_refused_with_reason() {
+    let (certificate, key) = issued();
+    let indented = format!("{certificate}  {}", issued().0);
+    let error = tls(&indented, &key).unwrap_err().to_string();
+    let expected = "1 of 2 blocks CERTIFICATE in it can be read: write each ";
+    assert!(error.starts_with(expected), "{error}");
+    let error = tls(&certificate, &format!(" {key}"))
+        .unwrap_err()
+        .to_string();
+    let expected = "0 of 1 blocks PRIVATE KEY in it can be read: write each ";
+    assert!(error.starts_with(expected), "{error}");
+}
+
 #[test]
 fn changed_certificate_or_key_detected() {
     let (certificate, key) = issued();

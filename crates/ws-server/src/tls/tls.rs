@@ -9,6 +9,7 @@ use std::{
     time::SystemTime,
 };
 
+use proto::pem::{Pem, UnreadBlocks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsAcceptor,
@@ -48,6 +49,9 @@ pub enum TlsError {
          with `-----BEGIN CERTIFICATE-----`, followed by the intermediate certificates"
     )]
     NoCertificate,
+    /// Blocks of the file were skipped.
+    #[error(transparent)]
+    Unread(#[from] UnreadBlocks),
     /// A certificate is malformed.
     #[error("a certificate in it is malformed: get the file from its issuer again")]
     BrokenCertificate,
@@ -155,10 +159,12 @@ impl fmt::Debug for Tls {
 ///
 /// # Errors
 ///
-/// No certificate, or a malformed one.
+/// No certificate, a malformed one, or one that was skipped.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let pem = Pem::new(pem);
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| TlsError::BrokenCertificate)?;
+    pem.check_certificates(chain.len())?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate);
     }
@@ -171,6 +177,8 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, T
 ///
 /// No private key, or one that is encrypted, malformed or of an unsupported type.
 pub(crate) fn private_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsError> {
+    let prepared = Pem::new(pem);
+    let pem = prepared.as_bytes();
     // Encryption is in the PEM label (PKCS#8), or in the first line after it (RFC 1421).
     let is_encrypted = pem
         .split(|byte| *byte == b'\n')
@@ -179,7 +187,10 @@ pub(crate) fn private_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsError> {
         return Err(TlsError::EncryptedPrivateKey);
     }
     let mut key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoPrivateKey,
+        pem::Error::NoItemsFound => match prepared.check_no_private_key() {
+            Ok(()) => TlsError::NoPrivateKey,
+            Err(unread) => unread.into(),
+        },
         _ => TlsError::UnusablePrivateKey,
     })?;
     let usable = ring::sign::any_supported_type(&key);
