@@ -31,7 +31,7 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<String, EncodingError> {
         let found = match check_not_utf16(&bytes) {
             Err(utf16) => utf16,
             Ok(()) => EncodingError::NotUtf8 {
-                line: bytes[..valid].iter().filter(|byte| **byte == b'\n').count() + 1,
+                line: bytes[..valid].split(|byte| *byte == b'\n').count(),
             },
         };
         bytes.zeroize();

@@ -140,7 +140,7 @@ impl Accounts {
         }
         let password = match (entry.password_hash, entry.password) {
             (Some(hash), None) => Password::Hash(self.hash(source, &hash)?),
-            (None, Some(password)) => plain_password(source, &user, password)?,
+            (None, Some(password)) => plain_password(source, &user, &password)?,
             (Some(_), Some(password)) => {
                 let problem = "this user also has a password_hash; write only one of them";
                 return Err(TomlError::at_byte(source, password.span().start, problem));
@@ -301,7 +301,7 @@ impl Account {
 fn plain_password(
     source: &str,
     user: &UserName,
-    password: Spanned<Secret>,
+    password: &Spanned<Secret>,
 ) -> Result<Password, TomlError> {
     let at = password.span().start;
     let password = Secret::password(password.get_ref().expose());
