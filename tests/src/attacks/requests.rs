@@ -27,6 +27,10 @@ const BAD_TARGET: ExpectedResponse = Refusal(
     400,
     "the request target is neither a path nor a URI of the Host",
 );
+const BAD_PATH: ExpectedResponse = Refusal(
+    400,
+    "the path has an empty, . or .. segment, or a percent-encoding that is malformed or of / \\ NUL",
+);
 const REPEATED: ExpectedResponse = Refusal(400, "a field that may occur once is repeated");
 const BODY: ExpectedResponse = Refusal(400, "a handshake has no body");
 const UNKNOWN_PATH: ExpectedResponse = Refusal(404, "there is nothing at this path");
@@ -126,18 +130,18 @@ attacks!(
         instead_of(REQUEST_LINE, "GET /admin HTTP/1.1")
     ),
     path_of_two_slashes(
-        "RFC 6455 4.2.2",
-        UNKNOWN_PATH,
+        "RFC 3986 6.2.2",
+        BAD_PATH,
         instead_of(REQUEST_LINE, "GET // HTTP/1.1")
     ),
     path_traversal(
-        "RFC 6455 4.2.2",
-        UNKNOWN_PATH,
+        "RFC 3986 6.2.2",
+        BAD_PATH,
         instead_of(REQUEST_LINE, "GET /../../etc/passwd HTTP/1.1")
     ),
     path_of_an_encoded_dot(
-        "RFC 6455 4.2.2",
-        UNKNOWN_PATH,
+        "RFC 3986 6.2.2",
+        BAD_PATH,
         instead_of(REQUEST_LINE, "GET /%2e HTTP/1.1")
     ),
     path_without_a_slash(

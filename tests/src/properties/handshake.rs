@@ -110,8 +110,8 @@ fn refusal(decision: &Decision, raw: &RawRequest) -> Refusal {
     }
 }
 
-/// Returns whether a browser asks for the page: there is no `Upgrade`, and `Accept` contains HTML
-/// with a weight above zero.
+/// Returns whether a browser asks for the page: there is no `Upgrade: websocket`, and `Accept`
+/// contains HTML with a weight above zero.
 fn accepts_html(raw: &RawRequest) -> bool {
     let accepted = values(&raw.fields, "accept");
     let mut elements = accepted
@@ -119,7 +119,7 @@ fn accepts_html(raw: &RawRequest) -> bool {
         .filter(|list| list.is_ascii())
         .flat_map(|list| list.split(|byte| *byte == b','))
         .map(|element| String::from_utf8_lossy(element).to_ascii_lowercase());
-    values(&raw.fields, "upgrade").is_empty()
+    !lists_text(raw, "upgrade", "websocket")
         && elements.any(|element| {
             let parts: Vec<&str> = element.split(';').map(str::trim).collect();
             let is_zero = |part: &&str| {
@@ -250,7 +250,7 @@ fn check_form(raw: &RawRequest) -> Result<Host, u16> {
         ensure(!repeated, 400)?;
     }
     ensure(raw.minor_version == 1, 400)?;
-    ensure(path(&raw.target, &host).is_some(), 400)?;
+    ensure(path(&raw.target, &host).is_some_and(has_normal_form), 400)?;
     let has_chunks = !values(&raw.fields, "transfer-encoding").is_empty();
     let lengths = values(&raw.fields, "content-length");
     let has_body = has_chunks || lengths.iter().any(|length| *length != b"0");
@@ -273,6 +273,41 @@ fn check_rest(raw: &RawRequest, host: &Host) -> Result<(), u16> {
         std::str::from_utf8(origin).is_ok_and(|origin| is_allowed_origin(origin, host))
     };
     ensure(origin.iter().all(is_allowed), 403)
+}
+
+/// Returns true if no other software can take the path for another one: each segment, when it is
+/// decoded, is a name.
+fn has_normal_form(path: &str) -> bool {
+    let mut segments: Vec<&str> = path[1..].split('/').collect();
+    if segments.last() == Some(&"") {
+        segments.pop();
+    }
+    segments.into_iter().all(|segment| {
+        let mut name = Vec::new();
+        let mut rest = segment.as_bytes();
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
+            if *byte != b'%' {
+                name.push(*byte);
+                continue;
+            }
+            let Some((digits, after)) = rest.split_at_checked(2) else {
+                return false;
+            };
+            let digits = std::str::from_utf8(digits).unwrap_or_default();
+            match u8::from_str_radix(digits, 16) {
+                Ok(decoded) if !digits.starts_with('+') && !b"/\\\0".contains(&decoded) => {
+                    name.push(decoded);
+                }
+                _ => return false,
+            }
+            rest = after;
+        }
+        let is_raw = segment
+            .bytes()
+            .all(|byte| byte != b'\\' && !byte.is_ascii_control());
+        is_raw && !matches!(name.as_slice(), b"" | b"." | b"..")
+    })
 }
 
 fn ensure(is_right: bool, status: u16) -> Result<(), u16> {

@@ -4,6 +4,7 @@ mod grant;
 mod login_context;
 mod login_failure;
 mod origin;
+mod path;
 mod pattern;
 mod policy;
 mod principal;
@@ -12,10 +13,11 @@ pub(crate) use self::{
     grant::Grant,
     login_context::{LoginContext, LoginMethod},
     login_failure::LoginFailure,
-    origin::parse_host,
+    origin::{FILE_ORIGIN, parse_host},
 };
 pub use self::{
-    origin::{AllowedOrigin, Origin, OriginError},
+    origin::{AllowedOrigin, AllowedOriginError, Origin, OriginError},
+    path::{PathError, normalize_path},
     pattern::{PathPattern, PathPatternError},
     policy::Access,
     principal::Principal,

@@ -51,22 +51,40 @@ impl Origin {
     }
 }
 
+/// The origin of local files, as some browsers and web views send it. It has no host.
+pub(crate) const FILE_ORIGIN: &str = "file://";
+
 /// An entry of the list of allowed origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigin {
+    /// Local files, serialised as `file://`.
+    File,
     /// Pages with an opaque origin, serialised as `null` (RFC 6454 section 6.2).
     Null,
     /// Pages of this origin.
     Of(Origin),
 }
 
-impl FromStr for AllowedOrigin {
-    type Err = OriginError;
+/// A text that is not an [`AllowedOrigin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AllowedOriginError {
+    /// The text is not an origin.
+    #[error(transparent)]
+    Syntax(#[from] OriginError),
+    /// The text contains a `*`, which would match no origin.
+    #[error("`*` matches nothing here: write each origin, such as \"https://chat.example.org\"")]
+    Wildcard,
+}
 
-    fn from_str(text: &str) -> Result<Self, OriginError> {
+impl FromStr for AllowedOrigin {
+    type Err = AllowedOriginError;
+
+    fn from_str(text: &str) -> Result<Self, AllowedOriginError> {
         match text {
             "null" => Ok(Self::Null),
-            text => Origin::parse(text).map(Self::Of),
+            FILE_ORIGIN => Ok(Self::File),
+            text if text.contains('*') => Err(AllowedOriginError::Wildcard),
+            text => Ok(Self::Of(Origin::parse(text)?)),
         }
     }
 }
@@ -75,6 +93,7 @@ impl fmt::Display for AllowedOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
+            Self::File => f.write_str(FILE_ORIGIN),
             Self::Of(origin) => origin.fmt(f),
         }
     }
@@ -124,7 +143,7 @@ impl fmt::Display for Origin {
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, OriginError};
+    use super::{AllowedOrigin, AllowedOriginError, Origin, OriginError};
 
     #[test]
     fn spellings_of_one_origin_equal() {
@@ -145,6 +164,23 @@ mod tests {
                 .to_string(),
             "https://example.org"
         );
+    }
+
+    /// Rows: `file://` could not be allowed, and an entry with `*` never matched.
+    #[test]
+    fn allowed_origin_may_be_file_but_no_wildcard() {
+        for text in ["null", "file://", "https://example.org"] {
+            let allowed: AllowedOrigin = text.parse().unwrap();
+            assert_eq!(allowed.to_string(), text);
+        }
+        for text in ["*", "https://*.example.org", "https://*", "*://example.org"] {
+            let parsed = text.parse::<AllowedOrigin>();
+            assert_eq!(parsed, Err(AllowedOriginError::Wildcard), "{text}");
+        }
+        for text in ["file:///", "file:///page.html", "example.org"] {
+            let parsed = text.parse::<AllowedOrigin>();
+            assert_eq!(parsed, Err(OriginError.into()), "{text}");
+        }
     }
 
     #[test]

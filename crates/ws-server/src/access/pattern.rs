@@ -2,11 +2,13 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use crate::access::normalize_path;
+
 /// The greatest length of the segment that matches `*`, in bytes.
 const MAX_REST_BYTES: usize = 128;
 
 /// A path, or a prefix of paths. `/room/*` matches `/room/lobby`, but neither `/room/` nor
-/// `/room/a/b`. Paths are compared by bytes, as the request has them.
+/// `/room/a/b`. Patterns and paths are in normal form ([`normalize_path`]) and compared by bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PathPattern {
     /// One path.
@@ -21,12 +23,12 @@ pub enum PathPattern {
 pub struct PathPatternError;
 
 impl PathPattern {
-    /// Parses a pattern.
+    /// Parses a pattern, and normalises its path.
     ///
     /// # Errors
     ///
-    /// A text without a leading `/`, with a character that no path has, or with a `*` that is not its
-    /// last segment.
+    /// A text without a leading `/`, with a character that no path has, with a `*` that is not its
+    /// last segment, or without a normal form.
     pub fn parse(text: &str) -> Result<Self, PathPatternError> {
         let (path, is_prefix) = match text.strip_suffix('*') {
             Some(prefix) => (prefix, true),
@@ -35,6 +37,7 @@ impl PathPattern {
         let is_path = path.starts_with('/')
             && path.bytes().all(is_path_char)
             && path.ends_with('/') >= is_prefix;
+        let path = normalize_path(path).map_err(|_| PathPatternError)?;
         if !is_path {
             Err(PathPatternError)
         } else if is_prefix {
@@ -93,9 +96,10 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// Returns true for a byte that a path may contain (RFC 3986 section 3.3), including `%`.
+/// Returns true for a byte that a path may contain (RFC 3986 section 3.3), including `%`, or that is
+/// encoded in its normal form.
 fn is_path_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/-._~!$&'()+,;=:@%".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()+,;=:@%".contains(&byte) || !byte.is_ascii()
 }
 
 #[cfg(test)]
@@ -104,11 +108,15 @@ mod tests {
 
     #[test]
     fn path_and_prefix_patterns_parsed() {
-        for text in ["/", "/chat", "/a/b", "/room/", "/*", "/room/*", "/%7Ejane"] {
+        for text in ["/", "/chat", "/a/b", "/room/", "/*", "/room/*", "/~jane"] {
             assert_eq!(PathPattern::parse(text).unwrap().to_string(), text);
         }
+        for (text, normal) in [("/%7ejane/*", "/~jane/*"), ("/caf\u{e9}", "/caf%C3%A9")] {
+            assert_eq!(PathPattern::parse(text).unwrap().to_string(), normal);
+        }
         for text in [
-            "", "chat", "*", "/room*", "/*/x", "/a*b*", "/a b", "/a?b", "/a#b", "/ä", "/room/**",
+            "", "chat", "*", "/room*", "/*/x", "/a*b*", "/a b", "/a?b", "/a#b", "/room/**", "/a%",
+            "/..", "//*", "/a%2Fb",
         ] {
             assert_eq!(PathPattern::parse(text), Err(PathPatternError), "{text}");
         }

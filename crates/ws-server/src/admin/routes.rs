@@ -1,6 +1,6 @@
 //! The routes of the admin interface, and the handler of their requests.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use bytes::Bytes;
 use http::{
@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::Principal,
+    access::{Principal, normalize_path},
     admin::{
         api::{
             Draining, ErrorResponse, Kick, Kicked, Publish, Revoke, SessionInfo, Sessions,
@@ -250,11 +250,13 @@ impl AdminHandler {
     }
 
     fn publish(&self, publish: Publish, peer: AdminPeer) -> Result<Publish, AdminError> {
-        let Publish { room, text } = &publish;
-        let published = self.server.publish(room, OPERATOR, text);
+        let Publish { room, text } = publish;
+        let published = self.server.publish(&room, OPERATOR, &text);
         published.map_err(AdminError::Publish)?;
-        audit::published(&peer.to_string(), room, text.len());
-        Ok(publish)
+        // The path that the room has in the log and in the list of sessions.
+        let room = normalize_path(&room).map_or_else(|_| room.clone(), Cow::into_owned);
+        audit::published(&peer.to_string(), &room, text.len());
+        Ok(Publish { room, text })
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The checks run in this order, and the first that fails decides:
 //!
-//! 1. The form of the request (RFC 9112 section 3.2, RFC 9110 section 5.3), and the absence of a body
-//!    (RFC 9110 section 9.3.1).
+//! 1. The form of the request (RFC 9112 section 3.2, RFC 9110 section 5.3) and of its path (RFC 3986
+//!    section 6.2.2), and the absence of a body (RFC 9110 section 9.3.1).
 //! 2. The availability of the server (RFC 9110 section 15.6.4).
 //! 3. The path and the method (RFC 9110 sections 15.5.5, 15.5.6).
 //! 4. The upgrade fields and the key (RFC 6455 section 4.2.1, items 3 to 6).
@@ -28,7 +28,7 @@ use proto::{basic::parse_authorization, key::Key, login::Attempt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Access, AllowedOrigin, Origin, parse_host},
+    access::{Access, AllowedOrigin, FILE_ORIGIN, Origin, normalize_path, parse_host},
     admission::{Availability, BudgetExhausted},
     handshake::refusal::{Refusal, WEBSOCKET_VERSION},
     route::{RouteMatch, Routes},
@@ -114,14 +114,20 @@ fn check(
     availability: Availability,
     budget: Result<(), BudgetExhausted>,
 ) -> Result<Decision, Refusal> {
-    let path = head.uri.path();
-    let route = policy.routes.find(path);
+    // Normalised once, for routes, rooms and rights.
+    let path = normalize_path(head.uri.path());
+    let route = path
+        .as_deref()
+        .ok()
+        .and_then(|path| policy.routes.find(path));
     // A published message needs an author, which only Basic credentials supply.
     let accepts_posts = policy.basic != BasicAuthMode::Off
         && route.is_some_and(|route| route.service.accepts_posts());
     let is_post = accepts_posts && head.method == Method::POST;
     // RFC 9112 sections 2.3, 3.2 and 3.3; RFC 6455 section 4.2.1, items 1 and 2.
     let host = check_form(head)?;
+    // RFC 3986 section 6.2.2.
+    let path = &*path.map_err(|_| Refusal::BadPath)?;
     // RFC 9110 section 9.3.1: content in a GET request has no defined semantics.
     if announces_body(&head.headers) && !is_post {
         return Err(Refusal::UnexpectedBody);
@@ -185,12 +191,13 @@ fn check(
     })
 }
 
-/// Returns true for a browser's navigation: a GET of the page's path that accepts HTML and has no
-/// `Upgrade` field. Other clients get a 426.
+/// Returns true for a browser's navigation: a GET of the page's path that accepts HTML and does not
+/// offer to upgrade to a WebSocket. Other offers, such as `h2c`, are ignored (RFC 9110 section 7.8).
+/// Other clients get a 426.
 fn wants_page(head: &Parts) -> bool {
     head.method == Method::GET
         && head.uri.path() == PAGE_PATH
-        && !head.headers.contains_key(UPGRADE)
+        && !has_token(&head.headers, &UPGRADE, "websocket")
         && tokens(&head.headers, &ACCEPT).any(accepts_html)
 }
 
@@ -310,11 +317,13 @@ fn check_origin(
     allowed: &[AllowedOrigin],
 ) -> Result<(), Refusal> {
     let origin = origin.ok_or(Refusal::OriginNotAllowed)?;
-    let allowed = if origin == "null" {
-        allowed.contains(&AllowedOrigin::Null)
-    } else {
-        let origin = Origin::parse(origin).map_err(|_| Refusal::OriginNotAllowed)?;
-        origin.is_of_host(host) || allowed.contains(&AllowedOrigin::Of(origin))
+    let allowed = match origin {
+        "null" => allowed.contains(&AllowedOrigin::Null),
+        FILE_ORIGIN => allowed.contains(&AllowedOrigin::File),
+        origin => {
+            let origin = Origin::parse(origin).map_err(|_| Refusal::OriginNotAllowed)?;
+            origin.is_of_host(host) || allowed.contains(&AllowedOrigin::Of(origin))
+        }
     };
     if allowed {
         Ok(())

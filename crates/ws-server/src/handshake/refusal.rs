@@ -31,6 +31,8 @@ pub enum Refusal {
     BadHost,
     /// The target is neither a path nor an absolute URI with the same host as `Host`.
     BadRequestTarget,
+    /// The path has no normal form, or could be taken for another path.
+    BadPath,
     /// A field that may occur once is repeated.
     DuplicateField,
     /// The request has a body, and the path does not accept one.
@@ -134,6 +136,8 @@ refusals! {
         "the Host field is not a host with an optional port";
     BadRequestTarget => BAD_REQUEST, Fields::None, "RFC 9112 section 3.2",
         "the request target is neither a path nor a URI of the Host";
+    BadPath => BAD_REQUEST, Fields::None, "RFC 3986 section 6.2.2",
+        "the path has an empty, . or .. segment, or a percent-encoding that is malformed or of / \\ NUL";
     DuplicateField => BAD_REQUEST, Fields::None, "RFC 9110 section 5.3",
         "a field that may occur once is repeated";
     UnexpectedBody => BAD_REQUEST, Fields::None, "RFC 9110 section 9.3.1",

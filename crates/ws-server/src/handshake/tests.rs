@@ -236,7 +236,10 @@ fn request_without_handshake_refused() {
     assert_refused(vec![
         (valid().target("/chat"), Refusal::UnknownPath),
         (valid().target("/chat").method("POST"), Refusal::UnknownPath),
-        (valid().target("//"), Refusal::UnknownPath),
+        (valid().target("//"), Refusal::BadPath),
+        (valid().target("/a/../"), Refusal::BadPath),
+        (valid().target("/%2e"), Refusal::BadPath),
+        (valid().target("/%"), Refusal::BadPath),
         (valid().method("POST"), Refusal::MethodNotAllowed),
         (
             valid().method("HEAD").without("Upgrade"),
@@ -293,6 +296,12 @@ fn browser_without_upgrade_gets_page() {
     let page = |head: Head| matches!(head.decide(), Decision::Page);
     assert!(page(browser_request()));
     assert!(page(browser_request().target("/?from=mail")));
+    // Row: curl --http2 got a 426.
+    assert!(page(
+        browser_request()
+            .with("Upgrade", "h2c")
+            .set("Connection", "Upgrade, HTTP2-Settings")
+    ));
     assert!(page(
         browser_request().with("Origin", "https://evil.example.org")
     ));
@@ -332,7 +341,12 @@ fn browser_without_upgrade_gets_page() {
 fn other_browser_requests_decided_as_usual() {
     assert_refused(vec![
         (browser_request().without("Accept"), Refusal::NoUpgrade),
-        (browser_request().with("Upgrade", "h2c"), Refusal::NoUpgrade),
+        (
+            browser_request()
+                .with("Upgrade", "h2c")
+                .set("Accept", "*/*"),
+            Refusal::NoUpgrade,
+        ),
         (
             browser_request().with("Upgrade", "websocket"),
             Refusal::NoConnectionUpgrade,
@@ -398,6 +412,7 @@ fn origin_neither_own_nor_listed_refused() {
         from("ws://server.example.com:5678"),
         from("file://server.example.com:5678"),
         from("null"),
+        from("file://"),
         from(""),
         from("not an origin"),
         from("https://page.example.org/"),
@@ -406,16 +421,18 @@ fn origin_neither_own_nor_listed_refused() {
 }
 
 #[test]
-fn null_origin_accepted_if_listed() {
-    let head = Head::valid().with("Origin", "null").parts();
-    let policy = HandshakePolicy {
-        allowed_origins: vec![AllowedOrigin::Null],
-        ..HandshakePolicy::default()
-    };
-    assert!(matches!(
-        decide(&head, &policy, Availability::Open, Ok(())),
-        Decision::Upgrade(_)
-    ));
+fn null_and_file_origin_accepted_if_listed() {
+    for origin in ["null", "file://"] {
+        let head = Head::valid().with("Origin", origin).parts();
+        let policy = HandshakePolicy {
+            allowed_origins: vec![origin.parse().unwrap()],
+            ..HandshakePolicy::default()
+        };
+        assert!(matches!(
+            decide(&head, &policy, Availability::Open, Ok(())),
+            Decision::Upgrade(_)
+        ));
+    }
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
 use proto::{close::CloseReason, credentials::Accounts, username::UserName};
 
 use crate::{
+    access::normalize_path,
     config::Config,
     metrics::ReloadResult,
     peer::ConnectionId,
@@ -85,16 +85,15 @@ impl ServerHandle {
         self.state.revoke(user)
     }
 
-    /// Publishes a text in a room.
+    /// Publishes a text in a room, whose path is normalised as that of a request.
     ///
     /// # Errors
     ///
     /// No room has this path, or the text is empty or too long.
     pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
         let settings = self.state.current.load();
-        // No client can be at a path that a request cannot contain.
-        let is_path = PathAndQuery::try_from(path).is_ok_and(|it| it.path() == path);
-        let route = settings.handshake.routes.find(path).filter(|_| is_path);
+        let path = &*normalize_path(path).map_err(|_| PublishError::NoRoom)?;
+        let route = settings.handshake.routes.find(path);
         let route = route.filter(|route| route.service.accepts_posts());
         let route = route.ok_or(PublishError::NoRoom)?;
         if text.is_empty() || text.len() > settings.max_message_bytes(route) {
