@@ -45,7 +45,7 @@ use crate::{
     page,
     peer::Peer,
     route::{Route, RouteMatch},
-    server::{accepted::AcceptedConnection, state::ServerState},
+    server::{accepted::AcceptedConnection, spelling::StandardSpelling, state::ServerState},
 };
 
 /// The maximum length of a request head, in bytes.
@@ -165,7 +165,7 @@ where
         .max_headers(HEAD_FIELDS)
         .title_case_headers(true)
         .serve_connection(
-            TokioIo::new(io),
+            TokioIo::new(StandardSpelling::new(io)),
             // Boxed, because hyper moves the future.
             service_fn(|request| Box::pin(handler.handle(request))),
         );
@@ -182,7 +182,7 @@ where
         timeout_at(accepted.deadline, serve).await
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
-    let mut io = io.into_inner();
+    let mut io = io.into_inner().into_inner();
     let (exchange, final_bytes) = match (served, handler.outcome.take()) {
         (Ok(Some(Ok(()))), Some(RequestOutcome::Upgraded { matched, identity })) => {
             let exchange = HttpOutcome::Upgraded {

@@ -7,6 +7,7 @@ mod http;
 mod listener;
 mod scrape;
 mod server;
+mod spelling;
 mod state;
 #[cfg(test)]
 mod tests;
