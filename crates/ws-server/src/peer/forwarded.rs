@@ -122,8 +122,9 @@ impl TrustedProxies {
     /// Returns the address of the client that sent a request through this peer.
     ///
     /// It is the first address from the right end that is not a trusted proxy. If all are trusted,
-    /// it is the farthest proxy. An element without an address, such as `unknown` (RFC 7239 section
-    /// 6.2), ends the search at the proxy that wrote it.
+    /// it is the farthest proxy. An empty element is skipped (RFC 9110 section 5.6.1.2). An element
+    /// without an address, such as `unknown` (RFC 7239 section 6.2), ends the search at the proxy that
+    /// wrote it.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         // Each field line is read on its own, so that a quote left open by a client in one line
@@ -135,6 +136,10 @@ impl TrustedProxies {
                     return client;
                 }
                 let (before, last) = self.field.split_last(list);
+                if self.field.is_empty(last) {
+                    rest = before;
+                    continue;
+                }
                 let Some(address) = self.field.address(last) else {
                     return client;
                 };
@@ -178,13 +183,23 @@ impl ForwardedHeader {
         }
     }
 
+    /// Returns true if an element has no content. In `Forwarded`, parameters may be empty, too (RFC 7239
+    /// section 4).
+    fn is_empty(self, element: &[u8]) -> bool {
+        element.iter().all(|byte| match byte {
+            b' ' | b'\t' => true,
+            b';' => self == Self::Forwarded,
+            _ => false,
+        })
+    }
+
     /// Returns the address in an element, if it has one.
     fn address(self, element: &[u8]) -> Option<IpAddr> {
         let element = std::str::from_utf8(element.trim_ascii()).ok()?;
         match self {
-            Self::XForwardedFor => match element.parse::<Ipv6Addr>() {
-                Ok(address) => Some(address.into()),
-                Err(_) => parse_node(element),
+            Self::XForwardedFor => match parse_ipv6(element) {
+                Some(address) => Some(address.into()),
+                None => parse_node(element),
             },
             Self::Forwarded => parse_node(&parse_for(element)?),
         }
@@ -264,12 +279,24 @@ fn split_quoted(text: &str) -> Option<(String, &str)> {
 fn parse_node(node: &str) -> Option<IpAddr> {
     let (address, port): (IpAddr, _) = if let Some(rest) = node.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
-        (address.parse::<Ipv6Addr>().ok()?.into(), port)
+        (parse_ipv6(address)?.into(), port)
     } else {
         let (address, port) = node.split_at(node.find(':').unwrap_or(node.len()));
         (address.parse::<Ipv4Addr>().ok()?.into(), port)
     };
     (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(address)
+}
+
+/// Parses an IPv6 address. A link-local one may have a zone (RFC 4007 section 11), which only the
+/// proxy can resolve. It is ignored.
+fn parse_ipv6(text: &str) -> Option<Ipv6Addr> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let address: Ipv6Addr = address.parse().ok()?;
+    let zone_is_valid = zone.is_none_or(|zone| !zone.is_empty() && address.is_unicast_link_local());
+    zone_is_valid.then_some(address)
 }
 
 /// Returns true for a port or an obfuscated port (RFC 7239 section 6).

@@ -166,8 +166,12 @@ fn rightmost_untrusted_address_is_client() {
         // An element without an address ends the search.
         (vec!["192.0.2.1, unknown, 10.0.0.2"], "10.0.0.2"),
         (vec!["192.0.2.1, unix:, 10.0.0.2"], "10.0.0.2"),
-        (vec!["192.0.2.1,"], PROXY),
-        (vec!["192.0.2.1", ""], PROXY),
+        // Row: with an empty element, the client counted as the proxy.
+        (vec!["192.0.2.1,"], "192.0.2.1"),
+        (vec!["192.0.2.1", ""], "192.0.2.1"),
+        (vec!["192.0.2.1, ,\t,10.0.0.2,,"], "192.0.2.1"),
+        (vec!["192.0.2.1, , unknown,"], PROXY),
+        (vec![" , ", ","], PROXY),
         (vec!["unknown"], PROXY),
         (vec!["ünknown, 192.0.2.1"], "192.0.2.1"),
         // Ports, and two notations of an IPv6 address.
@@ -176,6 +180,9 @@ fn rightmost_untrusted_address_is_client() {
         (vec!["[2001:db8::1]"], "2001:db8::1"),
         (vec!["[2001:db8::1]:4711"], "2001:db8::1"),
         (vec!["::ffff:192.0.2.1"], "192.0.2.1"),
+        (vec!["2001:DB8:0::1"], "2001:db8::1"),
+        (vec!["fe80::1%eth0"], "fe80::1"),
+        (vec!["[fe80::1%eth0]:4711"], "fe80::1"),
         (vec!["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
         (vec!["192.0.2.1, [::ffff:10.0.0.2]:80"], "192.0.2.1"),
     ] {
@@ -196,6 +203,7 @@ fn malformed_address_ends_search() {
         "192.0.2.1 80",
         "\"192.0.2.1\"",
         "2001:db8::1%eth0",
+        "fe80::1%",
         "[2001:db8::1",
         "[2001:db8::1]80",
         "[192.0.2.1]",
@@ -246,7 +254,9 @@ fn for_parameter_found_in_forwarded() {
         (vec!["for=192.0.2.60, for=_hidden"], PROXY),
         (vec!["for=192.0.2.60, for=\"_hidden:80\""], PROXY),
         (vec!["for=192.0.2.60, proto=http"], PROXY),
-        (vec!["for=192.0.2.60, "], PROXY),
+        // Row: with an empty element, the client counted as the proxy.
+        (vec!["for=192.0.2.60, "], "192.0.2.60"),
+        (vec!["for=192.0.2.60, ;, ; ;,", ""], "192.0.2.60"),
         (vec![""], PROXY),
     ] {
         assert_client(Forwarded, &lines, client);
