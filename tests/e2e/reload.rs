@@ -240,7 +240,8 @@ async fn each_sighup_logs_the_mistake() {
     LoginMethod::Message.log_in(&server, "jane:1").await;
 }
 
-/// The server waits until a file no longer changes, and does not report intermediate content.
+/// The server waits until a file no longer changes, for half a second, and does not report intermediate
+/// content.
 #[tokio::test]
 async fn partly_written_file_is_not_read() {
     let good = accounts(&[("joe", "2")]);
@@ -266,7 +267,7 @@ async fn partly_written_file_is_not_read() {
         .await;
 }
 
-/// Writes changing prefixes of a file during several polls, then the whole file. Returns the
+/// Writes changing prefixes of a file for longer than a poll interval, then the whole file. Returns the
 /// longest pause between two writes.
 fn write_slowly(path: &Path, whole: &str) -> Duration {
     let start = Instant::now();
@@ -276,13 +277,40 @@ fn write_slowly(path: &Path, whole: &str) -> Duration {
         let now = Instant::now();
         longest_pause = longest_pause.max(now - last);
         last = now;
-        if now - start > POLL_INTERVAL * 5 {
+        if now - start > POLL_INTERVAL * 3 / 2 {
             break;
         }
         thread::yield_now();
     }
     fs::write(path, whole).unwrap();
     longest_pause.max(last.elapsed())
+}
+
+/// Row: while a program touched the file every 100 ms, there was no reload and no revocation.
+#[tokio::test]
+async fn file_that_keeps_changing_is_reloaded() {
+    let files = ServerFiles::new("", &accounts(&[("jane", "1")]));
+    let mut server = files.serve().await;
+    let path = files.path(ACCOUNTS);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writer = spawn_blocking(move || {
+        let mut count = 0;
+        while stopped.recv_timeout(Duration::from_millis(100)).is_err() {
+            count += 1;
+            let content = format!("{}# {count}\n", accounts(&[("joe", "2")]));
+            // Renamed, so that no reload reads a part of it.
+            let whole = path.with_extension("new");
+            fs::write(&whole, content).unwrap();
+            fs::rename(&whole, &path).unwrap();
+        }
+    });
+    server.log_line(RELOADED).await;
+    LoginMethod::Message.log_in(&server, "joe:2").await;
+    LoginMethod::Message
+        .assert_rejected(&server, "jane:1")
+        .await;
+    stop.send(()).unwrap();
+    writer.await.unwrap();
 }
 
 #[tokio::test]

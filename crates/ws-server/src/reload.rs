@@ -14,7 +14,7 @@ use tokio::{
         oneshot,
     },
     task::spawn_blocking,
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Instant, Interval, MissedTickBehavior, interval},
 };
 use toml::Table;
 use tracing::warn;
@@ -32,6 +32,10 @@ use crate::{
 
 /// The interval between two polls of the files. A change is applied once two polls in a row agree.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The time from the poll that sees a change until it is applied, even if the files go on changing.
+/// With the interval before it and the one after it, a change is applied within a second.
+const MAX_UNSTABLE: Duration = Duration::from_millis(500);
 
 /// The watcher of a server's files, which reloads them.
 #[derive(Debug)]
@@ -165,7 +169,7 @@ impl<'a> ConfigWatcher<'a> {
             tokio::select! {
                 // A poll that another branch cancels is repeated.
                 files = self.polls.next(poll) => {
-                    if self.debounce.changed(files) {
+                    if self.debounce.changed(files, Instant::now()) {
                         // `reload` logs the outcome.
                         let _ = self.reload("the files have changed").await;
                     }
@@ -294,11 +298,13 @@ impl PollInterval {
     }
 }
 
-/// A debounce: it reports a change once two polls in a row agree.
+/// A debounce: it reports a change once two polls in a row agree, or after [`MAX_UNSTABLE`].
 #[derive(Debug)]
 struct Debounce<T> {
     acted_on: T,
     last: T,
+    /// The time of the first poll that saw a change that is not acted on.
+    changed_at: Option<Instant>,
 }
 
 impl<T: PartialEq + Clone> Debounce<T> {
@@ -306,24 +312,31 @@ impl<T: PartialEq + Clone> Debounce<T> {
         Self {
             last: acted_on.clone(),
             acted_on,
+            changed_at: None,
         }
     }
 
-    /// Returns true if this state equals the last one and was not acted on. It counts as acted on
-    /// from then on.
-    fn changed(&mut self, now: T) -> bool {
-        let is_still = now == self.last;
-        let changed = is_still && now != self.acted_on;
-        if changed {
-            self.acted_on.clone_from(&now);
+    /// Returns true if this state was not acted on, and equals the last one or has been changing for
+    /// [`MAX_UNSTABLE`]. It counts as acted on from then on.
+    fn changed(&mut self, state: T, now: Instant) -> bool {
+        let is_stable = state == self.last;
+        self.last.clone_from(&state);
+        if state == self.acted_on {
+            self.changed_at = None;
+            return false;
         }
-        self.last = now;
+        let changed_at = *self.changed_at.get_or_insert(now);
+        let changed = is_stable || now.duration_since(changed_at) >= MAX_UNSTABLE;
+        if changed {
+            self.act_on(state);
+        }
         changed
     }
 
     /// Records a state as acted on.
-    fn act_on(&mut self, now: T) {
-        self.acted_on = now;
+    fn act_on(&mut self, state: T) {
+        self.acted_on = state;
+        self.changed_at = None;
     }
 }
 
@@ -333,7 +346,7 @@ mod tests {
 
     use tokio::time::{Instant, sleep};
 
-    use super::{Debounce, POLL_INTERVAL, PollInterval};
+    use super::{Debounce, MAX_UNSTABLE, POLL_INTERVAL, PollInterval};
 
     /// On a busy machine a poll takes long. A second poll right after it would see a file that is still
     /// being written unchanged.
@@ -357,17 +370,31 @@ mod tests {
     /// Returns the indices of the polls that report a change.
     fn acts(polls: &[u32]) -> Vec<usize> {
         let mut debounce = Debounce::new(0);
+        let mut now = Instant::now();
         let acts = polls.iter().enumerate();
-        acts.filter(|(_, seen)| debounce.changed(**seen))
-            .map(|(index, _)| index)
-            .collect()
+        acts.filter(|(_, seen)| {
+            now += POLL_INTERVAL;
+            debounce.changed(**seen, now)
+        })
+        .map(|(index, _)| index)
+        .collect()
+    }
+
+    /// Row: while a file was touched every 100 ms, no reload and no revocation took place.
+    #[test]
+    fn change_reported_while_files_go_on_changing() {
+        assert!(2 * POLL_INTERVAL + MAX_UNSTABLE <= Duration::from_secs(1));
+        assert_eq!(acts(&[0, 1, 2, 3, 4, 5, 6, 7, 8]), [3, 6]);
+        assert_eq!(acts(&[1, 2, 1, 2, 2, 2]), [2, 4]);
+        // Back to the state in force: the next change has its full time.
+        assert_eq!(acts(&[1, 0, 2, 3, 4]), [4]);
     }
 
     #[test]
     fn change_reported_once_when_stable() {
         assert_eq!(acts(&[0, 0, 0]), [0; 0]);
         assert_eq!(acts(&[0, 1, 1, 1, 1]), [2]);
-        assert_eq!(acts(&[1, 2, 3, 4, 4, 4]), [4]);
+        assert_eq!(acts(&[1, 2, 2, 2]), [2]);
         assert_eq!(acts(&[1, 1, 2, 2]), [1, 3]);
         // Reverted before it was reported.
         assert_eq!(acts(&[0, 1, 0, 0]), [0; 0]);
@@ -377,10 +404,11 @@ mod tests {
     #[test]
     fn state_acted_on_is_not_reported() {
         let mut debounce = Debounce::new(0);
-        assert!(!debounce.changed(1));
+        let now = Instant::now();
+        assert!(!debounce.changed(1, now));
         debounce.act_on(1);
-        assert!(!debounce.changed(1));
-        assert!(!debounce.changed(2));
-        assert!(debounce.changed(2));
+        assert!(!debounce.changed(1, now));
+        assert!(!debounce.changed(2, now));
+        assert!(debounce.changed(2, now));
     }
 }
