@@ -122,6 +122,7 @@ impl TomlError {
         let Some(span) = error.span() else {
             return Self::whole(problem);
         };
+        let problem = bracket_remedy(source, span.start, &problem).unwrap_or(problem);
         let error = Self::at_byte(source, span.start, problem);
         // In invalid TOML, the text in the place of a key may be part of a secret.
         let is_toml = toml::from_str::<toml::Table>(source).is_ok();
@@ -198,8 +199,10 @@ fn redact(message: &str) -> String {
     if message.starts_with("invalid ")
         && let Some((_, expected)) = message.rsplit_once(", expected ")
     {
-        let is_struct = expected.starts_with("struct ");
-        return format!("expected {}", if is_struct { "a table" } else { expected });
+        return remedy(expected).to_owned();
+    }
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return format!("the key {key} is missing");
     }
     if let Some((key, known)) = unknown_and_known(message, "unknown field `") {
         suggestion(key, &known)
@@ -208,6 +211,30 @@ fn redact(message: &str) -> String {
     } else {
         message.to_owned()
     }
+}
+
+const LIST: &str = "write a list in brackets, such as [\"a\", \"b\"]";
+const TABLE: &str = "write a table: its name in brackets on a line, and its keys below";
+
+/// Returns the instruction for serde's description of the expected value.
+fn remedy(expected: &str) -> &str {
+    match expected {
+        "a boolean" => "write true or false",
+        "a string" | "path string" => "write a text in quotes",
+        "a sequence" => LIST,
+        "a map" => TABLE,
+        _ if expected.starts_with("struct ") => TABLE,
+        // Our own types describe themselves by an instruction.
+        _ => expected,
+    }
+}
+
+/// Returns the instruction for a header `[user]` in place of `[[user]]`.
+fn bracket_remedy(source: &str, byte: usize, problem: &str) -> Option<String> {
+    let start = source.get(..byte)?.rfind('\n').map_or(0, |end| end + 1);
+    let header = source.get(start..)?.lines().next()?.trim();
+    let (name, _) = header.strip_prefix('[')?.split_once(']')?;
+    (problem == LIST).then(|| format!("write [[{name}]], not [{name}]"))
 }
 
 /// Splits serde's message about an unknown name into that name and the known names. The unknown

@@ -92,6 +92,9 @@ impl<T: Serialize> Serialize for Limit<T> {
 trait Setting: Sized {
     const EXPECTED: &'static str;
 
+    /// [`Self::EXPECTED`] for a [`Limit`] of this.
+    const EXPECTED_OR_OFF: &'static str;
+
     fn from_text(_: &str) -> Result<Self, &'static str> {
         Err(Self::EXPECTED)
     }
@@ -103,6 +106,8 @@ trait Setting: Sized {
 
 impl Setting for TimeSpan {
     const EXPECTED: &'static str = "write a time span such as \"10s\" or \"1m 30s\"";
+    const EXPECTED_OR_OFF: &'static str =
+        "write a time span such as \"10s\" or \"1m 30s\", or \"off\"";
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
         text.parse()
@@ -111,6 +116,7 @@ impl Setting for TimeSpan {
 
 impl Setting for Size {
     const EXPECTED: &'static str = "write a size such as \"64KiB\" or \"1MiB\"";
+    const EXPECTED_OR_OFF: &'static str = "write a size such as \"64KiB\" or \"1MiB\", or \"off\"";
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
         text.parse()
@@ -124,6 +130,7 @@ impl Setting for Size {
 
 impl Setting for Count {
     const EXPECTED: &'static str = "write a whole number above zero";
+    const EXPECTED_OR_OFF: &'static str = "write a whole number above zero, or \"off\"";
 
     fn from_number(number: u64) -> Result<Self, &'static str> {
         let count = usize::try_from(number).ok().and_then(NonZeroUsize::new);
@@ -132,18 +139,27 @@ impl Setting for Count {
 }
 
 impl<T: Setting> Setting for Limit<T> {
-    const EXPECTED: &'static str = T::EXPECTED;
+    const EXPECTED: &'static str = T::EXPECTED_OR_OFF;
+    const EXPECTED_OR_OFF: &'static str = T::EXPECTED_OR_OFF;
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
         if text == "off" {
             Ok(Self(None))
         } else {
-            T::from_text(text).map(|value| Self(Some(value)))
+            limit(T::from_text(text))
         }
     }
 
     fn from_number(number: u64) -> Result<Self, &'static str> {
-        T::from_number(number).map(|value| Self(Some(value)))
+        limit(T::from_number(number))
+    }
+}
+
+fn limit<T: Setting>(value: Result<T, &'static str>) -> Result<Limit<T>, &'static str> {
+    match value {
+        Ok(value) => Ok(Limit(Some(value))),
+        Err(problem) if problem == T::EXPECTED => Err(T::EXPECTED_OR_OFF),
+        Err(problem) => Err(problem),
     }
 }
 
@@ -240,11 +256,12 @@ impl<T> As<T> {
 }
 
 /// Reads a value of an enum, which is written as a string. Without this, TOML takes a table with the
-/// string as its key as well.
+/// string as its key as well. The error lists the known values, also for a value of another type.
 pub fn word<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    T::deserialize(String::deserialize(deserializer)?.into_deserializer())
+    let text = String::deserialize(deserializer).unwrap_or_default();
+    T::deserialize(text.into_deserializer())
 }

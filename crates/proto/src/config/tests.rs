@@ -91,7 +91,7 @@ fn error_names_line_key_and_remedy() {
     for (source, message) in [
         (
             "# comment\nlisten = 5",
-            "line 2: `listen`: expected a string",
+            "line 2: `listen`: write a text in quotes",
         ),
         (
             "lisen = \"x\"",
@@ -131,7 +131,28 @@ fn error_names_line_key_and_remedy() {
         ),
         (
             "[limits]\nping = \"of\"",
-            "line 2: `limits.ping`: write a time span such as \"10s\" or \"1m 30s\"",
+            "line 2: `limits.ping`: write a time span such as \"10s\" or \"1m 30s\", or \"off\"",
+        ),
+        // Row: words of the parser. A person who writes `false` wants `"off"`.
+        (
+            "[limits]\nping = false",
+            "line 2: `limits.ping`: write a time span such as \"10s\" or \"1m 30s\", or \"off\"",
+        ),
+        (
+            "[limits]\ndeadline = [1]",
+            "line 2: `limits.deadline`: write a time span such as \"10s\" or \"1m 30s\"",
+        ),
+        (
+            "[limits]\nbytes = 1.5",
+            "line 2: `limits.bytes`: write a size such as \"64KiB\" or \"1MiB\"",
+        ),
+        (
+            "[limits]\ncount = true",
+            "line 2: `limits.count`: write a whole number above zero",
+        ),
+        (
+            "limits = 1",
+            "line 1: `limits`: write a table: its name in brackets on a line, and its keys below",
         ),
     ] {
         assert_eq!(from_toml::<File>(source).unwrap_err().to_string(), message);

@@ -193,7 +193,15 @@ fn invalid_file_refused_with_remedy() {
             "",
             "there are no users: write [[user]] with a name and a password_hash for each account",
         ),
-        ("[[user]]\npassword = \"x\"", "line 1: missing field `name`"),
+        (
+            "[[user]]\npassword = \"x\"",
+            "line 1: the key `name` is missing",
+        ),
+        // Row: words of the parser.
+        (
+            "\n[user]\nname = \"a\"",
+            "line 2: write [[user]], not [user]",
+        ),
         (
             "[[user]]\nname = \"a\"",
             "line 2: `user.name`: this user has no password; write a password_hash, which \

@@ -35,15 +35,16 @@ where
     D: Deserializer<'de>,
 {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a text or a list of texts")]
+    #[serde(untagged)]
     enum OneOrMany {
         One(String),
         Many(Vec<String>),
     }
 
-    let texts = match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(text) => vec![text],
-        OneOrMany::Many(texts) => texts,
+    let texts = match OneOrMany::deserialize(deserializer) {
+        Ok(OneOrMany::One(text)) => vec![text],
+        Ok(OneOrMany::Many(texts)) => texts,
+        Err(_) => return Err(D::Error::custom(SYNTAX)),
     };
     StringList::parse(&texts).map_err(D::Error::custom)
 }

@@ -143,16 +143,16 @@ pub(super) fn read_all(
     let Some(routes) = routes else {
         return Ok(Vec::new());
     };
-    let expected = |byte, what| TomlError::at_byte(source, byte, format!("expected {what}"));
+    let expected = |byte| TomlError::at_byte(source, byte, "write [[route]] and its keys below");
     let start = routes.span().start;
     let DeValue::Array(tables) = routes.into_inner() else {
-        return Err(expected(start, "a sequence"));
+        return Err(expected(start));
     };
     let tables = tables.into_iter().map(|table| {
         let span = table.span();
         match table.into_inner() {
             DeValue::Table(table) => RouteTable::read(source, Spanned::new(span, table), prefix),
-            _ => Err(expected(span.start, "a table")),
+            _ => Err(expected(span.start)),
         }
     });
     tables.collect()

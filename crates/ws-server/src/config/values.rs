@@ -23,7 +23,8 @@ pub struct StringValue<T>(pub T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for StringValue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        // The error of the type says what to write, also for a value that is no string.
+        let text = String::deserialize(deserializer).unwrap_or_default();
         text.parse().map(Self).map_err(D::Error::custom)
     }
 }
@@ -69,7 +70,8 @@ pub(super) fn listen_address<'de, D>(deserializer: D) -> Result<SocketAddr, D::E
 where
     D: Deserializer<'de>,
 {
-    String::deserialize(deserializer)?.parse().map_err(|_| {
+    let text = String::deserialize(deserializer).unwrap_or_default();
+    text.parse().map_err(|_| {
         D::Error::custom(
             "write an address and a port, such as \"127.0.0.1:5678\" or \"[::1]:5678\"",
         )
@@ -148,7 +150,7 @@ where
     D: Deserializer<'de>,
 {
     const NAMES: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let name = String::deserialize(deserializer)?;
+    let name = String::deserialize(deserializer).unwrap_or_default();
     let level = name.parse().ok().filter(|_| NAMES.contains(&name.as_str()));
     level.ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
 }

@@ -176,7 +176,7 @@ fn route_mistake_names_line_key_and_remedy() {
     for (source, message) in [
         (
             "[[route]]\nservice = \"echo\"".to_owned(),
-            "line 1: missing field `path`",
+            "line 1: the key `path` is missing",
         ),
         (
             "[[route]]\npath = \"room\"\nservice = \"room\"".to_owned(),
@@ -335,10 +335,65 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "log_level = { info = {} }",
-        "line 1: `log_level`: expected a string",
+        "line 1: `log_level`: write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
     ),
-    ("tls = 1", "line 1: `tls`: expected a table"),
-    ("route = [1]", "line 1: `route`: expected a table"),
+    (
+        "tls = 1",
+        "line 1: `tls`: write a table: its name in brackets on a line, and its keys below",
+    ),
+    (
+        "route = [1]",
+        "line 1: `route`: write [[route]] and its keys below",
+    ),
+    (
+        "\n[route]\npath = \"/\"",
+        "line 2: write [[route]] and its keys below",
+    ),
+    // Row: words of the parser.
+    (
+        "listen = 5678",
+        "line 1: `listen`: write an address and a port, such as \"127.0.0.1:5678\" or \
+             \"[::1]:5678\"",
+    ),
+    (
+        "[limits]\nidle_timeout = false",
+        "line 2: `limits.idle_timeout`: write a time span such as \"10s\" or \"1m 30s\", or \
+             \"off\"",
+    ),
+    (
+        "[login]\nmax_attempts = true",
+        "line 2: `login.max_attempts`: write a whole number above zero",
+    ),
+    (
+        "[login]\nbasic = true",
+        "line 2: `login.basic`: write \"optional\", \"required\" or \"off\"",
+    ),
+    (
+        "log_format = 1",
+        "line 1: `log_format`: write \"text\" or \"json\"",
+    ),
+    (
+        "forwarded_header = 1",
+        "line 1: `forwarded_header`: write \"X-Forwarded-For\" or \"Forwarded\"",
+    ),
+    (
+        "credentials = 1",
+        "line 1: `credentials`: write a text in quotes",
+    ),
+    ("page = \"yes\"", "line 1: `page`: write true or false"),
+    (
+        "subprotocols = \"chat\"",
+        "line 1: `subprotocols`: write a list in brackets, such as [\"a\", \"b\"]",
+    ),
+    (
+        "trusted_proxies = \"::1\"",
+        "line 1: `trusted_proxies`: write a list in brackets, such as [\"a\", \"b\"]",
+    ),
+    (
+        "[admin]\nlisten = 1",
+        "line 2: `admin.listen`: write \"unix:PATH\", or a loopback address and a port, such as \
+             \"127.0.0.1:9180\"",
+    ),
     (
         "log_level = \"verbose\"",
         "line 1: `log_level`: write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \
