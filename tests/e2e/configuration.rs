@@ -60,7 +60,8 @@ async fn mistake_is_reported_with_file_line_and_key() {
     );
     assert_eq!(
         start_error(&[("s.toml", "listen = \n")], &["--config", "s.toml"]).await,
-        "ws-server: s.toml: line 1: string values must be quoted, expected literal string\n"
+        "ws-server: s.toml: line 1: write a text in quotes; numbers, true and false have \
+         none\n"
     );
 }
 

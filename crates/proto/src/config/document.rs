@@ -118,19 +118,21 @@ impl TomlError {
     }
 
     fn from_toml(source: &str, error: &toml::de::Error) -> Self {
-        let problem = redact(error.message());
         let Some(span) = error.span() else {
-            return Self::whole(problem);
+            return Self::whole(redact(error.message()));
         };
-        let problem = bracket_remedy(source, span.start, &problem).unwrap_or(problem);
-        let error = Self::at_byte(source, span.start, problem);
-        // In invalid TOML, the text in the place of a key may be part of a secret.
-        let is_toml = toml::from_str::<toml::Table>(source).is_ok();
-        if is_toml {
-            error
-        } else {
-            Self { key: None, ..error }
+        if toml::from_str::<toml::Table>(source).is_err() {
+            // In invalid TOML, the text in the place of a key may be part of a secret.
+            let problem = syntax_remedy(error.message());
+            let key = None;
+            return Self {
+                key,
+                ..Self::at_byte(source, span.start, problem)
+            };
         }
+        let problem = redact(error.message());
+        let problem = bracket_remedy(source, span.start, &problem).unwrap_or(problem);
+        Self::at_byte(source, span.start, problem)
     }
 
     /// Returns the line, counted from 1, if it is known.
@@ -184,7 +186,7 @@ fn keys(source: &str) -> impl Iterator<Item = FoundKey<'_>> {
         let bare = !key.is_empty()
             && key
                 .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
         bare.then_some(FoundKey {
             line: index + 1,
             section,
@@ -227,6 +229,51 @@ fn remedy(expected: &str) -> &str {
         // Our own types describe themselves by an instruction.
         _ => expected,
     }
+}
+
+/// Returns the instruction for a message of the TOML parser. Its words are those of the grammar.
+fn syntax_remedy(message: &str) -> &'static str {
+    let quotes = [
+        "expected `\"`",
+        "expected `'`",
+        "invalid basic",
+        "invalid literal",
+    ];
+    let known: [(&[&str], &str); 9] = [
+        (
+            &["duplicate key"],
+            "this key is written twice; write it once",
+        ),
+        (
+            &["escape", "unicode"],
+            "a backslash begins an escape: write two of them, or the text in single quotes",
+        ),
+        (
+            &["must be quoted"],
+            "write a text in quotes; numbers, true and false have none",
+        ),
+        (
+            &["expected `true`", "expected `false`"],
+            "write true or false, in lower case",
+        ),
+        (
+            &quotes,
+            "close the text with the quote that begins it, on the same line",
+        ),
+        (&["unclosed table"], "close the name of the table with `]`"),
+        (&["unclosed array"], "close the list with `]`"),
+        (
+            &["unexpected key or value"],
+            "write each key on a line of its own",
+        ),
+        (&["key with no value"], "write key = value"),
+    ];
+    let mut known = known.iter();
+    let found = known.find(|(words, _)| words.iter().any(|word| message.contains(word)));
+    found.map_or(
+        "this is not TOML: write key = value, with texts in quotes",
+        |(_, remedy)| remedy,
+    )
 }
 
 /// Returns the instruction for a header `[user]` in place of `[[user]]`.

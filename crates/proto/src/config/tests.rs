@@ -158,7 +158,37 @@ fn error_names_line_key_and_remedy() {
         assert_eq!(from_toml::<File>(source).unwrap_err().to_string(), message);
     }
     let error = from_toml::<File>("listen = \"x\"\nlisten = \"y\"").unwrap_err();
-    assert_eq!(error.to_string(), "line 2: duplicate key");
+    let expected = "line 2: this key is written twice; write it once";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Row: words of the parser.
+#[test]
+fn syntax_error_names_line_and_remedy() {
+    let quotes = "write a text in quotes; numbers, true and false have none";
+    let unclosed = "close the text with the quote that begins it, on the same line";
+    let no_toml = "this is not TOML: write key = value, with texts in quotes";
+    for (line, remedy) in [
+        ("listen = localhost", quotes),
+        ("listen = 127.0.0.1:5678", no_toml),
+        ("listen = \"x", unclosed),
+        ("listen = 'x", unclosed),
+        (
+            "listen = \"C:\\x\"",
+            "a backslash begins an escape: write two of them, or the text in single quotes",
+        ),
+        ("listen \"x\"", "write key = value"),
+        ("listen: true", "write key = value"),
+        ("listen = True", "write true or false, in lower case"),
+        ("listen = [\"x\"", "close the list with `]`"),
+        ("[limits", "close the name of the table with `]`"),
+        ("[limits] count = 1", "write each key on a line of its own"),
+        ("= 1", no_toml),
+        ("{", no_toml),
+    ] {
+        let error = from_toml::<File>(&format!("\n{line}")).unwrap_err();
+        assert_eq!(error.to_string(), format!("line 2: {remedy}"), "{line}");
+    }
 }
 
 #[test]
@@ -171,6 +201,9 @@ fn key_found_in_its_own_section() {
     ] {
         assert_eq!(TomlError::at_key(source, path, "no").line(), Some(line));
     }
+    let dotted = from_toml::<File>("limits.count = 0").unwrap_err();
+    let expected = "line 1: `limits.count`: write a whole number above zero";
+    assert_eq!(dotted.to_string(), expected);
     let absent = TomlError::at_key(source, "echo.prefix", "no");
     assert_eq!(absent.to_string(), "`echo.prefix`: no");
 }
