@@ -93,6 +93,7 @@ async fn send_forged_texts(server: &ServerProcess, name: &str) {
         let path = text
             .replace(' ', "%20")
             .replace('"', "%22")
+            .replace('{', "%7B")
             .replace('}', "%7D");
         for request in [
             handshake_with(&[]).replace("GET / ", &format!("GET /{path} ")),
@@ -111,7 +112,13 @@ async fn send_forged_texts(server: &ServerProcess, name: &str) {
         // In a room name, a message and a close reason.
         let mut peer = server.connect().await;
         let basic = authorization(format!("{name}:1"));
-        let room = format!("GET /room/{} ", &path[..path.len().min(128)]);
+        // Without a part of an escape at its end.
+        let longest = &path[..path.len().min(126)];
+        let room = match longest.rfind('%') {
+            Some(escape) if escape + 3 > longest.len() => &longest[..escape],
+            _ => longest,
+        };
+        let room = format!("GET /room/{room} ");
         peer.send(handshake_with(&[&basic]).replace("GET / ", &room))
             .await;
         assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
@@ -235,6 +242,30 @@ async fn finds_exactly_the_wrong_logins(format: &str) {
     fs::write(file.path(), &log).expect("the file can be written");
     assert_eq!(found(file.path()).await, expected, "{log}");
     assert_eq!(found_in_journal(&log).await, expected, "{log}");
+    for wrapper in WRAPPERS {
+        let wrapped: String = log.lines().map(wrapper).collect();
+        fs::write(file.path(), &wrapped).expect("it can be written");
+        assert_eq!(found(file.path()).await, expected, "{wrapped}");
+    }
+}
+
+/// The forms in which other programs write a line of the log. Row: the filter matched none of them.
+const WRAPPERS: [fn(&str) -> String; 5] = [
+    docker,
+    |line| format!("2026-11-28T11:00:00.123456789Z stderr F {line}\n"),
+    |line| format!("2026-11-28T12:00:00.123456789+01:00 stderr F {line}\n"),
+    |line| format!("Nov  8 11:00:00 host ws-server[7]: {line}\n"),
+    |line| format!("2026-11-28T11:00:00.123456+00:00 host ws-server[7]: {line}\n"),
+];
+
+/// Docker's json-file driver escapes what Go escapes, so that it may be a part of HTML.
+fn docker(line: &str) -> String {
+    let log = serde_json::to_string(&format!("{line}\n")).expect("a text is JSON");
+    let log = log
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026");
+    format!("{{\"log\":{log},\"stream\":\"stderr\",\"time\":\"2026-11-28T11:00:00.123456789Z\"}}\n")
 }
 
 #[tokio::test]
