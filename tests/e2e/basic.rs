@@ -16,7 +16,7 @@ const RIGHT: &str = "admin:123456";
 
 /// The client's message for a 401.
 const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
-                       credentials; it says: the username or password is wrong";
+                       credentials, saying \"the username or password is wrong\"";
 
 #[tokio::test]
 async fn basic_login_is_complete_with_the_101() {

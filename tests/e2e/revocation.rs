@@ -280,8 +280,7 @@ async fn client_prints_the_revocation_reason() {
         );
         let last = output.lines().last().unwrap();
         let expected = format!(
-            "ws-client: the server closed the connection: 3000, unauthorized, saying \
-             \"{}\"",
+            "ws-client: the server closed the connection, saying \"{}\" (3000, unauthorized)",
             CloseReason::PasswordChanged.text()
         );
         assert_eq!(last, expected, "{auth}");

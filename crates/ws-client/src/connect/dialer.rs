@@ -325,7 +325,7 @@ pub enum ConnectError {
     #[error(transparent)]
     Refused(HandshakeError),
     /// The opening handshake failed, and the response has a body.
-    #[error("{error}; it says: {body}")]
+    #[error("{}", .error.with_body(.body))]
     RefusedWithBody {
         /// The error of the handshake.
         error: HandshakeError,

@@ -123,7 +123,7 @@ async fn chunked_refusal_is_shown_decoded() {
     let bytes = b"HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n\
                   4\r\nfull\r\n3\r\n up\r\n0\r\n\r\n";
     let (message, _) = said(upgraded(bytes, AfterResponse::Close, LONG).await);
-    assert!(message.ends_with("; it says: full up"), "{message}");
+    assert!(message.contains(", saying \"full up\"; "), "{message}");
 }
 
 #[tokio::test]
@@ -172,7 +172,33 @@ async fn refusal_is_shown_with_its_body() {
     let bytes = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nfull \x1b[1m";
     let (message, exit) = said(upgraded(bytes, AfterResponse::Stay, LONG).await);
     assert_eq!(exit, Exit::HandshakeRefused);
-    assert!(message.ends_with("; it says: full \\u{1b}[1m"), "{message}");
+    let expected =
+        "the server answered HTTP/1.1 503 Service Unavailable, saying \"full \\u{1b}[1m\"; ";
+    assert!(message.starts_with(expected), "{message}");
+}
+
+/// Row: `404 Not Found: there is nothing at this path; it says: there is nothing at this path`.
+#[tokio::test]
+async fn refusal_with_body_is_not_repeated() {
+    for (status, fields, expected) in [
+        ("404 Not Found", "", "404 Not Found, saying \"none\""),
+        (
+            "302 Found",
+            "",
+            "302 Found, saying \"none\"; it points to another place; a handshake follows no \
+             redirect, so give the other URL",
+        ),
+        (
+            "401 Unauthorized",
+            "WWW-Authenticate: Basic realm=\"x\"\r\n",
+            "401 Unauthorized, saying \"none\"; it wants credentials in the request; ws-client \
+             --auth basic sends them",
+        ),
+    ] {
+        let bytes = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: 4\r\n\r\nnone");
+        let (message, _) = said(upgraded(bytes.as_bytes(), AfterResponse::Stay, LONG).await);
+        assert_eq!(message, format!("the server answered HTTP/1.1 {expected}"));
+    }
 }
 
 /// Returns the result of a handshake with credentials, and the request.
@@ -207,7 +233,7 @@ async fn refused_credentials_are_login_refused() {
         ),
         (
             "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 4\r\n\r\nno\x07.",
-            "; it says: no\\u{7}.",
+            ", saying \"no\\u{7}.\"",
         ),
         (
             "WWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n",

@@ -87,6 +87,28 @@ impl HandshakeError {
         }
     }
 
+    /// Formats the error of a response with a body, of which this is the escaped start. The body of a
+    /// 4xx or 5xx is the server's own reason, so the meaning of the status is left out.
+    pub(crate) fn with_body(&self, body: &str) -> String {
+        match self {
+            Self::Unauthorized(status, schemes) => {
+                let advice = wanted_text(schemes);
+                format!("{}, saying \"{body}\"; it {advice}", status_text(status))
+            }
+            Self::Busy(status, retry) => {
+                format!("{}, saying \"{body}\"; {retry}", status_text(status))
+            }
+            Self::Status(status) if status.code >= 400 => {
+                format!("{}, saying \"{body}\"", status_text(status))
+            }
+            Self::Status(status) => {
+                let meaning = status_meaning(status.code);
+                format!("{}, saying \"{body}\"; {meaning}", status_text(status))
+            }
+            _ => format!("{self}, saying \"{body}\""),
+        }
+    }
+
     /// Returns the exit code of the program after this error.
     pub fn exit(&self) -> Exit {
         match self {
@@ -109,13 +131,18 @@ fn status_text(status: &StatusLine) -> String {
 
 /// Explains a 401 with these schemes to a request without credentials.
 fn unauthorized_text(schemes: &Schemes) -> String {
-    let meaning = status_meaning(401);
+    format!("it {}", wanted_text(schemes))
+}
+
+/// Describes the credentials that a 401 with these schemes asks for.
+fn wanted_text(schemes: &Schemes) -> String {
+    let wanted = "wants credentials in the request";
     if schemes.has(BASIC) {
-        format!("{meaning}; ws-client --auth basic sends them")
+        format!("{wanted}; ws-client --auth basic sends them")
     } else if schemes.is_empty() {
-        format!("{meaning}, and does not say of which kind")
+        format!("{wanted}, and does not say of which kind")
     } else {
-        format!("{meaning}, of a kind that ws-client does not know: {schemes}")
+        format!("{wanted}, of a kind that ws-client does not know: {schemes}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reason why a session ended, with its exit code and its error messages.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::{io, time::Duration};
 
 use proto::{
     close::{CloseCode, CloseReason},
@@ -322,16 +322,15 @@ fn after_server_close(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Ex
                 CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
                 _ => "broke the WebSocket protocol",
             };
-            let (detail, code, text) = (Escaped(detail), reply.code(), reply.text());
-            lines.push(format!(
-                "the server {action}: {detail}; closed with {code}, {text}"
-            ));
+            let (detail, code) = (Escaped(detail), reply.code());
+            lines.push(format!("the server {action}: {detail}; closed with {code}"));
             Exit::Closed
         }
     }
 }
 
-/// Describes a Close frame of the server.
+/// Describes a Close frame of the server. Its own reason comes first, and the meaning of the code only if
+/// the reason does not contain it.
 fn describe(frame: &CloseFrame) -> String {
     let CloseFrame { code, reason } = frame;
     let manner = if *code == CloseReason::UserExit.code() {
@@ -339,17 +338,22 @@ fn describe(frame: &CloseFrame) -> String {
     } else {
         ""
     };
-    let mut words = match *code {
+    let meaning = code.description();
+    match *code {
         CloseCode::ABSENT => "the server closed the connection without a code".to_owned(),
-        code => format!(
-            "the server closed the connection{manner}: {code}, {}",
-            code.description()
-        ),
-    };
-    if !reason.is_empty() {
-        write!(words, ", saying \"{}\"", Escaped(reason)).expect("a string takes everything");
+        code if reason.is_empty() => {
+            format!("the server closed the connection{manner}: {code}, {meaning}")
+        }
+        code => {
+            let is_repeated = reason.to_lowercase().contains(&meaning.to_lowercase());
+            let meaning = if is_repeated { "" } else { meaning };
+            let separator = if is_repeated { "" } else { ", " };
+            format!(
+                "the server closed the connection{manner}, saying \"{}\" ({code}{separator}{meaning})",
+                Escaped(reason)
+            )
+        }
     }
-    words
 }
 
 /// Returns the exit code for a close code of the server. Before the login succeeded, a normal close

@@ -82,12 +82,12 @@ pub(crate) enum OutputFormat {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CtlError {
     /// The socket does not accept a connection.
-    #[error("cannot connect to the server at {}{}", path.display(), hint(source))]
+    #[error("cannot connect to the server at {}: {error}{}", path.display(), hint(error))]
     Unreachable {
         /// The socket.
         path: PathBuf,
-        /// The cause.
-        source: io::Error,
+        /// The cause. No source of the error: the remedy follows it.
+        error: io::Error,
     },
     /// The process behind the socket runs as a user who is not trusted.
     #[error(
@@ -121,9 +121,9 @@ pub(crate) enum CtlError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            " (start it, or name another socket with --socket)"
+            "; start it, or name another socket with --socket"
         }
-        io::ErrorKind::PermissionDenied => " (run as the user of the server, or as root)",
+        io::ErrorKind::PermissionDenied => "; run as the user of the server, or as root",
         _ => "",
     }
 }
@@ -230,9 +230,9 @@ impl Client<'_> {
     ///
     /// The user is not trusted, or cannot be found out.
     fn check_peer(&self, stream: &UnixStream) -> Result<(), CtlError> {
-        let unreachable = |source| CtlError::Unreachable {
+        let unreachable = |error| CtlError::Unreachable {
             path: self.socket.to_owned(),
-            source,
+            error,
         };
         let uid = stream.peer_cred().map_err(unreachable)?.uid();
         let folder = match self.socket.parent() {
@@ -256,9 +256,9 @@ impl Client<'_> {
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), CtlError> {
         let stream = UnixStream::connect(self.socket).await;
-        let stream = stream.map_err(|source| CtlError::Unreachable {
+        let stream = stream.map_err(|error| CtlError::Unreachable {
             path: self.socket.to_owned(),
-            source,
+            error,
         })?;
         self.check_peer(&stream)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

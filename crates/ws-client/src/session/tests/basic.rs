@@ -43,7 +43,7 @@ const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\
                             WWW-Authenticate: Basic realm=\"x\"\r\n\r\nwho? \x1b.";
 
 const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
-                       credentials; it says: who? \\u{1b}.\n";
+                       credentials, saying \"who? \\u{1b}.\"\n";
 
 /// The server end of each connection that the client opens.
 pub(super) struct FakeListener(Receiver<DuplexStream>);

@@ -44,8 +44,8 @@ async fn server_close_is_quoted_and_losses_counted() {
         outcome(
             Exit::Closed,
             "your submit context: a\n",
-            "{welcome}ws-client: the server closed the connection: 1001, going away, \
-             saying \"server is shutting down\"\nws-client: 2 messages got no answer\n"
+            "{welcome}ws-client: the server closed the connection, saying \"server is shutting \
+             down\" (1001, going away)\nws-client: 2 messages got no answer\n"
         )
     );
 }
@@ -64,7 +64,7 @@ async fn refused_login_counts_unsent_lines() {
     assert_eq!(found.exit, Exit::LoginRefused);
     assert!(
         found.stderr.ends_with(
-            "3000, unauthorized, saying \"too many wrong logins\"\n\
+            "saying \"too many wrong logins\" (3000, unauthorized)\n\
              ws-client: 1 line was not sent\n"
         ),
         "{}",
@@ -258,7 +258,7 @@ async fn server_control_characters_are_escaped_on_terminal() {
             .starts_with("sorry \\u{1b}[2J\ncongratulation \\u{202e}\n")
     );
     assert!(
-        found.stderr.contains("saying \"\\u{7}\"\n"),
+        found.stderr.contains("saying \"\\u{7}\" ("),
         "{}",
         found.stderr
     );

@@ -75,8 +75,8 @@ fn server_close_is_quoted_and_mapped() {
             "bye\x1b[2J",
             SCRIPT,
             Exit::Closed,
-            "the server closed the connection: 1001, going away, saying \
-             \"bye\\u{1b}[2J\"",
+            // Row: the table's words came before the server's reason, and repeated it.
+            "the server closed the connection, saying \"bye\\u{1b}[2J\" (1001, going away)",
         ),
         (
             1005,
@@ -104,7 +104,7 @@ fn server_close_is_quoted_and_mapped() {
             "login timeout",
             before_login(PERSON),
             Exit::TimedOut,
-            "the server closed the connection: 3008, timeout, saying \"login timeout\"",
+            "the server closed the connection, saying \"login timeout\" (3008)",
         ),
         (
             1011,
@@ -137,16 +137,14 @@ fn connection_end_without_close_is_lost() {
                 reply: CloseReason::ProtocolError,
                 detail: "masked\x07".into(),
             },
-            "the server broke the WebSocket protocol: masked\\u{7}; closed with 1002, protocol \
-             error",
+            "the server broke the WebSocket protocol: masked\\u{7}; closed with 1002",
         ),
         (
             Closed::ProtocolViolation {
                 reply: CloseReason::MessageTooBig,
                 detail: "2 > 1".into(),
             },
-            "the server sent more than --max-message-bytes allows: 2 > 1; closed with 1009, \
-             message too big",
+            "the server sent more than --max-message-bytes allows: 2 > 1; closed with 1009",
         ),
     ] {
         let found = report_of(&EndReason::Server(end), None, PERSON);
