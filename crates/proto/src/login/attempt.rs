@@ -47,10 +47,16 @@ pub enum LoginMessage<'a> {
 }
 
 impl From<LoginMessage<'_>> for Attempt {
-    /// Parses a text as `username:password`.
+    /// Parses a text as `username:password`. One line break at its end is ignored, because websocat
+    /// sends it with each line.
     fn from(message: LoginMessage<'_>) -> Self {
         match message {
-            LoginMessage::Text(line) => Credentials::parse(line).into(),
+            LoginMessage::Text(text) => {
+                let line = text
+                    .strip_suffix('\n')
+                    .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+                Credentials::parse(line).into()
+            }
             LoginMessage::Binary => Self::Malformed,
         }
     }

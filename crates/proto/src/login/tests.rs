@@ -54,6 +54,26 @@ enum Outcome {
     Closed { at: Duration, reason: CloseReason },
 }
 
+/// websocat sends the line break of each line.
+#[test]
+fn one_line_break_after_credentials_ignored() {
+    for (text, password) in [
+        ("admin:1\n", Some("1")),
+        ("admin:1\r\n", Some("1")),
+        ("admin:1\n\n", Some("1\n")),
+        ("admin:1\r", Some("1\r")),
+        ("admin:1 \n", Some("1 ")),
+        ("admin:\n", None),
+    ] {
+        let found = match Attempt::from(LoginMessage::Text(text)) {
+            Attempt::Credentials(credentials) => Some(credentials.password),
+            Attempt::Malformed => None,
+        };
+        let found = found.as_ref().map(Secret::expose);
+        assert_eq!(found, password, "{text:?}");
+    }
+}
+
 /// Drives the server through one message, and advances the time as it requests.
 fn exchange(
     login: &mut ServerLogin,
