@@ -163,7 +163,7 @@ async fn kick_and_revoke_end_only_the_named_sessions() {
 }
 
 #[tokio::test]
-async fn changed_credentials_file_lifts_a_revocation() {
+async fn changed_password_lifts_a_revocation() {
     let files = files();
     let mut server = files.serve().await;
     ctl_ok(&files, &["revoke", "jane"]).await;
@@ -176,11 +176,11 @@ async fn changed_credentials_file_lifts_a_revocation() {
     LoginMethod::Message
         .assert_rejected(&server, "jane:x")
         .await;
-    let changed = accounts(&[("admin", "123456"), ("jane", "x")]);
+    let changed = accounts(&[("admin", "123456"), ("jane", "y")]);
     files.replace(ACCOUNTS, &changed);
     server.log_line(RELOADED).await;
     server.log_line(RELOADED).await;
-    let mut jane = LoginMethod::Message.log_in(&server, "jane:x").await;
+    let mut jane = LoginMethod::Message.log_in(&server, "jane:y").await;
     assert_echo(&mut jane, "back").await;
 }
 

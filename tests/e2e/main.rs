@@ -42,6 +42,8 @@ mod reload;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod revocations_file;
+#[cfg(test)]
 mod rooms;
 #[cfg(test)]
 mod secrets;

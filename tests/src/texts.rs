@@ -86,7 +86,11 @@ pub fn welcome_and_goodbye() -> String {
 
 /// Returns the output of `ws-server ctl revoke`.
 pub fn revoked_message(user: &str, sessions: usize) -> String {
-    format!("logins of {user} revoked until the accounts change; {sessions} sessions ended\n")
+    format!(
+        "logins of {user} revoked until the credential changes or `ctl allow`; {sessions} sessions \
+         ended\na restart of the server forgets this: set login.revocations_file, or remove the \
+         user from the credentials file\n"
+    )
 }
 
 /// Returns the last line of `--check-config` for a credentials file with one user.

@@ -208,7 +208,14 @@ impl<'a> ConfigWatcher<'a> {
             Ok(loaded)
         });
         match read {
-            Ok(loaded) => Ok(self.apply(loaded, cause)),
+            Ok(loaded) => {
+                let outcome = self.apply(loaded, cause);
+                // Revocations may have lapsed.
+                if let Some(Err(error)) = self.server.save_revocations().await {
+                    warn!("{error}; a restart may restore a revocation that has lapsed");
+                }
+                Ok(outcome)
+            }
             Err(problem) => {
                 // With all its causes, as at the start.
                 let error = format!("{:#}", anyhow::Error::from(problem));

@@ -1,7 +1,6 @@
 //! The settings in force, as connections use them.
 
 use std::{
-    collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
     time::SystemTime,
 };
@@ -9,7 +8,7 @@ use std::{
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
-    access::{Grant, Principal},
+    access::{Grant, Principal, Revocations},
     handshake::HandshakePolicy,
     limits::Limits,
     peer::TrustedProxies,
@@ -30,8 +29,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Arc<Limits>,
     /// The accounts.
     pub(crate) accounts: Arc<Accounts>,
-    /// The users whose logins an operator has revoked until the accounts change.
-    revoked: Arc<HashSet<UserName>>,
+    /// The users whose logins an operator has revoked.
+    pub(crate) revocations: Arc<Revocations>,
 }
 
 impl Settings {
@@ -49,30 +48,24 @@ impl Settings {
             login,
             limits: Arc::new(limits),
             accounts: Arc::new(accounts),
-            revoked: Arc::default(),
+            revocations: Arc::default(),
         }
     }
 
-    /// Returns a copy in which the logins of this user are revoked.
-    pub(crate) fn with_revoked(&self, user: UserName) -> Self {
-        let mut revoked = HashSet::clone(&self.revoked);
-        revoked.insert(user);
-        Self {
-            revoked: Arc::new(revoked),
+    /// Returns a copy with these revocations, and the users whose revocation has lapsed because their
+    /// credential differs from the revoked one.
+    pub(crate) fn with_revocations(&self, mut revocations: Revocations) -> (Self, Vec<UserName>) {
+        let lapsed = revocations.remove_changed(&self.accounts);
+        let settings = Self {
+            revocations: Arc::new(revocations),
             ..self.clone()
-        }
-    }
-
-    /// Keeps the revocations of the previous settings, unless the accounts have changed.
-    pub(crate) fn keep_revoked(&mut self, before: &Self) {
-        if self.accounts.are_same(&before.accounts) {
-            self.revoked = Arc::clone(&before.revoked);
-        }
+        };
+        (settings, lapsed)
     }
 
     /// Returns true if an operator has revoked the logins of this user.
     pub(crate) fn is_revoked(&self, user: &UserName) -> bool {
-        self.revoked.contains(user)
+        self.revocations.contains(user)
     }
 
     /// Returns the maximum length of a message on a route, in bytes.

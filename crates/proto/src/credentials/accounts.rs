@@ -14,6 +14,7 @@ use toml::{
 
 use crate::{
     config::{TomlError, from_toml},
+    credentials::CredentialFingerprint,
     message::{Credentials, CredentialsError, MAX_CREDENTIALS_BYTES},
     password::{HashCost, HashMemory, Password, PasswordHash},
     secret::Secret,
@@ -241,15 +242,18 @@ impl Accounts {
         }
     }
 
-    /// Returns true if both have the same users, with the same passwords and expiry times.
-    pub fn are_same(&self, others: &Self) -> bool {
-        self.by_name.len() == others.by_name.len()
-            && self.by_name.iter().all(|(name, account)| {
-                others.by_name.get(name).is_some_and(|other| {
-                    account.expires == other.expires
-                        && (account.credential.password).is_same(&other.credential.password)
-                })
-            })
+    /// Returns the fingerprint of a user's credential, if the user exists. The salt must be random.
+    pub fn fingerprint(&self, user: &UserName, salt: [u8; 16]) -> Option<CredentialFingerprint> {
+        let account = self.by_name.get(user)?;
+        let password = &account.credential.password;
+        Some(CredentialFingerprint::new(user, password, salt))
+    }
+
+    /// Returns true if the user exists with another credential than that of the fingerprint. A user
+    /// that does not exist may come back with the same one.
+    pub fn has_changed(&self, user: &UserName, fingerprint: &CredentialFingerprint) -> bool {
+        let account = self.by_name.get(user);
+        account.is_some_and(|account| !fingerprint.is_of(user, &account.credential.password))
     }
 
     /// Returns the distinct hash costs. Each verification computes one hash of each. There are none

@@ -8,12 +8,14 @@ mod path;
 mod pattern;
 mod policy;
 mod principal;
+mod revocations;
 
 pub(crate) use self::{
     grant::Grant,
     login_context::{LoginContext, LoginMethod},
     login_failure::LoginFailure,
     origin::{FILE_ORIGIN, parse_host},
+    revocations::{Revocation, Revocations},
 };
 pub use self::{
     origin::{AllowedOrigin, AllowedOriginError, Origin, OriginError},

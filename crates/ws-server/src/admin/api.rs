@@ -86,7 +86,7 @@ pub(crate) struct Kicked {
     pub(crate) peer: String,
 }
 
-/// The request to revoke the logins of a user until the accounts change.
+/// The request to revoke the logins of a user until the user's credential changes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revoke {
@@ -101,6 +101,34 @@ pub(crate) struct UserRevoked {
     pub(crate) user: String,
     /// The number of sessions that end.
     pub(crate) sessions_ended: usize,
+    /// True if a file keeps the revocation over a restart of the server.
+    pub(crate) kept: bool,
+}
+
+/// The revocations in force.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RevocationList {
+    /// Sorted by user name.
+    pub(crate) revocations: Vec<RevocationInfo>,
+}
+
+/// A revocation in force.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RevocationInfo {
+    /// The user name.
+    pub(crate) user: String,
+    /// The time of the revocation (RFC 3339).
+    pub(crate) since: String,
+    /// The operator.
+    pub(crate) by: String,
+}
+
+/// The request to end the revocation of a user, and its response.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Allow {
+    /// The user name.
+    pub(crate) user: String,
 }
 
 /// The response to a drain request: the server closes all sessions, then exits.

@@ -17,11 +17,12 @@ use crate::{
     access::{Principal, normalize_path},
     admin::{
         api::{
-            Draining, ErrorResponse, Kick, Kicked, Publish, Revoke, SessionInfo, Sessions,
-            UserRevoked,
+            Allow, Draining, ErrorResponse, Kick, Kicked, Publish, RevocationInfo, RevocationList,
+            Revoke, SessionInfo, Sessions, UserRevoked,
         },
         listener::AdminPeer,
     },
+    config::SaveError,
     log::{LostLines, audit},
     metrics,
     peer::ConnectionId,
@@ -61,6 +62,16 @@ enum AdminError {
     NoConnection(u64),
     #[error("there is no user `{0}`")]
     NoUser(String),
+    #[error(
+        "the logins of `{0}` are not revoked: `ws-server ctl revocations` lists those that are"
+    )]
+    NotRevoked(String),
+    #[error("the logins of `{user}` are revoked, but a restart would forget it: {source}")]
+    RevocationNotKept { user: String, source: SaveError },
+    #[error("the logins of `{user}` are allowed, but a restart would revoke them again: {source}")]
+    PermissionNotKept { user: String, source: SaveError },
+    #[error("nothing was revoked: the system provides no random numbers")]
+    NoRandomness,
     #[error(transparent)]
     Publish(PublishError),
     #[error("nothing was reloaded: {0}")]
@@ -73,11 +84,15 @@ impl AdminError {
             Self::UnknownPath
             | Self::NoConnection(_)
             | Self::NoUser(_)
+            | Self::NotRevoked(_)
             | Self::Publish(PublishError::NoRoom) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnixSocketOnly => StatusCode::FORBIDDEN,
             Self::Body(_) | Self::Publish(PublishError::Length { .. }) => StatusCode::BAD_REQUEST,
             Self::Reload(_) => StatusCode::CONFLICT,
+            Self::RevocationNotKept { .. }
+            | Self::PermissionNotKept { .. }
+            | Self::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -91,6 +106,8 @@ enum AdminRoute {
     Sessions,
     Kick,
     Revoke,
+    Revocations,
+    Allow,
     Reload,
     Drain,
     Publish,
@@ -105,6 +122,8 @@ impl AdminRoute {
             "/sessions" => Self::Sessions,
             "/kick" => Self::Kick,
             "/revoke" => Self::Revoke,
+            "/revocations" => Self::Revocations,
+            "/allow" => Self::Allow,
             "/reload" => Self::Reload,
             "/drain" => Self::Drain,
             "/publish" => Self::Publish,
@@ -118,7 +137,7 @@ impl AdminRoute {
     }
 
     fn allow(self, method: &Method) -> Result<(), AdminError> {
-        let is_read = self.is_open_to_tcp() || self == Self::Sessions;
+        let is_read = self.is_open_to_tcp() || matches!(self, Self::Sessions | Self::Revocations);
         match (is_read, method) {
             (true, &Method::GET | &Method::HEAD) | (false, &Method::POST) => Ok(()),
             (true, _) => Err(AdminError::Method("GET, HEAD")),
@@ -190,7 +209,9 @@ impl AdminHandler {
             }
             AdminRoute::Sessions => json(&self.sessions()),
             AdminRoute::Kick => json(&self.kick(&body(request).await?, peer)?),
-            AdminRoute::Revoke => json(&self.revoke(body(request).await?, peer)?),
+            AdminRoute::Revoke => json(&self.revoke(body(request).await?, peer).await?),
+            AdminRoute::Revocations => json(&self.revocations()),
+            AdminRoute::Allow => json(&self.allow(body(request).await?, peer).await?),
             AdminRoute::Reload => {
                 let by = peer.to_string();
                 json(&self.reloads.reload(by).await.map_err(AdminError::Reload)?)
@@ -227,17 +248,53 @@ impl AdminHandler {
         })
     }
 
-    fn revoke(&self, Revoke { user }: Revoke, peer: AdminPeer) -> Result<UserRevoked, AdminError> {
-        let name = UserName::parse(&user).ok();
-        let ended = name.as_ref().and_then(|name| self.server.revoke(name));
+    async fn revoke(
+        &self,
+        Revoke { user }: Revoke,
+        peer: AdminPeer,
+    ) -> Result<UserRevoked, AdminError> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|_| AdminError::NoRandomness)?;
+        let (name, by) = (UserName::parse(&user).ok(), peer.to_string());
+        let ended = name
+            .as_ref()
+            .and_then(|name| self.server.revoke(name, &by, salt));
         let (Some(name), Some(sessions_ended)) = (name, ended) else {
             return Err(AdminError::NoUser(user));
         };
-        audit::user_revoked(&peer.to_string(), &name, sessions_ended);
-        Ok(UserRevoked {
-            user,
-            sessions_ended,
-        })
+        audit::user_revoked(&by, &name, sessions_ended);
+        match self.server.save_revocations().await {
+            Some(Err(source)) => Err(AdminError::RevocationNotKept { user, source }),
+            saved => Ok(UserRevoked {
+                user,
+                sessions_ended,
+                kept: saved.is_some(),
+            }),
+        }
+    }
+
+    fn revocations(&self) -> RevocationList {
+        let revocations = self.server.revocations();
+        let infos = revocations.iter().map(|(user, revocation)| RevocationInfo {
+            user: user.to_string(),
+            since: humantime::format_rfc3339_seconds(revocation.since).to_string(),
+            by: revocation.by.clone(),
+        });
+        RevocationList {
+            revocations: infos.collect(),
+        }
+    }
+
+    async fn allow(&self, Allow { user }: Allow, peer: AdminPeer) -> Result<Allow, AdminError> {
+        let name = UserName::parse(&user).ok();
+        let Some(name) = name.filter(|name| self.server.allow(name)) else {
+            return Err(AdminError::NotRevoked(user));
+        };
+        audit::user_allowed(&peer.to_string(), &name);
+        match self.server.save_revocations().await {
+            Some(Err(source)) => Err(AdminError::PermissionNotKept { user, source }),
+            Some(Ok(())) | None => Ok(Allow { user }),
+        }
     }
 
     fn drain(&self, peer: AdminPeer) -> Draining {

@@ -16,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
+    access::Revocations,
     admin::{Admin, AdminHandler},
     cli::{
         ctl::{self, Action, CtlError, OutputFormat},
         hash_password::{self, HashPasswordError},
         startup_notices::StartupNotices,
     },
-    config::{self, AdminAddress, Config, ConfigSource, LoadedConfig, WatchedFiles},
+    config::{
+        self, AdminAddress, Config, ConfigSource, LoadedConfig, RevocationsFile, WatchedFiles,
+    },
     log::{Log, LogFormat, audit},
     process::{descriptors, signals::StopSignals, systemd},
     reload::{ConfigWatcher, StartState},
@@ -239,12 +242,16 @@ fn run_server(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
+    let revocations = match load_revocations(&loaded.config) {
+        Ok(revocations) => revocations,
+        Err(error) => return refuse(&error),
+    };
     if arguments.check_config {
         return print_config(&loaded);
     }
     let log = Log::start(loaded.config.log_level, loaded.config.log_format);
     let start_state = StartState::of(&loaded, files);
-    match start(source, start_state, loaded, &log) {
+    match start(source, start_state, loaded, revocations, &log) {
         Ok(exit_code) => exit_code,
         Err(error) => {
             drop(log);
@@ -281,6 +288,14 @@ fn load(arguments: &Arguments) -> anyhow::Result<(ConfigSource, WatchedFiles, Lo
     }
 }
 
+/// Reads the revocations of earlier processes.
+fn load_revocations(config: &Config) -> anyhow::Result<Revocations> {
+    match &config.login.revocations_file {
+        Some(path) => Ok(RevocationsFile::load(path)?),
+        None => Ok(Revocations::default()),
+    }
+}
+
 /// Prints an error, and returns the exit code for an invalid configuration.
 fn refuse(error: &anyhow::Error) -> ExitCode {
     print_error(error);
@@ -311,6 +326,7 @@ fn start(
     source: ConfigSource,
     start_state: StartState,
     loaded: LoadedConfig,
+    revocations: Revocations,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
     descriptors::raise_limit();
@@ -322,7 +338,7 @@ fn start(
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let exit_code = runtime.block_on(serve(source, start_state, loaded, log));
+    let exit_code = runtime.block_on(serve(source, start_state, loaded, revocations, log));
     // Connections that have not ended by the drain deadline are dropped.
     runtime.shutdown_background();
     exit_code
@@ -332,6 +348,7 @@ async fn serve(
     source: ConfigSource,
     start_state: StartState,
     loaded: LoadedConfig,
+    revocations: Revocations,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new().context("failed to listen for signals")?;
@@ -354,6 +371,12 @@ async fn serve(
             .context("failed to listen for SIGHUP")?;
     manager.ready(notices.users);
     notices.log();
+    server.handle().restore(revocations);
+    let revoked = server.handle().revocations().iter().len();
+    if revoked > 0 {
+        let users = plural(revoked, "user", "users");
+        info!("logins of {users} are revoked: `ws-server ctl revocations` lists them");
+    }
     for address in admin.addresses() {
         let address = address.context("failed to read the bound address")?;
         info!(%address, "admin interface listening");

@@ -28,7 +28,8 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     admin::api::{
-        Draining, ErrorResponse, Kick, Kicked, Publish, Revoke, SessionInfo, Sessions, UserRevoked,
+        Allow, Draining, ErrorResponse, Kick, Kicked, Publish, RevocationList, Revoke, SessionInfo,
+        Sessions, UserRevoked,
     },
     reload::ReloadOutcome,
 };
@@ -49,8 +50,16 @@ pub(crate) enum Action {
         /// The number of the connection, as in `sessions` and in the log
         id: u64,
     },
-    /// Close all sessions of a user, and refuse the user's logins until the accounts change
+    /// Close all sessions of a user, and refuse the user's logins until the credential changes
     Revoke {
+        /// The user name
+        #[arg(allow_hyphen_values = true)]
+        user: String,
+    },
+    /// List the users whose logins are revoked
+    Revocations,
+    /// Allow the logins of a revoked user again
+    Allow {
         /// The user name
         #[arg(allow_hyphen_values = true)]
         user: String,
@@ -161,6 +170,11 @@ pub(crate) async fn run(
         Action::Revoke { user } => {
             let user = user.clone();
             client.post("/revoke", &Revoke { user }, revoked).await
+        }
+        Action::Revocations => client.get("/revocations", revocations).await,
+        Action::Allow { user } => {
+            let user = user.clone();
+            client.post("/allow", &Allow { user }, allowed).await
         }
         Action::Reload => client.post("/reload", &(), reloaded).await,
         Action::Drain => client.post("/drain", &(), draining).await,
@@ -317,9 +331,7 @@ fn table(Sessions { sessions }: &Sessions) -> String {
     if sessions.is_empty() {
         return "no sessions".to_owned();
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
+    let mut table = plain_table(&[
         "ID",
         "USER",
         "PEER",
@@ -338,6 +350,19 @@ fn table(Sessions { sessions }: &Sessions) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    trim(table)
+}
+
+/// Creates a table without lines.
+fn plain_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+/// Formats a table, two spaces between its columns.
+fn trim(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -390,11 +415,37 @@ fn revoked(
     UserRevoked {
         user,
         sessions_ended,
+        kept,
     }: &UserRevoked,
 ) -> String {
-    let sessions = sessions(*sessions_ended);
-    let user = Escaped(user);
-    format!("logins of {user} revoked until the accounts change; {sessions} ended")
+    let (user, sessions) = (Escaped(user), sessions(*sessions_ended));
+    let mut text = format!(
+        "logins of {user} revoked until the credential changes or `ctl allow`; {sessions} ended"
+    );
+    if !kept {
+        text.push_str(
+            "\na restart of the server forgets this: set login.revocations_file, or remove the user \
+             from the credentials file",
+        );
+    }
+    text
+}
+
+/// Formats revocations as a table.
+fn revocations(RevocationList { revocations }: &RevocationList) -> String {
+    if revocations.is_empty() {
+        return "no revocations".to_owned();
+    }
+    let mut table = plain_table(&["USER", "SINCE", "BY"]);
+    for it in revocations {
+        let row = [&it.user, &it.since, &it.by];
+        table.add_row(row.map(|text| Escaped(text).to_string()));
+    }
+    trim(table)
+}
+
+fn allowed(Allow { user }: &Allow) -> String {
+    format!("logins of {} allowed again", Escaped(user))
 }
 
 fn reloaded(reloaded: &ReloadOutcome) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 /// The keys that are read only at the start. A key of this kind is listed here beside its field.
-const AT_START: [&str; 7] = [
+const AT_START: [&str; 8] = [
     "listen",
     "tls",
     "admin.listen",
@@ -13,6 +13,7 @@ const AT_START: [&str; 7] = [
     "worker_threads",
     "login.hash_workers",
     "login.max_queued_logins",
+    "login.revocations_file",
 ];
 
 /// Returns the changed keys that take effect at once.
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn keys_read_at_the_start_exist() {
-        let all = tables("worker_threads = 1\n[login]\nhash_workers = 1");
+        let all = tables("worker_threads = 1\n[login]\nhash_workers = 1\nrevocations_file = \"r\"");
         let keys = values(&all);
         for key in AT_START {
             assert!(keys.contains_key(key), "{key}");

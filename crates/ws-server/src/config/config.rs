@@ -180,6 +180,7 @@ impl Config {
         iter::once(&mut self.credentials)
             .chain(&mut self.tls.certificate)
             .chain(&mut self.tls.private_key)
+            .chain(&mut self.login.revocations_file)
             .chain(sockets.filter_map(|address| match address {
                 AdminAddress::Unix(path) => Some(path),
                 AdminAddress::Tcp(_) => None,
@@ -226,8 +227,8 @@ impl Config {
 }
 
 impl fmt::Display for Config {
-    /// Writes the configuration as TOML. Keys without a value (`worker_threads`, `login.hash_workers`
-    /// and those of `tls`) are left out.
+    /// Writes the configuration as TOML. Keys without a value (`worker_threads`, `login.hash_workers`,
+    /// `login.revocations_file` and those of `tls`) are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = toml::to_string(&self.printable()).map_err(|_| fmt::Error)?;
         // The library escapes C0 and DEL alone. A terminal also obeys C1 and bidirectional controls.

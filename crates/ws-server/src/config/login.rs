@@ -1,6 +1,6 @@
 //! The bounds of logins.
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
 use proto::{
     config::{As, Count, Limit, TimeSpan, word},
@@ -38,6 +38,8 @@ pub struct LoginTable {
     /// wait for minutes.
     #[serde(deserialize_with = "up_to::<10_000, _, _>")]
     pub max_queued_logins: NonZeroUsize,
+    /// The file that keeps revocations of operators over a restart. Without it, a restart forgets them.
+    pub revocations_file: Option<PathBuf>,
 }
 
 impl Default for LoginTable {
@@ -51,6 +53,7 @@ impl Default for LoginTable {
             failure_decay: budget.decay,
             hash_workers: None,
             max_queued_logins: HashingPolicy::MAX_QUEUED,
+            revocations_file: None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod exposure;
 mod files;
 mod login;
+mod revocations_file;
 mod route;
 mod source;
 mod tls;
@@ -29,6 +30,7 @@ pub use self::{
 pub(crate) use self::{
     changes::{changed_at_start, changed_live},
     exposure::{have_development_account, is_exposed},
+    revocations_file::{RevocationsFile, SaveError},
     source::{WatchedFiles, undefined_route_user},
 };
 /// The types of public fields of [`Config`].

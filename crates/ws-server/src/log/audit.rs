@@ -144,6 +144,27 @@ pub(crate) fn user_revoked(by: &str, user: &UserName, sessions_ended: usize) {
     );
 }
 
+/// Logs that an operator allowed the logins of a revoked user again.
+pub(crate) fn user_allowed(by: &str, user: &UserName) {
+    info!(
+        target: TARGET,
+        event = %"user_allowed",
+        by,
+        user = user.as_str(),
+        "revocation ended by an operator"
+    );
+}
+
+/// Logs that a revocation has lapsed, because the user has another credential now.
+pub(crate) fn revocation_lapsed(user: &UserName) {
+    info!(
+        target: TARGET,
+        event = %"revocation_lapsed",
+        user = user.as_str(),
+        "revocation lapsed: the credential of the user has changed"
+    );
+}
+
 /// Logs that an operator published a message, without its text.
 pub(crate) fn published(by: &str, path: &str, bytes: usize) {
     info!(

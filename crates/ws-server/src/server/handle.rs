@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proto::{close::CloseReason, credentials::Accounts, username::UserName};
 
 use crate::{
-    access::normalize_path,
-    config::Config,
+    access::{Revocations, normalize_path},
+    config::{Config, SaveError},
     metrics::ReloadResult,
     peer::ConnectionId,
     registry::ConnectionEntry,
@@ -79,10 +79,37 @@ impl ServerHandle {
         entry.end(CloseReason::Kicked).then_some(entry)
     }
 
-    /// Revokes the logins of a user until the accounts next change: ends all sessions of the user,
-    /// and refuses new logins. Returns the number of sessions, or `None` if there is no such user.
-    pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
-        self.state.revoke(user)
+    /// Puts revocations of an earlier process in force, except those whose credential has changed
+    /// since. It is meant for the time before the first connection: no session ends.
+    pub(crate) fn restore(&self, revocations: Revocations) {
+        self.state.restore(revocations);
+    }
+
+    /// Revokes the logins of a user until the user's credential changes or [`ServerHandle::allow`]:
+    /// ends all sessions of the user, and refuses new logins. Returns the number of sessions, or
+    /// `None` if there is no such user. The salt must be random.
+    pub(crate) fn revoke(&self, user: &UserName, by: &str, salt: [u8; 16]) -> Option<usize> {
+        self.state.revoke(user, by, salt)
+    }
+
+    /// Ends the revocation of a user's logins. Returns false if they were not revoked.
+    pub(crate) fn allow(&self, user: &UserName) -> bool {
+        self.state.allow(user)
+    }
+
+    /// Returns the revocations in force.
+    pub(crate) fn revocations(&self) -> Arc<Revocations> {
+        Arc::clone(&self.state.current.load().revocations)
+    }
+
+    /// Writes the revocations in force to their file, unless it has them already. Returns `None` if
+    /// no file is configured: a restart then forgets them.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written, or not within a deadline.
+    pub(crate) async fn save_revocations(&self) -> Option<Result<(), SaveError>> {
+        self.state.save_revocations().await
     }
 
     /// Publishes a text in a room, whose path is normalised as that of a request.

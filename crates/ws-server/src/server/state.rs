@@ -13,16 +13,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    access::{Revocation, Revocations},
     admission::{Admission, ConnectionPermit},
     auth::Verifier,
-    config::Config,
+    config::{Config, RevocationsFile, SaveError},
     limits::Caps,
     log::audit,
     metrics::Metrics,
     process::descriptors,
     registry::ConnectionRegistry,
     service::Hub,
-    settings::CurrentSettings,
+    settings::{CurrentSettings, Settings},
 };
 
 /// The interval of the check for expired accounts, and so the maximum delay of their sessions' end.
@@ -47,6 +48,8 @@ pub(crate) struct ServerState {
     pub(crate) drain: CancellationToken,
     /// All connection tasks, for the drain to wait for.
     pub(crate) tasks: TaskTracker,
+    /// The file that keeps the revocations over a restart, if one is configured.
+    pub(crate) revocations_file: Option<RevocationsFile>,
     /// Serialises a settings change with the revocation pass that follows it. Otherwise a pass that
     /// uses the old accounts could end a session that the new accounts allow.
     changing: Mutex<()>,
@@ -74,6 +77,7 @@ impl ServerState {
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
         let admission = Admission::new(limit_to_descriptors(config.limits.caps()));
         let (budget, hashing) = (config.login.budget(), config.login.hashing());
+        let revocations_file = config.login.revocations_file.clone();
         let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
         Self {
@@ -85,6 +89,7 @@ impl ServerState {
             metrics,
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            revocations_file: revocations_file.map(RevocationsFile::new),
             changing: Mutex::new(()),
         }
     }
@@ -102,21 +107,61 @@ impl ServerState {
         self.admission
             .set_caps(limit_to_descriptors(config.limits.caps()));
         self.verifier.set_budget(config.login.budget());
-        let mut settings = config.into_settings(accounts);
-        settings.keep_revoked(&self.current.load());
-        self.current.replace(settings);
+        let revocations = Revocations::clone(&self.current.load().revocations);
+        self.replace(&config.into_settings(accounts), revocations);
         self.end_revoked(&changing, SystemTime::now())
     }
 
+    /// Puts settings in force with these revocations, and logs the ones that have lapsed.
+    fn replace(&self, settings: &Settings, revocations: Revocations) {
+        let (settings, lapsed) = settings.with_revocations(revocations);
+        self.current.replace(settings);
+        for user in &lapsed {
+            audit::revocation_lapsed(user);
+        }
+    }
+
+    /// See [`ServerHandle::restore`](crate::server::ServerHandle::restore).
+    pub(crate) fn restore(&self, revocations: Revocations) {
+        let _changing = self.changing();
+        self.replace(&self.current.load(), revocations);
+    }
+
     /// See [`ServerHandle::revoke`](crate::server::ServerHandle::revoke).
-    pub(crate) fn revoke(&self, user: &UserName) -> Option<usize> {
+    pub(crate) fn revoke(&self, user: &UserName, by: &str, salt: [u8; 16]) -> Option<usize> {
         let changing = self.changing();
         let settings = self.current.load();
-        if !settings.accounts.has(user) {
-            return None;
-        }
-        self.current.replace(settings.with_revoked(user.clone()));
+        let revocation = Revocation {
+            credential: settings.accounts.fingerprint(user, salt)?,
+            since: SystemTime::now(),
+            by: by.to_owned(),
+        };
+        let mut revocations = Revocations::clone(&settings.revocations);
+        revocations.insert(user.clone(), revocation);
+        self.replace(&settings, revocations);
         Some(self.end_revoked(&changing, SystemTime::now()))
+    }
+
+    /// See [`ServerHandle::allow`](crate::server::ServerHandle::allow).
+    pub(crate) fn allow(&self, user: &UserName) -> bool {
+        let _changing = self.changing();
+        let settings = self.current.load();
+        let mut revocations = Revocations::clone(&settings.revocations);
+        let was_revoked = revocations.remove(user);
+        if was_revoked {
+            self.replace(&settings, revocations);
+        }
+        was_revoked
+    }
+
+    /// See [`ServerHandle::save_revocations`](crate::server::ServerHandle::save_revocations).
+    pub(crate) async fn save_revocations(&self) -> Option<Result<(), SaveError>> {
+        let file = self.revocations_file.as_ref()?;
+        let current = Arc::clone(&self.current);
+        Some(
+            file.save(move || Arc::clone(&current.load().revocations))
+                .await,
+        )
     }
 
     /// Ends the sessions of accounts when they expire. Never returns.

@@ -3,6 +3,7 @@
 use proto::username::UserName;
 
 use crate::{
+    access::Revocations,
     peer::ConnectionId,
     server::{PublishError, ServerHandle, tests::harness::*},
 };
@@ -48,6 +49,13 @@ impl TestServer {
     }
 }
 
+impl TestServer {
+    /// Revokes the logins of a user. Returns the number of ended sessions.
+    fn revoke(&self, user: &str) -> Option<usize> {
+        self.handle().revoke(&name(user), "uid:1000", [7; 16])
+    }
+}
+
 fn name(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
@@ -90,15 +98,14 @@ async fn unauthenticated_connection_can_be_kicked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoked_user_refused_until_accounts_change() {
+async fn revoked_user_refused_until_credential_changes() {
     let server = server_with_two_users();
     let mut jane = server.logged_in("jane:123456").await;
     let mut again = server.logged_in("jane:123456").await;
     let mut admin = server.session().await;
-    let handle = server.handle();
-    assert_eq!(handle.revoke(&name("joe")), None);
-    assert_eq!(handle.revoke(&name("jane")), Some(2));
-    assert_eq!(handle.revoke(&name("jane")), Some(0));
+    assert_eq!(server.revoke("joe"), None);
+    assert_eq!(server.revoke("jane"), Some(2));
+    assert_eq!(server.revoke("jane"), Some(0));
     for peer in [&mut jane, &mut again] {
         let expected = (3000, "login revoked: by an operator".to_owned());
         assert_eq!(peer.close().await, expected);
@@ -115,29 +122,78 @@ async fn revoked_user_refused_until_accounts_change() {
         assert_eq!(by_message.text().await, SORRY);
     };
     refused().await;
-    // The same accounts in another order.
-    server.reload(&format!("{JANE}# and\n{ADMIN}"));
+    let other_users = "[[user]]\nname = \"bob\"\npassword = \"x\"\n";
+    for accounts in [
+        // The same accounts in another order.
+        format!("{JANE}# and\n{ADMIN}"),
+        // A change of another account.
+        format!("{JANE}{other_users}"),
+        format!("{ADMIN}\n{JANE}expires = 2999-01-01T00:00:00Z"),
+    ] {
+        server.reload(&accounts);
+        refused().await;
+    }
+    // The account was missing for a while, as it is while a file is written in two parts.
+    server.reload(ADMIN);
+    server.reload(&format!("{ADMIN}\n{JANE}"));
     refused().await;
-    server.reload(&format!("{ADMIN}\n{JANE}expires = 2999-01-01T00:00:00Z"));
+    server.reload(&format!("{ADMIN}\n{}", JANE.replace("123456", "654321")));
+    assert!(!server.handle().allow(&name("jane")), "it has lapsed");
+    assert_echo(&mut server.logged_in("jane:654321").await).await;
+    // A revocation that has lapsed does not come back with the old password.
+    server.reload(&format!("{ADMIN}\n{JANE}"));
     assert_echo(&mut server.logged_in("jane:123456").await).await;
 
     for (series, value) in [
         ("ws_server_revocations_total{cause=\"operator\"}", 2),
         (
             "ws_server_logins_total{method=\"basic\",result=\"revoked\"}",
-            2,
+            5,
         ),
         (
             "ws_server_logins_total{method=\"message\",result=\"revoked\"}",
-            2,
+            5,
         ),
-        ("ws_server_logins_total{method=\"basic\",result=\"ok\"}", 3),
+        ("ws_server_logins_total{method=\"basic\",result=\"ok\"}", 4),
         (
             "ws_server_logins_total{method=\"message\",result=\"ok\"}",
             1,
         ),
     ] {
         assert_eq!(server.metric(series), value, "{series}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn allowed_user_logs_in_again() {
+    let server = server_with_two_users();
+    server.revoke("jane");
+    server.revoke("admin");
+    let revocations = server.handle().revocations();
+    let users: Vec<_> = revocations.iter().map(|(user, _)| user.as_str()).collect();
+    assert_eq!(users, ["admin", "jane"]);
+    assert!(server.handle().allow(&name("jane")));
+    assert!(!server.handle().allow(&name("jane")));
+    assert_echo(&mut server.logged_in("jane:123456").await).await;
+    let mut admin = server.connect();
+    admin.send(basic_handshake("admin:123456")).await;
+    assert!(admin.head().await.starts_with("HTTP/1.1 401 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn restored_revocation_of_other_password_lapses() {
+    let server = server_with_two_users();
+    server.revoke("jane");
+    let revocations = Revocations::clone(&server.handle().revocations());
+    for (password, status) in [("123456", 401), ("654321", 101)] {
+        let accounts = format!("{ADMIN}\n{}", JANE.replace("123456", password));
+        let restarted = TestServer::of(Config::default(), &accounts);
+        restarted.handle().restore(revocations.clone());
+        let mut jane = restarted.connect();
+        jane.send(basic_handshake(&format!("jane:{password}")))
+            .await;
+        let head = jane.head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
     }
 }
 
@@ -149,7 +205,7 @@ async fn revoke_before_congratulation_prevents_session() {
     peer.upgrade().await;
     peer.send(frame::text(CREDENTIALS)).await;
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(server.handle().revoke(&name("admin")), Some(0));
+    assert_eq!(server.revoke("admin"), Some(0));
     assert_eq!(peer.text().await, CONGRATULATION);
     assert_eq!(peer.close().await.0, 3000);
     assert_eq!(server.metric("ws_server_connections{state=\"user\"}"), 0);
