@@ -16,6 +16,8 @@ mod certificates;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod credentials_file;
+#[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 mod dialogue;

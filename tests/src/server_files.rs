@@ -120,10 +120,10 @@ fn replace(path: &Path, content: &str) {
     fs::rename(next, path).expect("the file can be renamed");
 }
 
-/// Writes a file. A private key gets mode 0600.
+/// Writes a file. A private key or a file of passwords gets mode 0600.
 fn write(path: &Path, content: &str) {
     fs::write(path, content).expect("the file can be written");
-    if content.contains("PRIVATE KEY") {
+    if content.contains("PRIVATE KEY") || content.contains("password") {
         fs::set_permissions(path, Permissions::from_mode(0o600)).expect("the test owns the file");
     }
 }

@@ -3,7 +3,9 @@
 //! A reload runs on SIGHUP, on an operator's request, and when a file has changed. All files are read
 //! and validated first. Invalid files change nothing, and are reported once.
 
-use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, io, mem, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use proto::escape::Escaped;
 use serde::{Deserialize, Serialize};
@@ -13,16 +15,15 @@ use tokio::{
         mpsc::{Receiver, Sender, channel},
         oneshot,
     },
-    task::spawn_blocking,
     time::{Instant, Interval, MissedTickBehavior, interval},
 };
 use toml::Table;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     config::{
-        ConfigSource, LoadedConfig, TlsFiles, WatchedFiles, changed_at_start, changed_live,
-        undefined_route_user,
+        ConfigSource, FileReader, LoadedConfig, READ_DEADLINE, ReadTimeout, TlsFiles, WatchedFiles,
+        WorldAccessible, changed_at_start, changed_live, undefined_route_user,
     },
     log::{Log, audit},
     process::systemd::ServiceManager,
@@ -36,6 +37,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The time from the poll that sees a change until it is applied, even if the files go on changing.
 /// With the interval before it and the one after it, a change is applied within a second.
 const MAX_UNSTABLE: Duration = Duration::from_millis(500);
+
+/// The cause of a reload that a poll starts.
+const CHANGE: &str = "the files have changed";
+
+/// The time without a change after which a credentials file that was written in place may remove users.
+/// A file that a program writes in two parts lacks the users of the second part in between.
+const REMOVAL_STABLE: Duration = Duration::from_secs(2);
+
+/// The time from the first read without some users until they are removed, even if the file goes on
+/// changing.
+const MAX_REMOVAL_DELAY: Duration = Duration::from_secs(5);
 
 /// The watcher of a server's files, which reloads them.
 #[derive(Debug)]
@@ -55,6 +67,16 @@ pub(crate) struct ConfigWatcher<'a> {
     /// The files that the configuration currently names, valid or not.
     named: Vec<PathBuf>,
     debounce: Debounce<WatchedFiles>,
+    /// The stamps of the files in force.
+    applied: WatchedFiles,
+    /// The removal of users that waits for a file to be complete.
+    removal: Option<PendingRemoval>,
+    /// The reader of the files, with a deadline.
+    reader: FileReader,
+    /// The last poll of the files passed its deadline.
+    is_stuck: bool,
+    /// The flaw of the credentials file that was logged last.
+    world_accessible: Option<WorldAccessible>,
     polls: PollInterval,
     hangups: Signal,
     requests: Receiver<ReloadRequest>,
@@ -75,6 +97,39 @@ pub(crate) struct ReloadOutcome {
     pub(crate) at_next_start: Vec<String>,
     /// The number of sessions that end.
     pub(crate) sessions_ended: usize,
+}
+
+/// The cause of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    /// The files have changed. They may not be complete.
+    Change,
+    /// A signal or an operator, who vouches for the files.
+    Request,
+}
+
+/// A removal of users that waits for [`REMOVAL_STABLE`].
+#[derive(Debug)]
+struct PendingRemoval {
+    /// The time of the last read, which found the file changed.
+    read_at: Instant,
+    /// The time of the first read that lacked users.
+    first_at: Instant,
+}
+
+impl PendingRemoval {
+    /// Returns the removal after another read of changed files.
+    fn after_read(pending: Option<Self>, now: Instant) -> Self {
+        Self {
+            read_at: now,
+            first_at: pending.map_or(now, |pending| pending.first_at),
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now.duration_since(self.read_at) >= REMOVAL_STABLE
+            || now.duration_since(self.first_at) >= MAX_REMOVAL_DELAY
+    }
 }
 
 /// A request for a reload, with the channel for its outcome.
@@ -113,6 +168,7 @@ pub(crate) struct StartState {
     tls: Option<(TlsFiles, Tls)>,
     listen: SocketAddr,
     files: WatchedFiles,
+    world_accessible: Option<WorldAccessible>,
 }
 
 impl StartState {
@@ -126,6 +182,7 @@ impl StartState {
                 .map(|tls| (loaded.config.tls.clone(), tls)),
             listen: loaded.config.listen,
             files,
+            world_accessible: loaded.world_accessible.clone(),
         }
     }
 }
@@ -154,7 +211,12 @@ impl<'a> ConfigWatcher<'a> {
             tls: start_state.tls,
             listen: start_state.listen,
             named: start_state.files.named(),
+            applied: start_state.files.clone(),
             debounce: Debounce::new(start_state.files),
+            removal: None,
+            reader: FileReader::new(READ_DEADLINE),
+            is_stuck: false,
+            world_accessible: start_state.world_accessible,
             polls: PollInterval::new(),
             hangups: signal(SignalKind::hangup())?,
             requests,
@@ -168,17 +230,13 @@ impl<'a> ConfigWatcher<'a> {
             let poll = self.poll_files();
             tokio::select! {
                 // A poll that another branch cancels is repeated.
-                files = self.polls.next(poll) => {
-                    if self.debounce.changed(files, Instant::now()) {
-                        // `reload` logs the outcome.
-                        let _ = self.reload("the files have changed").await;
-                    }
-                }
+                files = self.polls.next(poll) => self.react(files).await,
                 _ = self.hangups.recv() => {
-                    let _ = self.reload("SIGHUP").await;
+                    // `reload` logs the outcome.
+                    let _ = self.reload("SIGHUP", Trigger::Request).await;
                 }
                 Some(ReloadRequest { by, reply }) = self.requests.recv() => {
-                    let reloaded = self.reload(&by).await;
+                    let reloaded = self.reload(&by, Trigger::Request).await;
                     // The requester may be gone.
                     let _ = reply.send(reloaded);
                 }
@@ -187,28 +245,77 @@ impl<'a> ConfigWatcher<'a> {
     }
 
     /// Returns a future that reads the stamps of the files.
-    fn poll_files(&self) -> impl Future<Output = WatchedFiles> + use<> {
+    fn poll_files(&self) -> impl Future<Output = Result<WatchedFiles, ReadTimeout>> + use<> {
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
-        async move {
-            let files = spawn_blocking(move || source.poll_files(&named));
-            files.await.expect("polling files does not panic")
+        self.reader.run(move || source.poll_files(&named))
+    }
+
+    /// Reloads the files after a poll, if they have changed and are complete.
+    async fn react(&mut self, files: Result<WatchedFiles, ReadTimeout>) {
+        let files = match files {
+            Ok(files) => files,
+            Err(error) => {
+                self.server.note_failed_reload();
+                // Logged once, until a poll succeeds.
+                if !mem::replace(&mut self.is_stuck, true) {
+                    audit::reload_failed("a check of the files", &error.to_string());
+                }
+                return;
+            }
+        };
+        self.is_stuck = false;
+        let now = Instant::now();
+        let is_due = |removal: &PendingRemoval| removal.is_due(now);
+        if self.debounce.changed(files, now) || self.removal.as_ref().is_some_and(is_due) {
+            // `reload` logs the outcome.
+            let _ = self.reload(CHANGE, Trigger::Change).await;
         }
     }
 
-    async fn reload(&mut self, cause: &str) -> Result<ReloadOutcome, String> {
+    /// Returns true if users are missing in a credentials file that may not be complete.
+    fn must_wait(&mut self, files: &WatchedFiles, loaded: &LoadedConfig) -> bool {
+        let path = &loaded.config.credentials;
+        let removed = self.server.count_removed_users(&loaded.accounts);
+        if removed == 0 || !files.is_written_in_place(path, &self.applied) {
+            return false;
+        }
+        let now = Instant::now();
+        if self.removal.as_ref().is_some_and(|it| it.is_due(now)) {
+            return false;
+        }
+        self.removal = Some(PendingRemoval::after_read(self.removal.take(), now));
+        debug!(
+            removed,
+            "users are missing in the credentials file; waiting until it is complete"
+        );
+        true
+    }
+
+    async fn reload(&mut self, cause: &str, trigger: Trigger) -> Result<ReloadOutcome, String> {
         self.manager.reloading();
         let (source, named) = (Arc::clone(&self.source), self.named.clone());
-        let reading = spawn_blocking(move || source.load(&named));
-        let (files, read) = reading.await.expect("reading files does not panic");
+        let (files, read) = match self.reader.run(move || source.load(&named)).await {
+            Ok(read) => read,
+            Err(error) => return Err(self.fail(cause, &error.into())),
+        };
         // Valid or not, this state of the files is not reloaded again at the next poll.
         self.named = files.named();
-        self.debounce.act_on(files);
+        self.debounce.act_on(files.clone());
+        if let Ok(loaded) = &read
+            && trigger == Trigger::Change
+            && self.must_wait(&files, loaded)
+        {
+            self.manager.ready(self.server.count_users());
+            return Err("users are missing".to_owned());
+        }
+        self.removal = None;
         let read = read.and_then(|loaded| {
             self.source.check_exposure(self.listen, &loaded)?;
             Ok(loaded)
         });
         match read {
             Ok(loaded) => {
+                self.applied = files;
                 let outcome = self.apply(loaded, cause);
                 // Revocations may have lapsed.
                 if let Some(Err(error)) = self.server.save_revocations().await {
@@ -216,15 +323,17 @@ impl<'a> ConfigWatcher<'a> {
                 }
                 Ok(outcome)
             }
-            Err(problem) => {
-                // With all its causes, as at the start.
-                let error = format!("{:#}", anyhow::Error::from(problem));
-                self.server.note_failed_reload();
-                audit::reload_failed(cause, &error);
-                self.manager.not_reloaded(&Escaped(&error));
-                Err(error)
-            }
+            Err(problem) => Err(self.fail(cause, &problem.into())),
         }
+    }
+
+    /// Counts and logs a failed reload. Returns its error with all causes, as at the start.
+    fn fail(&self, cause: &str, problem: &anyhow::Error) -> String {
+        let error = format!("{problem:#}");
+        self.server.note_failed_reload();
+        audit::reload_failed(cause, &error);
+        self.manager.not_reloaded(&Escaped(&error));
+        error
     }
 
     fn apply(&mut self, loaded: LoadedConfig, cause: &str) -> ReloadOutcome {
@@ -232,9 +341,17 @@ impl<'a> ConfigWatcher<'a> {
             config,
             accounts,
             tls,
+            world_accessible,
         } = loaded;
         if let Some(error) = undefined_route_user(&config, &accounts) {
             warn!("{error}; the server would not start with this configuration");
+        }
+        // Logged once, not at each reload.
+        if world_accessible != self.world_accessible {
+            if let Some(flaw) = &world_accessible {
+                warn!("{}", Escaped(&flaw.to_string()));
+            }
+            self.world_accessible = world_accessible;
         }
         let next = config.to_toml();
         let mut changed = changed_live(&self.running, &next);
@@ -353,7 +470,7 @@ mod tests {
 
     use tokio::time::{Instant, sleep};
 
-    use super::{Debounce, MAX_UNSTABLE, POLL_INTERVAL, PollInterval};
+    use super::{Debounce, MAX_UNSTABLE, POLL_INTERVAL, PendingRemoval, PollInterval};
 
     /// On a busy machine a poll takes long. A second poll right after it would see a file that is still
     /// being written unchanged.
@@ -372,6 +489,21 @@ mod tests {
                 assert!(apart >= POLL_INTERVAL, "{apart:?}");
             }
         }
+    }
+
+    #[test]
+    fn removal_waits_for_stable_file_up_to_maximum() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let removal = PendingRemoval::after_read(None, start);
+        assert!(!removal.is_due(at(1900)));
+        assert!(removal.is_due(at(2000)));
+        let mut removal = removal;
+        for changed_at in [1000, 2000, 3000, 4000] {
+            removal = PendingRemoval::after_read(Some(removal), at(changed_at));
+            assert!(!removal.is_due(at(changed_at + 900)));
+        }
+        assert!(removal.is_due(at(5000)));
     }
 
     /// Returns the indices of the polls that report a change.

@@ -278,7 +278,8 @@ fn load(arguments: &Arguments) -> anyhow::Result<(ConfigSource, WatchedFiles, Lo
         credentials: arguments.credentials.clone(),
         log_format: arguments.log_format,
     };
-    let (files, loaded) = source.load(&[]);
+    let reader = source.clone();
+    let (files, loaded) = config::read_at_start(move || reader.load(&[]))?;
     let loaded = loaded?;
     match config::undefined_route_user(&loaded.config, &loaded.accounts) {
         Some(undefined_route_user) => {
@@ -291,7 +292,12 @@ fn load(arguments: &Arguments) -> anyhow::Result<(ConfigSource, WatchedFiles, Lo
 /// Reads the revocations of earlier processes.
 fn load_revocations(config: &Config) -> anyhow::Result<Revocations> {
     match &config.login.revocations_file {
-        Some(path) => Ok(RevocationsFile::load(path)?),
+        Some(path) => {
+            let path = path.clone();
+            Ok(config::read_at_start(move || {
+                RevocationsFile::load(&path)
+            })??)
+        }
         None => Ok(Revocations::default()),
     }
 }

@@ -6,7 +6,7 @@ use proto::{escape::Escaped, password::HashCost, plural::plural};
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, Config, ConfigSource, LoadedConfig},
+    config::{self, Config, ConfigSource, LoadedConfig, WorldAccessible},
     tls::{CertificateFlaw, Tls},
 };
 
@@ -41,6 +41,7 @@ pub(crate) struct StartupNotices {
     has_development_account: bool,
     encryption: Encryption,
     certificate_flaw: Option<CertificateFlaw>,
+    world_accessible: Option<WorldAccessible>,
     /// The address of the page for browsers, unless the system chooses the port.
     page: Option<SocketAddr>,
 }
@@ -53,7 +54,7 @@ impl StartupNotices {
             config,
             accounts,
             tls,
-            ..
+            world_accessible,
         }: &LoadedConfig,
     ) -> Self {
         Self {
@@ -65,6 +66,7 @@ impl StartupNotices {
             has_development_account: config::have_development_account(accounts),
             encryption: Encryption::of(config),
             certificate_flaw: tls.as_ref().and_then(Tls::flaw),
+            world_accessible: world_accessible.clone(),
             page: Some(config.listen).filter(|listen| config.page && listen.port() != 0),
         }
     }
@@ -105,6 +107,9 @@ impl StartupNotices {
         }
         if let Some(flaw) = self.certificate_flaw {
             warn!("{flaw}");
+        }
+        if let Some(flaw) = self.world_accessible {
+            warn!("{}", Escaped(&flaw.to_string()));
         }
         if self.plain_passwords > 0 {
             warn!(

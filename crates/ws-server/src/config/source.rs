@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use proto::{credentials::Accounts, username::UserName};
@@ -15,7 +16,7 @@ use crate::{
         config::Config,
         error::ConfigError,
         exposure,
-        files::{self, load_accounts},
+        files::{self, WorldAccessible, load_accounts},
     },
     log::LogFormat,
     tls::Tls,
@@ -46,6 +47,8 @@ pub struct LoadedConfig {
     pub accounts: Accounts,
     /// The certificate and key, if connections are encrypted.
     pub tls: Option<Tls>,
+    /// The flaw of the credentials file, if everybody may read or write it.
+    pub(crate) world_accessible: Option<WorldAccessible>,
 }
 
 /// A route whose user has no account.
@@ -89,12 +92,29 @@ impl WatchedFiles {
     pub(crate) fn named(&self) -> Vec<PathBuf> {
         self.named.iter().map(|(path, _)| path.clone()).collect()
     }
+
+    /// Returns true if a named file was written in place since these earlier stamps. A file that was
+    /// written beside it and renamed is another inode, and complete.
+    pub(crate) fn is_written_in_place(&self, path: &Path, earlier: &Self) -> bool {
+        let stamp = |files: &Self| {
+            let mut named = files.named.iter();
+            named.find_map(|(named, stamp)| stamp.filter(|_| named == path))
+        };
+        match (stamp(earlier), stamp(self)) {
+            (Some(before), Some(now)) => {
+                (before.inode, before.created) == (now.inode, now.created) && before != now
+            }
+            (None, _) | (_, None) => false,
+        }
+    }
 }
 
 /// The metadata of a file. Writing to the file or replacing it changes the stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: (u64, u64),
+    /// The birth time, if the file system has it. A file system uses the number of a removed inode again.
+    created: Option<SystemTime>,
     size: u64,
     modified: (i64, i64),
     /// The time of the last status change. Tools that reset the modification time do not reset it.
@@ -181,6 +201,7 @@ impl ConfigSource {
         exposure::check(&config, &accounts)
             .map_err(|problem| ConfigError::content(&self.path, problem))?;
         Ok(LoadedConfig {
+            world_accessible: WorldAccessible::of(&config.credentials),
             config,
             accounts,
             tls,
@@ -193,6 +214,7 @@ impl FileStamp {
         let file = fs::metadata(path).ok()?;
         Some(Self {
             inode: (file.dev(), file.ino()),
+            created: file.created().ok(),
             size: file.size(),
             modified: (file.mtime(), file.mtime_nsec()),
             changed: (file.ctime(), file.ctime_nsec()),
@@ -258,6 +280,23 @@ mod tests {
         assert_ne!(poll(&source, &accounts), replaced);
         fs::remove_file(&accounts).unwrap();
         assert_ne!(poll(&source, &accounts), replaced);
+    }
+
+    #[test]
+    fn file_written_in_place_is_told_from_replaced_one() {
+        let (_directory, source, accounts) = directory("users.toml");
+        fs::write(&accounts, ADMIN).unwrap();
+        let (before, _) = usable(&source);
+        assert!(!poll(&source, &accounts).is_written_in_place(&accounts, &before));
+        fs::write(&accounts, "").unwrap();
+        assert!(poll(&source, &accounts).is_written_in_place(&accounts, &before));
+        // The file system may use the number of the first inode again.
+        for _ in 0..4 {
+            let other = accounts.with_extension("other");
+            fs::write(&other, ADMIN).unwrap();
+            fs::rename(&other, &accounts).unwrap();
+            assert!(!poll(&source, &accounts).is_written_in_place(&accounts, &before));
+        }
     }
 
     #[test]

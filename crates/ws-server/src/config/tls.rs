@@ -1,18 +1,18 @@
 //! The certificate and its private key.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use proto::config::TomlError;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{error::ConfigError, files::examine},
+    config::{
+        error::ConfigError,
+        files::{OTHERS, read_bytes},
+    },
     tls::{Tls, TlsError, certificates, private_key},
 };
-
-/// The mode bits of a file for users other than its owner and group.
-const OTHERS: u32 = 0o007;
 
 /// `[tls]`: both files, or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -48,22 +48,19 @@ impl TlsFiles {
         let in_certificate = |problem| ConfigError::content(certificate, problem);
         let in_key = |problem| ConfigError::content(key, problem);
 
-        let chain = examine(certificate)
-            .and_then(|_| fs::read(certificate))
-            .map_err(|error| ConfigError::read(certificate, error))?;
+        let (chain, _) =
+            read_bytes(certificate).map_err(|error| ConfigError::read(certificate, error))?;
         let chain = certificates(&chain).map_err(in_certificate)?;
 
-        let mode = examine(key)
-            .map_err(|error| ConfigError::read(key, error))?
-            .mode();
+        let (private, metadata) = read_bytes(key).map_err(|error| ConfigError::read(key, error))?;
+        let (private, mode) = (Zeroizing::new(private), metadata.mode());
         if mode & OTHERS != 0 {
             return Err(ConfigError::KeyWorldReadable {
                 path: key.clone(),
                 mode: mode & 0o777,
             });
         }
-        let private = fs::read(key).map_err(|error| ConfigError::read(key, error))?;
-        let private = private_key(&Zeroizing::new(private)).map_err(in_key)?;
+        let private = private_key(&private).map_err(in_key)?;
 
         let tls = Tls::new(chain, private).map_err(|problem| match problem {
             TlsError::BrokenCertificate => in_certificate(problem),

@@ -79,6 +79,18 @@ impl ServerHandle {
         entry.end(CloseReason::Kicked).then_some(entry)
     }
 
+    /// Returns the number of users in force.
+    pub(crate) fn count_users(&self) -> usize {
+        self.state.current.load().accounts.users().len()
+    }
+
+    /// Returns the number of users in force that these accounts do not have.
+    pub(crate) fn count_removed_users(&self, accounts: &Accounts) -> usize {
+        let settings = self.state.current.load();
+        let users = settings.accounts.users();
+        users.filter(|user| !accounts.has(user)).count()
+    }
+
     /// Puts revocations of an earlier process in force, except those whose credential has changed
     /// since. It is meant for the time before the first connection: no session ends.
     pub(crate) fn restore(&self, revocations: Revocations) {
