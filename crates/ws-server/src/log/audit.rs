@@ -6,9 +6,9 @@
 //! numbers. So no text can imitate a field.
 
 use std::{
-    fmt, mem,
+    fmt,
     net::IpAddr,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     access::{LoginContext, LoginFailure, Principal},
+    log::{Throttle, more},
     peer::{ConnectionId, Peer},
 };
 
@@ -47,7 +48,7 @@ pub(crate) fn login_failed(
     failure: LoginFailure,
     unverified: &UnverifiedLimiter,
 ) {
-    let Some(more) = unverified.due(failure, Instant::now()) else {
+    let Some(suppressed) = unverified.due(failure, Instant::now()) else {
         return;
     };
     info!(
@@ -58,7 +59,7 @@ pub(crate) fn login_failed(
         method = %context.method,
         user = name.map(Name::as_str),
         reason = %failure,
-        more = (more > 0).then_some(more),
+        more = more(suppressed),
         "login failed"
     );
 }
@@ -191,16 +192,19 @@ pub(crate) fn lines_lost(lines: u64) {
 ///
 /// Such attempts cost the client nothing, and the failure budget does not limit their number. So each
 /// reason has at most one line a second, with the number of suppressed lines since the last one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct UnverifiedLimiter {
-    budget_exhausted: Mutex<ThrottledLine>,
-    queue_full: Mutex<ThrottledLine>,
+    budget_exhausted: Throttle,
+    queue_full: Throttle,
 }
 
-#[derive(Debug, Default)]
-struct ThrottledLine {
-    last_logged: Option<Instant>,
-    suppressed: u64,
+impl Default for UnverifiedLimiter {
+    fn default() -> Self {
+        Self {
+            budget_exhausted: Throttle::new(UNVERIFIED_INTERVAL),
+            queue_full: Throttle::new(UNVERIFIED_INTERVAL),
+        }
+    }
 }
 
 impl UnverifiedLimiter {
@@ -217,18 +221,7 @@ impl UnverifiedLimiter {
             | LoginFailure::Forbidden
             | LoginFailure::Internal => return Some(0),
         };
-        // A panic while the lock was held cannot have left the line half changed.
-        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = line
-            .last_logged
-            .is_none_or(|at| now.saturating_duration_since(at) >= UNVERIFIED_INTERVAL);
-        if is_due {
-            line.last_logged = Some(now);
-            Some(mem::take(&mut line.suppressed))
-        } else {
-            line.suppressed += 1;
-            None
-        }
+        line.due(now)
     }
 }
 

@@ -15,7 +15,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::log::{audit, queue::LogQueue};
+use crate::log::{
+    audit,
+    queue::{LogQueue, QueueWriter},
+};
 
 /// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]
@@ -38,7 +41,7 @@ impl LogFormat {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let lines = layer().with_writer(queue);
+        let lines = layer().with_writer(QueueWriter(queue));
         match self {
             Self::Text => lines
                 .with_ansi(is_coloured)

@@ -6,8 +6,13 @@ mod log;
 mod queue;
 #[cfg(test)]
 mod record;
+mod throttle;
 
 pub use self::format::LogFormat;
 #[cfg(test)]
 pub(crate) use self::record::{Record, logged};
-pub(crate) use self::{log::Log, queue::LostLines};
+pub(crate) use self::{
+    log::Log,
+    queue::LostLines,
+    throttle::{Throttle, more},
+};

@@ -3,12 +3,17 @@
 //! Logging appends a line to the queue and never blocks. A line is lost if the queue is full or
 //! writing fails. Lost lines are counted, and a line in their place reports the number.
 //!
+//! Audit lines have a queue of their own once others are waiting, and are written before those. So a
+//! flood of other lines, which a client can cause, does not displace them. Without pressure, lines are
+//! written in the order of their events.
+//!
 //! tracing-appender is not used. Its non-blocking writer counts no line whose write failed, bounds the
 //! number of queued lines but not their bytes, and may print to stdout when it ends.
 
 use std::{
     io::{self, Write},
     mem,
+    ops::Range,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,11 +22,18 @@ use std::{
     time::Duration,
 };
 
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
 use crate::log::audit;
 
 /// The capacity of the queue in bytes: enough for the simultaneous end of thousands of sessions. The
 /// writing thread may hold as much again.
 const MAX_PENDING_BYTES: usize = 1 << 20;
+
+/// The bytes of lines that may wait before audit lines overtake them, and the length of a write: the
+/// capacity of a pipe.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// The memory that an empty queue keeps, in bytes.
 const RETAINED_BYTES: usize = 16 * 1024;
@@ -46,12 +58,25 @@ pub(crate) struct LogQueue {
 #[derive(Debug, Default)]
 struct Pending {
     lines: Lines,
+    /// Audit lines that overtake the other lines. Their capacity is [`MAX_PENDING_BYTES`] as well.
+    audit: Lines,
+    /// The length of the lines that the writing thread has taken.
+    taken_bytes: usize,
     /// The writing thread waits, and must be woken.
     is_idle: bool,
     /// The log ends once all lines are written.
     is_ending: bool,
     /// All lines are written.
     has_ended: bool,
+}
+
+/// A class of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineClass {
+    /// A line of the target `audit`.
+    Audit,
+    /// Any other line.
+    Other,
 }
 
 /// A batch of lines.
@@ -107,18 +132,27 @@ impl LogQueue {
     }
 
     /// Appends a line, or counts it as lost if the queue is full.
-    fn push(&self, line: &[u8]) {
+    fn push(&self, class: LineClass, line: &[u8]) {
         let mut pending = self.pending();
-        let is_full = pending.lines.bytes.len() + line.len() > MAX_PENDING_BYTES;
+        let waiting = pending.lines.bytes.len();
+        let overtakes = pending.taken_bytes > PIECE_BYTES || waiting + line.len() > PIECE_BYTES;
         let is_loss_report = self.writer.get() == Some(&thread::current().id());
-        if is_loss_report {
+        let queue = if is_loss_report {
             // Accepted beyond the capacity. There is at most one in the queue.
             pending.lines.loss_report = Some(pending.lines.ends.len());
-        } else if is_full {
-            self.lost.add(1);
-            return;
-        }
-        pending.lines.push(line);
+            &mut pending.lines
+        } else {
+            let queue = match class {
+                LineClass::Audit if overtakes => &mut pending.audit,
+                LineClass::Audit | LineClass::Other => &mut pending.lines,
+            };
+            if queue.bytes.len() + line.len() > MAX_PENDING_BYTES {
+                self.lost.add(1);
+                return;
+            }
+            queue
+        };
+        queue.push(line);
         if mem::take(&mut pending.is_idle) {
             self.filled.notify_one();
         }
@@ -135,20 +169,37 @@ impl LogQueue {
         drop(ended);
     }
 
-    /// Waits for lines, and takes all of them. The result is empty once the log has ended.
-    fn take(&self, lines: &mut Lines) {
+    /// Waits for lines, and takes all. Returns false once the log has ended.
+    ///
+    /// Audit lines that overtake more than a piece are left for [`LogQueue::take_audit`]: the first
+    /// piece may have older ones.
+    fn take(&self, lines: &mut Lines, audit: &mut Lines) -> bool {
         lines.clear();
+        audit.clear();
         let mut pending = self.pending();
-        while pending.lines.ends.is_empty() && !pending.is_ending {
+        pending.taken_bytes = 0;
+        while pending.is_empty() && !pending.is_ending {
             pending.is_idle = true;
             let filled = self.filled.wait(pending);
             pending = filled.unwrap_or_else(PoisonError::into_inner);
         }
-        mem::swap(&mut pending.lines, lines);
-        if lines.ends.is_empty() {
+        if pending.is_empty() {
             pending.has_ended = true;
             self.drained.notify_all();
+            return false;
         }
+        mem::swap(&mut pending.lines, lines);
+        pending.taken_bytes = lines.bytes.len();
+        if !lines.is_long() {
+            mem::swap(&mut pending.audit, audit);
+        }
+        true
+    }
+
+    /// Takes the audit lines that overtake the lines in progress.
+    fn take_audit(&self, audit: &mut Lines) {
+        audit.clear();
+        mem::swap(&mut self.pending().audit, audit);
     }
 
     /// Pauses for [`BATCH_DELAY`], or until the log ends.
@@ -167,11 +218,37 @@ impl LogQueue {
     /// Returns the pending lines.
     #[cfg(test)]
     pub(crate) fn pending_text(&self) -> String {
-        String::from_utf8(self.pending().lines.bytes.clone()).expect("lines are text")
+        let pending = self.pending();
+        let bytes = [&*pending.lines.bytes, &*pending.audit.bytes].concat();
+        String::from_utf8(bytes).expect("lines are text")
+    }
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.lines.ends.is_empty() && self.audit.ends.is_empty()
     }
 }
 
 impl Lines {
+    /// Returns true if there is more than a piece.
+    fn is_long(&self) -> bool {
+        self.bytes.len() > PIECE_BYTES
+    }
+
+    /// Returns the end of the piece that begins with the line `from`: at most [`PIECE_BYTES`], or one
+    /// longer line.
+    fn piece_end(&self, from: usize) -> usize {
+        let end = self.offset(from) + PIECE_BYTES;
+        let lines = self.ends.partition_point(|line| *line <= end);
+        lines.max(from + 1)
+    }
+
+    /// Returns the offset of the first byte of a line.
+    fn offset(&self, line: usize) -> usize {
+        line.checked_sub(1).map_or(0, |before| self.ends[before])
+    }
+
     fn push(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);
         self.ends.push(self.bytes.len());
@@ -186,10 +263,44 @@ impl Lines {
     }
 }
 
-impl Write for &LogQueue {
+/// The entrance to the queue for lines of one class.
+#[derive(Debug)]
+pub(crate) struct LineWriter<'a> {
+    queue: &'a LogQueue,
+    class: LineClass,
+}
+
+/// The queue as a destination of `tracing-subscriber`.
+#[derive(Debug)]
+pub(crate) struct QueueWriter(pub(crate) Arc<LogQueue>);
+
+impl<'a> MakeWriter<'a> for QueueWriter {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter {
+            queue: &self.0,
+            class: LineClass::Other,
+        }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> LineWriter<'a> {
+        let class = if event.target() == audit::TARGET {
+            LineClass::Audit
+        } else {
+            LineClass::Other
+        };
+        LineWriter {
+            queue: &self.0,
+            class,
+        }
+    }
+}
+
+impl Write for LineWriter<'_> {
     /// Appends a line. `tracing-subscriber` writes each formatted line with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(line);
+        self.queue.push(self.class, line);
         Ok(line.len())
     }
 
@@ -225,45 +336,74 @@ impl<W: Write> Writer<W> {
     /// Writes lines until the log ends.
     fn run(mut self) {
         let _ = self.queue.writer.set(thread::current().id());
-        let mut lines = Lines::default();
-        loop {
-            self.queue.take(&mut lines);
-            if lines.ends.is_empty() {
-                return;
-            }
-            if self.write(&lines) {
+        let (mut lines, mut audit) = (Lines::default(), Lines::default());
+        while self.queue.take(&mut lines, &mut audit) {
+            if self.write_batch(&lines, &mut audit) {
                 self.report_losses();
             }
             self.queue.wait_for_batch();
         }
     }
 
-    /// Writes a batch, and counts lines that were not written as lost. Returns true if all were
-    /// written.
-    fn write(&mut self, lines: &Lines) -> bool {
+    /// Writes lines piece by piece, and after each piece the audit lines that overtake the rest. Returns
+    /// true if all were written.
+    fn write_batch(&mut self, lines: &Lines, audit: &mut Lines) -> bool {
+        let (mut next, count) = (0, lines.ends.len());
+        loop {
+            let end = if next < count {
+                lines.piece_end(next)
+            } else {
+                count
+            };
+            let is_written = self.write(lines, next..end);
+            if lines.is_long() {
+                self.queue.take_audit(audit);
+            }
+            let is_audit_written = self.write(audit, 0..audit.ends.len());
+            if !is_written || !is_audit_written {
+                self.count_lost(lines, end..count);
+                return false;
+            }
+            next = end;
+            if next == count {
+                return true;
+            }
+        }
+    }
+
+    /// Writes a range of lines, and counts those that were not written as lost. Returns true if all
+    /// were written.
+    fn write(&mut self, lines: &Lines, range: Range<usize>) -> bool {
+        if range.is_empty() {
+            return true;
+        }
         if self.has_partial_line && self.write_bytes(b"\n") == 0 {
-            self.count_lost(lines, 0);
+            self.count_lost(lines, range);
             return false;
         }
-        let bytes = self.write_bytes(&lines.bytes);
+        let (start, end) = (lines.offset(range.start), lines.offset(range.end));
+        let bytes = start + self.write_bytes(&lines.bytes[start..end]);
         let written = lines.ends.partition_point(|end| *end <= bytes);
-        self.has_partial_line =
-            bytes > 0 && lines.ends.get(written.wrapping_sub(1)) != Some(&bytes);
-        if lines.loss_report.is_some_and(|index| index < written) {
+        self.has_partial_line = bytes > start && lines.offset(written) != bytes;
+        let report = lines.loss_report;
+        if report.is_some_and(|index| range.contains(&index) && index < written) {
             self.reported = self.reporting;
         }
-        if written < lines.ends.len() {
-            self.count_lost(lines, written);
+        if written < range.end {
+            self.count_lost(lines, written..range.end);
             return false;
         }
         true
     }
 
-    /// Counts the lines from index `from` on as lost, except a report, which is repeated later.
-    fn count_lost(&self, lines: &Lines, from: usize) {
-        let has_loss_report = lines.loss_report.is_some_and(|index| index >= from);
-        let lost = lines.ends.len() - from - usize::from(has_loss_report);
-        self.queue.lost.add(lost);
+    /// Counts a range of lines as lost, except a report, which is repeated later.
+    fn count_lost(&self, lines: &Lines, range: Range<usize>) {
+        let has_loss_report = lines
+            .loss_report
+            .is_some_and(|index| range.contains(&index));
+        self.queue
+            .lost
+            .add(range.len() - usize::from(has_loss_report));
     }
 
     /// Writes bytes up to the first error, and returns the number of written bytes.

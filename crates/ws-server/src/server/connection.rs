@@ -1,6 +1,6 @@
 //! The stages of one connection: handshake, admission or login, session, close.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use proto::{close::CloseReason, escape::Escaped};
@@ -11,6 +11,7 @@ use crate::{
     access::{Access, Grant, LoginContext, LoginMethod, Principal},
     admission::ConnectionPermit,
     auth::{Login, log_in},
+    log::{Throttle, more},
     peer::ConnectionId,
     route::Route,
     server::{
@@ -136,31 +137,46 @@ where
     async move {
         let _permit = permit;
         let path = Escaped(session.path());
-        info!(
-            connection = id.number(),
-            peer = %session.peer(),
-            user = %session.principal(),
-            %path,
-            "session opened"
-        );
+        if let Some(suppressed) = suppressed_lines(session.principal(), &state.guest_opened) {
+            info!(
+                connection = id.number(),
+                peer = %session.peer(),
+                user = %session.principal(),
+                %path,
+                more = more(suppressed),
+                "session opened"
+            );
+        }
         let ended = until_ended(route.service.run(&mut session, &state.hub), id).await;
         state.metrics.closed(&ended);
         let counts = session.counts();
-        info!(
-            connection = id.number(),
-            peer = %session.peer(),
-            user = %session.principal(),
-            cause = %ended,
-            code = ended.code().map(|code| code.0),
-            seconds = session.since().elapsed().as_secs_f64(),
-            messages_in = counts.messages_in,
-            bytes_in = counts.bytes_in,
-            messages_out = counts.messages_out,
-            bytes_out = counts.bytes_out,
-            "session ended"
-        );
+        if let Some(suppressed) = suppressed_lines(session.principal(), &state.guest_ended) {
+            info!(
+                connection = id.number(),
+                peer = %session.peer(),
+                user = %session.principal(),
+                cause = %ended,
+                code = ended.code().map(|code| code.0),
+                seconds = session.since().elapsed().as_secs_f64(),
+                messages_in = counts.messages_in,
+                bytes_in = counts.bytes_in,
+                messages_out = counts.messages_out,
+                bytes_out = counts.bytes_out,
+                more = more(suppressed),
+                "session ended"
+            );
+        }
         // Boxed, so that the session's task does not reserve memory for its close.
         Box::pin(session.close(&ended)).await;
+    }
+}
+
+/// Returns the number of suppressed lines if a line about this session is due. Lines about users are
+/// always due.
+fn suppressed_lines(principal: &Principal, guests: &Throttle) -> Option<u64> {
+    match principal {
+        Principal::User(_) => Some(0),
+        Principal::Guest(_) => guests.due(Instant::now()),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     auth::Verifier,
     config::{Config, RevocationsFile, SaveError},
     limits::Caps,
-    log::audit,
+    log::{Throttle, audit},
     metrics::Metrics,
     process::descriptors,
     registry::ConnectionRegistry,
@@ -28,6 +28,9 @@ use crate::{
 
 /// The interval of the check for expired accounts, and so the maximum delay of their sessions' end.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The minimum interval between log lines about new guests, and between those about guests that leave.
+const GUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state that all connections share.
 #[derive(Debug)]
@@ -44,6 +47,10 @@ pub(crate) struct ServerState {
     pub(crate) registry: Arc<ConnectionRegistry>,
     /// The event counters.
     pub(crate) metrics: Arc<Metrics>,
+    /// The limit on the log lines about new guests. Anybody can cause such lines.
+    pub(crate) guest_opened: Throttle,
+    /// The limit on the log lines about guests that leave.
+    pub(crate) guest_ended: Throttle,
     /// Cancelled when the server shuts down.
     pub(crate) drain: CancellationToken,
     /// All connection tasks, for the drain to wait for.
@@ -87,6 +94,8 @@ impl ServerState {
             hub: Arc::default(),
             registry: Arc::default(),
             metrics,
+            guest_opened: Throttle::new(GUEST_INTERVAL),
+            guest_ended: Throttle::new(GUEST_INTERVAL),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             revocations_file: revocations_file.map(RevocationsFile::new),

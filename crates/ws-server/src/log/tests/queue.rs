@@ -14,7 +14,7 @@ use std::{
 
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
-use super::{LogQueue, MAX_PENDING_BYTES, Writer, start};
+use super::{LineClass, LogQueue, MAX_PENDING_BYTES, PIECE_BYTES, Writer, start};
 use crate::log::LogFormat;
 
 /// Longer than any step takes.
@@ -78,12 +78,12 @@ impl Setup {
     }
 
     fn push(&self, line: &str) {
-        self.queue.push(line.as_bytes());
+        self.queue.push(LineClass::Other, line.as_bytes());
     }
 
     /// Waits until the writing thread has taken all lines and waits for a permission.
     fn wait_until_taken(&self) {
-        wait(|| self.queue.pending().lines.ends.is_empty());
+        wait(|| self.queue.pending().is_empty());
     }
 
     /// Waits for this number of writes.
@@ -162,6 +162,52 @@ fn full_queue_drops_and_reports_lines() {
     assert_eq!(count.count(), 7);
 }
 
+/// A flood of lines about guests displaced more than half of the lines about failed logins.
+#[test]
+fn audit_lines_overtake_full_queue() {
+    let setup = Setup::new();
+    setup.push("first\n");
+    setup.wait_until_taken();
+    let audit = |line: &str| setup.queue.push(LineClass::Audit, line.as_bytes());
+    audit("audit 1\n");
+    let piece = "x".repeat(PIECE_BYTES / 2 - 1);
+    let count = setup.queue.lost_lines();
+    while count.count() == 0 {
+        setup.push(&format!("{piece}\n"));
+    }
+    audit("audit 2\n");
+    // The first line, then a piece of the flood, and the audit lines behind it.
+    for _ in 0..3 {
+        setup.allow.send(Ok(usize::MAX)).unwrap();
+    }
+    setup.wait_for_writes(3);
+    audit("audit 3\n");
+    let queue = Arc::clone(&setup.queue);
+    let lines = setup.end();
+    assert_eq!(queue.lost_lines().count(), 1);
+    let position = |line: &str| lines.iter().position(|it| it == line).unwrap();
+    assert_eq!([position("first"), position("audit 1")], [0, 1]);
+    // The first piece has the line of the audit and one of the flood.
+    assert_eq!(position("audit 2"), 3);
+    assert!(position("audit 3") <= 6, "{}", position("audit 3"));
+    assert_eq!(lines.last().unwrap(), &lost(1));
+}
+
+#[test]
+fn lines_in_order_without_pressure() {
+    let setup = Setup::new();
+    setup.push("first\n");
+    setup.wait_until_taken();
+    let mut expected = vec!["first".to_owned()];
+    for index in 0..100 {
+        let class = [LineClass::Audit, LineClass::Other][index % 2];
+        let line = format!("line {index}");
+        setup.queue.push(class, format!("{line}\n").as_bytes());
+        expected.push(line);
+    }
+    assert_eq!(setup.end(), expected);
+}
+
 #[test]
 fn failed_writes_counted_and_reported_once() {
     let setup = Setup::new();
@@ -223,7 +269,7 @@ fn end_returns_at_deadline_when_blocked() {
         writes: Arc::default(),
         written: Arc::default(),
     });
-    queue.push(b"a line\n");
+    queue.push(LineClass::Other, b"a line\n");
     let start = Instant::now();
     queue.end(Duration::from_millis(50));
     assert!(start.elapsed() < TIMEOUT);
