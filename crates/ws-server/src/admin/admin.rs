@@ -22,8 +22,9 @@ use crate::{
     process::descriptors::MAX_ADMIN_CONNECTIONS,
 };
 
-/// The deadline for a request head, and for the next request of a kept connection.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// The deadline for a request head, and for the next request of a kept connection. Any local process
+/// can take all slots without a word, so they must soon be free again for `/livez` and `/metrics`.
+const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The time after which a connection accepts no further request.
 const MAX_CONNECTION_AGE: Duration = Duration::from_mins(1);
@@ -153,7 +154,7 @@ async fn serve<S>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use proto::credentials::Accounts;
     use tokio::{
@@ -185,7 +186,14 @@ mod tests {
             LostLines::default(),
             end.clone(),
         ));
-        for sent in ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        for (sent, deadline) in [
+            ("", HEAD_DEADLINE),
+            ("GET /livez HTTP/1.1\r\n", HEAD_DEADLINE),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                MAX_CONNECTION_AGE + RESPONSE_DEADLINE,
+            ),
+        ] {
             let slot = Arc::new(Semaphore::new(1));
             let taken = Arc::clone(&slot).acquire_owned().await.unwrap();
             let (mut client, io) = duplex(64);
@@ -193,11 +201,7 @@ mod tests {
             let handler = Arc::clone(&handler);
             tasks.spawn(serve(io, AdminPeer::Tcp, handler, end.clone(), taken));
             // The client reads nothing.
-            let free = timeout(
-                HEAD_DEADLINE + MAX_CONNECTION_AGE + RESPONSE_DEADLINE,
-                slot.acquire(),
-            )
-            .await;
+            let free = timeout(deadline + Duration::from_millis(10), slot.acquire()).await;
             assert!(free.is_ok(), "{sent}");
         }
     }
