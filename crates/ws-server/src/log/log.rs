@@ -19,9 +19,12 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::log::{
-    LogFormat, LostLines, audit,
-    queue::{self, LogQueue},
+use crate::{
+    log::{
+        LogDestination, LogFormat, LostLines, audit,
+        queue::{self, LogQueue},
+    },
+    process::journal,
 };
 
 /// The maximum time that the exit of the process waits for pending lines, if stderr is not read.
@@ -49,9 +52,7 @@ impl Log {
         let queue = queue::start(BareStderr);
         let directives = env::var(VARIABLE).unwrap_or_default();
         let (filter, handle) = reload::Layer::new(filter(level, &directives));
-        let variables = (env::var_os("NO_COLOR"), env::var_os("TERM"));
-        let is_coloured = stderr().is_terminal() && allows_colour(variables);
-        let lines = format.layer(is_coloured, Arc::clone(&queue));
+        let lines = format.layer(destination(), Arc::clone(&queue));
         if registry().with(filter).with(lines).try_init().is_err() {
             // Another subscriber is installed in this process already; events go to it.
         }
@@ -107,6 +108,19 @@ fn filter(level: LevelFilter, directives: &str) -> EnvFilter {
     }
 }
 
+/// Returns the destination of stderr.
+fn destination() -> LogDestination {
+    if journal::is_stderr_of_journal() {
+        LogDestination::Journal
+    } else if stderr().is_terminal()
+        && allows_colour((env::var_os("NO_COLOR"), env::var_os("TERM")))
+    {
+        LogDestination::Terminal
+    } else {
+        LogDestination::File
+    }
+}
+
 /// Returns true if the environment allows colour at a terminal: `NO_COLOR` is unset or empty, and
 /// `TERM` names a terminal that is not dumb.
 fn allows_colour((no_color, term): (Option<OsString>, Option<OsString>)) -> bool {
@@ -140,7 +154,7 @@ mod tests {
     use tracing::{debug, info, warn};
     use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
 
-    use super::{LogFormat, LogQueue, allows_colour, filter};
+    use super::{LogDestination, LogFormat, LogQueue, allows_colour, filter};
 
     #[test]
     fn no_color_or_dumb_terminal_means_plain() {
@@ -160,7 +174,7 @@ mod tests {
     /// Returns the lines of three that are shown.
     fn shown(level: LevelFilter, directives: &str) -> Vec<&'static str> {
         let queue = Arc::new(LogQueue::new());
-        let lines = LogFormat::Text.layer(false, Arc::clone(&queue));
+        let lines = LogFormat::Text.layer(LogDestination::File, Arc::clone(&queue));
         let subscriber = registry().with(filter(level, directives)).with(lines);
         tracing::subscriber::with_default(subscriber, || {
             info!(target: "audit", "first");

@@ -8,6 +8,7 @@ mod queue;
 mod record;
 mod throttle;
 
+pub(crate) use self::format::LogDestination;
 pub use self::format::LogFormat;
 #[cfg(test)]
 pub(crate) use self::record::{Record, logged};

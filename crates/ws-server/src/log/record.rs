@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
-use crate::log::{LogFormat, queue::LogQueue};
+use crate::log::{LogDestination, LogFormat, queue::LogQueue};
 
 /// A subscriber that captures all events, at any level.
 pub(crate) struct Record {
@@ -15,7 +15,7 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new(format: LogFormat) -> Self {
         let queue = Arc::new(LogQueue::new());
-        let lines = format.layer(false, Arc::clone(&queue));
+        let lines = format.layer(LogDestination::File, Arc::clone(&queue));
         let log = registry().with(lines).into();
         Self { queue, log }
     }

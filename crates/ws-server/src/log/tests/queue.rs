@@ -15,7 +15,7 @@ use std::{
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
 use super::{LineClass, LogQueue, MAX_PENDING_BYTES, PIECE_BYTES, Writer, start};
-use crate::log::LogFormat;
+use crate::log::{LogDestination, LogFormat};
 
 /// Longer than any step takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,7 +65,7 @@ impl Setup {
             written: Arc::clone(&written),
         };
         let thread = Writer::new(Arc::clone(&queue), gated);
-        let lines = LogFormat::Text.layer(false, Arc::clone(&queue));
+        let lines = LogFormat::Text.layer(LogDestination::File, Arc::clone(&queue));
         thread::spawn(|| {
             tracing::subscriber::with_default(registry().with(lines), || thread.run());
         });
