@@ -123,10 +123,10 @@ impl Verifier {
             // Nothing is hashed, so no worker is needed.
             return checker.decide(&pending, &credentials, &mut HashMemory::default());
         }
-        let Some(slot) = self.pool.enter() else {
+        let address = AddressGroup::of(context.address);
+        let Some(hash_slot) = self.pool.acquire(address).await else {
             return checker.record_outcome(&pending, Err(LoginFailure::QueueFull));
         };
-        let hash_slot = slot.acquire().await;
         // Other attempts from this address may have failed meanwhile.
         if let Err(failure) = checker.check_budget_of(&pending) {
             return checker.record_outcome(&pending, Err(failure));
@@ -150,8 +150,9 @@ impl Verifier {
     /// Acquires a worker, for tests of a busy pool. Dropping the slot frees it.
     #[cfg(test)]
     pub(crate) async fn acquire_worker(&self) -> crate::auth::hashing::HashSlot {
-        let slot = self.pool.enter().expect("the queue has a free slot");
-        slot.acquire().await
+        let address = AddressGroup::of(IpAddr::from([192, 0, 2, 99]));
+        let slot = self.pool.acquire(address).await;
+        slot.expect("the queue has a free slot")
     }
 }
 

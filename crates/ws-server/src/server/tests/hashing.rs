@@ -74,3 +74,28 @@ async fn login_at_full_queue_closed_with_1013() {
     drop(busy);
     assert_eq!(first.text().await, CONGRATULATION);
 }
+
+/// One user's flood of logins from one address makes another one wait for one login at most.
+#[tokio::test(start_paused = true)]
+async fn login_of_other_address_waits_for_one_turn() {
+    let mut config = one_worker();
+    config.login.max_queued_logins = NonZeroUsize::new(64).unwrap();
+    let server = TestServer::of(config, HASHED);
+    let busy = server.0.verifier.acquire_worker().await;
+    let mut flood = Vec::new();
+    for _ in 0..64 {
+        let mut peer = server.connect_from([192, 0, 2, 7]);
+        peer.upgrade().await;
+        peer.send(frame::text(CREDENTIALS)).await;
+        flood.push(peer);
+    }
+    sleep(Duration::from_millis(1)).await;
+    let mut other = server.connect_from([192, 0, 2, 8]);
+    other.upgrade().await;
+    other.send(frame::text(CREDENTIALS)).await;
+    sleep(Duration::from_millis(1)).await;
+    drop(busy);
+    assert_eq!(other.text().await, CONGRATULATION);
+    let waiting = server.metric("ws_server_hashing_queue");
+    assert!(waiting > 32, "{waiting}");
+}
