@@ -2,13 +2,13 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use integration_tests::{Files, accounts};
+use integration_tests::{ServerFiles, accounts};
 use tokio::process::Command;
 
 /// Starts a server whose stderr is a file, and which is told that this file, or another one, is the
 /// journal. Returns the first line that it logs.
 async fn first_line(inode_offset: u64) -> String {
-    let files = Files::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
+    let files = ServerFiles::new("listen = \"127.0.0.1:0\"\n", &accounts(&[("jane", "1")]));
     let path = files.path("log");
     let log = std::fs::File::create(&path).unwrap();
     let metadata = log.metadata().unwrap();

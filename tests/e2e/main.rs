@@ -30,6 +30,10 @@ mod hash_password;
 #[cfg(test)]
 mod hashing;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod page;

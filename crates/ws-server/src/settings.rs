@@ -8,7 +8,7 @@ use std::{
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
-    access::{Grant, Principal, Revocations},
+    access::{Grant, Principal, Revocations, ServerNames},
     handshake::HandshakePolicy,
     limits::Limits,
     peer::TrustedProxies,
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) handshake: HandshakePolicy,
     /// The trusted proxies.
     pub(crate) proxies: TrustedProxies,
+    /// The names that the server answers to.
+    pub(crate) server_names: ServerNames,
     /// The limits of a login.
     pub(crate) login: LoginPolicy,
     /// The limits of a connection.
@@ -38,6 +40,7 @@ impl Settings {
     pub(crate) fn new(
         handshake: HandshakePolicy,
         proxies: TrustedProxies,
+        server_names: ServerNames,
         login: LoginPolicy,
         limits: Limits,
         accounts: Accounts,
@@ -45,6 +48,7 @@ impl Settings {
         Self {
             handshake,
             proxies,
+            server_names,
             login,
             limits: Arc::new(limits),
             accounts: Arc::new(accounts),

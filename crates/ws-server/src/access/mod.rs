@@ -9,6 +9,7 @@ mod pattern;
 mod policy;
 mod principal;
 mod revocations;
+mod server_name;
 
 pub(crate) use self::{
     grant::Grant,
@@ -16,6 +17,7 @@ pub(crate) use self::{
     login_failure::LoginFailure,
     origin::{FILE_ORIGIN, parse_host},
     revocations::{Revocation, Revocations},
+    server_name::{Reach, ServerNames},
 };
 pub use self::{
     origin::{AllowedOrigin, AllowedOriginError, Origin, OriginError},
@@ -23,4 +25,5 @@ pub use self::{
     pattern::{PathPattern, PathPatternError},
     policy::Access,
     principal::Principal,
+    server_name::{ServerName, ServerNameError},
 };

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Instant};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -52,6 +52,8 @@ pub(crate) struct AdminHandler {
 enum AdminError {
     #[error("unknown path")]
     UnknownPath,
+    #[error("the Host is not a name of this server, which server_names in its configuration lists")]
+    UnknownHost,
     #[error("method not allowed: use {0}")]
     Method(&'static str),
     #[error("only available on the Unix socket")]
@@ -87,6 +89,7 @@ impl AdminError {
             | Self::NotRevoked(_)
             | Self::Publish(PublishError::NoRoom) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::UnixSocketOnly => StatusCode::FORBIDDEN,
             Self::Body(_) | Self::Publish(PublishError::Length { .. }) => StatusCode::BAD_REQUEST,
             Self::Reload(_) => StatusCode::CONFLICT,
@@ -191,6 +194,16 @@ impl AdminHandler {
         request: Request<Incoming>,
         peer: AdminPeer,
     ) -> Result<Response<Full<Bytes>>, AdminError> {
+        if peer == AdminPeer::Tcp {
+            // A page in a browser on this machine cannot leave `Host` out.
+            let mut hosts = request.headers().get_all(HOST).iter();
+            if !hosts.all(|host| {
+                host.to_str()
+                    .is_ok_and(|it| self.server.admits_admin_host(it))
+            }) {
+                return Err(AdminError::UnknownHost);
+            }
+        }
         let route = AdminRoute::at(request.uri().path()).ok_or(AdminError::UnknownPath)?;
         if !route.is_open_to_tcp() && peer == AdminPeer::Tcp {
             return Err(AdminError::UnixSocketOnly);

@@ -17,7 +17,7 @@ use toml::Table;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
-    access::AllowedOrigin,
+    access::{AllowedOrigin, ServerName, ServerNames},
     config::{
         admin::{AdminAddress, AdminTable},
         login::LoginTable,
@@ -52,6 +52,9 @@ pub struct Config {
     pub allow_insecure: bool,
     /// Origins of pages that may connect, besides the server's own host.
     pub allowed_origins: StringList<AllowedOrigin>,
+    /// Names that clients may use in `Host`, besides those of loopback on loopback. Elsewhere, any name
+    /// is accepted if there are none.
+    pub server_names: StringList<ServerName>,
     /// Supported subprotocols, the best first.
     #[serde(deserialize_with = "subprotocols")]
     pub subprotocols: Vec<String>,
@@ -98,6 +101,7 @@ impl Default for Config {
             credentials: "credentials.toml".into(),
             allow_insecure: false,
             allowed_origins: StringList::default(),
+            server_names: StringList::default(),
             subprotocols: Vec::new(),
             trusted_proxies: StringList::default(),
             forwarded_header: StringValue(ForwardedHeader::default()),
@@ -219,6 +223,7 @@ impl Config {
                 routes: self.routes,
             },
             TrustedProxies::new(networks, self.forwarded_header.0),
+            ServerNames::new(self.server_names.0),
             self.login.policy(),
             self.limits,
             accounts,

@@ -41,6 +41,8 @@ pub enum Refusal {
     BodyTooLong,
     /// The body to publish is empty or not UTF-8.
     BodyNotUtf8,
+    /// `Host` is not a name of this server (RFC 9110 section 15.5.20).
+    UnknownHost,
     /// The connection is over a cap.
     Full,
     /// The server is shutting down.
@@ -146,6 +148,8 @@ refusals! {
         "the message is too long";
     BodyNotUtf8 => BAD_REQUEST, Fields::None, "RFC 6455 section 5.6",
         "the body must be UTF-8 text that is not empty";
+    UnknownHost => MISDIRECTED_REQUEST, Fields::None, "RFC 9110 section 15.5.20",
+        "the Host is not a name of this server, which server_names in its configuration lists";
     Full => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "the server is full, try again later";
     Draining => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto::{close::CloseReason, credentials::Accounts, username::UserName};
 
 use crate::{
-    access::{Revocations, normalize_path},
+    access::{Reach, Revocations, normalize_path},
     config::{Config, SaveError},
     metrics::ReloadResult,
     peer::ConnectionId,
@@ -61,6 +61,12 @@ impl ServerHandle {
             lost_lines,
             certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
         })
+    }
+
+    /// Returns true if the admin interface, which is on loopback, answers to this `Host`.
+    pub(crate) fn admits_admin_host(&self, host: &str) -> bool {
+        let settings = self.state.current.load();
+        settings.server_names.admit(host, Reach::Loopback)
     }
 
     /// Returns true if the server accepts new connections.

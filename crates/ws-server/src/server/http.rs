@@ -10,13 +10,14 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    header::{CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -28,6 +29,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use proto::{
     credentials::Identity,
+    escape::Escaped,
     login::{Attempt, LoginVerdict},
 };
 use tokio::{
@@ -35,9 +37,10 @@ use tokio::{
     task::yield_now,
     time::{timeout, timeout_at},
 };
+use tracing::warn;
 
 use crate::{
-    access::{Grant, LoginContext, LoginMethod, Principal},
+    access::{AllowedOrigin, Grant, LoginContext, LoginMethod, Principal},
     admission::Availability,
     handshake::{Decision, Refusal, Upgrade, decide},
     limits::MAX_DISCARDED_BYTES,
@@ -53,6 +56,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// The maximum number of fields in a request head.
 const HEAD_FIELDS: usize = 100;
+
+/// The maximum length of an origin in the log, in bytes.
+const MAX_ORIGIN_BYTES: usize = 300;
 
 /// The outcome of the HTTP exchange.
 #[derive(Debug)]
@@ -290,8 +296,18 @@ impl RequestHandler<'_> {
             availability => availability,
         };
         let budget = self.state.verifier.check_budget(client);
-        match decide(&head, &settings.handshake, availability, budget) {
-            Decision::Refuse(refusal) => Err(refusal),
+        let decision = decide(&head, &settings.handshake, availability, budget);
+        match decision {
+            Decision::Refuse(refusal) => {
+                if refusal == Refusal::OriginNotAllowed {
+                    self.warn_of_origin(&head, client);
+                }
+                Err(refusal)
+            }
+            // A proxy may send any name.
+            _ if !settings.proxies.trusts(peer.ip()) && !self.is_host_admitted(&head) => {
+                Err(Refusal::UnknownHost)
+            }
             Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
             Decision::Verify(upgrade, attempt) => {
                 let route = &upgrade.matched.route;
@@ -307,6 +323,47 @@ impl RequestHandler<'_> {
                 page::response().map(Full::new),
             )),
         }
+    }
+
+    /// Returns true if `Host` is a name of this server.
+    fn is_host_admitted(&self, head: &Parts) -> bool {
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let names = &self.accepted.settings.server_names;
+        host.is_some_and(|host| names.admit(host, self.state.reach))
+    }
+
+    /// Logs a page of a foreign origin, and the configuration that would admit it.
+    fn warn_of_origin(&self, head: &Parts, client: IpAddr) {
+        let origin = head.headers.get(ORIGIN).and_then(|it| it.to_str().ok());
+        let origin = origin.filter(|origin| origin.len() <= MAX_ORIGIN_BYTES);
+        let allowed = origin.and_then(|it| it.parse::<AllowedOrigin>().ok());
+        // Malformed origins are one kind.
+        let origin = allowed.map(|allowed| allowed.to_string());
+        let refused = &self.state.refused_origins;
+        if !refused.is_due(origin.as_deref(), Instant::now()) {
+            return;
+        }
+        let connection = self.accepted.id.number();
+        let Some(origin) = origin else {
+            warn!(connection, peer = %client, "the Origin of a request is malformed");
+            return;
+        };
+        let route = self
+            .accepted
+            .settings
+            .handshake
+            .routes
+            .find(head.uri.path());
+        let own_list = route.filter(|route| route.allowed_origins.is_some());
+        let place = own_list.map_or_else(String::new, |route| {
+            format!(" in the [[route]] of {}", route.pattern)
+        });
+        warn!(
+            connection,
+            peer = %client,
+            "a page of {} may not connect: to allow it, write allowed_origins = [\"{0}\"]{place}",
+            Escaped(&origin)
+        );
     }
 
     async fn identity(

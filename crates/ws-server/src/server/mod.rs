@@ -5,6 +5,7 @@ mod connection;
 mod handle;
 mod http;
 mod listener;
+mod refused_origins;
 mod scrape;
 mod server;
 mod spelling;

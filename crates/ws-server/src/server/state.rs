@@ -13,15 +13,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    access::{Revocation, Revocations},
+    access::{Reach, Revocation, Revocations},
     admission::{Admission, ConnectionPermit},
     auth::Verifier,
-    config::{Config, RevocationsFile, SaveError},
+    config::{self, Config, RevocationsFile, SaveError},
     limits::Caps,
     log::{Throttle, audit},
     metrics::Metrics,
     process::descriptors,
     registry::ConnectionRegistry,
+    server::refused_origins::RefusedOrigins,
     service::Hub,
     settings::{CurrentSettings, Settings},
 };
@@ -47,6 +48,10 @@ pub(crate) struct ServerState {
     pub(crate) registry: Arc<ConnectionRegistry>,
     /// The event counters.
     pub(crate) metrics: Arc<Metrics>,
+    /// The clients that reach the listener. A reload does not change it.
+    pub(crate) reach: Reach,
+    /// The refused origins that were logged lately.
+    pub(crate) refused_origins: RefusedOrigins,
     /// The limit on the log lines about new guests. Anybody can cause such lines.
     pub(crate) guest_opened: Throttle,
     /// The limit on the log lines about guests that leave.
@@ -85,6 +90,11 @@ impl ServerState {
         let admission = Admission::new(limit_to_descriptors(config.limits.caps()));
         let (budget, hashing) = (config.login.budget(), config.login.hashing());
         let revocations_file = config.login.revocations_file.clone();
+        let reach = if config::is_exposed(config.listen) {
+            Reach::Network
+        } else {
+            Reach::Loopback
+        };
         let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
         Self {
@@ -94,6 +104,8 @@ impl ServerState {
             hub: Arc::default(),
             registry: Arc::default(),
             metrics,
+            reach,
+            refused_origins: RefusedOrigins::default(),
             guest_opened: Throttle::new(GUEST_INTERVAL),
             guest_ended: Throttle::new(GUEST_INTERVAL),
             drain: CancellationToken::new(),

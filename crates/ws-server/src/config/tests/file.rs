@@ -79,6 +79,7 @@ fn empty_file_prints_all_defaults() {
 credentials = "config/credentials.toml"
 allow_insecure = false
 allowed_origins = []
+server_names = []
 subprotocols = []
 trusted_proxies = []
 forwarded_header = "X-Forwarded-For"

@@ -8,6 +8,7 @@ mod end;
 mod frames;
 mod harness;
 mod hashing;
+mod hosts;
 mod http;
 mod login;
 mod operator;
