@@ -22,7 +22,7 @@ const UNITS: &str = "deploy/systemd";
 
 /// The unit and its drop-ins.
 const UNIT: &str = "ws-server.service";
-const DROP_INS: [&str; 3] = ["live-credentials.conf", "port-443.conf", "tls.conf"];
+const DROP_INS: [&str; 3] = ["copied-credentials.conf", "port-443.conf", "tls.conf"];
 
 /// The path of the server in the unit.
 const INSTALLED: &str = "/usr/local/bin/ws-server";
@@ -92,7 +92,7 @@ async fn unit_stays_below_the_exposure_threshold() {
     let with_a_port = "17";
     for (drop_ins, exposure) in [
         (&[][..], EXPOSURE),
-        (&["live-credentials.conf", "tls.conf"], EXPOSURE),
+        (&["copied-credentials.conf", "tls.conf"], EXPOSURE),
         (&["port-443.conf"], with_a_port),
     ] {
         let (_directory, unit) = installed(drop_ins);
