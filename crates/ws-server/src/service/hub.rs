@@ -12,7 +12,7 @@ use std::{
 use crate::session::{DropCounts, Outbox, Text};
 
 /// The maximum number of topics without subscribers that are kept for their history. The one idle
-/// for longest is evicted first.
+/// for longest is evicted first, of the author with the most of them.
 const MAX_IDLE_TOPICS: usize = 1024;
 
 /// The maximum of their history together, in bytes: a single user could leave messages in a thousand
@@ -51,10 +51,29 @@ pub struct RoomStats {
 struct Topics {
     by_path: HashMap<Arc<str>, TopicEntry>,
     /// Topics without users, in the order in which they became idle.
-    idle: BTreeMap<u64, Arc<str>>,
+    idle: BTreeMap<u64, IdleTopic>,
     last_idle: u64,
     /// The bytes of the idle topics' histories together.
     idle_bytes: usize,
+    /// The idle topics of each owner.
+    shares: HashMap<Arc<str>, Share>,
+}
+
+/// A topic that is kept for its history.
+#[derive(Debug)]
+struct IdleTopic {
+    path: Arc<str>,
+    /// The author of the oldest text, or the kind of author.
+    owner: Arc<str>,
+    /// The bytes of the history.
+    bytes: usize,
+}
+
+/// The idle topics of one owner.
+#[derive(Debug, Default)]
+struct Share {
+    topics: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -76,8 +95,24 @@ struct State {
     /// The number of subscribers for each name.
     names: HashMap<Arc<str>, usize>,
     last_id: u64,
-    kept: VecDeque<Text>,
+    kept: VecDeque<KeptText>,
     kept_bytes: usize,
+}
+
+/// A text of the history.
+#[derive(Debug)]
+struct KeptText {
+    text: Text,
+    author: Arc<str>,
+}
+
+/// Returns the owner that an author's texts count for. All guests are one owner: a guest is a new
+/// author with each connection. A user name has no `:`.
+fn owner(author: &Arc<str>) -> Arc<str> {
+    match author.split_once(':') {
+        Some((kind, _)) => format!("{kind}:").into(),
+        None => Arc::clone(author),
+    }
 }
 
 /// A subscription to a topic. Drop ends it.
@@ -127,7 +162,7 @@ impl Hub {
             self.count_drops(state.broadcast(&greeting));
         }
         state.trim(history);
-        let kept = state.kept.iter().cloned().collect();
+        let kept = state.kept.iter().map(|kept| kept.text.clone()).collect();
         drop(state);
         Subscribed {
             subscription: Subscription {
@@ -142,10 +177,10 @@ impl Hub {
         }
     }
 
-    /// Publishes a text on a topic, without a subscription.
-    pub fn publish(&self, path: &Arc<str>, text: &Text, history: HistoryPolicy) {
+    /// Publishes a text of this author on a topic, without a subscription.
+    pub fn publish(&self, path: &Arc<str>, author: &str, text: &Text, history: HistoryPolicy) {
         let topic = self.topics().acquire(path);
-        let drops = topic.state().publish(text, history);
+        let drops = topic.state().publish(&author.into(), text, history);
         self.count_drops(drops);
         self.topics().release(path);
     }
@@ -190,9 +225,9 @@ impl Topics {
         let entry = self.by_path.entry(Arc::clone(path)).or_default();
         entry.users += 1;
         if let Some(idle_since) = entry.idle_since.take() {
-            self.idle.remove(&idle_since);
-            // Not contended: an idle topic has no users.
-            self.idle_bytes -= entry.topic.state().kept_bytes;
+            let topic = Arc::clone(&entry.topic);
+            self.remove_idle(idle_since);
+            return topic;
         }
         Arc::clone(&entry.topic)
     }
@@ -209,30 +244,62 @@ impl Topics {
         }
         // Not contended: there are no other users.
         let state = entry.topic.state();
-        let (is_worth_keeping, bytes) = (!state.kept.is_empty(), state.kept_bytes);
+        let bytes = state.kept_bytes;
+        let owner = state.kept.front().map(|oldest| owner(&oldest.author));
         drop(state);
-        if !is_worth_keeping {
+        let Some(owner) = owner else {
             self.by_path.remove(path);
             return;
-        }
+        };
         self.last_idle += 1;
         entry.idle_since = Some(self.last_idle);
-        self.idle.insert(self.last_idle, Arc::clone(path));
+        let share = self.shares.entry(Arc::clone(&owner)).or_default();
+        share.topics += 1;
+        share.bytes += bytes;
+        let path = Arc::clone(path);
+        let topic = IdleTopic { path, owner, bytes };
+        self.idle.insert(self.last_idle, topic);
         self.idle_bytes += bytes;
-        while (self.idle.len() > MAX_IDLE_TOPICS || self.idle_bytes > MAX_IDLE_BYTES)
-            && self.idle.len() > 1
-        {
-            self.evict_longest_idle();
+        while self.idle.len() > 1 {
+            let largest = if self.idle.len() > MAX_IDLE_TOPICS {
+                self.largest_owner(|share| share.topics)
+            } else if self.idle_bytes > MAX_IDLE_BYTES {
+                self.largest_owner(|share| share.bytes)
+            } else {
+                return;
+            };
+            self.evict_longest_idle(largest.as_ref());
         }
     }
 
-    /// Removes the topic that has been idle for longest.
-    fn evict_longest_idle(&mut self) {
-        if let Some((_, path)) = self.idle.pop_first()
-            && let Some(entry) = self.by_path.remove(&path)
+    /// Returns the owner with the largest share, so that no owner displaces the topics of others.
+    fn largest_owner(&self, size: impl Fn(&Share) -> usize) -> Option<Arc<str>> {
+        let largest = self.shares.iter().max_by_key(|(_, share)| size(share));
+        largest.map(|(owner, _)| Arc::clone(owner))
+    }
+
+    /// Removes the topic of an owner that has been idle for longest.
+    fn evict_longest_idle(&mut self, owner: Option<&Arc<str>>) {
+        let longest = self.idle.iter().find(|(_, it)| Some(&it.owner) == owner);
+        if let Some(idle_since) = longest.map(|(idle_since, _)| *idle_since)
+            && let Some(topic) = self.remove_idle(idle_since)
         {
-            self.idle_bytes -= entry.topic.state().kept_bytes;
+            self.by_path.remove(&topic.path);
         }
+    }
+
+    /// Ends the idleness of a topic.
+    fn remove_idle(&mut self, idle_since: u64) -> Option<IdleTopic> {
+        let topic = self.idle.remove(&idle_since)?;
+        self.idle_bytes -= topic.bytes;
+        if let Some(share) = self.shares.get_mut(&topic.owner) {
+            share.topics -= 1;
+            share.bytes -= topic.bytes;
+            if share.topics == 0 {
+                self.shares.remove(&topic.owner);
+            }
+        }
+        Some(topic)
     }
 }
 
@@ -266,10 +333,13 @@ impl State {
         is_last
     }
 
-    fn publish(&mut self, text: &Text, history: HistoryPolicy) -> DropCounts {
+    fn publish(&mut self, author: &Arc<str>, text: &Text, history: HistoryPolicy) -> DropCounts {
         let drops = self.broadcast(text);
         self.kept_bytes += text.len();
-        self.kept.push_back(text.clone());
+        self.kept.push_back(KeptText {
+            text: text.clone(),
+            author: Arc::clone(author),
+        });
         self.trim(history);
         drops
     }
@@ -279,7 +349,7 @@ impl State {
             let Some(oldest) = self.kept.pop_front() else {
                 break;
             };
-            self.kept_bytes -= oldest.len();
+            self.kept_bytes -= oldest.text.len();
         }
     }
 }
@@ -288,7 +358,8 @@ impl Subscription {
     /// Publishes a text to all subscribers, including this one. Returns their number.
     pub fn publish(&self, text: &Text, history: HistoryPolicy) -> usize {
         let mut state = self.topic.state();
-        self.hub.count_drops(state.publish(text, history));
+        self.hub
+            .count_drops(state.publish(&self.name, text, history));
         state.subscribers.len()
     }
 

@@ -161,7 +161,7 @@ impl Room {
     /// Publishes a text in a room without being a member.
     pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
         let message = self.write(RoomEvent::Message { from, text });
-        hub.publish(path, &message, self.history());
+        hub.publish(path, from, &message, self.history());
     }
 
     /// Returns the announcement of an event, if presence is on.

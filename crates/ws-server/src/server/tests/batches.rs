@@ -120,7 +120,7 @@ async fn batched_pushes_written_once() {
     let history = HistoryPolicy { texts: 0, bytes: 0 };
     for number in 0..64 {
         let text = format!("{number}").into();
-        server.0.hub.publish(&"/".into(), &text, history);
+        server.0.hub.publish(&"/".into(), "jane", &text, history);
     }
     for number in 0..64 {
         assert_eq!(peer.text().await, format!("{number}"));

@@ -69,7 +69,7 @@ async fn host_from_trusted_proxy_is_not_checked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn foreign_host_is_refused_before_credentials_are_verified() {
+async fn foreign_host_refused_before_login() {
     let server = TestServer::new();
     let mut peer = server.connect();
     let request = basic_handshake("admin:wrong");

@@ -28,7 +28,9 @@ fn server_with(limits: &str, options: &str) -> TestServer {
 
 impl TestServer {
     fn publish(&self, text: String) {
-        self.0.hub.publish(&"/".into(), &text.into(), NOTHING);
+        self.0
+            .hub
+            .publish(&"/".into(), "jane", &text.into(), NOTHING);
     }
 }
 

@@ -338,7 +338,7 @@ async fn pushes_do_not_starve_peer_messages() {
         server
             .0
             .hub
-            .publish(&"/".into(), &"x".to_owned().into(), history);
+            .publish(&"/".into(), "jane", &"x".to_owned().into(), history);
     }
     let mut pushed = 0;
     while peer.frame().await.first != 0x8A {

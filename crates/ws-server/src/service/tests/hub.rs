@@ -72,7 +72,7 @@ fn text_reaches_only_subscribers_of_topic() {
     let (_joe, joe_live) = subscribe(&hub, "/a", "joe");
     let (_other, other_live) = subscribe(&hub, "/b", "jane");
     jane.subscription.publish(&text("1"), HISTORY);
-    hub.publish(&"/a".into(), &text("2"), HISTORY);
+    hub.publish(&"/a".into(), "jane", &text("2"), HISTORY);
     assert_eq!(received(&jane_live), ["1", "2"]);
     assert_eq!(received(&joe_live), ["1", "2"]);
     assert_eq!(received(&other_live), [""; 0]);
@@ -84,7 +84,7 @@ fn eviction_counted_once_for_each_kind_of_push() {
         |_, jane| {
             jane.subscription.publish(&text("too much"), HISTORY);
         },
-        |hub, _| hub.publish(&"/a".into(), &text("too much"), HISTORY),
+        |hub, _| hub.publish(&"/a".into(), "jane", &text("too much"), HISTORY),
         |hub, _| drop(subscribe(hub, "/a", "joe")),
         |_, jane| end(jane, "jane"),
     ];
@@ -100,7 +100,7 @@ fn eviction_counted_once_for_each_kind_of_push() {
         assert_eq!(hub.stats().drops.evicted, 0);
         push(&hub, &mut jane);
         assert_eq!(hub.stats().drops.evicted, 1);
-        hub.publish(&"/a".into(), &text("more"), HISTORY);
+        hub.publish(&"/a".into(), "jane", &text("more"), HISTORY);
         assert_eq!(hub.stats().drops.evicted, 1);
     }
 }
@@ -175,7 +175,7 @@ fn subscribe_trims_history_to_its_policy() {
         bytes: 100,
     };
     for number in ["1", "2", "3"] {
-        hub.publish(&"/a".into(), &text(number), before);
+        hub.publish(&"/a".into(), "jane", &text(number), before);
     }
     let (jane, _live) = subscribe(&hub, "/a", "jane");
     assert_eq!(kept(&jane), ["2", "3"]);
@@ -187,9 +187,9 @@ fn idle_topic_kept_only_with_history() {
     let (jane, entry) = subscribe(&hub, "/silent", "jane");
     drop(jane);
     assert!(hub.topics().by_path.is_empty());
-    hub.publish(&"/kept".into(), &text("1"), HISTORY);
+    hub.publish(&"/kept".into(), "jane", &text("1"), HISTORY);
     let nothing = HistoryPolicy { texts: 0, bytes: 0 };
-    hub.publish(&"/forgotten".into(), &text("1"), nothing);
+    hub.publish(&"/forgotten".into(), "jane", &text("1"), nothing);
     assert_eq!(hub.topics().by_path.len(), 1);
     let (joe, _live) = subscribe(&hub, "/kept", "joe");
     assert_eq!(kept(&joe), ["1"]);
@@ -203,7 +203,7 @@ fn idle_topic_kept_only_with_history() {
 fn longest_idle_topic_evicted_at_maximum() {
     let hub = Arc::new(Hub::default());
     for index in 0..=MAX_IDLE_TOPICS {
-        hub.publish(&format!("/{index}").into(), &text("1"), HISTORY);
+        hub.publish(&format!("/{index}").into(), "jane", &text("1"), HISTORY);
     }
     let topics = hub.topics();
     assert_eq!(topics.by_path.len(), MAX_IDLE_TOPICS);
@@ -220,7 +220,7 @@ fn idle_topics_evicted_above_byte_limit() {
     };
     let half = text(&"x".repeat(MAX_IDLE_BYTES / 2));
     for path in ["/1", "/2"] {
-        hub.publish(&path.into(), &half, history);
+        hub.publish(&path.into(), "jane", &half, history);
     }
     let paths = || {
         let topics = hub.topics();
@@ -229,12 +229,12 @@ fn idle_topics_evicted_above_byte_limit() {
         paths
     };
     assert_eq!(paths(), ["/1", "/2"]);
-    hub.publish(&"/3".into(), &text("x"), history);
+    hub.publish(&"/3".into(), "jane", &text("x"), history);
     assert_eq!(paths(), ["/2", "/3"]);
     // A topic in use does not count and is not evicted.
     let (jane, _live) = subscribe_with_history(&hub, "/2", "jane", history);
     for _ in 0..2 {
-        hub.publish(&"/4".into(), &half, history);
+        hub.publish(&"/4".into(), "jane", &half, history);
     }
     assert_eq!(paths(), ["/2", "/4"]);
     drop(jane);
@@ -243,7 +243,7 @@ fn idle_topics_evicted_above_byte_limit() {
     assert_eq!(hub.topics().idle_bytes, 0);
     // A single topic above the limit is kept.
     for _ in 0..3 {
-        hub.publish(&"/5".into(), &half, history);
+        hub.publish(&"/5".into(), "jane", &half, history);
     }
     assert_eq!(paths(), ["/2", "/5"]);
 }
@@ -251,7 +251,7 @@ fn idle_topics_evicted_above_byte_limit() {
 #[test]
 fn topic_in_use_never_evicted() {
     let hub = Arc::new(Hub::default());
-    hub.publish(&"/lobby".into(), &text("1"), HISTORY);
+    hub.publish(&"/lobby".into(), "jane", &text("1"), HISTORY);
     for _ in 0..2 {
         let (mut jane, _live) = subscribe(&hub, "/lobby", "jane");
         // As a room does: it ends the subscription, then drops it.
@@ -262,7 +262,7 @@ fn topic_in_use_never_evicted() {
     let (jane, entry) = subscribe(&hub, "/lobby", "jane");
     assert_eq!(hub.topics().idle.len(), 0);
     for index in 0..=MAX_IDLE_TOPICS {
-        hub.publish(&format!("/{index}").into(), &text("1"), HISTORY);
+        hub.publish(&format!("/{index}").into(), "jane", &text("1"), HISTORY);
     }
     let (joe, _live) = subscribe(&hub, "/lobby", "joe");
     joe.subscription.publish(&text("hello"), HISTORY);
@@ -274,7 +274,7 @@ fn topic_in_use_never_evicted() {
 fn concurrent_publishers_make_topic_idle_once() {
     let hub = Arc::new(Hub::default());
     let path = "/lobby".into();
-    hub.publish(&path, &text("1"), HISTORY);
+    hub.publish(&path, "jane", &text("1"), HISTORY);
     let mut topics = hub.topics();
     topics.acquire(&path);
     topics.acquire(&path);
@@ -297,17 +297,61 @@ fn busy_topic_does_not_block_other_topics() {
             // This waits for the busy topic, without the lock of all topics.
             jane.subscription.end(|| None);
         });
-        scope.spawn(move || hub.publish(&"/busy".into(), &text("1"), HISTORY));
+        scope.spawn(move || hub.publish(&"/busy".into(), "jane", &text("1"), HISTORY));
         scope.spawn(move || {
             while hub.topics().by_path["/busy"].users < 2 {
                 thread::yield_now();
             }
             let (joe, _live) = subscribe(hub, "/other", "joe");
-            hub.publish(&"/other".into(), &text("1"), HISTORY);
+            hub.publish(&"/other".into(), "jane", &text("1"), HISTORY);
             drop(joe);
             done.send(()).unwrap();
         });
         assert_eq!(is_done.recv_timeout(Duration::from_secs(30)), Ok(()));
         drop(busy);
     });
+}
+
+/// One user's messages in 1 024 new rooms made the server forget the histories of all others.
+#[test]
+fn author_of_many_topics_displaces_only_own_ones() {
+    let hub = Arc::new(Hub::default());
+    let publish = |path: &str, author: &str| hub.publish(&path.into(), author, &text("1"), HISTORY);
+    publish("/of joe", "joe");
+    publish("/of a guest", "guest:1");
+    // The last author of a topic does not become its owner.
+    publish("/of joe", "jane");
+    for index in 0..2 * MAX_IDLE_TOPICS {
+        publish(&format!("/{index}"), "jane");
+    }
+    // Each guest is another author, and all are one owner.
+    for index in 0..2 * MAX_IDLE_TOPICS {
+        publish(&format!("/guests/{index}"), &format!("guest:{index}"));
+    }
+    let topics = hub.topics();
+    assert_eq!(topics.idle.len(), MAX_IDLE_TOPICS);
+    assert!(topics.by_path.contains_key("/of joe"));
+    let share = |owner: &str| topics.shares[owner].topics;
+    assert_eq!(share("joe"), 1);
+    assert!(share("jane").abs_diff(share("guest:")) <= 1);
+    drop(topics);
+    let (joe, _live) = subscribe(&hub, "/of joe", "joe");
+    assert_eq!(kept(&joe), ["1", "1"]);
+}
+
+#[test]
+fn author_of_large_histories_displaces_only_own_ones() {
+    let hub = Arc::new(Hub::default());
+    let policy = HistoryPolicy {
+        texts: 1,
+        bytes: MAX_IDLE_BYTES,
+    };
+    hub.publish(&"/small".into(), "joe", &text("1"), policy);
+    for index in 0..8 {
+        let long = text(&"x".repeat(MAX_IDLE_BYTES / 4));
+        hub.publish(&format!("/{index}").into(), "jane", &long, policy);
+    }
+    let topics = hub.topics();
+    assert!(topics.idle_bytes <= MAX_IDLE_BYTES);
+    assert!(topics.by_path.contains_key("/small"));
 }

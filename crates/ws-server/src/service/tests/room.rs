@@ -183,12 +183,12 @@ async fn new_member_gets_history_first() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let path = PATH.into();
     for number in ["1", "2", "3"] {
-        hub.publish(&path, &text(number), room.history());
+        hub.publish(&path, "jane", &text(number), room.history());
     }
     play(&room, &hub, 4096, async |peer| {
         assert_eq!(peer.text().await, "2");
         assert_eq!(peer.text().await, "3");
-        hub.publish(&path, &text("4"), room.history());
+        hub.publish(&path, "jane", &text("4"), room.history());
         assert_eq!(peer.text().await, "4");
     })
     .await;
@@ -293,8 +293,8 @@ async fn pushed_texts_counted_as_sent() {
     {
         let mut run = Box::pin(room.run(&mut session, &hub));
         assert!((&mut run).now_or_never().is_none());
-        hub.publish(&PATH.into(), &text("12345"), room.history());
-        hub.publish(&PATH.into(), &text("678"), room.history());
+        hub.publish(&PATH.into(), "jane", &text("12345"), room.history());
+        hub.publish(&PATH.into(), "jane", &text("678"), room.history());
         assert!((&mut run).now_or_never().is_none());
     }
     assert_eq!(peer.text().await, "12345");
@@ -355,7 +355,12 @@ async fn drop_oldest_reports_lost_count() {
             "the room waits for messages"
         );
         for number in 0..6 {
-            hub.publish(&PATH.into(), &text(&number.to_string()), room.history());
+            hub.publish(
+                &PATH.into(),
+                "jane",
+                &text(&number.to_string()),
+                room.history(),
+            );
         }
         assert!((&mut run).now_or_never().is_none());
         let mut seen = Vec::new();
