@@ -499,6 +499,7 @@ mod tests {
         let text = revoked(&UserRevoked {
             user: evil.clone(),
             sessions_ended: 0,
+            kept: true,
         });
         assert!(
             text.starts_with(&format!("logins of {shown} revoked")),
