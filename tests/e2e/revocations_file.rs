@@ -117,7 +117,7 @@ async fn malformed_revocations_file_prevents_start() {
     assert!(
         finished
             .stderr
-            .ends_with("revocations.toml: line 1: missing field `credential`\n"),
+            .ends_with("revocations.toml: line 1: the key `credential` is missing\n"),
         "{finished:?}"
     );
 }
