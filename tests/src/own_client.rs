@@ -39,7 +39,7 @@ async fn main() -> io::Result<()> {
     let login = input.lines().next().unwrap_or_default();
     let mut failures = 0;
     loop {
-        let (why, least) = match visit(&url, login, &mut failures).await {
+        let (why, least) = match run_session(&url, login, &mut failures).await {
             End::Stop(why) => {
                 eprintln!("{why}");
                 process::exit(1);
@@ -56,13 +56,13 @@ async fn main() -> io::Result<()> {
 }
 
 /// Logs in, says hello, and prints messages until the connection ends.
-async fn visit(url: &str, login: &str, failures: &mut u32) -> End {
-    converse(url, login, failures)
+async fn run_session(url: &str, login: &str, failures: &mut u32) -> End {
+    try_session(url, login, failures)
         .await
         .unwrap_or_else(End::from)
 }
 
-async fn converse(url: &str, login: &str, failures: &mut u32) -> Result<End, Error> {
+async fn try_session(url: &str, login: &str, failures: &mut u32) -> Result<End, Error> {
     let Ok(connected) = timeout(CONNECT, connect_async(url)).await else {
         return Ok(lost("the handshake took too long"));
     };
