@@ -29,7 +29,7 @@
 //! | services | `service/` | the echo and the room |
 //! | session | `session/`, `metrics.rs` | admission, messages in and out, keepalive; event counters |
 //! | WebSocket | `websocket/` | frames and messages of one connection |
-//! | registry | `registry/`, `admission/`, `log/` | open connections; limits for each address; log and audit |
+//! | registry | `registry/`, `admission/`, `log/` | open connections; connection limits and failure budgets; log and audit |
 //! | access | `access/` | users, guests, policies, origins and grants, as plain data |
 //! | basics | `process/`, `peer/`, `tls/`, `page/`, `limits.rs`, `message.rs` | plain types, and the process |
 //!

@@ -1,4 +1,4 @@
-//! Limits for each address: open connections, and failed logins.
+//! Limits on open connections, in total and per address, and on failed logins per address.
 
 mod connections;
 mod failure_budget;

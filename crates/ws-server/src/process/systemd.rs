@@ -53,7 +53,7 @@ struct NotifySocket {
     watchdog: Watchdog,
 }
 
-/// The timer of watchdog notifications, if the manager requests them.
+/// The timer of watchdog notifications, or `None` if the manager does not request them.
 #[derive(Debug)]
 struct Watchdog(Option<Interval>);
 
@@ -62,7 +62,7 @@ struct Watchdog(Option<Interval>);
 ///
 /// # Panics
 ///
-/// If it is called outside a tokio runtime with I/O and time enabled.
+/// Panics if called outside a tokio runtime with I/O and time enabled.
 pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, NotifySender) {
     let socket = env::var_os(SOCKET).and_then(|name| match connect(&name) {
         Ok(socket) => Some(socket),
@@ -158,16 +158,16 @@ impl Watchdog {
         // Half of the limit, as `sd_watchdog_enabled(3)` recommends.
         let period = sd_notify::watchdog_enabled().map(|limit| limit / 2);
         Self(period.filter(|period| !period.is_zero()).map(|period| {
-            let mut times = interval_at(Instant::now() + period, period);
-            times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            times
+            let mut interval = interval_at(Instant::now() + period, period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
         }))
     }
 
     /// Waits for the next period. Cancel safe.
     async fn tick(&mut self) {
         match &mut self.0 {
-            Some(times) => times.tick().await,
+            Some(interval) => interval.tick().await,
             None => pending().await,
         };
     }

@@ -16,13 +16,13 @@ const NO_DEADLINE: Duration = Duration::from_hours(24);
 /// timer is set while messages flow: between ticks the session only notes that there was input.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    /// The last tick before which bytes were received.
+    /// The time of the last tick that found new received bytes.
     last_received: Instant,
-    /// The number of bytes received by then.
+    /// The number of bytes received until the last tick.
     received: u64,
-    /// The last tick before which a message was received or sent.
+    /// The time of the last tick that found a message received or sent since the tick before.
     last_message: Instant,
-    /// The time of a ping after which nothing was received.
+    /// The time of a ping, until any byte is received.
     pinged_at: Option<Instant>,
     /// The start of a stalled write, and the number of bytes written by then.
     stalled: Option<(Instant, u64)>,

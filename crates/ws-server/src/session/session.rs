@@ -35,7 +35,7 @@ use crate::{
 /// The length above which messages and queued replies grow the buffers enough to release them later.
 const LARGE_BYTES: usize = 4096;
 
-/// The number of pushed texts delivered before a message of the peer is read.
+/// The maximum number of pushed texts delivered before a message of the peer is read.
 const MAX_PUSHES_PER_TURN: u16 = 256;
 
 /// The session of an admitted connection.
@@ -324,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 KeepaliveAction::ReleaseBuffers => {
                     if self.socket.release_buffers() {
                         self.keepalive.on_buffers_released();
-                        // The new WebSocket registers no waker before it is polled.
+                        // This replaced the WebSocket. The new one has no waker until it is polled.
                         cx.waker().wake_by_ref();
                     }
                 }
