@@ -78,17 +78,17 @@ fn decode_chunks(mut rest: &[u8]) -> Vec<u8> {
     while let Ok(httparse::Status::Complete((start, length @ 1..))) =
         httparse::parse_chunk_size(rest)
     {
-        let behind = &rest[start..];
+        let after_size = &rest[start..];
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let (chunk, next) = behind.split_at(length.min(behind.len()));
+        let (chunk, next) = after_size.split_at(length.min(after_size.len()));
         data.extend_from_slice(chunk);
         rest = next.strip_prefix(b"\r\n").unwrap_or_default();
     }
     data
 }
 
-/// Returns the first `max` bytes of a text, escaped and without line breaks at the end, and the number
-/// of bytes that are not shown.
+/// Returns the first `max` bytes of a text, escaped and without line breaks at the end. If there are
+/// more bytes, their number follows.
 pub fn excerpt(bytes: &[u8], max: usize) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]);
     let more = bytes.len().saturating_sub(max);

@@ -1,4 +1,4 @@
-//! Matching of received messages with sent ones, as far as it is possible.
+//! Matching of received messages with sent ones, where the messages allow it.
 //!
 //! Most servers send one answer to each message, so each received message counts. A room returns
 //! each message to its sender, in order, between the messages of other members.
@@ -16,13 +16,13 @@ use crate::{
 pub(super) struct ReplyTracker {
     counts: MessageCounts,
     /// True if the server may have sent a greeting. A greeting after the first sent message looks
-    /// like an answer, so that equal numbers do not prove all answers.
+    /// like an answer, so equal counts do not prove that all messages were answered.
     may_be_greeted: bool,
     /// The user who logged in. A guest does not know the name that a room gave it.
     name: Option<UserName>,
     /// True once a room message was received.
     in_room: bool,
-    /// The last sent message, until a room returns it. Equal numbers prove nothing there: the
+    /// The last sent message, until a room returns it. Equal counts prove nothing there: the
     /// history that a room sends first may hold the user's messages of an earlier session.
     last: Option<Message>,
 }
@@ -120,9 +120,9 @@ mod tests {
 
     const HELLO: &str = r#"{"from":"jane","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
     const EARLIER: &str = r#"{"from":"jane","text":"bye","at":"2026-11-24T16:40:05Z"}"#;
-    const OF_BOB: &str = r#"{"from":"bob","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
+    const FROM_BOB: &str = r#"{"from":"bob","text":"hello","at":"2026-11-25T16:40:05Z"}"#;
 
-    fn of(name: Option<&str>, sent: &[&str]) -> ReplyTracker {
+    fn tracker(name: Option<&str>, sent: &[&str]) -> ReplyTracker {
         let mut replies = ReplyTracker::for_user(name.map(|name| UserName::parse(name).unwrap()));
         for text in sent {
             replies.note_queued(&Message::Text((*text).into()));
@@ -132,8 +132,8 @@ mod tests {
     }
 
     /// Returns the kind of each message, the number of missing answers, and the completeness.
-    fn take(replies: &mut ReplyTracker, came: &[&str]) -> (Vec<ReplyKind>, usize, bool) {
-        let kinds = came
+    fn take(replies: &mut ReplyTracker, received: &[&str]) -> (Vec<ReplyKind>, usize, bool) {
+        let kinds = received
             .iter()
             .map(|text| replies.note_received(Payload::Text(text)))
             .collect();
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn echo_any_message_is_an_answer() {
         use ReplyKind::Reply;
-        let mut replies = of(Some("jane"), &["a", "b"]);
+        let mut replies = tracker(Some("jane"), &["a", "b"]);
         assert_eq!(take(&mut replies, &["x"]), (vec![Reply], 1, false));
         assert_eq!(
             replies.note_received(Payload::Binary(HELLO.as_bytes())),
@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn greeting_makes_counts_unreliable_outside_rooms() {
-        for (came, complete) in [("x", false), (HELLO, true)] {
-            let mut replies = of(Some("jane"), &["hello"]).with_greeting();
-            assert_eq!(take(&mut replies, &[came]).1, 0);
-            assert_eq!(replies.is_complete(), complete, "{came}");
+        for (received, complete) in [("x", false), (HELLO, true)] {
+            let mut replies = tracker(Some("jane"), &["hello"]).with_greeting();
+            assert_eq!(take(&mut replies, &[received]).1, 0);
+            assert_eq!(replies.is_complete(), complete, "{received}");
         }
         assert!(ReplyTracker::default().with_greeting().is_complete());
     }
@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn room_only_own_messages_are_answers() {
         use ReplyKind::{Reply, Unsolicited};
-        for (came, expected) in [
-            (&[OF_BOB][..], (vec![Unsolicited], 1, false)),
+        for (received, expected) in [
+            (&[FROM_BOB][..], (vec![Unsolicited], 1, false)),
             (&[HELLO], (vec![Reply], 0, true)),
             (&[EARLIER], (vec![Reply], 0, false)),
-            (&[EARLIER, OF_BOB], (vec![Reply, Unsolicited], 0, false)),
+            (&[EARLIER, FROM_BOB], (vec![Reply, Unsolicited], 0, false)),
             (&[EARLIER, HELLO], (vec![Reply, Reply], 0, true)),
             (
                 &[
@@ -180,15 +180,15 @@ mod tests {
                 (vec![Unsolicited, Unsolicited], 1, false),
             ),
         ] {
-            let mut replies = of(Some("jane"), &["hello"]);
-            assert_eq!(take(&mut replies, came), expected, "{came:?}");
+            let mut replies = tracker(Some("jane"), &["hello"]);
+            assert_eq!(take(&mut replies, received), expected, "{received:?}");
             assert!(replies.in_room());
         }
     }
 
     #[test]
     fn room_equal_messages_are_awaited_separately() {
-        let mut replies = of(Some("jane"), &["hello", "hello"]);
+        let mut replies = tracker(Some("jane"), &["hello", "hello"]);
         assert_eq!(take(&mut replies, &[HELLO]).1, 1);
         assert!(!replies.is_complete());
         assert_eq!(take(&mut replies, &[HELLO]).1, 0);
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn guest_recognises_last_message_by_its_text() {
         use ReplyKind::{Reply, Unsolicited};
-        let mut replies = of(None, &["first", "hello"]);
+        let mut replies = tracker(None, &["first", "hello"]);
         assert_eq!(
             take(&mut replies, &[EARLIER]),
             (vec![Unsolicited], 2, false)
