@@ -24,7 +24,7 @@ pub(crate) struct Modules {
     scans: BTreeMap<String, (Vec<String>, Scan)>,
 }
 
-/// A bound on the re-exports that one path leads through.
+/// The maximum number of re-exports that are followed for one path.
 const MAX_REEXPORTS: usize = 16;
 
 impl Modules {
@@ -49,10 +49,10 @@ impl Modules {
                 self.files.insert(path, file.to_owned());
                 continue;
             }
-            let (beside, _) = file.rsplit_once('/').unwrap_or_default();
+            let (folder, _) = file.rsplit_once('/').unwrap_or_default();
             let stem = path.join("/");
             let candidates = match &declared.file {
-                Some(name) => vec![format!("{beside}/{name}")],
+                Some(name) => vec![format!("{folder}/{name}")],
                 None => vec![format!("{stem}.rs"), format!("{stem}/mod.rs")],
             };
             let found = candidates.iter().find(|file| sources.text(file).is_some());
@@ -85,8 +85,8 @@ impl Modules {
         imports
     }
 
-    /// Returns the files that may only declare and re-export, but define something, and the keywords
-    /// of these items.
+    /// Returns each file that may only declare and re-export but defines items, with the keywords of
+    /// these items.
     pub(crate) fn defining_indexes(&self) -> impl Iterator<Item = (&str, &[String])> {
         let scans = self.scans.iter();
         scans
@@ -94,8 +94,8 @@ impl Modules {
             .map(|(file, (_, scan))| (file.as_str(), &scan.defines[..]))
     }
 
-    /// Returns a path of a module in this file from the root of the crate. It is `None` for a path
-    /// of another crate.
+    /// Returns the path from the root of the crate for a path that a module of this file uses. Returns
+    /// `None` if it leads to another crate.
     fn absolute(&self, file: &str, inside: Vec<String>, path: &[String]) -> Option<Vec<String>> {
         let (head, rest) = path.split_first()?;
         let mut start = match head.as_str() {
@@ -123,17 +123,17 @@ impl Modules {
         Some(start)
     }
 
-    /// Returns the path from the root of a name that a file imports, in any of its modules or in the
-    /// given one.
+    /// Returns the path, from the root of the crate, of a name that a file imports: in the module
+    /// `only`, or in any module of the file.
     fn imported(&self, file: &str, name: &str, only: Option<&[String]>) -> Option<Vec<String>> {
         let (module, scan) = &self.scans[file];
         scan.mentions.iter().find_map(|mention| {
             let inside = [&module[..], &mention.inside].concat();
-            let is_it = mention.alias.as_deref() == Some(name)
+            let is_match = mention.alias.as_deref() == Some(name)
                 // `use net::net` is about another crate.
                 && mention.path.first().is_some_and(|head| head != name)
                 && only.is_none_or(|only| inside == only);
-            is_it.then(|| self.absolute(file, inside, &mention.path))?
+            is_match.then(|| self.absolute(file, inside, &mention.path))?
         })
     }
 
