@@ -35,7 +35,7 @@ class Size:
 
 @dataclass
 class File:
-    """What the parser found in one file."""
+    """The results of the parser for one file."""
 
     lines: int
     code: set = field(default_factory=set)
@@ -64,7 +64,7 @@ def rows_of(node):
 
 
 def visit(node, file):
-    """Enters what a node holds into the counts of its file."""
+    """Adds the content of a node to the counts of its file."""
     if node.type in ("line_comment", "block_comment"):
         file.comments.update(rows_of(node))
         return

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn accept_backs_off_until_descriptors_are_free() {
-    // Connections that are accepted to be rejected already exceed this limit.
+    // Fewer descriptors than the 64 connections that a full server accepts only to reject them.
     let command = ServerProcess::limited_command("-n 40", &fixture(CONFIGURATION));
     let mut server = ServerProcess::spawn(command).await;
     let mut user = server.connect().await;
@@ -65,7 +65,8 @@ async fn full_server_still_accepts_the_admin_socket() {
 async fn soft_descriptor_limit_is_raised_to_the_hard_one() {
     let command = ServerProcess::limited_command("-S -n 70", &fixture(CONFIGURATION));
     let server = ServerProcess::spawn(command).await;
-    // More connections than 70 descriptors allow, and fewer pending logins than the limit of 64.
+    // More connections than 70 descriptors allow. Each logs in before the next one connects, so the
+    // limit of 64 unauthenticated connections is not reached.
     let mut users = Vec::new();
     for _ in 0..100 {
         let mut user = server.connect().await;

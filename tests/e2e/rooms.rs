@@ -36,7 +36,7 @@ async fn post(server: &ServerProcess, path: &str, line: &str, text: &str) -> Str
 }
 
 #[tokio::test]
-async fn room_delivers_members_and_post_requests() {
+async fn room_delivers_messages_and_post_bodies() {
     let mut server = files().serve().await;
     let mut jane = spawn(client([url(&server, "/room/lobby")]));
     let mut stdin = jane.stdin.take().unwrap();
@@ -48,7 +48,7 @@ async fn room_delivers_members_and_post_requests() {
     let mut received = BufReader::new(jane.stdout.take().unwrap()).lines();
     let mut next = async || {
         let line = timeout(integration_tests::TEST_TIMEOUT, received.next_line()).await;
-        line.expect("a line comes in time").unwrap().unwrap()
+        line.expect("a line is received in time").unwrap().unwrap()
     };
     assert!(
         next()

@@ -1,4 +1,4 @@
-//! Properties that hold for all inputs, as functions that panic where one does not.
+//! Properties that hold for all inputs. Each is a function that panics if the property is violated.
 //!
 //! A property does not use the code that it checks. It reads the same bytes again in the simplest
 //! way, and asserts that the product gets the same result. The tests check the rows of the
