@@ -97,7 +97,7 @@ macro_rules! own_client {
             follows_the_close_codes
             stops_at_a_refused_login
             stops_at_a_refused_handshake
-            waits_as_long_as_a_full_server_says
+            waits_longer_than_a_full_server_says
             talks_without_a_login_on_a_public_route
             logs_in_with_the_url
         }

@@ -48,7 +48,7 @@ async fn main() -> io::Result<()> {
         };
         // It doubles up to 30 s, and a random part keeps clients apart.
         let longest = Duration::from_secs(30.min(2 << failures.min(4)));
-        let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0).max(least);
+        let pause = least + longest.mul_f64(0.5 + fastrand::f64() / 2.0);
         failures += 1;
         eprintln!("{why}; next attempt in {:.1} s", pause.as_secs_f64());
         sleep(pause).await;
