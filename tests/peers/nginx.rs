@@ -162,11 +162,11 @@ async fn killed_server_is_seen_as_lost() {
     assert!(finished.stderr.contains(CONNECTION_LOST), "{finished:?}");
 }
 
-/// The proxy forwards `Origin` and the original `Host`.
+/// The proxy forwards `Origin` and the original `Host`, which may be any name from a trusted proxy.
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn only_pages_of_the_same_host_connect() {
-    let server = ServerProcess::start().await;
+    let server = ServerProcess::start_with("trusted_proxies = [\"127.0.0.1\"]\n").await;
     let proxy = NginxProxy::start(server.address).await;
     for (origin, answer) in [
         ("http://example.org", "HTTP/1.1 101 "),

@@ -81,7 +81,9 @@ async fn line_break_after_credentials_ignored() {
     let server = ServerProcess::start().await;
     let mut websocat = Websocat::connect(&server, &[]);
     websocat.write("admin:123456\n").await;
-    websocat.assert_prints(&format!("{CONGRATULATION}\n")).await;
+    // In this mode it prints a message as one line.
+    let line = CONGRATULATION.replace("\r\n", "  ");
+    websocat.assert_prints(&format!("{line}\n")).await;
     websocat.finish().await;
 }
 
