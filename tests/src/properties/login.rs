@@ -16,6 +16,7 @@ use proto::{
     message::{CONGRATULATION, SORRY},
     password::HashMemory,
     secret::Secret,
+    text::nfc,
 };
 
 use super::script::{self, Message, ScriptReader};
@@ -27,6 +28,12 @@ static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| {
     Accounts::from_toml(&[jane, admin].concat()).expect("the accounts are valid")
 });
 const VALID_LINES: [&str; 2] = ["admin:123456", "jane:with:colon"];
+
+/// Returns the credentials line of a text: without one line break at its end, and in NFC.
+fn credentials_line(text: &str) -> String {
+    let line = text.strip_suffix("\r\n").or(text.strip_suffix('\n'));
+    nfc(line.unwrap_or(text)).into_owned()
+}
 
 /// Checks both sides of the login. Only valid credentials log in, and the attempts are limited.
 /// Each message gets one answer, after the required delay, and the login ends by the deadline. The
@@ -42,9 +49,15 @@ pub fn check(data: &[u8]) {
 
 /// Returns scripts that reach each ending.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
-    script::examples()
-        .into_iter()
+    let examples = script::examples().into_iter();
+    // Found by fuzzing, when the line break was not in the model.
+    let with_line_break = b"\x1d\x04\x01\x02\x06\x0dadmi:2134n5\xff\n\x07\x05\0a\xffb:c\0\0";
+    examples
         .map(|(name, script)| (name.to_owned(), script))
+        .chain([(
+            "line break after credentials".to_owned(),
+            with_line_break.to_vec(),
+        )])
         .collect()
 }
 
@@ -199,7 +212,7 @@ impl ServerDriver {
         self.line = match message {
             Message::Text(line) => {
                 self.login.received(LoginMessage::Text(&line));
-                Some(line)
+                Some(credentials_line(&line))
             }
             Message::Binary => {
                 self.login.received(LoginMessage::Binary);
