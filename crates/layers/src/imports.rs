@@ -49,10 +49,10 @@ impl Modules {
                 self.files.insert(path, file.to_owned());
                 continue;
             }
-            let (folder, _) = file.rsplit_once('/').unwrap_or_default();
+            let folder = file.rfind('/').map_or("", |slash| &file[..=slash]);
             let stem = path.join("/");
             let candidates = match &declared.file {
-                Some(name) => vec![format!("{folder}/{name}")],
+                Some(name) => vec![format!("{folder}{name}")],
                 None => vec![format!("{stem}.rs"), format!("{stem}/mod.rs")],
             };
             let found = candidates.iter().find(|file| sources.text(file).is_some());

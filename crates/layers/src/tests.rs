@@ -69,6 +69,16 @@ fn path_attribute_names_the_file_of_a_module() {
 }
 
 #[test]
+fn path_attribute_of_the_root_names_a_file() {
+    let lib = TABLE.replace("mod base;", "#[path = \"base.rs\"] mod renamed;");
+    let files = [("lib.rs", &*lib), ("base.rs", "use crate::middle::One;")];
+    assert_eq!(
+        upward(&files),
+        ["src/base.rs -> src/middle/one.rs as crate::middle::One"]
+    );
+}
+
+#[test]
 fn downward_imports_pass_and_are_counted() {
     let report = check(&[
         ("top.rs", "use crate::{middle::One, bottom::Bottom};"),
