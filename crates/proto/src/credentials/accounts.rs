@@ -288,7 +288,7 @@ impl Accounts {
     }
 
     /// Returns the number of users with a plain password.
-    pub fn plain_passwords(&self) -> usize {
+    pub fn plain_password_count(&self) -> usize {
         let passwords = self.by_name.values().map(|it| &it.credential.password);
         passwords
             .filter(|password| matches!(password, Password::Plain(_)))

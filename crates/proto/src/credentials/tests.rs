@@ -64,7 +64,7 @@ fn plain_and_hashed_accounts_of_one_file_verified() {
     let accounts = Accounts::from_toml(&source).unwrap();
     let costs: Vec<_> = accounts.costs().map(|cost| cost.to_string()).collect();
     assert_eq!(costs, ["m=8,t=1,p=1", "m=16,t=2,p=1"]);
-    assert_eq!(accounts.plain_passwords(), 1);
+    assert_eq!(accounts.plain_password_count(), 1);
     for line in ["jane:open sesame", "admin:123456", "plain:plain one"] {
         let (name, _) = line.split_once(':').unwrap();
         assert_eq!(verify(&accounts, line).as_deref(), Ok(name), "{line}");

@@ -36,7 +36,7 @@ pub(crate) struct StartupNotices {
     credentials: PathBuf,
     /// The number of users.
     pub(crate) users: usize,
-    plain_passwords: usize,
+    plain_password_count: usize,
     has_weak_hashes: bool,
     has_development_account: bool,
     encryption: Encryption,
@@ -61,7 +61,7 @@ impl StartupNotices {
             config: source.path.clone(),
             credentials: config.credentials.clone(),
             users: accounts.users().len(),
-            plain_passwords: accounts.plain_passwords(),
+            plain_password_count: accounts.plain_password_count(),
             has_weak_hashes: accounts.costs().any(HashCost::is_weak),
             has_development_account: config::have_development_account(accounts),
             encryption: Encryption::of(config),
@@ -111,10 +111,10 @@ impl StartupNotices {
         if let Some(flaw) = self.world_accessible {
             warn!("{}", Escaped(&flaw.to_string()));
         }
-        if self.plain_passwords > 0 {
+        if self.plain_password_count > 0 {
             warn!(
                 "{} a plain password: replace it with a password_hash from `ws-server hash-password`",
-                plural(self.plain_passwords, "user has", "users have")
+                plural(self.plain_password_count, "user has", "users have")
             );
         }
         if self.has_weak_hashes {
