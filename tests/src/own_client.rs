@@ -69,7 +69,12 @@ async fn try_session(url: &str, login: &str, failures: &mut u32) -> Result<End, 
     let (mut socket, _) = connected?;
     // Without a login, the route is public.
     let mut logged_in = login.is_empty();
-    let first = if logged_in { "hello" } else { login };
+    let first = if logged_in {
+        *failures = 0;
+        "hello"
+    } else {
+        login
+    };
     socket.send(Message::text(first)).await?;
     let mut end = lost("no Close frame");
     loop {
