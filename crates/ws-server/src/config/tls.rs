@@ -40,7 +40,8 @@ impl TlsFiles {
     ///
     /// # Errors
     ///
-    /// One message that names the file, and says what to do. It never holds a part of the key.
+    /// A file cannot be read, does not contain what its key names, or the private key is readable by
+    /// every user. The message never contains a part of the key.
     pub fn load(&self) -> Result<Option<Tls>, ConfigError> {
         let (Some(certificate), Some(key)) = (&self.certificate, &self.private_key) else {
             return Ok(None);

@@ -38,7 +38,7 @@ const MAX_QUEUED: usize = 16;
 pub(crate) struct ServiceManager {
     address: SocketAddr,
     /// `None` without a notify socket.
-    notices: Option<Sender<String>>,
+    notifications: Option<Sender<String>>,
 }
 
 /// The task that sends the queued notifications.
@@ -49,7 +49,7 @@ pub(crate) struct NotifySender(Option<NotifySocket>);
 #[derive(Debug)]
 struct NotifySocket {
     socket: UnixDatagram,
-    notices: Receiver<String>,
+    notifications: Receiver<String>,
     watchdog: Watchdog,
 }
 
@@ -76,18 +76,27 @@ pub(crate) fn from_environment(address: SocketAddr) -> (ServiceManager, NotifySe
         }
     });
     let Some(socket) = socket else {
-        let notices = None;
-        return (ServiceManager { address, notices }, NotifySender(None));
+        let notifications = None;
+        return (
+            ServiceManager {
+                address,
+                notifications,
+            },
+            NotifySender(None),
+        );
     };
-    let (sender, notices) = channel(MAX_QUEUED);
+    let (sender, notifications) = channel(MAX_QUEUED);
     let socket = NotifySocket {
         socket,
-        notices,
+        notifications,
         watchdog: Watchdog::from_environment(),
     };
-    let notices = Some(sender);
+    let notifications = Some(sender);
     (
-        ServiceManager { address, notices },
+        ServiceManager {
+            address,
+            notifications,
+        },
         NotifySender(Some(socket)),
     )
 }
@@ -126,9 +135,9 @@ impl ServiceManager {
     }
 
     fn notify(&self, states: &[NotifyState<'_>]) {
-        if let Some(notices) = &self.notices {
+        if let Some(notifications) = &self.notifications {
             // Full only if the manager no longer reads: drop the notification.
-            let _ = notices.try_send(notice(states));
+            let _ = notifications.try_send(datagram(states));
         }
     }
 }
@@ -141,12 +150,12 @@ impl NotifySender {
             return pending().await;
         };
         loop {
-            let notice = tokio::select! {
+            let notification = tokio::select! {
                 biased;
-                Some(notice) = notify.notices.recv() => notice,
-                () = notify.watchdog.tick() => notice(&[NotifyState::Watchdog]),
+                Some(notification) = notify.notifications.recv() => notification,
+                () = notify.watchdog.tick() => datagram(&[NotifyState::Watchdog]),
             };
-            if let Err(error) = notify.socket.send(notice.as_bytes()).await {
+            if let Err(error) = notify.socket.send(notification.as_bytes()).await {
                 warn!("cannot notify the service manager: {error}");
             }
         }
@@ -174,7 +183,7 @@ impl Watchdog {
 }
 
 /// Returns the datagram of a notification: a line for each state.
-fn notice(states: &[NotifyState<'_>]) -> String {
+fn datagram(states: &[NotifyState<'_>]) -> String {
     let lines: Vec<_> = states.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }

@@ -7,8 +7,8 @@ use unicode_width::UnicodeWidthStr as _;
 /// Returns the row of the cursor, counted from the first row of the prompt.
 ///
 /// The text is measured by graphemes, as a terminal draws it. A wide grapheme that does not fit
-/// moves to the next row whole, so dividing the width by the columns would be wrong. Behind a full
-/// row the cursor is on the next one, where the line editor puts it.
+/// moves to the next row whole, so dividing the width by the columns would be wrong. After text
+/// that fills a row, the cursor is at the start of the next row, where the line editor puts it.
 pub(crate) fn cursor_row(prompt: &str, before_cursor: &str, columns: u16) -> u16 {
     let columns = usize::from(columns.max(1));
     let (mut row, mut column) = (0_u16, 0_usize);
@@ -107,11 +107,11 @@ mod tests {
         for (text, columns, row) in [
             ("", 10, 0),
             ("1234567", 10, 0),
-            // The row is full, so the cursor is on the next one.
+            // The text fills the row, so the cursor is on the next one.
             ("12345678", 10, 1),
             ("123456789", 10, 1),
             ("123456781234567890", 10, 2),
-            // Eight columns are left behind the prompt, filled by four wide characters.
+            // Four wide characters fill the eight columns after the prompt.
             ("你好你好", 10, 1),
             // A wide character does not fit into the last column, which stays empty.
             ("1你好你好", 10, 1),
