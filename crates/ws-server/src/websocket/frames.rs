@@ -145,16 +145,23 @@ impl FrameTracker {
             .unwrap_or(usize::MAX)
             .min(piece.len());
         if self.close == Close::Header {
-            for byte in piece[..skipped].iter().take(self.close_start.len()) {
-                if let Some(place) = self.close_start.get_mut(usize::from(self.close_start_len)) {
-                    *place = *byte;
-                    self.close_start_len += 1;
-                }
-            }
+            self.keep_close_start(&piece[..skipped]);
         }
         self.left -= skipped as u64;
         self.note_end();
         skipped
+    }
+
+    /// Keeps the masking key and the close code of a Close frame.
+    // Not inlined: each frame would cost more instructions.
+    #[cold]
+    fn keep_close_start(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().take(self.close_start.len()) {
+            if let Some(place) = self.close_start.get_mut(usize::from(self.close_start_len)) {
+                *place = *byte;
+                self.close_start_len += 1;
+            }
+        }
     }
 
     /// Stores the next byte of a header without counting it. If it completes the header, returns the

@@ -146,21 +146,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_))) => {
                 Ok(Incoming::Control)
             }
-            Some(Ok(tungstenite::Message::Close(frame))) => {
-                self.peer_closed = true;
-                match self.transport().close_code().map(CloseCode) {
-                    // tungstenite has queued the reply with 1002.
-                    Some(code) if !code.may_be_sent() => {
-                        Err(Ended::ByUs(CloseReason::ProtocolError))
-                    }
-                    code => Err(by_peer(frame, code)),
-                }
-            }
+            Some(Ok(tungstenite::Message::Close(frame))) => Err(self.end_by_peer(frame)),
             // tungstenite never returns raw frames from a read.
             Some(Ok(tungstenite::Message::Frame(_))) => Err(Ended::ByUs(CloseReason::Internal)),
             Some(Err(error)) => Err(ended(&error)),
             None => Err(Ended::Lost),
         })
+    }
+
+    /// Records the peer's Close frame. Returns the end that it causes.
+    // Not inlined: each message would cost more instructions.
+    #[cold]
+    fn end_by_peer(&mut self, frame: Option<CloseFrame>) -> Ended {
+        self.peer_closed = true;
+        match self.transport().close_code().map(CloseCode) {
+            // tungstenite has queued the reply with 1002.
+            Some(code) if !code.may_be_sent() => Ended::ByUs(CloseReason::ProtocolError),
+            code => by_peer(frame, code),
+        }
     }
 
     /// Ready when a message of this length can be queued.
@@ -372,6 +375,8 @@ fn by_peer(frame: Option<CloseFrame>, sent: Option<CloseCode>) -> Ended {
 
 /// Maps an error of tungstenite to the end of the connection. tungstenite itself sends no Close frame
 /// for an error.
+// Not inlined: each message would cost more instructions.
+#[cold]
 fn ended(error: &Error) -> Ended {
     match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
