@@ -305,6 +305,7 @@ impl ServerDriver {
                 let held_back = now.saturating_sub(self.refused_at);
                 let is_delayed = !self.is_accepted() && self.messages >= 3;
                 assert!(!is_delayed || held_back >= Duration::from_millis(250));
+                self.login.sent();
                 Step::Sent(text)
             }
             ServerAction::LoggedIn(identity) => {

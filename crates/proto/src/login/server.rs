@@ -46,7 +46,7 @@ pub enum ServerAction {
     Verify(Attempt),
     /// Wait until this time.
     Wait(Duration),
-    /// Send this text.
+    /// Send this text, and call [`ServerLogin::sent`] after it was flushed.
     Send(&'static str),
     /// The login succeeded and the client has the reply: start the session.
     LoggedIn(Identity),
@@ -72,6 +72,9 @@ enum State {
     /// is a reason.
     Refusing(Duration, Option<CloseReason>),
     Accepting(Identity),
+    /// The congratulation was returned as [`ServerAction::Send`], and [`ServerLogin::sent`] not yet
+    /// called.
+    Congratulating(Identity),
     Accepted(Identity),
     Closing(CloseReason),
 }
@@ -91,7 +94,8 @@ impl ServerLogin {
     /// # Panics
     ///
     /// If it is called before the deadline between [`ServerAction::Verify`] and
-    /// [`ServerLogin::verified`], or after the login has ended.
+    /// [`ServerLogin::verified`], or between [`ServerAction::Send`] and [`ServerLogin::sent`] of the
+    /// congratulation, or after the login has ended.
     pub fn next(&mut self, now: Duration) -> ServerAction {
         let deadline = self.policy.deadline;
         // Once the congratulation is sent, the login has succeeded: the deadline no longer applies.
@@ -104,8 +108,10 @@ impl ServerLogin {
                 ServerAction::Read(deadline)
             }
             State::Checking(attempt) => ServerAction::Verify(attempt),
-            State::Verifying => {
-                unreachable!("`next` was called before `verified`, or after the end of the login")
+            State::Verifying | State::Congratulating(_) => {
+                unreachable!(
+                    "`next` was called before `verified` or `sent`, or after the end of the login"
+                )
             }
             State::Refusing(at, close) if now < at => {
                 self.state = State::Refusing(at, close);
@@ -116,7 +122,7 @@ impl ServerLogin {
                 ServerAction::Send(SORRY)
             }
             State::Accepting(identity) => {
-                self.state = State::Accepted(identity);
+                self.state = State::Congratulating(identity);
                 ServerAction::Send(CONGRATULATION)
             }
             State::Accepted(identity) => ServerAction::LoggedIn(identity),
@@ -140,6 +146,15 @@ impl ServerLogin {
             }
             LoginVerdict::Busy => State::Closing(CloseReason::TooManyLogins),
             LoginVerdict::Forbidden => State::Closing(CloseReason::Forbidden),
+        };
+    }
+
+    /// Reports that the text of [`ServerAction::Send`] was flushed. Without this call the login does not
+    /// succeed: a session never starts for a client that did not take the congratulation in time.
+    pub fn sent(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Verifying) {
+            State::Congratulating(identity) => State::Accepted(identity),
+            other => other,
         };
     }
 

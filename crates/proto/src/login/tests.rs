@@ -94,6 +94,7 @@ fn exchange(
                 assert!(replied_at.is_none(), "one message has one reply");
                 assert!(text == SORRY || text == CONGRATULATION);
                 replied_at = Some(now);
+                login.sent();
             }
             ServerAction::Read(_) => {
                 return Outcome::Sorry {
@@ -126,7 +127,8 @@ fn congratulation_sent_before_session_starts() {
         login.next(seconds(0)),
         ServerAction::Send(CONGRATULATION)
     ));
-    // The deadline passed during the send. The login stays valid.
+    login.sent();
+    // The deadline passed after the send. The login stays valid.
     assert!(matches!(login.next(seconds(31)), ServerAction::LoggedIn(_)));
 }
 
@@ -245,6 +247,16 @@ fn pending_login_closes_at_deadline() {
     verified_late.verified(verdict(&attempt), late, 0.0);
     assert!(closes(&mut verified_late));
 
+    let mut sending = server();
+    sending.received(LoginMessage::Text(RIGHT));
+    let ServerAction::Verify(attempt) = sending.next(seconds(29)) else {
+        panic!()
+    };
+    sending.verified(verdict(&attempt), seconds(29), 0.0);
+    let congratulation = sending.next(seconds(29));
+    assert!(matches!(congratulation, ServerAction::Send(CONGRATULATION)));
+    assert!(closes(&mut sending));
+
     let nearly_late = millis(29_900);
     let mut delaying = server();
     for _ in 0..2 {
@@ -305,6 +317,7 @@ fn dialogue(client: &mut ClientLogin, lines: &[&str]) -> (Vec<String>, Result<()
                 ServerAction::Send(text) => {
                     assert!(matches!(client.next(now), ClientAction::Await(_)));
                     client.received(text.to_owned());
+                    server.sent();
                 }
                 ServerAction::Read(_) | ServerAction::LoggedIn(_) => break,
                 ServerAction::Close(reason) => {

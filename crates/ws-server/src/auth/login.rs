@@ -90,8 +90,10 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             ServerAction::Send(text) => {
                 match wait(&entry, start + policy.deadline, send(&mut socket, text)).await {
-                    Waited::Done(Ok(())) | Waited::TimedOut => {}
+                    Waited::Done(Ok(())) => login.sent(),
                     Waited::Done(Err(ended)) => break ended,
+                    // `next` returns the action for the deadline.
+                    Waited::TimedOut => {}
                     Waited::Ended(reason) => break Ended::ByUs(reason),
                 }
             }

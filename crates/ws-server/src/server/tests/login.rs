@@ -90,6 +90,18 @@ async fn login_deadline_not_extended_by_activity() {
     assert_eq!(start.elapsed().as_secs(), 30);
 }
 
+/// Row: the deadline passed while the congratulation was sent, and the session started all the same.
+#[tokio::test(start_paused = true)]
+async fn congratulation_read_too_late_closes() {
+    let server = TestServer::new();
+    let mut peer = server.connect_through(8);
+    peer.upgrade().await;
+    peer.send(frame::text(CREDENTIALS)).await;
+    sleep(seconds(31)).await;
+    assert_eq!(peer.text().await, CONGRATULATION);
+    assert_eq!(peer.close().await, (3008, "login timeout".to_owned()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_ping_before_login() {
     let mut config = Config::default();
