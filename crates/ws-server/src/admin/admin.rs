@@ -7,7 +7,6 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,13 +16,14 @@ use crate::{
     admin::{
         listener::{AdminListener, AdminPeer},
         routes::AdminHandler,
+        slots::{Slot, Slots},
     },
     config::AdminAddress,
     process::descriptors::MAX_ADMIN_CONNECTIONS,
 };
 
-/// The deadline for a request head, and for the next request of a kept connection. Any local process
-/// can take all slots without a word, so they must soon be free again for `/livez` and `/metrics`.
+/// The deadline for a request head, and for the next request of a kept connection. If all slots are
+/// taken, a silent connection gives way earlier.
 const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The time after which a connection accepts no further request.
@@ -91,11 +91,11 @@ impl Admin {
         listener: &AdminListener,
         handler: &Arc<AdminHandler>,
     ) -> Infallible {
-        let slots = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
+        // One more connection is accepted and waits for a slot.
+        let slots = Slots::new(MAX_ADMIN_CONNECTIONS - 1);
         loop {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            let slot = slot.expect("the semaphore is never closed");
             let (io, peer) = listener.accept().await;
+            let slot = slots.take().await;
             let serve = serve(io, peer, Arc::clone(handler), self.end.clone(), slot);
             self.tasks.spawn(serve);
         }
@@ -123,13 +123,35 @@ async fn serve<S>(
     peer: AdminPeer,
     handler: Arc<AdminHandler>,
     end: CancellationToken,
-    _slot: OwnedSemaphorePermit,
+    slot: Slot,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::select! {
+        biased;
+        () = serve_requests(io, peer, handler, end, &slot) => {}
+        () = slot.evicted() => debug!("idle admin connection closed: another one needs its slot"),
+    }
+}
+
+/// Serves the requests of a connection.
+async fn serve_requests<S>(
+    io: S,
+    peer: AdminPeer,
+    handler: Arc<AdminHandler>,
+    end: CancellationToken,
+    slot: &Slot,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| {
+        slot.begin_request();
         let response = handler.handle(request, peer);
-        async { Ok::<_, Infallible>(response.await) }
+        async {
+            let response = response.await;
+            slot.end_request();
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -158,34 +180,36 @@ mod tests {
 
     use proto::credentials::Accounts;
     use tokio::{
-        io::{AsyncWriteExt as _, duplex},
-        sync::Semaphore,
-        time::timeout,
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        net::TcpStream,
+        task::JoinSet,
+        time::{Instant, timeout},
     };
     use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
     use super::{
-        AdminHandler, AdminPeer, HEAD_DEADLINE, MAX_CONNECTION_AGE, RESPONSE_DEADLINE, serve,
+        Admin, AdminHandler, AdminPeer, HEAD_DEADLINE, MAX_CONNECTION_AGE, RESPONSE_DEADLINE,
+        Slots, serve,
     };
     use crate::{
-        config::Config,
+        config::{AdminAddress, Config},
         log::LostLines,
         reload::ReloadHandle,
         server::{ServerHandle, ServerState},
     };
 
-    #[tokio::test(start_paused = true)]
-    async fn silent_client_frees_its_slot() {
+    fn handler(end: &CancellationToken) -> AdminHandler {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"1\"");
         let state = ServerState::new(Config::default(), accounts.unwrap());
         let handle = ServerHandle::new(None, Arc::new(state));
+        let (reloads, lost) = (ReloadHandle::disconnected(), LostLines::default());
+        AdminHandler::new(handle, reloads, lost, end.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_client_frees_its_slot() {
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let handler = Arc::new(AdminHandler::new(
-            handle,
-            ReloadHandle::disconnected(),
-            LostLines::default(),
-            end.clone(),
-        ));
+        let handler = Arc::new(handler(&end));
         for (sent, deadline) in [
             ("", HEAD_DEADLINE),
             ("GET /livez HTTP/1.1\r\n", HEAD_DEADLINE),
@@ -194,15 +218,69 @@ mod tests {
                 MAX_CONNECTION_AGE + RESPONSE_DEADLINE,
             ),
         ] {
-            let slot = Arc::new(Semaphore::new(1));
-            let taken = Arc::clone(&slot).acquire_owned().await.unwrap();
+            let (connected, free) = tokio::sync::oneshot::channel();
+            let slot = Slots::new(1).take().await;
             let (mut client, io) = duplex(64);
             client.write_all(sent.as_bytes()).await.unwrap();
             let handler = Arc::clone(&handler);
-            tasks.spawn(serve(io, AdminPeer::Tcp, handler, end.clone(), taken));
+            let end = end.clone();
+            tasks.spawn(async move {
+                let _connected = connected;
+                serve(io, AdminPeer::Tcp, handler, end, slot).await;
+            });
             // The client reads nothing.
-            let free = timeout(deadline + Duration::from_millis(10), slot.acquire()).await;
+            let free: Result<Result<(), _>, _> =
+                timeout(deadline + Duration::from_millis(10), free).await;
             assert!(free.is_ok(), "{sent}");
         }
+    }
+
+    /// Row: silent clients that reconnect held all slots, 2 s each.
+    async fn check_service_among_silent_clients() {
+        let admin = Admin::bind(&[AdminAddress::Tcp(([127, 0, 0, 1], 0).into())]).unwrap();
+        let Some(Ok(AdminAddress::Tcp(address))) = admin.addresses().next() else {
+            panic!("the address is bound")
+        };
+        let mut silent = JoinSet::new();
+        for _ in 0..64 {
+            silent.spawn(async move {
+                loop {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    // The end of the connection.
+                    let _ = stream.read(&mut [0; 1]).await;
+                }
+            });
+        }
+        let honest = async {
+            let mut longest = Duration::ZERO;
+            for _ in 0..10 {
+                let start = Instant::now();
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let request =
+                    b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+                stream.write_all(request).await.unwrap();
+                let mut response = String::new();
+                stream.read_to_string(&mut response).await.unwrap();
+                assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+                longest = longest.max(start.elapsed());
+            }
+            longest
+        };
+        let handler = handler(&CancellationToken::new());
+        let longest = tokio::select! {
+            _ = admin.serve(handler) => unreachable!("it serves until it is dropped"),
+            longest = honest => longest,
+        };
+        assert!(longest < HEAD_DEADLINE, "{longest:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn silent_reconnects_served_by_two_workers() {
+        check_service_among_silent_clients().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn silent_reconnects_served_by_four_workers() {
+        check_service_among_silent_clients().await;
     }
 }

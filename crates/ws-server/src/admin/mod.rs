@@ -20,5 +20,6 @@ mod admin;
 pub(crate) mod api;
 mod listener;
 mod routes;
+mod slots;
 
 pub(crate) use self::{admin::Admin, routes::AdminHandler};

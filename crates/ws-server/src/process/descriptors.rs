@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The number of connections over a cap that are accepted only to be answered with 503.
 pub(crate) const REJECTION_MARGIN: usize = 64;
 
-/// The maximum of concurrent connections to each admin address. More wait in the backlog. The limit
-/// is per address, so that clients of the TCP address cannot block the Unix socket.
+/// The maximum of concurrent connections to each admin address. One of them waits for a slot, and
+/// more wait in the backlog. The limit is per address, so that clients of the TCP address cannot block the Unix socket.
 pub(crate) const MAX_ADMIN_CONNECTIONS: usize = 16;
 
 /// The descriptors reserved for all else: the listener, the log, the runtime, files read at a reload,
