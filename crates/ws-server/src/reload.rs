@@ -7,7 +7,7 @@ use std::{
     convert::Infallible, io, mem, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration,
 };
 
-use proto::escape::Escaped;
+use proto::{credentials::WorldAccessible, escape::Escaped};
 use serde::{Deserialize, Serialize};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use crate::{
     config::{
         ConfigSource, FileReader, LoadedConfig, READ_DEADLINE, ReadTimeout, TlsFiles, WatchedFiles,
-        WorldAccessible, changed_at_start, changed_live, undefined_route_user,
+        changed_at_start, changed_live, undefined_route_user,
     },
     log::{Log, audit},
     process::systemd::ServiceManager,

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, Read as _},
     num::NonZeroUsize,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +12,8 @@ use std::{
 use clap::ValueEnum as _;
 use proto::{
     config::{Size, TimeSpan, TomlError, from_toml},
-    credentials::{PasswordFileError, password_from_file},
+    credentials::{PasswordFileError, WorldAccessible, password_from_file},
+    escape::Escaped,
     message::{Credentials, MAX_CREDENTIALS_BYTES},
     text::{EncodingError, decode},
     username::{UserName, UserNameError},
@@ -344,8 +345,10 @@ impl Config {
             (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserWithoutLogin),
             // A login in the file is for another server or another time.
             (None, _, _) if auth == Auth::None => LoginSource::Ask,
-            (Some(user), _, _) => login_from_flags(&user, flags.password_file)?,
-            (None, Some(login), Some(file)) if same_origin => login_from_file(file, login)?,
+            (Some(user), _, _) => login_from_flags(&user, flags.password_file, &mut notices)?,
+            (None, Some(login), Some(file)) if same_origin => {
+                login_from_file(file, login, &mut notices)?
+            }
             (None, Some(_), Some(file)) => {
                 notices.push(format!(
                     "the login in {} is for {} and is not used for {}",
@@ -416,10 +419,11 @@ impl Config {
 fn login_from_flags(
     user: &str,
     password_file: Option<PathBuf>,
+    notices: &mut Vec<String>,
 ) -> Result<LoginSource, ConfigError> {
     let name = UserName::parse(user).map_err(ConfigError::User)?;
     match password_file {
-        Some(path) => credentials(name, path),
+        Some(path) => credentials(name, path, notices),
         None => Ok(LoginSource::AskPassword(name)),
     }
 }
@@ -438,7 +442,11 @@ fn auth_from_file(file: &File, login: &RawLogin) -> Result<Option<Auth>, ConfigE
     }
 }
 
-fn login_from_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigError> {
+fn login_from_file(
+    file: &File,
+    login: RawLogin,
+    notices: &mut Vec<String>,
+) -> Result<LoginSource, ConfigError> {
     let Some(user) = login.user else {
         return match login.password_file {
             Some(_) => Err(file.problem_at(
@@ -450,13 +458,26 @@ fn login_from_file(file: &File, login: RawLogin) -> Result<LoginSource, ConfigEr
     };
     let name = UserName::parse(&user).map_err(|error| file.problem_at("login.user", &error))?;
     match login.password_file {
-        Some(path) => credentials(name, file.resolve("login.password_file", &path)?),
+        Some(path) => {
+            let path = file.resolve("login.password_file", &path)?;
+            credentials(name, path, notices)
+        }
         None => Ok(LoginSource::AskPassword(name)),
     }
 }
 
-fn credentials(name: UserName, path: PathBuf) -> Result<LoginSource, ConfigError> {
-    let text = match std::fs::read(&path).map(decode) {
+/// Reads a password file. A file that everybody may read adds a warning to the notices.
+fn credentials(
+    name: UserName,
+    path: PathBuf,
+    notices: &mut Vec<String>,
+) -> Result<LoginSource, ConfigError> {
+    let text = match read_with_mode(&path).map(|(bytes, mode)| {
+        if let Some(flaw) = WorldAccessible::of(&path, mode) {
+            notices.push(format!("warning: {}", Escaped(&flaw.to_string())));
+        }
+        decode(bytes)
+    }) {
         Ok(Ok(text)) => zeroize::Zeroizing::new(text),
         Ok(Err(problem)) => return Err(ConfigError::PasswordEncoding { path, problem }),
         Err(source) => return Err(ConfigError::PasswordRead { path, source }),
@@ -470,6 +491,19 @@ fn credentials(name: UserName, path: PathBuf) -> Result<LoginSource, ConfigError
         return Err(ConfigError::TooLong { path });
     }
     Ok(LoginSource::Configured(credentials))
+}
+
+/// Reads a file, and returns its Unix mode with it.
+///
+/// # Errors
+///
+/// The file cannot be read.
+fn read_with_mode(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+    let mut file = fs::File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((bytes, mode))
 }
 
 /// The reason why there is no valid configuration.

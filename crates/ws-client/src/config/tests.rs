@@ -1,4 +1,9 @@
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
 
 use super::config::{Auth, Cleartext, Config, Flags, LoginSource, check_owner};
 use crate::{
@@ -11,7 +16,9 @@ fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("config")).unwrap();
     for (name, content) in files {
-        fs::write(directory.path().join(name), content).unwrap();
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
     directory
 }
@@ -273,6 +280,31 @@ fn user_without_password_is_prompted() {
         "the password of jane cannot be asked for without a terminal; name a file with the password \
          by --password-file"
     );
+}
+
+/// Row: not a word about a password file that everybody may read.
+#[test]
+fn password_file_open_to_others_is_warned_of() {
+    let directory = directory(WITH_LOGIN);
+    let path = directory.path().join("config/secret");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let by_flag = Flags {
+        url: Some("ws://127.0.0.1:1".into()),
+        user: Some("jane".into()),
+        password_file: Some(path.clone()),
+        ..Flags::default()
+    };
+    for flags in [Flags::default(), by_flag] {
+        let config = Config::load(flags, directory.path(), Mode::Pipe).unwrap();
+        let path = path.display();
+        assert_eq!(
+            config.notices,
+            [format!(
+                "warning: {path}: everybody on this machine may read it or write to it (its mode is \
+                 0644), and it holds passwords: run `chmod o= {path}`"
+            )]
+        );
+    }
 }
 
 #[test]

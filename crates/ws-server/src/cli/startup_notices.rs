@@ -2,11 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use proto::{escape::Escaped, password::HashCost, plural::plural};
+use proto::{credentials::WorldAccessible, escape::Escaped, password::HashCost, plural::plural};
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, Config, ConfigSource, LoadedConfig, WorldAccessible},
+    config::{self, Config, ConfigSource, LoadedConfig},
     tls::{CertificateFlaw, Tls},
 };
 

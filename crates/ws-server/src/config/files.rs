@@ -4,13 +4,16 @@ use std::{
     fs::{File, Metadata},
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
-use proto::{credentials::Accounts, text::decode};
+use proto::{
+    credentials::{Accounts, WorldAccessible},
+    text::decode,
+};
 use rustix::fs::{Mode, OFlags, open};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use zeroize::Zeroizing;
@@ -72,26 +75,10 @@ pub(super) fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     Ok((bytes, metadata))
 }
 
-/// A file that everybody on this machine may read or write, though it holds passwords.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0}: everybody on this machine may read it or write to it (its mode is {mode:04o}), and it \
-     holds passwords: run `chmod o= {0}`",
-    path.display()
-)]
-pub(crate) struct WorldAccessible {
-    path: PathBuf,
-    mode: u32,
-}
-
-impl WorldAccessible {
-    /// Returns the flaw of a file of passwords, if it has it. A file that is missing has none.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        let path = path.to_owned();
-        let mode = mode & 0o777;
-        (mode & OTHERS != 0).then_some(Self { path, mode })
-    }
+/// Returns the flaw of a file of passwords that everybody may access. A file that is missing has none.
+pub(super) fn world_accessible(path: &Path) -> Option<WorldAccessible> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    WorldAccessible::of(path, mode)
 }
 
 /// The files were not read within a deadline.
@@ -177,7 +164,7 @@ mod tests {
 
     use tempfile::tempdir;
 
-    use super::{FileReader, ReadTimeout, WorldAccessible, read_bytes};
+    use super::{FileReader, ReadTimeout, read_bytes, world_accessible};
 
     /// `/proc` has regular files of size 0 with endless contents. The whole of this one has gigabytes.
     #[test]
@@ -224,24 +211,11 @@ mod tests {
     fn world_accessible_file_is_found() {
         let directory = tempdir().unwrap();
         let path = directory.path().join("credentials.toml");
-        assert_eq!(WorldAccessible::of(&path), None);
+        assert_eq!(world_accessible(&path), None);
         fs::write(&path, "").unwrap();
-        let flaw = |mode| {
+        for (mode, is_open) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            WorldAccessible::of(&path).map(|flaw| flaw.to_string())
-        };
-        for mode in [0o600, 0o640, 0o660] {
-            assert_eq!(flaw(mode), None, "{mode:o}");
-        }
-        for mode in [0o644, 0o602] {
-            let path = path.display();
-            assert_eq!(
-                flaw(mode).unwrap(),
-                format!(
-                    "{path}: everybody on this machine may read it or write to it (its mode is \
-                     0{mode:o}), and it holds passwords: run `chmod o= {path}`"
-                )
-            );
+            assert_eq!(world_accessible(&path).is_some(), is_open, "{mode:o}");
         }
     }
 }

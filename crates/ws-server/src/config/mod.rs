@@ -30,7 +30,7 @@ pub use self::{
 pub(crate) use self::{
     changes::{changed_at_start, changed_live},
     exposure::{have_development_account, is_exposed},
-    files::{FileReader, READ_DEADLINE, ReadTimeout, WorldAccessible, read_at_start},
+    files::{FileReader, READ_DEADLINE, ReadTimeout, read_at_start},
     revocations_file::{RevocationsFile, SaveError},
     source::{WatchedFiles, undefined_route_user},
 };

@@ -8,7 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use proto::{credentials::Accounts, username::UserName};
+use proto::{
+    credentials::{Accounts, WorldAccessible},
+    username::UserName,
+};
 
 use crate::{
     access::PathPattern,
@@ -16,7 +19,7 @@ use crate::{
         config::Config,
         error::ConfigError,
         exposure,
-        files::{self, WorldAccessible, load_accounts},
+        files::{self, load_accounts, world_accessible},
     },
     log::LogFormat,
     tls::Tls,
@@ -201,7 +204,7 @@ impl ConfigSource {
         exposure::check(&config, &accounts)
             .map_err(|problem| ConfigError::content(&self.path, problem))?;
         Ok(LoadedConfig {
-            world_accessible: WorldAccessible::of(&config.credentials),
+            world_accessible: world_accessible(&config.credentials),
             config,
             accounts,
             tls,
