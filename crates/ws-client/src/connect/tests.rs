@@ -189,6 +189,12 @@ async fn refusal_with_body_is_not_repeated() {
              redirect, so give the other URL",
         ),
         (
+            "302 Found",
+            "Location: wss://b/\r\n",
+            "302 Found, saying \"none\"; it points to another place; a handshake follows no \
+             redirect, so give the other URL: wss://b/",
+        ),
+        (
             "401 Unauthorized",
             "WWW-Authenticate: Basic realm=\"x\"\r\n",
             "401 Unauthorized, saying \"none\"; it wants credentials in the request; ws-client \

@@ -98,6 +98,13 @@ impl HandshakeError {
             Self::Busy(status, retry) => {
                 format!("{}, saying \"{body}\"; {retry}", status_text(status))
             }
+            Self::Redirect(status, target) => {
+                let meaning = status_meaning(status.code);
+                format!(
+                    "{}, saying \"{body}\"; {meaning}: {target}",
+                    status_text(status)
+                )
+            }
             Self::Status(status) if status.code >= 400 => {
                 format!("{}, saying \"{body}\"", status_text(status))
             }
