@@ -186,6 +186,7 @@ async fn interactive_client_prompts_again_after_a_401() {
     assert_eq!(
         lines,
         [
+            "ws-client: enter username:password".to_owned(),
             format!("{CREDENTIALS_PROMPT}admin:******"),
             REFUSED.to_owned(),
             format!("{CREDENTIALS_PROMPT}admin:******"),

@@ -20,7 +20,7 @@ pub(crate) use self::{
     echo_control::{EchoControl, EchoState},
     input::{Command, InputError, LoginInput, is_login_attempt},
     output::{OutputChunk, OutputQueue, OutputStream},
-    prompt::{GOODBYE, Prompt},
+    prompt::{GOODBYE, Prompt, TypedLogin, credentials_hint},
     render::message_on,
     room_message::RoomMessage,
     sanitize::{hexadecimal, safe_lines},

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use proto::username::UserName;
+use proto::{login::LoginPolicy, username::UserName};
 
 /// The text after `exit` was entered.
 pub(crate) const GOODBYE: &str = "you have enter \"exit\", goodbye";
@@ -50,6 +50,33 @@ impl Prompt {
     }
 }
 
+/// Returns the line above the first prompt for credentials. A server does not tell its limits, so
+/// those of ws-server are named if they apply to `login`.
+pub(crate) fn credentials_hint(login: TypedLogin) -> String {
+    let format = "enter username:password";
+    match login {
+        TypedLogin::Message => {
+            let LoginPolicy {
+                deadline,
+                max_attempts,
+            } = LoginPolicy::DEFAULT;
+            let seconds = deadline.as_secs();
+            format!("{format} (default of ws-server: {max_attempts} attempts in {seconds} s)")
+        }
+        TypedLogin::Handshake => format.to_owned(),
+    }
+}
+
+/// The way in which typed credentials are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TypedLogin {
+    /// As a message on the open connection, which the server closes after too many attempts or at a
+    /// deadline.
+    Message,
+    /// In the opening handshake. No connection is open while a person types.
+    Handshake,
+}
+
 impl Mask {
     /// Returns true if the typed line holds a secret.
     pub(crate) fn hides(self) -> bool {
@@ -79,7 +106,7 @@ impl Mask {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{GOODBYE, Mask, Prompt};
+    use super::{GOODBYE, Mask, Prompt, TypedLogin, credentials_hint};
     use proto::username::UserName;
 
     #[test]
@@ -98,6 +125,18 @@ mod tests {
         ] {
             assert_eq!(prompt.text(), text);
         }
+    }
+
+    #[test]
+    fn hint_names_format_deadline_and_attempts() {
+        assert_eq!(
+            credentials_hint(TypedLogin::Message),
+            "enter username:password (default of ws-server: 6 attempts in 30 s)"
+        );
+        assert_eq!(
+            credentials_hint(TypedLogin::Handshake),
+            "enter username:password"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Upgraded},
-    console::{Console, GOODBYE, LoginInput, Mode, Prompt, Words},
+    console::{Console, GOODBYE, LoginInput, Mode, Prompt, TypedLogin, Words, credentials_hint},
     exit::Exit,
     websocket::Connection,
 };
@@ -109,10 +109,15 @@ impl<C: Console> Client<C> {
             LoginSource::AskPassword(name) => (None, Prompt::Password(name)),
             LoginSource::Configured(credentials) => (Some(credentials), Prompt::Credentials),
         };
+        let mut is_hinted = self.console.mode() == Mode::Pipe || prompt != Prompt::Credentials;
         loop {
-            let credentials = match configured.take() {
-                Some(credentials) => credentials,
-                None => self.ask(&prompt).await?,
+            let credentials = if let Some(credentials) = configured.take() {
+                credentials
+            } else {
+                if !std::mem::replace(&mut is_hinted, true) {
+                    self.console.say(&credentials_hint(TypedLogin::Handshake));
+                }
+                self.ask(&prompt).await?
             };
             match (
                 self.connect(dial(Some(&credentials))).await,

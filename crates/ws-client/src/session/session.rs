@@ -9,7 +9,7 @@ use std::{future::pending, io, task::Poll, time::Duration};
 use futures::future::poll_fn;
 use proto::{
     login::{ClientAction, ClientLogin, WhenRefused},
-    message::Credentials,
+    message::{Credentials, CredentialsError},
     secret::Secret,
     username::UserName,
 };
@@ -26,8 +26,8 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Command, Console, ConsoleEvent, GOODBYE, LoginInput, Mode, Prompt, RoomMessage, Words,
-        hexadecimal, is_login_attempt, safe_lines,
+        Command, Console, ConsoleEvent, GOODBYE, LoginInput, Mode, Prompt, RoomMessage, TypedLogin,
+        Words, credentials_hint, hexadecimal, is_login_attempt, safe_lines,
     },
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
@@ -153,9 +153,13 @@ where
         let mut credentials_sent = CredentialsSent::No;
         // True while a person may be in the middle of typing credentials.
         let mut is_prompted = false;
+        let mut is_hinted = self.console.mode() == Mode::Pipe || prompt != Prompt::Credentials;
         loop {
             let event = match login.next(started.elapsed()) {
                 ClientAction::Ask => {
+                    if !std::mem::replace(&mut is_hinted, true) {
+                        self.console.say(&credentials_hint(TypedLogin::Message));
+                    }
                     is_prompted = true;
                     self.next_event(Some(&prompt), Wait::Forever).await
                 }
@@ -186,24 +190,12 @@ where
                 ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(reply_deadline)),
             };
             match event {
-                SessionEvent::Line(line) => match LoginInput::parse(line, &prompt, self.words) {
-                    LoginInput::Line(line)
-                        if self.console.mode() == Mode::Pipe
-                            && credentials_sent == CredentialsSent::Yes
-                            && !is_login_attempt(line.expose()) =>
-                    {
-                        return Err(EndReason::NoFurtherCredentials);
-                    }
-                    LoginInput::Line(line) => {
+                SessionEvent::Line(line) => {
+                    if let Some(line) = self.login_line(line, &prompt, credentials_sent)? {
                         is_prompted = false;
                         login.offer(line);
                     }
-                    LoginInput::Empty => {}
-                    LoginInput::Exit => {
-                        self.console.notice(GOODBYE);
-                        return Err(EndReason::Exit);
-                    }
-                },
+                }
                 // A room that requires a login sends nothing before it.
                 SessionEvent::Received(Message::Text(text))
                     if RoomMessage::parse(&text).is_some() =>
@@ -222,6 +214,40 @@ where
                 SessionEvent::Progress | SessionEvent::TimedOut => {}
                 SessionEvent::Ended(end_reason) => return Err(end_reason),
             }
+        }
+    }
+
+    /// Returns the credentials in a line that was entered at this prompt. `None` asks again.
+    ///
+    /// # Errors
+    ///
+    /// The line ends the session: `exit`, or a line of a pipe that is no further login attempt.
+    fn login_line(
+        &mut self,
+        line: String,
+        prompt: &Prompt,
+        credentials_sent: CredentialsSent,
+    ) -> Result<Option<Secret>, EndReason> {
+        let line = match LoginInput::parse(line, prompt, self.words) {
+            LoginInput::Line(line) => line,
+            LoginInput::Empty => return Ok(None),
+            LoginInput::Exit => {
+                self.console.notice(GOODBYE);
+                return Err(EndReason::Exit);
+            }
+        };
+        match self.console.mode() {
+            Mode::Pipe
+                if credentials_sent == CredentialsSent::Yes && !is_login_attempt(line.expose()) =>
+            {
+                Err(EndReason::NoFurtherCredentials)
+            }
+            Mode::Interactive if !line.expose().contains(':') => {
+                let error = CredentialsError::NoColon;
+                self.console.say(&format!("the line was not sent: {error}"));
+                Ok(None)
+            }
+            Mode::Pipe | Mode::Interactive => Ok(Some(line)),
         }
     }
 

@@ -45,6 +45,8 @@ const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\
 const REFUSED: &str = "ws-client: the server answered HTTP/1.1 401 Unauthorized: it refuses the \
                        credentials, saying \"who? \\u{1b}.\"\n";
 
+const BASIC_HINT: &str = "ws-client: enter username:password\n";
+
 /// The server end of each connection that the client opens.
 pub(super) struct FakeListener(Receiver<DuplexStream>);
 
@@ -266,7 +268,7 @@ async fn interactive_refused_login_reconnects() {
             Exit::Ok,
             "your submit context: hi\n",
             &format!(
-                "{REFUSED}{prompt}{REFUSED}{prompt}{prompt}\
+                "{REFUSED}{BASIC_HINT}{prompt}{REFUSED}{prompt}{prompt}\
                  ws-client: credentials are written as username:password\n{prompt}\
                  ws-client: the password is empty\n{prompt}\
                  please enter your context: please enter your context: \
@@ -344,9 +346,11 @@ async fn exit_before_login_makes_no_connection() {
     assert_eq!(found, outcome(Exit::LoginRefused, "", ended));
     let prompt = "please enter your username and password: \n";
     let found = basic(person(b"exit\n"), async |_| {}).await;
-    assert_eq!(found, outcome(Exit::Ok, "", &format!("{prompt}{goodbye}")));
+    let stderr = format!("{BASIC_HINT}{prompt}{goodbye}");
+    assert_eq!(found, outcome(Exit::Ok, "", &stderr));
     let found = basic(person(b""), async |_| {}).await;
-    assert_eq!(found, outcome(Exit::Ok, "", prompt));
+    let stderr = format!("{BASIC_HINT}{prompt}");
+    assert_eq!(found, outcome(Exit::Ok, "", &stderr));
 }
 
 #[tokio::test(start_paused = true)]

@@ -246,7 +246,7 @@ async fn interactive_refused_configured_login_prompts() {
             Exit::Ok,
             "your submit context: hi\n",
             &format!(
-                "{SORRY}\nplease enter your username and password: \n{{welcome}}\
+                "{SORRY}\n{{hint}}please enter your username and password: \n{{welcome}}\
                  please enter your context: please enter your context: \
                  you have enter \"exit\", goodbye\n"
             )
@@ -254,6 +254,40 @@ async fn interactive_refused_configured_login_prompts() {
     );
     let states = echo.0.lock().unwrap().clone();
     assert_eq!(states[..2], [EchoState::Off, EchoState::On]);
+}
+
+/// Row: a line without a colon was sent, and cost an attempt.
+#[tokio::test(start_paused = true)]
+async fn typed_line_without_colon_is_explained() {
+    let (connection, mut server) = connected().await;
+    let client = person(b"admin\nadmin:123456\nexit\n");
+    let play = async {
+        server.accept_login().await;
+        server.closed().await;
+    };
+    let (found, ()) = tokio::join!(run(connection, client), play);
+    let prompt = "please enter your username and password: \n";
+    let stderr = format!(
+        "{{hint}}{prompt}ws-client: the line was not sent: credentials are written as \
+         username:password\n{prompt}{{welcome}}please enter your context: you have enter \
+         \"exit\", goodbye\n"
+    );
+    assert_eq!(found, outcome(Exit::Ok, "", &stderr));
+}
+
+#[tokio::test(start_paused = true)]
+async fn piped_first_line_without_colon_is_sent() {
+    let (connection, mut server) = connected().await;
+    let play = async {
+        assert_eq!(server.text().await, "admin");
+        server.say(SORRY).await;
+        server.accept_login().await;
+        server.closed().await;
+    };
+    let input = script(b"admin\nadmin:123456\n");
+    let (found, ()) = tokio::join!(run(connection, input), play);
+    let stderr = format!("{SORRY}\n{{welcome}}");
+    assert_eq!(found, outcome(Exit::Ok, "", &stderr));
 }
 
 #[tokio::test(start_paused = true)]

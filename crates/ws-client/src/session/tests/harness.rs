@@ -282,9 +282,14 @@ pub(super) fn outcome(exit: Exit, stdout: &str, stderr: &str) -> RunOutcome {
     RunOutcome {
         exit,
         stdout: stdout.into(),
-        stderr: stderr.replace(
-            "{welcome}",
-            "congratulation, you have connect with server\nnow, you can do something else\n",
-        ),
+        stderr: stderr
+            .replace(
+                "{welcome}",
+                "congratulation, you have connect with server\nnow, you can do something else\n",
+            )
+            .replace(
+                "{hint}",
+                "ws-client: enter username:password (default of ws-server: 6 attempts in 30 s)\n",
+            ),
     }
 }

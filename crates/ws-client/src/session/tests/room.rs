@@ -69,7 +69,7 @@ async fn room_without_login_gets_no_credentials() {
     let (found, closed) = tokio::join!(run(connection, client), play);
     assert_eq!(closed.0, 1000);
     let prompt = "please enter your username and password: \n";
-    let expected = format!("{prompt}{NO_LOGIN}");
+    let expected = format!("{{hint}}{prompt}{NO_LOGIN}");
     assert_eq!(found, outcome(Exit::Usage, "", &expected));
 }
 
