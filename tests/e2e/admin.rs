@@ -243,6 +243,41 @@ async fn publish_sends_to_the_room() {
     );
 }
 
+/// A member that does not read is waited for until it is evicted.
+#[tokio::test]
+async fn busy_room_refuses_publish() {
+    let files = files();
+    let server = files.serve().await;
+    let mut peer = server.connect().await;
+    let authorization = integration_tests::authorization("jane:x");
+    let request = integration_tests::handshake_with(&[&authorization]);
+    peer.send(request.replace("GET / ", "GET /room/lobby "))
+        .await;
+    assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+    let text = "x".repeat(1 << 20);
+    let post = format!(
+        "POST /room/lobby HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\
+         Content-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    let mut posts = 0;
+    loop {
+        let response = send_request(server.connect().await, &post).await;
+        if response.status_line.starts_with("HTTP/1.1 503 ") {
+            break;
+        }
+        assert_eq!(response.status_line, "HTTP/1.1 204 No Content");
+        posts += 1;
+        assert!(posts < 50, "the room is never busy");
+    }
+    let refused = ctl(&files, &["publish", "/room/lobby", "hello"]).await;
+    assert_eq!(
+        refused.stderr,
+        "ws-server: the room is busy: a member reads too slowly; try again later\n"
+    );
+    assert_eq!((refused.code, refused.stdout()), (Some(1), ""));
+}
+
 #[tokio::test]
 async fn failed_commands_report_error_and_exit_code() {
     let files = files();

@@ -96,6 +96,7 @@ impl AdminError {
             Self::RevocationNotKept { .. }
             | Self::PermissionNotKept { .. }
             | Self::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Publish(PublishError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -230,7 +231,7 @@ impl AdminHandler {
                 json(&self.reloads.reload(by).await.map_err(AdminError::Reload)?)
             }
             AdminRoute::Drain => json(&self.drain(peer)),
-            AdminRoute::Publish => json(&self.publish(body(request).await?, peer)?),
+            AdminRoute::Publish => json(&self.publish(body(request).await?, peer).await?),
         })
     }
 
@@ -319,9 +320,9 @@ impl AdminHandler {
         Draining { sessions }
     }
 
-    fn publish(&self, publish: Publish, peer: AdminPeer) -> Result<Publish, AdminError> {
+    async fn publish(&self, publish: Publish, peer: AdminPeer) -> Result<Publish, AdminError> {
         let Publish { room, text } = publish;
-        let published = self.server.publish(&room, OPERATOR, &text);
+        let published = self.server.publish(&room, OPERATOR, &text).await;
         published.map_err(AdminError::Publish)?;
         // The path that the room has in the log and in the list of sessions.
         let room = normalize_path(&room).map_or_else(|_| room.clone(), Cow::into_owned);

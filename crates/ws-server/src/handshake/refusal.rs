@@ -78,6 +78,8 @@ pub enum Refusal {
     Forbidden,
     /// The hashing queue is full.
     TooManyLogins,
+    /// Members of the room read too slowly for the message to be published in time.
+    RoomBusy,
 }
 
 /// The response to a refusal.
@@ -182,6 +184,8 @@ refusals! {
         "this user has no access to this route";
     TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "too many logins at once, try again later";
+    RoomBusy => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+        "the room is busy, try again later";
 }
 
 impl Refusal {

@@ -18,6 +18,7 @@ use crate::{
     peer::{ConnectionId, Peer},
     registry::{
         counters::{SessionCounters, TrafficCounts},
+        progress::WriteProgress,
         queue::PushQueue,
     },
 };
@@ -46,6 +47,8 @@ pub(crate) struct ConnectionEntry {
     counters: SessionCounters,
     /// The texts that other tasks push into the session.
     queue: PushQueue,
+    /// The progress of its writes.
+    progress: WriteProgress,
     waker: AtomicWaker,
 }
 
@@ -58,6 +61,7 @@ impl ConnectionEntry {
             admitted: OnceLock::new(),
             counters: SessionCounters::default(),
             queue: PushQueue::default(),
+            progress: WriteProgress::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -99,6 +103,11 @@ impl ConnectionEntry {
     /// Returns the queue of texts that other tasks push into the session.
     pub(crate) fn queue(&self) -> &PushQueue {
         &self.queue
+    }
+
+    /// Returns the progress of the session's writes.
+    pub(crate) fn progress(&self) -> &WriteProgress {
+        &self.progress
     }
 
     /// Takes a text out of the queue, as a session does.

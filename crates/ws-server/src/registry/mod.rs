@@ -3,6 +3,7 @@
 mod connections;
 mod counters;
 mod outbox;
+mod progress;
 mod queue;
 
 pub(crate) use self::{
@@ -11,6 +12,6 @@ pub(crate) use self::{
 };
 pub use self::{
     counters::TrafficCounts,
-    outbox::Outbox,
+    outbox::{Outbox, PushOutcome},
     queue::{DropCounts, OutboxPolicy, OverflowPolicy},
 };

@@ -11,6 +11,7 @@ use crate::{
     peer::ConnectionId,
     registry::ConnectionEntry,
     server::{scrape::ScrapeSnapshot, state::ServerState},
+    service::{NotPublished, Unrestricted},
     tls::{CurrentTls, Tls},
 };
 
@@ -134,8 +135,13 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// No room has this path, or the text is empty or too long.
-    pub(crate) fn publish(&self, path: &str, from: &str, text: &str) -> Result<(), PublishError> {
+    /// No room has this path, the text is empty or too long, or members read too slowly.
+    pub(crate) async fn publish(
+        &self,
+        path: &str,
+        from: &str,
+        text: &str,
+    ) -> Result<(), PublishError> {
         let settings = self.state.current.load();
         let path = &*normalize_path(path).map_err(|_| PublishError::NoRoom)?;
         let route = settings.handshake.routes.find(path);
@@ -146,10 +152,14 @@ impl ServerHandle {
                 most: settings.max_message_bytes(route),
             });
         }
-        route
+        let path = path.into();
+        let publish = route
             .service
-            .publish(&self.state.hub, &path.into(), from, text);
-        Ok(())
+            .publish(&self.state.hub, &path, from, text, Unrestricted);
+        publish.await.map_err(|reason| match reason {
+            // `Revoked` is unreachable: an operator is unrestricted.
+            NotPublished::Busy | NotPublished::Revoked => PublishError::Busy,
+        })
     }
 }
 
@@ -165,4 +175,7 @@ pub(crate) enum PublishError {
         /// The maximum length, in bytes.
         most: usize,
     },
+    /// Members of the room read too slowly.
+    #[error("the room is busy: a member reads too slowly; try again later")]
+    Busy,
 }

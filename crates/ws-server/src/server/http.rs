@@ -49,6 +49,8 @@ use crate::{
     peer::Peer,
     route::{Route, RouteMatch},
     server::{accepted::AcceptedConnection, spelling::StandardSpelling, state::ServerState},
+    service::{NotPublished, Publisher},
+    settings::CurrentSettings,
 };
 
 /// The maximum length of a request head, in bytes.
@@ -253,6 +255,19 @@ struct RequestHandler<'a> {
     outcome: OnceLock<RequestOutcome>,
 }
 
+/// The publisher of a `POST`. Its access may be revoked while the body arrives or the text waits.
+#[derive(Debug)]
+struct GrantedPublisher {
+    current: Arc<CurrentSettings>,
+    grant: Grant,
+}
+
+impl Publisher for GrantedPublisher {
+    fn may_publish(&self) -> bool {
+        self.current.check(&self.grant).is_ok()
+    }
+}
+
 impl RequestHandler<'_> {
     async fn handle(
         &self,
@@ -400,11 +415,18 @@ impl RequestHandler<'_> {
             principal: Principal::User(identity.clone()),
             pattern: Arc::clone(&route.pattern),
         };
-        // The access may have been revoked while the body arrived.
-        let access = self.state.current.check(&grant);
-        access.map_err(|_| Refusal::Forbidden)?;
         let from = grant.principal.to_string();
-        route.service.publish(&self.state.hub, &path, &from, &text);
+        let publisher = GrantedPublisher {
+            current: Arc::clone(&self.state.current),
+            grant,
+        };
+        let publish = route
+            .service
+            .publish(&self.state.hub, &path, &from, &text, publisher);
+        publish.await.map_err(|reason| match reason {
+            NotPublished::Busy => Refusal::RoomBusy,
+            NotPublished::Revoked => Refusal::Forbidden,
+        })?;
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");

@@ -2,14 +2,25 @@
 //!
 //! The hub does not interpret texts. Rooms use only [`Hub::subscribe`] and publishing, so a message
 //! broker can replace the hub without a change in them.
+//!
+//! A text that finds a full queue waits in its topic until the queue has room, but not for a subscriber
+//! that makes no progress. Each publisher that finds room publishes the waiting texts first, so all
+//! subscribers get all texts in one order, and no text waits for the turn of another task.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    convert::Infallible,
+    fmt::Debug,
     mem,
+    ops::AddAssign,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::session::{DropCounts, Outbox, Text};
+use futures::future::{Either, select};
+use tokio::{sync::oneshot, task::yield_now};
+
+use crate::session::{DropCounts, Outbox, PushOutcome, Text};
 
 /// The maximum number of topics without subscribers that are kept for their history. The one idle
 /// for longest is evicted first, of the author with the most of them.
@@ -18,6 +29,10 @@ const MAX_IDLE_TOPICS: usize = 1024;
 /// The maximum of their history together, in bytes: a single user could leave messages in a thousand
 /// rooms. One topic is always kept.
 const MAX_IDLE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The number of deliveries of waiting texts while a topic is locked: a fraction of a millisecond. The
+/// last text may exceed it.
+const MAX_DELIVERIES: usize = 2048;
 
 /// The bounds of the history that a topic keeps for later subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +100,32 @@ struct TopicEntry {
     idle_since: Option<u64>,
 }
 
-/// A topic. No code awaits while it holds this lock.
+/// The author of a text, which may lose the right to publish it while it waits.
+pub trait Publisher: Debug + Send {
+    /// Returns true if the text may be published now.
+    fn may_publish(&self) -> bool;
+}
+
+/// A publisher that keeps its right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unrestricted;
+
 #[derive(Debug, Default)]
-struct Topic(Mutex<State>);
+struct Topic {
+    /// No code awaits while it holds this lock.
+    state: Mutex<State>,
+    /// Held by the one waiting publisher that waits for the subscribers' queues, for all.
+    leader: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     subscribers: HashMap<u64, Outbox>,
+    /// The subscribers whose queues were full after a push.
+    full: BTreeSet<u64>,
+    /// The texts that wait for room, oldest first. Each publisher that waits has one.
+    waiting: VecDeque<WaitingText>,
+    last_ticket: u64,
     /// The number of subscribers for each name.
     names: HashMap<Arc<str>, usize>,
     last_id: u64,
@@ -115,15 +149,49 @@ fn owner(author: &Arc<str>) -> Arc<str> {
     }
 }
 
+/// A text that waits for room.
+#[derive(Debug)]
+struct WaitingText {
+    ticket: u64,
+    author: Arc<str>,
+    text: Text,
+    history: HistoryPolicy,
+    publisher: Box<dyn Publisher>,
+    /// Sends the number of subscribers when the text is published. Dropped if it may not be.
+    sender: oneshot::Sender<usize>,
+}
+
+/// The place of a waiting text. Drop removes the text, if it still waits.
+#[derive(Debug)]
+struct WaitingPlace<'t> {
+    topic: &'t Topic,
+    ticket: u64,
+}
+
+/// The work of publishing.
+#[derive(Debug, Default, Clone, Copy)]
+struct Delivered {
+    /// The number of deliveries: each text counts once for each subscriber.
+    deliveries: usize,
+    drops: DropCounts,
+}
+
 /// A subscription to a topic. Drop ends it.
 #[derive(Debug)]
 pub struct Subscription {
-    hub: Arc<Hub>,
-    path: Arc<str>,
-    topic: Arc<Topic>,
+    topic: TopicUse<Arc<Hub>>,
     id: u64,
     name: Arc<str>,
+    outbox: Outbox,
     has_ended: bool,
+}
+
+/// The use of a topic. The hub keeps the topic until this is dropped.
+#[derive(Debug)]
+struct TopicUse<H: AsRef<Hub>> {
+    hub: H,
+    path: Arc<str>,
+    topic: Arc<Topic>,
 }
 
 /// The result of a new subscription.
@@ -148,41 +216,53 @@ impl Hub {
         history: HistoryPolicy,
         greeting: impl FnOnce() -> Option<Text>,
     ) -> Subscribed {
-        let topic = self.topics().acquire(path);
-        let mut state = topic.state();
+        let topic = TopicUse::new(Arc::clone(self), path);
+        let mut state = topic.topic.state();
         state.last_id += 1;
         let id = state.last_id;
-        state.subscribers.insert(id, outbox);
+        state.subscribers.insert(id, outbox.clone());
         let of_this_name = state.names.entry(Arc::clone(&name)).or_default();
         *of_this_name += 1;
         // Broadcast under the lock, so that announcements are in the order of the events.
         if *of_this_name == 1
             && let Some(greeting) = greeting()
         {
-            self.count_drops(state.broadcast(&greeting));
+            self.count_drops(state.announce(&greeting));
         }
         state.trim(history);
         let kept = state.kept.iter().map(|kept| kept.text.clone()).collect();
         drop(state);
         Subscribed {
             subscription: Subscription {
-                hub: Arc::clone(self),
-                path: Arc::clone(path),
                 topic,
                 id,
                 name,
+                outbox,
                 has_ended: false,
             },
             kept,
         }
     }
 
-    /// Publishes a text of this author on a topic, without a subscription.
-    pub fn publish(&self, path: &Arc<str>, author: &str, text: &Text, history: HistoryPolicy) {
-        let topic = self.topics().acquire(path);
-        let drops = topic.state().publish(&author.into(), text, history);
-        self.count_drops(drops);
-        self.topics().release(path);
+    /// Publishes a text of this author on a topic, without a subscription. Waits as [`Subscription::publish`] does.
+    /// Returns the number of subscribers, or `None` if the publisher lost its right meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a text that still waits is not published.
+    pub async fn publish(
+        &self,
+        path: &Arc<str>,
+        author: &str,
+        text: &Text,
+        history: HistoryPolicy,
+        publisher: impl Publisher + 'static,
+    ) -> Option<usize> {
+        let topic = TopicUse::new(self, path);
+        let publisher = Box::new(publisher);
+        topic
+            .publish(&author.into(), text, history, publisher)
+            .await
     }
 
     /// Returns the number of topics and subscriptions.
@@ -303,25 +383,208 @@ impl Topics {
     }
 }
 
+impl AsRef<Hub> for Hub {
+    fn as_ref(&self) -> &Hub {
+        self
+    }
+}
+
+impl<H: AsRef<Hub>> TopicUse<H> {
+    fn new(hub: H, path: &Arc<str>) -> Self {
+        let topic = hub.as_ref().topics().acquire(path);
+        Self {
+            hub,
+            path: Arc::clone(path),
+            topic,
+        }
+    }
+
+    /// Publishes a text now, after the waiting ones. Returns the number of deliveries, or `None` if the
+    /// text has to wait.
+    fn try_publish(&self, author: &Arc<str>, text: &Text, history: HistoryPolicy) -> Option<usize> {
+        let mut state = self.topic.state();
+        let mut work = state.publish_waiting();
+        let is_next = state.waiting.is_empty() && state.awaited().is_empty();
+        if is_next {
+            work += state.publish(author, text, history);
+        }
+        self.count_drops(work.drops);
+        is_next.then_some(work.deliveries)
+    }
+
+    /// Publishes a text when the earlier ones are published and no subscriber is awaited. Returns the
+    /// number of subscribers, or `None` if the publisher lost its right meanwhile.
+    async fn publish(
+        &self,
+        author: &Arc<str>,
+        text: &Text,
+        history: HistoryPolicy,
+        publisher: Box<dyn Publisher>,
+    ) -> Option<usize> {
+        if !publisher.may_publish() {
+            return None;
+        }
+        let (_place, receiver) = self.topic.enqueue(author, text, history, publisher);
+        match select(pin!(self.lead()), receiver).await {
+            Either::Left((never, _)) => match never {},
+            Either::Right((count, _)) => count.ok(),
+        }
+    }
+
+    /// Publishes the waiting texts as soon as there is room, while no other publisher does.
+    async fn lead(&self) -> Infallible {
+        let _leader = self.topic.leader.lock().await;
+        loop {
+            let awaited = {
+                let mut state = self.topic.state();
+                self.count_drops(state.publish_waiting().drops);
+                state.awaited()
+            };
+            if awaited.is_empty() {
+                yield_now().await;
+            } else {
+                Outbox::wait_for_room(&awaited).await;
+            }
+        }
+    }
+
+    fn count_drops(&self, drops: DropCounts) {
+        self.hub.as_ref().count_drops(drops);
+    }
+}
+
+impl<H: AsRef<Hub>> Drop for TopicUse<H> {
+    fn drop(&mut self) {
+        self.hub.as_ref().topics().release(&self.path);
+    }
+}
+
 impl Topic {
+    /// Appends a text to the waiting ones.
+    fn enqueue(
+        &self,
+        author: &Arc<str>,
+        text: &Text,
+        history: HistoryPolicy,
+        publisher: Box<dyn Publisher>,
+    ) -> (WaitingPlace<'_>, oneshot::Receiver<usize>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
+        state.last_ticket += 1;
+        let ticket = state.last_ticket;
+        state.waiting.push_back(WaitingText {
+            ticket,
+            author: Arc::clone(author),
+            text: text.clone(),
+            history,
+            publisher,
+            sender,
+        });
+        drop(state);
+        let place = WaitingPlace {
+            topic: self,
+            ticket,
+        };
+        (place, receiver)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock was held cannot have left a subscriber half there.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for WaitingPlace<'_> {
+    fn drop(&mut self) {
+        let mut state = self.topic.state();
+        let waiting = &mut state.waiting;
+        if let Ok(index) = waiting.binary_search_by_key(&self.ticket, |text| text.ticket) {
+            waiting.remove(index);
+        }
+    }
+}
+
+impl AddAssign for Delivered {
+    fn add_assign(&mut self, other: Self) {
+        self.deliveries += other.deliveries;
+        self.drops += other.drops;
+    }
+}
+
+/// A session that must end publishes nothing more.
+impl Publisher for Outbox {
+    fn may_publish(&self) -> bool {
+        !self.has_ended()
+    }
+}
+
+impl Publisher for Unrestricted {
+    fn may_publish(&self) -> bool {
+        true
     }
 }
 
 impl State {
-    fn broadcast(&self, text: &Text) -> DropCounts {
+    fn broadcast(&mut self, push: impl Fn(&Outbox) -> PushOutcome) -> DropCounts {
         let mut drops = DropCounts::default();
-        for outbox in self.subscribers.values() {
-            drops += outbox.push(text.clone());
+        for (id, outbox) in &self.subscribers {
+            let outcome = push(outbox);
+            drops += outcome.drops;
+            if outcome.is_full {
+                self.full.insert(*id);
+            }
         }
         drops
     }
 
+    /// Broadcasts an announcement. Does not wait and evicts no subscriber.
+    fn announce(&mut self, text: &Text) -> DropCounts {
+        self.broadcast(|outbox| outbox.push_or_drop(text.clone()))
+    }
+
+    /// Returns the subscribers that publishers have to wait for.
+    fn awaited(&mut self) -> Vec<Outbox> {
+        let mut awaited = Vec::new();
+        if self.full.is_empty() {
+            return awaited;
+        }
+        self.full.retain(|id| {
+            let outbox = self.subscribers.get(id);
+            let outbox = outbox.filter(|outbox| outbox.is_awaited());
+            awaited.extend(outbox.cloned());
+            outbox.is_some()
+        });
+        awaited
+    }
+
+    /// Publishes waiting texts in their order, until a subscriber has to be waited for, or enough was
+    /// delivered.
+    fn publish_waiting(&mut self) -> Delivered {
+        let mut work = Delivered::default();
+        while !self.waiting.is_empty()
+            && work.deliveries <= MAX_DELIVERIES
+            && self.awaited().is_empty()
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            if waiting.publisher.may_publish() {
+                work += self.publish(&waiting.author, &waiting.text, waiting.history);
+                // Not received if the publisher was cancelled at this moment.
+                let _ = waiting.sender.send(self.subscribers.len());
+            }
+        }
+        work
+    }
+
+    /// Ends the delivery to a subscriber.
+    fn remove_outbox(&mut self, id: u64) {
+        if let Some(outbox) = self.subscribers.remove(&id) {
+            outbox.abandon();
+        }
+    }
+
     /// Removes a subscriber. Returns true if it was the last one of its name.
     fn remove(&mut self, id: u64, name: &str) -> bool {
-        self.subscribers.remove(&id);
+        self.remove_outbox(id);
         let Some(of_this_name) = self.names.get_mut(name) else {
             return false;
         };
@@ -333,15 +596,18 @@ impl State {
         is_last
     }
 
-    fn publish(&mut self, author: &Arc<str>, text: &Text, history: HistoryPolicy) -> DropCounts {
-        let drops = self.broadcast(text);
+    fn publish(&mut self, author: &Arc<str>, text: &Text, history: HistoryPolicy) -> Delivered {
+        let drops = self.broadcast(|outbox| outbox.push(text.clone()));
         self.kept_bytes += text.len();
         self.kept.push_back(KeptText {
             text: text.clone(),
             author: Arc::clone(author),
         });
         self.trim(history);
-        drops
+        Delivered {
+            deliveries: self.subscribers.len(),
+            drops,
+        }
     }
 
     fn trim(&mut self, history: HistoryPolicy) {
@@ -355,12 +621,36 @@ impl State {
 }
 
 impl Subscription {
-    /// Publishes a text to all subscribers, including this one. Returns their number.
-    pub fn publish(&self, text: &Text, history: HistoryPolicy) -> usize {
-        let mut state = self.topic.state();
-        self.hub
-            .count_drops(state.publish(&self.name, text, history));
-        state.subscribers.len()
+    /// Publishes a text to all subscribers, including this one, if it does not have to wait. Texts that
+    /// waited are published before it. Returns the number of deliveries, or `None` if the text has to
+    /// wait. Publishes nothing if the subscriber's session must end.
+    pub fn try_publish(&self, text: &Text, history: HistoryPolicy) -> Option<usize> {
+        if !self.outbox.may_publish() {
+            return Some(0);
+        }
+        self.topic.try_publish(&self.name, text, history)
+    }
+
+    /// Publishes a text to all subscribers, including this one. Returns their number, or `None` if the
+    /// subscriber's session must end.
+    ///
+    /// Texts are published in the order in which they came. The first one waits until each queue has
+    /// room, but only for readers that make progress ([`Outbox::wait_for_room`]). The caller must take
+    /// texts out of its own outbox meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a text that still waits is not published.
+    pub async fn publish(&self, text: &Text, history: HistoryPolicy) -> Option<usize> {
+        let publisher = Box::new(self.outbox.clone());
+        self.topic
+            .publish(&self.name, text, history, publisher)
+            .await
+    }
+
+    /// Ends the delivery of texts, because the subscriber no longer takes them out of its outbox.
+    pub fn stop_receiving(&self) {
+        self.topic.topic.state().remove_outbox(self.id);
     }
 
     /// Ends the subscription, once. If it was the last one of its name, `farewell` goes to all
@@ -369,14 +659,12 @@ impl Subscription {
         if mem::replace(&mut self.has_ended, true) {
             return;
         }
-        let mut state = self.topic.state();
+        let mut state = self.topic.topic.state();
         if state.remove(self.id, &self.name)
             && let Some(farewell) = farewell()
         {
-            self.hub.count_drops(state.broadcast(&farewell));
+            self.topic.count_drops(state.announce(&farewell));
         }
-        drop(state);
-        self.hub.topics().release(&self.path);
     }
 }
 

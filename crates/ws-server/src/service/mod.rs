@@ -24,3 +24,7 @@ pub use self::{
     room::{Room, RoomFormat},
     service::Service,
 };
+pub(crate) use self::{
+    hub::{Publisher, Unrestricted},
+    room::NotPublished,
+};

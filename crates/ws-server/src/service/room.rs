@@ -1,7 +1,18 @@
 //! The room service: sends each message to all members of the path.
 
-use std::{convert::Infallible, num::NonZeroUsize, sync::Arc, time::SystemTime};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, select},
+};
 use humantime::format_rfc3339_millis;
 use proto::{
     close::CloseReason,
@@ -12,15 +23,19 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::yield_now,
+    time::timeout,
 };
 
 use crate::{
-    service::hub::{HistoryPolicy, Hub, Subscribed, Subscription},
+    service::hub::{HistoryPolicy, Hub, Publisher, Subscribed, Subscription},
     session::{Ended, Event, Message, OutboxPolicy, OverflowPolicy, Session, Text},
 };
 
 /// The number of deliveries of one member before other tasks run: a fraction of a millisecond.
 const MAX_DELIVERIES_PER_TURN: usize = 2048;
+
+/// The longest wait of a text whose publisher has no session, or whose peer has left.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The room service, with the keys of its routes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -37,13 +52,13 @@ pub struct Room {
     /// The length of these messages together.
     #[serde(with = "As::<Size>")]
     pub history_bytes: NonZeroUsize,
-    /// The number of messages that may wait for a slow member.
+    /// The number of waiting messages at which the queue of a member is full.
     #[serde(with = "As::<Count>")]
     pub max_queued: NonZeroUsize,
     /// The length of these messages together.
     #[serde(with = "As::<Size>")]
     pub max_queued_bytes: NonZeroUsize,
-    /// The consequence for a member whose queue is full.
+    /// The consequence for a member whose queue is full, and that makes no progress.
     #[serde(deserialize_with = "word")]
     pub when_full: OverflowPolicy,
 }
@@ -71,6 +86,15 @@ pub enum RoomFormat {
     Json,
     /// A line that begins with the sender's name.
     Plain,
+}
+
+/// The reason why a text was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotPublished {
+    /// Members read too slowly.
+    Busy,
+    /// The publisher lost its right while the text waited.
+    Revoked,
 }
 
 /// An event that a room sends to its members.
@@ -122,21 +146,70 @@ impl Room {
         for text in kept {
             session.send(text).await?;
         }
-        let mut budget = YieldBudget::default();
+        let mut deliveries = 0;
+        // A text that waits for room in the members' queues, and the message after it. Meanwhile the
+        // session sends what others publish, and answers pings up to that message.
+        let mut publishing: Option<BoxFuture<'_, Option<usize>>> = None;
+        let mut held: Option<Message> = None;
         loop {
-            match session.next().await? {
-                Event::Message(Message::Text(text)) => {
-                    budget.add(membership.publish(&text));
-                    if budget.is_over(self) {
-                        budget = YieldBudget::default();
-                        yield_now().await;
+            if deliveries > MAX_DELIVERIES_PER_TURN {
+                deliveries = 0;
+                yield_now().await;
+            }
+            let event = if let Some(publish) = &mut publishing {
+                let next = async {
+                    match held {
+                        None => session.next().await,
+                        Some(_) => session.next_pushed().await,
+                    }
+                };
+                match select(publish, pin!(next)).await {
+                    Either::Left((delivered, _)) => {
+                        publishing = None;
+                        deliveries += delivered.unwrap_or(0);
+                        continue;
+                    }
+                    Either::Right((event, _)) => event,
+                }
+            } else if let Some(message) = held.take() {
+                Ok(Event::Message(message))
+            } else {
+                session.next().await
+            };
+            match event {
+                Ok(Event::Message(message)) if publishing.is_some() => held = Some(message),
+                Ok(Event::Message(Message::Text(text))) => {
+                    let message = membership.write(&text);
+                    match membership.try_publish(&message) {
+                        Some(delivered) => deliveries += delivered,
+                        None => publishing = Some(membership.publish(message).boxed()),
                     }
                 }
-                Event::Message(Message::Binary(_)) => {
+                Ok(Event::Message(Message::Binary(_))) => {
                     return Err(Ended::ByUs(CloseReason::TextOnly));
                 }
-                Event::Pushed(text) => session.send(text).await?,
-                Event::Lost(texts) => session.send(self.write(RoomEvent::Lost(texts))).await?,
+                Ok(Event::Pushed(text)) => {
+                    while_publishing(&mut publishing, session.send(text)).await?;
+                }
+                Ok(Event::Lost(texts)) => {
+                    let lost = self.write(RoomEvent::Lost(texts));
+                    while_publishing(&mut publishing, session.send(lost)).await?;
+                }
+                Err(ended @ (Ended::ByPeer { .. } | Ended::Lost)) => {
+                    // The peer's last texts are still published, unless the session must end.
+                    membership.subscription.stop_receiving();
+                    let rest = async {
+                        if let Some(publish) = publishing {
+                            publish.await;
+                        }
+                        if let Some(Message::Text(text)) = held {
+                            membership.publish(membership.write(&text)).await;
+                        }
+                    };
+                    let _ = timeout(PUBLISH_TIMEOUT, rest).await;
+                    return Err(ended);
+                }
+                Err(ended) => return Err(ended),
             }
         }
     }
@@ -158,10 +231,27 @@ impl Room {
         }
     }
 
-    /// Publishes a text in a room without being a member.
-    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
+    /// Publishes a text in a room without being a member. Waits for members that read slowly, but at
+    /// most [`PUBLISH_TIMEOUT`].
+    ///
+    /// # Errors
+    ///
+    /// The reason why the text was not published.
+    pub(crate) async fn publish(
+        &self,
+        hub: &Hub,
+        path: &Arc<str>,
+        from: &str,
+        text: &str,
+        publisher: impl Publisher + 'static,
+    ) -> Result<(), NotPublished> {
         let message = self.write(RoomEvent::Message { from, text });
-        hub.publish(path, from, &message, self.history());
+        let publish = hub.publish(path, from, &message, self.history(), publisher);
+        match timeout(PUBLISH_TIMEOUT, publish).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(NotPublished::Revoked),
+            Err(_) => Err(NotPublished::Busy),
+        }
     }
 
     /// Returns the announcement of an event, if presence is on.
@@ -199,29 +289,22 @@ impl Room {
     }
 }
 
-/// The work that a member has caused since its task last yielded.
-#[derive(Debug, Default, Clone, Copy)]
-struct YieldBudget {
-    texts: usize,
-    bytes: usize,
-    /// The number of deliveries: each text counts once for each subscriber.
-    deliveries: usize,
-}
-
-impl YieldBudget {
-    fn add(&mut self, more: YieldBudget) {
-        self.texts += more.texts;
-        self.bytes += more.bytes;
-        self.deliveries += more.deliveries;
-    }
-
-    /// Returns true if the task should yield. Otherwise messages that arrive together would fill the
-    /// queues of members that had no chance to read, and evict them as slow readers.
-    fn is_over(&self, room: &Room) -> bool {
-        self.texts > room.max_queued.get() / 4
-            || self.bytes > room.max_queued_bytes.get() / 4
-            || self.deliveries > MAX_DELIVERIES_PER_TURN
-    }
+/// Awaits `work`, and polls the publication meanwhile: it may wait for the queues on behalf of all
+/// publishers, so it must not wait for this member's own socket.
+async fn while_publishing<T>(
+    publishing: &mut Option<BoxFuture<'_, Option<usize>>>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Some(publish) = publishing
+            && publish.as_mut().poll(cx).is_ready()
+        {
+            *publishing = None;
+        }
+        work.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// The membership of a session in a room. Drop leaves the room.
@@ -256,15 +339,20 @@ impl<'a> Membership<'a> {
         (membership, kept)
     }
 
-    /// Publishes a text, and returns the work that it caused.
-    fn publish(&self, text: &str) -> YieldBudget {
+    /// Formats a text of this member.
+    fn write(&self, text: &str) -> Text {
         let from = &self.name;
-        let message = self.room.write(RoomEvent::Message { from, text });
-        YieldBudget {
-            texts: 1,
-            bytes: message.len(),
-            deliveries: self.subscription.publish(&message, self.room.history()),
-        }
+        self.room.write(RoomEvent::Message { from, text })
+    }
+
+    fn try_publish(&self, message: &Text) -> Option<usize> {
+        self.subscription.try_publish(message, self.room.history())
+    }
+
+    async fn publish(&self, message: Text) -> Option<usize> {
+        self.subscription
+            .publish(&message, self.room.history())
+            .await
     }
 }
 
@@ -279,3 +367,7 @@ impl Drop for Membership<'_> {
 #[cfg(test)]
 #[path = "tests/room.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/room_load.rs"]
+mod load_tests;

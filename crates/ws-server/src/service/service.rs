@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    service::{Echo, Hub, Room},
+    service::{Echo, Hub, NotPublished, Publisher, Room},
     session::{Ended, Session},
 };
 
@@ -29,12 +29,23 @@ impl Service {
         }
     }
 
-    /// Publishes the body of a `POST` request.
-    pub(crate) fn publish(&self, hub: &Hub, path: &Arc<str>, from: &str, text: &str) {
+    /// Publishes the body of a `POST` request, or a text of an operator.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it was not published.
+    pub(crate) async fn publish(
+        &self,
+        hub: &Hub,
+        path: &Arc<str>,
+        from: &str,
+        text: &str,
+        publisher: impl Publisher + 'static,
+    ) -> Result<(), NotPublished> {
         match self {
             // Unreachable: `accepts_posts` is false.
-            Self::Echo(_) => {}
-            Self::Room(room) => room.publish(hub, path, from, text),
+            Self::Echo(_) => Ok(()),
+            Self::Room(room) => room.publish(hub, path, from, text, publisher).await,
         }
     }
 

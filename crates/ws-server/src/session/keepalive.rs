@@ -30,6 +30,8 @@ pub(crate) struct Keepalive {
     had_message: bool,
     /// The buffers have grown since they were last released.
     buffers_grown: bool,
+    /// Reading was paused since the last tick.
+    was_paused: bool,
 }
 
 /// The action that is due at a tick.
@@ -56,6 +58,7 @@ impl Keepalive {
             stalled: None,
             had_message: false,
             buffers_grown: false,
+            was_paused: false,
         }
     }
 
@@ -82,6 +85,11 @@ impl Keepalive {
     /// Notes that writing is stalled after `written` bytes. The timer should be reset.
     pub(crate) fn on_stall(&mut self, now: Instant, written: u64) {
         self.stalled = Some((now, written));
+    }
+
+    /// Notes that nothing is read from the peer at the moment.
+    pub(crate) fn on_reading_paused(&mut self) {
+        self.was_paused = true;
     }
 
     /// Notes that the large buffers were released.
@@ -118,6 +126,13 @@ impl Keepalive {
             self.last_received = now;
             self.pinged_at = None;
         }
+        let was_paused = std::mem::take(&mut self.was_paused);
+        if was_paused {
+            // What the peer has sent meanwhile is unread.
+            self.last_received = now;
+            self.last_message = now;
+            self.pinged_at = None;
+        }
         if limits
             .idle_timeout
             .is_some_and(|idle| now >= self.last_message + idle)
@@ -138,7 +153,8 @@ impl Keepalive {
             self.pinged_at = Some(now);
             return KeepaliveAction::Ping;
         }
-        if is_silent && self.buffers_grown && self.stalled.is_none() {
+        // While reading is paused, the buffers hold what the peer has sent.
+        if is_silent && self.buffers_grown && self.stalled.is_none() && !was_paused {
             return KeepaliveAction::ReleaseBuffers;
         }
         KeepaliveAction::Nothing

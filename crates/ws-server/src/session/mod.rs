@@ -10,6 +10,6 @@ pub use self::session::{Event, Session};
 pub use crate::{
     access::Principal,
     message::{Message, Text},
-    registry::{DropCounts, Outbox, OutboxPolicy, OverflowPolicy, TrafficCounts},
+    registry::{DropCounts, Outbox, OutboxPolicy, OverflowPolicy, PushOutcome, TrafficCounts},
     websocket::Ended,
 };

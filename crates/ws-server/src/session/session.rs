@@ -15,6 +15,7 @@ use std::{
 use proto::close::CloseReason;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    task::coop::has_budget_remaining,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -151,6 +152,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Returns the next text of the session's outbox. Reads nothing from the peer, whose silence does
+    /// not count meanwhile. Otherwise it is like [`Session::next`].
+    ///
+    /// # Errors
+    ///
+    /// The session has ended. The service must return this value.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is lost.
+    pub async fn next_pushed(&mut self) -> Result<Event, Ended> {
+        poll_fn(|cx| self.poll_next_pushed(cx)).await
+    }
+
     /// Returns a handle by which other tasks push texts into the session. [`Session::next`] returns
     /// them.
     pub fn outbox(&self, policy: OutboxPolicy) -> Outbox {
@@ -202,6 +217,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Poll::Ready(message) = self.poll_message(cx) {
             return Poll::Ready(message.map(Event::Message));
         }
+        if let Some(event) = self.take_pushed() {
+            return Poll::Ready(event);
+        }
+        if let Poll::Ready(ended) = self.poll_wait(cx) {
+            return Poll::Ready(Err(ended));
+        }
+        // Checked again after the waker was registered: a push may have come in between.
+        self.take_pushed().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_next_pushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
+        self.pushes_this_turn = 0;
+        self.keepalive.on_reading_paused();
         if let Some(event) = self.take_pushed() {
             return Poll::Ready(event);
         }
@@ -293,6 +321,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match self.socket.poll_flush(cx) {
             Poll::Ready(flushed) => {
                 self.queued = 0;
+                if self.keepalive.is_stalled() {
+                    self.socket.entry().progress().on_flushed();
+                }
                 self.keepalive.on_flush();
                 flushed
             }
@@ -349,9 +380,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn note_stall(&mut self) {
+        let written = self.socket.written();
+        // Without budget, the write is pending although the socket may accept more.
+        if has_budget_remaining() {
+            self.socket.entry().progress().on_blocked(written);
+        }
         if !self.keepalive.is_stalled() {
             let now = Instant::now();
-            self.keepalive.on_stall(now, self.socket.written());
+            self.keepalive.on_stall(now, written);
             self.set_timer(now);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     server::tests::{harness::*, routes},
-    service::HistoryPolicy,
+    service::{HistoryPolicy, Unrestricted},
 };
 
 const FRAGMENT: &[u8] = b"\x00\x80\0\0\0\0";
@@ -120,7 +120,11 @@ async fn batched_pushes_written_once() {
     let history = HistoryPolicy { texts: 0, bytes: 0 };
     for number in 0..64 {
         let text = format!("{number}").into();
-        server.0.hub.publish(&"/".into(), "jane", &text, history);
+        server
+            .0
+            .hub
+            .publish(&"/".into(), "jane", &text, history, Unrestricted)
+            .await;
     }
     for number in 0..64 {
         assert_eq!(peer.text().await, format!("{number}"));

@@ -224,17 +224,19 @@ async fn publish_accepted_only_by_rooms() {
     // The reply shows that the member has joined.
     member.send(frame::text("here")).await;
     member.text().await;
-    let publish = |path: &str, text: &str| server.handle().publish(path, "server:operator", text);
-    assert_eq!(publish("/room/lobby", "soon"), Ok(()));
+    let handle = server.handle();
+    let publish =
+        async |path: &str, text: &str| handle.publish(path, "server:operator", text).await;
+    assert_eq!(publish("/room/lobby", "soon").await, Ok(()));
     let received = member.text().await;
     assert!(
         received.starts_with(r#"{"from":"server:operator","text":"soon","at":""#),
         "{received}"
     );
-    assert_eq!(publish("/room/lobby", &"x".repeat(1024)), Ok(()));
+    assert_eq!(publish("/room/lobby", &"x".repeat(1024)).await, Ok(()));
     let refused = Err(PublishError::Length { most: 1024 });
-    assert_eq!(publish("/room/lobby", &"x".repeat(1025)), refused);
-    assert_eq!(publish("/room/lobby", ""), refused);
+    assert_eq!(publish("/room/lobby", &"x".repeat(1025)).await, refused);
+    assert_eq!(publish("/room/lobby", "").await, refused);
     for path in [
         "/",
         "/nowhere",
@@ -245,7 +247,11 @@ async fn publish_accepted_only_by_rooms() {
         "/room/lobby\n",
         "/room/../room/lobby",
     ] {
-        assert_eq!(publish(path, "soon"), Err(PublishError::NoRoom), "{path}");
+        assert_eq!(
+            publish(path, "soon").await,
+            Err(PublishError::NoRoom),
+            "{path}"
+        );
     }
     for (series, value) in [
         ("ws_server_rooms", 1),

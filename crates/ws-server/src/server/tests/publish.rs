@@ -1,8 +1,18 @@
 //! Messages as bodies of `POST` requests, valid and invalid.
 
-use crate::server::tests::{
-    harness::*,
-    routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, server, session},
+use crate::{
+    registry::ConnectionEntry,
+    server::{
+        handle::PublishError,
+        tests::{
+            harness::*,
+            routes::{
+                AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, server, session,
+            },
+        },
+    },
+    service::HistoryPolicy,
+    session::{Outbox, OutboxPolicy, OverflowPolicy},
 };
 
 /// Asserts that the member's own message is the next one in the room.
@@ -149,4 +159,56 @@ async fn full_server_refuses_post() {
     let _session = session(&server, "/", AS_ADMIN).await;
     let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
+
+/// Adds a member with a full queue to `/room/a`. Publishers wait for it, because its socket is not
+/// blocked. Returns its entry, and the subscription to keep.
+fn full_member(server: &TestServer) -> (Arc<ConnectionEntry>, impl Sized) {
+    let entry = Arc::new(ConnectionEntry::default());
+    let policy = OutboxPolicy {
+        max_texts: NonZeroUsize::MIN,
+        max_bytes: NonZeroUsize::MIN,
+        overflow: OverflowPolicy::Evict,
+    };
+    let outbox = Outbox::new(Arc::clone(&entry), policy);
+    let history = HistoryPolicy { texts: 0, bytes: 0 };
+    let greeting = || Some("hello".to_owned().into());
+    let path = "/room/a".into();
+    let hub = &server.0.hub;
+    let subscribed = hub.subscribe(&path, "slow".into(), outbox, history, greeting);
+    (entry, subscribed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_room_refuses_publish_after_a_second() {
+    let server = server();
+    let (entry, _subscribed) = full_member(&server);
+    let start = Instant::now();
+    let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let lines = answer.to_lowercase();
+    assert!(lines.contains("retry-after: 5\r\n"), "{answer}");
+    assert_eq!(start.elapsed(), seconds(1));
+    let handle = server.handle();
+    let publish = handle.publish("/room/a", "server:operator", "hello");
+    assert_eq!(publish.await, Err(PublishError::Busy));
+    assert_eq!(start.elapsed(), seconds(2));
+    assert_eq!(entry.pushed().as_deref(), Some("hello"));
+    assert_eq!(entry.pushed(), None);
+    let answer = ask(&server, &post("/room/a", AS_JANE, "hello")).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_revoked_during_wait_refuses_publish() {
+    let server = server();
+    let (entry, _subscribed) = full_member(&server);
+    let mut jane = server.connect();
+    jane.send(post("/room/a", AS_JANE, "revoked")).await;
+    sleep(Duration::from_millis(500)).await;
+    server.0.reload(config(ROUTES), accounts(ADMIN));
+    assert_eq!(entry.pushed().as_deref(), Some("hello"));
+    let answer = jane.head().await;
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert_eq!(entry.pushed(), None);
 }

@@ -9,7 +9,7 @@ use crate::{
         harness::*,
         routes::{AS_ADMIN, AS_JANE, TWO, accounts, config, session},
     },
-    service::HistoryPolicy,
+    service::{HistoryPolicy, Unrestricted},
 };
 
 const NOTHING: HistoryPolicy = HistoryPolicy { texts: 0, bytes: 0 };
@@ -27,10 +27,12 @@ fn server_with(limits: &str, options: &str) -> TestServer {
 }
 
 impl TestServer {
-    fn publish(&self, text: String) {
+    async fn publish(&self, text: String) {
+        let text = text.into();
         self.0
             .hub
-            .publish(&"/".into(), "jane", &text.into(), NOTHING);
+            .publish(&"/".into(), "jane", &text, NOTHING, Unrestricted)
+            .await;
     }
 }
 
@@ -48,7 +50,7 @@ async fn pushes_do_not_replace_pongs() {
     let push = pin!(async {
         loop {
             sleep(seconds(1)).await;
-            server.publish("still here?".to_owned());
+            server.publish("still here?".to_owned()).await;
         }
     });
     let read = pin!(async {
@@ -72,7 +74,7 @@ async fn stalled_reader_leaves_at_write_deadline() {
     let mut other = session(&server, "/", AS_JANE).await;
     while !other.text().await.starts_with(r#"{"joined":"jane""#) {}
     let start = Instant::now();
-    server.publish("x".repeat(300_000));
+    server.publish("x".repeat(300_000)).await;
     assert_eq!(other.text().await.len(), 300_000);
     let mut next = other.frame().await;
     while next.first == 0x89 {
@@ -92,7 +94,7 @@ async fn slow_reader_gets_written_texts_then_1013() {
     wait_until_idle(&mut slow).await;
     // More than the pipe and the queue can hold.
     for number in 0..40 {
-        server.publish(format!("{number:10000}"));
+        server.publish(format!("{number:10000}")).await;
         assert_eq!(other.text().await.len(), 10_000);
     }
     let mut received = 0;
@@ -117,7 +119,7 @@ async fn session_works_after_buffer_release() {
     wait_until_idle(&mut peer).await;
     for _ in 0..3 {
         for length in [5000, 5000, 40_000] {
-            server.publish("x".repeat(length));
+            server.publish("x".repeat(length)).await;
         }
         for length in [5000, 5000, 40_000] {
             assert_eq!(peer.text().await.len(), length);
@@ -126,7 +128,7 @@ async fn session_works_after_buffer_release() {
         peer.send(frame::text("hello")).await;
         assert!(peer.text().await.contains(r#""text":"hello""#));
         sleep(seconds(15)).await;
-        server.publish("more".to_owned());
+        server.publish("more".to_owned()).await;
         assert_eq!(peer.text().await, "more");
     }
 }
@@ -137,7 +139,7 @@ async fn pushes_before_close_delivered() {
     let mut peer = session(&server, "/", AS_ADMIN).await;
     wait_until_idle(&mut peer).await;
     for number in 0..200 {
-        server.publish(format!("{number}"));
+        server.publish(format!("{number}")).await;
     }
     peer.send(frame::close(1000, "user exit")).await;
     for number in 0..200 {
@@ -152,7 +154,7 @@ async fn idle_timeout_reset_by_pushes() {
     let mut peer = session(&server, "/", AS_ADMIN).await;
     for _ in 0..10 {
         sleep(seconds(30)).await;
-        server.publish("not idle".to_owned());
+        server.publish("not idle".to_owned()).await;
         assert_eq!(peer.text().await, "not idle");
     }
     let idle_since = Instant::now();
@@ -167,7 +169,7 @@ async fn revoked_session_gets_no_queued_pushes() {
     let mut peer = session(&server, "/", AS_ADMIN).await;
     wait_until_idle(&mut peer).await;
     for _ in 0..5 {
-        server.publish("not for admin".to_owned());
+        server.publish("not for admin".to_owned()).await;
     }
     let for_jane = "[[route]]\npath = \"/\"\nservice = \"room\"\nusers = [\"jane\"]";
     server.0.reload(config(for_jane), accounts(TWO));

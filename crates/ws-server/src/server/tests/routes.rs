@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::{server::tests::harness::*, service::HistoryPolicy};
+use crate::{
+    server::tests::harness::*,
+    service::{HistoryPolicy, Unrestricted},
+};
 
 pub(super) const TWO: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"\n\
                    [[user]]\nname = \"jane\"\npassword = \"x\"";
@@ -113,7 +116,8 @@ async fn spellings_of_one_room_share_it() {
         assert!(answer.starts_with("HTTP/1.1 204 "), "{path}: {answer}");
         let received = member.text().await;
         assert!(received.contains(r#""text":"hello""#), "{path}: {received}");
-        let published = server.handle().publish(path, "server:operator", "soon");
+        let handle = server.handle();
+        let published = handle.publish(path, "server:operator", "soon").await;
         assert_eq!(published, Ok(()), "{path}");
         assert!(member.text().await.contains(r#""text":"soon""#), "{path}");
         let mut other = session(&server, path, AS_JANE).await;
@@ -338,7 +342,14 @@ async fn pushes_do_not_starve_peer_messages() {
         server
             .0
             .hub
-            .publish(&"/".into(), "jane", &"x".to_owned().into(), history);
+            .publish(
+                &"/".into(),
+                "jane",
+                &"x".to_owned().into(),
+                history,
+                Unrestricted,
+            )
+            .await;
     }
     let mut pushed = 0;
     while peer.frame().await.first != 0x8A {
