@@ -1,24 +1,29 @@
 //! A room with a thousand members. Measures the delivery latency with and without a member that
 //! does not read, and the CPU time per delivery. Compares the latter with tokio's broadcast
 //! channel, and with Bun's `publish` if `bun` is installed.
+//!
+//! Bursts to members that read must not evict any of them, and must arrive in one order.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{
     cell::{Cell, RefCell},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     process::ExitCode,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerFiles, TEST_TIMEOUT, mebibytes, median, percentile,
+    BenchReport, BenchServer, CpuPinning, ServerFiles, ServerProcess, TEST_TIMEOUT, is_selected,
+    mebibytes, median, percentile,
 };
 use raw_peer::{RawPeer, frame};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, join as join_io, sink},
     net::{TcpSocket, TcpStream},
     sync::Notify,
-    task::{LocalSet, spawn_local},
+    task::{JoinHandle, LocalSet, spawn_local},
     time::timeout,
 };
 
@@ -51,17 +56,162 @@ const MEMORY_LIMIT: f64 = 16.0;
 /// The greatest ratio to the cost of the ordinary room.
 const COST_LIMIT: f64 = 1.0;
 
+/// The publishers of a burst, which send at the same time.
+const PUBLISHERS: usize = 2;
+
+/// The length of the part of a message that names the publisher and the number: the start of the
+/// JSON object, and 9 bytes.
+const PREFIX_BYTES: usize = 33;
+
+/// The time that one stalled member may cost a burst: the window in which it must make progress is
+/// 6 s.
+const STALL_LIMIT: f64 = 7.0;
+
+/// A burst to a room whose members all read.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    messages: usize,
+    bytes: usize,
+    members: usize,
+}
+
+const BURSTS: [Burst; 3] = [
+    Burst {
+        messages: 5_000,
+        bytes: 10,
+        members: 1_000,
+    },
+    Burst {
+        messages: 50_000,
+        bytes: 10,
+        members: 20,
+    },
+    Burst {
+        messages: 100,
+        bytes: 1 << 20,
+        members: 50,
+    },
+];
+
+/// The messages that a member received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ReceivedBurst {
+    messages: usize,
+    /// The hash of their order.
+    order: u64,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let mut report = BenchReport::default();
     LocalSet::new()
         .run_until(async {
-            stalled(pinning, &mut report).await;
-            cost(pinning, &mut report).await;
+            // First, because the servers of bursts use all CPUs.
+            if is_selected("bursts") {
+                bursts(&mut report).await;
+            }
+            if is_selected("stalled") {
+                stalled(pinning, &mut report).await;
+            }
+            if is_selected("cost") {
+                cost(pinning, &mut report).await;
+            }
         })
         .await;
     report.exit_code()
+}
+
+/// Sends bursts to members that read, with several numbers of workers. Then measures the delay by a
+/// stalled member.
+async fn bursts(report: &mut BenchReport) {
+    for workers in [1, 2, 4] {
+        let files = ServerFiles::with_admin(&format!("worker_threads = {workers}\n{ROOM}"));
+        for burst in BURSTS {
+            let server = ServerProcess::spawn_with_log(files.command(), "error").await;
+            let (elapsed, incomplete) = burst.run(&server).await;
+            println!("{workers} workers, {burst:?}: {elapsed:.2?}");
+            report.at_most("members evicted or out of order", incomplete, 0.0);
+        }
+    }
+    let files = ServerFiles::with_admin(&format!("worker_threads = 2\n{ROOM}"));
+    let burst = BURSTS[1];
+    let server = ServerProcess::spawn_with_log(files.command(), "error").await;
+    let (without, _) = burst.run(&server).await;
+    let server = ServerProcess::spawn_with_log(files.command(), "error").await;
+    let stalled = join_at(&server, Some(4096)).await;
+    let before = server.resident_bytes();
+    let (with, incomplete) = burst.run(&server).await;
+    let growth = mebibytes(server.peak_resident_bytes().saturating_sub(before));
+    println!("a burst without a stalled member: {without:.2?}, with one: {with:.2?}");
+    report.at_most("members evicted or out of order", incomplete, 0.0);
+    let delay = with.saturating_sub(without).as_secs_f64();
+    report.at_most("s of delay by a stalled member", delay, STALL_LIMIT);
+    report.at_most("additional MiB", growth, MEMORY_LIMIT);
+    assert_eq!(close_code(stalled).await, 1013, "the stalled member");
+}
+
+impl Burst {
+    /// Sends the burst. Returns the time until all members have received it, and the number of
+    /// members that did not, or that received another order than the first.
+    async fn run(self, server: &ServerProcess) -> (Duration, f64) {
+        let mut members = Vec::new();
+        for _ in 0..self.members {
+            members.push(join_at(server, None).await);
+        }
+        let start = Instant::now();
+        let (mut readers, mut writers) = (Vec::new(), Vec::new());
+        for (index, member) in members.into_iter().enumerate() {
+            let (reader, mut writer) = member.into_inner().into_split();
+            readers.push(self.read(RawPeer::new(join_io(reader, sink()))));
+            writers.push(spawn_local(async move {
+                if index < PUBLISHERS {
+                    for number in 0..self.messages / PUBLISHERS {
+                        let mut text = format!("{index} {number:07} ");
+                        text.push_str(&"x".repeat(self.bytes - text.len()));
+                        let text = frame::text(&text);
+                        if writer.write_all(&text).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+                writer
+            }));
+        }
+        let mut received = Vec::new();
+        for reader in readers {
+            received.push(reader.await.expect("the member reads"));
+        }
+        let elapsed = start.elapsed();
+        let first = received[0];
+        let is_complete =
+            |member: &&ReceivedBurst| **member == first && member.messages == self.messages;
+        let complete = received.iter().filter(is_complete).count();
+        let incomplete = u32::try_from(received.len() - complete).expect("members are few");
+        (elapsed, f64::from(incomplete))
+    }
+
+    fn read<S>(self, mut peer: RawPeer<S>) -> JoinHandle<ReceivedBurst>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        spawn_local(async move {
+            let (mut messages, mut order) = (0, DefaultHasher::new());
+            while messages < self.messages
+                && let Some(received) = peer.next().await
+                && received.first != 0x88
+            {
+                if received.first == 0x81 {
+                    messages += 1;
+                    received.payload[..PREFIX_BYTES].hash(&mut order);
+                }
+            }
+            ReceivedBurst {
+                messages,
+                order: order.finish(),
+            }
+        })
+    }
 }
 
 /// Measures whether a member that does not read delays the others.
@@ -199,13 +349,18 @@ impl Room {
 
 /// Joins the room, with this receive buffer.
 async fn join(bench_server: &BenchServer, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
+    join_at(&bench_server.process, receive_buffer).await
+}
+
+/// Joins the room, with this receive buffer.
+async fn join_at(server: &ServerProcess, receive_buffer: Option<u32>) -> RawPeer<TcpStream> {
     let socket = TcpSocket::new_v4().expect("a socket can be made");
     if let Some(bytes) = receive_buffer {
         socket
             .set_recv_buffer_size(bytes)
             .expect("the buffer size can be set");
     }
-    let stream = socket.connect(bench_server.process.address).await;
+    let stream = socket.connect(server.address).await;
     let mut peer = RawPeer::new(stream.expect("the server accepts"));
     peer.log_in().await;
     peer
