@@ -244,7 +244,7 @@ impl Hub {
         }
     }
 
-    /// Publishes a text of this author on a topic, without a subscription. Waits as [`Subscription::publish`] does.
+    /// Publishes a text of this author on a topic, without a subscription. Waits as `Subscription::publish` does.
     /// Returns the number of subscribers, or `None` if the publisher lost its right meanwhile.
     ///
     /// # Cancel safety
