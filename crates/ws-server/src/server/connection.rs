@@ -4,7 +4,6 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Instant
 
 use futures::FutureExt as _;
 use proto::{close::CloseReason, escape::Escaped};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, error, info};
 
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
         accepted::AcceptedConnection,
         http::{HandshakeResponse, HttpOutcome, exchange},
         state::ServerState,
+        stream::ServedStream,
     },
     session::{NotAuthenticated, Session, admit},
     websocket::{Ended, WebSocket},
@@ -27,7 +27,7 @@ use crate::{
 /// of the earlier stages is freed, and a session's task is small.
 pub(crate) async fn serve<S>(io: S, accepted: AcceptedConnection, state: Arc<ServerState>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: ServedStream,
 {
     let (outcome, peer) = exchange(io, &accepted, &state).await;
     let (id, settings, mut permit) = (accepted.id, accepted.settings, accepted.permit);
@@ -72,6 +72,11 @@ where
     };
     let registration = state.registry.register(id, peer);
     let route = Arc::clone(&matched.route);
+    if route.service.waits_for_readers()
+        && let Err(error) = io.limit_unsent_bytes()
+    {
+        debug!(connection = id.number(), %peer, %error, "cannot limit the unsent bytes of the socket");
+    }
     let socket = WebSocket::new(
         io,
         leftovers,
@@ -132,7 +137,7 @@ fn serve_session<S>(
     state: Arc<ServerState>,
 ) -> impl Future<Output = ()> + Send
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: ServedStream,
 {
     async move {
         let _permit = permit;

@@ -19,12 +19,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The minimum interval between warnings about failed accepts.
 const WARN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of unsent bytes above which a socket accepts no more. Without it, a socket whose send
-/// buffer the system has enlarged is writable again only after megabytes were acknowledged: a steady
-/// reader would seem to make no progress for seconds. With 128 KiB, messages of 1 MiB cost 15 % more.
-#[cfg(target_os = "linux")]
-const MAX_UNSENT_BYTES: u32 = 256 * 1024;
-
 /// A listening socket. Errors of single connections do not end it.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -53,8 +47,6 @@ impl Listener {
         socket.set_keepalive(true)?;
         #[cfg(target_os = "linux")]
         SockRef::from(&socket).set_tcp_user_timeout(Some(user_timeout))?;
-        #[cfg(target_os = "linux")]
-        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
         socket.bind(address)?;
         let socket = socket.listen(BACKLOG)?;
         Ok(Self {
@@ -130,8 +122,6 @@ mod tests {
     use socket2::SockRef;
     use tokio::net::TcpStream;
 
-    #[cfg(target_os = "linux")]
-    use super::MAX_UNSENT_BYTES;
     use super::{Listener, is_per_connection_error};
 
     #[tokio::test]
@@ -146,8 +136,6 @@ mod tests {
         assert!(socket.keepalive().unwrap());
         #[cfg(target_os = "linux")]
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(timeout));
-        #[cfg(target_os = "linux")]
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), MAX_UNSENT_BYTES);
 
         let changed = Duration::from_secs(5);
         listener.set_user_timeout(changed);

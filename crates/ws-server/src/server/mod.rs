@@ -10,6 +10,7 @@ mod scrape;
 mod server;
 mod spelling;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;

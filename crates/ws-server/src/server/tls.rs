@@ -3,15 +3,12 @@
 use std::{io, sync::Arc};
 
 use proto::escape::Escaped;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout_at,
-};
+use tokio::time::timeout_at;
 use tracing::debug;
 
 use crate::{
     metrics::{HandshakeEnd, TlsResult},
-    server::{accepted::AcceptedConnection, connection, state::ServerState},
+    server::{accepted::AcceptedConnection, connection, state::ServerState, stream::ServedStream},
     tls::Tls,
 };
 
@@ -30,7 +27,7 @@ enum TlsHandshakeError {
 /// handshakes together.
 pub(crate) async fn serve<S>(io: S, tls: Tls, accepted: AcceptedConnection, state: Arc<ServerState>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: ServedStream,
 {
     let handshake = tokio::select! {
         accepted = timeout_at(accepted.deadline, tls.accept(io)) => match accepted {

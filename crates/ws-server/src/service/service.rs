@@ -29,6 +29,15 @@ impl Service {
         }
     }
 
+    /// Returns true if the service waits for a session whose socket accepts bytes, and ends one whose
+    /// socket does not.
+    pub(crate) fn waits_for_readers(&self) -> bool {
+        match self {
+            Self::Echo(_) => false,
+            Self::Room(_) => true,
+        }
+    }
+
     /// Publishes the body of a `POST` request, or a text of an operator.
     ///
     /// # Errors

@@ -59,6 +59,12 @@ impl AsyncWrite for InstrumentedStream {
     }
 }
 
+impl ServedStream for InstrumentedStream {
+    fn limit_unsent_bytes(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A client on an instrumented stream, with its controls.
 struct InstrumentedPeer {
     peer: RawPeer<DuplexStream>,

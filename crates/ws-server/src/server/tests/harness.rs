@@ -28,7 +28,9 @@ pub(super) use tokio::{
 
 pub(super) use crate::{
     config::Config,
-    server::{accepted::AcceptedConnection, connection::serve, state::ServerState},
+    server::{
+        accepted::AcceptedConnection, connection::serve, state::ServerState, stream::ServedStream,
+    },
 };
 
 pub(super) const ADMIN: &str = "[[user]]\nname = \"admin\"\npassword = \"123456\"";
@@ -78,14 +80,14 @@ impl TestServer {
 
     pub(super) fn serve<S>(&self, io: S)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: ServedStream,
     {
         self.serve_from([192, 0, 2, 1], io);
     }
 
     pub(super) fn serve_from<S>(&self, address: [u8; 4], io: S)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: ServedStream,
     {
         let peer = SocketAddr::from((address, 1024));
         let permit = self.0.enter(peer.ip()).unwrap();

@@ -17,6 +17,8 @@ mod pushes;
 mod reload;
 mod revocation;
 mod routes;
+#[cfg(target_os = "linux")]
+mod sockets;
 mod time;
 mod tls;
 mod verifier;

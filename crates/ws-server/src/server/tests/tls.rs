@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use proto::credentials::Accounts;
-use raw_peer::{RawPeer, frame};
+use raw_peer::{HANDSHAKE, RawPeer, frame};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex},
     time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{
@@ -22,7 +22,10 @@ use tokio_rustls::{
 
 use crate::{
     config::Config,
-    server::{ServerHandle, accepted::AcceptedConnection, state::ServerState, tls::serve},
+    server::{
+        ServerHandle, accepted::AcceptedConnection, state::ServerState, stream::ServedStream,
+        tests::routes, tls::serve,
+    },
     tls::{Tls, certificates, private_key},
 };
 
@@ -51,10 +54,14 @@ struct TestServer {
 
 impl TestServer {
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
         let accounts = Accounts::from_toml("[[user]]\nname = \"admin\"\npassword = \"123456\"");
         let (certificate, key) = issued();
         Self {
-            state: Arc::new(ServerState::new(Config::default(), accounts.unwrap())),
+            state: Arc::new(ServerState::new(config, accounts.unwrap())),
             tls: tls(&certificate, &key),
             issued: (certificate, key),
         }
@@ -72,12 +79,16 @@ impl TestServer {
     fn connect(&self) -> DuplexStream {
         // Small, but with capacity for the bytes that a server sends before it reads again.
         let (ours, theirs) = duplex(1024);
+        self.serve(theirs);
+        ours
+    }
+
+    fn serve<S: ServedStream>(&self, io: S) {
         let peer = SocketAddr::from(([192, 0, 2, 1], 1024));
         let permit = self.state.enter(peer.ip()).unwrap();
         let accepted = AcceptedConnection::new(peer, permit, &self.state);
-        let connection = serve(theirs, self.tls.clone(), accepted, Arc::clone(&self.state));
+        let connection = serve(io, self.tls.clone(), accepted, Arc::clone(&self.state));
         self.state.tasks.spawn(connection);
-        ours
     }
 
     /// Returns the configuration of a client that trusts this server.
@@ -93,10 +104,10 @@ impl TestServer {
     }
 }
 
-async fn connect_tls(
-    client: ClientConfig,
-    io: DuplexStream,
-) -> std::io::Result<TlsStream<DuplexStream>> {
+async fn connect_tls<S>(client: ClientConfig, io: S) -> std::io::Result<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let connector = TlsConnector::from(Arc::new(client));
     let name = ServerName::try_from("localhost").unwrap();
     connector.connect(name, io).await
@@ -241,4 +252,26 @@ async fn tls_session_resumed_until_certificate_changes() {
     assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Resumed));
     server.tls = tls(&server.issued.0, &server.issued.1);
     assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Full));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn room_over_tls_limits_unsent_bytes() {
+    use crate::server::tests::sockets::{MAX_UNSENT_BYTES, connected};
+
+    let server = TestServer::with(routes::config(routes::ROUTES));
+    for (path, is_limited) in [("/", false), ("/room/lobby", true)] {
+        let (client, io, limit) = connected().await;
+        let before = limit();
+        server.serve(io);
+        let stream = connect_tls(server.client(&TLS13), client).await.unwrap();
+        let mut peer = RawPeer::new(stream);
+        let request = HANDSHAKE
+            .replace("GET / ", &format!("GET {path} "))
+            .replace("\r\n\r\n", &format!("\r\n{}\r\n", routes::AS_ADMIN));
+        peer.send(request).await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 101 "), "{path}");
+        let expected = if is_limited { MAX_UNSENT_BYTES } else { before };
+        assert_eq!(limit(), expected, "{path}");
+    }
 }
