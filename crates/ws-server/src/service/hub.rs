@@ -8,40 +8,22 @@
 //! subscribers get all texts in one order, and no text waits for the turn of another task.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     convert::Infallible,
-    fmt::Debug,
     mem,
-    ops::AddAssign,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures::future::{Either, select};
-use tokio::{sync::oneshot, task::yield_now};
+use tokio::task::yield_now;
 
-use crate::session::{DropCounts, Outbox, PushOutcome, Text};
-
-/// The maximum number of topics without subscribers that are kept for their history. The one idle
-/// for longest is evicted first, of the author with the most of them.
-const MAX_IDLE_TOPICS: usize = 1024;
-
-/// The maximum of their history together, in bytes: a single user could leave messages in a thousand
-/// rooms. One topic is always kept.
-const MAX_IDLE_BYTES: usize = 64 * 1024 * 1024;
-
-/// The number of deliveries of waiting texts while a topic is locked: a fraction of a millisecond. The
-/// last text may exceed it.
-const MAX_DELIVERIES: usize = 2048;
-
-/// The bounds of the history that a topic keeps for later subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HistoryPolicy {
-    /// The greatest number of texts.
-    pub texts: usize,
-    /// The greatest number of bytes, all texts together.
-    pub bytes: usize,
-}
+use crate::{
+    service::{
+        topic::{HistoryPolicy, Publisher, Topic},
+        topics::Topics,
+    },
+    session::{DropCounts, Outbox, Text},
+};
 
 /// The hub: all topics.
 #[derive(Debug, Default)]
@@ -60,120 +42,6 @@ pub struct RoomStats {
     pub subscriptions: usize,
     /// The texts dropped and the readers evicted, since the start.
     pub drops: DropCounts,
-}
-
-#[derive(Debug, Default)]
-struct Topics {
-    by_path: HashMap<Arc<str>, TopicEntry>,
-    /// Topics without users, in the order in which they became idle.
-    idle: BTreeMap<u64, IdleTopic>,
-    last_idle: u64,
-    /// The bytes of the idle topics' histories together.
-    idle_bytes: usize,
-    /// The idle topics of each owner.
-    shares: HashMap<Arc<str>, Share>,
-}
-
-/// A topic that is kept for its history.
-#[derive(Debug)]
-struct IdleTopic {
-    path: Arc<str>,
-    /// The author of the oldest text, or the kind of author.
-    owner: Arc<str>,
-    /// The bytes of the history.
-    bytes: usize,
-}
-
-/// The idle topics of one owner.
-#[derive(Debug, Default)]
-struct Share {
-    topics: usize,
-    bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct TopicEntry {
-    topic: Arc<Topic>,
-    /// The number of subscribers and of publishers in progress. The topic stays while there is one.
-    users: usize,
-    /// The key in `idle`, while the topic has no users.
-    idle_since: Option<u64>,
-}
-
-/// The author of a text, which may lose the right to publish it while it waits.
-pub trait Publisher: Debug + Send {
-    /// Returns true if the text may be published now.
-    fn may_publish(&self) -> bool;
-}
-
-/// A publisher that keeps its right.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Unrestricted;
-
-#[derive(Debug, Default)]
-struct Topic {
-    /// No code awaits while it holds this lock.
-    state: Mutex<State>,
-    /// Held by the one waiting publisher that waits for the subscribers' queues, for all.
-    leader: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    subscribers: HashMap<u64, Outbox>,
-    /// The subscribers whose queues were full after a push.
-    full: BTreeSet<u64>,
-    /// The texts that wait for room, oldest first. Each publisher that waits has one.
-    waiting: VecDeque<WaitingText>,
-    last_ticket: u64,
-    /// The number of subscribers for each name.
-    names: HashMap<Arc<str>, usize>,
-    last_id: u64,
-    kept: VecDeque<KeptText>,
-    kept_bytes: usize,
-}
-
-/// A text of the history.
-#[derive(Debug)]
-struct KeptText {
-    text: Text,
-    author: Arc<str>,
-}
-
-/// Returns the owner that an author's texts count for. All guests are one owner: a guest is a new
-/// author with each connection. A user name has no `:`.
-fn owner(author: &Arc<str>) -> Arc<str> {
-    match author.split_once(':') {
-        Some((kind, _)) => format!("{kind}:").into(),
-        None => Arc::clone(author),
-    }
-}
-
-/// A text that waits for room.
-#[derive(Debug)]
-struct WaitingText {
-    ticket: u64,
-    author: Arc<str>,
-    text: Text,
-    history: HistoryPolicy,
-    publisher: Box<dyn Publisher>,
-    /// Sends the number of subscribers when the text is published. Dropped if it may not be.
-    sender: oneshot::Sender<usize>,
-}
-
-/// The place of a waiting text. Drop removes the text, if it still waits.
-#[derive(Debug)]
-struct WaitingPlace<'t> {
-    topic: &'t Topic,
-    ticket: u64,
-}
-
-/// The work of publishing.
-#[derive(Debug, Default, Clone, Copy)]
-struct Delivered {
-    /// The number of deliveries: each text counts once for each subscriber.
-    deliveries: usize,
-    drops: DropCounts,
 }
 
 /// A subscription to a topic. Drop ends it.
@@ -299,90 +167,6 @@ impl Hub {
     }
 }
 
-impl Topics {
-    /// Returns the topic of this path and counts a user. [`Topics::release`] must follow.
-    fn acquire(&mut self, path: &Arc<str>) -> Arc<Topic> {
-        let entry = self.by_path.entry(Arc::clone(path)).or_default();
-        entry.users += 1;
-        if let Some(idle_since) = entry.idle_since.take() {
-            let topic = Arc::clone(&entry.topic);
-            self.remove_idle(idle_since);
-            return topic;
-        }
-        Arc::clone(&entry.topic)
-    }
-
-    /// Ends a use of a topic. After the last one, the topic becomes idle, or is removed if it has no
-    /// history.
-    fn release(&mut self, path: &Arc<str>) {
-        let Some(entry) = self.by_path.get_mut(path) else {
-            return;
-        };
-        entry.users -= 1;
-        if entry.users > 0 {
-            return;
-        }
-        // Not contended: there are no other users.
-        let state = entry.topic.state();
-        let bytes = state.kept_bytes;
-        let owner = state.kept.front().map(|oldest| owner(&oldest.author));
-        drop(state);
-        let Some(owner) = owner else {
-            self.by_path.remove(path);
-            return;
-        };
-        self.last_idle += 1;
-        entry.idle_since = Some(self.last_idle);
-        let share = self.shares.entry(Arc::clone(&owner)).or_default();
-        share.topics += 1;
-        share.bytes += bytes;
-        let path = Arc::clone(path);
-        let topic = IdleTopic { path, owner, bytes };
-        self.idle.insert(self.last_idle, topic);
-        self.idle_bytes += bytes;
-        while self.idle.len() > 1 {
-            let largest = if self.idle.len() > MAX_IDLE_TOPICS {
-                self.largest_owner(|share| share.topics)
-            } else if self.idle_bytes > MAX_IDLE_BYTES {
-                self.largest_owner(|share| share.bytes)
-            } else {
-                return;
-            };
-            self.evict_longest_idle(largest.as_ref());
-        }
-    }
-
-    /// Returns the owner with the largest share, so that no owner displaces the topics of others.
-    fn largest_owner(&self, size: impl Fn(&Share) -> usize) -> Option<Arc<str>> {
-        let largest = self.shares.iter().max_by_key(|(_, share)| size(share));
-        largest.map(|(owner, _)| Arc::clone(owner))
-    }
-
-    /// Removes the topic of an owner that has been idle for longest.
-    fn evict_longest_idle(&mut self, owner: Option<&Arc<str>>) {
-        let longest = self.idle.iter().find(|(_, it)| Some(&it.owner) == owner);
-        if let Some(idle_since) = longest.map(|(idle_since, _)| *idle_since)
-            && let Some(topic) = self.remove_idle(idle_since)
-        {
-            self.by_path.remove(&topic.path);
-        }
-    }
-
-    /// Ends the idleness of a topic.
-    fn remove_idle(&mut self, idle_since: u64) -> Option<IdleTopic> {
-        let topic = self.idle.remove(&idle_since)?;
-        self.idle_bytes -= topic.bytes;
-        if let Some(share) = self.shares.get_mut(&topic.owner) {
-            share.topics -= 1;
-            share.bytes -= topic.bytes;
-            if share.topics == 0 {
-                self.shares.remove(&topic.owner);
-            }
-        }
-        Some(topic)
-    }
-}
-
 impl AsRef<Hub> for Hub {
     fn as_ref(&self) -> &Hub {
         self
@@ -456,167 +240,6 @@ impl<H: AsRef<Hub>> TopicUse<H> {
 impl<H: AsRef<Hub>> Drop for TopicUse<H> {
     fn drop(&mut self) {
         self.hub.as_ref().topics().release(&self.path);
-    }
-}
-
-impl Topic {
-    /// Appends a text to the waiting ones.
-    fn enqueue(
-        &self,
-        author: &Arc<str>,
-        text: &Text,
-        history: HistoryPolicy,
-        publisher: Box<dyn Publisher>,
-    ) -> (WaitingPlace<'_>, oneshot::Receiver<usize>) {
-        let (sender, receiver) = oneshot::channel();
-        let mut state = self.state();
-        state.last_ticket += 1;
-        let ticket = state.last_ticket;
-        state.waiting.push_back(WaitingText {
-            ticket,
-            author: Arc::clone(author),
-            text: text.clone(),
-            history,
-            publisher,
-            sender,
-        });
-        drop(state);
-        let place = WaitingPlace {
-            topic: self,
-            ticket,
-        };
-        (place, receiver)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held cannot have left a subscriber half there.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for WaitingPlace<'_> {
-    fn drop(&mut self) {
-        let mut state = self.topic.state();
-        let waiting = &mut state.waiting;
-        if let Ok(index) = waiting.binary_search_by_key(&self.ticket, |text| text.ticket) {
-            waiting.remove(index);
-        }
-    }
-}
-
-impl AddAssign for Delivered {
-    fn add_assign(&mut self, other: Self) {
-        self.deliveries += other.deliveries;
-        self.drops += other.drops;
-    }
-}
-
-/// A session that must end publishes nothing more.
-impl Publisher for Outbox {
-    fn may_publish(&self) -> bool {
-        !self.has_ended()
-    }
-}
-
-impl Publisher for Unrestricted {
-    fn may_publish(&self) -> bool {
-        true
-    }
-}
-
-impl State {
-    fn broadcast(&mut self, push: impl Fn(&Outbox) -> PushOutcome) -> DropCounts {
-        let mut drops = DropCounts::default();
-        for (id, outbox) in &self.subscribers {
-            let outcome = push(outbox);
-            drops += outcome.drops;
-            if outcome.is_full {
-                self.full.insert(*id);
-            }
-        }
-        drops
-    }
-
-    /// Broadcasts an announcement. Does not wait and evicts no subscriber.
-    fn announce(&mut self, text: &Text) -> DropCounts {
-        self.broadcast(|outbox| outbox.push_or_drop(text.clone()))
-    }
-
-    /// Returns the subscribers that publishers have to wait for.
-    fn awaited(&mut self) -> Vec<Outbox> {
-        let mut awaited = Vec::new();
-        if self.full.is_empty() {
-            return awaited;
-        }
-        self.full.retain(|id| {
-            let outbox = self.subscribers.get(id);
-            let outbox = outbox.filter(|outbox| outbox.is_awaited());
-            awaited.extend(outbox.cloned());
-            outbox.is_some()
-        });
-        awaited
-    }
-
-    /// Publishes waiting texts in their order, until a subscriber has to be waited for, or enough was
-    /// delivered.
-    fn publish_waiting(&mut self) -> Delivered {
-        let mut work = Delivered::default();
-        while !self.waiting.is_empty()
-            && work.deliveries <= MAX_DELIVERIES
-            && self.awaited().is_empty()
-            && let Some(waiting) = self.waiting.pop_front()
-        {
-            if waiting.publisher.may_publish() {
-                work += self.publish(&waiting.author, &waiting.text, waiting.history);
-                // Not received if the publisher was cancelled at this moment.
-                let _ = waiting.sender.send(self.subscribers.len());
-            }
-        }
-        work
-    }
-
-    /// Ends the delivery to a subscriber.
-    fn remove_outbox(&mut self, id: u64) {
-        if let Some(outbox) = self.subscribers.remove(&id) {
-            outbox.abandon();
-        }
-    }
-
-    /// Removes a subscriber. Returns true if it was the last one of its name.
-    fn remove(&mut self, id: u64, name: &str) -> bool {
-        self.remove_outbox(id);
-        let Some(of_this_name) = self.names.get_mut(name) else {
-            return false;
-        };
-        *of_this_name -= 1;
-        let is_last = *of_this_name == 0;
-        if is_last {
-            self.names.remove(name);
-        }
-        is_last
-    }
-
-    fn publish(&mut self, author: &Arc<str>, text: &Text, history: HistoryPolicy) -> Delivered {
-        let drops = self.broadcast(|outbox| outbox.push(text.clone()));
-        self.kept_bytes += text.len();
-        self.kept.push_back(KeptText {
-            text: text.clone(),
-            author: Arc::clone(author),
-        });
-        self.trim(history);
-        Delivered {
-            deliveries: self.subscribers.len(),
-            drops,
-        }
-    }
-
-    fn trim(&mut self, history: HistoryPolicy) {
-        while self.kept.len() > history.texts || self.kept_bytes > history.bytes {
-            let Some(oldest) = self.kept.pop_front() else {
-                break;
-            };
-            self.kept_bytes -= oldest.text.len();
-        }
     }
 }
 

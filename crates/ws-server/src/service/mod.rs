@@ -17,14 +17,17 @@ mod echo;
 mod hub;
 mod room;
 mod service;
+mod topic;
+mod topics;
 
 pub use self::{
     echo::Echo,
-    hub::{HistoryPolicy, Hub, RoomStats},
+    hub::{Hub, RoomStats},
     room::{Room, RoomFormat},
     service::Service,
+    topic::HistoryPolicy,
 };
 pub(crate) use self::{
-    hub::{Publisher, Unrestricted},
     room::NotPublished,
+    topic::{Publisher, Unrestricted},
 };

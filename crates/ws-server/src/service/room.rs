@@ -27,7 +27,10 @@ use tokio::{
 };
 
 use crate::{
-    service::hub::{HistoryPolicy, Hub, Publisher, Subscribed, Subscription},
+    service::{
+        hub::{Hub, Subscribed, Subscription},
+        topic::{HistoryPolicy, Publisher},
+    },
     session::{Ended, Event, Message, OutboxPolicy, OverflowPolicy, Session, Text},
 };
 

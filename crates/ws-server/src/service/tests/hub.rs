@@ -14,11 +14,13 @@ use std::{
 use futures::FutureExt as _;
 use tokio::time::{Instant, advance, sleep};
 
-use super::{
-    HistoryPolicy, Hub, MAX_IDLE_BYTES, MAX_IDLE_TOPICS, Publisher, Subscribed, Unrestricted,
-};
+use super::{HistoryPolicy, Hub, Publisher, Subscribed};
 use crate::{
     registry::ConnectionEntry,
+    service::{
+        topic::Unrestricted,
+        topics::{MAX_IDLE_BYTES, MAX_IDLE_TOPICS},
+    },
     session::{Outbox, OutboxPolicy, OverflowPolicy, Text},
 };
 
