@@ -138,6 +138,8 @@ pub enum CloseReason {
     KeepaliveTimeout,
     /// The peer reads too slowly, or not at all.
     SlowReader,
+    /// The server holds too many bytes for all peers together, and this one holds them for long.
+    BuffersFull,
     /// The failure budget of the peer's address is exhausted.
     TooManyFailures,
     /// The server is already verifying as many logins as it allows.
@@ -162,7 +164,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for tests and tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::UserExit,
         Self::ShuttingDown,
         Self::Idle,
@@ -176,6 +178,7 @@ impl CloseReason {
         Self::Internal,
         Self::KeepaliveTimeout,
         Self::SlowReader,
+        Self::BuffersFull,
         Self::TooManyFailures,
         Self::TooManyLogins,
         Self::TooManyAttempts,
@@ -199,7 +202,9 @@ impl CloseReason {
             Self::TooManyControlFrames | Self::Kicked => 1008,
             Self::MessageTooBig | Self::LoginTooLarge => 1009,
             Self::Internal | Self::KeepaliveTimeout => 1011,
-            Self::SlowReader | Self::TooManyFailures | Self::TooManyLogins => 1013,
+            Self::SlowReader | Self::BuffersFull | Self::TooManyFailures | Self::TooManyLogins => {
+                1013
+            }
             Self::TooManyAttempts
             | Self::UserRemoved
             | Self::PasswordChanged
@@ -226,6 +231,7 @@ impl CloseReason {
             Self::Internal => "internal error",
             Self::KeepaliveTimeout => "keepalive timeout",
             Self::SlowReader => "reader too slow",
+            Self::BuffersFull => "too many bytes buffered",
             Self::TooManyFailures => "too many wrong logins from this address",
             Self::TooManyLogins => "too many logins at once",
             Self::TooManyAttempts => "too many wrong logins",

@@ -45,6 +45,9 @@ pub struct Limits {
     pub drain_deadline: Duration,
     /// The greatest length of a message and of a frame.
     pub max_message_bytes: MessageSize,
+    /// The number of bytes that the server holds for all peers together.
+    #[serde(with = "As::<Limit<Size>>")]
+    pub max_buffered_bytes: Option<NonZeroUsize>,
     /// The number of control frames from a session in a second, on average; twice as many at once.
     #[serde(with = "As::<Limit<Count>>")]
     pub max_control_frames_per_second: Option<NonZeroUsize>,
@@ -73,6 +76,7 @@ impl Default for Limits {
             close_deadline: Duration::from_secs(5),
             drain_deadline: Duration::from_secs(10),
             max_message_bytes: MessageSize(Size(const { NonZeroUsize::new(1 << 20).unwrap() })),
+            max_buffered_bytes: NonZeroUsize::new(512 << 20),
             max_control_frames_per_second: NonZeroUsize::new(100),
             max_connections: const { NonZeroUsize::new(10_000).unwrap() },
             max_unauthenticated: None,

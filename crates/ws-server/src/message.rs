@@ -9,6 +9,15 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 /// longer messages the copy costs more than a separate write.
 pub(crate) const LONG_BYTES: usize = 16 * 1024;
 
+/// Returns the length of the header of an unmasked frame (RFC 6455 section 5.2).
+pub(crate) fn header_bytes(payload: usize) -> usize {
+    match payload {
+        ..126 => 2,
+        126..=0xFFFF => 4,
+        _ => 10,
+    }
+}
+
 /// A complete data message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {

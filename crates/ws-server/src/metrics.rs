@@ -293,6 +293,7 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
         | CloseReason::Internal
         | CloseReason::KeepaliveTimeout
         | CloseReason::SlowReader
+        | CloseReason::BuffersFull
         | CloseReason::TooManyFailures
         | CloseReason::TooManyLogins
         | CloseReason::TooManyAttempts

@@ -8,12 +8,16 @@ use std::{
 use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
 
 use crate::{
-    access::{Grant, Principal, Revocations, ServerNames},
+    access::{Access, Grant, Principal, Revocations, ServerNames},
     handshake::HandshakePolicy,
-    limits::Limits,
+    limits::{Limits, MessageSize},
     peer::TrustedProxies,
     route::Route,
 };
+
+/// The maximum length of a message on a public route that sets none. A guest needs no account, and each
+/// address may have many guests.
+const PUBLIC_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The settings in force. A reload replaces them. Open sessions keep their limits and service, but
 /// their access is checked again.
@@ -74,10 +78,14 @@ impl Settings {
 
     /// Returns the maximum length of a message on a route, in bytes.
     pub(crate) fn max_message_bytes(&self, route: &Route) -> usize {
-        route
-            .max_message_bytes
-            .unwrap_or(self.limits.max_message_bytes)
-            .get()
+        let global = self.limits.max_message_bytes.get();
+        route.max_message_bytes.map_or_else(
+            || match route.access {
+                Access::Public => global.min(PUBLIC_MESSAGE_BYTES),
+                Access::Users | Access::Only(_) => global,
+            },
+            MessageSize::get,
+        )
     }
 
     /// Checks that a grant is still valid.

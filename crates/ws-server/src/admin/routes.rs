@@ -91,7 +91,10 @@ impl AdminError {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::UnixSocketOnly => StatusCode::FORBIDDEN,
-            Self::Body(_) | Self::Publish(PublishError::Length { .. }) => StatusCode::BAD_REQUEST,
+            Self::Body(_)
+            | Self::Publish(PublishError::Length { .. } | PublishError::EscapedLength { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Reload(_) => StatusCode::CONFLICT,
             Self::RevocationNotKept { .. }
             | Self::PermissionNotKept { .. }

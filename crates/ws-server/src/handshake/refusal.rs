@@ -80,6 +80,8 @@ pub enum Refusal {
     TooManyLogins,
     /// Members of the room read too slowly for the message to be published in time.
     RoomBusy,
+    /// The server holds too many bytes for all peers together.
+    BuffersFull,
 }
 
 /// The response to a refusal.
@@ -186,6 +188,8 @@ refusals! {
         "too many logins at once, try again later";
     RoomBusy => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "the room is busy, try again later";
+    BuffersFull => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+        "too many bytes are buffered, try again later";
 }
 
 impl Refusal {

@@ -1,12 +1,13 @@
 //! The open connections and their entries, by which other tasks end them.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::Waker,
+    task::{Poll, Waker},
     time::Instant,
 };
 
@@ -17,7 +18,9 @@ use crate::{
     access::{Grant, Principal},
     peer::{ConnectionId, Peer},
     registry::{
+        budget::{BufferBudget, EvictionCause},
         counters::{SessionCounters, TrafficCounts},
+        holding::{HeldBytes, Holding},
         progress::WriteProgress,
         queue::PushQueue,
     },
@@ -49,6 +52,8 @@ pub(crate) struct ConnectionEntry {
     queue: PushQueue,
     /// The progress of its writes.
     progress: WriteProgress,
+    /// The bytes that the server holds for the peer.
+    holding: Holding,
     waker: AtomicWaker,
 }
 
@@ -62,6 +67,7 @@ impl ConnectionEntry {
             counters: SessionCounters::default(),
             queue: PushQueue::default(),
             progress: WriteProgress::default(),
+            holding: Holding::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -110,6 +116,33 @@ impl ConnectionEntry {
         &self.progress
     }
 
+    /// Returns the bytes that the server holds for the peer.
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
+    /// Asks the session to give its bytes back. A reader with a queue has to end, and its queue is
+    /// emptied at once.
+    fn demand(&self, cause: EvictionCause, budget: &BufferBudget) {
+        self.holding.demand(cause, budget);
+        if self.queue.bytes() > 0 && self.ended().is_none() {
+            self.holding.count_eviction(cause, budget);
+            self.end(CloseReason::BuffersFull);
+            self.queue.close();
+        }
+        self.waker.wake();
+    }
+
+    /// Ready when the connection must be dropped without a closing handshake.
+    pub(crate) fn poll_dropped(&self, waker: &Waker) -> Poll<()> {
+        self.waker.register(waker);
+        if self.holding.must_drop() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
     /// Takes a text out of the queue, as a session does.
     #[cfg(test)]
     pub(crate) fn pushed(&self) -> Option<String> {
@@ -141,6 +174,7 @@ impl ConnectionEntry {
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionRegistry {
     state: Mutex<RegistryState>,
+    budget: Arc<BufferBudget>,
     last_id: AtomicU64,
 }
 
@@ -155,6 +189,60 @@ struct RegistryState {
 }
 
 impl ConnectionRegistry {
+    /// Creates a registry whose connections hold bytes of this budget.
+    pub(crate) fn new(budget: Arc<BufferBudget>) -> Self {
+        Self {
+            budget,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the budget of the connections.
+    pub(crate) fn budget(&self) -> &Arc<BufferBudget> {
+        &self.budget
+    }
+
+    /// Asks connections to give bytes back, if the budget is exceeded. Stalled connections come first,
+    /// the largest of them before the others. If none is stalled, it is the turn of the connection
+    /// without progress for longest.
+    pub(crate) fn relieve(&self) {
+        if !self.budget.take_exceeded() {
+            return;
+        }
+        let now = tokio::time::Instant::now();
+        let state = self.state();
+        let entries = state.by_id.values();
+        let mut holders: Vec<_> = entries
+            .filter_map(|entry| Some((entry.holding.held(entry.queue.bytes(), now)?, entry)))
+            .collect();
+        holders.sort_unstable_by_key(|(held, _)| {
+            let bytes = if held.is_stalled() { held.bytes } else { 0 };
+            Reverse((bytes, held.stalled_for))
+        });
+        for (held, entry) in holders {
+            let cause = held.cause();
+            if !self.budget.must_ask(cause) {
+                break;
+            }
+            entry.demand(cause, &self.budget);
+        }
+        if self.budget.must_drop() {
+            let entries = state.by_id.values();
+            let mut leaving: Vec<_> = entries
+                .filter(|entry| entry.holding.leaving() > 0)
+                .collect();
+            leaving.sort_by_cached_key(|entry| Reverse(entry.holding.leaving()));
+            for entry in leaving {
+                if !self.budget.must_drop() {
+                    break;
+                }
+                entry.holding.drop_at_once(&self.budget);
+                entry.wake();
+            }
+        }
+        self.budget.end_attempt();
+    }
+
     /// Returns the id of a new connection.
     pub(crate) fn next_id(&self) -> ConnectionId {
         ConnectionId::from(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
@@ -251,10 +339,35 @@ impl Registration {
     pub(crate) fn entry(&self) -> &Arc<ConnectionEntry> {
         &self.entry
     }
+
+    /// Returns the budget of all connections.
+    pub(crate) fn budget(&self) -> &Arc<BufferBudget> {
+        &self.connections.budget
+    }
+
+    /// Reports the bytes that the connection holds, after `moved` bytes were read and written.
+    pub(crate) fn report(&self, held: HeldBytes, moved: u64) {
+        self.entry
+            .holding
+            .report(held, moved, &self.connections.budget);
+    }
+
+    /// Asks connections to give bytes back, if the budget is exceeded.
+    pub(crate) fn relieve(&self) {
+        self.connections.relieve();
+    }
+
+    /// Counts the end of the connection on demand of the budget.
+    pub(crate) fn count_eviction(&self, cause: EvictionCause) {
+        let budget = &self.connections.budget;
+        self.entry.holding.count_eviction(cause, budget);
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.entry.queue.close();
+        self.entry.holding.end(&self.connections.budget);
         let mut state = self.connections.state();
         state.by_id.remove(&self.id);
         // Under the same lock as the removal, so that `traffic` counts the session exactly once.

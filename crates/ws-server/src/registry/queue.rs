@@ -96,6 +96,8 @@ struct PendingTexts {
     window: Option<ProgressWindow>,
     /// The reader is leaving. No publisher waits for it again.
     is_abandoned: bool,
+    /// The reader has ended. Texts are dropped.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,15 @@ pub(crate) enum Push {
     },
     /// The queue is full, and the policy evicts its reader.
     Full,
+}
+
+impl Push {
+    /// The result for a reader that has ended.
+    const IGNORED: Self = Self::Queued {
+        dropped: 0,
+        was_empty: false,
+        is_full: false,
+    };
 }
 
 impl PendingTexts {
@@ -243,6 +254,9 @@ impl PushQueue {
     /// Appends a text. If the queue is full, drops older texts or reports it, as the policy says.
     pub(crate) fn push(&self, text: Text, policy: OutboxPolicy, progress: &WriteProgress) -> Push {
         let mut pending = self.get_or_make();
+        if pending.is_closed {
+            return Push::IGNORED;
+        }
         if pending.reaches(policy) && policy.overflow == OverflowPolicy::Evict {
             return Push::Full;
         }
@@ -267,6 +281,9 @@ impl PushQueue {
         progress: &WriteProgress,
     ) -> Push {
         let mut pending = self.get_or_make();
+        if pending.is_closed {
+            return Push::IGNORED;
+        }
         let has_room = !pending.reaches(policy);
         let was_empty = pending.texts.is_empty();
         if has_room {
@@ -324,6 +341,24 @@ impl PushQueue {
             pending.is_abandoned = true;
             pending.full = None;
         }
+    }
+
+    /// Drops all texts and takes no more, because the reader has ended.
+    pub(crate) fn close(&self) {
+        self.abandon();
+        if let Some(pending) = self.0.get() {
+            let mut pending = lock(pending);
+            pending.is_closed = true;
+            pending.bytes = 0;
+            let texts = mem::take(&mut pending.texts);
+            drop(pending);
+            drop(texts);
+        }
+    }
+
+    /// Returns the bytes of the texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.get().map_or(0, |pending| lock(pending).bytes)
     }
 
     fn get_or_make(&self) -> MutexGuard<'_, PendingTexts> {

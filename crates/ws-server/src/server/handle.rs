@@ -58,6 +58,7 @@ impl ServerHandle {
             connections: state.admission.stats(),
             traffic: state.registry.traffic(),
             hashing: state.verifier.hashing_stats(),
+            buffers: state.registry.budget().stats(),
             rooms: state.hub.stats(),
             lost_lines,
             certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
@@ -147,18 +148,18 @@ impl ServerHandle {
         let route = settings.handshake.routes.find(path);
         let route = route.filter(|route| route.service.accepts_posts());
         let route = route.ok_or(PublishError::NoRoom)?;
-        if text.is_empty() || text.len() > settings.max_message_bytes(route) {
-            return Err(PublishError::Length {
-                most: settings.max_message_bytes(route),
-            });
+        let most = settings.max_message_bytes(route);
+        if text.is_empty() || text.len() > most {
+            return Err(PublishError::Length { most });
         }
         let path = path.into();
         let publish = route
             .service
-            .publish(&self.state.hub, &path, from, text, Unrestricted);
+            .publish(&self.state.hub, &path, from, text, most, Unrestricted);
         publish.await.map_err(|reason| match reason {
             // `Revoked` is unreachable: an operator is unrestricted.
             NotPublished::Busy | NotPublished::Revoked => PublishError::Busy,
+            NotPublished::TooLong => PublishError::EscapedLength { most },
         })
     }
 }
@@ -172,6 +173,12 @@ pub(crate) enum PublishError {
     /// The text is empty, or exceeds the maximum message length of the route.
     #[error("the text must have 1 to {most} bytes")]
     Length {
+        /// The maximum length, in bytes.
+        most: usize,
+    },
+    /// The escaped text exceeds the maximum message length of the route.
+    #[error("the text must have at most {most} bytes after control characters are escaped")]
+    EscapedLength {
         /// The maximum length, in bytes.
         most: usize,
     },

@@ -8,8 +8,9 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     net::IpAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, OnceLock},
+    task::Poll,
     time::Instant,
 };
 
@@ -20,7 +21,7 @@ use http::{
     header::{CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request::Parts,
 };
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::{
     body::{Body as _, Incoming},
     server::conn::http1,
@@ -47,6 +48,7 @@ use crate::{
     metrics::HandshakeEnd,
     page,
     peer::Peer,
+    registry::{HeldBytes, Registration},
     route::{Route, RouteMatch},
     server::{accepted::AcceptedConnection, spelling::StandardSpelling, state::ServerState},
     service::{NotPublished, Publisher},
@@ -151,11 +153,16 @@ where
         outcome: OnceLock::new(),
     };
     let exchange = serve(io, &mut handler).await;
-    let peer = match handler.client.into_inner() {
+    let peer = client_peer(handler.client.into_inner(), accepted);
+    (exchange, peer)
+}
+
+/// Returns the peer of a connection with this client address, if the request has one.
+fn client_peer(client: Option<IpAddr>, accepted: &AcceptedConnection) -> Peer {
+    match client {
         Some(client) if client != accepted.peer.ip().to_canonical() => Peer::Forwarded(client),
         Some(_) | None => Peer::Direct(accepted.peer),
-    };
-    (exchange, peer)
+    }
 }
 
 async fn serve<S>(io: S, handler: &mut RequestHandler<'_>) -> HttpOutcome<S>
@@ -410,7 +417,10 @@ impl RequestHandler<'_> {
         body: Incoming,
     ) -> Result<(RequestOutcome, Response<Full<Bytes>>), Refusal> {
         let limit = self.accepted.settings.max_message_bytes(&route);
-        let text = read_text(body, limit).await?;
+        let peer = client_peer(self.client.get().copied(), self.accepted);
+        // Until the text is published, the bytes of the body count for this connection.
+        let registration = self.state.registry.register(self.accepted.id, peer);
+        let text = read_text(body, limit, &registration).await?;
         let grant = Grant {
             principal: Principal::User(identity.clone()),
             pattern: Arc::clone(&route.pattern),
@@ -422,10 +432,11 @@ impl RequestHandler<'_> {
         };
         let publish = route
             .service
-            .publish(&self.state.hub, &path, &from, &text, publisher);
+            .publish(&self.state.hub, &path, &from, &text, limit, publisher);
         publish.await.map_err(|reason| match reason {
             NotPublished::Busy => Refusal::RoomBusy,
             NotPublished::Revoked => Refusal::Forbidden,
+            NotPublished::TooLong => Refusal::BodyTooLong,
         })?;
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -440,20 +451,58 @@ impl RequestHandler<'_> {
     }
 }
 
-/// Reads a body as non-empty UTF-8 text of at most `limit` bytes.
-async fn read_text(body: Incoming, limit: usize) -> Result<String, Refusal> {
+/// Reads a body as non-empty UTF-8 text of at most `limit` bytes, into one buffer: a body in chunks of
+/// one byte would take twenty times its length otherwise.
+async fn read_text(
+    mut body: Incoming,
+    limit: usize,
+    registration: &Registration,
+) -> Result<String, Refusal> {
     // Refused by `Content-Length`, before the body is read. A client with `Expect: 100-continue` gets no
     // 100 (RFC 9110 section 10.1.1).
-    if body.size_hint().lower() > limit as u64 {
+    let announced = body.size_hint().lower();
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(Refusal::BodyTooLong);
     }
-    let body = match Limited::new(body, limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::BodyTooLong),
-        // The connection failed, so the response is not read.
-        Err(_) => return Err(Refusal::BodyNotUtf8),
-    };
-    match String::from_utf8(body.into()) {
+    let mut text = Vec::with_capacity(announced);
+    loop {
+        let own = text.capacity();
+        registration.report(HeldBytes { own, shared: 0 }, text.len() as u64);
+        registration.relieve();
+        let frame = poll_fn(|cx| {
+            let entry = registration.entry();
+            // The waker is registered before the demand is read.
+            let is_draining = entry.poll_ended(cx.waker()).is_some();
+            if entry.holding().demanded().is_some() {
+                return Poll::Ready(Err(Refusal::BuffersFull));
+            }
+            if is_draining {
+                return Poll::Ready(Err(Refusal::Draining));
+            }
+            Pin::new(&mut body).poll_frame(cx).map(Ok)
+        });
+        match frame.await {
+            Ok(None) => break,
+            // Trailers have no data.
+            Ok(Some(Ok(frame))) => {
+                let data = frame.into_data().unwrap_or_default();
+                if data.len() > limit - text.len() {
+                    return Err(Refusal::BodyTooLong);
+                }
+                text.extend_from_slice(&data);
+            }
+            // The connection failed, so the response is not read.
+            Ok(Some(Err(_))) => return Err(Refusal::BodyNotUtf8),
+            Err(refusal) => {
+                if let Some(cause) = registration.entry().holding().demanded() {
+                    registration.count_eviction(cause);
+                }
+                return Err(refusal);
+            }
+        }
+    }
+    match String::from_utf8(text) {
         Ok(text) if !text.is_empty() => Ok(text),
         Ok(_) | Err(_) => Err(Refusal::BodyNotUtf8),
     }

@@ -9,7 +9,10 @@ use prometheus_client::{
 };
 
 use crate::{
-    admission::ConnectionStats, auth::HashingStats, metrics::timestamp, registry::TrafficCounts,
+    admission::ConnectionStats,
+    auth::HashingStats,
+    metrics::timestamp,
+    registry::{BudgetStats, EvictionCause, TrafficCounts},
     service::RoomStats,
 };
 
@@ -22,6 +25,8 @@ pub(crate) struct ScrapeSnapshot {
     pub(crate) traffic: TrafficCounts,
     /// The state of the hashing pool.
     pub(crate) hashing: HashingStats,
+    /// The bytes that are held for peers.
+    pub(crate) buffers: BudgetStats,
     /// The rooms and their members.
     pub(crate) rooms: RoomStats,
     /// The number of lost log lines.
@@ -38,6 +43,8 @@ enum Values {
     GaugeByState(Vec<(&'static str, usize)>),
     /// A counter.
     Counter(u64),
+    /// A counter for each cause.
+    CounterByCause(Vec<(&'static str, u64)>),
     /// A counter for each direction.
     CounterByDirection { incoming: u64, outgoing: u64 },
 }
@@ -55,6 +62,7 @@ impl ScrapeSnapshot {
             connections,
             traffic,
             hashing,
+            buffers,
             rooms,
             lost_lines,
             certificate_expiry,
@@ -135,6 +143,7 @@ impl ScrapeSnapshot {
                 Values::Counter(lost_lines),
             ),
         ];
+        metrics.extend(buffer_metrics(buffers));
         metrics.extend(certificate_expiry.map(|expiry| {
             (
                 "certificate_expiry_timestamp_seconds",
@@ -146,12 +155,36 @@ impl ScrapeSnapshot {
     }
 }
 
+/// Returns the metrics of the bytes that are held for peers.
+fn buffer_metrics(buffers: BudgetStats) -> [(&'static str, &'static str, Values); 2] {
+    [
+        (
+            "buffered_bytes",
+            "Bytes held for peers, as they count for max_buffered_bytes",
+            Values::gauge(buffers.held),
+        ),
+        (
+            "buffer_evictions",
+            "Connections ended because too many bytes were held for peers, by cause",
+            Values::CounterByCause(
+                EvictionCause::ALL
+                    .map(EvictionCause::name)
+                    .into_iter()
+                    .zip(buffers.evictions)
+                    .collect(),
+            ),
+        ),
+    ]
+}
+
 impl Collector for ScrapeSnapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, help, values) in self.metrics() {
             let kind = match values {
                 Values::Gauge(_) | Values::GaugeByState(_) => MetricType::Gauge,
-                Values::Counter(_) | Values::CounterByDirection { .. } => MetricType::Counter,
+                Values::Counter(_)
+                | Values::CounterByCause(_)
+                | Values::CounterByDirection { .. } => MetricType::Counter,
             };
             // `Registry::register` appends a full stop to help texts, too.
             let help = format!("{help}.");
@@ -167,6 +200,13 @@ impl Collector for ScrapeSnapshot {
                     }
                 }
                 Values::Counter(value) => metric.encode_counter(&value, no_exemplar)?,
+                Values::CounterByCause(values) => {
+                    for (cause, value) in values {
+                        let labels = [("cause", cause)];
+                        let mut metric = metric.encode_family(&labels)?;
+                        metric.encode_counter(&value, no_exemplar)?;
+                    }
+                }
                 Values::CounterByDirection { incoming, outgoing } => {
                     for (direction, value) in [("in", incoming), ("out", outgoing)] {
                         let labels = [("direction", direction)];

@@ -21,7 +21,7 @@ use crate::{
     log::{Throttle, audit},
     metrics::Metrics,
     process::descriptors,
-    registry::ConnectionRegistry,
+    registry::{BufferBudget, ConnectionRegistry},
     server::refused_origins::RefusedOrigins,
     service::Hub,
     settings::{CurrentSettings, Settings},
@@ -95,14 +95,15 @@ impl ServerState {
         } else {
             Reach::Loopback
         };
+        let buffers = Arc::new(BufferBudget::new(config.limits.max_buffered_bytes));
         let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
         Self {
             admission: Arc::new(admission),
             verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
             current,
-            hub: Arc::default(),
-            registry: Arc::default(),
+            hub: Arc::new(Hub::new(Arc::clone(&buffers))),
+            registry: Arc::new(ConnectionRegistry::new(buffers)),
             metrics,
             reach,
             refused_origins: RefusedOrigins::default(),
@@ -128,6 +129,8 @@ impl ServerState {
         self.admission
             .set_caps(limit_to_descriptors(config.limits.caps()));
         self.verifier.set_budget(config.login.budget());
+        let max_buffered_bytes = config.limits.max_buffered_bytes;
+        self.registry.budget().set_limit(max_buffered_bytes);
         let revocations = Revocations::clone(&self.current.load().revocations);
         self.replace(&config.into_settings(accounts), revocations);
         self.end_revoked(&changing, SystemTime::now())

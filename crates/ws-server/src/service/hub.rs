@@ -22,7 +22,7 @@ use crate::{
         topic::{HistoryPolicy, Publisher, Topic},
         topics::Topics,
     },
-    session::{DropCounts, Outbox, Text},
+    session::{BufferBudget, DropCounts, Outbox, Text},
 };
 
 /// The hub: all topics.
@@ -31,6 +31,8 @@ pub struct Hub {
     topics: Mutex<Topics>,
     /// The texts dropped and the readers evicted by pushes, since the start.
     drops: Mutex<DropCounts>,
+    /// The budget in which published texts count.
+    budget: Arc<BufferBudget>,
 }
 
 /// The number of topics and subscriptions at one moment.
@@ -72,6 +74,19 @@ pub struct Subscribed {
 }
 
 impl Hub {
+    /// Creates a hub whose texts count in this budget.
+    pub(crate) fn new(budget: Arc<BufferBudget>) -> Self {
+        Self {
+            budget,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a text in the budget, once for all queues and histories that hold it.
+    pub(crate) fn count(&self, text: Text) -> Text {
+        self.budget.count(text)
+    }
+
     /// Subscribes to a topic under a name. Several subscribers may have the same name.
     ///
     /// The first subscriber of a name triggers `greeting`, which goes to all current subscribers,
@@ -95,7 +110,7 @@ impl Hub {
         if *of_this_name == 1
             && let Some(greeting) = greeting()
         {
-            self.count_drops(state.announce(&greeting));
+            self.count_drops(state.announce(&self.count(greeting)));
         }
         state.trim(history);
         let kept = state.kept.iter().map(|kept| kept.text.clone()).collect();
@@ -244,6 +259,11 @@ impl<H: AsRef<Hub>> Drop for TopicUse<H> {
 }
 
 impl Subscription {
+    /// See [`Hub::count`].
+    pub(crate) fn count(&self, text: Text) -> Text {
+        self.topic.hub.count(text)
+    }
+
     /// Publishes a text to all subscribers, including this one, if it does not have to wait. Texts that
     /// waited are published before it. Returns the number of deliveries, or `None` if the text has to
     /// wait. Publishes nothing if the subscriber's session must end.
@@ -286,6 +306,7 @@ impl Subscription {
         if state.remove(self.id, &self.name)
             && let Some(farewell) = farewell()
         {
+            let farewell = self.topic.hub.count(farewell);
             self.topic.count_drops(state.announce(&farewell));
         }
     }

@@ -13,6 +13,7 @@
 //! A service that pushes messages passes the session's
 //! [`outbox`](crate::session::Session::outbox) to the code that sends them, as [`Room`] does.
 
+mod bounded_text;
 mod echo;
 mod hub;
 mod room;

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt::Write as _,
     future::poll_fn,
     num::NonZeroUsize,
     pin::pin,
@@ -28,6 +29,7 @@ use tokio::{
 
 use crate::{
     service::{
+        bounded_text::{BoundedText, TooLong},
         hub::{Hub, Subscribed, Subscription},
         topic::{HistoryPolicy, Publisher},
     },
@@ -39,6 +41,9 @@ const MAX_DELIVERIES_PER_TURN: usize = 2048;
 
 /// The longest wait of a text whose publisher has no session, or whose peer has left.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The bytes beside the text in the written form of a message: name, time and punctuation.
+const ENVELOPE_BYTES: usize = 512;
 
 /// The room service, with the keys of its routes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -98,6 +103,8 @@ pub(crate) enum NotPublished {
     Busy,
     /// The publisher lost its right while the text waited.
     Revoked,
+    /// The text is too long as it is written for the members.
+    TooLong,
 }
 
 /// An event that a room sends to its members.
@@ -147,8 +154,9 @@ impl Room {
     {
         let (membership, kept) = Membership::join(self, session, hub);
         for text in kept {
-            session.send(text).await?;
+            session.send_shared(text).await?;
         }
+        let max_bytes = session.max_message_bytes();
         let mut deliveries = 0;
         // A text that waits for room in the members' queues, and the message after it. Meanwhile the
         // session sends what others publish, and answers pings up to that message.
@@ -182,7 +190,7 @@ impl Room {
             match event {
                 Ok(Event::Message(message)) if publishing.is_some() => held = Some(message),
                 Ok(Event::Message(Message::Text(text))) => {
-                    let message = membership.write(&text);
+                    let message = membership.write(&text, max_bytes)?;
                     match membership.try_publish(&message) {
                         Some(delivered) => deliveries += delivered,
                         None => publishing = Some(membership.publish(message).boxed()),
@@ -192,7 +200,7 @@ impl Room {
                     return Err(Ended::ByUs(CloseReason::TextOnly));
                 }
                 Ok(Event::Pushed(text)) => {
-                    while_publishing(&mut publishing, session.send(text)).await?;
+                    while_publishing(&mut publishing, session.send_shared(text)).await?;
                 }
                 Ok(Event::Lost(texts)) => {
                     let lost = self.write(RoomEvent::Lost(texts));
@@ -205,8 +213,10 @@ impl Room {
                         if let Some(publish) = publishing {
                             publish.await;
                         }
-                        if let Some(Message::Text(text)) = held {
-                            membership.publish(membership.write(&text)).await;
+                        if let Some(Message::Text(text)) = held
+                            && let Ok(message) = membership.write(&text, max_bytes)
+                        {
+                            membership.publish(message).await;
                         }
                     };
                     let _ = timeout(PUBLISH_TIMEOUT, rest).await;
@@ -234,8 +244,8 @@ impl Room {
         }
     }
 
-    /// Publishes a text in a room without being a member. Waits for members that read slowly, but at
-    /// most [`PUBLISH_TIMEOUT`].
+    /// Publishes a text in a room without being a member, if its written form has at most
+    /// `max_bytes`. Waits for members that read slowly, but at most [`PUBLISH_TIMEOUT`].
     ///
     /// # Errors
     ///
@@ -246,9 +256,12 @@ impl Room {
         path: &Arc<str>,
         from: &str,
         text: &str,
+        max_bytes: usize,
         publisher: impl Publisher + 'static,
     ) -> Result<(), NotPublished> {
-        let message = self.write(RoomEvent::Message { from, text });
+        let event = RoomEvent::Message { from, text };
+        let written = self.write_within(event, max_bytes);
+        let message = hub.count(written.map_err(|_| NotPublished::TooLong)?);
         let publish = hub.publish(path, from, &message, self.history(), publisher);
         match timeout(PUBLISH_TIMEOUT, publish).await {
             Ok(Some(_)) => Ok(()),
@@ -262,10 +275,18 @@ impl Room {
         self.presence.then(|| self.write(event))
     }
 
-    /// Formats an event once, for all members.
+    /// Formats an event that has no text of a peer.
     fn write(&self, event: RoomEvent<'_>) -> Text {
+        let written = self.write_within(event, usize::MAX);
+        written.unwrap_or_else(|_| String::new().into())
+    }
+
+    /// Formats an event once, for all members. The text in it may have `max_bytes` in its written form:
+    /// escaped, it may be six times as long.
+    fn write_within(&self, event: RoomEvent<'_>, max_bytes: usize) -> Result<Text, TooLong> {
+        let mut written = BoundedText::new(max_bytes.saturating_add(ENVELOPE_BYTES));
         let at = || format_rfc3339_millis(SystemTime::now()).to_string();
-        let written = match self.format {
+        match self.format {
             RoomFormat::Json => {
                 let object = match event {
                     RoomEvent::Message { from, text } => RoomEventJson::Message {
@@ -277,18 +298,19 @@ impl Room {
                     RoomEvent::Left(left) => RoomEventJson::Left { left, at: at() },
                     RoomEvent::Lost(lost) => RoomEventJson::Lost { lost },
                 };
-                serde_json::to_string(&object).expect("texts and numbers are JSON")
+                serde_json::to_writer(&mut written, &object).map_err(|_| TooLong)?;
             }
             RoomFormat::Plain => match event {
                 // A line break in a text could imitate a message of another member.
-                RoomEvent::Message { from, text } => format!("{from}: {}", Escaped(text)),
-                RoomEvent::Joined(name) => format!("* {name} joined"),
-                RoomEvent::Left(name) => format!("* {name} left"),
-                RoomEvent::Lost(1) => "* 1 message was lost".to_owned(),
-                RoomEvent::Lost(texts) => format!("* {texts} messages were lost"),
-            },
-        };
-        written.into()
+                RoomEvent::Message { from, text } => write!(written, "{from}: {}", Escaped(text)),
+                RoomEvent::Joined(name) => write!(written, "* {name} joined"),
+                RoomEvent::Left(name) => write!(written, "* {name} left"),
+                RoomEvent::Lost(1) => write!(written, "* 1 message was lost"),
+                RoomEvent::Lost(texts) => write!(written, "* {texts} messages were lost"),
+            }
+            .map_err(|_| TooLong)?,
+        }
+        written.finish()
     }
 }
 
@@ -343,9 +365,17 @@ impl<'a> Membership<'a> {
     }
 
     /// Formats a text of this member.
-    fn write(&self, text: &str) -> Text {
+    ///
+    /// # Errors
+    ///
+    /// The written text is too long.
+    fn write(&self, text: &str, max_bytes: usize) -> Result<Text, Ended> {
         let from = &self.name;
-        self.room.write(RoomEvent::Message { from, text })
+        let event = RoomEvent::Message { from, text };
+        match self.room.write_within(event, max_bytes) {
+            Ok(written) => Ok(self.subscription.count(written)),
+            Err(TooLong) => Err(Ended::ByUs(CloseReason::MessageTooBig)),
+        }
     }
 
     fn try_publish(&self, message: &Text) -> Option<usize> {

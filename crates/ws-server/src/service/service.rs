@@ -38,7 +38,8 @@ impl Service {
         }
     }
 
-    /// Publishes the body of a `POST` request, or a text of an operator.
+    /// Publishes the body of a `POST` request, or a text of an operator, if its written form has at most
+    /// `max_bytes` besides what the service adds.
     ///
     /// # Errors
     ///
@@ -49,12 +50,16 @@ impl Service {
         path: &Arc<str>,
         from: &str,
         text: &str,
+        max_bytes: usize,
         publisher: impl Publisher + 'static,
     ) -> Result<(), NotPublished> {
         match self {
             // Unreachable: `accepts_posts` is false.
             Self::Echo(_) => Ok(()),
-            Self::Room(room) => room.publish(hub, path, from, text, publisher).await,
+            Self::Room(room) => {
+                room.publish(hub, path, from, text, max_bytes, publisher)
+                    .await
+            }
         }
     }
 

@@ -10,6 +10,8 @@ pub use self::session::{Event, Session};
 pub use crate::{
     access::Principal,
     message::{Message, Text},
-    registry::{DropCounts, Outbox, OutboxPolicy, OverflowPolicy, PushOutcome, TrafficCounts},
+    registry::{
+        BufferBudget, DropCounts, Outbox, OutboxPolicy, OverflowPolicy, PushOutcome, TrafficCounts,
+    },
     websocket::Ended,
 };

@@ -22,9 +22,9 @@ use tokio::{
 use crate::{
     access::Principal,
     limits::Limits,
-    message::{LONG_BYTES, Message, Text},
+    message::{self, LONG_BYTES, Message, Text},
     peer::Peer,
-    registry::{Outbox, OutboxPolicy, Pushed, TrafficCounts},
+    registry::{FREE_BYTES, HeldBytes, Outbox, OutboxPolicy, Pushed, TrafficCounts},
     session::{
         Authenticated,
         keepalive::{Keepalive, KeepaliveAction},
@@ -53,6 +53,21 @@ pub struct Session<S> {
     pushes_this_turn: u16,
     /// The number of bytes queued since the last flush.
     queued: usize,
+    /// The number of bytes of the connection that were written at the last flush.
+    flushed: u64,
+    /// The last long message that was queued is a text that other connections may hold, too.
+    is_long_shared: bool,
+    /// Bytes of the connection are reported to the budget.
+    is_holding: bool,
+}
+
+/// The way in which a session may give bytes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GiveBack {
+    /// Release the buffers, or end. The peer's input was read until it was pending.
+    Release,
+    /// End.
+    End,
 }
 
 /// An event for a service.
@@ -95,6 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             control_frames,
             pushes_this_turn: 0,
             queued: 0,
+            flushed: 0,
+            is_long_shared: false,
+            is_holding: false,
         }
     }
 
@@ -183,17 +201,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// Cancel safe: the message is queued whole or not at all.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Ended> {
-        let message = message.into();
+        self.queue(message.into(), false).await
+    }
+
+    /// Queues a pushed text for sending, which counts in the budget where it was published. Otherwise it
+    /// is like [`Session::send`].
+    ///
+    /// # Errors
+    ///
+    /// The session has ended. The service must return this value.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the text is queued whole or not at all.
+    pub async fn send_shared(&mut self, text: Text) -> Result<(), Ended> {
+        self.queue(text.into(), true).await
+    }
+
+    /// Returns the maximum length of a message of the peer, in bytes.
+    pub fn max_message_bytes(&self) -> usize {
+        self.socket.max_message_bytes()
+    }
+
+    async fn queue(&mut self, message: Message, is_shared: bool) -> Result<(), Ended> {
         let len = message.len();
         poll_fn(|cx| self.poll_ready(cx, len)).await?;
         self.socket.queue(message)?;
         self.keepalive.on_message();
         self.socket.entry().counters().sent(len);
-        self.queued += len;
+        self.queued += message::header_bytes(len) + len;
         if self.queued > LARGE_BYTES {
             self.note_growth();
         }
         if len > LONG_BYTES {
+            self.is_long_shared = is_shared;
             // Written at once, while the message is in the CPU cache.
             poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await?;
         }
@@ -220,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(event) = self.take_pushed() {
             return Poll::Ready(event);
         }
-        if let Poll::Ready(ended) = self.poll_wait(cx) {
+        if let Poll::Ready(ended) = self.poll_wait(cx, GiveBack::Release) {
             return Poll::Ready(Err(ended));
         }
         // Checked again after the waker was registered: a push may have come in between.
@@ -233,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(event) = self.take_pushed() {
             return Poll::Ready(event);
         }
-        if let Poll::Ready(ended) = self.poll_wait(cx) {
+        if let Poll::Ready(ended) = self.poll_wait(cx, GiveBack::End) {
             return Poll::Ready(Err(ended));
         }
         // Checked again after the waker was registered: a push may have come in between.
@@ -255,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Poll::Ready(message) = self.poll_message(cx) {
             return Poll::Ready(message);
         }
-        self.poll_wait(cx).map(Err)
+        self.poll_wait(cx, GiveBack::Release).map(Err)
     }
 
     /// Returns the next available message.
@@ -290,7 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Flushes, and checks the end and the timer, before the task waits or yields.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_wait(&mut self, cx: &mut Context<'_>, give_back: GiveBack) -> Poll<Ended> {
         if let Err(ended) = self.poll_flush(cx) {
             return Poll::Ready(ended);
         }
@@ -298,7 +339,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(reason) = self.socket.entry().poll_ended(cx.waker()) {
             return Poll::Ready(Ended::ByUs(reason));
         }
+        if let Err(ended) = self.report(cx, give_back) {
+            return Poll::Ready(ended);
+        }
         self.poll_timer(cx)
+    }
+
+    /// Reports the held bytes to the budget, and gives them back on demand.
+    fn report(&mut self, cx: &Context<'_>, give_back: GiveBack) -> Result<(), Ended> {
+        let held = self.held_bytes();
+        if held.sum() > FREE_BYTES || self.is_holding {
+            self.report_many(cx, give_back, held)?;
+        }
+        self.socket.relieve();
+        Ok(())
+    }
+
+    // Not inlined: few messages are that long.
+    #[cold]
+    fn report_many(
+        &mut self,
+        cx: &Context<'_>,
+        give_back: GiveBack,
+        held: HeldBytes,
+    ) -> Result<(), Ended> {
+        self.is_holding = held.sum() > FREE_BYTES;
+        let demand = self.socket.report(held);
+        let Some(cause) = demand else {
+            return Ok(());
+        };
+        if give_back == GiveBack::Release && self.queued == 0 && self.socket.release_buffers() {
+            self.keepalive.on_buffers_released();
+            // This replaced the WebSocket. The new one has no waker until it is polled.
+            cx.waker().wake_by_ref();
+            let held = self.held_bytes();
+            self.is_holding = held.sum() > FREE_BYTES;
+            if self.socket.report(held).is_none() {
+                return Ok(());
+            }
+        }
+        self.socket.count_eviction(cause);
+        Err(Ended::ByUs(CloseReason::BuffersFull))
+    }
+
+    fn held_bytes(&mut self) -> HeldBytes {
+        let written = self.socket.written() - self.flushed;
+        let written = usize::try_from(written).unwrap_or(usize::MAX);
+        let queued = self.queued.saturating_sub(written);
+        self.socket.held_bytes(queued, self.is_long_shared)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Ended>> {
@@ -314,6 +402,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(reason) = self.socket.entry().poll_ended(cx.waker()) {
             return Poll::Ready(Err(Ended::ByUs(reason)));
         }
+        self.report(cx, GiveBack::End)?;
         self.poll_timer(cx).map(Err)
     }
 
@@ -321,6 +410,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match self.socket.poll_flush(cx) {
             Poll::Ready(flushed) => {
                 self.queued = 0;
+                self.flushed = self.socket.written();
                 if self.keepalive.is_stalled() {
                     self.socket.entry().progress().on_flushed();
                 }

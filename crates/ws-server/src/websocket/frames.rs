@@ -31,6 +31,10 @@ pub(crate) struct FrameTracker {
     close_start_len: u8,
     /// The remaining bytes of the current frame: masking key and payload.
     left: u64,
+    /// The bytes of the current message, as its frames so far announce them.
+    message: u64,
+    /// The longest data frame since [`FrameTracker::reset_longest`].
+    longest: u64,
 }
 
 /// The state of a Close frame in the stream.
@@ -121,6 +125,18 @@ impl FrameTracker {
         self.header_len == 0 && self.left == 0 && !self.in_message
     }
 
+    /// Returns the bytes that the decoder holds. It reserves memory for a whole frame, and keeps it for
+    /// the next ones. Fragments are collected in other memory.
+    pub(crate) fn decoder_bytes(&self) -> u64 {
+        let fragments = if self.in_message { self.message } else { 0 };
+        self.longest.saturating_add(fragments)
+    }
+
+    /// Begins anew with the longest frame, because the decoder was replaced.
+    pub(crate) fn reset_longest(&mut self) {
+        self.longest = 0;
+    }
+
     /// Returns the number of remaining bytes of the current frame.
     pub(crate) fn left(&self) -> u64 {
         self.left
@@ -202,6 +218,9 @@ impl FrameTracker {
         let fin = self.header[0] & 0x80 != 0;
         let opcode = self.header[0] & 0x0F;
         if opcode < FIRST_CONTROL {
+            let before = if self.in_message { self.message } else { 0 };
+            self.message = before.saturating_add(announced);
+            self.longest = self.longest.max(announced);
             self.in_message = !fin;
         } else if opcode == CLOSE && self.close == Close::Nothing {
             self.close = Close::Header;

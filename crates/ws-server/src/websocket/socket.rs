@@ -29,7 +29,7 @@ use crate::{
     limits::{Limits, MAX_DISCARDED_BYTES},
     message::{LONG_BYTES, Message, Text},
     peer::ConnectionId,
-    registry::{ConnectionEntry, Registration},
+    registry::{ConnectionEntry, EvictionCause, HeldBytes, Registration},
     websocket::{
         Ended,
         transport::{Transport, TransportError},
@@ -46,6 +46,9 @@ const WRITE_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Additional space in the write buffer for frame headers, a Pong and a Close frame.
 const WRITE_BUFFER_SLACK: usize = 1024;
+
+/// The maximum length of the write buffer.
+const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + LONG_BYTES + WRITE_BUFFER_SLACK;
 
 /// The maximum of bytes read before the login.
 const LOGIN_BYTES: usize = 16 * 1024;
@@ -83,7 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         max_message_bytes: usize,
         registration: Registration,
     ) -> Self {
-        let transport = Transport::new(io, leftovers, LOGIN_BYTES);
+        let budget = Arc::clone(registration.budget());
+        let transport = Transport::new(io, leftovers, LOGIN_BYTES, budget);
         let websocket = websocket(transport, max_message_bytes);
         Self {
             websocket: Some(websocket),
@@ -104,6 +108,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.registration.id()
     }
 
+    /// Returns the maximum length of a message, in bytes.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
+    }
+
     /// Returns the limits of the connection.
     pub(crate) fn limits(&self) -> &Arc<Limits> {
         &self.limits
@@ -122,6 +131,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Returns the number of bytes written to the stream so far.
     pub(crate) fn written(&mut self) -> u64 {
         self.transport().written()
+    }
+
+    /// Returns the bytes that the server holds for the peer. `queued` are those of messages that are
+    /// queued and not yet written, as far as the caller knows. A long message that is written is shared
+    /// if the caller says so.
+    pub(crate) fn held_bytes(&mut self, queued: usize, is_long_shared: bool) -> HeldBytes {
+        let transport = self.transport();
+        let input = transport.held_input();
+        match transport.outgoing_bytes() {
+            None => HeldBytes {
+                own: input.saturating_add(queued.min(MAX_WRITE_BUFFER_BYTES)),
+                shared: 0,
+            },
+            Some(long) if is_long_shared => HeldBytes {
+                own: input,
+                shared: long,
+            },
+            Some(long) => HeldBytes {
+                own: input.saturating_add(long),
+                shared: 0,
+            },
+        }
+    }
+
+    /// Reports the held bytes to the budget. Returns the cause if they have to be given back.
+    pub(crate) fn report(&mut self, held: HeldBytes) -> Option<EvictionCause> {
+        let moved = self.received() + self.written();
+        self.registration.report(held, moved);
+        self.entry().holding().demanded()
+    }
+
+    /// Asks connections to give bytes back, if the budget is exceeded.
+    pub(crate) fn relieve(&self) {
+        self.registration.relieve();
+    }
+
+    /// Counts the end of the connection on demand of the budget.
+    pub(crate) fn count_eviction(&self, cause: EvictionCause) {
+        self.registration.count_eviction(cause);
     }
 
     /// Returns the next message. Pending may also mean that the task must yield.
@@ -234,10 +282,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if !self.transport().is_at_message_boundary() {
             return false;
         }
-        if let Some(old) = self.websocket.take() {
-            self.websocket = Some(websocket(old.into_inner(), self.max_message_bytes));
-        }
+        self.replace_decoder();
         true
+    }
+
+    fn replace_decoder(&mut self) {
+        if let Some(old) = self.websocket.take() {
+            let mut transport = old.into_inner();
+            transport.on_decoder_replaced();
+            self.websocket = Some(websocket(transport, self.max_message_bytes));
+        }
     }
 
     /// Closes the connection (RFC 6455 sections 5.5.1, 7.1.1 and 7.1.2).
@@ -247,8 +301,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// connection before the peer has read the Close frame.
     ///
     /// A close by the server ends at the close deadline. After a close by the peer, the write of the
-    /// queue continues as long as it makes progress.
+    /// queue continues as long as it makes progress. The budget may end both earlier.
     pub(crate) async fn close(mut self, ended: &Ended) {
+        let entry = Arc::clone(self.entry());
+        entry.queue().close();
+        let dropped = poll_fn(|cx| entry.poll_dropped(cx.waker()));
+        select(pin!(self.close_in_time(ended)), dropped).await;
+    }
+
+    async fn close_in_time(&mut self, ended: &Ended) {
         let close_deadline = self.limits.close_deadline;
         match ended {
             // Flush queued messages and the Close reply: the peer may have shut down only its sending
@@ -314,6 +375,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Shuts down the sending side, and reads until the peer's Close frame (lingering close, RFC 6455
     /// section 7.1.1).
     async fn shutdown_and_drain(&mut self) {
+        // Nothing is decoded or written any more.
+        self.replace_decoder();
+        self.report(HeldBytes::default());
         let most = self.transport().received() + MAX_DISCARDED_BYTES;
         // On an error the connection has ended already.
         if self.transport().shutdown().await.is_ok() {
@@ -345,7 +409,7 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         // Longer messages bypass the buffer.
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + LONG_BYTES + WRITE_BUFFER_SLACK)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes));
     // The function is async only to get a waker, which each poll sets anew.

@@ -7,6 +7,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,9 +15,12 @@ use bytes::{Buf as _, Bytes, buf::Chain};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_write_buf;
 
-use crate::websocket::{
-    frames::{FrameError, FrameTracker},
-    input_buffer::InputBuffer,
+use crate::{
+    registry::BufferBudget,
+    websocket::{
+        frames::{FrameError, FrameTracker},
+        input_buffer::InputBuffer,
+    },
 };
 
 /// The number of bytes passed to the decoder before the task yields. tokio's own budget does not
@@ -52,6 +56,8 @@ pub(crate) struct Transport<S> {
     /// A long frame that is written before further output of the WebSocket.
     outgoing: Option<Box<Chain<Bytes, Bytes>>>,
     written: u64,
+    /// The budget that may stop the input.
+    budget: Arc<BufferBudget>,
 }
 
 /// The reason why a read fails.
@@ -74,8 +80,8 @@ impl TransportError {
 
 impl<S> Transport<S> {
     /// Creates a transport that passes on at most `allowed` bytes before
-    /// [`Transport::lift_login_bound`]. `leftovers` are read first.
-    pub(crate) fn new(io: S, leftovers: Bytes, allowed: usize) -> Self {
+    /// [`Transport::lift_login_bound`]. `leftovers` are read first. The budget may have it wait.
+    pub(crate) fn new(io: S, leftovers: Bytes, allowed: usize, budget: Arc<BufferBudget>) -> Self {
         Self {
             io,
             input: InputBuffer::Owned(leftovers),
@@ -86,6 +92,7 @@ impl<S> Transport<S> {
             received: 0,
             outgoing: None,
             written: 0,
+            budget,
         }
     }
 
@@ -118,6 +125,22 @@ impl<S> Transport<S> {
     /// Returns the number of bytes written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Returns the bytes of input that this side holds, in the decoder above too.
+    pub(crate) fn held_input(&self) -> usize {
+        let decoder = usize::try_from(self.frames.decoder_bytes()).unwrap_or(usize::MAX);
+        decoder.saturating_add(self.input.bytes().len())
+    }
+
+    /// Returns the remaining bytes of the long frame that is written.
+    pub(crate) fn outgoing_bytes(&self) -> Option<usize> {
+        Some(self.outgoing.as_ref()?.remaining())
+    }
+
+    /// Notes that the decoder above was replaced.
+    pub(crate) fn on_decoder_replaced(&mut self) {
+        self.frames.reset_longest();
     }
 
     /// Returns true if all input was passed on, is between two messages, and had no Close frame.
@@ -221,7 +244,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.room_in_batch() == 0 {
+        if this.room_in_batch() == 0 || this.budget.must_wait() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -287,7 +310,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
+    use std::{pin::Pin, sync::Arc};
 
     use bytes::Bytes;
     use futures::{FutureExt as _, future::poll_fn};
@@ -310,7 +333,12 @@ mod tests {
     #[tokio::test]
     async fn leftovers_read_first() {
         let (mut peer, io) = duplex(64);
-        let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x80\0\0\0\0"), 1024);
+        let mut transport = Transport::new(
+            io,
+            Bytes::from_static(b"\x81\x80\0\0\0\0"),
+            1024,
+            Arc::default(),
+        );
         peer.write_all(b"\x82\x80\0\0\0\0").await.unwrap();
         drop(peer);
         let mut all = Vec::new();
@@ -322,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn long_frame_before_login_refused_at_header() {
         let (mut peer, io) = duplex(64);
-        let mut transport = Transport::new(io, Bytes::new(), 16 * 1024);
+        let mut transport = Transport::new(io, Bytes::new(), 16 * 1024, Arc::default());
         // The header of a frame of 1 MiB.
         peer.write_all(b"\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0")
             .await
@@ -339,7 +367,7 @@ mod tests {
     #[tokio::test]
     async fn total_bytes_before_login_limited() {
         let (mut peer, io) = duplex(4096);
-        let mut transport = Transport::new(io, Bytes::new(), 100);
+        let mut transport = Transport::new(io, Bytes::new(), 100, Arc::default());
         let ping = b"\x89\x80\0\0\0\0";
         peer.write_all(&ping.repeat(17)).await.unwrap();
         drop(peer);
@@ -359,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn no_byte_limit_after_login() {
         let (mut peer, io) = duplex(1 << 21);
-        let mut transport = Transport::new(io, Bytes::new(), 100);
+        let mut transport = Transport::new(io, Bytes::new(), 100, Arc::default());
         transport.lift_login_bound();
         let frame = frame::binary(&vec![0; 1 << 20]);
         peer.write_all(&frame).await.unwrap();
@@ -377,7 +405,7 @@ mod tests {
     #[tokio::test]
     async fn flood_of_empty_fragments_yields() {
         let (mut peer, io) = duplex(1 << 20);
-        let mut transport = Transport::new(io, Bytes::new(), 0);
+        let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
         transport.lift_login_bound();
         peer.write_all(&[&b"\x01\x80\0\0\0\0"[..], &b"\x00\x80\0\0\0\0".repeat(9_999)].concat())
             .await
@@ -413,7 +441,7 @@ mod tests {
             (BATCH_BYTES + 2 * GRACE_BYTES, BATCH_BYTES + GRACE_BYTES),
         ] {
             let (mut peer, io) = duplex(1 << 24);
-            let mut transport = Transport::new(io, Bytes::new(), 0);
+            let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
             transport.lift_login_bound();
             let frames = 1 + (1 << 22) / payload;
             peer.write_all(&frame::binary(&vec![0; payload]).repeat(frames))
@@ -430,14 +458,19 @@ mod tests {
     #[tokio::test]
     async fn discard_ends_at_close_frame_or_stream_end() {
         let (mut peer, io) = duplex(4096);
-        let mut transport = Transport::new(io, Bytes::from_static(b"\x81\x85\0\0"), 1024);
+        let mut transport = Transport::new(
+            io,
+            Bytes::from_static(b"\x81\x85\0\0"),
+            1024,
+            Arc::default(),
+        );
         peer.write_all(b"\0\0hello\x88\x80\0\0\0\0").await.unwrap();
         poll_fn(|cx| transport.poll_discard(cx, u64::MAX))
             .await
             .unwrap();
 
         let (peer, io) = duplex(64);
-        let mut transport = Transport::new(io, Bytes::new(), 1024);
+        let mut transport = Transport::new(io, Bytes::new(), 1024, Arc::default());
         assert!(
             poll_fn(|cx| transport.poll_discard(cx, u64::MAX))
                 .now_or_never()

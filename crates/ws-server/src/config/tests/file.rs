@@ -109,6 +109,7 @@ write_deadline = "30s"
 close_deadline = "5s"
 drain_deadline = "10s"
 max_message_bytes = "1MiB"
+max_buffered_bytes = "512MiB"
 max_control_frames_per_second = 100
 max_connections = 10000
 max_unauthenticated = 1000

@@ -4,6 +4,7 @@ mod admission;
 mod basic;
 mod batches;
 mod budget;
+mod buffers;
 mod end;
 mod frames;
 mod harness;

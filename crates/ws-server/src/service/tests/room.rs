@@ -218,7 +218,7 @@ async fn post_published_like_message() {
     let (room, hub) = (room(), Arc::new(Hub::default()));
     let (_joe, joe) = other(&hub, &room, "joe");
     let path = PATH.into();
-    let published = room.publish(&hub, &path, "bot", "deployed", Unrestricted);
+    let published = room.publish(&hub, &path, "bot", "deployed", 100, Unrestricted);
     assert_eq!(published.await, Ok(()));
     let messages: Vec<_> = received(&joe)
         .iter()
