@@ -12,6 +12,8 @@ mod basic;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
+mod buffers;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod configuration;
