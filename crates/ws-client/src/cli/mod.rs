@@ -1,6 +1,8 @@
 //! The command line: arguments in, exit code out.
 
+mod arguments;
 mod cli;
+mod help;
 #[cfg(test)]
 mod tests;
 

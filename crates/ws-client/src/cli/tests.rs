@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::CommandFactory as _;
 
-use super::cli::{Arguments, parse};
+use super::arguments::{Arguments, parse};
 
 #[test]
 fn arguments_are_consistent() {

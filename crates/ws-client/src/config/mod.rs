@@ -1,8 +1,17 @@
 //! The configuration of a session: flags override the file, which overrides the defaults.
 
 mod config;
+mod error;
+mod file;
+mod flags;
+mod login;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::config::CONNECT_DEADLINE;
-pub use self::config::{Auth, Cleartext, Config, ConfigError, Flags, LoginSource};
+pub use self::{
+    config::Config,
+    error::ConfigError,
+    flags::{Auth, Cleartext, Flags},
+    login::LoginSource,
+};

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::config::{Auth, Cleartext, Config, Flags, LoginSource, check_owner};
+use super::{Auth, Cleartext, Config, Flags, LoginSource, file::check_owner};
 use crate::{
     console::Mode,
     tls::{TransportKind, Trust},

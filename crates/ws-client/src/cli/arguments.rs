@@ -1,0 +1,143 @@
+//! The arguments of the command line.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use proto::config::{Size, TimeSpan};
+
+use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
+use crate::{
+    config::{Auth, Cleartext, Flags},
+    console::Words,
+    handshake::Origin,
+    tls::TrustArguments,
+    tool,
+};
+
+/// A client for WebSocket servers that require a login.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ws-client",
+    version,
+    long_about = LONG_ABOUT,
+    after_long_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) session: SessionArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Performs one opening handshake, and shows and checks it line by line.
+    #[command(after_help = HANDSHAKE_HELP)]
+    Handshake(tool::HandshakeArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SessionArguments {
+    /// The server [default: `ws://127.0.0.1:5678`].
+    url: Option<String>,
+    /// Reads this configuration file instead of config/client.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The login method [default: message].
+    #[arg(long, value_name = "METHOD")]
+    auth: Option<Auth>,
+    /// Logs in as this user, without asking for the name.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Reads the password from this file, which has one line. Without it, the client asks at the
+    /// terminal.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Silence at the end of a piped input (in a room: time without an own message) before the
+    /// client closes [default: 1s].
+    #[arg(long, value_name = "TIME")]
+    linger: Option<TimeSpan>,
+    /// Time for TCP, TLS and the handshake together [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    connect_deadline: Option<TimeSpan>,
+    /// Time for the server to close its side [default: 5s].
+    #[arg(long, value_name = "TIME")]
+    close_deadline: Option<TimeSpan>,
+    /// The longest message from the server, and the longest input line [default: 16MiB].
+    #[arg(long, value_name = "SIZE")]
+    max_message_bytes: Option<Size>,
+    /// Sends this Origin, as a browser would.
+    #[arg(long)]
+    origin: Option<Origin>,
+    /// Sends every line as a message, also the line exit.
+    #[arg(long)]
+    literal: bool,
+    /// With ws://: sends a password unencrypted to another machine.
+    #[arg(long)]
+    allow_insecure: bool,
+    #[command(flatten)]
+    tls: TrustArguments,
+}
+
+impl From<SessionArguments> for Flags {
+    fn from(arguments: SessionArguments) -> Self {
+        Self {
+            url: arguments.url,
+            config: arguments.config,
+            auth: arguments.auth,
+            user: arguments.user,
+            password_file: arguments.password_file,
+            linger: arguments.linger,
+            connect_deadline: arguments.connect_deadline,
+            close_deadline: arguments.close_deadline,
+            max_message_bytes: arguments.max_message_bytes,
+            origin: arguments.origin,
+            cleartext: if arguments.allow_insecure {
+                Cleartext::Allowed
+            } else {
+                Cleartext::Refused
+            },
+            trust: arguments.tls.trust(),
+            words: if arguments.literal {
+                Words::Literal
+            } else {
+                Words::Commands
+            },
+        }
+    }
+}
+
+/// Parses the arguments.
+///
+/// # Errors
+///
+/// An argument is invalid. The error quotes the arguments with the user part of URLs masked.
+pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments).map_err(|_| {
+        let masked = arguments.iter().map(|argument| masked(argument));
+        Arguments::try_parse_from(masked).err().unwrap_or_else(|| {
+            Arguments::command().error(
+                clap::error::ErrorKind::InvalidValue,
+                "an argument has characters before its @ that cannot be used",
+            )
+        })
+    })
+}
+
+/// Masks the user and password of a URL in an argument. The URL may be invalid, because a mistyped
+/// one holds the password too.
+fn masked(argument: &OsStr) -> OsString {
+    let text = argument.to_string_lossy();
+    let masked = || {
+        let (scheme, rest) = text.split_once(':')?;
+        let behind_slashes = rest.trim_start_matches(['/', '\\']);
+        let slashes = &rest[..rest.len() - behind_slashes.len()];
+        let (_, host) = behind_slashes.rsplit_once('@')?;
+        Some(format!("{scheme}:{slashes}***@{host}"))
+    };
+    masked().map_or_else(|| argument.to_owned(), OsString::from)
+}

@@ -1,0 +1,80 @@
+//! The texts of `--help`.
+
+pub(super) const LONG_ABOUT: &str = "\
+Logs in to a WebSocket server, sends each line as a message, and prints each message as a line.
+
+At a terminal, it asks for the login, and prints messages above the line that is being typed. Enter \
+exit, or press Ctrl-D, to leave.
+
+In a pipe, the first lines are credentials (username:password), one login attempt each, until one \
+succeeds. All further lines are messages. With --auth basic, only the first line is credentials; \
+with --auth none, no line is.";
+
+pub(super) const AFTER_HELP: &str = "\
+Streams:
+  stdout gets the messages after the login, each followed by a newline, and nothing else.
+  stderr gets prompts, the server's texts about the login, and errors.
+  At a terminal, the JSON of a room is shown as readable lines, with local times:
+    16:40:05 jane: hello
+    16:40:06 jane left
+    12 messages were lost
+  Further lines of a text are indented. In a pipe, messages are written unchanged.
+
+Login:
+  --auth message sends username:password as the first message. After a refused login in a pipe, the
+  next line is another attempt if it has the form name:password. Otherwise the client ends with
+  exit code 3, and counts the lines that were not sent.
+  --auth basic sends the credentials in the handshake (HTTP Basic). The open connection is the
+  login, and no greeting is expected. A server that ignores Basic may open the connection as well,
+  so use it only with servers that accept Basic. At a terminal, refused credentials (status 401) are
+  asked for again. In a pipe, they end the client before another line is sent.
+  --auth none sends no credentials, for a server without a login. A server that requires a login by
+  message treats each line as a login attempt.
+
+End of a piped input:
+  The client closes the connection when as many messages arrived as were sent, or when nothing
+  arrived for --linger. With --auth basic or none it waits for --linger, except in a room, because a
+  server may send a greeting. In a room that sends JSON, only the client's own messages count, and
+  messages of other members do not extend --linger. Without a login, the client does not know its
+  name there, and waits for the text that it sent last. Messages are printed until the server closes
+  its side. A line exit ends the input early: lines after it are counted, with exit code 2.
+  --literal sends that line as a message.
+
+Certificates:
+  With a wss:// URL, the client checks the server's certificate before it sends anything else: the
+  chain to a trusted root, the dates, and the host name or address of the URL. It trusts the root
+  certificates of the system; SSL_CERT_FILE and SSL_CERT_DIR name others. --cacert trusts only those
+  in its file, which may be the server's own self-signed certificate.
+
+Configuration:
+  Without --config, config/client.toml is read if it exists. The command line overrides the file,
+  and the file overrides the defaults. A login and a cacert in the file are used for the url in the
+  file only, never for another URL on the command line. config/client.toml must belong to the user,
+  and may name files of its own folder only.
+
+Exit codes:
+    0  success
+    1  another failure, such as an output that cannot be written
+    2  the arguments, the configuration or the input are invalid
+    3  the login was refused, or the input ended before it succeeded
+    4  no connection
+    5  TLS failed, or the certificate is invalid
+    6  the server refused the handshake, or answered it incorrectly
+    7  the server did not answer in time
+    8  the connection was lost, or closed with an error
+  130  interrupted by Ctrl-C or a signal
+
+Examples:
+  ws-client
+  ws-client ws://127.0.0.1:5678
+  ws-client wss://example.org/room/lobby
+  ws-client --cacert authority.pem wss://127.0.0.1:5678
+  printf 'admin:123456\\nhello\\n' | ws-client
+  ws-client --user admin --password-file secret < messages.txt > answers.txt
+  ws-client --auth basic --user admin --password-file secret ws://127.0.0.1:8080/live
+  ws-client --auth none ws://127.0.0.1:5678/room/lobby
+  ws-client handshake ws://127.0.0.1:5678";
+
+pub(super) const HANDSHAKE_HELP: &str = "\
+Exit codes: 0 the handshake is valid, 4 no connection, 5 TLS failed, 6 the server refused or its
+response is wrong, 7 no complete response in time.";

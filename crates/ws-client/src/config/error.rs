@@ -1,0 +1,108 @@
+//! The reasons why there is no valid configuration.
+
+use std::{io, path::PathBuf};
+
+use proto::{
+    config::TomlError,
+    credentials::PasswordFileError,
+    message::MAX_CREDENTIALS_BYTES,
+    text::EncodingError,
+    username::{UserName, UserNameError},
+};
+
+use crate::{endpoint::EndpointError, tls::TrustError};
+
+/// The reason why there is no valid configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The configuration file cannot be read.
+    #[error("the configuration file {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file in the current directory belongs to another user.
+    #[error(
+        "the configuration file {} belongs to another user (uid {owner}) and is not used; run ws-client in another directory, or name the file with --config if you trust it",
+        path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+    },
+    /// The configuration file is not UTF-8.
+    #[error("{}: {problem}", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what to do.
+        problem: EncodingError,
+    },
+    /// The configuration file has an error.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, the key, and the value to write.
+        problem: TomlError,
+    },
+    /// The URL on the command line is invalid.
+    #[error(transparent)]
+    Url(EndpointError),
+    /// The name after `--user` is invalid.
+    #[error("--user: {0}")]
+    User(UserNameError),
+    /// `--user` was given without a login.
+    #[error("--user: auth \"none\" needs no user; leave --user out, or choose another --auth")]
+    UserWithoutLogin,
+    /// The password file cannot be read.
+    #[error("the password file {} cannot be read", path.display())]
+    PasswordRead {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The password file is not UTF-8.
+    #[error("the password file {}: {problem}", path.display())]
+    PasswordEncoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what to do.
+        problem: EncodingError,
+    },
+    /// The password file does not hold a password.
+    #[error("the password file {}: {problem}", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// The fault of its content.
+        problem: PasswordFileError,
+    },
+    /// Name and password together are longer than a server accepts.
+    #[error(
+        "the password file {}: name and password together have at most {MAX_CREDENTIALS_BYTES} bytes",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The password must be typed, and stdin is not a terminal.
+    #[error(
+        "the password of {0} cannot be asked for without a terminal; name a file with the password by --password-file"
+    )]
+    NotInteractive(UserName),
+    /// The password would be sent unencrypted over a network.
+    #[error(
+        "a password sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
+    )]
+    Cleartext(String),
+    /// The trust in certificates cannot be set up.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}

@@ -1,0 +1,60 @@
+//! The values of the command line.
+
+use std::path::PathBuf;
+
+use proto::config::{Size, TimeSpan};
+
+use crate::{console::Words, handshake::Origin, tls::Trust};
+
+/// The values of the command line. The file supplies missing ones.
+#[derive(Debug, Default)]
+pub struct Flags {
+    /// The URL, unchecked.
+    pub url: Option<String>,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// See [`Config::auth`].
+    pub auth: Option<Auth>,
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// The file with that user's password.
+    pub password_file: Option<PathBuf>,
+    /// See [`Config::linger`].
+    pub linger: Option<TimeSpan>,
+    /// See [`Config::connect_deadline`].
+    pub connect_deadline: Option<TimeSpan>,
+    /// See [`Config::close_deadline`].
+    pub close_deadline: Option<TimeSpan>,
+    /// See [`Config::max_message_bytes`].
+    pub max_message_bytes: Option<Size>,
+    /// See [`Config::origin`].
+    pub origin: Option<Origin>,
+    /// The permission to send a password unencrypted over a network.
+    pub cleartext: Cleartext,
+    /// The source of trust in certificates.
+    pub trust: Option<Trust>,
+    /// See [`Config::words`].
+    pub words: Words,
+}
+
+/// The permission to send a password unencrypted over a network.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Cleartext {
+    /// The password is not sent.
+    #[default]
+    Refused,
+    /// The user allowed it.
+    Allowed,
+}
+
+/// The login method.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Auth {
+    /// Credentials are the first message, and the server answers it.
+    #[default]
+    Message,
+    /// Credentials are in the handshake (HTTP Basic); the open connection is the login.
+    Basic,
+    /// No credentials, for a server without a login.
+    None,
+}
