@@ -69,7 +69,7 @@ async fn run_connection(url: &str, mut answer: impl FnMut(Message) -> Option<Mes
         });
         match event.await {
             ConnectionEvent::Received(message) => answers.extend(answer(message)),
-            ConnectionEvent::Sent | ConnectionEvent::Flushed => {}
+            ConnectionEvent::Pong(_) | ConnectionEvent::Sent | ConnectionEvent::Flushed => {}
             ConnectionEvent::Closed(end) => break end,
         }
     };

@@ -66,7 +66,7 @@ impl Dialer {
     pub(crate) async fn dial(
         &self,
         credentials: Option<&Credentials>,
-    ) -> Result<Upgraded<MaybeTlsStream>, ConnectError> {
+    ) -> Result<Upgraded<MaybeTlsStream<TcpStream>>, ConnectError> {
         let deadline = Deadline::after(self.connect_deadline);
         let mut request = Request::new(self.endpoint.clone(), new_key()?, self.origin.clone());
         if let Some(credentials) = credentials {
@@ -148,13 +148,30 @@ pub async fn stream(
     endpoint: &Endpoint,
     transport: &TransportKind,
     deadline: Deadline,
-) -> Result<MaybeTlsStream, ConnectError> {
-    let stream = tcp(endpoint, deadline).await?;
+) -> Result<MaybeTlsStream<TcpStream>, ConnectError> {
+    let socket = tcp(endpoint, deadline).await?;
+    secure(socket, endpoint, transport, deadline).await
+}
+
+/// Performs the TLS handshake on a connected socket if the transport asks for it.
+///
+/// # Errors
+///
+/// TLS fails, or the deadline passes.
+pub async fn secure<S>(
+    socket: S,
+    endpoint: &Endpoint,
+    transport: &TransportKind,
+    deadline: Deadline,
+) -> Result<MaybeTlsStream<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let tls = match transport {
-        TransportKind::Tcp => return Ok(MaybeTlsStream::Tcp(stream)),
+        TransportKind::Tcp => return Ok(MaybeTlsStream::Plain(socket)),
         TransportKind::Tls(tls) => tls,
     };
-    match timeout_at(deadline.at, tls.connect(endpoint, stream)).await {
+    match timeout_at(deadline.at, tls.connect(endpoint, socket)).await {
         Ok(stream) => Ok(MaybeTlsStream::Tls(Box::new(stream?))),
         Err(_) => Err(ConnectError::Tls(TlsConnectError {
             authority: endpoint.authority(),

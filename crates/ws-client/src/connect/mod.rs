@@ -8,6 +8,6 @@ mod tests;
 
 pub(crate) use self::dialer::Dialer;
 pub use self::{
-    dialer::{ConnectError, Deadline, Upgraded, exchange, new_key, open, stream, tcp},
+    dialer::{ConnectError, Deadline, Upgraded, exchange, new_key, open, secure, stream, tcp},
     stream::MaybeTlsStream,
 };

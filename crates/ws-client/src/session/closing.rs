@@ -99,7 +99,7 @@ where
     async fn run_close_handshake(&mut self, reader_pause: ReaderPause) -> Option<Closed> {
         // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
-        self.connection.close(CloseReason::UserExit);
+        self.connection.close(CloseReason::UserExit.into());
         let mut deadline = EndLimit::after(self.timeouts.close_deadline);
         loop {
             let limit = match reader_pause {

@@ -479,7 +479,7 @@ where
                         SessionEvent::Received(message)
                     }
                     ConnectionEvent::Sent => SessionEvent::Sent,
-                    ConnectionEvent::Flushed => SessionEvent::Progress,
+                    ConnectionEvent::Pong(_) | ConnectionEvent::Flushed => SessionEvent::Progress,
                     ConnectionEvent::Closed(end) => SessionEvent::Ended(EndReason::Server(end)),
                 }
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use proto::escape::Escaped;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -139,11 +139,11 @@ impl TlsSettings {
     /// # Errors
     ///
     /// The host is no valid server name, or the handshake fails.
-    pub(crate) async fn connect(
+    pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         endpoint: &Endpoint,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, TlsConnectError> {
+        stream: S,
+    ) -> Result<TlsStream<S>, TlsConnectError> {
         let failed = |failure| TlsConnectError {
             authority: endpoint.authority(),
             failure,
@@ -170,7 +170,7 @@ impl TlsSettings {
     }
 
     /// Returns the parameters of an established connection.
-    pub(crate) fn summary(&self, endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> TlsSummary {
+    pub(crate) fn summary<S>(&self, endpoint: &Endpoint, stream: &TlsStream<S>) -> TlsSummary {
         let (_, connection) = stream.get_ref();
         let version = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",

@@ -71,7 +71,7 @@ pub async fn run(
         // A valid handshake is followed by a closing handshake.
         let rest = response.rest().to_vec();
         let mut connection = Connection::new(Upgraded { stream, rest }, MAX_MESSAGE_BYTES).await;
-        connection.close(CloseReason::UserExit);
+        connection.close(CloseReason::UserExit.into());
         let end = async {
             loop {
                 if let ConnectionEvent::Closed(end) =

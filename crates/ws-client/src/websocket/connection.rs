@@ -16,7 +16,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        self, Error,
+        self, Bytes, Error,
         error::ProtocolError,
         protocol::{self, Role, WebSocketConfig},
     },
@@ -40,8 +40,14 @@ const BATCH_FRAMES: usize = 64;
 /// write before they read.
 const MAX_PENDING_PONGS: usize = 256;
 
-/// The longest frame of a pong: header, masking key and payload (RFC 6455 section 5.5).
-const MAX_PONG_BYTES: usize = 2 + 4 + 125;
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+const MAX_CONTROL_PAYLOAD: usize = 125;
+
+/// The longest reason of a Close frame: the payload without the code (RFC 6455 section 5.5.1).
+const MAX_CLOSE_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
+
+/// The longest frame of a pong: header, masking key and payload.
+const MAX_PONG_BYTES: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
 /// The number of messages that are received before a queued one is sent. A server that sends
 /// without a pause must not keep the client from sending.
@@ -60,6 +66,20 @@ pub struct CloseFrame {
     /// The reason, unescaped.
     pub reason: String,
 }
+
+impl From<CloseReason> for CloseFrame {
+    fn from(reason: CloseReason) -> Self {
+        Self {
+            code: reason.code(),
+            reason: reason.text().to_owned(),
+        }
+    }
+}
+
+/// A ping payload that does not fit into a control frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a ping has at most {MAX_CONTROL_PAYLOAD} bytes")]
+pub struct PingTooLong;
 
 /// The reason why a connection delivers no more messages.
 #[derive(Debug)]
@@ -84,6 +104,8 @@ pub enum Closed {
 pub enum ConnectionEvent {
     /// A message was received.
     Received(Message),
+    /// A pong was received, solicited or not, with this payload.
+    Pong(Bytes),
     /// The queued message was moved into the write buffer.
     Sent,
     /// The write buffer was flushed.
@@ -270,7 +292,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         self.pending_pongs += 1;
                         continue;
                     }
-                    tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_) => continue,
+                    tungstenite::Message::Pong(payload) => {
+                        return Poll::Ready(ConnectionEvent::Pong(payload));
+                    }
+                    tungstenite::Message::Frame(_) => continue,
                     tungstenite::Message::Close(frame) => self.closed_by_peer(frame),
                 },
                 Poll::Ready(Some(Err(error))) => closed(error, self.failure.take()),
@@ -308,12 +333,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Queues a Close frame behind all sent data, and drops the unsent message.
-    pub(crate) fn close(&mut self, reason: CloseReason) {
+    /// Queues a ping behind all sent data. [`Self::is_free`] must be true.
+    ///
+    /// # Errors
+    ///
+    /// The payload is longer than 125 bytes (RFC 6455 section 5.5).
+    pub fn ping(&mut self, payload: Bytes) -> Result<(), PingTooLong> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(PingTooLong);
+        }
+        debug_assert!(self.is_free(), "one message goes out at a time");
+        self.unflushed = true;
+        // The next read returns the same error.
+        let _ = self
+            .socket
+            .start_send_unpin(tungstenite::Message::Ping(payload));
+        Ok(())
+    }
+
+    /// Queues a Close frame behind all sent data, and drops the unsent message. The code must be one
+    /// that may be sent.
+    pub fn close(&mut self, frame: CloseFrame) {
+        debug_assert!(frame.code.may_be_sent() && frame.reason.len() <= MAX_CLOSE_REASON);
         self.dropped += usize::from(self.outgoing.take().is_some());
         let frame = protocol::CloseFrame {
-            code: reason.code().0.into(),
-            reason: reason.text().into(),
+            code: frame.code.0.into(),
+            reason: frame.reason.into(),
         };
         self.unflushed = true;
         let close = tungstenite::Message::Close(Some(frame));
@@ -344,7 +389,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Closes the connection after a protocol violation. Unread data at the end would reset TCP and
     /// lose the Close frame, so everything is read and dropped until the server closes.
     async fn close_after_violation(&mut self, reason: CloseReason, deadline: Duration) {
-        self.close(reason);
+        self.close(reason.into());
         let leave = async {
             let _ = poll_fn(|cx| self.socket.poll_flush_unpin(cx)).await;
             let stream = self.socket.get_mut();
@@ -394,5 +439,77 @@ fn closed(error: Error, failure: Option<io::Error>) -> Closed {
             reply: CloseReason::ProtocolError,
             detail: error.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, future::poll_fn};
+    use proto::close::CloseCode;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio_tungstenite::{
+        WebSocketStream,
+        tungstenite::{Bytes, Message, protocol::Role},
+    };
+
+    use super::{CloseFrame, Closed, Connection, ConnectionEvent, PingTooLong, Reading};
+    use crate::connect::Upgraded;
+
+    async fn connected() -> (Connection<DuplexStream>, WebSocketStream<DuplexStream>) {
+        let (stream, theirs) = duplex(1 << 16);
+        let rest = Vec::new();
+        let connection = Connection::new(Upgraded { stream, rest }, 1 << 16).await;
+        let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        (connection, server)
+    }
+
+    async fn next(connection: &mut Connection<DuplexStream>) -> ConnectionEvent {
+        poll_fn(|cx| connection.poll_event(cx, Reading::On)).await
+    }
+
+    #[tokio::test]
+    async fn ping_is_sent_and_its_pong_reported() {
+        let (mut connection, mut server) = connected().await;
+        assert_eq!(connection.ping(Bytes::from(vec![0; 126])), Err(PingTooLong));
+        connection.ping(Bytes::from_static(b"12")).unwrap();
+        assert!(matches!(
+            next(&mut connection).await,
+            ConnectionEvent::Flushed
+        ));
+        let ping = server.next().await.unwrap().unwrap();
+        assert_eq!(ping, Message::Ping(Bytes::from_static(b"12")));
+        // The next poll of the server sends the pong.
+        let (event, _) = tokio::join!(next(&mut connection), async {
+            tokio::time::timeout(std::time::Duration::from_millis(1), server.next()).await
+        });
+        assert!(matches!(event, ConnectionEvent::Pong(payload) if payload == "12"));
+    }
+
+    #[tokio::test]
+    async fn any_valid_close_code_is_sent() {
+        for (code, reason) in [(1000, ""), (3000, "bye"), (4999, "ü")] {
+            let (mut connection, mut server) = connected().await;
+            let frame = CloseFrame {
+                code: CloseCode(code),
+                reason: reason.to_owned(),
+            };
+            connection.close(frame.clone());
+            let closing = async {
+                let Message::Close(Some(frame)) = server.next().await.unwrap().unwrap() else {
+                    panic!("a Close frame is sent")
+                };
+                assert_eq!((u16::from(frame.code), &*frame.reason), (code, reason));
+                assert!(server.next().await.is_none());
+            };
+            let ended = async {
+                loop {
+                    if let ConnectionEvent::Closed(end) = next(&mut connection).await {
+                        return end;
+                    }
+                }
+            };
+            let (end, ()) = tokio::join!(ended, closing);
+            assert!(matches!(end, Closed::ByPeer(echoed) if echoed == frame));
+        }
     }
 }

@@ -6,6 +6,6 @@ mod message;
 mod metered;
 
 pub use self::{
-    connection::{CloseFrame, Closed, Connection, ConnectionEvent, Reading},
+    connection::{CloseFrame, Closed, Connection, ConnectionEvent, PingTooLong, Reading},
     message::{Message, Payload},
 };
