@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdin, stdout},
-    num::NonZeroUsize,
     path::Path,
     process::ExitCode,
 };
@@ -134,16 +133,16 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     let exit = match terminal {
         None => {
             let prompt_mode = PromptMode::<Terminal>::Off;
-            let console = streams(config.max_message_bytes, prompt_mode, VecDeque::new());
+            let console = streams(&config, prompt_mode, VecDeque::new());
             run_client(console, config, interrupts).await
         }
         Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
-            let console = Editor::start(terminal, typed_ahead)?;
+            let console = Editor::start(terminal, typed_ahead, config.words)?;
             run_client(console, config, interrupts).await
         }
         Some(TerminalSetup::Lines(terminal, typed_ahead)) => {
             let prompt_mode = PromptMode::On(terminal);
-            let console = streams(config.max_message_bytes, prompt_mode, typed_ahead);
+            let console = streams(&config, prompt_mode, typed_ahead);
             run_client(console, config, interrupts).await
         }
     };
@@ -151,10 +150,10 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
 }
 
 fn streams<H: EchoControl>(
-    max_line_bytes: NonZeroUsize,
+    config: &Config,
     prompt_mode: PromptMode<H>,
     typed_ahead: VecDeque<String>,
-) -> impl Console {
+) -> impl Console + use<H> {
     let reader = if stdout().is_terminal() {
         Reader::Terminal
     } else {
@@ -165,8 +164,9 @@ fn streams<H: EchoControl>(
         (tokio::io::stdout(), reader),
         tokio::io::stderr(),
         prompt_mode,
-        max_line_bytes,
+        config.max_message_bytes,
     )
+    .with_words(config.words)
     .with_typed_ahead(typed_ahead)
 }
 
@@ -186,7 +186,6 @@ async fn run_client(
             close_deadline: config.close_deadline,
             reply_deadline: config.reply_deadline,
         },
-        words: config.words,
         max_message_bytes: config.max_message_bytes.get(),
         warning: config.transport.warning(),
     };

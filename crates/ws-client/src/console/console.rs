@@ -5,7 +5,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{input::InputError, mode::Mode, prompt::Prompt};
+use super::{
+    input::{InputError, Words},
+    mode::Mode,
+    prompt::{GOODBYE, Prompt},
+};
 use crate::websocket::Payload;
 
 /// An event of a console.
@@ -13,6 +17,8 @@ use crate::websocket::Payload;
 pub(crate) enum ConsoleEvent {
     /// A line was entered or read.
     Line(String),
+    /// The word `exit` was entered, and the goodbye was queued.
+    Exit,
     /// The input ended.
     EndOfInput,
     /// Ctrl-C was pressed.
@@ -52,6 +58,17 @@ pub(crate) trait Console {
     /// Queues a line about the program itself for stderr.
     fn say(&mut self, line: &str) {
         self.notice(&format!("ws-client: {line}"));
+    }
+
+    /// Returns the event for a line that was entered at a prompt. A word is obeyed here, so that the
+    /// session never looks for one.
+    fn entered(&mut self, line: String, prompt: &Prompt, words: Words) -> ConsoleEvent {
+        if words.end_session(&line, prompt) {
+            self.notice(GOODBYE);
+            ConsoleEvent::Exit
+        } else {
+            ConsoleEvent::Line(line)
+        }
     }
 
     /// Returns true if the output queue accepts more.

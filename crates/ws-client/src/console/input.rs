@@ -6,15 +6,6 @@ use proto::{secret::Secret, text::without_byte_order_mark};
 
 use super::prompt::Prompt;
 
-/// The meaning of a line after the login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Print a goodbye and close.
-    Exit,
-    /// Send this text.
-    Send(String),
-}
-
 /// The treatment of the word `exit`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Words {
@@ -25,14 +16,14 @@ pub enum Words {
     Literal,
 }
 
-impl Command {
-    /// Parses a line. Only the bare word `exit` is a command. Nothing is trimmed, so that every
-    /// other text can be sent.
-    pub(crate) fn parse(line: String, words: Words) -> Self {
-        if line == "exit" && words == Words::Commands {
-            Self::Exit
-        } else {
-            Self::Send(line)
+impl Words {
+    /// Returns true if a line that was entered at this prompt ends the session. Only the bare word
+    /// `exit` does. Nothing is trimmed, so that every other text can be sent. A password may be any
+    /// text, even `exit`.
+    pub(super) fn end_session(self, line: &str, prompt: &Prompt) -> bool {
+        match (self, prompt) {
+            (Self::Commands, Prompt::Credentials | Prompt::Context) => line == "exit",
+            (Self::Commands, Prompt::Password(_)) | (Self::Literal, _) => false,
         }
     }
 }
@@ -53,29 +44,12 @@ pub(crate) fn is_login_attempt(line: &str) -> bool {
         && !password.starts_with(' ')
 }
 
-/// The meaning of a line during the login.
-#[derive(Debug)]
-pub(crate) enum LoginInput {
-    /// Print a goodbye and close.
-    Exit,
-    /// An empty line: prompt again.
-    Empty,
-    /// A line that may be credentials: `username:password`.
-    Line(Secret),
-}
-
-impl LoginInput {
-    /// Parses a line that was entered at this prompt.
-    pub(crate) fn parse(line: String, prompt: &Prompt, words: Words) -> Self {
-        match prompt {
-            // A password may be any text, even `exit`.
-            Prompt::Password(name) => Self::Line(credentials(format!("{name}:{line}"))),
-            Prompt::Credentials | Prompt::Context => match Command::parse(line, words) {
-                Command::Exit => Self::Exit,
-                Command::Send(line) if line.is_empty() => Self::Empty,
-                Command::Send(line) => Self::Line(credentials(line)),
-            },
-        }
+/// Returns the line that a person or a pipe enters at this prompt as credentials, or `None` for an
+/// empty one, which is asked for again.
+pub(crate) fn login_line(line: String, prompt: &Prompt) -> Option<Secret> {
+    match prompt {
+        Prompt::Password(name) => Some(credentials(format!("{name}:{line}"))),
+        Prompt::Credentials | Prompt::Context => (!line.is_empty()).then(|| credentials(line)),
     }
 }
 
@@ -237,7 +211,7 @@ mod tests {
 
     use proto::username::UserName;
 
-    use super::{Command, InputError, LineSplitter, LoginInput, Prompt, Words, is_login_attempt};
+    use super::{InputError, LineSplitter, Prompt, Secret, Words, is_login_attempt, login_line};
     use std::num::NonZeroUsize;
 
     fn splitter(limit: usize) -> LineSplitter {
@@ -257,26 +231,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_bare_word_exit_is_a_command() {
-        assert_eq!(
-            Command::parse("exit".into(), Words::Commands),
-            Command::Exit
-        );
-        for text in ["", "exit ", " exit", "Exit", "exit\r", "quit", "exit now"] {
-            let parsed = Command::parse(text.into(), Words::Commands);
-            assert_eq!(parsed, Command::Send(text.into()));
+    fn only_the_bare_word_exit_ends_the_session() {
+        for prompt in [Prompt::Credentials, Prompt::Context] {
+            assert!(Words::Commands.end_session("exit", &prompt));
+            for text in ["", "exit ", " exit", "Exit", "exit\r", "quit", "exit now"] {
+                assert!(!Words::Commands.end_session(text, &prompt), "{text}");
+            }
+            assert!(!Words::Literal.end_session("exit", &prompt));
         }
-    }
-
-    #[test]
-    fn literal_exit_is_data() {
-        let exit = || "exit".to_owned();
-        assert_eq!(
-            Command::parse(exit(), Words::Literal),
-            Command::Send(exit())
-        );
-        let input = LoginInput::parse(exit(), &Prompt::Credentials, Words::Literal);
-        assert!(matches!(input, LoginInput::Line(_)));
+        let password = Prompt::Password(UserName::parse("jane").unwrap());
+        assert!(!Words::Commands.end_session("exit", &password));
     }
 
     #[test]
@@ -317,15 +281,9 @@ mod tests {
             (&password, "", Some("jane:")),
             (&Prompt::Credentials, "", None),
         ] {
-            let found = match LoginInput::parse(line.to_owned(), prompt, Words::Commands) {
-                LoginInput::Line(line) => Some(line.expose().to_owned()),
-                LoginInput::Empty => None,
-                LoginInput::Exit => panic!("{line:?} does not leave"),
-            };
-            assert_eq!(found.as_deref(), expected);
+            let found = login_line(line.to_owned(), prompt);
+            assert_eq!(found.as_ref().map(Secret::expose), expected);
         }
-        let input = LoginInput::parse("exit".to_owned(), &Prompt::Credentials, Words::Commands);
-        assert!(matches!(input, LoginInput::Exit));
     }
 
     #[test]
@@ -375,11 +333,7 @@ mod tests {
             (&Prompt::Credentials, "jane:cafe\u{301}"),
             (&password, "cafe\u{301}"),
         ] {
-            let LoginInput::Line(line) =
-                LoginInput::parse(line.to_owned(), prompt, Words::default())
-            else {
-                panic!("credentials were typed");
-            };
+            let line = login_line(line.to_owned(), prompt).unwrap();
             assert_eq!(line.expose(), "jane:caf\u{e9}");
         }
     }

@@ -18,9 +18,9 @@ mod terminal;
 pub(crate) use self::{
     console::{Console, ConsoleEvent, UnsentLines},
     echo_control::{EchoControl, EchoState},
-    input::{Command, InputError, LoginInput, is_login_attempt},
+    input::{InputError, is_login_attempt, login_line},
     output::{OutputChunk, OutputQueue, OutputStream},
-    prompt::{GOODBYE, Prompt, TypedLogin, credentials_hint},
+    prompt::{Prompt, TypedLogin, credentials_hint},
     render::message_on,
     room_message::RoomMessage,
     sanitize::{hexadecimal, safe_lines},

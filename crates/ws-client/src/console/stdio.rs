@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     console::{Console, ConsoleEvent, UnsentLines},
     echo_control::{EchoControl, EchoState},
-    input::{InputError, LineSplitter},
+    input::{InputError, LineSplitter, Words},
     mode::Mode,
     output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
@@ -62,6 +62,7 @@ pub(crate) struct StdioConsole<I, O, E, H> {
     /// The receiver of stdout.
     reader: Reader,
     prompt_mode: PromptMode<H>,
+    words: Words,
     /// The prompt that is on the screen, and has no answer yet.
     asked: Option<Prompt>,
 }
@@ -92,8 +93,14 @@ where
             writer: OutputWriter::new(messages, notices),
             reader,
             prompt_mode,
+            words: Words::default(),
             asked: None,
         }
+    }
+
+    /// Sets the treatment of the word `exit`.
+    pub(crate) fn with_words(self, words: Words) -> Self {
+        Self { words, ..self }
     }
 
     /// Adds lines that were typed before the console existed.
@@ -187,13 +194,13 @@ where
             Poll::Ready(Err(error)) => return Poll::Ready(ConsoleEvent::OutputFailed(error)),
             Poll::Pending => {}
         }
-        if wanted.is_none() {
+        let Some(prompt) = wanted else {
             return Poll::Pending;
-        }
+        };
         Poll::Ready(match ready!(self.poll_line(cx)) {
             Some(Ok(line)) => {
                 self.answered();
-                ConsoleEvent::Line(line)
+                self.entered(line, prompt, self.words)
             }
             Some(Err(error @ InputError::CutByTerminal)) => {
                 self.answered();

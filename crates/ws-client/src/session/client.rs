@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Upgraded},
-    console::{Console, GOODBYE, LoginInput, Mode, Prompt, TypedLogin, Words, credentials_hint},
+    console::{Console, Mode, Prompt, TypedLogin, credentials_hint, login_line},
     exit::Exit,
     websocket::Connection,
 };
@@ -26,8 +26,6 @@ use crate::{
 pub(crate) struct Client<C> {
     pub(crate) console: C,
     pub(crate) timeouts: Timeouts,
-    /// See [`crate::config::Config::words`].
-    pub(crate) words: Words,
     /// See [`crate::config::Config::max_message_bytes`].
     pub(crate) max_message_bytes: usize,
     /// The warning that is printed before each connection.
@@ -55,8 +53,7 @@ impl<C: Console> Client<C> {
         match connected {
             Ok((upgraded, login)) => {
                 let connection = Connection::new(upgraded, self.max_message_bytes).await;
-                let session = ClientSession::new(connection, self.console, self.timeouts)
-                    .with_words(self.words);
+                let session = ClientSession::new(connection, self.console, self.timeouts);
                 session.run(login, interrupts).await
             }
             Err(end_reason) => {
@@ -141,13 +138,8 @@ impl<C: Console> Client<C> {
             let Some(line) = event.line()? else {
                 continue;
             };
-            let line = match LoginInput::parse(line, prompt, self.words) {
-                LoginInput::Line(line) => line,
-                LoginInput::Empty => continue,
-                LoginInput::Exit => {
-                    self.console.notice(GOODBYE);
-                    return Err(EndReason::Exit);
-                }
+            let Some(line) = login_line(line, prompt) else {
+                continue;
             };
             match (Credentials::parse(line.expose()), self.console.mode()) {
                 (Ok(credentials), _) => return Ok(credentials),

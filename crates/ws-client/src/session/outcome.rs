@@ -65,6 +65,7 @@ impl ConsoleEvent {
         match self {
             Self::Line(line) => Ok(Some(line)),
             Self::Wrote => Ok(None),
+            Self::Exit => Err(EndReason::Exit),
             Self::EndOfInput => Err(EndReason::EndOfInput),
             Self::Interrupted => Err(EndReason::Interrupted),
             Self::BadInput(error) => Err(EndReason::BadInput(error)),

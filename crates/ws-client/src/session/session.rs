@@ -26,8 +26,8 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Command, Console, ConsoleEvent, GOODBYE, LoginInput, Mode, Prompt, RoomMessage, TypedLogin,
-        Words, credentials_hint, hexadecimal, is_login_attempt, safe_lines,
+        Console, ConsoleEvent, Mode, Prompt, RoomMessage, TypedLogin, credentials_hint,
+        hexadecimal, is_login_attempt, login_line, safe_lines,
     },
     websocket::{Connection, ConnectionEvent, Message, Reading},
 };
@@ -66,7 +66,6 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) connection: Connection<S>,
     pub(super) console: C,
     pub(super) timeouts: Timeouts,
-    pub(super) words: Words,
     pub(super) stage: Stage,
     pub(super) replies: ReplyTracker,
     /// The time of the last activity in either direction. The write timeout starts here.
@@ -103,7 +102,6 @@ where
             connection,
             console,
             timeouts,
-            words: Words::default(),
             stage: Stage::LoggingIn,
             replies: ReplyTracker::default(),
             last_activity: Instant::now(),
@@ -111,11 +109,6 @@ where
             received: 0,
             write_error: None,
         }
-    }
-
-    /// Sets the treatment of the word `exit`.
-    pub(crate) fn with_words(self, words: Words) -> Self {
-        Self { words, ..self }
     }
 
     pub(super) async fn run_session(&mut self, login: LoginPlan) -> EndReason {
@@ -221,20 +214,15 @@ where
     ///
     /// # Errors
     ///
-    /// The line ends the session: `exit`, or a line of a pipe that is no further login attempt.
+    /// The line of a pipe is no further login attempt.
     fn login_line(
         &mut self,
         line: String,
         prompt: &Prompt,
         credentials_sent: CredentialsSent,
     ) -> Result<Option<Secret>, EndReason> {
-        let line = match LoginInput::parse(line, prompt, self.words) {
-            LoginInput::Line(line) => line,
-            LoginInput::Empty => return Ok(None),
-            LoginInput::Exit => {
-                self.console.notice(GOODBYE);
-                return Err(EndReason::Exit);
-            }
+        let Some(line) = login_line(line, prompt) else {
+            return Ok(None);
         };
         match self.console.mode() {
             Mode::Pipe
@@ -298,20 +286,14 @@ where
                 },
             };
             match self.next_event(wanted, until).await {
-                SessionEvent::Line(line) => match Command::parse(line, self.words) {
-                    Command::Exit => {
-                        self.console.notice(GOODBYE);
-                        pending_end = Some(EndReason::Exit);
+                SessionEvent::Line(text) => {
+                    let message = Message::Text(text.into());
+                    self.replies.note_queued(&message);
+                    self.connection.queue(message);
+                    if mode == Mode::Interactive {
+                        prompt_at = Some(Instant::now() + PROMPT_DELAY);
                     }
-                    Command::Send(text) => {
-                        let message = Message::Text(text.into());
-                        self.replies.note_queued(&message);
-                        self.connection.queue(message);
-                        if mode == Mode::Interactive {
-                            prompt_at = Some(Instant::now() + PROMPT_DELAY);
-                        }
-                    }
-                },
+                }
                 SessionEvent::Received(message) => {
                     self.console.message(message.payload());
                     match self.replies.note_received(message.payload()) {
@@ -330,7 +312,7 @@ where
                 },
                 // Earlier messages may still be answered.
                 SessionEvent::Ended(
-                    end_reason @ (EndReason::EndOfInput | EndReason::BadInput(_)),
+                    end_reason @ (EndReason::Exit | EndReason::EndOfInput | EndReason::BadInput(_)),
                 ) => {
                     pending_end = Some(end_reason);
                 }

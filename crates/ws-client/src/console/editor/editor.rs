@@ -26,7 +26,7 @@ use super::{
 use crate::{
     console::{
         Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, OutputQueue, OutputStream,
-        Prompt, Reader, Screen, UnsentLines, message_on,
+        Prompt, Reader, Screen, UnsentLines, Words, message_on,
     },
     websocket::Payload,
 };
@@ -54,6 +54,7 @@ pub(crate) struct Editor<H> {
     output: OutputQueue,
     /// Lines that were pasted together, or entered before they were asked for.
     lines: VecDeque<String>,
+    words: Words,
     /// Dropped last, after the thread has released the terminal.
     terminal: H,
 }
@@ -64,9 +65,14 @@ impl<H: EchoControl> Editor<H> {
     /// # Errors
     ///
     /// The thread cannot be started.
-    pub(crate) fn start(terminal: H, typed_ahead: VecDeque<String>) -> io::Result<Self> {
+    pub(crate) fn start(
+        terminal: H,
+        typed_ahead: VecDeque<String>,
+        words: Words,
+    ) -> io::Result<Self> {
         let (mut editor, thread) = Self::new(terminal);
         editor.lines = typed_ahead;
+        editor.words = words;
         std::thread::Builder::new()
             .name("editor".to_owned())
             .spawn(move || thread.run())?;
@@ -93,6 +99,7 @@ impl<H: EchoControl> Editor<H> {
             printing: false,
             output: OutputQueue::default(),
             lines: VecDeque::new(),
+            words: Words::default(),
             terminal,
         };
         (editor, thread)
@@ -186,7 +193,7 @@ impl<H: EchoControl> Console for Editor<H> {
             return Poll::Pending;
         };
         if let Some(line) = self.lines.pop_front() {
-            return Poll::Ready(ConsoleEvent::Line(line));
+            return Poll::Ready(self.entered(line, prompt, self.words));
         }
         if self.reading.as_ref() != Some(prompt) {
             self.terminal.set_echo(if prompt.mask().hides() {

@@ -26,7 +26,7 @@ use super::harness::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Deadline, open},
-    console::{EchoState, PromptMode, Words},
+    console::{EchoState, PromptMode},
     endpoint::Endpoint,
     exit::Exit,
     handshake::Request,
@@ -125,7 +125,6 @@ where
     let client = Client {
         console,
         timeouts: TIMEOUTS,
-        words: Words::default(),
         max_message_bytes: 1 << 20,
         warning: None,
     };

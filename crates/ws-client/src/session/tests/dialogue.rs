@@ -74,8 +74,9 @@ async fn literal_exit_is_sent() {
         CapturedOutput::default(),
         CapturedOutput::default(),
         PromptMode::Off,
-    );
-    let session = ClientSession::new(connection, console, TIMEOUTS).with_words(Words::Literal);
+    )
+    .with_words(Words::Literal);
+    let session = ClientSession::new(connection, console, TIMEOUTS);
     let play = async {
         server.accept_login().await;
         for line in ["exit", "hello"] {
