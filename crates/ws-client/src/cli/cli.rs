@@ -15,8 +15,8 @@ use crate::{
     config::{CONNECT_DEADLINE, Config, ConfigError},
     connect::{self, ConnectError, Dialer},
     console::{
-        Console, EchoControl, Mode, PromptMode, Reader, StdioConsole, Terminal, TerminalSetup,
-        acquire, editor::Editor,
+        Console, EchoControl, Mode, Notice, PromptMode, Reader, StdioConsole, Terminal,
+        TerminalSetup, acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -177,7 +177,7 @@ async fn run_client(
 ) -> Exit {
     let file_notice = config.file_notice.filter(|_| stderr().is_terminal());
     for notice in file_notice.iter().chain(&config.notices) {
-        console.say(notice);
+        console.notice(Notice::Text(notice));
     }
     let client = Client {
         console,

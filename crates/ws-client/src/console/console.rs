@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    input::{InputError, Words},
+    event::{Event, Notice},
+    input::{InputError, UnsentLines, Words},
     mode::Mode,
-    prompt::{GOODBYE, Prompt},
+    prompt::Prompt,
 };
 use crate::websocket::Payload;
 
@@ -31,15 +32,6 @@ pub(crate) enum ConsoleEvent {
     OutputFailed(io::Error),
 }
 
-/// The number of input lines that were not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UnsentLines {
-    /// Exactly this number.
-    Exactly(usize),
-    /// At least this number: the count was stopped.
-    AtLeast(usize),
-}
-
 /// The source of lines and the sink of messages and notices: a terminal or three streams.
 pub(crate) trait Console {
     /// Returns the mode of the console.
@@ -49,22 +41,24 @@ pub(crate) trait Console {
     /// `None`, no line is read. A prompt that is on the screen is not written again.
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent>;
 
-    /// Queues a message of the server for stdout.
-    fn message(&mut self, payload: Payload<'_>);
+    /// Queues the output for an event.
+    fn tell(&mut self, event: Event<'_>);
 
-    /// Queues a line for stderr. Server text in it must be escaped already.
-    fn notice(&mut self, text: &str);
+    /// Tells a message of the session.
+    fn message(&mut self, payload: Payload<'_>) {
+        self.tell(Event::Message(payload));
+    }
 
-    /// Queues a line about the program itself for stderr.
-    fn say(&mut self, line: &str) {
-        self.notice(&format!("ws-client: {line}"));
+    /// Tells any other event.
+    fn notice(&mut self, notice: Notice<'_>) {
+        self.tell(Event::Notice(notice));
     }
 
     /// Returns the event for a line that was entered at a prompt. A word is obeyed here, so that the
     /// session never looks for one.
     fn entered(&mut self, line: String, prompt: &Prompt, words: Words) -> ConsoleEvent {
         if words.end_session(&line, prompt) {
-            self.notice(GOODBYE);
+            self.notice(Notice::Goodbye);
             ConsoleEvent::Exit
         } else {
             ConsoleEvent::Line(line)

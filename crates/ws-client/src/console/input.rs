@@ -59,6 +59,15 @@ fn credentials(line: String) -> Secret {
     Secret::password(line.expose())
 }
 
+/// The number of input lines that were not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnsentLines {
+    /// Exactly this number.
+    Exactly(usize),
+    /// At least this number: the count was stopped.
+    AtLeast(usize),
+}
+
 /// The reason why the input cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {

@@ -3,6 +3,7 @@
 mod console;
 mod echo_control;
 pub(crate) mod editor;
+mod event;
 mod folding;
 mod input;
 mod mode;
@@ -14,17 +15,17 @@ mod sanitize;
 mod screen;
 mod stdio;
 mod terminal;
+mod words;
 
 pub(crate) use self::{
-    console::{Console, ConsoleEvent, UnsentLines},
+    console::{Console, ConsoleEvent},
     echo_control::{EchoControl, EchoState},
-    input::{InputError, is_login_attempt, login_line},
+    event::{Event, Notice},
+    input::{InputError, UnsentLines, is_login_attempt, login_line},
     output::{OutputChunk, OutputQueue, OutputStream},
-    prompt::{Prompt, TypedLogin, credentials_hint},
-    render::message_on,
+    prompt::{Prompt, TypedLogin},
     room_message::RoomMessage,
-    sanitize::{hexadecimal, safe_lines},
-    screen::{Screen, columns, rows},
+    screen::{columns, rows},
     stdio::{PromptMode, StdioConsole},
     terminal::{Terminal, TerminalSetup, acquire},
 };

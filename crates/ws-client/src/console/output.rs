@@ -9,6 +9,12 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
+use super::{
+    event::Event,
+    render::{Reader, message_on},
+    screen::Screen,
+};
+
 /// The length of the queue in bytes at which the client stops reading from the server.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
 
@@ -44,6 +50,20 @@ impl OutputQueue {
                 stream,
                 bytes: bytes.to_vec(),
             }),
+        }
+    }
+
+    /// Queues an event: a message for stdout and its reader, and the words of a notice for stderr.
+    pub(crate) fn push_event(&mut self, event: Event<'_>, reader: Reader) {
+        match event {
+            Event::Message(payload) => {
+                let bytes = message_on(payload, reader, Screen::here);
+                self.push(OutputStream::Stdout, &bytes);
+            }
+            Event::Notice(notice) => {
+                self.push(OutputStream::Stderr, notice.words().as_bytes());
+                self.push(OutputStream::Stderr, b"\n");
+            }
         }
     }
 

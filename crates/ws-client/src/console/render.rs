@@ -65,7 +65,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::{Payload, Reader, message, message_on};
-    use crate::console::Screen;
+    use crate::console::screen::Screen;
 
     fn shown(payload: Payload<'_>, reader: Reader) -> String {
         String::from_utf8(message(payload, reader)).unwrap()

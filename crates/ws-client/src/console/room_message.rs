@@ -156,7 +156,7 @@ mod tests {
     use unicode_width::UnicodeWidthStr as _;
 
     use super::{INDENT, RoomMessage, time};
-    use crate::console::Screen;
+    use crate::console::screen::Screen;
 
     /// Returns a screen in the zone UTC+1.
     fn screen(columns: u16) -> Screen<FixedOffset> {

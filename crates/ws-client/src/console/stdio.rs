@@ -15,16 +15,15 @@ use tokio::{
 };
 
 use super::{
-    console::{Console, ConsoleEvent, UnsentLines},
+    console::{Console, ConsoleEvent},
     echo_control::{EchoControl, EchoState},
-    input::{InputError, LineSplitter, Words},
+    event::{Event, Notice},
+    input::{InputError, LineSplitter, UnsentLines, Words},
     mode::Mode,
     output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
-    render::{Reader, message_on},
-    screen::Screen,
+    render::Reader,
 };
-use crate::websocket::Payload;
 
 /// The number of input bytes per read.
 const READ_BYTES: usize = 16 * 1024;
@@ -204,7 +203,7 @@ where
             }
             Some(Err(error @ InputError::CutByTerminal)) => {
                 self.answered();
-                self.say(&error.to_string());
+                self.notice(Notice::BadInput(&error));
                 // The next poll asks again.
                 ConsoleEvent::Wrote
             }
@@ -213,20 +212,13 @@ where
         })
     }
 
-    fn message(&mut self, payload: Payload<'_>) {
-        match self.reader {
-            Reader::Terminal => self.end_prompt_line(),
+    fn tell(&mut self, event: Event<'_>) {
+        match (&event, self.reader) {
             // The message goes to a file or a program, and the prompt stays on the screen.
-            Reader::Program => {}
+            (Event::Message(_), Reader::Program) => {}
+            (Event::Message(_), Reader::Terminal) | (Event::Notice(_), _) => self.end_prompt_line(),
         }
-        let bytes = message_on(payload, self.reader, Screen::here);
-        self.output.push(OutputStream::Stdout, &bytes);
-    }
-
-    fn notice(&mut self, text: &str) {
-        self.end_prompt_line();
-        self.output.push(OutputStream::Stderr, text.as_bytes());
-        self.output.push(OutputStream::Stderr, b"\n");
+        self.output.push_event(event, self.reader);
     }
 
     fn has_room(&self) -> bool {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Auth, LoginSource},
     connect::{ConnectError, Upgraded},
-    console::{Console, Mode, Prompt, TypedLogin, credentials_hint, login_line},
+    console::{Console, Mode, Notice, Prompt, TypedLogin, login_line},
     exit::Exit,
     websocket::Connection,
 };
@@ -112,7 +112,8 @@ impl<C: Console> Client<C> {
                 credentials
             } else {
                 if !std::mem::replace(&mut is_hinted, true) {
-                    self.console.say(&credentials_hint(TypedLogin::Handshake));
+                    let wanted = Notice::CredentialsWanted(TypedLogin::Handshake);
+                    self.console.notice(wanted);
                 }
                 self.ask(&prompt).await?
             };
@@ -123,7 +124,7 @@ impl<C: Console> Client<C> {
                 (Err(EndReason::ConnectFailed(error)), Mode::Interactive)
                     if error.is_credentials_refused() =>
                 {
-                    self.console.say(&error.to_string());
+                    self.console.notice(Notice::ConnectFailed(&error));
                 }
                 (result, _) => return result.map(|upgraded| (upgraded, credentials.name)),
             }
@@ -143,7 +144,9 @@ impl<C: Console> Client<C> {
             };
             match (Credentials::parse(line.expose()), self.console.mode()) {
                 (Ok(credentials), _) => return Ok(credentials),
-                (Err(error), Mode::Interactive) => self.console.say(&error.to_string()),
+                (Err(error), Mode::Interactive) => {
+                    self.console.notice(Notice::LineNotSent(error));
+                }
                 (Err(error), Mode::Pipe) => return Err(EndReason::NoCredentials(error)),
             }
         }
@@ -155,7 +158,7 @@ impl<C: Console> Client<C> {
         dial: impl Future<Output = Result<Upgraded<S>, ConnectError>>,
     ) -> Result<Upgraded<S>, EndReason> {
         if let Some(warning) = self.warning {
-            self.console.say(warning);
+            self.console.notice(Notice::Text(warning));
         }
         let mut dial = pin!(dial);
         poll_fn(|cx| {

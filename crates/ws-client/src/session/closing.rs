@@ -14,9 +14,9 @@ use super::{
     session::{ClientSession, LoginPlan, SessionEvent},
 };
 use crate::{
-    console::{Console, hexadecimal, safe_lines},
+    console::{Console, Notice},
     exit::Exit,
-    websocket::{Closed, Message, Payload},
+    websocket::{Closed, Message},
 };
 
 /// The effect of a full output queue on the deadline of the closing handshake.
@@ -126,8 +126,7 @@ where
                 self.console.message(payload);
                 self.replies.note_received(payload);
             }
-            (Stage::LoggingIn, Payload::Text(text)) => self.console.notice(&safe_lines(text)),
-            (Stage::LoggingIn, Payload::Binary(bytes)) => self.console.notice(&hexadecimal(bytes)),
+            (Stage::LoggingIn, payload) => self.console.notice(Notice::LoginMessage(payload)),
         }
     }
 }

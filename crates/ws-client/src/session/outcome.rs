@@ -4,14 +4,12 @@ use std::{io, time::Duration};
 
 use proto::{
     close::{CloseCode, CloseReason},
-    escape::Escaped,
     message::CredentialsError,
-    plural::plural,
 };
 
 use crate::{
     connect::ConnectError,
-    console::{ConsoleEvent, InputError, Mode, UnsentLines},
+    console::{ConsoleEvent, InputError, Mode, Notice, UnsentLines},
     exit::Exit,
     websocket::{CloseFrame, Closed},
 };
@@ -121,11 +119,11 @@ pub(crate) struct EndContext {
     pub(crate) counts: MessageCounts,
 }
 
-/// The exit code and the lines that are printed before it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ExitReport {
+/// The exit code and the notices before it.
+#[derive(Debug)]
+pub(crate) struct ExitReport<'a> {
     pub(crate) exit: Exit,
-    pub(crate) lines: Vec<String>,
+    pub(crate) notices: Vec<Notice<'a>>,
 }
 
 impl EndReason {
@@ -149,22 +147,22 @@ impl EndReason {
     }
 }
 
-/// Returns the exit code and the lines to print for this end of a session.
-pub(crate) fn exit_report(
-    end_reason: &EndReason,
-    close_outcome: CloseOutcome<'_>,
+/// Returns the exit code and the notices for this end of a session.
+pub(crate) fn exit_report<'a>(
+    end_reason: &'a EndReason,
+    close_outcome: CloseOutcome<'a>,
     context: EndContext,
     close_deadline: Duration,
-) -> ExitReport {
+) -> ExitReport<'a> {
     let EndContext {
         mode,
         stage,
         counts,
     } = context;
-    let mut lines = Vec::new();
+    let mut notices = Vec::new();
     let exit = match end_reason {
         EndReason::EndOfInput if stage == Stage::LoggingIn && mode == Mode::Pipe => {
-            lines.push("the input ended before the login succeeded".to_owned());
+            notices.push(Notice::InputEndedAtLogin);
             Exit::LoginRefused
         }
         EndReason::Exit | EndReason::EndOfInput => {
@@ -174,68 +172,57 @@ pub(crate) fn exit_report(
                 replies_missing,
                 stage,
                 close_deadline,
-                &mut lines,
+                &mut notices,
             )
         }
         EndReason::Interrupted => Exit::Interrupted,
         EndReason::BadInput(error) => {
-            lines.push(with_sources(error));
+            notices.push(Notice::BadInput(error));
             Exit::Usage
         }
         EndReason::NoCredentials(error) => {
-            lines.push(format!(
-                "the input does not begin with credentials: {error}"
-            ));
+            notices.push(Notice::NoCredentials(*error));
             Exit::Usage
         }
         // The reader of stdout has read enough, as `head` does.
         EndReason::OutputFailed(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return ExitReport {
                 exit: Exit::Ok,
-                lines,
+                notices,
             };
         }
         EndReason::OutputFailed(error) => {
-            lines.push(format!("the messages cannot be written: {error}"));
+            notices.push(Notice::OutputFailed(error));
             Exit::Failure
         }
         EndReason::ConnectFailed(error) => {
-            lines.push(with_sources(error));
+            notices.push(Notice::ConnectFailed(error));
             error.exit()
         }
         EndReason::LoginRefused => {
-            lines.push("the configured credentials were refused".to_owned());
+            notices.push(Notice::LoginRefused);
             Exit::LoginRefused
         }
         EndReason::NoFurtherCredentials => {
-            lines.push(
-                "the login was refused, and the next line of the input is no name:password"
-                    .to_owned(),
-            );
+            notices.push(Notice::NoFurtherCredentials);
             Exit::LoginRefused
         }
         EndReason::NoLogin(credentials_sent) => {
-            lines.push("the room needs no login; use --auth none to join it".to_owned());
+            notices.push(Notice::NoLogin);
             if *credentials_sent == CredentialsSent::Yes {
-                lines.push(
-                    "what was sent as credentials may have been shown to others: choose a new \
-                     password"
-                        .to_owned(),
-                );
+                notices.push(Notice::CredentialsExposed);
             }
             Exit::Usage
         }
         EndReason::LoginTimedOut(span) => {
-            lines.push(format!(
-                "the server did not answer the credentials within {span:?}"
-            ));
+            notices.push(Notice::LoginTimedOut(*span));
             Exit::TimedOut
         }
         EndReason::Stalled(span) => {
-            lines.push(format!("the server accepted no data for {span:?}"));
+            notices.push(Notice::Stalled(*span));
             Exit::TimedOut
         }
-        EndReason::Server(end) => match after_server_close(end, stage, &mut lines) {
+        EndReason::Server(end) => match after_server_close(end, stage, &mut notices) {
             // A normal close is an error if answers are missing.
             Exit::Ok if mode == Mode::Pipe && counts.unanswered() > 0 => Exit::Closed,
             exit => exit,
@@ -243,29 +230,30 @@ pub(crate) fn exit_report(
     };
     let by_server = matches!(end_reason, EndReason::Server(_) | EndReason::Stalled(_));
     if (by_server || mode == Mode::Pipe) && counts.unanswered() > 0 {
-        let count = plural(counts.unanswered(), "message", "messages");
-        lines.push(format!("{count} got no answer"));
+        notices.push(Notice::Unanswered(counts.unanswered()));
     }
-    ExitReport { exit, lines }
+    ExitReport { exit, notices }
 }
 
-/// Returns the line about input that was not sent, if there is any.
-pub(crate) fn unsent(unsent_lines: UnsentLines, queued: usize) -> Option<String> {
-    let (count, qualifier) = match unsent_lines {
-        UnsentLines::Exactly(count) => (count + queued, ""),
-        UnsentLines::AtLeast(count) => (count + queued, "at least "),
+/// Returns the number of input lines that were not sent, if there are any. `queued` of them were read.
+pub(crate) fn unsent(unsent_lines: UnsentLines, queued: usize) -> Option<UnsentLines> {
+    let all = match unsent_lines {
+        UnsentLines::Exactly(count) => UnsentLines::Exactly(count + queued),
+        UnsentLines::AtLeast(count) => UnsentLines::AtLeast(count + queued),
     };
-    let lines = plural(count, "line was", "lines were");
-    (count > 0).then(|| format!("{qualifier}{lines} not sent"))
+    match all {
+        UnsentLines::Exactly(0) | UnsentLines::AtLeast(0) => None,
+        UnsentLines::Exactly(_) | UnsentLines::AtLeast(_) => Some(all),
+    }
 }
 
 /// Returns the exit code after a closing handshake that the client started.
-fn after_client_close(
-    close_outcome: CloseOutcome<'_>,
+fn after_client_close<'a>(
+    close_outcome: CloseOutcome<'a>,
     replies_missing: bool,
     stage: Stage,
     close_deadline: Duration,
-    lines: &mut Vec<String>,
+    notices: &mut Vec<Notice<'a>>,
 ) -> Exit {
     match close_outcome {
         CloseOutcome::NotNeeded => Exit::Ok,
@@ -279,14 +267,12 @@ fn after_client_close(
         CloseOutcome::Closed(end @ (Closed::ByPeer(_) | Closed::InvalidCode(_)))
             if !replies_missing =>
         {
-            after_server_close(end, stage, lines);
+            after_server_close(end, stage, notices);
             Exit::Ok
         }
-        CloseOutcome::Closed(end) => after_server_close(end, stage, lines),
+        CloseOutcome::Closed(end) => after_server_close(end, stage, notices),
         CloseOutcome::TimedOut => {
-            lines.push(format!(
-                "the server did not close its side within {close_deadline:?}"
-            ));
+            notices.push(Notice::CloseTimedOut(close_deadline));
             if replies_missing {
                 Exit::TimedOut
             } else {
@@ -296,64 +282,11 @@ fn after_client_close(
     }
 }
 
-fn after_server_close(end: &Closed, stage: Stage, lines: &mut Vec<String>) -> Exit {
+fn after_server_close<'a>(end: &'a Closed, stage: Stage, notices: &mut Vec<Notice<'a>>) -> Exit {
+    notices.push(Notice::Closed(end));
     match end {
-        Closed::ByPeer(frame) => {
-            lines.push(describe(frame));
-            exit_for(frame.code, stage)
-        }
-        Closed::InvalidCode(code) => {
-            let reply = CloseReason::ProtocolError.code();
-            lines.push(format!(
-                "the server broke the WebSocket protocol: it sent close code {code}, which must \
-                 not be sent; closed with {reply}"
-            ));
-            Exit::Closed
-        }
-        Closed::Lost(None) => {
-            lines.push("the connection was lost: the server ended it without a close frame".into());
-            Exit::Closed
-        }
-        Closed::Lost(Some(error)) => {
-            lines.push(format!("the connection was lost: {error}"));
-            Exit::Closed
-        }
-        Closed::ProtocolViolation { reply, detail } => {
-            let action = match reply {
-                CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
-                _ => "broke the WebSocket protocol",
-            };
-            let (detail, code) = (Escaped(detail), reply.code());
-            lines.push(format!("the server {action}: {detail}; closed with {code}"));
-            Exit::Closed
-        }
-    }
-}
-
-/// Describes a Close frame of the server. Its own reason comes first, and the meaning of the code only if
-/// the reason does not contain it.
-fn describe(frame: &CloseFrame) -> String {
-    let CloseFrame { code, reason } = frame;
-    let manner = if *code == CloseReason::UserExit.code() {
-        " normally"
-    } else {
-        ""
-    };
-    let meaning = code.description();
-    match *code {
-        CloseCode::ABSENT => "the server closed the connection without a code".to_owned(),
-        code if reason.is_empty() => {
-            format!("the server closed the connection{manner}: {code}, {meaning}")
-        }
-        code => {
-            let is_repeated = reason.to_lowercase().contains(&meaning.to_lowercase());
-            let meaning = if is_repeated { "" } else { meaning };
-            let separator = if is_repeated { "" } else { ", " };
-            format!(
-                "the server closed the connection{manner}, saying \"{}\" ({code}{separator}{meaning})",
-                Escaped(reason)
-            )
-        }
+        Closed::ByPeer(frame) => exit_for(frame.code, stage),
+        Closed::InvalidCode(_) | Closed::Lost(_) | Closed::ProtocolViolation { .. } => Exit::Closed,
     }
 }
 
@@ -365,13 +298,5 @@ fn exit_for(code: CloseCode, stage: Stage) -> Exit {
         (1000 | 3000 | 3003, Stage::LoggingIn) => Exit::LoginRefused,
         (1000, Stage::Messaging) => Exit::Ok,
         (_, _) => Exit::Closed,
-    }
-}
-
-/// Formats an error with its sources.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", with_sources(source)),
-        None => error.to_string(),
     }
 }

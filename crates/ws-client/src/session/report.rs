@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::outcome::{EndReason, ExitReport, unsent};
 use crate::{
-    console::{Console, ConsoleEvent, Mode},
+    console::{Console, ConsoleEvent, Mode, Notice},
     exit::Exit,
 };
 
@@ -16,12 +16,12 @@ use crate::{
 pub(crate) async fn print_report(
     console: &mut impl Console,
     end_reason: &EndReason,
-    report: ExitReport,
+    report: ExitReport<'_>,
     queued: usize,
     deadline: Duration,
 ) -> Exit {
-    for line in &report.lines {
-        console.say(line);
+    for notice in report.notices {
+        console.notice(notice);
     }
     if let EndReason::Interrupted = end_reason {
         // The reader of the output may be the reason for the interrupt.
@@ -39,12 +39,12 @@ pub(crate) async fn print_report(
         _ => 0,
     };
     let unsent_lines = console.unsent_lines().await;
-    let Some(line) = unsent(unsent_lines, queued + bad_lines) else {
+    let Some(unsent) = unsent(unsent_lines, queued + bad_lines) else {
         return report.exit;
     };
-    console.say(&line);
+    console.notice(Notice::Unsent(unsent));
     if let EndReason::Exit = end_reason {
-        console.say("a line \"exit\" ends the session; --literal sends it as a message");
+        console.notice(Notice::LinesAfterExit);
     }
     drain(console).await;
     match (report.exit, console.mode()) {

@@ -26,10 +26,10 @@ use super::{
 use crate::{
     config::LoginSource,
     console::{
-        Console, ConsoleEvent, Mode, Prompt, RoomMessage, TypedLogin, credentials_hint,
-        hexadecimal, is_login_attempt, login_line, safe_lines,
+        Console, ConsoleEvent, Mode, Notice, Prompt, RoomMessage, TypedLogin, is_login_attempt,
+        login_line,
     },
-    websocket::{Connection, ConnectionEvent, Message, Reading},
+    websocket::{Connection, ConnectionEvent, Message, Payload, Reading},
 };
 
 /// The delay of the next prompt after a message was sent. An answer usually arrives within this
@@ -151,7 +151,8 @@ where
             let event = match login.next(started.elapsed()) {
                 ClientAction::Ask => {
                     if !std::mem::replace(&mut is_hinted, true) {
-                        self.console.say(&credentials_hint(TypedLogin::Message));
+                        let wanted = Notice::CredentialsWanted(TypedLogin::Message);
+                        self.console.notice(wanted);
                     }
                     is_prompted = true;
                     self.next_event(Some(&prompt), Wait::Forever).await
@@ -165,11 +166,13 @@ where
                     self.next_event(None, Wait::Until(started + until)).await
                 }
                 ClientAction::Show(text) => {
-                    self.console.notice(&safe_lines(&text));
+                    self.console
+                        .notice(Notice::LoginMessage(Payload::Text(&text)));
                     continue;
                 }
                 ClientAction::LoggedIn(text) => {
-                    self.console.notice(&safe_lines(&text));
+                    self.console
+                        .notice(Notice::LoginMessage(Payload::Text(&text)));
                     // A server that accepts unasked needs no credentials.
                     self.connection.cancel_queued();
                     self.replies = ReplyTracker::for_user(sent_user);
@@ -197,7 +200,8 @@ where
                 }
                 SessionEvent::Received(Message::Text(text)) => login.received(text.to_string()),
                 SessionEvent::Received(Message::Binary(bytes)) => {
-                    self.console.notice(&hexadecimal(&bytes));
+                    let payload = Payload::Binary(&bytes);
+                    self.console.notice(Notice::LoginMessage(payload));
                 }
                 SessionEvent::Sent => {
                     credentials_sent = CredentialsSent::Yes;
@@ -232,7 +236,7 @@ where
             }
             Mode::Interactive if !line.expose().contains(':') => {
                 let error = CredentialsError::NoColon;
-                self.console.say(&format!("the line was not sent: {error}"));
+                self.console.notice(Notice::LineNotSent(error));
                 Ok(None)
             }
             Mode::Pipe | Mode::Interactive => Ok(Some(line)),
@@ -244,13 +248,12 @@ where
     /// message.
     async fn discard_typed_secret(&mut self, prompt: &Prompt) -> Result<(), EndReason> {
         self.stage = Stage::Messaging;
-        self.console
-            .say("the server accepted a login that was not sent; press Enter to go on");
+        self.console.notice(Notice::UnaskedLogin);
         loop {
             match self.next_event(Some(prompt), Wait::Forever).await {
                 SessionEvent::Line(line) => {
                     drop(Secret::new(line));
-                    self.console.say("the line was not sent");
+                    self.console.notice(Notice::LineDropped);
                     return Ok(());
                 }
                 SessionEvent::Received(message) => {

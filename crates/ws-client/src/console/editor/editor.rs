@@ -23,12 +23,9 @@ use super::{
     keys::EndKeys,
     thread::{EditorCommand, EditorEvent, EditorThread, write_chunks},
 };
-use crate::{
-    console::{
-        Console, ConsoleEvent, EchoControl, EchoState, InputError, Mode, OutputQueue, OutputStream,
-        Prompt, Reader, Screen, UnsentLines, Words, message_on,
-    },
-    websocket::Payload,
+use crate::console::{
+    Console, ConsoleEvent, EchoControl, EchoState, Event, InputError, Mode, OutputQueue, Prompt,
+    Reader, UnsentLines, Words,
 };
 
 /// The capacity of both channels, above the number of commands and events that can be in flight.
@@ -208,14 +205,8 @@ impl<H: EchoControl> Console for Editor<H> {
         Poll::Pending
     }
 
-    fn message(&mut self, payload: Payload<'_>) {
-        let bytes = message_on(payload, Reader::Terminal, Screen::here);
-        self.output.push(OutputStream::Stdout, &bytes);
-    }
-
-    fn notice(&mut self, text: &str) {
-        self.output.push(OutputStream::Stderr, text.as_bytes());
-        self.output.push(OutputStream::Stderr, b"\n");
+    fn tell(&mut self, event: Event<'_>) {
+        self.output.push_event(event, Reader::Terminal);
     }
 
     fn has_room(&self) -> bool {
@@ -257,7 +248,7 @@ mod tests {
         Console as _, ConsoleEvent, Editor, EditorCommand, EditorEvent, EditorThread, split,
     };
     use crate::{
-        console::{EchoControl, EchoState, Prompt},
+        console::{EchoControl, EchoState, Notice, Prompt},
         websocket::Payload,
     };
 
@@ -387,7 +378,7 @@ mod tests {
         for _ in 0..2 {
             assert!(poll(&mut editor, None).is_ready());
             assert!(editor.is_drained());
-            editor.notice("(a notice of the test)");
+            editor.notice(Notice::Text("a notice of the test"));
         }
         assert!(matches!(
             poll(&mut editor, Some(&Prompt::Context)),

@@ -268,8 +268,9 @@ async fn interactive_refused_login_reconnects() {
             "your submit context: hi\n",
             &format!(
                 "{REFUSED}{BASIC_HINT}{prompt}{REFUSED}{prompt}{prompt}\
-                 ws-client: credentials are written as username:password\n{prompt}\
-                 ws-client: the password is empty\n{prompt}\
+                 ws-client: the line was not sent: credentials are written as \
+                 username:password\n{prompt}\
+                 ws-client: the line was not sent: the password is empty\n{prompt}\
                  please enter your context: please enter your context: \
                  you have enter \"exit\", goodbye\n"
             )
@@ -299,7 +300,8 @@ async fn interactive_known_user_is_asked_for_password_only() {
             Exit::Ok,
             "",
             &format!(
-                "{prompt}ws-client: the password is empty\n{prompt}{REFUSED}{prompt}\
+                "{prompt}ws-client: the line was not sent: the password is empty\n{prompt}{REFUSED}\
+                 {prompt}\
                  please enter your context: you have enter \"exit\", goodbye\n"
             )
         )

@@ -4,10 +4,10 @@ use proto::close::{CloseCode, CloseReason};
 
 use crate::{
     connect::ConnectError,
-    console::{InputError, Mode, UnsentLines},
+    console::{InputError, Mode, Notice, UnsentLines},
     exit::Exit,
     session::outcome::{
-        CloseOutcome, EndContext, EndReason, ExitReport, MessageCounts, Stage, exit_report, unsent,
+        CloseOutcome, EndContext, EndReason, MessageCounts, Stage, exit_report, unsent,
     },
     websocket::{CloseFrame, Closed},
 };
@@ -49,15 +49,23 @@ fn close(code: u16, reason: &str) -> Closed {
     })
 }
 
+/// Joins the words of the notices, without the name of the program.
+fn words(notices: &[Notice<'_>]) -> String {
+    let words = notices.iter().map(Notice::words);
+    let words: Vec<String> = words
+        .map(|words| words.replace("ws-client: ", ""))
+        .collect();
+    words.join("; ")
+}
+
 fn report_of(
     end_reason: &EndReason,
     close_outcome: Option<&Closed>,
     context: EndContext,
 ) -> (Exit, String) {
     let close_outcome = close_outcome.map_or(CloseOutcome::TimedOut, CloseOutcome::Closed);
-    let ExitReport { exit, lines } =
-        exit_report(end_reason, close_outcome, context, Duration::from_secs(5));
-    (exit, lines.join("; "))
+    let report = exit_report(end_reason, close_outcome, context, Duration::from_secs(5));
+    (report.exit, words(&report.notices))
 }
 
 #[test]
@@ -260,7 +268,8 @@ fn unsent_lines_are_counted() {
             Some("at least 5 lines were not sent"),
         ),
     ] {
-        assert_eq!(unsent(unsent_lines, queued).as_deref(), lines);
+        let unsent = unsent(unsent_lines, queued).map(Notice::Unsent);
+        assert_eq!(unsent.map(|unsent| words(&[unsent])).as_deref(), lines);
     }
 }
 
@@ -302,7 +311,7 @@ fn failed_connection_needs_no_close() {
             context,
             Duration::from_secs(5),
         );
-        let found = (report.exit, report.lines.join("; "));
+        let found = (report.exit, words(&report.notices));
         assert_eq!(found, (exit, lines.to_owned()), "{end_reason:?}");
     }
 }
