@@ -9,7 +9,8 @@ use proto::{message::Credentials, username::UserName};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    outcome::{CloseOutcome, EndContext, EndReason, MessageCounts, Stage, exit_report},
+    closing::SessionEnd,
+    outcome::EndReason,
     report::print_report,
     session::{ClientSession, LoginPlan, Timeouts},
 };
@@ -54,14 +55,14 @@ impl<C: Console> Client<C> {
             Ok((upgraded, login)) => {
                 let connection = Connection::new(upgraded, self.max_message_bytes).await;
                 let session = ClientSession::new(connection, self.console, self.timeouts);
-                session.run(login, interrupts).await
+                run_to_exit(session, login, interrupts).await
             }
             Err(end_reason) => {
                 self.console.cancel_prompt();
                 let exit = tokio::select! {
                     biased;
                     Some(()) = interrupts.next() => Exit::Interrupted,
-                    exit = self.finish(&end_reason) => exit,
+                    exit = self.finish(end_reason) => exit,
                 };
                 self.console.finish().await;
                 exit
@@ -176,14 +177,36 @@ impl<C: Console> Client<C> {
     }
 
     /// Ends a run that never had a session.
-    async fn finish(&mut self, end_reason: &EndReason) -> Exit {
-        let context = EndContext {
-            mode: self.console.mode(),
-            stage: Stage::LoggingIn,
-            counts: MessageCounts::default(),
-        };
-        let deadline = self.timeouts.close_deadline;
-        let report = exit_report(end_reason, CloseOutcome::NotNeeded, context, deadline);
-        print_report(&mut self.console, end_reason, report, 0, deadline).await
+    async fn finish(&mut self, end_reason: EndReason) -> Exit {
+        let end = SessionEnd::without_session(end_reason, self.console.mode());
+        print_report(&mut self.console, &end, self.timeouts.close_deadline).await
     }
+}
+
+/// Runs a session, closes it and prints the report. The first interrupt starts the closing handshake,
+/// the second exits at once.
+pub(crate) async fn run_to_exit<S, C>(
+    mut session: ClientSession<S, C>,
+    login: LoginPlan,
+    mut interrupts: impl Stream<Item = ()> + Unpin,
+) -> Exit
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    C: Console,
+{
+    let end_reason = session.run(login, &mut interrupts).await;
+    let deadline = session.timeouts.close_deadline;
+    let closing = async {
+        let end = session.close(end_reason).await;
+        let exit = print_report(&mut session.console, &end, deadline).await;
+        session.finish_close(&end).await;
+        exit
+    };
+    let exit = tokio::select! {
+        biased;
+        Some(()) = interrupts.next() => Exit::Interrupted,
+        exit = closing => exit,
+    };
+    session.into_console().finish().await;
+    exit
 }

@@ -1,4 +1,6 @@
-//! The run of a session up to its end: the closing handshake (RFC 6455 section 7) and the report.
+//! The run of a session up to its end, and the closing handshake (RFC 6455 section 7).
+
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use proto::close::CloseReason;
@@ -8,14 +10,13 @@ use tokio::{
 };
 
 use super::{
+    drain::drain,
     limit::EndLimit,
-    outcome::{CloseOutcome, EndContext, EndReason, Stage, exit_report},
-    report::{drain, print_report},
+    outcome::{CloseOutcome, EndContext, EndReason, ExitReport, MessageCounts, Stage, exit_report},
     session::{ClientSession, LoginPlan, SessionEvent},
 };
 use crate::{
-    console::{Console, Notice},
-    exit::Exit,
+    console::{Console, Mode, Notice},
     websocket::{Closed, Message},
 };
 
@@ -26,41 +27,87 @@ enum ReaderPause {
     Ignored,
 }
 
+/// The closing handshake that the client started.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    /// The connection was already closed.
+    NotNeeded,
+    /// The server closed its side.
+    Closed(Closed),
+    /// The server did not close its side in time.
+    TimedOut,
+}
+
+/// The end of a session, with the messages that are pending.
+#[derive(Debug)]
+pub(crate) struct SessionEnd {
+    pub(crate) end_reason: EndReason,
+    closing: Closing,
+    /// The state at the end, with the number of messages without an answer.
+    context: EndContext,
+    /// The number of lines that were read and not sent.
+    pub(crate) queued: usize,
+}
+
+impl SessionEnd {
+    /// Returns the end of a run that had no session.
+    pub(super) fn without_session(end_reason: EndReason, mode: Mode) -> Self {
+        Self {
+            end_reason,
+            closing: Closing::NotNeeded,
+            context: EndContext {
+                mode,
+                stage: Stage::LoggingIn,
+                counts: MessageCounts::default(),
+            },
+            queued: 0,
+        }
+    }
+
+    /// Returns the exit code and the notices. `close_deadline` is named if the server did not close in
+    /// time.
+    pub(super) fn report(&self, close_deadline: Duration) -> ExitReport<'_> {
+        let close_outcome = match &self.closing {
+            Closing::NotNeeded => CloseOutcome::NotNeeded,
+            Closing::Closed(end) => CloseOutcome::Closed(end),
+            Closing::TimedOut => CloseOutcome::TimedOut,
+        };
+        exit_report(
+            &self.end_reason,
+            close_outcome,
+            self.context,
+            close_deadline,
+        )
+    }
+}
+
 impl<S, C> ClientSession<S, C>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Console,
 {
-    /// Runs the session until it ends. The first interrupt starts the closing handshake, the second
-    /// exits at once.
+    /// Runs the session until it ends or is interrupted. The connection may still be open.
     pub(crate) async fn run(
-        mut self,
+        &mut self,
         login: LoginPlan,
-        mut interrupts: impl Stream<Item = ()> + Unpin,
-    ) -> Exit {
+        interrupts: &mut (impl Stream<Item = ()> + Unpin),
+    ) -> EndReason {
         let end_reason = tokio::select! {
             biased;
             Some(()) = interrupts.next() => EndReason::Interrupted,
             end_reason = self.run_session(login) => end_reason,
         };
         self.console.cancel_prompt();
-        let exit = tokio::select! {
-            biased;
-            Some(()) = interrupts.next() => Exit::Interrupted,
-            exit = self.close(end_reason) => exit,
-        };
-        self.console.finish().await;
-        exit
+        end_reason
     }
 
-    /// Closes the connection if it is still open, and prints the report.
-    async fn close(&mut self, end_reason: EndReason) -> Exit {
-        let deadline = self.timeouts.close_deadline;
-        let reply = match &end_reason {
-            EndReason::Server(_) => None,
+    /// Closes the connection if it is still open, and returns what is known about the end.
+    pub(crate) async fn close(&mut self, end_reason: EndReason) -> SessionEnd {
+        let closing = match &end_reason {
+            EndReason::Server(_) => Closing::NotNeeded,
             // The reader of the output may be the reason for the interrupt.
-            EndReason::Interrupted => Some(self.run_close_handshake(ReaderPause::Ignored).await),
-            _ => Some(self.run_close_handshake(ReaderPause::Extends).await),
+            EndReason::Interrupted => self.run_close_handshake(ReaderPause::Ignored).await,
+            _ => self.run_close_handshake(ReaderPause::Extends).await,
         };
         let end_reason = match end_reason {
             // Success requires that all received messages were written.
@@ -71,32 +118,38 @@ where
             }
             _ => end_reason,
         };
-        let context = EndContext {
-            mode: self.console.mode(),
-            stage: self.stage,
-            counts: self.replies.counts(),
-        };
-        let close_outcome = match &reply {
-            None => CloseOutcome::NotNeeded,
-            Some(None) => CloseOutcome::TimedOut,
-            Some(Some(end)) => CloseOutcome::Closed(end),
-        };
-        let report = exit_report(&end_reason, close_outcome, context, deadline);
-        let queued = self.connection.unsent();
-        let exit = print_report(&mut self.console, &end_reason, report, queued, deadline).await;
-        match (&end_reason, close_outcome) {
-            (EndReason::Interrupted, _) => {}
-            (EndReason::Server(end), _) | (_, CloseOutcome::Closed(end)) => {
-                self.connection.finish_close(end, deadline).await;
-            }
-            (_, CloseOutcome::NotNeeded | CloseOutcome::TimedOut) => {}
+        SessionEnd {
+            end_reason,
+            closing,
+            context: EndContext {
+                mode: self.console.mode(),
+                stage: self.stage,
+                counts: self.replies.counts(),
+            },
+            queued: self.connection.unsent(),
         }
-        exit
     }
 
-    /// Sends a Close frame and handles events until the server closes its side. Returns `None` if
-    /// the deadline passed first.
-    async fn run_close_handshake(&mut self, reader_pause: ReaderPause) -> Option<Closed> {
+    /// Completes the close after the server ended its side.
+    pub(crate) async fn finish_close(&mut self, end: &SessionEnd) {
+        let deadline = self.timeouts.close_deadline;
+        match (&end.end_reason, &end.closing) {
+            (EndReason::Interrupted, _) => {}
+            (EndReason::Server(end), _) | (_, Closing::Closed(end)) => {
+                self.connection.finish_close(end, deadline).await;
+            }
+            (_, Closing::NotNeeded | Closing::TimedOut) => {}
+        }
+    }
+
+    /// Returns the console, for a report, for another session or for its end.
+    pub(crate) fn into_console(self) -> C {
+        self.console
+    }
+
+    /// Sends a Close frame and handles events until the server closes its side or the deadline
+    /// passes.
+    async fn run_close_handshake(&mut self, reader_pause: ReaderPause) -> Closing {
         // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
         self.connection.close(CloseReason::UserExit.into());
@@ -108,13 +161,13 @@ where
             };
             match self.next_event(None, limit).await {
                 SessionEvent::Received(message) => self.show_late(&message),
-                SessionEvent::Ended(EndReason::Server(end)) => return Some(end),
+                SessionEvent::Ended(EndReason::Server(end)) => return Closing::Closed(end),
                 // Keep writing the rest of the queue.
                 SessionEvent::Ended(EndReason::OutputFailed(error)) => {
                     self.write_error = Some(error);
                 }
                 SessionEvent::Sent | SessionEvent::Progress | SessionEvent::Line(_) => {}
-                SessionEvent::Ended(_) | SessionEvent::TimedOut => return None,
+                SessionEvent::Ended(_) | SessionEvent::TimedOut => return Closing::TimedOut,
             }
         }
     }

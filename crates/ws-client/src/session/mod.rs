@@ -2,6 +2,7 @@
 
 mod client;
 mod closing;
+mod drain;
 mod limit;
 mod outcome;
 mod replies;

@@ -1,25 +1,30 @@
 //! The report at the end of the program: why it ends, and how many lines were not sent.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use futures::future::poll_fn;
 use tokio::time::timeout;
 
-use super::outcome::{EndReason, ExitReport, unsent};
+use super::{
+    closing::SessionEnd,
+    drain::drain,
+    outcome::{EndReason, unsent},
+};
 use crate::{
-    console::{Console, ConsoleEvent, Mode, Notice},
+    console::{Console, Mode, Notice},
     exit::Exit,
 };
 
-/// Prints the report and returns the exit code. `queued` messages were queued and never sent. After
-/// an interrupt, the output has `deadline` to be written.
+/// Prints the report of an end and returns the exit code. After an interrupt, the output has
+/// `deadline` to be written.
 pub(crate) async fn print_report(
     console: &mut impl Console,
-    end_reason: &EndReason,
-    report: ExitReport<'_>,
-    queued: usize,
+    end: &SessionEnd,
     deadline: Duration,
 ) -> Exit {
+    let SessionEnd {
+        end_reason, queued, ..
+    } = end;
+    let report = end.report(deadline);
     for notice in report.notices {
         console.notice(notice);
     }
@@ -39,7 +44,7 @@ pub(crate) async fn print_report(
         _ => 0,
     };
     let unsent_lines = console.unsent_lines().await;
-    let Some(unsent) = unsent(unsent_lines, queued + bad_lines) else {
+    let Some(unsent) = unsent(unsent_lines, *queued + bad_lines) else {
         return report.exit;
     };
     console.notice(Notice::Unsent(unsent));
@@ -53,17 +58,4 @@ pub(crate) async fn print_report(
         (Exit::Ok, Mode::Pipe) => Exit::Closed,
         (exit, _) => exit,
     }
-}
-
-/// Writes the queued output and returns the last write error of stdout. There is no deadline: the
-/// readers are programs of the user.
-pub(crate) async fn drain(console: &mut impl Console) -> Option<io::Error> {
-    let mut write_error = None;
-    while !console.is_drained() {
-        let event = poll_fn(|cx| console.poll_event(cx, None)).await;
-        if let ConsoleEvent::OutputFailed(error) = event {
-            write_error = Some(error);
-        }
-    }
-    write_error
 }

@@ -17,7 +17,10 @@ use crate::{
     config::LoginSource,
     console::{EchoState, PromptMode, Words},
     exit::Exit,
-    session::session::{ClientSession, LoginPlan},
+    session::{
+        client::run_to_exit,
+        session::{ClientSession, LoginPlan},
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +88,11 @@ async fn literal_exit_is_sent() {
         }
         server.closed().await;
     };
-    let run = session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending());
+    let run = run_to_exit(
+        session,
+        LoginPlan::Messages(LoginSource::Ask),
+        stream::pending(),
+    );
     let (exit, ()) = tokio::join!(run, play);
     assert_eq!(exit, Exit::Ok);
 }

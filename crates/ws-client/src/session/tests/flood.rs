@@ -20,7 +20,10 @@ use crate::{
     connect::Upgraded,
     console::PromptMode,
     exit::Exit,
-    session::session::{ClientSession, LoginPlan},
+    session::{
+        client::run_to_exit,
+        session::{ClientSession, LoginPlan},
+    },
     websocket::{Connection, Reading},
 };
 
@@ -110,7 +113,7 @@ async fn message_flood_does_not_delay_typed_lines() {
     let person = PromptMode::On(FakeEcho::default());
     let console = console_of(input, tokio::io::sink(), tokio::io::sink(), person);
     let session = ClientSession::new(connection, console, TIMEOUTS);
-    let run = session.run(LoginPlan::Done(None), stream::pending());
+    let run = run_to_exit(session, LoginPlan::Done(None), stream::pending());
     let sent = async {
         // A masked text of five bytes.
         while written.lock().unwrap().len() < 2 + 4 + 5 {
@@ -156,7 +159,7 @@ async fn with_a_feed(stdout: impl AsyncWrite + Unpin) -> (Exit, Duration) {
         while matches!(read.read(&mut bytes).await, Ok(1..)) {}
     };
     let session = ClientSession::new(connection, console, TIMEOUTS);
-    let run = session.run(LoginPlan::Done(None), stream::pending());
+    let run = run_to_exit(session, LoginPlan::Done(None), stream::pending());
     let run = tokio::time::timeout(Duration::from_hours(24), run);
     tokio::select! {
         exit = run => (exit.expect("the session ends"), start.elapsed()),

@@ -13,7 +13,10 @@ use crate::{
     config::LoginSource,
     console::PromptMode,
     exit::Exit,
-    session::session::{ClientSession, LoginPlan},
+    session::{
+        client::run_to_exit,
+        session::{ClientSession, LoginPlan},
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +89,11 @@ async fn closed_stdout_ends_the_session_quietly() {
     };
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let (exit, ()) = tokio::join!(
-        session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending()),
+        run_to_exit(
+            session,
+            LoginPlan::Messages(LoginSource::Ask),
+            stream::pending()
+        ),
         play
     );
     assert_eq!(exit, Exit::Ok);
@@ -117,7 +124,11 @@ async fn slow_stdout_reader_slows_the_server() {
         reader.read_to_end(&mut all).await.unwrap();
         (held, all.len())
     };
-    let run = session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending());
+    let run = run_to_exit(
+        session,
+        LoginPlan::Messages(LoginSource::Ask),
+        stream::pending(),
+    );
     let (exit, (), (held, all)) = tokio::join!(run, play, read);
     // The queue holds 64 KiB, once in the write in progress and once waiting.
     assert!((50..200).contains(&held), "{held}");

@@ -28,7 +28,10 @@ use crate::{
     connect::Upgraded,
     console::{EchoControl, EchoState, PromptMode, Reader, StdioConsole},
     exit::Exit,
-    session::session::{ClientSession, LoginPlan, Timeouts},
+    session::{
+        client::run_to_exit,
+        session::{ClientSession, LoginPlan, Timeouts},
+    },
     websocket::Connection,
 };
 
@@ -267,7 +270,11 @@ where
         client.prompt_mode,
     );
     let session = ClientSession::new(connection, console, TIMEOUTS);
-    let running = session.run(LoginPlan::Messages(client.login), client.interrupts);
+    let running = run_to_exit(
+        session,
+        LoginPlan::Messages(client.login),
+        client.interrupts,
+    );
     // No session of these tests takes a day. On a paused clock, one that hangs fails at once.
     let exit = timeout(Duration::from_hours(24), running).await;
     let exit = exit.expect("the session ends");

@@ -27,7 +27,10 @@ use crate::{
     connect::Upgraded,
     console::PromptMode,
     exit::Exit,
-    session::session::{ClientSession, LoginPlan, Timeouts},
+    session::{
+        client::run_to_exit,
+        session::{ClientSession, LoginPlan, Timeouts},
+    },
     websocket::Connection,
 };
 
@@ -89,7 +92,11 @@ async fn with_a_slow_reader(
         reader.read_to_end(&mut all).await.unwrap();
         String::from_utf8(all).unwrap().matches('z').count()
     };
-    let run = session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending());
+    let run = run_to_exit(
+        session,
+        LoginPlan::Messages(LoginSource::Ask),
+        stream::pending(),
+    );
     let (exit, (), read) = tokio::join!(run, play, read);
     assert_eq!(exit, Exit::Ok);
     read
@@ -146,7 +153,11 @@ async fn unwritable_last_answer_is_a_failure() {
     };
     let session = ClientSession::new(connection, console, TIMEOUTS);
     let (exit, ()) = tokio::join!(
-        session.run(LoginPlan::Messages(LoginSource::Ask), stream::pending()),
+        run_to_exit(
+            session,
+            LoginPlan::Messages(LoginSource::Ask),
+            stream::pending()
+        ),
         play
     );
     assert_eq!(exit, Exit::Failure);
@@ -253,12 +264,8 @@ async fn message_flood_does_not_delay_the_close() {
         ..TIMEOUTS
     };
     let session = ClientSession::new(connection, console, timeouts);
-    let exit = session
-        .run(
-            LoginPlan::Messages(configured("admin:123456")),
-            stream::pending(),
-        )
-        .await;
+    let login = LoginPlan::Messages(configured("admin:123456"));
+    let exit = run_to_exit(session, login, stream::pending()).await;
     assert_eq!(exit, Exit::Ok);
     assert!(
         start.elapsed() < Duration::from_secs(30),
