@@ -182,10 +182,10 @@ async fn run_client(
     let client = Client {
         console,
         timeouts: Timeouts {
-            linger: config.linger,
             close_deadline: config.close_deadline,
             reply_deadline: config.reply_deadline,
         },
+        goal: config.goal,
         max_message_bytes: config.max_message_bytes.get(),
         warning: config.transport.warning(),
     };

@@ -8,6 +8,7 @@ use super::{
     error::ConfigError,
     file::{File, RawConfig},
     flags::{Auth, Cleartext, Flags},
+    goal::Goal,
     login::{LoginSource, auth_from_file, login_from_file, login_from_flags},
 };
 use crate::{
@@ -19,9 +20,6 @@ use crate::{
 
 /// The address of this workspace's server.
 const DEFAULT_URL: &str = "ws://127.0.0.1:5678";
-
-/// The longest silence after the end of the input before the connection is closed.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The time limit for the connection and the opening handshake.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -45,8 +43,8 @@ pub struct Config {
     pub transport: TransportKind,
     /// The `Origin` to send, if any.
     pub origin: Option<Origin>,
-    /// The longest silence after the end of the input before the connection is closed.
-    pub linger: Duration,
+    /// The condition under which the session ends by itself.
+    pub goal: Goal,
     /// The time limit for the connection and the opening handshake together.
     pub connect_deadline: Duration,
     /// The time limit for the server's side of the closing handshake.
@@ -151,7 +149,10 @@ impl Config {
             endpoint,
             transport,
             origin: flags.origin,
-            linger: span(flags.linger, raw.linger, LINGER),
+            goal: match flags.linger.or(raw.linger) {
+                Some(TimeSpan(linger)) => Goal::AllAnswered(linger),
+                None => Goal::default(),
+            },
             connect_deadline: span(
                 flags.connect_deadline,
                 raw.connect_deadline,

@@ -19,7 +19,7 @@ pub struct Flags {
     pub user: Option<String>,
     /// The file with that user's password.
     pub password_file: Option<PathBuf>,
-    /// See [`Config::linger`].
+    /// The silence of [`Goal::AllAnswered`](super::Goal::AllAnswered).
     pub linger: Option<TimeSpan>,
     /// See [`Config::connect_deadline`].
     pub connect_deadline: Option<TimeSpan>,

@@ -4,6 +4,7 @@ mod config;
 mod error;
 mod file;
 mod flags;
+mod goal;
 mod login;
 #[cfg(test)]
 mod tests;
@@ -13,5 +14,6 @@ pub use self::{
     config::Config,
     error::ConfigError,
     flags::{Auth, Cleartext, Flags},
+    goal::Goal,
     login::LoginSource,
 };

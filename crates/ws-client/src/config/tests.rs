@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Auth, Cleartext, Config, Flags, LoginSource, file::check_owner};
+use super::{Auth, Cleartext, Config, Flags, Goal, LoginSource, file::check_owner};
 use crate::{
     console::Mode,
     tls::{TransportKind, Trust},
@@ -76,7 +76,7 @@ fn line(config: &Config) -> Option<String> {
 fn missing_file_gives_the_defaults() {
     let config = load(&[], Flags::default()).unwrap();
     assert_eq!(config.endpoint.to_string(), "ws://127.0.0.1:5678/");
-    assert_eq!(config.linger, Duration::from_secs(1));
+    assert_eq!(config.goal, Goal::AllAnswered(Duration::from_secs(1)));
     assert_eq!(config.connect_deadline, Duration::from_secs(10));
     assert_eq!(config.close_deadline, Duration::from_secs(5));
     assert_eq!(config.reply_deadline, Duration::from_secs(30));
@@ -219,7 +219,7 @@ fn flags_override_the_file() {
     };
     let config = load(&[("config/client.toml", file)], flags).unwrap();
     assert_eq!(config.endpoint.authority(), "127.0.0.1:2");
-    assert_eq!(config.linger, Duration::from_secs(7));
+    assert_eq!(config.goal, Goal::AllAnswered(Duration::from_secs(7)));
     assert_eq!(config.max_message_bytes.get(), 2048);
     assert_eq!(config.reply_deadline, Duration::from_secs(3));
     assert_eq!(config.close_deadline, Duration::from_secs(4));

@@ -15,7 +15,7 @@ use super::{
     session::{ClientSession, LoginPlan, Timeouts},
 };
 use crate::{
-    config::{Auth, LoginSource},
+    config::{Auth, Goal, LoginSource},
     connect::{ConnectError, Upgraded},
     console::{Console, Mode, Notice, Prompt, TypedLogin, login_line},
     exit::Exit,
@@ -27,6 +27,7 @@ use crate::{
 pub(crate) struct Client<C> {
     pub(crate) console: C,
     pub(crate) timeouts: Timeouts,
+    pub(crate) goal: Goal,
     /// See [`crate::config::Config::max_message_bytes`].
     pub(crate) max_message_bytes: usize,
     /// The warning that is printed before each connection.
@@ -54,7 +55,8 @@ impl<C: Console> Client<C> {
         match connected {
             Ok((upgraded, login)) => {
                 let connection = Connection::new(upgraded, self.max_message_bytes).await;
-                let session = ClientSession::new(connection, self.console, self.timeouts);
+                let session = ClientSession::new(connection, self.console, self.timeouts)
+                    .with_goal(self.goal);
                 run_to_exit(session, login, interrupts).await
             }
             Err(end_reason) => {

@@ -24,7 +24,7 @@ use super::{
     replies::{ReplyKind, ReplyTracker},
 };
 use crate::{
-    config::LoginSource,
+    config::{Goal, LoginSource},
     console::{
         Console, ConsoleEvent, Mode, Notice, Prompt, RoomMessage, TypedLogin, is_login_attempt,
         login_line,
@@ -43,8 +43,6 @@ const BYTES_OF_AN_ANSWER: u64 = 16 * 1024;
 /// The time limits of a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
-    /// See [`crate::config::Config::linger`].
-    pub(crate) linger: Duration,
     /// See [`crate::config::Config::close_deadline`].
     pub(crate) close_deadline: Duration,
     /// See [`crate::config::Config::reply_deadline`].
@@ -66,6 +64,7 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) connection: Connection<S>,
     pub(super) console: C,
     pub(super) timeouts: Timeouts,
+    goal: Goal,
     pub(super) stage: Stage,
     pub(super) replies: ReplyTracker,
     /// The time of the last activity in either direction. The write timeout starts here.
@@ -102,6 +101,7 @@ where
             connection,
             console,
             timeouts,
+            goal: Goal::default(),
             stage: Stage::LoggingIn,
             replies: ReplyTracker::default(),
             last_activity: Instant::now(),
@@ -109,6 +109,11 @@ where
             received: 0,
             write_error: None,
         }
+    }
+
+    /// Sets the condition under which the session ends by itself.
+    pub(crate) fn with_goal(self, goal: Goal) -> Self {
+        Self { goal, ..self }
     }
 
     pub(super) async fn run_session(&mut self, login: LoginPlan) -> EndReason {
@@ -272,15 +277,16 @@ where
         let mut prompt_at: Option<Instant> = None;
         let mut reply_timeout: Option<Instant> = None;
         let mut last_wait: Option<AnswerWait> = None;
+        let Goal::AllAnswered(linger) = self.goal;
         loop {
             let (wanted, until) = match pending_end.take() {
                 Some(end_reason) if self.is_done(mode) => return end_reason,
                 Some(end_reason) => {
                     pending_end = Some(end_reason);
-                    let wait = self.renewed(last_wait.take());
+                    let wait = self.renewed(last_wait.take(), linger);
                     let wait = last_wait.insert(wait);
                     let absolute = wait.limit.next(self.console.has_room());
-                    (None, self.reply_wait(&mut reply_timeout, absolute))
+                    (None, self.reply_wait(&mut reply_timeout, linger, absolute))
                 }
                 None => match prompt_at {
                     Some(moment) => (None, Wait::Until(moment)),
@@ -335,7 +341,12 @@ where
     /// Returns the limit of the wait for answers after the end of the input. In a room, where
     /// others may never be quiet, each answer renews the limit and other messages do not.
     /// `absolute` is the limit that no message without use renews.
-    fn reply_wait(&self, reply_timeout: &mut Option<Instant>, absolute: Wait) -> Wait {
+    fn reply_wait(
+        &self,
+        reply_timeout: &mut Option<Instant>,
+        linger: Duration,
+        absolute: Wait,
+    ) -> Wait {
         let Wait::Until(absolute) = absolute else {
             // A server that is not read because the output queue is full is not silent.
             return absolute;
@@ -344,15 +355,15 @@ where
             *reply_timeout = None;
             Wait::Until(absolute)
         } else if self.replies.in_room() {
-            let fresh = || Instant::now() + self.timeouts.linger;
+            let fresh = || Instant::now() + linger;
             Wait::Until(absolute.min(*reply_timeout.get_or_insert_with(fresh)))
         } else {
-            Wait::Idle(self.timeouts.linger, absolute)
+            Wait::Idle(linger, absolute)
         }
     }
 
     /// Returns the wait for answers with a new limit if there was progress, or else unchanged.
-    fn renewed(&self, last: Option<AnswerWait>) -> AnswerWait {
+    fn renewed(&self, last: Option<AnswerWait>, linger: Duration) -> AnswerWait {
         match last {
             Some(last) if !self.moved(&last) => last,
             Some(_) | None => AnswerWait {
@@ -360,7 +371,7 @@ where
                 received: self.connection.received_bytes(),
                 messages: self.received,
                 unanswered: self.replies.counts().unanswered(),
-                limit: EndLimit::after(self.timeouts.linger + self.timeouts.reply_deadline),
+                limit: EndLimit::after(linger + self.timeouts.reply_deadline),
             },
         }
     }

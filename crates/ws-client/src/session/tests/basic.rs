@@ -20,11 +20,11 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::harness::{
-    CapturedOutput, EXIT_NOTICE, FakeEcho, ReadCounter, RunOutcome, Server, TIMEOUTS, TINY,
+    CapturedOutput, EXIT_NOTICE, FakeEcho, LINGER, ReadCounter, RunOutcome, Server, TIMEOUTS, TINY,
     TestClient, client_of, configured, console_of, outcome, person, script,
 };
 use crate::{
-    config::{Auth, LoginSource},
+    config::{Auth, Goal, LoginSource},
     connect::{ConnectError, Deadline, open},
     console::{EchoState, PromptMode},
     endpoint::Endpoint,
@@ -125,6 +125,7 @@ where
     let client = Client {
         console,
         timeouts: TIMEOUTS,
+        goal: Goal::default(),
         max_message_bytes: 1 << 20,
         warning: None,
     };
@@ -180,7 +181,7 @@ async fn greeting_is_not_the_last_answer() {
         server.say(&text).await;
         let answered = Instant::now();
         server.closed().await;
-        assert_eq!(answered.elapsed(), TIMEOUTS.linger);
+        assert_eq!(answered.elapsed(), LINGER);
     })
     .await;
     assert_eq!(found, outcome(Exit::Ok, "hello, admin\nhello\n", ""));

@@ -15,7 +15,9 @@ use tokio::{
     time::Instant,
 };
 
-use super::harness::{CapturedOutput, FakeEcho, TIMEOUTS, TINY, connected, console_of, open_input};
+use super::harness::{
+    CapturedOutput, FakeEcho, LINGER, TIMEOUTS, TINY, connected, console_of, open_input,
+};
 use crate::{
     connect::Upgraded,
     console::PromptMode,
@@ -172,7 +174,7 @@ async fn with_a_feed(stdout: impl AsyncWrite + Unpin) -> (Exit, Duration) {
 async fn feed_does_not_prolong_the_wait_for_answers() {
     let (exit, elapsed) = with_a_feed(tokio::io::sink()).await;
     assert_eq!(exit, Exit::Ok);
-    let most = TIMEOUTS.linger + TIMEOUTS.reply_deadline + TIMEOUTS.close_deadline;
+    let most = LINGER + TIMEOUTS.reply_deadline + TIMEOUTS.close_deadline;
     assert!(elapsed <= most + Duration::from_secs(1), "{elapsed:?}");
 }
 

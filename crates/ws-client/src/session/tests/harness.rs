@@ -42,8 +42,10 @@ pub(super) const TINY: usize = 16;
 pub(super) const EXIT_NOTICE: &str = "ws-client: {count} not sent\nws-client: a line \"exit\" \
                                       ends the session; --literal sends it as a message\n";
 
+/// The linger time of the default goal.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
-    linger: Duration::from_secs(1),
     close_deadline: Duration::from_secs(5),
     reply_deadline: Duration::from_secs(30),
 };

@@ -9,8 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{
     basic::{ADMIN, run_client, upgrade},
     harness::{
-        FakeEcho, TIMEOUTS, TINY, TestClient, client_of, configured, connected, outcome, run,
-        script,
+        FakeEcho, LINGER, TINY, TestClient, client_of, configured, connected, outcome, run, script,
     },
 };
 use crate::{config::Auth, console::PromptMode, exit::Exit};
@@ -105,7 +104,7 @@ async fn messages_of_others_do_not_delay_the_end() {
             server.0.flush().await.unwrap();
         };
         assert!(closed.unwrap().unwrap().is_close());
-        assert_eq!(sent.elapsed(), TIMEOUTS.linger);
+        assert_eq!(sent.elapsed(), LINGER);
         assert!(server.0.next().await.is_none());
     };
     let (found, ()) = tokio::join!(run(connection, script(b"admin:123456\na\n")), play);
@@ -126,7 +125,7 @@ async fn own_message_during_close_counts_as_answer() {
         server.accept_login().await;
         let text = server.text().await;
         server.say(&said("bob", "hi")).await;
-        tokio::time::sleep(TIMEOUTS.linger * 2).await;
+        tokio::time::sleep(LINGER * 2).await;
         server.say(&said("admin", &text)).await;
         server.closed().await;
     };
