@@ -197,3 +197,52 @@ async fn interactive_client_prompts_again_after_a_401() {
         ]
     );
 }
+
+/// A header field of the user is a login like that of `--auth basic`.
+#[tokio::test]
+async fn authorization_header_logs_in_or_exits_with_3() {
+    let server = ServerProcess::start().await;
+    for (line, code, stdout) in [
+        (RIGHT, 0, echoed_lines(["hi"])),
+        ("admin:1", 3, String::new()),
+    ] {
+        let field = authorization(line);
+        let url = server.url();
+        let arguments = [url.as_str(), "--auth", "none", "-H", &field];
+        let finished = run(client(arguments), "hi\n").await;
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        assert_eq!(finished.stdout(), stdout);
+        let secret = field.rsplit(' ').next().unwrap();
+        assert!(!finished.stderr.contains(secret), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn header_fields_reach_the_handshake_masked() {
+    let server = ServerProcess::start().await;
+    let url = server.url();
+    let field = authorization(RIGHT);
+    let shown = run(
+        client(["handshake", "-H", "X-A: b", "-H", &field, &url]),
+        "",
+    )
+    .await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for line in [
+        "> X-A: b\n",
+        "> Authorization: ***\n",
+        "  X-A\n         added",
+    ] {
+        assert!(shown.stdout().contains(line), "{shown:?}");
+    }
+    // The server answers only to its own names on loopback.
+    let other = run(
+        client([&url, "--auth", "none", "-H", "Host: example.org"]),
+        "",
+    )
+    .await;
+    assert_eq!(other.code, Some(6), "{other:?}");
+    assert!(other.stderr.contains("421"), "{other:?}");
+    let forged = run(client([&url, "--auth", "none", "-H", "Upgrade: h2c"]), "").await;
+    assert_eq!(forged.code, Some(2), "{forged:?}");
+}

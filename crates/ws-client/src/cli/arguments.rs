@@ -70,13 +70,17 @@ pub(super) struct SessionArguments {
     /// The longest message from the server, and the longest input line [default: 16MiB].
     #[arg(long, value_name = "SIZE")]
     max_message_bytes: Option<Size>,
+    /// Adds a header field to the handshake, "Name: value". @FILE reads one from each line of a file.
+    /// Repeatable.
+    #[arg(short = 'H', long = "header", value_name = "FIELD|@FILE")]
+    headers: Vec<String>,
     /// Sends this Origin, as a browser would.
     #[arg(long)]
     origin: Option<Origin>,
     /// Sends every line as a message, also the line exit.
     #[arg(long)]
     literal: bool,
-    /// With ws://: sends a password unencrypted to another machine.
+    /// With ws://: sends a password or a secret header field unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
     #[command(flatten)]
@@ -96,11 +100,8 @@ impl From<SessionArguments> for Flags {
             close_deadline: arguments.close_deadline,
             max_message_bytes: arguments.max_message_bytes,
             origin: arguments.origin,
-            cleartext: if arguments.allow_insecure {
-                Cleartext::Allowed
-            } else {
-                Cleartext::Refused
-            },
+            headers: arguments.headers,
+            cleartext: Cleartext::new(arguments.allow_insecure),
             trust: arguments.tls.trust(),
             words: if arguments.literal {
                 Words::Literal

@@ -12,7 +12,7 @@ use proto::message::Credentials;
 
 use super::arguments::{Arguments, Command, SessionArguments, parse};
 use crate::{
-    config::{CONNECT_DEADLINE, Config, ConfigError},
+    config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, check_fields, header_fields},
     connect::{self, ConnectError, Dialer},
     console::{
         Console, EchoControl, Mode, Notice, PromptMode, Reader, StdioConsole, Terminal,
@@ -89,11 +89,21 @@ async fn handshake(arguments: tool::HandshakeArguments) -> anyhow::Result<Exit> 
         Some(key) => key,
         None => connect::new_key()?,
     };
-    let request = Request::new(endpoint, key, arguments.origin);
+    let mut notices = Vec::new();
+    let fields = header_fields(&arguments.headers, &mut notices)?;
+    check_fields(&fields, arguments.origin.as_ref(), Auth::None)?;
+    if fields.hold_secrets() {
+        Cleartext::new(arguments.allow_insecure).check(&endpoint, ConfigError::CleartextField)?;
+    }
+    let request = Request::new(endpoint, key, arguments.origin).with_fields(fields);
     let deadline = arguments
         .connect_deadline
         .map_or(CONNECT_DEADLINE, |span| span.0);
-    if let Some(warning) = transport.warning() {
+    for warning in notices
+        .iter()
+        .map(String::as_str)
+        .chain(transport.warning())
+    {
         // There is no place to report a failed write to stderr.
         let _ = writeln!(stderr(), "ws-client: {warning}");
     }
@@ -193,6 +203,7 @@ async fn run_client(
         endpoint: config.endpoint,
         transport: config.transport,
         origin: config.origin,
+        fields: config.fields,
         connect_deadline: config.connect_deadline,
     };
     let dial = async |credentials: Option<&Credentials>| dialer.dial(credentials).await;

@@ -31,6 +31,11 @@ Login:
   --auth none sends no credentials, for a server without a login. A server that requires a login by
   message treats each line as a login attempt.
 
+Header fields:
+  -H 'Name: value' adds a field to the handshake, and -H @FILE one from each line of a file. Host
+  replaces that of the URL. Fields that the client sets itself are refused. Authorization, Cookie,
+  Proxy-Authorization and all fields of a file are secret, like a password.
+
 End of a piped input:
   The client closes the connection when as many messages arrived as were sent, or when nothing
   arrived for --linger. With --auth basic or none it waits for --linger, except in a room, because a

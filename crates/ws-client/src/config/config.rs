@@ -7,14 +7,15 @@ use proto::config::TimeSpan;
 use super::{
     error::ConfigError,
     file::{File, RawConfig},
-    flags::{Auth, Cleartext, Flags},
+    flags::{Auth, Flags},
     goal::Goal,
+    header_fields::header_fields,
     login::{LoginSource, auth_from_file, login_from_file, login_from_flags},
 };
 use crate::{
     console::{Mode, Words},
     endpoint::{Endpoint, Scheme},
-    handshake::Origin,
+    handshake::{HeaderFields, Origin},
     tls::{TransportKind, Trust},
 };
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub transport: TransportKind,
     /// The `Origin` to send, if any.
     pub origin: Option<Origin>,
+    /// The header fields to add to the request.
+    pub fields: HeaderFields,
     /// The condition under which the session ends by itself.
     pub goal: Goal,
     /// The time limit for the connection and the opening handshake together.
@@ -104,12 +107,7 @@ impl Config {
                 login_from_file(file, login, &mut notices)?
             }
             (None, Some(_), Some(file)) => {
-                notices.push(format!(
-                    "the login in {} is for {} and is not used for {}",
-                    file.path.display(),
-                    configured.origin(),
-                    endpoint.origin()
-                ));
+                notices.push(file.unused("login", &configured, &endpoint));
                 LoginSource::Ask
             }
             (None, None | Some(_), _) => LoginSource::Ask,
@@ -117,21 +115,21 @@ impl Config {
         if let (LoginSource::AskPassword(name), Mode::Pipe) = (&login, mode) {
             return Err(ConfigError::NotInteractive(name.clone()));
         }
-        let sends_password = auth != Auth::None;
-        let readable = endpoint.scheme() == Scheme::Ws && !endpoint.is_loopback();
-        if sends_password && readable && flags.cleartext == Cleartext::Refused {
-            return Err(ConfigError::Cleartext(endpoint.authority()));
+        if auth != Auth::None {
+            flags.cleartext.check(&endpoint, ConfigError::Cleartext)?;
+        }
+        let fields = header_fields(&flags.headers, &mut notices)?;
+        check_fields(&fields, flags.origin.as_ref(), auth)?;
+        if fields.hold_secrets() {
+            flags
+                .cleartext
+                .check(&endpoint, ConfigError::CleartextField)?;
         }
         let trust = match (raw.cacert, &file) {
             (Some(path), Some(file)) if same_origin => Trust::File(file.resolve("cacert", &path)?),
             (Some(_), Some(file)) => {
                 if endpoint.scheme() == Scheme::Wss && flags.trust.is_none() {
-                    notices.push(format!(
-                        "the cacert in {} is for {} and is not used for {}",
-                        file.path.display(),
-                        configured.origin(),
-                        endpoint.origin()
-                    ));
+                    notices.push(file.unused("cacert", &configured, &endpoint));
                 }
                 Trust::System
             }
@@ -149,6 +147,7 @@ impl Config {
             endpoint,
             transport,
             origin: flags.origin,
+            fields,
             goal: match flags.linger.or(raw.linger) {
                 Some(TimeSpan(linger)) => Goal::AllAnswered(linger),
                 None => Goal::default(),
@@ -171,4 +170,24 @@ impl Config {
             notices,
         })
     }
+}
+
+/// Checks that no other flag sets a header field too.
+///
+/// # Errors
+///
+/// `--auth basic` or `--origin` sets one.
+pub(crate) fn check_fields(
+    fields: &HeaderFields,
+    origin: Option<&Origin>,
+    auth: Auth,
+) -> Result<(), ConfigError> {
+    let (field, flag) = if auth == Auth::Basic && fields.has("Authorization") {
+        ("Authorization", "--auth basic")
+    } else if origin.is_some() && fields.has("Origin") {
+        ("Origin", "--origin")
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::HeaderTwice { field, flag })
 }

@@ -10,7 +10,7 @@ use proto::{
     username::{UserName, UserNameError},
 };
 
-use crate::{endpoint::EndpointError, tls::TrustError};
+use crate::{endpoint::EndpointError, handshake::HeaderFieldError, tls::TrustError};
 
 /// The reason why there is no valid configuration.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,48 @@ pub enum ConfigError {
         "a password sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
     )]
     Cleartext(String),
+    /// A secret header field would be sent unencrypted over a network.
+    #[error(
+        "a secret header field sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
+    )]
+    CleartextField(String),
+    /// A header field on the command line cannot be sent.
+    #[error("--header: {0}")]
+    Header(HeaderFieldError),
+    /// `--header` and another flag set the same field.
+    #[error("--header: {field} is set by {flag} as well; leave one of them out")]
+    HeaderTwice {
+        /// The name of the field.
+        field: &'static str,
+        /// The other flag.
+        flag: &'static str,
+    },
+    /// The file with header fields cannot be read.
+    #[error("the header file {} cannot be read", path.display())]
+    HeaderRead {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file with header fields is not UTF-8.
+    #[error("the header file {}: {problem}", path.display())]
+    HeaderEncoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what to do.
+        problem: EncodingError,
+    },
+    /// A line of a header file cannot be sent.
+    #[error("the header file {}: line {line}: {problem}", path.display())]
+    HeaderLine {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line.
+        line: usize,
+        /// The reason.
+        problem: HeaderFieldError,
+    },
     /// The trust in certificates cannot be set up.
     #[error(transparent)]
     Trust(#[from] TrustError),

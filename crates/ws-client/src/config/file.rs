@@ -126,6 +126,16 @@ impl File {
         Ok(resolved)
     }
 
+    /// Returns the notice that a value of the file is for its own server only, and not for another one.
+    pub(super) fn unused(&self, key: &str, server: &Endpoint, other: &Endpoint) -> String {
+        format!(
+            "the {key} in {} is for {} and is not used for {}",
+            self.path.display(),
+            server.origin(),
+            other.origin()
+        )
+    }
+
     /// Returns the notice that this file is used, if the command line does not name it. `chosen` is the
     /// server, if the file chose it.
     pub(super) fn notice(&self, chosen: Option<&Endpoint>) -> Option<String> {

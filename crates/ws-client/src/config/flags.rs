@@ -4,7 +4,13 @@ use std::path::PathBuf;
 
 use proto::config::{Size, TimeSpan};
 
-use crate::{console::Words, handshake::Origin, tls::Trust};
+use super::error::ConfigError;
+use crate::{
+    console::Words,
+    endpoint::{Endpoint, Scheme},
+    handshake::Origin,
+    tls::Trust,
+};
 
 /// The values of the command line. The file supplies missing ones.
 #[derive(Debug, Default)]
@@ -29,6 +35,8 @@ pub struct Flags {
     pub max_message_bytes: Option<Size>,
     /// See [`Config::origin`].
     pub origin: Option<Origin>,
+    /// The header fields to add, or `@` and a file of them, unchecked.
+    pub headers: Vec<String>,
     /// The permission to send a password unencrypted over a network.
     pub cleartext: Cleartext,
     /// The source of trust in certificates.
@@ -45,6 +53,35 @@ pub enum Cleartext {
     Refused,
     /// The user allowed it.
     Allowed,
+}
+
+impl Cleartext {
+    /// Returns the permission that `--allow-insecure` gives.
+    pub(crate) fn new(is_flag_set: bool) -> Self {
+        if is_flag_set {
+            Self::Allowed
+        } else {
+            Self::Refused
+        }
+    }
+
+    /// Checks that a secret may be sent to a server.
+    ///
+    /// # Errors
+    ///
+    /// The secret would be sent unencrypted over a network without permission. `error` is called with
+    /// the host and port.
+    pub(crate) fn check(
+        self,
+        endpoint: &Endpoint,
+        error: impl FnOnce(String) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let readable = endpoint.scheme() == Scheme::Ws && !endpoint.is_loopback();
+        if readable && self == Self::Refused {
+            return Err(error(endpoint.authority()));
+        }
+        Ok(())
+    }
 }
 
 /// The login method.

@@ -115,7 +115,7 @@ fn credentials(
 /// # Errors
 ///
 /// The file cannot be read.
-fn read_with_mode(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+pub(super) fn read_with_mode(path: &Path) -> io::Result<(Vec<u8>, u32)> {
     let mut file = fs::File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     let mut bytes = Vec::new();

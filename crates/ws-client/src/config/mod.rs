@@ -5,15 +5,19 @@ mod error;
 mod file;
 mod flags;
 mod goal;
+mod header_fields;
 mod login;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::config::CONNECT_DEADLINE;
 pub use self::{
     config::Config,
     error::ConfigError,
     flags::{Auth, Cleartext, Flags},
     goal::Goal,
     login::LoginSource,
+};
+pub(crate) use self::{
+    config::{CONNECT_DEADLINE, check_fields},
+    header_fields::header_fields,
 };

@@ -15,8 +15,8 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{
-        HandshakeError, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin, RawResponse, ReadError,
-        Request, Verdict, excerpt, final_head,
+        HandshakeError, Head, HeaderFields, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin, RawResponse,
+        ReadError, Request, Verdict, excerpt, final_head,
     },
     tls::{TlsConnectError, TlsFailure, TransportKind},
 };
@@ -57,6 +57,7 @@ pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
     pub(crate) transport: TransportKind,
     pub(crate) origin: Option<Origin>,
+    pub(crate) fields: HeaderFields,
     /// The longest time for TCP, TLS and the opening handshake together.
     pub(crate) connect_deadline: Duration,
 }
@@ -68,7 +69,8 @@ impl Dialer {
         credentials: Option<&Credentials>,
     ) -> Result<Upgraded<MaybeTlsStream<TcpStream>>, ConnectError> {
         let deadline = Deadline::after(self.connect_deadline);
-        let mut request = Request::new(self.endpoint.clone(), new_key()?, self.origin.clone());
+        let mut request = Request::new(self.endpoint.clone(), new_key()?, self.origin.clone())
+            .with_fields(self.fields.clone());
         if let Some(credentials) = credentials {
             request = request.with_credentials(credentials);
         }

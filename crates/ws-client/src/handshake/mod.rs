@@ -6,6 +6,7 @@
 
 mod challenge;
 mod error;
+mod header_field;
 mod raw_response;
 mod request;
 mod response;
@@ -17,6 +18,7 @@ mod verdict;
 
 pub use self::{
     error::HandshakeError,
+    header_field::{FieldSource, HeaderField, HeaderFieldError, HeaderFields},
     raw_response::{MAX_BODY_BYTES, RawResponse, ReadError, excerpt},
     request::{Origin, Request},
     response::{Head, MAX_HEAD_BYTES, StatusLine, final_head},

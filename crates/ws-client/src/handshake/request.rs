@@ -3,6 +3,7 @@
 use proto::{basic::authorization, key::Key, message::Credentials, secret::Secret};
 use zeroize::Zeroizing;
 
+use super::header_field::HeaderFields;
 use crate::endpoint::Endpoint;
 
 /// The value of an `Origin` field, as a browser sends it (RFC 6454 section 7).
@@ -43,7 +44,24 @@ pub struct Request {
     endpoint: Endpoint,
     key: Key,
     origin: Option<Origin>,
+    fields: HeaderFields,
     authorization: Option<Secret>,
+}
+
+/// The treatment of secret values in a formatted request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Exposed,
+    Masked,
+}
+
+impl Secrets {
+    fn show(self, secret: &Secret) -> &str {
+        match self {
+            Self::Exposed => secret.expose(),
+            Self::Masked => "***",
+        }
+    }
 }
 
 impl Request {
@@ -54,8 +72,15 @@ impl Request {
             endpoint,
             key,
             origin,
+            fields: HeaderFields::default(),
             authorization: None,
         }
+    }
+
+    /// Adds header fields. A `Host` among them replaces that of the URL.
+    #[must_use]
+    pub fn with_fields(self, fields: HeaderFields) -> Self {
+        Self { fields, ..self }
     }
 
     /// Adds credentials by the Basic scheme (RFC 7617).
@@ -79,50 +104,70 @@ impl Request {
 
     /// Returns true if the request carries credentials.
     pub fn presents_credentials(&self) -> bool {
-        self.authorization.is_some()
+        self.authorization.is_some() || self.fields.has("Authorization")
     }
 
     /// Returns the bytes of the request, in memory that is zeroed on drop.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let authorization = self.authorization.as_ref().map(Secret::expose);
-        Zeroizing::new(self.head(authorization).into_bytes())
+        Zeroizing::new(self.head(Secrets::Exposed).into_bytes())
     }
 
-    /// Returns the request with its credentials masked.
+    /// Returns the request with its secrets masked.
     pub fn masked(&self) -> String {
-        self.head(self.authorization.as_ref().map(|_| "***"))
+        self.head(Secrets::Masked)
     }
 
-    /// Formats the head with this value of `Authorization`.
-    fn head(&self, authorization: Option<&str>) -> String {
-        let mut text = format!(
-            "GET {} HTTP/1.1\r\n\
-             Host: {}\r\n\
-             Upgrade: websocket\r\n\
-             Connection: Upgrade\r\n\
-             Sec-WebSocket-Key: {}\r\n\
-             Sec-WebSocket-Version: 13\r\n",
-            self.endpoint.target(),
-            self.endpoint.host_field(),
-            self.key.as_str(),
-        );
+    /// Formats the head.
+    fn head(&self, secrets: Secrets) -> String {
+        let host = self.endpoint.host_field();
+        let mut fields: Vec<(&str, &str)> = Vec::new();
+        if !self.fields.has("Host") {
+            fields.push(("Host", &host));
+        }
+        fields.extend(self.added(secrets).filter(|(name, _)| is_host(name)));
+        fields.extend([
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", self.key.as_str()),
+            ("Sec-WebSocket-Version", "13"),
+        ]);
         if let Some(Origin(origin)) = &self.origin {
-            text.push_str("Origin: ");
-            text.push_str(origin);
-            text.push_str("\r\n");
+            fields.push(("Origin", origin));
         }
-        if let Some(authorization) = authorization {
-            const NAME: &str = "Authorization: ";
-            // Reserve everything that follows: a reallocation would leave a copy of the
-            // credentials.
-            text.reserve(NAME.len() + authorization.len() + 4);
-            text.push_str(NAME);
-            text.push_str(authorization);
-            text.push_str("\r\n");
+        fields.extend(self.added(secrets).filter(|(name, _)| !is_host(name)));
+        if let Some(authorization) = &self.authorization {
+            fields.push(("Authorization", secrets.show(authorization)));
         }
-        text.push_str("\r\n");
-        text
+        let target = self.endpoint.target();
+        let lines = [["GET ", target, " HTTP/1.1", "\r\n"]]
+            .into_iter()
+            .chain(
+                fields
+                    .into_iter()
+                    .map(|(name, value)| [name, ": ", value, "\r\n"]),
+            )
+            .chain([["\r\n", "", "", ""]]);
+        // The size is known before anything is written: a reallocation would leave a copy of a secret.
+        let mut head = String::with_capacity(lines.clone().flatten().map(str::len).sum());
+        head.extend(lines.flatten());
+        head
     }
+
+    /// Returns the names and values of the added fields.
+    fn added(&self, secrets: Secrets) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(move |field| {
+            let value = if field.is_secret() {
+                secrets.show(field.value())
+            } else {
+                field.value().expose()
+            };
+            (field.name(), value)
+        })
+    }
+}
+
+fn is_host(name: &str) -> bool {
+    name.eq_ignore_ascii_case("Host")
 }
 
 #[cfg(test)]
@@ -130,7 +175,10 @@ mod tests {
     use proto::{key::Key, message::Credentials};
 
     use super::{Origin, OriginError, Request};
-    use crate::endpoint::Endpoint;
+    use crate::{
+        endpoint::Endpoint,
+        handshake::{FieldSource, HeaderField, HeaderFields},
+    };
 
     fn request(origin: Option<Origin>) -> Request {
         let endpoint = Endpoint::parse("ws://127.0.0.1:5678/a?b").unwrap();
@@ -196,5 +244,35 @@ mod tests {
         for text in ["", "a b", "http://x\r\nX: y", "ü"] {
             assert_eq!(Origin::parse(text), Err(OriginError), "{text:?}");
         }
+    }
+
+    #[test]
+    fn added_fields_are_sent_and_secrets_masked() {
+        let lines = [
+            ("X-A: b", FieldSource::Argument),
+            ("host: other:1", FieldSource::Argument),
+            ("Authorization: Bearer t0ken", FieldSource::Argument),
+            ("X-Key: t0ken", FieldSource::File),
+        ];
+        let fields = lines.map(|(line, source)| HeaderField::parse(line, source).unwrap());
+        let fields = HeaderFields::new(fields.into()).unwrap();
+        let request = request(None).with_fields(fields);
+        assert!(request.presents_credentials());
+        let sent = String::from_utf8(request.to_bytes().to_vec()).unwrap();
+        assert_eq!(
+            sent,
+            "GET /a?b HTTP/1.1\r\n\
+             host: other:1\r\n\
+             Upgrade: websocket\r\n\
+             Connection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Version: 13\r\n\
+             X-A: b\r\n\
+             Authorization: Bearer t0ken\r\n\
+             X-Key: t0ken\r\n\r\n"
+        );
+        let masked = sent.replace("Bearer t0ken", "***").replace("t0ken", "***");
+        assert_eq!(request.masked(), masked);
+        assert!(!format!("{request:?}").contains("t0ken"));
     }
 }

@@ -12,7 +12,7 @@ pub struct TrustArguments {
     cacert: Option<PathBuf>,
     /// With wss://: does not check the certificate. Anyone on the network path can read and change
     /// everything, including passwords.
-    #[arg(long, conflicts_with = "cacert")]
+    #[arg(short = 'k', long, conflicts_with = "cacert")]
     insecure: bool,
 }
 

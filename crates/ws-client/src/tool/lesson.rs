@@ -50,7 +50,7 @@ pub(super) fn write_request(to: &mut fmt::Formatter<'_>, request: &Request) -> f
 /// Returns the reason for a header field of the request, or for its first line.
 fn request_reason(name: &str) -> &'static str {
     match name {
-        "Host" => {
+        _ if name.eq_ignore_ascii_case("Host") => {
             "the host and port of the URL; one address can serve several (RFC 9112 section 3.2)"
         }
         "Upgrade" => "the protocol to change to (RFC 6455 section 4.1, request item 5)",
@@ -69,8 +69,11 @@ fn request_reason(name: &str) -> &'static str {
             "the site of a page, which a browser sends; the server may refuse it \
              (RFC 6455 section 10.2)"
         }
-        "Authorization" => "a name and a password, masked here (RFC 7617 section 2)",
-        _ => "a handshake is a GET request of HTTP/1.1 (RFC 6455 section 4.1, request item 2)",
+        "Authorization" => "credentials, masked here (RFC 9110 section 11.6.2)",
+        name if name.starts_with("GET ") => {
+            "a handshake is a GET request of HTTP/1.1 (RFC 6455 section 4.1, request item 2)"
+        }
+        _ => "added on the command line (RFC 6455 section 4.1, request item 12)",
     }
 }
 

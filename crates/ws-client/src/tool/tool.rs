@@ -32,6 +32,13 @@ pub struct HandshakeArguments {
     /// Sends this Origin, as a browser would.
     #[arg(long)]
     pub origin: Option<Origin>,
+    /// Adds a header field to the request, "Name: value". @FILE reads one from each line of a file.
+    /// Repeatable.
+    #[arg(short = 'H', long = "header", value_name = "FIELD|@FILE")]
+    pub headers: Vec<String>,
+    /// With ws://: sends a secret header field unencrypted to another machine.
+    #[arg(long)]
+    pub allow_insecure: bool,
     /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
     /// handshake.
     #[arg(long, value_parser = Key::parse)]

@@ -218,7 +218,7 @@ fn each_line_of_a_request_has_a_reason() {
     assert_eq!(reasons.len(), 2 * lines, "{text}");
     let of_request_line = reasons.iter().filter(|line| line.contains("a GET request"));
     assert_eq!(of_request_line.count(), 1, "{text}");
-    let last = "         a name and a password, masked here (RFC 7617 section 2)";
+    let last = "         credentials, masked here (RFC 9110 section 11.6.2)";
     assert_eq!(reasons.last(), Some(&last));
 }
 
