@@ -246,3 +246,29 @@ async fn header_fields_reach_the_handshake_masked() {
     let forged = run(client([&url, "--auth", "none", "-H", "Upgrade: h2c"]), "").await;
     assert_eq!(forged.code, Some(2), "{forged:?}");
 }
+
+#[tokio::test]
+async fn subprotocol_is_offered_and_its_absence_reported() {
+    let server = ServerProcess::start_with("subprotocols = [\"v1\"]").await;
+    let url = server.url();
+    let input = format!("{RIGHT}\nhi\n");
+    let notice = "ws-client: the server selected no subprotocol; the request offered v2\n";
+    for (offered, has_notice) in [(&["v2", "v1"][..], false), (&["v2"], true)] {
+        let flags = offered.iter().flat_map(|name| ["-s", name]);
+        let finished = run(client(flags.chain([url.as_str()])), &input).await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(finished.stdout(), echoed_lines(["hi"]));
+        assert_eq!(finished.stderr.contains(notice), has_notice, "{finished:?}");
+    }
+    let shown = run(client(["handshake", "-s", "v2", "-s", "v1", &url]), "").await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for line in [
+        "> Sec-WebSocket-Protocol: v2, v1\n",
+        "< Sec-WebSocket-Protocol: v1\n",
+        "  right  Sec-WebSocket-Protocol: v1\n         it is one of those offered: v2, v1",
+    ] {
+        assert!(shown.stdout().contains(line), "{shown:?}");
+    }
+    let twice = run(client(["-s", "a", "-s", "a", &url]), "").await;
+    assert_eq!(twice.code, Some(2), "{twice:?}");
+}

@@ -57,7 +57,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn check_response(request: &Request, response: &RawResponse) {
-    let verdict = Verdict::check(response, request.key());
+    let verdict = Verdict::check(response, request.key(), request.subprotocols());
     let refusal = verdict.error();
     let upgrade_head_len = upgrade_head_len(&response.bytes);
     let text = response.bytes.escape_ascii();

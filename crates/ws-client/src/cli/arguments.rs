@@ -12,7 +12,7 @@ use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
     config::{Auth, Cleartext, Flags},
     console::Words,
-    handshake::Origin,
+    handshake::{Origin, Subprotocol},
     tls::TrustArguments,
     tool,
 };
@@ -74,8 +74,11 @@ pub(super) struct SessionArguments {
     /// Repeatable.
     #[arg(short = 'H', long = "header", value_name = "FIELD|@FILE")]
     headers: Vec<String>,
-    /// Sends this Origin, as a browser would.
-    #[arg(long)]
+    /// Offers this subprotocol. Repeatable, the preferred one first.
+    #[arg(short, long = "subprotocol", value_name = "NAME")]
+    subprotocols: Vec<Subprotocol>,
+    /// Sends this Origin, as a browser would: null, or as in `http://example.org`.
+    #[arg(short, long)]
     origin: Option<Origin>,
     /// Sends every line as a message, also the line exit.
     #[arg(long)]
@@ -100,6 +103,7 @@ impl From<SessionArguments> for Flags {
             close_deadline: arguments.close_deadline,
             max_message_bytes: arguments.max_message_bytes,
             origin: arguments.origin,
+            subprotocols: arguments.subprotocols,
             headers: arguments.headers,
             cleartext: Cleartext::new(arguments.allow_insecure),
             trust: arguments.tls.trust(),

@@ -20,7 +20,7 @@ use crate::{
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
-    handshake::Request,
+    handshake::{Request, Subprotocols},
     interrupt::interrupts,
     session::{Client, Timeouts},
     tls::{TransportKind, Trust, TrustError},
@@ -95,7 +95,11 @@ async fn handshake(arguments: tool::HandshakeArguments) -> anyhow::Result<Exit> 
     if fields.hold_secrets() {
         Cleartext::new(arguments.allow_insecure).check(&endpoint, ConfigError::CleartextField)?;
     }
-    let request = Request::new(endpoint, key, arguments.origin).with_fields(fields);
+    let subprotocols =
+        Subprotocols::new(arguments.subprotocols).map_err(ConfigError::Subprotocol)?;
+    let request = Request::new(endpoint, key, arguments.origin)
+        .with_subprotocols(subprotocols)
+        .with_fields(fields);
     let deadline = arguments
         .connect_deadline
         .map_or(CONNECT_DEADLINE, |span| span.0);
@@ -196,6 +200,7 @@ async fn run_client(
             reply_deadline: config.reply_deadline,
         },
         goal: config.goal,
+        subprotocols: config.subprotocols.clone(),
         max_message_bytes: config.max_message_bytes.get(),
         warning: config.transport.warning(),
     };
@@ -203,6 +208,7 @@ async fn run_client(
         endpoint: config.endpoint,
         transport: config.transport,
         origin: config.origin,
+        subprotocols: config.subprotocols,
         fields: config.fields,
         connect_deadline: config.connect_deadline,
     };

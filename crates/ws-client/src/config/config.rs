@@ -15,7 +15,7 @@ use super::{
 use crate::{
     console::{Mode, Words},
     endpoint::{Endpoint, Scheme},
-    handshake::{HeaderFields, Origin},
+    handshake::{HeaderFields, Origin, Subprotocols},
     tls::{TransportKind, Trust},
 };
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub transport: TransportKind,
     /// The `Origin` to send, if any.
     pub origin: Option<Origin>,
+    /// The subprotocols to offer.
+    pub subprotocols: Subprotocols,
     /// The header fields to add to the request.
     pub fields: HeaderFields,
     /// The condition under which the session ends by itself.
@@ -147,6 +149,8 @@ impl Config {
             endpoint,
             transport,
             origin: flags.origin,
+            subprotocols: Subprotocols::new(flags.subprotocols)
+                .map_err(ConfigError::Subprotocol)?,
             fields,
             goal: match flags.linger.or(raw.linger) {
                 Some(TimeSpan(linger)) => Goal::AllAnswered(linger),

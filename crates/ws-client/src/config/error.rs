@@ -10,7 +10,11 @@ use proto::{
     username::{UserName, UserNameError},
 };
 
-use crate::{endpoint::EndpointError, handshake::HeaderFieldError, tls::TrustError};
+use crate::{
+    endpoint::EndpointError,
+    handshake::{HeaderFieldError, SubprotocolError},
+    tls::TrustError,
+};
 
 /// The reason why there is no valid configuration.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +148,9 @@ pub enum ConfigError {
         /// The reason.
         problem: HeaderFieldError,
     },
+    /// A subprotocol cannot be offered.
+    #[error("--subprotocol: {0}")]
+    Subprotocol(SubprotocolError),
     /// The trust in certificates cannot be set up.
     #[error(transparent)]
     Trust(#[from] TrustError),

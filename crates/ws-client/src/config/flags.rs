@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use crate::{
     console::Words,
     endpoint::{Endpoint, Scheme},
-    handshake::Origin,
+    handshake::{Origin, Subprotocol},
     tls::Trust,
 };
 
@@ -35,6 +35,8 @@ pub struct Flags {
     pub max_message_bytes: Option<Size>,
     /// See [`Config::origin`].
     pub origin: Option<Origin>,
+    /// The subprotocols to offer.
+    pub subprotocols: Vec<Subprotocol>,
     /// The header fields to add, or `@` and a file of them, unchecked.
     pub headers: Vec<String>,
     /// The permission to send a password unencrypted over a network.

@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     handshake::{
         HandshakeError, Head, HeaderFields, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin, RawResponse,
-        ReadError, Request, Verdict, excerpt, final_head,
+        ReadError, Request, Subprotocols, Verdict, excerpt, final_head,
     },
     tls::{TlsConnectError, TlsFailure, TransportKind},
 };
@@ -32,6 +32,8 @@ pub struct Upgraded<S> {
     pub stream: S,
     /// The bytes that arrived behind the response head: the first frames.
     pub rest: Vec<u8>,
+    /// True if the server selected a subprotocol.
+    pub has_subprotocol: bool,
 }
 
 /// A point in time, with the duration that led to it.
@@ -57,6 +59,7 @@ pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
     pub(crate) transport: TransportKind,
     pub(crate) origin: Option<Origin>,
+    pub(crate) subprotocols: Subprotocols,
     pub(crate) fields: HeaderFields,
     /// The longest time for TCP, TLS and the opening handshake together.
     pub(crate) connect_deadline: Duration,
@@ -70,6 +73,7 @@ impl Dialer {
     ) -> Result<Upgraded<MaybeTlsStream<TcpStream>>, ConnectError> {
         let deadline = Deadline::after(self.connect_deadline);
         let mut request = Request::new(self.endpoint.clone(), new_key()?, self.origin.clone())
+            .with_subprotocols(self.subprotocols.clone())
             .with_fields(self.fields.clone());
         if let Some(credentials) = credentials {
             request = request.with_credentials(credentials);
@@ -284,10 +288,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let response = exchange(&mut stream, request, deadline).await?;
-    let Some(error) = Verdict::check(&response, request.key()).error() else {
+    let verdict = Verdict::check(&response, request.key(), request.subprotocols());
+    let Some(error) = verdict.error() else {
         return Ok(Upgraded {
             stream,
             rest: response.rest().to_vec(),
+            has_subprotocol: verdict.has_subprotocol(),
         });
     };
     let error = if request.presents_credentials() {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     connect::ConnectError,
+    handshake::Subprotocols,
     websocket::{Closed, Payload},
 };
 
@@ -57,6 +58,8 @@ pub(crate) enum Notice<'a> {
     NoLogin,
     /// A room without a login received credentials.
     CredentialsExposed,
+    /// The server selected none of these subprotocols.
+    NoSubprotocol(&'a Subprotocols),
     /// The server did not answer the credentials in time.
     LoginTimedOut(Duration),
     /// The server accepted no data for this long.

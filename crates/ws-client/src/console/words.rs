@@ -58,6 +58,10 @@ impl fmt::Display for OwnWords<'_> {
             Notice::CredentialsExposed => f.write_str(
                 "what was sent as credentials may have been shown to others: choose a new password",
             ),
+            Notice::NoSubprotocol(offered) => write!(
+                f,
+                "the server selected no subprotocol; the request offered {offered}"
+            ),
             Notice::LoginTimedOut(span) => {
                 write!(
                     f,

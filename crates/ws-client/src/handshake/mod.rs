@@ -12,6 +12,7 @@ mod request;
 mod response;
 mod response_part;
 mod retry_after;
+mod subprotocol;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -23,5 +24,6 @@ pub use self::{
     request::{Origin, Request},
     response::{Head, MAX_HEAD_BYTES, StatusLine, final_head},
     response_part::ResponsePart,
+    subprotocol::{Subprotocol, SubprotocolError, Subprotocols},
     verdict::{CheckOutcome, Verdict},
 };

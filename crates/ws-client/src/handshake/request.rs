@@ -3,7 +3,7 @@
 use proto::{basic::authorization, key::Key, message::Credentials, secret::Secret};
 use zeroize::Zeroizing;
 
-use super::header_field::HeaderFields;
+use super::{header_field::HeaderFields, subprotocol::Subprotocols};
 use crate::endpoint::Endpoint;
 
 /// The value of an `Origin` field, as a browser sends it (RFC 6454 section 7).
@@ -15,9 +15,21 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// The text is empty, or holds spaces, control or non-ASCII characters.
+    /// The text is neither `null` nor `scheme://host`, or it has a path, a user, or a space, control or
+    /// non-ASCII character.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
+            // Some browsers send `file://` for local files.
+            let has_host = !host.is_empty() || scheme == "file";
+            let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+            has_host
+                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.bytes().all(is_scheme)
+                && host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && !b"/?#@\\".contains(&byte))
+        });
+        if is_origin || text == "null" {
             Ok(Self(text.to_owned()))
         } else {
             Err(OriginError)
@@ -35,7 +47,7 @@ impl std::str::FromStr for Origin {
 
 /// A text that is not the value of an `Origin` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is written as http://example.org, without spaces")]
+#[error("an origin is null or scheme://host, as in http://example.org, without a path")]
 pub struct OriginError;
 
 /// A request of the opening handshake.
@@ -44,6 +56,7 @@ pub struct Request {
     endpoint: Endpoint,
     key: Key,
     origin: Option<Origin>,
+    subprotocols: Subprotocols,
     fields: HeaderFields,
     authorization: Option<Secret>,
 }
@@ -72,8 +85,18 @@ impl Request {
             endpoint,
             key,
             origin,
+            subprotocols: Subprotocols::default(),
             fields: HeaderFields::default(),
             authorization: None,
+        }
+    }
+
+    /// Offers subprotocols.
+    #[must_use]
+    pub fn with_subprotocols(self, subprotocols: Subprotocols) -> Self {
+        Self {
+            subprotocols,
+            ..self
         }
     }
 
@@ -102,6 +125,11 @@ impl Request {
         &self.key
     }
 
+    /// Returns the subprotocols that the request offers.
+    pub fn subprotocols(&self) -> &Subprotocols {
+        &self.subprotocols
+    }
+
     /// Returns true if the request carries credentials.
     pub fn presents_credentials(&self) -> bool {
         self.authorization.is_some() || self.fields.has("Authorization")
@@ -120,6 +148,7 @@ impl Request {
     /// Formats the head.
     fn head(&self, secrets: Secrets) -> String {
         let host = self.endpoint.host_field();
+        let subprotocols = self.subprotocols.to_string();
         let mut fields: Vec<(&str, &str)> = Vec::new();
         if !self.fields.has("Host") {
             fields.push(("Host", &host));
@@ -131,6 +160,9 @@ impl Request {
             ("Sec-WebSocket-Key", self.key.as_str()),
             ("Sec-WebSocket-Version", "13"),
         ]);
+        if !self.subprotocols.is_empty() {
+            fields.push(("Sec-WebSocket-Protocol", &subprotocols));
+        }
         if let Some(Origin(origin)) = &self.origin {
             fields.push(("Origin", origin));
         }
@@ -177,7 +209,7 @@ mod tests {
     use super::{Origin, OriginError, Request};
     use crate::{
         endpoint::Endpoint,
-        handshake::{FieldSource, HeaderField, HeaderFields},
+        handshake::{FieldSource, HeaderField, HeaderFields, Subprotocols},
     };
 
     fn request(origin: Option<Origin>) -> Request {
@@ -240,10 +272,46 @@ mod tests {
     }
 
     #[test]
-    fn origin_not_printable_ascii_is_rejected() {
-        for text in ["", "a b", "http://x\r\nX: y", "ü"] {
+    fn origin_is_null_or_scheme_and_host() {
+        for text in [
+            "null",
+            "http://x",
+            "https://x:1",
+            "http://[::1]:1",
+            "file://",
+            "app+x://id",
+        ] {
+            assert!(Origin::parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "a b",
+            "http://x\r\nX: y",
+            "ü",
+            "file",
+            "file.txt",
+            "example.org",
+            "http://",
+            "://x",
+            "http://x/",
+            "http://u@x",
+            "NULL",
+            "1a://x",
+        ] {
             assert_eq!(Origin::parse(text), Err(OriginError), "{text:?}");
         }
+    }
+
+    #[test]
+    fn subprotocols_are_offered_in_one_field() {
+        let names = ["v2", "v1"].map(|name| name.parse().unwrap());
+        let offer = Subprotocols::new(names.into()).unwrap();
+        let text = request(None).with_subprotocols(offer).masked();
+        assert!(
+            text.ends_with("13\r\nSec-WebSocket-Protocol: v2, v1\r\n\r\n"),
+            "{text}"
+        );
+        assert!(!bytes(None).contains("Protocol"));
     }
 
     #[test]

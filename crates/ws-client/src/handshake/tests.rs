@@ -9,6 +9,7 @@ use super::{
     error::HandshakeError,
     raw_response::{RawResponse, ReadError},
     response_part::ResponsePart,
+    subprotocol::Subprotocols,
     verdict::{CheckOutcome, Verdict},
 };
 
@@ -21,7 +22,11 @@ fn key() -> Key {
 /// Returns the verdict on a response after which the server closes the connection.
 fn check(text: &str) -> Verdict {
     let bytes = text.as_bytes().to_vec();
-    Verdict::check(&RawResponse::new(bytes, ReadError::Closed), &key())
+    Verdict::check(
+        &RawResponse::new(bytes, ReadError::Closed),
+        &key(),
+        &Subprotocols::default(),
+    )
 }
 
 fn with_fields(fields: &str) -> Verdict {
@@ -277,7 +282,7 @@ fn informational_heads_alone_are_no_response() {
     // The second input ends exactly at the limit.
     for bytes in [hint.repeat(1000), "HTTP/1.1 103\r\n\r\n".repeat(1024)] {
         let response = RawResponse::new(bytes.into_bytes(), ReadError::TooLong);
-        let verdict = Verdict::check(&response, &key());
+        let verdict = Verdict::check(&response, &key(), &Subprotocols::default());
         assert!(verdict.error().is_some());
         assert!(wrong_parts(&verdict).contains(&ResponsePart::Fields));
     }
@@ -409,7 +414,11 @@ fn incomplete_head_is_reported_with_its_cause() {
              ended before the empty line that ends the head",
         ),
     ] {
-        let verdict = Verdict::check(&RawResponse::new(bytes, read_error), &key());
+        let verdict = Verdict::check(
+            &RawResponse::new(bytes, read_error),
+            &key(),
+            &Subprotocols::default(),
+        );
         assert_eq!(verdict.error().unwrap().to_string(), said);
     }
 }
@@ -429,7 +438,53 @@ fn server_text_is_always_escaped() {
 proptest! {
     #[test]
     fn any_bytes_are_checked_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let verdict = Verdict::check(&RawResponse::new(bytes, ReadError::Closed), &key());
+        let verdict = Verdict::check(&RawResponse::new(bytes, ReadError::Closed), &key(), &Subprotocols::default());
         prop_assert!(verdict.error().is_some());
+    }
+}
+
+#[test]
+fn selected_subprotocol_must_be_offered() {
+    let names = ["v2", "v1"].map(|name| name.parse().unwrap());
+    let offered = Subprotocols::new(names.into()).unwrap();
+    for (fields, is_right, why) in [
+        (
+            "",
+            true,
+            "the request offers v2, v1, and the server selected none",
+        ),
+        (
+            "Sec-WebSocket-Protocol: v1\r\n",
+            true,
+            "it is one of those offered: v2, v1",
+        ),
+        (
+            "Sec-WebSocket-Protocol: V1\r\n",
+            false,
+            "it must be one of those offered: v2, v1",
+        ),
+        (
+            "Sec-WebSocket-Protocol: v1, v2\r\n",
+            false,
+            "it must be one of those offered: v2, v1",
+        ),
+        (
+            "Sec-WebSocket-Protocol: v1\r\nSec-WebSocket-Protocol: v2\r\n",
+            false,
+            "there is more than one; a server selects one",
+        ),
+    ] {
+        let bytes = format!(
+            "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}{fields}\r\n"
+        );
+        let response = RawResponse::new(bytes.into_bytes(), ReadError::Closed);
+        let verdict = Verdict::check(&response, &key(), &offered);
+        assert_eq!(verdict.error().is_none(), is_right, "{fields}");
+        assert_eq!(verdict.has_subprotocol(), !fields.is_empty());
+        let last = verdict.checks().last().unwrap();
+        assert_eq!(
+            (last.part, last.why.as_str()),
+            (ResponsePart::Subprotocol, why)
+        );
     }
 }

@@ -12,6 +12,7 @@ use super::{
     raw_response::{RawResponse, ReadError},
     response::{Head, MAX_HEAD_BYTES, StatusLine},
     response_part::ResponsePart,
+    subprotocol::Subprotocols,
 };
 
 /// The result of a check.
@@ -41,6 +42,7 @@ pub struct PartCheck {
 pub struct Verdict {
     incomplete: Option<ReadError>,
     is_empty: bool,
+    has_subprotocol: bool,
     status: Option<StatusLine>,
     /// The error for the status, unless that is 1xx.
     refused: Option<HandshakeError>,
@@ -48,8 +50,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Checks a response to a request with this key, which offered no extension and no subprotocol.
-    pub fn check(response: &RawResponse, key: &Key) -> Self {
+    /// Checks a response to a request with this key, which offered these subprotocols and no extension.
+    pub fn check(response: &RawResponse, key: &Key, offered: &Subprotocols) -> Self {
         let incomplete = response.incomplete();
         // If the heads are too long, the final one may be missing.
         let is_empty = response.final_head().is_empty() && incomplete != Some(ReadError::TooLong);
@@ -74,7 +76,7 @@ impl Verdict {
                 checks.push(token(&head, ResponsePart::Connection, "upgrade"));
                 checks.push(accept(&head, key));
                 checks.push(not_offered(&head, ResponsePart::Extensions));
-                checks.push(not_offered(&head, ResponsePart::Subprotocol));
+                checks.push(subprotocol(&head, offered));
             }
             if let Some(HandshakeError::Unauthorized(_, schemes)) = &refused {
                 checks.push(challenge(&head, schemes));
@@ -83,6 +85,7 @@ impl Verdict {
         Self {
             incomplete,
             is_empty,
+            has_subprotocol: !head.values(ResponsePart::Subprotocol.name()).is_empty(),
             status: head.status.ok(),
             refused,
             checks,
@@ -97,6 +100,11 @@ impl Verdict {
     /// Returns the status line, if there is one.
     pub fn status(&self) -> Option<&StatusLine> {
         self.status.as_ref()
+    }
+
+    /// Returns true if the server selected a subprotocol.
+    pub fn has_subprotocol(&self) -> bool {
+        self.has_subprotocol
     }
 
     /// Returns the error of the handshake, or `None` if it succeeded.
@@ -303,6 +311,33 @@ fn not_offered(head: &Head, part: ResponsePart) -> PartCheck {
             found(&values),
             "the request did not offer it, so it must not be there",
         )
+    }
+}
+
+fn subprotocol(head: &Head, offered: &Subprotocols) -> PartCheck {
+    let part = ResponsePart::Subprotocol;
+    if offered.is_empty() {
+        return not_offered(head, part);
+    }
+    let values = head.values(part.name());
+    let found = found(&values);
+    match values.as_slice() {
+        [] => right(
+            part,
+            found,
+            format!("the request offers {offered}, and the server selected none"),
+        ),
+        [value] if offered.offer(value) => right(
+            part,
+            found,
+            format!("it is one of those offered: {offered}"),
+        ),
+        [_] => wrong(
+            part,
+            found,
+            format!("it must be one of those offered: {offered}"),
+        ),
+        _ => wrong(part, found, "there is more than one; a server selects one"),
     }
 }
 

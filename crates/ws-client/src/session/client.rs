@@ -19,6 +19,7 @@ use crate::{
     connect::{ConnectError, Upgraded},
     console::{Console, Mode, Notice, Prompt, TypedLogin, login_line},
     exit::Exit,
+    handshake::Subprotocols,
     websocket::Connection,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Client<C> {
     pub(crate) console: C,
     pub(crate) timeouts: Timeouts,
     pub(crate) goal: Goal,
+    /// The subprotocols that the request offers.
+    pub(crate) subprotocols: Subprotocols,
     /// See [`crate::config::Config::max_message_bytes`].
     pub(crate) max_message_bytes: usize,
     /// The warning that is printed before each connection.
@@ -164,7 +167,7 @@ impl<C: Console> Client<C> {
             self.console.notice(Notice::Text(warning));
         }
         let mut dial = pin!(dial);
-        poll_fn(|cx| {
+        let upgraded = poll_fn(|cx| {
             loop {
                 if let Poll::Ready(result) = dial.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(EndReason::ConnectFailed));
@@ -175,7 +178,12 @@ impl<C: Console> Client<C> {
                 }
             }
         })
-        .await
+        .await?;
+        if !self.subprotocols.is_empty() && !upgraded.has_subprotocol {
+            let notice = Notice::NoSubprotocol(&self.subprotocols);
+            self.console.notice(notice);
+        }
+        Ok(upgraded)
     }
 
     /// Ends a run that never had a session.

@@ -65,6 +65,10 @@ fn request_reason(name: &str) -> &'static str {
         "Sec-WebSocket-Version" => {
             "13, the version of RFC 6455 (RFC 6455 section 4.1, request item 9)"
         }
+        "Sec-WebSocket-Protocol" => {
+            "the subprotocols that the client speaks; the server selects one of them or none \
+             (RFC 6455 section 4.1, request item 10)"
+        }
         "Origin" => {
             "the site of a page, which a browser sends; the server may refuse it \
              (RFC 6455 section 10.2)"

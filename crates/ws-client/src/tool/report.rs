@@ -32,7 +32,7 @@ pub struct HandshakeReport {
 impl HandshakeReport {
     /// Creates the report on a request, its response, and the TLS connection under both.
     pub fn new(tls_summary: Option<TlsSummary>, request: &Request, response: &RawResponse) -> Self {
-        let verdict = Verdict::check(response, request.key());
+        let verdict = Verdict::check(response, request.key(), request.subprotocols());
         let tls = tls_summary.map_or(String::new(), |tls_summary| format!("{tls_summary}\n"));
         let text = format!("{tls}{}", ReportDisplay(request, response, &verdict));
         let exit = verdict.error().map_or(Exit::Ok, |error| error.exit());

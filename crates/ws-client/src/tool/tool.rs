@@ -10,7 +10,7 @@ use super::report::HandshakeReport;
 use crate::{
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded, exchange},
     exit::Exit,
-    handshake::{Origin, ReadError, Request},
+    handshake::{Origin, ReadError, Request, Subprotocol},
     tls::{TransportKind, TrustArguments},
     websocket::{Connection, ConnectionEvent, Reading},
 };
@@ -29,8 +29,11 @@ pub struct HandshakeArguments {
     /// Time for TCP, TLS and the handshake together [default: 10s].
     #[arg(long, value_name = "TIME")]
     pub connect_deadline: Option<TimeSpan>,
-    /// Sends this Origin, as a browser would.
-    #[arg(long)]
+    /// Offers this subprotocol. Repeatable, the preferred one first.
+    #[arg(short, long = "subprotocol", value_name = "NAME")]
+    pub subprotocols: Vec<Subprotocol>,
+    /// Sends this Origin, as a browser would: null, or as in `http://example.org`.
+    #[arg(short, long)]
     pub origin: Option<Origin>,
     /// Adds a header field to the request, "Name: value". @FILE reads one from each line of a file.
     /// Repeatable.
@@ -77,7 +80,12 @@ pub async fn run(
     if report.exit == Exit::Ok {
         // A valid handshake is followed by a closing handshake.
         let rest = response.rest().to_vec();
-        let mut connection = Connection::new(Upgraded { stream, rest }, MAX_MESSAGE_BYTES).await;
+        let upgraded = Upgraded {
+            stream,
+            rest,
+            has_subprotocol: false,
+        };
+        let mut connection = Connection::new(upgraded, MAX_MESSAGE_BYTES).await;
         connection.close(CloseReason::UserExit.into());
         let end = async {
             loop {

@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .max_write_buffer_size(max_message_bytes.saturating_add(SPARE_WRITE_BUFFER_BYTES))
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
-        let Upgraded { stream, rest } = upgraded;
+        let Upgraded { stream, rest, .. } = upgraded;
         let stream = Metered::new(stream, &rest);
         let role = Role::Client;
         let socket = WebSocketStream::from_partially_read(stream, rest, role, Some(config)).await;
@@ -457,8 +457,12 @@ mod tests {
 
     async fn connected() -> (Connection<DuplexStream>, WebSocketStream<DuplexStream>) {
         let (stream, theirs) = duplex(1 << 16);
-        let rest = Vec::new();
-        let connection = Connection::new(Upgraded { stream, rest }, 1 << 16).await;
+        let upgraded = Upgraded {
+            stream,
+            rest: Vec::new(),
+            has_subprotocol: false,
+        };
+        let connection = Connection::new(upgraded, 1 << 16).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         (connection, server)
     }

@@ -29,7 +29,7 @@ use crate::{
     console::{EchoState, PromptMode},
     endpoint::Endpoint,
     exit::Exit,
-    handshake::Request,
+    handshake::{Request, Subprotocols},
     session::Client,
 };
 
@@ -126,6 +126,7 @@ where
         console,
         timeouts: TIMEOUTS,
         goal: Goal::default(),
+        subprotocols: Subprotocols::default(),
         max_message_bytes: 1 << 20,
         warning: None,
     };

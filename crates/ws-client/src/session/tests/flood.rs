@@ -87,7 +87,15 @@ async fn connection_on(
         written,
     };
     let rest = Vec::new();
-    Connection::new(Upgraded { stream, rest }, 1 << 20).await
+    Connection::new(
+        Upgraded {
+            stream,
+            rest,
+            has_subprotocol: false,
+        },
+        1 << 20,
+    )
+    .await
 }
 
 /// A server that sends pings and reads no pongs would fill the memory with pongs.

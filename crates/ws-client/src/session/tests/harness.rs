@@ -180,6 +180,7 @@ pub(super) async fn connected() -> (Connection<DuplexStream>, Server) {
     let upgraded = Upgraded {
         stream: ours,
         rest: Vec::new(),
+        has_subprotocol: false,
     };
     let connection = Connection::new(upgraded, 1 << 20).await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;

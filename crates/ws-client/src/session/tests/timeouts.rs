@@ -41,6 +41,7 @@ async fn slow_message_is_no_silence() {
     let upgraded = Upgraded {
         stream: ours,
         rest: Vec::new(),
+        has_subprotocol: false,
     };
     let connection = Connection::new(upgraded, 1 << 20).await;
     let mut server = Server(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await);
@@ -249,6 +250,7 @@ async fn message_flood_does_not_delay_the_close() {
         Upgraded {
             stream,
             rest: Vec::new(),
+            has_subprotocol: false,
         },
         1 << 20,
     )

@@ -42,7 +42,15 @@ async fn connected_with_texts(texts: &[&str]) -> (Connection<DuplexStream>, Serv
 /// Returns both ends of a connection. These bytes arrived together with the handshake response.
 async fn connected_with_bytes(rest: Vec<u8>) -> (Connection<DuplexStream>, Server) {
     let (ours, theirs) = tokio::io::duplex(TINY);
-    let connection = Connection::new(Upgraded { stream: ours, rest }, 1 << 20).await;
+    let connection = Connection::new(
+        Upgraded {
+            stream: ours,
+            rest,
+            has_subprotocol: false,
+        },
+        1 << 20,
+    )
+    .await;
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
     (connection, Server(server))
 }
