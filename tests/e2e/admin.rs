@@ -279,6 +279,32 @@ async fn busy_room_refuses_publish() {
 }
 
 #[tokio::test]
+async fn purge_drops_what_new_members_would_get() {
+    let files = files();
+    let mut server = files.serve().await;
+    ctl_ok(&files, &["publish", "/room/lobby", "jane:secret"]).await;
+    let output = ctl_ok(&files, &["purge", "/room/%6Cobby"]).await;
+    assert_eq!(output, "dropped the history of /room/lobby: 1 message\n");
+    let line = server.log_line("history_purged").await;
+    assert!(line.contains("path=\"/room/lobby\" messages=1"), "{line}");
+    ctl_ok(&files, &["publish", "/room/lobby", "hello"]).await;
+    let mut peer = server.connect().await;
+    peer.send(
+        integration_tests::handshake_with(&[&integration_tests::authorization("jane:x")])
+            .replace("GET / ", "GET /room/lobby "),
+    )
+    .await;
+    assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+    let received = peer.text().await;
+    assert!(
+        received.starts_with(r#"{"from":"server:operator","text":"hello","#),
+        "{received}"
+    );
+    let output = ctl_ok(&files, &["purge", "/room/quiet", "--json"]).await;
+    assert_eq!(output, "{\"room\":\"/room/quiet\",\"messages\":0}\n");
+}
+
+#[tokio::test]
 async fn failed_commands_report_error_and_exit_code() {
     let files = files();
     let server = files.serve().await;
@@ -288,6 +314,7 @@ async fn failed_commands_report_error_and_exit_code() {
         (&["revoke", "a:b"], "there is no user `a:b`"),
         (&["revoke", "-x", "--json"], "there is no user `-x`"),
         (&["publish", "/", "x"], "there is no room at this path"),
+        (&["purge", "/nowhere"], "there is no room at this path"),
         (
             &["publish", "/room/a", ""],
             "the text must have 1 to 1048576 bytes",
@@ -426,6 +453,7 @@ async fn tcp_address_refuses_commands_and_sessions() {
         ("POST", "/reload", "403 Forbidden"),
         ("POST", "/drain", "403 Forbidden"),
         ("POST", "/publish", "403 Forbidden"),
+        ("POST", "/purge", "403 Forbidden"),
         ("POST", "/metrics", "405 Method Not Allowed"),
         ("GET", "/", "404 Not Found"),
     ] {
@@ -472,6 +500,7 @@ async fn public_address_serves_no_admin_path() {
         "/reload",
         "/drain",
         "/publish",
+        "/purge",
     ] {
         for method in ["GET", "POST"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");

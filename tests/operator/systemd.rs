@@ -214,6 +214,7 @@ async fn server_makes_only_system_calls_of_the_unit() {
     for action in [
         &["sessions"][..],
         &["publish", "/room", "hello"],
+        &["purge", "/room"],
         &["revoke", "joe"],
     ] {
         ctl_ok(&files, action).await;

@@ -148,6 +148,23 @@ pub(crate) struct Publish {
     pub(crate) text: String,
 }
 
+/// The request to drop the history of a room.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Purge {
+    /// The path of the room.
+    pub(crate) room: String,
+}
+
+/// The response to [`Purge`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Purged {
+    /// The path of the room, in normal form.
+    pub(crate) room: String,
+    /// The number of dropped messages.
+    pub(crate) messages: usize,
+}
+
 /// The response to a refused request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ErrorResponse {

@@ -12,9 +12,12 @@
 //! | `GET /sessions` | `api::Sessions` |
 //! | `POST /kick` | `api::Kicked`, for a body `api::Kick` |
 //! | `POST /revoke` | `api::UserRevoked`, for a body `api::Revoke` |
+//! | `GET /revocations` | `api::RevocationList` |
+//! | `POST /allow` | the body, `api::Allow` |
 //! | `POST /reload` | `api::ReloadOutcome` |
 //! | `POST /drain` | `api::Draining` |
 //! | `POST /publish` | the body, `api::Publish` |
+//! | `POST /purge` | `api::Purged`, for a body `api::Purge` |
 
 mod admin;
 pub(crate) mod api;

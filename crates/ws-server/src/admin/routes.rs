@@ -17,8 +17,8 @@ use crate::{
     access::{Principal, normalize_path},
     admin::{
         api::{
-            Allow, Draining, ErrorResponse, Kick, Kicked, Publish, RevocationInfo, RevocationList,
-            Revoke, SessionInfo, Sessions, UserRevoked,
+            Allow, Draining, ErrorResponse, Kick, Kicked, Publish, Purge, Purged, RevocationInfo,
+            RevocationList, Revoke, SessionInfo, Sessions, UserRevoked,
         },
         listener::AdminPeer,
     },
@@ -76,6 +76,8 @@ enum AdminError {
     NoRandomness,
     #[error(transparent)]
     Publish(PublishError),
+    #[error("there is no room at this path")]
+    NoRoom,
     #[error("nothing was reloaded: {0}")]
     Reload(String),
 }
@@ -87,6 +89,7 @@ impl AdminError {
             | Self::NoConnection(_)
             | Self::NoUser(_)
             | Self::NotRevoked(_)
+            | Self::NoRoom
             | Self::Publish(PublishError::NoRoom) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
@@ -118,6 +121,7 @@ enum AdminRoute {
     Reload,
     Drain,
     Publish,
+    Purge,
 }
 
 impl AdminRoute {
@@ -134,6 +138,7 @@ impl AdminRoute {
             "/reload" => Self::Reload,
             "/drain" => Self::Drain,
             "/publish" => Self::Publish,
+            "/purge" => Self::Purge,
             _ => return None,
         })
     }
@@ -235,6 +240,7 @@ impl AdminHandler {
             }
             AdminRoute::Drain => json(&self.drain(peer)),
             AdminRoute::Publish => json(&self.publish(body(request).await?, peer).await?),
+            AdminRoute::Purge => json(&self.purge(&body(request).await?, peer)?),
         })
     }
 
@@ -327,11 +333,22 @@ impl AdminHandler {
         let Publish { room, text } = publish;
         let published = self.server.publish(&room, OPERATOR, &text).await;
         published.map_err(AdminError::Publish)?;
-        // The path that the room has in the log and in the list of sessions.
-        let room = normalize_path(&room).map_or_else(|_| room.clone(), Cow::into_owned);
+        let room = normal_form(&room);
         audit::published(&peer.to_string(), &room, text.len());
         Ok(Publish { room, text })
     }
+
+    fn purge(&self, purge: &Purge, peer: AdminPeer) -> Result<Purged, AdminError> {
+        let messages = self.server.purge(&purge.room).ok_or(AdminError::NoRoom)?;
+        let room = normal_form(&purge.room);
+        audit::history_purged(&peer.to_string(), &room, messages);
+        Ok(Purged { room, messages })
+    }
+}
+
+/// Returns the path that a room has in the log and in the list of sessions.
+fn normal_form(room: &str) -> String {
+    normalize_path(room).map_or_else(|_| room.to_owned(), Cow::into_owned)
 }
 
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, AdminError> {

@@ -28,8 +28,8 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     admin::api::{
-        Allow, Draining, ErrorResponse, Kick, Kicked, Publish, RevocationList, Revoke, SessionInfo,
-        Sessions, UserRevoked,
+        Allow, Draining, ErrorResponse, Kick, Kicked, Publish, Purge, Purged, RevocationList,
+        Revoke, SessionInfo, Sessions, UserRevoked,
     },
     reload::ReloadOutcome,
 };
@@ -75,6 +75,11 @@ pub(crate) enum Action {
         /// The text of the message
         #[arg(allow_hyphen_values = true)]
         text: String,
+    },
+    /// Drop the history of a room, which new members would get
+    Purge {
+        /// The path of the room, such as /room/lobby
+        room: String,
     },
 }
 
@@ -184,6 +189,10 @@ pub(crate) async fn run(
                 text: text.clone(),
             };
             client.post("/publish", &publish, published).await
+        }
+        Action::Purge { room } => {
+            let room = room.clone();
+            client.post("/purge", &Purge { room }, purged).await
         }
     }
 }
@@ -474,6 +483,11 @@ fn draining(Draining { sessions: count }: &Draining) -> String {
 
 fn published(Publish { room, text }: &Publish) -> String {
     format!("published in {}: {}", Escaped(room), Escaped(text))
+}
+
+fn purged(Purged { room, messages }: &Purged) -> String {
+    let messages = plural(*messages, "message", "messages");
+    format!("dropped the history of {}: {messages}", Escaped(room))
 }
 
 fn sessions(count: usize) -> String {

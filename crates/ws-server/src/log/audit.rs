@@ -178,6 +178,18 @@ pub(crate) fn published(by: &str, path: &str, bytes: usize) {
     );
 }
 
+/// Logs that an operator dropped the history of a room.
+pub(crate) fn history_purged(by: &str, path: &str, messages: usize) {
+    info!(
+        target: TARGET,
+        event = %"history_purged",
+        by,
+        path = Escaped(path).to_string(),
+        messages,
+        "history dropped by an operator"
+    );
+}
+
 /// Logs the number of log lines lost at this point.
 pub(crate) fn lines_lost(lines: u64) {
     warn!(

@@ -10,8 +10,10 @@ use crate::{
     metrics::ReloadResult,
     peer::ConnectionId,
     registry::ConnectionEntry,
+    route::Route,
     server::{scrape::ScrapeSnapshot, state::ServerState},
     service::{NotPublished, Unrestricted},
+    settings::Settings,
     tls::{CurrentTls, Tls},
 };
 
@@ -144,15 +146,11 @@ impl ServerHandle {
         text: &str,
     ) -> Result<(), PublishError> {
         let settings = self.state.current.load();
-        let path = &*normalize_path(path).map_err(|_| PublishError::NoRoom)?;
-        let route = settings.handshake.routes.find(path);
-        let route = route.filter(|route| route.service.accepts_posts());
-        let route = route.ok_or(PublishError::NoRoom)?;
+        let (route, path) = find_room(&settings, path).ok_or(PublishError::NoRoom)?;
         let most = settings.max_message_bytes(route);
         if text.is_empty() || text.len() > most {
             return Err(PublishError::Length { most });
         }
-        let path = path.into();
         let publish = route
             .service
             .publish(&self.state.hub, &path, from, text, most, Unrestricted);
@@ -162,6 +160,22 @@ impl ServerHandle {
             NotPublished::TooLong => PublishError::EscapedLength { most },
         })
     }
+
+    /// Drops the history of a room, whose path is normalised as that of a request. Returns the number
+    /// of its messages, or `None` if no room has this path.
+    pub(crate) fn purge(&self, path: &str) -> Option<usize> {
+        let settings = self.state.current.load();
+        let (_, path) = find_room(&settings, path)?;
+        Some(self.state.hub.purge(&path))
+    }
+}
+
+/// Returns the route of a room, and the normal form of its path.
+fn find_room<'s>(settings: &'s Settings, path: &str) -> Option<(&'s Route, Arc<str>)> {
+    let path = normalize_path(path).ok()?;
+    let route = settings.handshake.routes.find(&path)?;
+    let is_room = route.service.accepts_posts();
+    is_room.then(|| (&**route, route.pattern.to_arc(&path)))
 }
 
 /// The reason why a text was not published.

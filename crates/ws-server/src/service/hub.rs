@@ -148,6 +148,16 @@ impl Hub {
             .await
     }
 
+    /// Drops the history of a topic. Returns the number of its texts. A text that still waits is
+    /// published later.
+    pub fn purge(&self, path: &Arc<str>) -> usize {
+        let topic = TopicUse::new(self, path);
+        let mut state = topic.topic.state();
+        let texts = state.kept.len();
+        state.trim(HistoryPolicy { texts: 0, bytes: 0 });
+        texts
+    }
+
     /// Returns the number of topics and subscriptions.
     pub fn stats(&self) -> RoomStats {
         let topics = self.topics();

@@ -65,7 +65,7 @@ fn each_event_logs_one_line_in_both_formats() {
     let jane = jane();
     let connection = context("192.0.2.1", LoginMethod::Basic).connection;
     let peer = Peer::Direct(([192, 0, 2, 1], 1024).into());
-    let lines: [(&dyn Fn(), &str, Value); 12] = [
+    let lines: [(&dyn Fn(), &str, Value); 11] = [
         (
             &|| {
                 login_ok(
@@ -143,6 +143,24 @@ fn each_event_logs_one_line_in_both_formats() {
                 "event": "user_revoked", "by": "uid:0", "user": "jane", "sessions_ended": 2}),
         ),
         (
+            &|| lines_lost(7),
+            "WARN audit: log lines lost: stderr was not read in time, or writing to it failed \
+             event=lines_lost lines=7\n",
+            json!({"level": "WARN", "target": "audit", "message":
+                "log lines lost: stderr was not read in time, or writing to it failed",
+                "event": "lines_lost", "lines": 7}),
+        ),
+    ];
+    for (line, as_text, as_object) in lines {
+        assert_eq!(text(line), as_text);
+        assert_eq!(object(line), as_object);
+    }
+}
+
+#[test]
+fn action_in_a_room_logs_one_line() {
+    let lines: [(&dyn Fn(), &str, Value); 2] = [
+        (
             &|| published("uid:0", "/room/a b", 5),
             "INFO audit: published by an operator event=published by=\"uid:0\" \
              path=\"/room/a b\" bytes=5\n",
@@ -150,12 +168,11 @@ fn each_event_logs_one_line_in_both_formats() {
                 "event": "published", "by": "uid:0", "path": "/room/a b", "bytes": 5}),
         ),
         (
-            &|| lines_lost(7),
-            "WARN audit: log lines lost: stderr was not read in time, or writing to it failed \
-             event=lines_lost lines=7\n",
-            json!({"level": "WARN", "target": "audit", "message":
-                "log lines lost: stderr was not read in time, or writing to it failed",
-                "event": "lines_lost", "lines": 7}),
+            &|| history_purged("uid:0", "/room/lobby", 3),
+            "INFO audit: history dropped by an operator event=history_purged by=\"uid:0\" \
+             path=\"/room/lobby\" messages=3\n",
+            json!({"level": "INFO", "target": "audit", "message": "history dropped by an operator",
+                "event": "history_purged", "by": "uid:0", "path": "/room/lobby", "messages": 3}),
         ),
     ];
     for (line, as_text, as_object) in lines {

@@ -263,6 +263,29 @@ async fn publish_accepted_only_by_rooms() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn purge_accepted_only_for_rooms() {
+    let route = "[[route]]\npath = \"/\"\nservice = \"echo\"\n[[route]]\npath = \"/room/*\"\n\
+                 service = \"room\"";
+    let config = Config::parse(route, std::path::Path::new("")).unwrap();
+    let server = TestServer::with(config);
+    let handle = server.handle();
+    for text in ["one", "two"] {
+        handle.publish("/room/café", "jane", text).await.unwrap();
+    }
+    for (path, dropped) in [
+        ("/room/quiet", Some(0)),
+        // Another spelling of the same path.
+        ("/room/caf%c3%a9", Some(2)),
+        ("/room/caf%C3%A9", Some(0)),
+        ("/", None),
+        ("/nowhere", None),
+        ("room/lobby", None),
+    ] {
+        assert_eq!(handle.purge(path), dropped, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn metrics_count_connections_by_state_and_end() {
     let server = TestServer::new();
     let mut waiting = server.connect();

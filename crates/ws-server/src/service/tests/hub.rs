@@ -353,6 +353,32 @@ fn author_of_many_topics_displaces_only_own_ones() {
 }
 
 #[test]
+fn purge_drops_history_and_idle_topic() {
+    let hub = Arc::new(Hub::default());
+    assert_eq!(hub.purge(&"/".into()), 0);
+    assert!(hub.topics().by_path.is_empty());
+    for number in ["1", "2"] {
+        post(&hub, "/", &text(number), HISTORY);
+    }
+    assert_eq!(hub.purge(&"/".into()), 2);
+    let topics = hub.topics();
+    assert!(topics.by_path.is_empty() && topics.idle.is_empty() && topics.shares.is_empty());
+    assert_eq!(topics.idle_bytes, 0);
+    drop(topics);
+
+    // With a subscriber, the topic stays, and so do the texts that wait for the subscriber.
+    let (jane, entry) = subscribe(&hub, "/", "jane");
+    post(&hub, "/", &text("3"), HISTORY);
+    assert_eq!(hub.purge(&"/".into()), 1);
+    assert_eq!(received(&entry), ["3"]);
+    post(&hub, "/", &text("4"), HISTORY);
+    let (joe, _entry) = subscribe(&hub, "/", "joe");
+    assert_eq!(kept(&joe), ["4"]);
+    drop((jane, joe));
+    assert_eq!(hub.topics().idle_bytes, 1);
+}
+
+#[test]
 fn author_of_large_histories_displaces_only_own_ones() {
     let hub = Arc::new(Hub::default());
     let policy = HistoryPolicy {
