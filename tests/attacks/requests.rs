@@ -47,7 +47,7 @@ fn assert_refusal(response: &str, request: &[u8], status: u16, text: &str) {
     let challenged = [challenge.as_str(), "connection: close"];
     fields.extend(match status {
         401 => &challenged[..],
-        405 => &["allow: GET", "connection: close"],
+        405 => &["allow: GET, HEAD", "connection: close"],
         426 => &[
             "connection: Upgrade, close",
             "sec-websocket-version: 13",

@@ -9,7 +9,7 @@ use raw_peer::HANDSHAKE;
 use ws_server::{
     access::{AllowedOrigin, Origin},
     admission::{Availability, BudgetExhausted},
-    handshake::{BasicAuthMode, Decision, HandshakePolicy, Refusal, Upgrade, decide},
+    handshake::{BasicAuthMode, Decision, HandshakePolicy, Refusal, RouteLogin, Upgrade, decide},
     route::Routes,
 };
 
@@ -70,9 +70,16 @@ pub fn check(data: &[u8]) {
             assert_credentials(&raw, &attempt);
             assert_upgrade(&raw, &upgrade);
         }
-        (Decision::Page, Err(426)) => assert!(accepts_html(&raw), "{raw:?}"),
+        (Decision::Page, Err(426)) => assert!(asks_for(&raw, "text/html"), "{raw:?}"),
+        (Decision::Describe(description), Err(426)) => {
+            assert!(!asks_for(&raw, "text/html"), "{raw:?}");
+            assert!(asks_for(&raw, "application/json"), "{raw:?}");
+            assert_eq!(description.login, RouteLogin::Message);
+            assert_eq!(description.subprotocols, SUBPROTOCOLS);
+        }
         (Decision::Refuse(refusal), Err(status)) => {
-            assert!(status != 426 || !accepts_html(&raw), "{raw:?}");
+            let is_answered = ["text/html", "application/json"].map(|kind| asks_for(&raw, kind));
+            assert!(status != 426 || is_answered == [false; 2], "{raw:?}");
             assert_refusal(&raw, refusal, status);
         }
         (decision, expected) => panic!("{decision:?} instead of {expected:?}: {raw:?}"),
@@ -87,7 +94,13 @@ pub fn check(data: &[u8]) {
     let decision = decide(&parts, &LISTED, Availability::Open, exhausted);
     if !matches!(decision, Decision::Page) {
         let refusal = refusal(&decision, &raw);
-        assert_refusal(&raw, refusal, expected.err().unwrap_or(429));
+        let status = match expected {
+            // The description comes after the check of the budget.
+            Err(426) if asks_for(&raw, "application/json") => 429,
+            Err(status) => status,
+            Ok(()) => 429,
+        };
+        assert_refusal(&raw, refusal, status);
     }
     // The default policy allows no more than this one.
     if let Decision::Upgrade(upgrade) = decide(
@@ -104,15 +117,17 @@ pub fn check(data: &[u8]) {
 fn refusal(decision: &Decision, raw: &RawRequest) -> Refusal {
     match decision {
         Decision::Refuse(refusal) => *refusal,
-        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) | Decision::Page => {
-            panic!("not refused: {raw:?}")
-        }
+        Decision::Upgrade(_)
+        | Decision::Verify(..)
+        | Decision::Publish(..)
+        | Decision::Page
+        | Decision::Describe(_) => panic!("not refused: {raw:?}"),
     }
 }
 
-/// Returns whether a browser asks for the page: there is no `Upgrade: websocket`, and `Accept`
-/// contains HTML with a weight above zero.
-fn accepts_html(raw: &RawRequest) -> bool {
+/// Returns true if the request asks for this media type: there is no `Upgrade: websocket`, and
+/// `Accept` contains it with a weight above zero.
+fn asks_for(raw: &RawRequest, media_type: &str) -> bool {
     let accepted = values(&raw.fields, "accept");
     let mut elements = accepted
         .iter()
@@ -126,7 +141,7 @@ fn accepts_html(raw: &RawRequest) -> bool {
                 part.strip_prefix("q=")
                     .is_some_and(|weight| weight.bytes().all(|byte| matches!(byte, b'0' | b'.')))
             };
-            parts[0] == "text/html" && !parts.iter().any(is_zero)
+            parts[0] == media_type && !parts.iter().any(is_zero)
         })
 }
 
@@ -162,7 +177,15 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
             with("Basic YWRtaW46MTIzNDU2"),
         ),
         ("with_a_token".to_owned(), with("Bearer YWRtaW46MTIzNDU2")),
-        ("page_request".to_owned(), page_request()),
+        (
+            "page_request".to_owned(),
+            read("GET", "text/html, */*; q=0.8"),
+        ),
+        ("head_request".to_owned(), read("HEAD", "text/html")),
+        (
+            "description_request".to_owned(),
+            read("GET", "application/json"),
+        ),
         (
             "absolute_uri".to_owned(),
             HANDSHAKE
@@ -196,8 +219,8 @@ fn browser_handshake() -> Vec<u8> {
         .into()
 }
 
-fn page_request() -> Vec<u8> {
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html, */*; q=0.8\r\n\r\n".into()
+fn read(method: &str, accept: &str) -> Vec<u8> {
+    format!("{method} / HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").into()
 }
 
 /// Parses a request by the HTTP library and by hand. Returns `None` if the library rejects it.
@@ -261,8 +284,10 @@ fn check_form(raw: &RawRequest) -> Result<Host, u16> {
 /// Checks everything else, in order.
 fn check_rest(raw: &RawRequest, host: &Host) -> Result<(), u16> {
     ensure(path(&raw.target, host) == Some("/"), 404)?;
-    ensure(raw.method == "GET", 405)?;
-    ensure(lists_text(raw, "upgrade", "websocket"), 426)?;
+    let offers_websocket = lists_text(raw, "upgrade", "websocket");
+    let is_head = raw.method == "HEAD" && !offers_websocket;
+    ensure(raw.method == "GET" || is_head, 405)?;
+    ensure(offers_websocket, 426)?;
     ensure(lists_text(raw, "connection", "upgrade"), 426)?;
     let version = values(&raw.fields, "sec-websocket-version");
     ensure(version == [b"13"], 426)?;

@@ -1,4 +1,5 @@
-//! The decision on a request head: an upgrade, a page, a publication, or a refusal with the reason.
+//! The decision on a request head: an upgrade, the page, the description of a route, a publication, or
+//! a refusal with the reason.
 //!
 //! The checks run in this order, and the first that fails decides:
 //!
@@ -6,10 +7,14 @@
 //!    section 6.2.2), and the absence of a body (RFC 9110 section 9.3.1).
 //! 2. The availability of the server (RFC 9110 section 15.6.4).
 //! 3. The path and the method (RFC 9110 sections 15.5.5, 15.5.6).
-//! 4. The upgrade fields and the key (RFC 6455 section 4.2.1, items 3 to 6).
+//! 4. The upgrade fields and the key (RFC 6455 section 4.2.1, items 3 to 6). A request for the page
+//!    or the description ends before this check.
 //! 5. The origin (RFC 6455 sections 4.2.2 and 10.2, RFC 6454).
-//! 6. The failure budget of the address (RFC 6585 section 4).
+//! 6. The failure budget of the address (RFC 6585 section 4), for a description too.
 //! 7. The presence of required credentials (RFC 7617, RFC 9110 section 11.6.2).
+//!
+//! The origin of a request for the page or the description is not checked: browsers send none with
+//! the requests of their own pages, and a page of another origin cannot read the response.
 //!
 //! [`decide`] is pure. A response reflects nothing of the request except a configured subprotocol.
 
@@ -30,13 +35,14 @@ use crate::{
     access::{Access, AllowedOrigin, FILE_ORIGIN, Origin, normalize_path, parse_host},
     admission::{Availability, BudgetExhausted},
     handshake::{
+        description::RouteDescription,
         policy::{BasicAuthMode, HandshakePolicy},
         refusal::{Refusal, WEBSOCKET_VERSION},
     },
     route::RouteMatch,
 };
 
-/// The path of the page for browsers.
+/// The path at which browsers get the page even without a route.
 const PAGE_PATH: &str = "/";
 
 /// The decision on a request.
@@ -50,6 +56,8 @@ pub enum Decision {
     Publish(RouteMatch, Attempt),
     /// Serve the page to a browser.
     Page,
+    /// Send the description of the route.
+    Describe(RouteDescription),
     /// Refuse the request.
     Refuse(Refusal),
 }
@@ -73,13 +81,7 @@ pub fn decide(
     availability: Availability,
     budget: Result<(), BudgetExhausted>,
 ) -> Decision {
-    match check(head, policy, availability, budget) {
-        Ok(decision) => decision,
-        Err(Refusal::NoUpgrade | Refusal::UnknownPath) if policy.page && wants_page(head) => {
-            Decision::Page
-        }
-        Err(refusal) => Decision::Refuse(refusal),
-    }
+    check(head, policy, availability, budget).unwrap_or_else(Decision::Refuse)
 }
 
 fn check(
@@ -112,14 +114,29 @@ fn check(
         Availability::Full => return Err(Refusal::Full),
         Availability::Draining => return Err(Refusal::Draining),
     }
+    let wanted = representation(head, policy);
     // RFC 9110 sections 15.5.5 and 15.5.6; RFC 6455 section 4.2.1, item 1.
-    let route = route.ok_or(Refusal::UnknownPath)?;
-    if head.method != Method::GET && !is_post {
+    let Some(route) = route else {
+        let is_page = path == PAGE_PATH && wanted == Some(Representation::Page);
+        return is_page
+            .then_some(Decision::Page)
+            .ok_or(Refusal::UnknownPath);
+    };
+    if !is_post && !is_read(head) {
         return Err(if accepts_posts {
             Refusal::MethodNotAllowedGetPost
         } else {
             Refusal::MethodNotAllowed
         });
+    }
+    match wanted {
+        Some(Representation::Page) => return Ok(Decision::Page),
+        Some(Representation::Description) => {
+            // As for the handshake, so that a client learns of the delay before it connects.
+            check_budget(budget)?;
+            return Ok(Decision::Describe(RouteDescription::new(route, policy)));
+        }
+        None => {}
     }
     // RFC 6455 section 4.2.1, items 3 to 6.
     let key = if is_post {
@@ -134,9 +151,7 @@ fn check(
         check_origin(origin.to_str().ok(), &host, allowed)?;
     }
     // RFC 6585 section 4.
-    if let Err(BudgetExhausted { retry_after }) = budget {
-        return Err(Refusal::TooManyFailures { retry_after });
-    }
+    check_budget(budget)?;
     let matched = RouteMatch {
         route: Arc::clone(route),
         path: route.pattern.to_arc(path),
@@ -165,29 +180,64 @@ fn check(
     })
 }
 
-/// Returns true for a browser's navigation: a GET of the page's path that accepts HTML and does not
-/// offer to upgrade to a WebSocket. Other offers, such as `h2c`, are ignored (RFC 9110 section 7.8).
-/// Other clients get a 426.
-fn wants_page(head: &Parts) -> bool {
-    head.method == Method::GET
-        && head.uri.path() == PAGE_PATH
-        && !has_token(&head.headers, &UPGRADE, "websocket")
-        && tokens(&head.headers, &ACCEPT).any(accepts_html)
+/// A representation of a path (RFC 9110 section 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Representation {
+    /// The page for browsers.
+    Page,
+    /// The description of the route.
+    Description,
 }
 
-/// Returns true if an element of `Accept` names HTML with a weight above zero (RFC 9110 sections
-/// 12.4.2 and 12.5.1).
-fn accepts_html(element: &str) -> bool {
+/// Returns the representation that a request asks for by name. A browser's navigation names HTML, and
+/// gets the page even if it names JSON too. Other clients without an upgrade get a 426.
+fn representation(head: &Parts, policy: &HandshakePolicy) -> Option<Representation> {
+    if !is_read(head) || offers_websocket(head) {
+        return None;
+    }
+    let accepts = |media_type: &str| {
+        let mut elements = tokens(&head.headers, &ACCEPT);
+        elements.any(|element| is_accepted(element, media_type))
+    };
+    if policy.page && accepts("text/html") {
+        Some(Representation::Page)
+    } else if accepts("application/json") {
+        Some(Representation::Description)
+    } else {
+        None
+    }
+}
+
+/// Returns true for a GET, and for a HEAD, its form without a body (RFC 9110 section 9.3.2). A
+/// handshake is a GET only.
+fn is_read(head: &Parts) -> bool {
+    head.method == Method::GET || head.method == Method::HEAD && !offers_websocket(head)
+}
+
+/// Returns true if the request offers to upgrade to a WebSocket. Other offers, such as `h2c`, are
+/// ignored (RFC 9110 section 7.8).
+fn offers_websocket(head: &Parts) -> bool {
+    has_token(&head.headers, &UPGRADE, "websocket")
+}
+
+/// Returns true if an element of `Accept` names a media type with a weight above zero (RFC 9110
+/// sections 12.4.2 and 12.5.1).
+fn is_accepted(element: &str, media_type: &str) -> bool {
     let mut parts = element.split(';').map(str::trim);
-    let is_html = parts
+    let is_named = parts
         .next()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+        .is_some_and(|named| named.eq_ignore_ascii_case(media_type));
     let is_zero = |weight: &str| weight.trim_end_matches(['0', '.']).is_empty();
-    is_html
+    is_named
         && !parts.any(|part| {
             let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
             weight.is_some_and(is_zero)
         })
+}
+
+/// Checks the failure budget of the client address (RFC 6585 section 4).
+fn check_budget(budget: Result<(), BudgetExhausted>) -> Result<(), Refusal> {
+    budget.map_err(|BudgetExhausted { retry_after }| Refusal::TooManyFailures { retry_after })
 }
 
 /// Returns the login attempt of a request's `Authorization` field. Invalid or repeated fields are a

@@ -1,6 +1,7 @@
 //! The opening handshake of the server (RFC 6455 section 4.2).
 
 mod decision;
+mod description;
 mod policy;
 mod refusal;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 
 pub use self::{
     decision::{Decision, Upgrade, decide},
+    description::{MessageKind, RouteDescription, RouteLogin},
     policy::{BasicAuthMode, HandshakePolicy},
     refusal::Refusal,
 };

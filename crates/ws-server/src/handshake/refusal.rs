@@ -49,9 +49,9 @@ pub enum Refusal {
     Draining,
     /// No route matches the path.
     UnknownPath,
-    /// The method is not GET, the only one that the path allows.
+    /// The method is neither GET nor HEAD, the only ones that the path allows.
     MethodNotAllowed,
-    /// The method is neither GET nor POST, the only ones that the path allows.
+    /// The method is neither GET, HEAD nor POST, the only ones that the path allows.
     MethodNotAllowedGetPost,
     /// `Upgrade` does not list `websocket` (RFC 6455 section 4.2.1, item 3).
     NoUpgrade,
@@ -160,9 +160,9 @@ refusals! {
         "the server is shutting down, try again later";
     UnknownPath => NOT_FOUND, Fields::None, "RFC 9110 section 15.5.5",
         "there is nothing at this path";
-    MethodNotAllowed => METHOD_NOT_ALLOWED, Fields::Allow("GET"), "RFC 9110 section 15.5.6",
+    MethodNotAllowed => METHOD_NOT_ALLOWED, Fields::Allow("GET, HEAD"), "RFC 9110 section 15.5.6",
         "a WebSocket handshake is a GET request";
-    MethodNotAllowedGetPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, POST"), "RFC 9110 section 15.5.6",
+    MethodNotAllowedGetPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, HEAD, POST"), "RFC 9110 section 15.5.6",
         "this path accepts GET, as a WebSocket handshake, and POST";
     NoUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
         "this is a WebSocket server: the Upgrade field must name websocket";

@@ -1,16 +1,20 @@
 //! Table tests of each check of the decision.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::{Request, request::Parts};
 use proptest::prelude::*;
 use proto::login::Attempt;
 
 use crate::{
-    access::{AllowedOrigin, Origin},
+    access::{Access, AllowedOrigin, Origin, PathPattern},
     admission::{Availability, BudgetExhausted},
-    handshake::{BasicAuthMode, Decision, HandshakePolicy, Refusal, decide},
-    route::Routes,
+    handshake::{
+        BasicAuthMode, Decision, HandshakePolicy, MessageKind, Refusal, RouteDescription,
+        RouteLogin, decide,
+    },
+    route::{Route, Routes},
+    service::{Room, Service},
 };
 
 /// A valid request that each case modifies.
@@ -103,9 +107,11 @@ fn assert_upgrades(head: &Head) {
 fn refusal(decision: &Decision) -> Option<Refusal> {
     match decision {
         Decision::Refuse(refusal) => Some(*refusal),
-        Decision::Upgrade(_) | Decision::Verify(..) | Decision::Publish(..) | Decision::Page => {
-            None
-        }
+        Decision::Upgrade(_)
+        | Decision::Verify(..)
+        | Decision::Publish(..)
+        | Decision::Page
+        | Decision::Describe(_) => None,
     }
 }
 
@@ -241,9 +247,10 @@ fn request_without_handshake_refused() {
         (valid().target("/%2e"), Refusal::BadPath),
         (valid().target("/%"), Refusal::BadPath),
         (valid().method("POST"), Refusal::MethodNotAllowed),
+        (valid().method("HEAD"), Refusal::MethodNotAllowed),
         (
             valid().method("HEAD").without("Upgrade"),
-            Refusal::MethodNotAllowed,
+            Refusal::NoUpgrade,
         ),
         (valid().without("Upgrade"), Refusal::NoUpgrade),
         (valid().set("Upgrade", "websockets"), Refusal::NoUpgrade),
@@ -296,6 +303,7 @@ fn browser_without_upgrade_gets_page() {
     let page = |head: Head| matches!(head.decide(), Decision::Page);
     assert!(page(browser_request()));
     assert!(page(browser_request().target("/?from=mail")));
+    assert!(page(browser_request().method("HEAD")));
     // Row: curl --http2 got a 426.
     assert!(page(
         browser_request()
@@ -355,7 +363,12 @@ fn other_browser_requests_decided_as_usual() {
             browser_request().target("/favicon.ico"),
             Refusal::UnknownPath,
         ),
-        (browser_request().method("HEAD"), Refusal::MethodNotAllowed),
+        (
+            browser_request()
+                .method("HEAD")
+                .with("Upgrade", "websocket"),
+            Refusal::MethodNotAllowed,
+        ),
         (browser_request().method("POST"), Refusal::MethodNotAllowed),
         (browser_request().without("Host"), Refusal::NoHost),
         (
@@ -382,6 +395,265 @@ fn other_browser_requests_decided_as_usual() {
         Ok(()),
     );
     assert_eq!(refusal(&switched_off), Some(Refusal::NoUpgrade));
+}
+
+/// Returns a policy with a room and a public room, but no route at `/`.
+fn rooms() -> HandshakePolicy {
+    let room = |pattern: &str, access| Route {
+        pattern: PathPattern::parse(pattern).unwrap().into(),
+        access,
+        allowed_origins: None,
+        subprotocols: (pattern == "/public").then(Vec::new),
+        max_message_bytes: None,
+        service: Service::Room(Room::default()),
+    };
+    let routes = vec![
+        room("/room/*", Access::Users),
+        room("/ops", Access::Only(BTreeSet::new())),
+        room("/public", Access::Public),
+    ];
+    HandshakePolicy {
+        routes: Routes::new(routes).unwrap(),
+        ..policy()
+    }
+}
+
+fn decide_with(policy: &HandshakePolicy, head: &Head) -> Decision {
+    decide(&head.parts(), policy, Availability::Open, Ok(()))
+}
+
+#[test]
+fn page_served_at_root_and_paths_of_routes() {
+    for (target, is_served) in [
+        ("/", true),
+        ("/room/lobby", true),
+        ("/room/%6Cobby?from=mail", true),
+        ("/ops", true),
+        ("/public", true),
+        ("/room/", false),
+        ("/room/a/b", false),
+        ("/favicon.ico", false),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let decision = decide_with(&rooms(), &browser_request().method(method).target(target));
+            match decision {
+                Decision::Page => assert!(is_served, "{target}"),
+                other => {
+                    assert!(!is_served, "{target}");
+                    assert_eq!(refusal(&other), Some(Refusal::UnknownPath));
+                }
+            }
+        }
+    }
+    let post = decide_with(&rooms(), &browser_request().method("PUT").target("/ops"));
+    assert_eq!(refusal(&post), Some(Refusal::MethodNotAllowedGetPost));
+}
+
+/// Returns a request for the description of a path.
+fn description_request(target: &'static str) -> Head {
+    browser_request()
+        .target(target)
+        .set("Accept", "application/json")
+}
+
+#[test]
+fn description_names_login_messages_and_subprotocols() {
+    use MessageKind::{Binary, Text};
+    let chat = ["chat.v2", "chat"];
+    let optional = BasicAuthMode::Optional;
+    for (policy, target, basic, login, messages, subprotocols) in [
+        (
+            policy(),
+            "/",
+            optional,
+            RouteLogin::Message,
+            &[Text, Binary][..],
+            &chat[..],
+        ),
+        (
+            policy(),
+            "/",
+            BasicAuthMode::Off,
+            RouteLogin::Message,
+            &[Text, Binary],
+            &chat,
+        ),
+        (
+            policy(),
+            "/",
+            BasicAuthMode::Required,
+            RouteLogin::Basic,
+            &[Text, Binary],
+            &chat,
+        ),
+        (
+            rooms(),
+            "/room/lobby",
+            optional,
+            RouteLogin::Message,
+            &[Text],
+            &chat,
+        ),
+        (
+            rooms(),
+            "/ops",
+            BasicAuthMode::Required,
+            RouteLogin::Basic,
+            &[Text],
+            &chat,
+        ),
+        (rooms(), "/public", optional, RouteLogin::None, &[Text], &[]),
+        (
+            rooms(),
+            "/public",
+            BasicAuthMode::Required,
+            RouteLogin::None,
+            &[Text],
+            &[],
+        ),
+    ] {
+        for (page, method) in [(true, "GET"), (false, "GET"), (true, "HEAD")] {
+            let policy = HandshakePolicy {
+                basic,
+                page,
+                ..policy.clone()
+            };
+            match decide_with(&policy, &description_request(target).method(method)) {
+                Decision::Describe(description) => {
+                    assert_eq!(description.login, login, "{target} {basic:?}");
+                    assert_eq!(description.messages, messages, "{target}");
+                    assert_eq!(description.subprotocols, subprotocols, "{target}");
+                }
+                other => panic!("{target} {basic:?}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// The keys and their values are a contract with other clients.
+#[test]
+fn description_response_is_json_that_is_not_stored() {
+    let description = RouteDescription {
+        login: RouteLogin::Message,
+        messages: &[MessageKind::Text, MessageKind::Binary],
+        subprotocols: vec!["chat".to_owned()],
+    };
+    let response = description.response();
+    assert_eq!(response.status(), 200);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("vary", "Accept, Upgrade"),
+        ("connection", "close"),
+    ] {
+        assert_eq!(response.headers()[name], value);
+    }
+    assert!(
+        !response
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
+    assert_eq!(
+        response.body(),
+        "{\"login\":\"message\",\"messages\":[\"text\",\"binary\"],\"subprotocols\":[\"chat\"]}\n"
+    );
+    for (login, name) in [(RouteLogin::Basic, "basic"), (RouteLogin::None, "none")] {
+        let body = RouteDescription {
+            login,
+            ..description.clone()
+        }
+        .response()
+        .into_body();
+        assert!(
+            body.starts_with(&format!("{{\"login\":\"{name}\"")),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn description_sent_only_if_json_is_named() {
+    let described = |policy: &HandshakePolicy, accept| {
+        let head = description_request("/").set("Accept", accept);
+        matches!(decide_with(policy, &head), Decision::Describe(_))
+    };
+    let without_page = HandshakePolicy {
+        page: false,
+        ..policy()
+    };
+    for accept in [
+        "application/json",
+        "APPLICATION/JSON;q=0.1",
+        "*/*, application/json",
+    ] {
+        assert!(described(&policy(), accept), "{accept}");
+        assert!(described(&without_page, accept), "{accept}");
+    }
+    for accept in [
+        "*/*",
+        "application/*",
+        "application/json;q=0",
+        "application/json; q=0.000",
+        "application/jsonx",
+        "application/json+x",
+        "",
+    ] {
+        assert!(!described(&policy(), accept), "{accept}");
+    }
+    // A browser's navigation that names both gets the page.
+    for accept in [
+        "application/json, text/html",
+        "text/html;q=0.1, application/json",
+    ] {
+        assert!(!described(&policy(), accept), "{accept}");
+        assert!(described(&without_page, accept), "{accept}");
+    }
+    assert!(described(&policy(), "text/html;q=0, application/json"));
+    let head = description_request("/").with("Upgrade", "h2c");
+    assert!(matches!(head.decide(), Decision::Describe(_)));
+    assert_upgrades(&Head::valid().with("Accept", "application/json"));
+}
+
+#[test]
+fn description_refused_as_the_handshake_would_be() {
+    let retry_after = Duration::from_secs(1);
+    let exhausted = Err(BudgetExhausted { retry_after });
+    let open = (Availability::Open, Ok(()));
+    let request = || description_request("/");
+    for (head, (availability, budget), expected) in [
+        (request().without("Host"), open, Refusal::NoHost),
+        (
+            request().with("Content-Length", "1"),
+            open,
+            Refusal::UnexpectedBody,
+        ),
+        (request().target("//"), open, Refusal::BadPath),
+        (request(), (Availability::Full, Ok(())), Refusal::Full),
+        (
+            request(),
+            (Availability::Draining, Ok(())),
+            Refusal::Draining,
+        ),
+        (request().target("/nowhere"), open, Refusal::UnknownPath),
+        (request().method("POST"), open, Refusal::MethodNotAllowed),
+        (
+            request().method("HEAD").with("Upgrade", "websocket"),
+            open,
+            Refusal::MethodNotAllowed,
+        ),
+        (
+            request(),
+            (Availability::Open, exhausted),
+            Refusal::TooManyFailures { retry_after },
+        ),
+    ] {
+        let decision = decide(&head.parts(), &policy(), availability, budget);
+        assert_eq!(refusal(&decision), Some(expected));
+    }
+    // A page of another origin cannot read the response.
+    let foreign = request().with("Origin", "https://evil.example.org");
+    assert!(matches!(foreign.decide(), Decision::Describe(_)));
 }
 
 #[test]
@@ -493,7 +765,11 @@ fn refusals_have_fields_required_by_status() {
     );
     assert_eq!(
         field(Refusal::MethodNotAllowed, "allow").as_deref(),
-        Some("GET")
+        Some("GET, HEAD")
+    );
+    assert_eq!(
+        field(Refusal::MethodNotAllowedGetPost, "allow").as_deref(),
+        Some("GET, HEAD, POST")
     );
     for refusal in [
         Refusal::NoUpgrade,

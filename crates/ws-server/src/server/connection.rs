@@ -11,7 +11,7 @@ use crate::{
     admission::ConnectionPermit,
     auth::{Login, log_in},
     log::{Throttle, more},
-    peer::ConnectionId,
+    peer::{ConnectionId, Peer},
     route::Route,
     server::{
         accepted::AcceptedConnection,
@@ -38,23 +38,8 @@ where
             matched,
             identity,
         } => (io, leftovers, matched, identity),
-        HttpOutcome::Answered(HandshakeResponse::Published {
-            path,
-            identity,
-            bytes,
-        }) => {
-            let (user, path) = (identity.user(), Escaped(&path));
-            info!(connection = id.number(), %peer, %user, %path, bytes, "published");
-            return;
-        }
-        HttpOutcome::Answered(HandshakeResponse::Page) => {
-            debug!(connection = id.number(), %peer, "page sent");
-            return;
-        }
-        HttpOutcome::Answered(HandshakeResponse::Refused(refusal)) => {
-            let status = refusal.status().as_u16();
-            let reason = refusal.text();
-            debug!(connection = id.number(), %peer, status, reason, "handshake refused");
+        HttpOutcome::Answered(response) => {
+            log_response(id, peer, response);
             return;
         }
         HttpOutcome::Malformed(error) => {
@@ -122,6 +107,29 @@ where
             debug!(connection = id.number(), %peer, cause = %ended, "not logged in");
             state.metrics.closed(&ended);
             socket.close(&ended).await;
+        }
+    }
+}
+
+/// Logs a response that ended the connection.
+fn log_response(id: ConnectionId, peer: Peer, response: HandshakeResponse) {
+    match response {
+        HandshakeResponse::Published {
+            path,
+            identity,
+            bytes,
+        } => {
+            let (user, path) = (identity.user(), Escaped(&path));
+            info!(connection = id.number(), %peer, %user, %path, bytes, "published");
+        }
+        HandshakeResponse::Page => debug!(connection = id.number(), %peer, "page sent"),
+        HandshakeResponse::Description => {
+            debug!(connection = id.number(), %peer, "description sent");
+        }
+        HandshakeResponse::Refused(refusal) => {
+            let status = refusal.status().as_u16();
+            let reason = refusal.text();
+            debug!(connection = id.number(), %peer, status, reason, "handshake refused");
         }
     }
 }

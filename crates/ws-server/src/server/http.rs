@@ -94,7 +94,9 @@ impl<S> HttpOutcome<S> {
         HandshakeEnd::Answered(match self {
             Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
             Self::Answered(HandshakeResponse::Published { .. }) => StatusCode::NO_CONTENT,
-            Self::Answered(HandshakeResponse::Page) => StatusCode::OK,
+            Self::Answered(HandshakeResponse::Page | HandshakeResponse::Description) => {
+                StatusCode::OK
+            }
             Self::Answered(HandshakeResponse::Refused(refusal)) => refusal.status(),
             // hyper sends these two responses by itself.
             Self::Malformed(error) if error.is_parse_too_large() => {
@@ -122,6 +124,8 @@ pub(crate) enum HandshakeResponse {
     },
     /// The page.
     Page,
+    /// The description of the route.
+    Description,
     /// The request was refused.
     Refused(Refusal),
 }
@@ -343,6 +347,10 @@ impl RequestHandler<'_> {
             Decision::Page => Ok((
                 RequestOutcome::Answered(HandshakeResponse::Page),
                 page::response().map(Full::new),
+            )),
+            Decision::Describe(description) => Ok((
+                RequestOutcome::Answered(HandshakeResponse::Description),
+                description.response().map(Full::from),
             )),
         }
     }

@@ -38,6 +38,14 @@ impl Service {
         }
     }
 
+    /// Returns true if the service accepts binary messages.
+    pub(crate) fn accepts_binary(&self) -> bool {
+        match self {
+            Self::Echo(_) => true,
+            Self::Room(_) => false,
+        }
+    }
+
     /// Publishes the body of a `POST` request, or a text of an operator, if its written form has at most
     /// `max_bytes` besides what the service adds.
     ///

@@ -33,18 +33,22 @@ async fn foreign_host_on_loopback_gets_421() {
         head.starts_with("HTTP/1.1 421 Misdirected Request"),
         "{head}"
     );
-    let mut page = server.connect();
-    page.send("GET / HTTP/1.1\r\nHost: rebound.example\r\nAccept: text/html\r\n\r\n")
+    for accept in ["text/html", "application/json"] {
+        let mut peer = server.connect();
+        peer.send(format!(
+            "GET / HTTP/1.1\r\nHost: rebound.example\r\nAccept: {accept}\r\n\r\n"
+        ))
         .await;
-    let response = String::from_utf8(page.rest().await).unwrap();
-    assert!(response.starts_with("HTTP/1.1 421 "), "{response}");
-    assert!(
-        response.ends_with(
-            "\r\n\r\nthe Host is not a name of this server, which server_names in its \
-             configuration lists\n"
-        ),
-        "{response}"
-    );
+        let response = String::from_utf8(peer.rest().await).unwrap();
+        assert!(response.starts_with("HTTP/1.1 421 "), "{response}");
+        assert!(
+            response.ends_with(
+                "\r\n\r\nthe Host is not a name of this server, which server_names in its \
+                 configuration lists\n"
+            ),
+            "{response}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

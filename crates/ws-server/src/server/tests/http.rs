@@ -154,6 +154,56 @@ async fn page_sent_completely_and_connection_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn description_sent_completely_and_closed() {
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n";
+    let (answer, exchange) = ask(request).await;
+    assert!(
+        matches!(
+            exchange,
+            HttpOutcome::Answered(HandshakeResponse::Description)
+        ),
+        "{exchange:?}"
+    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\nContent-Type: application/json\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.ends_with(
+            "\r\n\r\n{\"login\":\"message\",\"messages\":[\"text\",\"binary\"],\"subprotocols\":[]}\n"
+        ),
+        "{answer}"
+    );
+}
+
+/// RFC 9110 section 9.3.2: the header fields are those of the GET.
+#[tokio::test(start_paused = true)]
+async fn head_answered_as_get_without_body() {
+    for accept in ["text/html", "application/json", "*/*"] {
+        let request =
+            |method| format!("{method} / HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+        let (get, _) = ask(request("GET").as_bytes()).await;
+        let (head, _) = ask(request("HEAD").as_bytes()).await;
+        let (fields, body) = get.split_once("\r\n\r\n").unwrap();
+        assert!(!body.is_empty());
+        let fields = without_date(fields);
+        assert!(
+            fields.contains(&format!("Content-Length: {}", body.len())),
+            "{fields:?}"
+        );
+        let (head, body) = head.split_once("\r\n\r\n").unwrap();
+        assert_eq!((without_date(head), body), (fields, ""));
+    }
+}
+
+/// Returns the lines of a response's head, except the field `Date`.
+fn without_date(head: &str) -> Vec<String> {
+    let lines = head.split("\r\n").filter(|line| !line.starts_with("Date"));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
 async fn http_1_0_keep_alive_refused_and_closed() {
     let request = "GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
     let (answer, exchange) = ask(request.repeat(2).as_bytes()).await;

@@ -148,7 +148,10 @@ async fn post_refused_with_basic_off() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     let answer = ask(&server, &post("/room/a", AS_JANE, "")).await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    assert!(answer.to_lowercase().contains("allow: get\r\n"), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("allow: get, head\r\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
