@@ -7,7 +7,7 @@ use proto::{
     key::Key,
     message::{CONGRATULATION, SORRY},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::user_actions::{
     log_in, log_in_as_admin, open_page, send_message, shown_messages, shown_notes, wait_for_paint,
@@ -65,6 +65,9 @@ async fn password_is_masked_and_not_kept_in_the_page() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn text_json_and_binary_are_displayed_by_type() {
+    // The number exceeds JavaScript's precision, and a string contains a brace.
+    const JSON: &str = r#"{"a":[1,{}],"b":"}\"","c":12345678901234567890}"#;
+
     let server = ServerProcess::start().await;
     let mut browser = open_page(&server).await;
     log_in_as_admin(&mut browser).await;
@@ -72,15 +75,11 @@ async fn text_json_and_binary_are_displayed_by_type() {
     send_message(&mut browser, "grüße").await;
     wait_for_reply(&mut browser, &echoed("grüße")).await;
 
-    // The number exceeds JavaScript's precision, and a string contains a brace.
-    send_message(
-        &mut browser,
-        r#"{"a":[1,{}],"b":"}\"","c":12345678901234567890}"#,
-    )
-    .await;
+    send_message(&mut browser, JSON).await;
     let json = "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"}\\\"\",\n  \
                 \"c\": 12345678901234567890\n}";
-    wait_for_reply(&mut browser, &echoed(json)).await;
+    // A text that only ends in JSON is not JSON.
+    wait_for_reply(&mut browser, &echoed(JSON)).await;
 
     browser
         .value("document.getElementById('kind').value = 'hex'")
@@ -104,7 +103,7 @@ async fn text_json_and_binary_are_displayed_by_type() {
             "7 B text",
             "28 B text",
             "47 B JSON",
-            "68 B JSON",
+            "68 B text",
             "3 B binary",
             "3 B binary"
         ])
@@ -196,6 +195,15 @@ async fn text_of(browser: &mut Browser, selector: &str) -> String {
     browser.value(&text).await.as_str().unwrap().to_owned()
 }
 
+/// Returns the variants of an explanation that are shown.
+async fn shown_variants(browser: &mut Browser, group: &str) -> Value {
+    let shown = format!(
+        "Array.from(document.querySelectorAll('[data-of={group}]:not([hidden])'),
+            (it) => it.dataset.when)"
+    );
+    browser.value(&shown).await
+}
+
 /// Calls the page's receive function with room events.
 #[tokio::test]
 #[ignore = "needs Chromium"]
@@ -244,7 +252,10 @@ async fn page_is_usable_by_keyboard() {
         .wait_for("document.activeElement.id === 'name'")
         .await;
     let mut walked = Vec::new();
-    for _ in 0..5 {
+    browser
+        .value("document.getElementById('path').focus()")
+        .await;
+    for _ in 0..4 {
         walked.push(
             browser
                 .value("document.activeElement.id || document.activeElement.type")
@@ -252,7 +263,7 @@ async fn page_is_usable_by_keyboard() {
         );
         browser.press("Tab", 0).await;
     }
-    assert_eq!(walked, ["name", "password", "path", "public", "submit"]);
+    assert_eq!(walked, ["path", "name", "password", "connect"]);
     browser
         .value("document.getElementById('name').focus()")
         .await;
@@ -305,6 +316,12 @@ async fn disconnect_closes_and_clears_credentials() {
         ["connected to /", "closed: 1000 \"user exit\", normal end"]
     );
     assert_eq!(browser.value("session.credentials").await, json!(null));
+    // The user ended it, so there is nothing to say about reconnecting.
+    assert_eq!(shown_variants(&mut browser, "return").await, json!([]));
+    assert_eq!(
+        shown_variants(&mut browser, "close").await,
+        json!(["browser"])
+    );
     let ended = server.log_line(SESSION_ENDED).await;
     assert!(ended.contains(CLOSED_BY_USER_EXIT), "{ended}");
     assert_eq!(browser.problems().await, [""; 0]);

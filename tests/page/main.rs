@@ -3,7 +3,11 @@
 //! Each test has its own server and browser. `.ci/browser` installs Chromium.
 
 #[cfg(test)]
+mod description;
+#[cfg(test)]
 mod dialogue;
+#[cfg(test)]
+mod handshake;
 #[cfg(test)]
 mod own_client;
 #[cfg(test)]

@@ -144,33 +144,24 @@ async fn unknown_path_is_explained_and_not_retried() {
         .await;
     log_in(&mut browser, "admin", "123456").await;
     browser
-        .wait_for_text("#refused", "404, there is nothing at this path")
+        .wait_for_text(
+            "#refused",
+            "Not connected: the server answered 404, there is nothing at this path.",
+        )
         .await;
     assert_eq!(browser.value("session.stage").await, "idle");
+    assert_eq!(
+        shown_notes(&mut browser).await,
+        ["not connected: the server answered 404, there is nothing at this path"]
+    );
+    let of_close = "document.getElementById('step-close').className";
+    assert_eq!(browser.value(of_close).await, "", "nothing was closed");
     // Paths typed in this tab are offered again.
     let paths = "Array.from(document.getElementById('paths').options, (path) => path.value)";
     assert_eq!(
         browser.value(paths).await,
         serde_json::json!(["/", "/nowhere"])
     );
-}
-
-#[tokio::test]
-#[ignore = "needs Chromium"]
-async fn login_timeout_explains_that_a_login_is_needed() {
-    let server = ServerProcess::start_with("[login]\ndeadline = \"1s\"").await;
-    let mut browser = open_page(&server).await;
-    browser.click("#public").await;
-    browser.click("#login button").await;
-    browser
-        .wait_for_text("#state", "connected, without a login")
-        .await;
-    browser.wait_for_text("#refused", "3008").await;
-    assert_eq!(
-        browser.text("#refused").await,
-        "Closed with 3008 \"login timeout\": this path requires a login."
-    );
-    assert_eq!(browser.value("session.stage").await, "idle");
 }
 
 #[tokio::test]

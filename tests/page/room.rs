@@ -2,9 +2,8 @@
 
 use integration_tests::{Browser, CONGRATULATION, ServerFiles, accounts};
 use raw_peer::{HANDSHAKE, frame};
-use serde_json::json;
 
-use crate::user_actions::{log_in, page_url, send_message, shown_messages};
+use crate::user_actions::{log_in, send_message, shown_messages};
 
 const PATH: &str = "/room/lobby";
 
@@ -15,12 +14,9 @@ async fn page_exchanges_messages_with_a_member() {
     let accounts = accounts(&[("admin", "123456"), ("jane", "x")]);
     let server = ServerFiles::new(configuration, &accounts).serve().await;
     let mut browser = Browser::start().await;
-    browser.open(&page_url(&server)).await;
+    // The page is at the path of each route.
     browser
-        .value(&format!(
-            "document.getElementById('path').value = {}",
-            json!(PATH)
-        ))
+        .open(&format!("http://{}{PATH}", server.address))
         .await;
     log_in(&mut browser, "admin", "123456").await;
     browser.wait_for_text("#state", "connected as admin").await;
@@ -53,6 +49,8 @@ async fn page_exchanges_messages_with_a_member() {
             break;
         }
     }
+    let is_binary_offered = "!document.getElementById('hex').disabled";
+    assert_eq!(browser.value(is_binary_offered).await, false);
     drop(other);
     browser.wait_for_text("#log", "jane left").await;
     let received = shown_messages(&mut browser, "received").await;

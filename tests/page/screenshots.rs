@@ -5,7 +5,7 @@
 
 use std::{env, fs};
 
-use integration_tests::{Browser, ColourScheme, SORRY, ServerProcess, echoed, root};
+use integration_tests::{Browser, ColourScheme, SORRY, ServerFiles, ServerProcess, echoed, root};
 use rustix::process::Signal;
 
 use crate::user_actions::{
@@ -100,4 +100,38 @@ async fn every_state_fits_wide_and_narrow_windows() {
     check_layouts(&mut browser, "7-reconnecting").await;
     browser.click("#give-up").await;
     check_layouts(&mut browser, "8-stopped").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn every_kind_of_path_fits_the_windows() {
+    const ROUTES: &str = "[[route]]\npath = \"/room/*\"\nservice = \"room\"\n\
+                          [[route]]\npath = \"/status\"\nservice = \"room\"\npublic = true\n";
+    let files = ServerFiles::with_admin(&format!("[login]\nbasic = \"required\"\n{ROUTES}"));
+    let server = files.serve().await;
+    let url = |path: &str| format!("http://{}{path}", server.address);
+    let mut browser = Browser::start().await;
+    browser.open(&url("/status")).await;
+    browser.wait_for_text("#path-note", "public").await;
+    check_layouts(&mut browser, "9-public").await;
+    browser.open(&url("/room/lobby")).await;
+    browser.wait_for_text("#path-note", "handshake").await;
+    check_layouts(&mut browser, "10-basic").await;
+    log_in(&mut browser, "admin", "wrong").await;
+    browser
+        .wait_for_text("#refused", "the handshake failed")
+        .await;
+    check_layouts(&mut browser, "11-basic-refused").await;
+    browser.open(&url("/")).await;
+    browser.wait_for_text("#path-note", "404").await;
+    check_layouts(&mut browser, "12-no-route").await;
+    log_in(&mut browser, "admin", "123456").await;
+    browser.wait_for_text("#refused", "404").await;
+    check_layouts(&mut browser, "13-refused").await;
+    drop(server);
+    log_in(&mut browser, "admin", "123456").await;
+    browser
+        .wait_for_text("#countdown", "cannot be reached")
+        .await;
+    check_layouts(&mut browser, "14-unreachable").await;
 }

@@ -2,8 +2,8 @@
 //!
 //! The server answers opening handshakes, authenticates each connection by Basic credentials or by
 //! its first messages, and passes it to the service of its path. The session ends when the login is
-//! revoked or either side closes. Besides the handshake, it serves one page for browsers, `POST` to
-//! a room, and the admin interface. Users come from one credentials file.
+//! revoked or either side closes. Besides the handshake, it serves one page for browsers, a
+//! description of each path, `POST` to a room, and the admin interface. Users come from one credentials file.
 //!
 //! Start reading with `server/connection.rs`, where one function takes a connection through all its
 //! stages, then `session/`. Each stage has a type: `AcceptedConnection` (`server/accepted.rs`),

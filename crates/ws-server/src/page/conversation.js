@@ -90,7 +90,7 @@ function showMessage(direction, data) {
     addMessage(direction, "binary", bytes, [dump(data, narrow.matches ? 8 : 16)]);
     return null;
   }
-  const json = findJson(data);
+  const json = parseJson(data);
   const room = direction === "received" ? roomMessage(json) : null;
   if (room?.note) {
     addNote(room.note, "", room.when);
@@ -98,8 +98,7 @@ function showMessage(direction, data) {
     const text = truncate(room.text, SHOWN_CHARACTERS);
     addMessage(direction, "room", bytes, [element("bdi", "who", room.from), ": ", text], room.when);
   } else if (json) {
-    const text = json.before + indented(json.json);
-    addMessage(direction, "JSON", bytes, [truncate(text, SHOWN_CHARACTERS)]);
+    addMessage(direction, "JSON", bytes, [truncate(indented(data), SHOWN_CHARACTERS)]);
   } else {
     addMessage(direction, "text", bytes, [truncate(data, SHOWN_CHARACTERS)]);
   }

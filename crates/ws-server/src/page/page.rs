@@ -21,6 +21,7 @@ const DOCUMENT: &str = include_str!("index.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
     include_str!("values.js"),
+    include_str!("description.js"),
     include_str!("conversation.js"),
     include_str!("wire.js"),
     include_str!("session.js"),

@@ -6,7 +6,9 @@ const session = {
   // "closing", or "waiting" to reconnect.
   stage: "idle",
   path: "/",
-  // Name and password, kept in memory only; null for a public path.
+  // The login that the path requires: "message", "basic", "none", or "" before the server said it.
+  login: "",
+  // Name and password, kept in memory only; null if they were left out, or on a public path.
   credentials: null,
   // True if a login with these credentials succeeded before, so that the page reconnects by itself.
   wasOpen: false,
@@ -15,9 +17,11 @@ const session = {
   // The number of sent messages without an answer.
   unanswered: 0,
   timer: 0,
+  // The attempt in progress. It changes when the user does something else meanwhile.
+  attempt: null,
 };
 
-const isGuest = () => session.credentials === null;
+const isGuest = () => session.login === "none";
 
 function enter(stage) {
   session.stage = stage;
@@ -39,13 +43,39 @@ function begin(path, credentials) {
   connect();
 }
 
-function connect() {
+// Asks for the login of the path, then connects. Each attempt asks again: a public path would show
+// the credentials to all its members, and the server may have restarted with another configuration.
+async function connect() {
   drop();
+  const attempt = (session.attempt = {});
   enter("connecting");
   showState("busy", "connecting");
   $("countdown").textContent = "Connecting.";
+  const answer = await ask(session.path);
+  if (session.attempt !== attempt) return;
+  explainQuestion(session.path, answer.lines);
+  if (answer.login) {
+    showAnswer(answer);
+    openSocket(answer.login);
+  } else {
+    explainNoHandshake("unsent", session.path, "");
+    refuse(answer);
+  }
+}
+
+function openSocket(login) {
+  session.login = login;
+  if (login === "none") session.credentials = null;
+  else if (!session.credentials) {
+    reset();
+    showRefusal("idle", "not connected", "This path requires a name and a password.");
+    return;
+  }
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}${session.path}`);
+  // A page cannot set `Authorization`. The browser does, from the URL, after a 401 (Fetch standard).
+  // Safari does not (WebKit bug 80362).
+  const userinfo = login === "basic" ? `${urlPart("name")}:${urlPart("password")}@` : "";
+  const socket = new WebSocket(`${scheme}//${userinfo}${location.host}${session.path}`);
   socket.binaryType = "arraybuffer";
   socket.onopen = opened;
   socket.onmessage = ({ data }) => received(typeof data === "string" ? data : new Uint8Array(data));
@@ -54,9 +84,12 @@ function connect() {
   session.unanswered = 0;
 }
 
+const urlPart = (key) => encodeURIComponent(session.credentials[key].toWellFormed());
+
 // Closes the connection and ignores its further events.
 function drop() {
   clearInterval(session.timer);
+  session.attempt = null;
   const { socket } = session;
   if (!socket) return;
   socket.onopen = socket.onmessage = socket.onclose = null;
@@ -67,6 +100,7 @@ function drop() {
 // Closes the connection and erases the credentials.
 function reset() {
   drop();
+  session.login = "";
   session.credentials = null;
   session.wasOpen = false;
   session.failures = 0;
@@ -81,20 +115,19 @@ function disconnect() {
   } else {
     reset();
     showState("idle", "not connected");
-    $("name").focus();
+    focusForm("name");
   }
 }
 
 function opened() {
   addNote(`connected to ${session.path}`);
-  explainHandshake(session.path, session.socket);
-  if (isGuest()) {
-    fill("login-frame");
-    explainVerdict("public");
-    showOpen("connected, without a login");
-  } else {
+  explainHandshake(session.path, session.login, session.socket);
+  if (session.login === "message") {
     logIn();
+    return;
   }
+  explainNoLogin(session.login);
+  showOpen(isGuest() ? "connected, without a login" : `connected as ${session.credentials.name}`);
 }
 
 function logIn() {
@@ -110,6 +143,7 @@ function logIn() {
 function showOpen(words) {
   session.wasOpen = true;
   session.failures = 0;
+  $("password").value = "";
   $("refused").hidden = true;
   enter("open");
   showState("open", words);
@@ -124,7 +158,7 @@ function showRefusal(stage, state, words) {
   $("refused").textContent = words;
   $("refused").hidden = false;
   if ($("login").contains(document.activeElement)) return;
-  ($("public").checked ? $("public") : $("password")).focus();
+  focusForm($("name").value ? "password" : "name");
 }
 
 function received(data) {
@@ -154,71 +188,92 @@ function send(data) {
 }
 
 async function closed(socket, { code, reason }) {
-  const side = session.stage === "closing" ? "browser" : "server";
-  const { retry, why = meaningOf(code).words } = await retryAfter(session.stage, code);
-  // The user may have opened another connection in the meantime.
-  if (session.socket !== socket) return;
+  if (session.stage === "connecting") {
+    await explainFailure(socket);
+    return;
+  }
+  const isOurs = session.stage === "closing";
+  const retry = isOurs ? "no" : retryAfter(session.stage, code);
+  const { words } = meaningOf(code);
   const quoted = reason ? ` "${reason}"` : "";
-  addNote(`closed: ${code}${quoted}, ${why}`, side === "browser" ? "" : "bad");
-  explainClose(side, code, reason, retry);
+  addNote(`closed: ${code}${quoted}, ${words}`, isOurs ? "" : "bad");
+  explainClose(isOurs ? "browser" : "server", code, reason, isOurs ? "" : retry);
   if (retry !== "no") {
-    wait(retry);
+    wait(retry, 0, "connection lost, reconnecting", "");
     return;
   }
   reset();
-  if (side === "browser") {
+  if (isOurs) {
     showState("idle", "not connected");
-    $("name").focus();
+    focusForm("name");
   } else {
-    showRefusal("idle", "closed", `Closed with ${code}${quoted}: ${why}.`);
+    showRefusal("idle", "closed", `Closed with ${code}${quoted}: ${words}.`);
   }
 }
 
-// Decides whether and how to reconnect after a close. Returns the cause too if more is known than
-// the close code.
-async function retryAfter(stage, code) {
+// Decides whether and how to reconnect after a close.
+function retryAfter(stage, code) {
   const { retry } = meaningOf(code);
-  if (stage === "closing") return { retry: "no" };
-  if (stage === "connecting") return causeOfFailure(session.path);
   // Without other credentials the result would be the same. But a busy server also refuses, with
   // 1013, a login that succeeded before.
-  if (stage === "refused" && !(session.wasOpen && code === 1013)) return { retry: "no" };
-  if (stage === "login" && !session.wasOpen && code !== 1006) return { retry: "no" };
-  if (isGuest() && code === 3008) return { retry: "no", why: "this path requires a login" };
-  return { retry };
+  if (stage === "refused" && !(session.wasOpen && code === 1013)) return "no";
+  if (stage === "login" && !session.wasOpen && code !== 1006) return "no";
+  return retry;
 }
 
-// Asks for the cause of a failed handshake by a plain request for the same path: a browser does not
-// report it.
-async function causeOfFailure(path) {
-  try {
-    const response = await fetch(location.origin + path, {
-      headers: { Accept: "text/plain" },
-      cache: "no-store",
-      signal: AbortSignal.timeout(5000),
-    });
-    const text = truncate((await response.text()).trim(), 200);
-    if (response.status === 426) {
-      const why = "the server refuses the handshake; after many failed logins, it does for a while";
-      return { retry: "back-off", why };
-    }
-    const isTemporary = response.status >= 500 || response.status === 429;
-    return { retry: isTemporary ? "back-off" : "no", why: `${response.status}, ${text}` };
-  } catch {
-    return { retry: "back-off", why: "the server cannot be reached" };
+// Explains a handshake that failed. A browser does not report the answer to it, so this asks again
+// with a plain request.
+async function explainFailure(socket) {
+  const answer = await ask(session.path);
+  // The user may have begun another connection in the meantime.
+  if (session.socket !== socket) return;
+  explainNoHandshake("failed", session.path, session.login, answer.lines);
+  refuse(answer.login ? hiddenCause() : answer);
+}
+
+// Returns what is known of a failed handshake at a path that the server describes.
+function hiddenCause() {
+  const why = "the handshake failed";
+  if (session.login === "basic") {
+    $("password").value = "";
+    const advice =
+      "The server refused the name or the password, or this browser did not send them, as Safari " +
+      "does not.";
+    // Another attempt with a wrong password would count against this address.
+    return { why, advice, retry: "no", least: 0 };
   }
+  const advice =
+    "The server answers other requests, so a proxy in between may remove the field Upgrade, or " +
+    "change the field Host. If Host is changed, the log of the server names the origin of this page.";
+  return { why, advice, retry: session.wasOpen ? "back-off" : "no", least: 0 };
 }
 
-function wait(retry) {
-  const until = performance.now() + 1000 * delayBefore(retry, session.failures);
+// Shows why there is no connection. Waits for the next attempt if it may succeed.
+function refuse({ why, advice = "", retry, least }) {
+  if (retry !== "no") {
+    const words = session.wasOpen ? "connection lost, reconnecting" : "not connected, trying again";
+    wait(retry, least, words, why);
+    return;
+  }
+  addNote(`not connected: ${why}`, "bad");
+  reset();
+  // The refusal says it.
+  $("path-note").textContent = "";
+  showRefusal("idle", "not connected", `Not connected: ${why}. ${advice}`.trim());
+}
+
+function wait(retry, least, state, why) {
+  const delay = least + delayBefore(retry, session.failures);
+  const until = performance.now() + 1000 * delay;
   session.failures += 1;
   drop();
   enter("waiting");
-  showState("busy", "connection lost, reconnecting");
+  showState("busy", state);
+  const cause = why && `${sentence(why)} `;
   const tick = () => {
     const seconds = Math.ceil((until - performance.now()) / 1000);
     if (seconds <= 0) connect();
-    else $("countdown").textContent = `Attempt ${session.failures} in ${seconds} s.`;
+    else $("countdown").textContent = `${cause}Attempt ${session.failures} in ${seconds} s.`;
   };
   session.timer = setInterval(tick, 200);
   tick();

@@ -1,9 +1,9 @@
 // A client for one WebSocket that shows and explains its traffic.
 //
 // Data from the peer is shown as text and never becomes markup. Nothing is stored: credentials and
-// messages are gone when the tab is closed. The script has five files, in this order: values (data
-// as text), conversation (messages), wire (frames), session (the connection and its reconnects) and
-// page (the controls).
+// messages are gone when the tab is closed. The script has six files, in this order: values (data as
+// text), description (of a path, by the server), conversation (messages), wire (frames), session (the
+// connection and its reconnects) and page (the controls).
 "use strict";
 
 // The longest part of a message that is shown: laying out more would make the browser slow.
@@ -59,6 +59,7 @@ const hexOf = (byte) => byte.toString(16).padStart(2, "0");
 const hex = (bytes) => Array.from(bytes, hexOf).join(" ");
 const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 const size = (bytes) => (bytes < 1024 ? `${bytes} B` : `${(bytes / 1024).toFixed(1)} KiB`);
 
 function truncate(text, length) {
@@ -95,22 +96,20 @@ function indented(json) {
   });
 }
 
-// Finds JSON in a text: the whole text, or an object at its end, such as after an echo's prefix.
-function findJson(text) {
-  const start = /^\s*\[/.test(text) ? 0 : text.indexOf("{");
-  if (start < 0 || text.length > LONGEST_JSON) return null;
-  const [before, json] = [text.slice(0, start), text.slice(start)];
+// Parses a text that is a JSON object or array as a whole. Returns null for any other text.
+function parseJson(text) {
+  if (text.length > LONGEST_JSON || !/^\s*[[{]/.test(text)) return null;
   try {
-    return { before, json, value: JSON.parse(json) };
+    return JSON.parse(text);
   } catch {
     return null;
   }
 }
 
 // Returns the content of a message of a room, which is a text of a member or a note, or null.
-function roomMessage(found) {
-  if (!found || found.before || Array.isArray(found.value)) return null;
-  const { from, text, at, joined, left, lost } = found.value;
+function roomMessage(json) {
+  if (!json || Array.isArray(json)) return null;
+  const { from, text, at, joined, left, lost } = json;
   if (Number.isInteger(lost)) {
     return { note: `too slow for the room: ${count(lost, "message")} lost`, when: new Date() };
   }
