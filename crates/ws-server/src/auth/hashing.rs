@@ -1,15 +1,14 @@
 //! Password hashing on blocking threads, with a limit on concurrent hashes and a bounded queue.
 
 use std::{
-    collections::{HashMap, VecDeque},
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use proto::password::HashMemory;
-use tokio::{sync::oneshot, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use crate::peer::AddressGroup;
+use crate::peer::{AddressGroup, FairSemaphore, Permit};
 
 /// The limits of hashing. One hash takes tens of milliseconds of CPU time, and the memory of its
 /// cost.
@@ -27,11 +26,14 @@ impl HashingPolicy {
     pub const MAX_QUEUED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 }
 
-/// The hashing workers and their queue. Addresses take turns, so that one with many logins does not make
-/// the others wait for all of them.
+/// The hashing workers. Addresses take turns, so that one with many logins does not make the others
+/// wait for all of them.
 #[derive(Debug)]
 pub(crate) struct HashingPool {
-    workers: Arc<HashWorkers>,
+    workers: Arc<FairSemaphore>,
+    /// The memory of the free workers. It is not kept per blocking thread, because tokio may start
+    /// many more threads than there are workers.
+    memories: Arc<Mutex<Vec<HashMemory>>>,
     policy: HashingPolicy,
 }
 
@@ -46,183 +48,43 @@ pub(crate) struct HashingStats {
     pub(crate) waiting: usize,
 }
 
-/// State shared by the hashing workers.
-#[derive(Debug)]
-struct HashWorkers {
-    queue: Mutex<Queue>,
-    /// The memory of the free workers. It is not kept per blocking thread, because tokio may start
-    /// many more threads than there are workers.
-    memories: Mutex<Vec<HashMemory>>,
-}
-
-/// The free workers, or the waiting logins.
-#[derive(Debug)]
-struct Queue {
-    /// The number of free workers. While there is one, no login waits.
-    free: usize,
-    waiting: HashMap<AddressGroup, VecDeque<Waiter>>,
-    /// The addresses with waiting logins, in the order of their turns.
-    turns: VecDeque<AddressGroup>,
-    /// The number of waiting logins.
-    len: usize,
-    last_id: u64,
-}
-
-/// A waiting login. The worker is granted by the sender; dropping it refuses the login.
-#[derive(Debug)]
-struct Waiter {
-    id: u64,
-    grant: oneshot::Sender<()>,
-}
-
-/// The wait of a login. Drop leaves the queue.
-#[derive(Debug)]
-struct Wait {
-    workers: Arc<HashWorkers>,
-    address: AddressGroup,
-    id: u64,
-    granted: oneshot::Receiver<()>,
-}
-
 /// A hashing worker in exclusive use. Drop frees it.
 #[derive(Debug)]
 pub(crate) struct HashSlot {
-    workers: Arc<HashWorkers>,
+    worker: Permit,
+    memories: Arc<Mutex<Vec<HashMemory>>>,
 }
 
 impl HashingPool {
     /// Creates an idle pool.
     pub(crate) fn new(policy: HashingPolicy) -> Self {
+        let workers = FairSemaphore::new(policy.workers.get(), policy.max_queued.get());
         Self {
-            workers: Arc::new(HashWorkers {
-                queue: Mutex::new(Queue {
-                    free: policy.workers.get(),
-                    waiting: HashMap::new(),
-                    turns: VecDeque::new(),
-                    len: 0,
-                    last_id: 0,
-                }),
-                memories: Mutex::default(),
-            }),
+            workers: Arc::new(workers),
+            memories: Arc::default(),
             policy,
         }
     }
 
     /// Returns the state of the pool at this moment.
     pub(crate) fn stats(&self) -> HashingStats {
-        let queue = self.workers.queue();
         let workers = self.policy.workers.get();
+        let (free, waiting) = self.workers.free_and_waiting();
         HashingStats {
             workers,
-            busy: workers.saturating_sub(queue.free),
-            waiting: queue.len,
+            busy: workers.saturating_sub(free),
+            waiting,
         }
     }
 
-    /// Waits for a worker, in turns by address. Returns `None` if the queue is full, and each address in
-    /// it has at most one login more than this one. Otherwise the newest login of the address with the
-    /// most is refused in its place, at once.
+    /// Waits for a worker, in turns by address. Returns `None` if the queue refuses the login; see
+    /// [`FairSemaphore::acquire`].
     ///
     /// Cancel safe: the login leaves the queue.
     pub(crate) async fn acquire(&self, address: AddressGroup) -> Option<HashSlot> {
-        let mut wait = {
-            let mut queue = self.workers.queue();
-            if queue.free > 0 {
-                queue.free -= 1;
-                let workers = Arc::clone(&self.workers);
-                return Some(HashSlot { workers });
-            }
-            if queue.len >= self.policy.max_queued.get() && !queue.displace_for(address) {
-                return None;
-            }
-            let (id, granted) = queue.enter(address);
-            Wait {
-                workers: Arc::clone(&self.workers),
-                address,
-                id,
-                granted,
-            }
-        };
-        let is_granted = (&mut wait.granted).await.is_ok();
-        is_granted.then(|| HashSlot {
-            workers: Arc::clone(&wait.workers),
-        })
-    }
-}
-
-impl Queue {
-    /// Adds a login behind the others of its address.
-    fn enter(&mut self, address: AddressGroup) -> (u64, oneshot::Receiver<()>) {
-        self.last_id += 1;
-        self.len += 1;
-        let (grant, granted) = oneshot::channel();
-        let waiters = self.waiting.entry(address).or_default();
-        if waiters.is_empty() {
-            self.turns.push_back(address);
-        }
-        let id = self.last_id;
-        waiters.push_back(Waiter { id, grant });
-        (id, granted)
-    }
-
-    /// Refuses the newest login of the address with the most logins, if that address still has as many
-    /// as this one then. Returns true if it did.
-    fn displace_for(&mut self, address: AddressGroup) -> bool {
-        let ours = self.waiting.get(&address).map_or(0, VecDeque::len);
-        let most = self.waiting.values_mut().max_by_key(|it| it.len());
-        let Some(most) = most.filter(|most| most.len() > ours + 1) else {
-            return false;
-        };
-        most.pop_back();
-        self.len -= 1;
-        true
-    }
-
-    /// Takes the next login out of the queue. The next turn is that of another address.
-    fn next(&mut self) -> Option<Waiter> {
-        let address = self.turns.pop_front()?;
-        let waiters = self.waiting.get_mut(&address)?;
-        let waiter = waiters.pop_front();
-        if waiters.is_empty() {
-            self.waiting.remove(&address);
-        } else {
-            self.turns.push_back(address);
-        }
-        self.len -= 1;
-        waiter
-    }
-
-    /// Removes a login that no longer waits. Returns false if it is not in the queue.
-    fn leave(&mut self, address: AddressGroup, id: u64) -> bool {
-        let Some(waiters) = self.waiting.get_mut(&address) else {
-            return false;
-        };
-        let Some(index) = waiters.iter().position(|waiter| waiter.id == id) else {
-            return false;
-        };
-        waiters.remove(index);
-        if waiters.is_empty() {
-            self.waiting.remove(&address);
-            self.turns.retain(|turn| *turn != address);
-        }
-        self.len -= 1;
-        true
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        let has_left = self.workers.queue().leave(self.address, self.id);
-        // Granted and then cancelled, before the grant was received.
-        if !has_left && self.granted.try_recv().is_ok() {
-            self.workers.release();
-        }
-    }
-}
-
-impl Drop for HashSlot {
-    fn drop(&mut self) {
-        self.workers.release();
+        let worker = self.workers.acquire(address).await?;
+        let memories = Arc::clone(&self.memories);
+        Some(HashSlot { worker, memories })
     }
 }
 
@@ -235,40 +97,22 @@ impl HashSlot {
         self,
         work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
     ) -> Option<T> {
+        let Self { worker, memories } = self;
         let computed = spawn_blocking(move || {
-            let mut memory = self.workers.memories().pop().unwrap_or_default();
+            let mut memory = lock(&memories).pop().unwrap_or_default();
             let result = work(&mut memory);
             // Returned before the worker is freed, so that the next login reuses this memory.
-            self.workers.memories().push(memory);
-            drop(self);
+            lock(&memories).push(memory);
+            drop(worker);
             result
         });
         computed.await.ok()
     }
 }
 
-impl HashWorkers {
-    /// Grants a worker to the next login, or counts it as free.
-    fn release(&self) {
-        let mut queue = self.queue();
-        match queue.next() {
-            // Received: a login leaves the queue, under this lock, before its receiver is dropped.
-            Some(waiter) => {
-                let _ = waiter.grant.send(());
-            }
-            None => queue.free += 1,
-        }
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        // A panic while the lock was held cannot have left the queue half changed.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn memories(&self) -> MutexGuard<'_, Vec<HashMemory>> {
-        // A panic while the lock was held cannot have left a list half changed.
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(memories: &Mutex<Vec<HashMemory>>) -> MutexGuard<'_, Vec<HashMemory>> {
+    // A panic while the lock was held cannot have left a list half changed.
+    memories.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -320,63 +164,6 @@ mod tests {
         assert_eq!((pool.stats().busy, pool.stats().waiting), (1, 0));
     }
 
-    /// 64 connections of one address made the logins of others wait for seconds.
-    #[tokio::test]
-    async fn addresses_take_turns() {
-        let pool = pool(1, 64);
-        let busy = pool.acquire(address(1)).await.unwrap();
-        let mut waiting: Vec<_> = [1, 1, 1, 1, 2, 2, 3]
-            .map(|last| (last, Box::pin(pool.acquire(address(last)))))
-            .into();
-        for (_, worker) in &mut waiting {
-            assert!(worker.now_or_never().is_none());
-        }
-        drop(busy);
-        let mut turns = Vec::new();
-        while !waiting.is_empty() {
-            let mut ready = None;
-            for (index, (_, worker)) in waiting.iter_mut().enumerate() {
-                if let Some(slot) = worker.now_or_never() {
-                    ready = Some((index, slot.unwrap()));
-                    break;
-                }
-            }
-            let (index, slot) = ready.unwrap();
-            turns.push(waiting.remove(index).0);
-            drop(slot);
-        }
-        assert_eq!(turns, [1, 2, 3, 1, 2, 1, 1]);
-    }
-
-    #[tokio::test]
-    async fn full_queue_refuses_newest_of_largest_address() {
-        let pool = pool(1, 4);
-        let busy = pool.acquire(address(1)).await.unwrap();
-        let mut of_one: Vec<_> = (0..4).map(|_| Box::pin(pool.acquire(address(1)))).collect();
-        for worker in &mut of_one {
-            assert!(worker.now_or_never().is_none());
-        }
-        let mut others: Vec<_> = [2, 3]
-            .map(|last| Box::pin(pool.acquire(address(last))))
-            .into();
-        for worker in &mut others {
-            assert!(worker.now_or_never().is_none());
-        }
-        for worker in of_one.drain(2..) {
-            assert!(worker.now_or_never().unwrap().is_none(), "it is displaced");
-        }
-        // Two, one and one wait: no address has so many that one of its logins must go.
-        assert!(pool.acquire(address(2)).await.is_none());
-        let mut fourth = Box::pin(pool.acquire(address(4)));
-        assert!((&mut fourth).now_or_never().is_none());
-        assert!(of_one.pop().unwrap().now_or_never().unwrap().is_none());
-        drop((busy, of_one));
-        for worker in others {
-            assert!(worker.await.is_some());
-        }
-        assert!(fourth.await.is_some());
-    }
-
     #[tokio::test]
     async fn cancelled_computation_keeps_worker_until_done() {
         let (pool, one) = (pool(1, 1), address(1));
@@ -402,7 +189,7 @@ mod tests {
         });
         let hashed = join_all(logins).await;
         assert_eq!(hashed, [Some(()); 100]);
-        let memories = pool.workers.memories().len();
+        let memories = super::lock(&pool.memories).len();
         assert!((1..=2).contains(&memories), "{memories}");
     }
 

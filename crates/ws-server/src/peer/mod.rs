@@ -1,11 +1,17 @@
-//! The peer of a connection: its address, and the addresses that a trusted proxy reports.
+//! The peer of a connection: its address, the addresses that a trusted proxy reports, and turns by
+//! address.
 
 mod address_group;
 mod connection_id;
+mod fair_semaphore;
 mod forwarded;
 mod peer;
 
-pub(crate) use self::{address_group::AddressGroup, peer::Peer};
+pub(crate) use self::{
+    address_group::AddressGroup,
+    fair_semaphore::{FairSemaphore, Permit},
+    peer::Peer,
+};
 pub use self::{
     connection_id::ConnectionId,
     forwarded::{ForwardedHeader, ForwardedHeaderError, NetworkError, TrustedProxies},
