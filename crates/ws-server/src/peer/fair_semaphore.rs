@@ -83,6 +83,12 @@ impl FairSemaphore {
         (queue.free, queue.len)
     }
 
+    /// Takes a permit if one is free. While there are waiters, none is.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+        let is_taken = self.queue().take_free();
+        is_taken.then(|| Permit(Arc::clone(self)))
+    }
+
     /// Takes a permit, or enters the queue. The wait is refused if the queue is full, and each address
     /// in it has at most one waiter more than this one. Otherwise the newest waiter of the address with
     /// the most is refused in its place, at once.
@@ -90,8 +96,7 @@ impl FairSemaphore {
     /// Cancel safe: the waiter leaves the queue.
     pub(crate) fn acquire(self: &Arc<Self>, address: AddressGroup) -> Acquire {
         let mut queue = self.queue();
-        if queue.free > 0 {
-            queue.free -= 1;
+        if queue.take_free() {
             let permit = Permit(Arc::clone(self));
             return Acquire(AcquireState::Done(Some(permit)));
         }
@@ -126,6 +131,13 @@ impl FairSemaphore {
 }
 
 impl Queue {
+    /// Takes a free permit. Returns false if there is none.
+    fn take_free(&mut self) -> bool {
+        let is_free = self.free > 0;
+        self.free -= usize::from(is_free);
+        is_free
+    }
+
     /// Adds a waiter behind the others of its address.
     fn enter(&mut self, address: AddressGroup) -> (u64, oneshot::Receiver<()>) {
         self.last_id += 1;

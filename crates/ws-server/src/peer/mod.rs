@@ -9,7 +9,7 @@ mod peer;
 
 pub(crate) use self::{
     address_group::AddressGroup,
-    fair_semaphore::{FairSemaphore, Permit},
+    fair_semaphore::{Acquire, FairSemaphore, Permit},
     peer::Peer,
 };
 pub use self::{

@@ -1,6 +1,6 @@
 //! The stages of one connection: handshake, admission or login, session, close.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use proto::{close::CloseReason, escape::Escaped};
@@ -20,7 +20,7 @@ use crate::{
         stream::ServedStream,
     },
     session::{NotAuthenticated, Session, admit},
-    websocket::{Ended, WebSocket},
+    websocket::{ByteTurns, Ended, WebSocket},
 };
 
 /// Serves a connection up to its login, then spawns the session as a task of its own. So the memory
@@ -149,6 +149,7 @@ where
 {
     async move {
         let _permit = permit;
+        let mut turns = ByteTurns::new(Arc::clone(&state.byte_turns), session.peer().address());
         let path = Escaped(session.path());
         if let Some(suppressed) = suppressed_lines(session.principal(), &state.guest_opened) {
             info!(
@@ -160,7 +161,8 @@ where
                 "session opened"
             );
         }
-        let ended = until_ended(route.service.run(&mut session, &state.hub), id).await;
+        let service = route.service.run(&mut session, &state.hub);
+        let ended = turns.run(pin!(until_ended(service, id))).await;
         state.metrics.closed(&ended);
         let counts = session.counts();
         if let Some(suppressed) = suppressed_lines(session.principal(), &state.guest_ended) {
@@ -180,7 +182,7 @@ where
             );
         }
         // Boxed, so that the session's task does not reserve memory for its close.
-        Box::pin(session.close(&ended)).await;
+        turns.run(Box::pin(session.close(&ended))).await;
     }
 }
 

@@ -20,7 +20,8 @@ use crate::{
     limits::Caps,
     log::{Throttle, audit},
     metrics::Metrics,
-    process::descriptors,
+    peer::FairSemaphore,
+    process::{descriptors, turn},
     registry::{BufferBudget, ConnectionRegistry},
     server::refused_origins::RefusedOrigins,
     service::Hub,
@@ -50,6 +51,10 @@ pub(crate) struct ServerState {
     pub(crate) metrics: Arc<Metrics>,
     /// The clients that reach the listener. A reload does not change it.
     pub(crate) reach: Reach,
+    /// The turns of sessions that read and write many bytes.
+    pub(crate) byte_turns: Arc<FairSemaphore>,
+    /// The turns of TLS handshakes.
+    pub(crate) tls_turns: Arc<FairSemaphore>,
     /// The refused origins that were logged lately.
     pub(crate) refused_origins: RefusedOrigins,
     /// The limit on the log lines about new guests. Anybody can cause such lines.
@@ -106,6 +111,8 @@ impl ServerState {
             registry: Arc::new(ConnectionRegistry::new(buffers)),
             metrics,
             reach,
+            byte_turns: turn::one_for_each_worker(),
+            tls_turns: turn::one_for_each_worker(),
             refused_origins: RefusedOrigins::default(),
             guest_opened: Throttle::new(GUEST_INTERVAL),
             guest_ended: Throttle::new(GUEST_INTERVAL),

@@ -1,6 +1,6 @@
 //! The TLS handshake of a connection.
 
-use std::{io, sync::Arc};
+use std::{io, pin::pin, sync::Arc};
 
 use proto::escape::Escaped;
 use tokio::time::timeout_at;
@@ -8,6 +8,8 @@ use tracing::debug;
 
 use crate::{
     metrics::{HandshakeEnd, TlsResult},
+    peer::AddressGroup,
+    process::turn::PolledInTurns,
     server::{accepted::AcceptedConnection, connection, state::ServerState, stream::ServedStream},
     tls::Tls,
 };
@@ -24,18 +26,23 @@ enum TlsHandshakeError {
 }
 
 /// Does the TLS handshake, then serves the connection. One deadline applies to the TLS and HTTP
-/// handshakes together.
+/// handshakes together, and to the waits for turns.
 pub(crate) async fn serve<S>(io: S, tls: Tls, accepted: AcceptedConnection, state: Arc<ServerState>)
 where
     S: ServedStream,
 {
-    let handshake = tokio::select! {
-        accepted = timeout_at(accepted.deadline, tls.accept(io)) => match accepted {
-            Ok(accepted) => accepted.map_err(TlsHandshakeError::Failed),
-            Err(_) => Err(TlsHandshakeError::TimedOut),
-        },
-        // Without TLS there is no way to send a response.
-        () = state.drain.cancelled() => Err(TlsHandshakeError::Draining),
+    let handshake = {
+        let address = AddressGroup::of(accepted.peer.ip());
+        let handshake = pin!(tls.accept(io));
+        let handshake = PolledInTurns::new(Arc::clone(&state.tls_turns), address, handshake);
+        tokio::select! {
+            accepted = timeout_at(accepted.deadline, handshake) => match accepted {
+                Ok(accepted) => accepted.map_err(TlsHandshakeError::Failed),
+                Err(_) => Err(TlsHandshakeError::TimedOut),
+            },
+            // Without TLS there is no way to send a response.
+            () = state.drain.cancelled() => Err(TlsHandshakeError::Draining),
+        }
     };
     // The key is not needed after the handshake, and a reload may replace it.
     drop(tls);

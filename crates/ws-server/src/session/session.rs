@@ -30,7 +30,7 @@ use crate::{
         keepalive::{Keepalive, KeepaliveAction},
         rate::RateLimit,
     },
-    websocket::{Ended, Incoming, WebSocket},
+    websocket::{Ended, Incoming, WebSocket, is_exhausted},
 };
 
 /// The length above which messages and queued replies grow the buffers enough to release them later.
@@ -429,6 +429,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
+            if is_exhausted() {
+                self.keepalive.on_reading_paused();
+            }
             let (received, written) = (self.socket.received(), self.socket.written());
             match self
                 .keepalive
@@ -469,7 +472,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Notes that writing is pending.
     fn note_stall(&mut self) {
+        if is_exhausted() {
+            // It waits for a turn, and not for the peer.
+            self.keepalive.on_reading_paused();
+            return;
+        }
         let written = self.socket.written();
         // Without budget, the write is pending although the socket may accept more.
         if has_budget_remaining() {

@@ -1,5 +1,6 @@
 //! The WebSocket of one connection (RFC 6455), and the byte stream below it.
 
+mod byte_budget;
 mod ended;
 mod frames;
 mod input_buffer;
@@ -7,4 +8,7 @@ mod socket;
 mod transport;
 
 pub use self::ended::Ended;
-pub(crate) use self::socket::{Incoming, WebSocket};
+pub(crate) use self::{
+    byte_budget::{ByteTurns, is_exhausted},
+    socket::{Incoming, WebSocket},
+};

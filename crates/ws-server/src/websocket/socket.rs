@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.registration.count_eviction(cause);
     }
 
-    /// Returns the next message. Pending may also mean that the task must yield.
+    /// Returns the next message. Pending may also mean that the task must yield, or needs a turn.
     ///
     /// # Errors
     ///
@@ -382,11 +382,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         // On an error the connection has ended already.
         if self.transport().shutdown().await.is_ok() {
             let _ = poll_fn(|cx| self.transport().poll_discard(cx, most)).await;
-            poll_fn(|cx| {
-                self.transport().discard_arrived(cx);
-                Poll::Ready(())
-            })
-            .await;
+            self.transport().discard_arrived().await;
         }
     }
 

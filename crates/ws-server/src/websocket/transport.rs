@@ -5,6 +5,7 @@
 //! loop without yielding.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
@@ -12,34 +13,32 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes, buf::Chain};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::yield_now,
+};
 use tokio_util::io::poll_write_buf;
 
 use crate::{
     registry::BufferBudget,
     websocket::{
+        byte_budget,
         frames::{FrameError, FrameTracker},
         input_buffer::InputBuffer,
     },
 };
 
-/// The number of bytes passed to the decoder before the task yields. tokio's own budget does not
-/// count the decoding of buffered bytes. With messages of 1 MiB this is 2 ms of work; a batch of
-/// 1 MiB would cost 8 % more, and one of 128 KiB 20 %.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
-
-/// The number of additional bytes to reach the end of a frame. Otherwise the part already read
-/// leaves the CPU cache before the task runs again, which costs 5 % with messages of 1 MiB.
-const GRACE_BYTES: usize = 1024 * 1024;
-
 /// The approximate number of frames passed to the decoder before the task yields. It limits the cost
 /// of a flood of small messages, or of empty fragments, which tungstenite reads in a loop without
-/// returning.
+/// returning. tokio's own budget does not count the decoding of buffered bytes.
 const BATCH_FRAMES: usize = 128;
 
 /// The number of bytes read and discarded before the task yields, so that a peer that floods a
 /// closing connection does not delay other tasks.
 const DISCARD_BYTES: usize = 16 * 1024;
+
+/// The maximum of bytes that are discarded at the end because they have arrived already.
+const ARRIVED_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The stream under a WebSocket.
 #[derive(Debug)]
@@ -49,8 +48,7 @@ pub(crate) struct Transport<S> {
     frames: FrameTracker,
     /// The remaining bytes before the login. `None` after it.
     allowed: Option<usize>,
-    /// The remaining bytes of this batch, including [`GRACE_BYTES`].
-    batch_bytes: usize,
+    /// The remaining frames of this batch.
     batch_frames: usize,
     received: u64,
     /// A long frame that is written before further output of the WebSocket.
@@ -87,7 +85,6 @@ impl<S> Transport<S> {
             input: InputBuffer::Owned(leftovers),
             frames: FrameTracker::default(),
             allowed: Some(allowed),
-            batch_bytes: BATCH_BYTES + GRACE_BYTES,
             batch_frames: BATCH_FRAMES,
             received: 0,
             outgoing: None,
@@ -108,7 +105,6 @@ impl<S> Transport<S> {
 
     /// Begins a new batch, after the task has waited or other tasks have run.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch_bytes = BATCH_BYTES + GRACE_BYTES;
         self.batch_frames = BATCH_FRAMES;
     }
 
@@ -148,32 +144,21 @@ impl<S> Transport<S> {
         self.input.is_empty() && self.frames.is_at_message_boundary() && !self.frames.close_seen()
     }
 
-    /// Returns the number of bytes that may be passed on before the task must yield.
-    fn room_in_batch(&self) -> usize {
-        if self.batch_frames == 0 {
-            0
-        } else if self.batch_bytes > GRACE_BYTES {
-            self.batch_bytes
-        } else {
-            self.batch_bytes.min(self.left_of_frame())
-        }
-    }
-
     /// Returns the number of remaining bytes of the current frame.
     fn left_of_frame(&self) -> usize {
         usize::try_from(self.frames.left()).unwrap_or(usize::MAX)
     }
 
-    /// Passes on as many buffered bytes as fit into `buf`, the batch and the limit. Refused bytes stay
+    /// Passes on as many buffered bytes as fit into `buf`, `room` and the limit. Refused bytes stay
     /// buffered, so that the frame tracker can continue from them when they are discarded.
     ///
     /// # Errors
     ///
     /// The next frame violates the protocol or exceeds the limit.
-    fn pass(&mut self, buf: &mut ReadBuf<'_>) -> Result<(), TransportError> {
+    fn pass(&mut self, buf: &mut ReadBuf<'_>, room: usize) -> Result<(), TransportError> {
         let room = buf
             .remaining()
-            .min(self.room_in_batch())
+            .min(room)
             .min(self.allowed.unwrap_or(usize::MAX));
         let piece = self.input.bytes();
         let piece = &piece[..piece.len().min(room)];
@@ -191,7 +176,7 @@ impl<S> Transport<S> {
         if let Some(allowed) = &mut self.allowed {
             *allowed -= advance.taken;
         }
-        self.batch_bytes -= advance.taken;
+        byte_budget::spend(advance.taken);
         self.batch_frames = self.batch_frames.saturating_sub(advance.frames);
         Ok(())
     }
@@ -214,14 +199,14 @@ impl<S: AsyncRead + Unpin> Transport<S> {
         Poll::Pending
     }
 
-    /// Reads and discards input that is available without waiting, up to [`BATCH_BYTES`]. Closing a
+    /// Reads and discards input that is available without waiting, up to [`ARRIVED_BYTES`]. Closing a
     /// socket with unread bytes would reset the connection and could destroy data in flight.
-    pub(crate) fn discard_arrived(&mut self, cx: &mut Context<'_>) {
-        let mut dropped = 0;
-        while dropped < BATCH_BYTES
-            && let Poll::Ready(Ok(some @ 1..)) = self.poll_drop_some(cx)
+    pub(crate) async fn discard_arrived(&mut self) {
+        let most = self.received + ARRIVED_BYTES;
+        while self.received < most
+            && let Poll::Ready(Ok(1..)) = poll_fn(|cx| Poll::Ready(self.poll_drop_some(cx))).await
         {
-            dropped += some;
+            yield_now().await;
         }
     }
 
@@ -244,23 +229,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.room_in_batch() == 0 || this.budget.must_wait() {
+        if this.batch_frames == 0 || this.budget.must_wait() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let room = byte_budget::room(this.left_of_frame());
+        if room == 0 {
+            return Poll::Pending;
+        }
         if this.input.is_empty() {
-            // Never read more than may be passed on.
+            // Never read more than may be passed on before the login.
             let most = this.allowed.unwrap_or(usize::MAX);
             if most == 0 {
                 return Poll::Ready(Err(io::Error::other(TransportError::LoginTooLarge)));
             }
-            ready!(this.input.poll_fill(cx, &mut this.io, most))?;
+            ready!(this.input.poll_fill(cx, &mut this.io, most.min(room)))?;
             if this.input.is_empty() {
                 return Poll::Ready(Ok(()));
             }
             this.received += this.input.bytes().len() as u64;
         }
-        Poll::Ready(this.pass(buf).map_err(io::Error::other))
+        Poll::Ready(this.pass(buf, room).map_err(io::Error::other))
     }
 }
 
@@ -273,10 +262,16 @@ impl<S: AsyncWrite + Unpin> Transport<S> {
     /// Ready when no frame is queued.
     pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(frame) = &mut self.outgoing {
-            let written = ready!(poll_write_buf(Pin::new(&mut self.io), cx, frame.as_mut()))?;
+            let room = byte_budget::room(frame.remaining());
+            if room == 0 {
+                return Poll::Pending;
+            }
+            let mut piece = frame.as_mut().take(room);
+            let written = ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut piece))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            byte_budget::spend(written);
             self.written += written as u64;
             if !frame.has_remaining() {
                 self.outgoing = None;
@@ -293,7 +288,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_outgoing(cx))?;
+        let room = byte_budget::room(bytes.len());
+        if room == 0 && !bytes.is_empty() {
+            return Poll::Pending;
+        }
+        let bytes = &bytes[..bytes.len().min(room)];
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        byte_budget::spend(written);
         self.written += written as u64;
         Poll::Ready(Ok(written))
     }
@@ -310,14 +311,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::Pin, sync::Arc};
+    use std::{
+        net::Ipv4Addr,
+        pin::{Pin, pin},
+        sync::Arc,
+        task::ready,
+    };
 
-    use bytes::Bytes;
+    use bytes::{Buf as _, Bytes};
     use futures::{FutureExt as _, future::poll_fn};
     use raw_peer::frame;
-    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
+    use tokio::{
+        io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex},
+        task::yield_now,
+    };
 
-    use super::{BATCH_BYTES, BATCH_FRAMES, GRACE_BYTES, Transport, TransportError};
+    use super::{BATCH_FRAMES, Transport, TransportError};
+    use crate::{
+        peer::FairSemaphore,
+        websocket::{
+            ByteTurns,
+            byte_budget::{FREE_BYTES, GRACE_BYTES, TURN_BYTES},
+        },
+    };
 
     /// Returns the bytes of one read of at most `room` bytes, or `None` if it is pending.
     fn read_now<S: AsyncRead + Unpin>(
@@ -433,26 +449,98 @@ mod tests {
         assert_eq!(yields, 10_000 / 200 - 1);
     }
 
+    /// Reads as much as one poll of a session allows. Returns the number of bytes.
+    fn read_in_one_poll<S: AsyncRead + Unpin>(
+        turns: &mut ByteTurns,
+        transport: &mut Transport<S>,
+    ) -> usize {
+        let mut passed = 0;
+        let read_all = poll_fn(|cx| {
+            let mut bytes = vec![0; 100_000];
+            loop {
+                let mut buf = ReadBuf::new(&mut bytes);
+                let read = ready!(Pin::new(&mut *transport).poll_read(cx, &mut buf));
+                read.unwrap();
+                passed += buf.filled().len();
+                transport.begin_batch();
+            }
+        });
+        let ended: Option<()> = turns.run(pin!(read_all)).now_or_never();
+        assert_eq!(ended, None);
+        transport.release_scratch();
+        passed
+    }
+
     #[tokio::test]
-    async fn batch_extends_to_near_frame_end() {
-        for (payload, yields_after) in [
-            (BATCH_BYTES, 14 + BATCH_BYTES),
-            (BATCH_BYTES / 2, 2 * (14 + BATCH_BYTES / 2)),
-            (BATCH_BYTES + 2 * GRACE_BYTES, BATCH_BYTES + GRACE_BYTES),
+    async fn turn_ends_near_frame_end() {
+        let frame_of_1_mib = 14 + (1 << 20);
+        for (payload, expected) in [
+            (1 << 20, 9 * frame_of_1_mib),
+            (16 << 20, FREE_BYTES + TURN_BYTES + GRACE_BYTES),
         ] {
-            let (mut peer, io) = duplex(1 << 24);
+            let (mut peer, io) = duplex(1 << 25);
             let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
             transport.lift_login_bound();
-            let frames = 1 + (1 << 22) / payload;
-            peer.write_all(&frame::binary(&vec![0; payload]).repeat(frames))
-                .await
-                .unwrap();
-            let mut passed = 0;
-            while let Some(bytes) = read_now(&mut transport, 100_000) {
-                passed += bytes.len();
-            }
-            assert_eq!(passed, yields_after, "frames of {payload}");
+            let frames = (16 << 20) / payload;
+            let bytes = frame::binary(&vec![0; payload]).repeat(frames);
+            peer.write_all(&bytes).await.unwrap();
+            let (_, mut turns) = byte_turns();
+            let passed = read_in_one_poll(&mut turns, &mut transport);
+            assert_eq!(passed, expected, "frames of {payload}");
         }
+    }
+
+    #[tokio::test]
+    async fn long_frame_waits_for_turn() {
+        let (mut peer, io) = duplex(1 << 24);
+        let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
+        transport.lift_login_bound();
+        let bytes = frame::binary(&vec![0; 4 << 20]);
+        peer.write_all(&bytes).await.unwrap();
+        let (semaphore, mut turns) = byte_turns();
+        let other = semaphore.try_acquire().unwrap();
+        let passed = read_in_one_poll(&mut turns, &mut transport);
+        assert_eq!(passed, FREE_BYTES);
+        for _ in 0..3 {
+            assert_eq!(read_in_one_poll(&mut turns, &mut transport), 0);
+        }
+        drop(other);
+        let passed = passed + read_in_one_poll(&mut turns, &mut transport);
+        assert_eq!(passed, bytes.len());
+        assert_eq!(semaphore.free_and_waiting(), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn long_write_waits_for_turn_and_ends_with_it() {
+        let (_peer, io) = duplex(1 << 25);
+        let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
+        let long = Bytes::from(vec![0; 16 << 20]);
+        transport.queue(Bytes::from_static(b"header").chain(long));
+        let (semaphore, mut turns) = byte_turns();
+        let mut write_in_one_poll = |transport: &mut Transport<_>| {
+            let before = transport.written();
+            let write = poll_fn(|cx| transport.poll_outgoing(cx));
+            let is_written = turns.run(pin!(write)).now_or_never().is_some();
+            (transport.written() - before, is_written)
+        };
+        let other = semaphore.try_acquire().unwrap();
+        let free = FREE_BYTES as u64;
+        assert_eq!(write_in_one_poll(&mut transport), (free, false));
+        assert_eq!(write_in_one_poll(&mut transport), (0, false));
+        drop(other);
+        let turn = (TURN_BYTES + GRACE_BYTES) as u64;
+        assert_eq!(write_in_one_poll(&mut transport), (turn, false));
+        assert_eq!(write_in_one_poll(&mut transport), (0, false));
+        yield_now().await;
+        let rest = 6 + (16 << 20) - free - turn;
+        assert_eq!(write_in_one_poll(&mut transport), (rest, true));
+    }
+
+    /// Returns a semaphore with one permit, and the turns of a session.
+    fn byte_turns() -> (Arc<FairSemaphore>, ByteTurns) {
+        let semaphore = Arc::new(FairSemaphore::new(1, usize::MAX));
+        let turns = ByteTurns::new(Arc::clone(&semaphore), Ipv4Addr::LOCALHOST.into());
+        (semaphore, turns)
     }
 
     #[tokio::test]

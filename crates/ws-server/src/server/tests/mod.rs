@@ -6,6 +6,7 @@ mod batches;
 mod budget;
 mod buffers;
 mod end;
+mod fairness;
 mod frames;
 mod harness;
 mod hashing;

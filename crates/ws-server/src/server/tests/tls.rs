@@ -216,6 +216,35 @@ async fn drain_does_not_wait_for_tls_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn silent_handshakes_delay_no_handshake() {
+    let server = TestServer::new();
+    let mut silent: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    for silent in &mut silent {
+        // The beginning of a handshake.
+        silent.write_all(&[22, 3, 1, 0]).await.unwrap();
+    }
+    let start = Instant::now();
+    let connected = connect_tls(server.client(&TLS13), server.connect()).await;
+    connected.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(server.state.tls_turns.free_and_waiting(), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshake_without_turn_ends_at_deadline() {
+    let server = TestServer::new();
+    let turn = server.state.tls_turns.try_acquire();
+    let start = Instant::now();
+    let refused = connect_tls(server.client(&TLS13), server.connect()).await;
+    refused.unwrap_err();
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+    assert_eq!(server.handshakes("late"), 1);
+    drop(turn);
+    let connected = connect_tls(server.client(&TLS13), server.connect()).await;
+    connected.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn plain_text_on_tls_port_ends_at_once() {
     let server = TestServer::new();
     let start = Instant::now();
