@@ -8,7 +8,7 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore, SupportedProtocolVersion,
+        ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
         client::Resumption,
         crypto::{
             CryptoProvider,
@@ -57,6 +57,18 @@ impl TlsClient {
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         Self(config)
+    }
+
+    /// Returns the first message of a handshake.
+    pub fn client_hello(&self) -> Vec<u8> {
+        let name = ServerName::try_from(SERVER_NAME).expect("the name is valid");
+        let client = ClientConnection::new(Arc::new(self.0.clone()), name);
+        let mut hello = Vec::new();
+        let written = client
+            .expect("the configuration is complete")
+            .write_tls(&mut hello);
+        written.expect("memory can be written");
+        hello
     }
 
     /// Connects over TLS.

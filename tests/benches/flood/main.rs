@@ -1,9 +1,11 @@
-//! All attacks at once. Measures the latency of a well-behaved client meanwhile. Then runs a server
-//! without free descriptors, and measures its CPU time, its log and its recovery.
+//! All attacks at once. Measures the latency of a well-behaved client meanwhile. Then floods a server
+//! with TLS handshakes. Then runs a server without free descriptors, and measures its CPU time, its log
+//! and its recovery. An argument selects the parts whose names contain it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod attackers;
+mod client_hellos;
 mod descriptor_exhaustion;
 
 use std::{
@@ -12,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration_tests::{BenchReport, BenchServer, CpuPinning, echoed, percentile};
+use integration_tests::{BenchReport, BenchServer, CpuPinning, echoed, is_selected, percentile};
 use raw_peer::frame;
 use tokio::time::sleep;
 
@@ -35,8 +37,15 @@ const SESSION_LIMIT: f64 = 100.0;
 async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let mut report = BenchReport::default();
-    flood(pinning, &mut report).await;
-    descriptor_exhaustion::run(&mut report).await;
+    if is_selected("all attacks") {
+        flood(pinning, &mut report).await;
+    }
+    if is_selected("TLS handshakes") {
+        client_hellos::run(pinning, &mut report).await;
+    }
+    if is_selected("no descriptors") {
+        descriptor_exhaustion::run(&mut report).await;
+    }
     report.exit_code()
 }
 
