@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn path_matches_at_most_one_route() {
-        let routes = routes(&["/", "/room/*", "/room", "/echo"]).unwrap();
+        let routes = routes(&["/", "/room/*", "/room", "/echo", "/app/**"]).unwrap();
         for (path, found) in [
             ("/", Some("/")),
             ("/room", Some("/room")),
@@ -132,6 +132,10 @@ mod tests {
             ("/room/a/b", None),
             ("/other", None),
             ("//", None),
+            ("/app/", Some("/app/**")),
+            ("/app/a/b/", Some("/app/**")),
+            ("/app", None),
+            ("/application", None),
         ] {
             let route = routes.find(path).map(|route| route.pattern.to_string());
             assert_eq!(route.as_deref(), found, "{path}");
@@ -145,11 +149,18 @@ mod tests {
             &["/room/*", "/x", "/room/*"],
             &["/room/lobby", "/room/*"],
             &["/*", "/room"],
+            &["/app/**", "/app/"],
+            &["/app/**", "/app/a/b"],
+            &["/app/**", "/app/*"],
+            &["/app/a/*", "/app/**"],
+            &["/app/**", "/app/a/**"],
+            &["/app/a/**", "/**"],
         ] {
             let (index, OverlapError(other)) = routes(patterns).unwrap_err();
             assert_eq!(index, patterns.len() - 1);
             assert_eq!(other.to_string(), patterns[0], "{patterns:?}");
         }
         assert!(routes(&["/*", "/"]).is_ok());
+        assert!(routes(&["/*", "/app/**", "/", "/application/**"]).is_ok());
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct RouteTable {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CommonKeys {
-    /// The path, or `/prefix/*`.
+    /// The path, or `/prefix/*`, or `/prefix/**`.
     path: Spanned<StringValue<PathPattern>>,
     /// The users who may connect; all, if it is left out.
     #[serde(default, deserialize_with = "users")]

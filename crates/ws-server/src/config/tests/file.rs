@@ -182,8 +182,8 @@ fn route_mistake_names_line_key_and_remedy() {
         ),
         (
             "[[route]]\npath = \"room\"\nservice = \"room\"".to_owned(),
-            "line 2: `route.path`: write a path such as \"/chat\", or \"/room/*\" for all paths \
-             of one more segment",
+            "line 2: `route.path`: write a path such as \"/chat\", \"/room/*\" for all paths of one \
+             more segment, or \"/app/**\" for any depth",
         ),
         (
             "[[route]]\npath = \"/\"\nservice = \"ecco\"".to_owned(),
