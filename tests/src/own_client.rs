@@ -129,7 +129,10 @@ impl From<Error> for End {
         let text = String::from_utf8_lossy(body);
         let why = format!("refused: {} {}", response.status().as_u16(), text.trim());
         match response.status() {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => {
                 let field = response.headers().get("Retry-After");
                 let seconds = field.and_then(|value| value.to_str().ok()?.parse().ok());
                 End::Retry(why, Duration::from_secs(seconds.unwrap_or_default()))

@@ -114,6 +114,8 @@ impl fmt::Display for CloseCode {
 pub enum CloseReason {
     /// The client's user or script ended the session.
     UserExit,
+    /// The upstream of a stream has sent its last byte.
+    StreamEnded,
     /// The server shuts down.
     ShuttingDown,
     /// No message was exchanged during the idle timeout.
@@ -124,6 +126,8 @@ pub enum CloseReason {
     InvalidUtf8,
     /// The peer sent a binary message to a service that accepts only text.
     TextOnly,
+    /// The peer sent a text message to a service that accepts only binary messages.
+    BinaryOnly,
     /// The peer exceeded the rate limit for control frames.
     TooManyControlFrames,
     /// An operator ended the session. The user may log in again.
@@ -136,10 +140,18 @@ pub enum CloseReason {
     Internal,
     /// No frame arrived within the timeout after a Ping.
     KeepaliveTimeout,
+    /// The service could not connect to its upstream, or not in time.
+    UpstreamUnavailable,
+    /// The connection of the service to its upstream failed.
+    UpstreamLost,
+    /// The upstream of the service reads too slowly, or not at all.
+    UpstreamStalled,
     /// The peer reads too slowly, or not at all.
     SlowReader,
     /// The server holds too many bytes for all peers together, and this one holds them for long.
     BuffersFull,
+    /// The service has as many sessions as it allows.
+    ServiceFull,
     /// The failure budget of the peer's address is exhausted.
     TooManyFailures,
     /// The server is already verifying as many logins as it allows.
@@ -164,21 +176,27 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for tests and tables.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 30] = [
         Self::UserExit,
+        Self::StreamEnded,
         Self::ShuttingDown,
         Self::Idle,
         Self::ProtocolError,
         Self::InvalidUtf8,
         Self::TextOnly,
+        Self::BinaryOnly,
         Self::TooManyControlFrames,
         Self::Kicked,
         Self::MessageTooBig,
         Self::LoginTooLarge,
         Self::Internal,
         Self::KeepaliveTimeout,
+        Self::UpstreamUnavailable,
+        Self::UpstreamLost,
+        Self::UpstreamStalled,
         Self::SlowReader,
         Self::BuffersFull,
+        Self::ServiceFull,
         Self::TooManyFailures,
         Self::TooManyLogins,
         Self::TooManyAttempts,
@@ -194,15 +212,23 @@ impl CloseReason {
     /// Returns the code of the Close frame.
     pub fn code(self) -> CloseCode {
         CloseCode(match self {
-            Self::UserExit => 1000,
+            Self::UserExit | Self::StreamEnded => 1000,
             Self::ShuttingDown | Self::Idle => 1001,
             Self::ProtocolError => 1002,
-            Self::TextOnly => 1003,
+            Self::TextOnly | Self::BinaryOnly => 1003,
             Self::InvalidUtf8 => 1007,
             Self::TooManyControlFrames | Self::Kicked => 1008,
             Self::MessageTooBig | Self::LoginTooLarge => 1009,
-            Self::Internal | Self::KeepaliveTimeout => 1011,
-            Self::SlowReader | Self::BuffersFull | Self::TooManyFailures | Self::TooManyLogins => {
+            Self::Internal
+            | Self::KeepaliveTimeout
+            | Self::UpstreamUnavailable
+            | Self::UpstreamLost
+            | Self::UpstreamStalled => 1011,
+            Self::SlowReader
+            | Self::BuffersFull
+            | Self::ServiceFull
+            | Self::TooManyFailures
+            | Self::TooManyLogins => {
                 1013
             }
             Self::TooManyAttempts
@@ -219,19 +245,25 @@ impl CloseReason {
     pub fn text(self) -> &'static str {
         match self {
             Self::UserExit => "user exit",
+            Self::StreamEnded => "end of stream",
             Self::ShuttingDown => "server is shutting down",
             Self::Idle => "idle",
             Self::ProtocolError => "protocol error",
             Self::InvalidUtf8 => "text is not UTF-8",
             Self::TextOnly => "this service takes text messages",
+            Self::BinaryOnly => "this service takes binary messages",
             Self::TooManyControlFrames => "too many control frames",
             Self::Kicked => "disconnected by an operator",
             Self::MessageTooBig => "message too big",
             Self::LoginTooLarge => "too many bytes before the login",
             Self::Internal => "internal error",
             Self::KeepaliveTimeout => "keepalive timeout",
+            Self::UpstreamUnavailable => "upstream unavailable",
+            Self::UpstreamLost => "upstream connection lost",
+            Self::UpstreamStalled => "upstream too slow",
             Self::SlowReader => "reader too slow",
             Self::BuffersFull => "too many bytes buffered",
+            Self::ServiceFull => "service is full, try again later",
             Self::TooManyFailures => "too many wrong logins from this address",
             Self::TooManyLogins => "too many logins at once",
             Self::TooManyAttempts => "too many wrong logins",

@@ -219,6 +219,7 @@ impl Metrics {
     pub(crate) fn closed(&self, ended: &Ended) {
         let (code, side) = match ended {
             Ended::ByUs(reason) => (Some(reason.code()), "server"),
+            Ended::ByService { code, .. } => (Some(*code), "server"),
             Ended::ByPeer { code, .. } => (Some(*code), "client"),
             Ended::Lost => (None, "none"),
         };
@@ -281,19 +282,25 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
         CloseReason::AccessRevoked => Some("right_taken"),
         CloseReason::LoginRevoked => Some("operator"),
         CloseReason::UserExit
+        | CloseReason::StreamEnded
         | CloseReason::ShuttingDown
         | CloseReason::Idle
         | CloseReason::ProtocolError
         | CloseReason::InvalidUtf8
         | CloseReason::TextOnly
+        | CloseReason::BinaryOnly
         | CloseReason::TooManyControlFrames
         | CloseReason::Kicked
         | CloseReason::MessageTooBig
         | CloseReason::LoginTooLarge
         | CloseReason::Internal
         | CloseReason::KeepaliveTimeout
+        | CloseReason::UpstreamUnavailable
+        | CloseReason::UpstreamLost
+        | CloseReason::UpstreamStalled
         | CloseReason::SlowReader
         | CloseReason::BuffersFull
+        | CloseReason::ServiceFull
         | CloseReason::TooManyFailures
         | CloseReason::TooManyLogins
         | CloseReason::TooManyAttempts

@@ -82,6 +82,12 @@ pub enum Refusal {
     RoomBusy,
     /// The server holds too many bytes for all peers together.
     BuffersFull,
+    /// The service could not connect to its upstream.
+    UpstreamUnavailable,
+    /// The service could not connect to its upstream in time.
+    UpstreamTimeout,
+    /// The service has as many sessions as it allows.
+    ServiceFull,
 }
 
 /// The response to a refusal.
@@ -190,6 +196,12 @@ refusals! {
         "the room is busy, try again later";
     BuffersFull => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "too many bytes are buffered, try again later";
+    UpstreamUnavailable => BAD_GATEWAY, Fields::None, "RFC 9110 section 15.6.3",
+        "the service behind this path cannot be reached";
+    UpstreamTimeout => GATEWAY_TIMEOUT, Fields::None, "RFC 9110 section 15.6.5",
+        "the service behind this path did not answer in time";
+    ServiceFull => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+        "the service behind this path is full, try again later";
 }
 
 impl Refusal {

@@ -300,8 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// and discarded until the peer's Close frame (lingering close): unread bytes could reset the
     /// connection before the peer has read the Close frame.
     ///
-    /// A close by the server ends at the close deadline. After a close by the peer, the write of the
-    /// queue continues as long as it makes progress. The budget may end both earlier.
+    /// A close by the server ends at the close deadline. After a close by the peer or the service, the write
+    /// of the queue continues as long as it makes progress. The budget may end both earlier.
     pub(crate) async fn close(mut self, ended: &Ended) {
         let entry = Arc::clone(self.entry());
         entry.queue().close();
@@ -310,31 +310,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     async fn close_in_time(&mut self, ended: &Ended) {
-        let close_deadline = self.limits.close_deadline;
         match ended {
             // Flush queued messages and the Close reply: the peer may have shut down only its sending
             // side (RFC 6455 section 5.5.1).
             Ended::Lost | Ended::ByPeer { .. } => self.finish_close_of_peer().await,
             // The peer's Close frame broke the protocol, and its reply is queued.
-            Ended::ByUs(_) if self.peer_closed => self.finish_close_of_peer().await,
-            Ended::ByUs(reason) => {
-                let frame = CloseFrame {
-                    code: reason.code().0.into(),
-                    reason: reason.text().into(),
-                };
-                let close = tungstenite::Message::Close(Some(frame));
-                // tungstenite may hold back a Pong, which would otherwise follow the Close frame. A
-                // flush queues it, even if writing is pending.
-                let _ = poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await;
-                if self.websocket().start_send_unpin(close).is_ok() {
-                    let _ = timeout(close_deadline, async {
-                        poll_fn(|cx| self.poll_flush(cx)).await?;
-                        self.shutdown_and_drain().await;
-                        Ok::<_, Ended>(())
-                    })
-                    .await;
+            Ended::ByUs(_) | Ended::ByService { .. } if self.peer_closed => {
+                self.finish_close_of_peer().await;
+            }
+            Ended::ByUs(reason) => self.send_close(reason.code(), reason.text()).await,
+            Ended::ByService { code, reason } => {
+                // The peer gets all that the service has sent.
+                if self.flush_with_progress_deadline().await {
+                    self.send_close(*code, reason).await;
                 }
             }
+        }
+    }
+
+    /// Writes the queued messages and a Close frame, then ends the connection, within the close
+    /// deadline.
+    async fn send_close(&mut self, code: CloseCode, reason: &str) {
+        let frame = CloseFrame {
+            code: code.0.into(),
+            reason: reason.into(),
+        };
+        let close = tungstenite::Message::Close((code != CloseCode::ABSENT).then_some(frame));
+        // tungstenite may hold back a Pong, which would otherwise follow the Close frame. A flush queues
+        // it, even if writing is pending.
+        let _ = poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await;
+        if self.websocket().start_send_unpin(close).is_ok() {
+            let _ = timeout(self.limits.close_deadline, async {
+                poll_fn(|cx| self.poll_flush(cx)).await?;
+                self.shutdown_and_drain().await;
+                Ok::<_, Ended>(())
+            })
+            .await;
         }
     }
 
