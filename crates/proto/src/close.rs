@@ -228,9 +228,7 @@ impl CloseReason {
             | Self::BuffersFull
             | Self::ServiceFull
             | Self::TooManyFailures
-            | Self::TooManyLogins => {
-                1013
-            }
+            | Self::TooManyLogins => 1013,
             Self::TooManyAttempts
             | Self::UserRemoved
             | Self::PasswordChanged

@@ -31,7 +31,7 @@
 //! | WebSocket | `websocket/` | frames and messages of one connection |
 //! | registry | `registry/`, `admission/`, `log/` | open connections; connection limits and failure budgets; log and audit |
 //! | access | `access/` | users, guests, policies, origins and grants, as plain data |
-//! | basics | `process/`, `peer/`, `tls/`, `page/`, `limits.rs`, `message.rs` | plain types, and the process |
+//! | basics | `process/`, `peer/`, `tls/`, `page/`, `limits.rs`, `message.rs`, `request_head.rs` | plain types, and the process |
 //!
 //! Files of one row may import each other, but not in a cycle.
 //!
@@ -63,6 +63,7 @@ pub mod peer;
 mod process;
 pub mod registry;
 mod reload;
+mod request_head;
 pub mod route;
 pub mod server;
 pub mod service;

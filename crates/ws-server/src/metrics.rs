@@ -2,24 +2,24 @@
 //!
 //! This module counts events. `server/scrape.rs` reads current states, and counters that other modules
 //! keep, at each scrape. No label has a user name, an address or any other text of a client, so the
-//! number of time series is bounded.
+//! number of time series is bounded. Routes are named as the configuration does.
 
 use std::{
     borrow::Cow,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::StatusCode;
 use prometheus_client::{
     collector::Collector,
     encoding::prometheus_text,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use proto::close::{CloseCode, CloseReason};
 
 use crate::{
-    access::{LoginFailure, LoginMethod},
+    access::{LoginFailure, LoginMethod, PathPattern},
     websocket::Ended,
 };
 
@@ -28,6 +28,9 @@ pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// The prefix of the names of this server's metrics.
 const PREFIX: &str = "ws_server";
+
+/// The upper bounds of the histogram of connect times, in seconds.
+const CONNECT_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0];
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
@@ -41,6 +44,8 @@ pub(crate) struct Metrics {
     budget_refusals: Counter,
     revocations: Family<Labels<1>, Counter>,
     closes: Family<Labels<2>, Counter>,
+    upstreams: Family<Labels<2>, Counter>,
+    connect_times: Family<Labels<1>, Histogram, fn() -> Histogram>,
     reloads: Family<Labels<1>, Counter>,
     last_reload: Gauge,
 }
@@ -79,6 +84,36 @@ pub(crate) enum HandshakeEnd {
     Unanswered,
 }
 
+/// The result of a service's connection to its upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectResult {
+    /// The upstream is connected.
+    Ok,
+    /// The upstream cannot be reached, or refused.
+    Unavailable,
+    /// The deadline passed.
+    TimedOut,
+    /// The service has as many sessions as it allows.
+    Full,
+}
+
+impl ConnectResult {
+    const ALL: [Self; 4] = [Self::Ok, Self::Unavailable, Self::TimedOut, Self::Full];
+
+    fn labels(self, route: &PathPattern) -> Labels<2> {
+        let result = match self {
+            Self::Ok => "ok",
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::Full => "full",
+        };
+        [
+            ("route", route.to_string().into()),
+            ("result", result.into()),
+        ]
+    }
+}
+
 /// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReloadResult {
@@ -111,6 +146,8 @@ impl Metrics {
             budget_refusals: Counter::default(),
             revocations: Family::default(),
             closes: Family::default(),
+            upstreams: Family::default(),
+            connect_times: Family::new_with_constructor(|| Histogram::new(CONNECT_BUCKETS)),
             reloads: Family::default(),
             last_reload: Gauge::default(),
         };
@@ -157,6 +194,17 @@ impl Metrics {
             "closes",
             "Closed WebSocket connections, by close code and closing side; none if the connection was lost",
             metrics.closes.clone(),
+        );
+        ours.register(
+            "upstream_connections",
+            "Connections of services to their upstreams, by route and result",
+            metrics.upstreams.clone(),
+        );
+        ours.register_with_unit(
+            "upstream_connect",
+            "Time of successful connections to upstreams, by route",
+            Unit::Seconds,
+            metrics.connect_times.clone(),
         );
         ours.register(
             "reloads",
@@ -241,6 +289,30 @@ impl Metrics {
             self.revocations
                 .get_or_create(&[("cause", cause.into())])
                 .inc();
+        }
+    }
+
+    /// Creates the series of a route whose service connects an upstream.
+    pub(crate) fn add_upstream(&self, route: &PathPattern) {
+        for result in ConnectResult::ALL {
+            drop(self.upstreams.get_or_create(&result.labels(route)));
+        }
+        let labels = [("route", route.to_string().into())];
+        drop(self.connect_times.get_or_create(&labels));
+    }
+
+    /// Counts a connection of a service to its upstream, which took this long.
+    pub(crate) fn upstream_connected(
+        &self,
+        route: &PathPattern,
+        result: ConnectResult,
+        time: Duration,
+    ) {
+        self.upstreams.get_or_create(&result.labels(route)).inc();
+        if result == ConnectResult::Ok {
+            let labels = [("route", route.to_string().into())];
+            let times = self.connect_times.get_or_create(&labels);
+            times.observe(time.as_secs_f64());
         }
     }
 

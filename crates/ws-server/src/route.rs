@@ -26,6 +26,12 @@ pub struct Route {
     pub service: Service,
 }
 
+/// Returns true if a text is a token (RFC 9110 section 5.6.2), as the name of a subprotocol is.
+pub(crate) fn is_token(text: &str) -> bool {
+    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_of_token)
+}
+
 /// The route that a request matches, with the path.
 #[derive(Debug, Clone)]
 pub struct RouteMatch {

@@ -17,7 +17,7 @@ pub(crate) struct LoginContext {
 
 /// A login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum LoginMethod {
+pub enum LoginMethod {
     /// A text message after the upgrade.
     Message,
     /// The Basic scheme in the HTTP request (RFC 7617).

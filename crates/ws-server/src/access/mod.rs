@@ -13,13 +13,14 @@ mod server_name;
 
 pub(crate) use self::{
     grant::Grant,
-    login_context::{LoginContext, LoginMethod},
+    login_context::LoginContext,
     login_failure::LoginFailure,
     origin::{FILE_ORIGIN, parse_host},
     revocations::{Revocation, Revocations},
     server_name::{Reach, ServerNames},
 };
 pub use self::{
+    login_context::LoginMethod,
     origin::{AllowedOrigin, AllowedOriginError, Origin, OriginError},
     path::{PathError, normalize_path},
     pattern::{PathPattern, PathPatternError},

@@ -75,6 +75,16 @@ impl PathPattern {
         }
     }
 
+    /// Returns the part of a matching path that `*` or `**` stands for. It is empty for an exact path.
+    pub(crate) fn rest<'p>(&self, path: &'p str) -> &'p str {
+        match self {
+            Self::Exact(_) => "",
+            Self::Prefix(prefix) | Self::Tree(prefix) => {
+                path.strip_prefix(&**prefix).unwrap_or_default()
+            }
+        }
+    }
+
     /// Returns true if some path matches both patterns.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
@@ -153,5 +163,20 @@ mod tests {
         let pattern = PathPattern::parse("/app/**").unwrap();
         assert!(pattern.matches(&format!("/app/{}", "/x".repeat(MAX_TREE_BYTES / 2))));
         assert!(!pattern.matches(&format!("/app/{}", "x".repeat(MAX_TREE_BYTES + 1))));
+    }
+
+    #[test]
+    fn rest_is_what_the_wildcard_stands_for() {
+        for (pattern, path, rest) in [
+            ("/app", "/app", ""),
+            ("/app/*", "/app/a", "a"),
+            ("/app/**", "/app/", ""),
+            ("/app/**", "/app/a/b", "a/b"),
+            ("/**", "/", ""),
+        ] {
+            let pattern = PathPattern::parse(pattern).unwrap();
+            assert!(pattern.matches(path), "{path}");
+            assert_eq!(pattern.rest(path), rest, "{path}");
+        }
     }
 }

@@ -12,7 +12,10 @@ use proto::config::Count;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::peer::{NetworkError, TrustedProxies};
+use crate::{
+    peer::{NetworkError, TrustedProxies},
+    route::is_token,
+};
 
 /// The greatest length of the echo's prefix. Every queued answer holds a copy.
 const MAX_PREFIX_BYTES: usize = 64 * 1024;
@@ -112,9 +115,7 @@ where
     T: From<Vec<String>>,
 {
     let names = Vec::<String>::deserialize(deserializer)?;
-    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let is_token = |name: &String| !name.is_empty() && name.bytes().all(is_of_token);
-    if names.iter().all(is_token) {
+    if names.iter().all(|name| is_token(name)) {
         Ok(names.into())
     } else {
         let problem = "a subprotocol is a token of letters, digits and !#$%&'*+-.^_`|~";

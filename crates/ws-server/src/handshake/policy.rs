@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{access::AllowedOrigin, route::Routes};
+use crate::{
+    access::AllowedOrigin,
+    request_head::RequestHead,
+    route::{Route, Routes, is_token},
+};
 
 /// The handshake policy, from the configuration.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +21,23 @@ pub struct HandshakePolicy {
     pub routes: Routes,
     /// Serve the page to browsers that do not request an upgrade.
     pub page: bool,
+}
+
+impl HandshakePolicy {
+    /// Returns the subprotocols that a client offers and that the route passes on to an upstream, each
+    /// once. A route without a list passes on all of them, unless there is a global list.
+    pub(crate) fn offered_subprotocols(&self, route: &Route, head: &RequestHead) -> Vec<String> {
+        let list = route.subprotocols.as_ref();
+        let list = list.or(Some(&self.subprotocols).filter(|list| !list.is_empty()));
+        let mut offered = Vec::new();
+        for name in head.list("sec-websocket-protocol") {
+            let is_listed = list.is_none_or(|list| list.iter().any(|listed| listed == name));
+            if is_listed && is_token(name) && !offered.iter().any(|other| other == name) {
+                offered.push(name.to_owned());
+            }
+        }
+        offered
+    }
 }
 
 /// The use of Basic credentials in requests (RFC 7617).

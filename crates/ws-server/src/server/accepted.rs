@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 use crate::{
-    admission::ConnectionPermit, peer::ConnectionId, server::state::ServerState, settings::Settings,
+    admission::ConnectionPermit, peer::ConnectionId, request_head::Scheme,
+    server::state::ServerState, settings::Settings,
 };
 
 /// A connection that was accepted and holds a permit.
@@ -15,6 +16,10 @@ pub(crate) struct AcceptedConnection {
     pub(crate) id: ConnectionId,
     /// The TCP peer.
     pub(crate) peer: SocketAddr,
+    /// The address that the TCP peer connected to, if it is known.
+    pub(crate) local: Option<SocketAddr>,
+    /// The scheme, which is HTTPS after the TLS handshake.
+    pub(crate) scheme: Scheme,
     /// The permit, which holds its slot.
     pub(crate) permit: ConnectionPermit,
     /// The settings that apply until the login.
@@ -30,6 +35,8 @@ impl AcceptedConnection {
         Self {
             id: state.registry.next_id(),
             peer,
+            local: None,
+            scheme: Scheme::Http,
             permit,
             deadline: Instant::now() + settings.limits.handshake_deadline,
             settings,

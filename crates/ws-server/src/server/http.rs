@@ -11,7 +11,7 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, OnceLock},
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -41,7 +41,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    access::{AllowedOrigin, Grant, LoginContext, LoginMethod, Principal},
+    access::{Access, AllowedOrigin, Grant, LoginContext, LoginMethod, Principal},
     admission::Availability,
     handshake::{Decision, Refusal, Upgrade, decide},
     limits::MAX_DISCARDED_BYTES,
@@ -49,9 +49,15 @@ use crate::{
     page,
     peer::Peer,
     registry::{HeldBytes, Registration},
+    request_head::{RequestConnection, RequestHead},
     route::{Route, RouteMatch},
-    server::{accepted::AcceptedConnection, spelling::StandardSpelling, state::ServerState},
-    service::{NotPublished, Publisher},
+    server::{
+        accepted::AcceptedConnection,
+        backend::{Opening, PendingBackend},
+        spelling::StandardSpelling,
+        state::ServerState,
+    },
+    service::{BackedService, NotPublished, Publisher, Service},
     settings::CurrentSettings,
 };
 
@@ -60,6 +66,10 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// The maximum number of fields in a request head.
 const HEAD_FIELDS: usize = 100;
+
+/// The time before the handshake deadline at which a connection to a backend is given up, so that the
+/// response can still be sent.
+const RESPONSE_TIME: Duration = Duration::from_secs(1);
 
 /// The maximum length of an origin in the log, in bytes.
 const MAX_ORIGIN_BYTES: usize = 300;
@@ -75,8 +85,10 @@ pub(crate) enum HttpOutcome<S> {
         leftovers: Bytes,
         /// The route and the path of the connection.
         matched: RouteMatch,
-        /// The identity that the request has proved.
-        identity: Option<Identity>,
+        /// The user that the request has proved, or a guest. `None` if a login by messages follows.
+        principal: Option<Principal>,
+        /// The backend of the service, if it has one.
+        opening: Option<Opening>,
     },
     /// The request was answered, and the connection is over.
     Answered(HandshakeResponse),
@@ -135,7 +147,8 @@ pub(crate) enum HandshakeResponse {
 enum RequestOutcome {
     Upgraded {
         matched: RouteMatch,
-        identity: Option<Identity>,
+        principal: Option<Principal>,
+        opening: Option<Opening>,
     },
     Answered(HandshakeResponse),
 }
@@ -203,13 +216,21 @@ where
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     let mut io = io.into_inner().into_inner();
     let (exchange, final_bytes) = match (served, handler.outcome.take()) {
-        (Ok(Some(Ok(()))), Some(RequestOutcome::Upgraded { matched, identity })) => {
+        (
+            Ok(Some(Ok(()))),
+            Some(RequestOutcome::Upgraded {
+                matched,
+                principal,
+                opening,
+            }),
+        ) => {
             let exchange = HttpOutcome::Upgraded {
                 io,
                 // Copied, because the original keeps hyper's whole buffer alive even if it is empty.
                 leftovers: Bytes::copy_from_slice(&read_buf),
                 matched,
-                identity,
+                principal,
+                opening,
             };
             state.metrics.handshake(exchange.end());
             return exchange;
@@ -334,11 +355,16 @@ impl RequestHandler<'_> {
             _ if !settings.proxies.trusts(peer.ip()) && !self.is_host_admitted(&head) => {
                 Err(Refusal::UnknownHost)
             }
-            Decision::Upgrade(upgrade) => Ok(upgraded(upgrade, None)),
+            Decision::Upgrade(upgrade) => {
+                let is_public = upgrade.matched.route.access == Access::Public;
+                let principal = is_public.then_some(Principal::Guest(self.accepted.id));
+                self.upgrade(upgrade, principal, &head).await
+            }
             Decision::Verify(upgrade, attempt) => {
                 let route = &upgrade.matched.route;
                 let identity = self.identity(attempt, client, route).await?;
-                Ok(upgraded(upgrade, Some(identity)))
+                let principal = Principal::User(identity);
+                self.upgrade(upgrade, Some(principal), &head).await
             }
             Decision::Publish(matched, attempt) => {
                 let identity = self.identity(attempt, client, &matched.route).await?;
@@ -352,6 +378,78 @@ impl RequestHandler<'_> {
                 RequestOutcome::Answered(HandshakeResponse::Description),
                 description.response().map(Full::from),
             )),
+        }
+    }
+
+    /// Accepts an upgrade. If no login by messages follows, the backend of the service is connected
+    /// first, so that a failure has a status.
+    async fn upgrade(
+        &self,
+        mut upgrade: Upgrade,
+        principal: Option<Principal>,
+        head: &Parts,
+    ) -> Result<(RequestOutcome, Response<Full<Bytes>>), Refusal> {
+        let mut opening = None;
+        if let Service::Backed(service) = &upgrade.matched.route.service {
+            let pending = self.pending_backend(service, &upgrade, principal.as_ref(), head);
+            opening = Some(match &principal {
+                Some(principal) => {
+                    let login = principal.user().map(|_| LoginMethod::Basic);
+                    let latest = self.accepted.deadline.checked_sub(RESPONSE_TIME);
+                    let backend = pending
+                        .connect(principal, login, latest, self.state)
+                        .await?;
+                    upgrade.subprotocol = backend.subprotocol(upgrade.subprotocol.take());
+                    Opening::Connected(backend)
+                }
+                None => Opening::Pending(Box::new(pending)),
+            });
+        }
+        let response = switching_protocols(&upgrade);
+        let outcome = RequestOutcome::Upgraded {
+            matched: upgrade.matched,
+            principal,
+            opening,
+        };
+        Ok((outcome, response))
+    }
+
+    fn pending_backend(
+        &self,
+        service: &Arc<BackedService>,
+        upgrade: &Upgrade,
+        principal: Option<&Principal>,
+        head: &Parts,
+    ) -> PendingBackend {
+        let AcceptedConnection {
+            id,
+            local,
+            scheme,
+            settings,
+            ..
+        } = self.accepted;
+        let route = &upgrade.matched.route;
+        let head = RequestHead::new(
+            head,
+            RequestConnection {
+                peer: client_peer(self.client.get().copied(), self.accepted),
+                local: *local,
+                scheme: *scheme,
+            },
+        );
+        let subprotocols = match principal {
+            Some(_) => settings.handshake.offered_subprotocols(route, &head),
+            // The 101 names one before the backend can select it.
+            None => upgrade.subprotocol.iter().cloned().collect(),
+        };
+        PendingBackend {
+            service: Arc::clone(service),
+            connection: *id,
+            matched: upgrade.matched.clone(),
+            subprotocols,
+            head,
+            max_message_bytes: settings.max_message_bytes(route),
+            limits: Arc::clone(&settings.limits),
         }
     }
 
@@ -514,15 +612,6 @@ async fn read_text(
         Ok(text) if !text.is_empty() => Ok(text),
         Ok(_) | Err(_) => Err(Refusal::BodyNotUtf8),
     }
-}
-
-fn upgraded(
-    upgrade: Upgrade,
-    identity: Option<Identity>,
-) -> (RequestOutcome, Response<Full<Bytes>>) {
-    let response = switching_protocols(&upgrade);
-    let matched = upgrade.matched;
-    (RequestOutcome::Upgraded { matched, identity }, response)
 }
 
 fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {

@@ -1,6 +1,7 @@
 //! The server: accepts connections, takes each through its stages, and drains them at the end.
 
 mod accepted;
+mod backend;
 mod connection;
 mod handle;
 mod http;

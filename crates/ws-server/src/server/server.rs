@@ -107,7 +107,8 @@ fn spawn_connection(
     let Some(permit) = state.enter(peer.ip()) else {
         return;
     };
-    let accepted = AcceptedConnection::new(peer, permit, state);
+    let mut accepted = AcceptedConnection::new(peer, permit, state);
+    accepted.local = stream.local_addr().ok();
     // Two task types: a single one would always have the size of the larger one.
     match tls.map(CurrentTls::load) {
         Some(tls) => state

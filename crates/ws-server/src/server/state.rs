@@ -23,8 +23,9 @@ use crate::{
     peer::FairSemaphore,
     process::{descriptors, turn},
     registry::{BufferBudget, ConnectionRegistry},
+    route::Routes,
     server::refused_origins::RefusedOrigins,
-    service::Hub,
+    service::{Hub, Service},
     settings::{CurrentSettings, Settings},
 };
 
@@ -33,6 +34,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The minimum interval between log lines about new guests, and between those about guests that leave.
 const GUEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The minimum interval between log lines about upstreams that are not available.
+const UPSTREAM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state that all connections share.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub(crate) struct ServerState {
     pub(crate) guest_opened: Throttle,
     /// The limit on the log lines about guests that leave.
     pub(crate) guest_ended: Throttle,
+    /// The limit on the log lines about upstreams that are not available. Each client can cause one.
+    pub(crate) upstream_failed: Throttle,
     /// Cancelled when the server shuts down.
     pub(crate) drain: CancellationToken,
     /// All connection tasks, for the drain to wait for.
@@ -72,12 +78,15 @@ pub(crate) struct ServerState {
     changing: Mutex<()>,
 }
 
-/// Returns the caps, reduced to the available file descriptors.
-fn limit_to_descriptors(caps: Caps) -> Caps {
+/// Returns the caps, reduced to the available file descriptors. Each connection may need as many as
+/// those of the route with the most.
+fn limit_to_descriptors(caps: Caps, routes: &Routes) -> Caps {
     let Some(descriptors) = descriptors::limit() else {
         return caps;
     };
-    let possible = caps.within(descriptors::available_for_connections(descriptors));
+    let each = routes.iter().map(|route| route.service.descriptors()).max();
+    let available = descriptors::available_for_connections(descriptors) / each.unwrap_or(1);
+    let possible = caps.within(available);
     if possible.connections < caps.connections {
         warn!(
             wanted = caps.connections,
@@ -89,10 +98,19 @@ fn limit_to_descriptors(caps: Caps) -> Caps {
     possible
 }
 
+/// Creates the series of the routes whose service connects an upstream.
+fn add_upstreams(metrics: &Metrics, routes: &Routes) {
+    for route in routes.iter() {
+        if matches!(route.service, Service::Backed(_)) {
+            metrics.add_upstream(&route.pattern);
+        }
+    }
+}
+
 impl ServerState {
     /// Creates the state of a server with this configuration.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
-        let admission = Admission::new(limit_to_descriptors(config.limits.caps()));
+        let admission = Admission::new(limit_to_descriptors(config.limits.caps(), &config.routes));
         let (budget, hashing) = (config.login.budget(), config.login.hashing());
         let revocations_file = config.login.revocations_file.clone();
         let reach = if config::is_exposed(config.listen) {
@@ -101,8 +119,9 @@ impl ServerState {
             Reach::Loopback
         };
         let buffers = Arc::new(BufferBudget::new(config.limits.max_buffered_bytes));
-        let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
         let metrics = Arc::new(Metrics::new());
+        add_upstreams(&metrics, &config.routes);
+        let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
         Self {
             admission: Arc::new(admission),
             verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
@@ -116,6 +135,7 @@ impl ServerState {
             refused_origins: RefusedOrigins::default(),
             guest_opened: Throttle::new(GUEST_INTERVAL),
             guest_ended: Throttle::new(GUEST_INTERVAL),
+            upstream_failed: Throttle::new(UPSTREAM_INTERVAL),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             revocations_file: revocations_file.map(RevocationsFile::new),
@@ -134,10 +154,11 @@ impl ServerState {
     pub(crate) fn reload(&self, config: Config, accounts: Accounts) -> usize {
         let changing = self.changing();
         self.admission
-            .set_caps(limit_to_descriptors(config.limits.caps()));
+            .set_caps(limit_to_descriptors(config.limits.caps(), &config.routes));
         self.verifier.set_budget(config.login.budget());
         let max_buffered_bytes = config.limits.max_buffered_bytes;
         self.registry.budget().set_limit(max_buffered_bytes);
+        add_upstreams(&self.metrics, &config.routes);
         let revocations = Revocations::clone(&self.current.load().revocations);
         self.replace(&config.into_settings(accounts), revocations);
         self.end_revoked(&changing, SystemTime::now())

@@ -10,6 +10,7 @@ use crate::{
     metrics::{HandshakeEnd, TlsResult},
     peer::AddressGroup,
     process::turn::PolledInTurns,
+    request_head::Scheme,
     server::{accepted::AcceptedConnection, connection, state::ServerState, stream::ServedStream},
     tls::Tls,
 };
@@ -27,8 +28,12 @@ enum TlsHandshakeError {
 
 /// Does the TLS handshake, then serves the connection. One deadline applies to the TLS and HTTP
 /// handshakes together, and to the waits for turns.
-pub(crate) async fn serve<S>(io: S, tls: Tls, accepted: AcceptedConnection, state: Arc<ServerState>)
-where
+pub(crate) async fn serve<S>(
+    io: S,
+    tls: Tls,
+    mut accepted: AcceptedConnection,
+    state: Arc<ServerState>,
+) where
     S: ServedStream,
 {
     let handshake = {
@@ -49,6 +54,7 @@ where
     match handshake {
         Ok(io) => {
             state.metrics.tls_handshake(TlsResult::Ok);
+            accepted.scheme = Scheme::Https;
             connection::serve(io, accepted, state).await;
         }
         Err(reason) => {

@@ -10,9 +10,22 @@
 //!    `docs/configuration.md`. A test compares the three.
 //! 4. Test it over one end of a duplex, as `service/tests/room.rs` does.
 //!
+//! A service that connects a backend for each session is a [`BackedService`]:
+//!
+//! 1. Its file has its options, `async fn connect`, which returns the backend of one session, and
+//!    `run` and `close` of that backend.
+//! 2. Add a variant to [`BackedService`] and to [`Backend`], and an arm to each `match`.
+//! 3. Its keys are added as above.
+//!
+//! The server calls `connect` before the 101 if the request logs in, else after the login. It sets the
+//! deadline, counts the result, and answers 502, 503 or 504, or closes with 1011 or 1013. The future may
+//! be dropped at any time. Then `run` has the session until one side ends it, and `close` ends the backend
+//! while the session closes.
+//!
 //! A service that pushes messages passes the session's
 //! [`outbox`](crate::session::Session::outbox) to the code that sends them, as [`Room`] does.
 
+mod backed;
 mod bounded_text;
 mod echo;
 mod hub;
@@ -22,6 +35,7 @@ mod topic;
 mod topics;
 
 pub use self::{
+    backed::{BackedService, Backend, ConnectError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
     room::{Room, RoomFormat},

@@ -2,11 +2,12 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use serde::Serialize;
+use proto::close::CloseReason;
+use serde::{Serialize, Serializer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    service::{Echo, Hub, NotPublished, Publisher, Room},
+    service::{BackedService, Echo, Hub, NotPublished, Publisher, Room},
     session::{Ended, Session},
 };
 
@@ -18,13 +19,22 @@ pub enum Service {
     Echo(Echo),
     /// The room.
     Room(Room),
+    /// A service whose sessions have a backend.
+    Backed(#[serde(serialize_with = "serialize_shared")] Arc<BackedService>),
+}
+
+fn serialize_shared<T: Serialize, S: Serializer>(
+    shared: &Arc<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    shared.as_ref().serialize(serializer)
 }
 
 impl Service {
     /// Returns true if the service also accepts messages as bodies of `POST` requests.
     pub(crate) fn accepts_posts(&self) -> bool {
         match self {
-            Self::Echo(_) => false,
+            Self::Echo(_) | Self::Backed(_) => false,
             Self::Room(_) => true,
         }
     }
@@ -33,7 +43,7 @@ impl Service {
     /// socket does not.
     pub(crate) fn waits_for_readers(&self) -> bool {
         match self {
-            Self::Echo(_) => false,
+            Self::Echo(_) | Self::Backed(_) => false,
             Self::Room(_) => true,
         }
     }
@@ -41,7 +51,7 @@ impl Service {
     /// Returns true if the service accepts binary messages.
     pub(crate) fn accepts_binary(&self) -> bool {
         match self {
-            Self::Echo(_) => true,
+            Self::Echo(_) | Self::Backed(_) => true,
             Self::Room(_) => false,
         }
     }
@@ -63,7 +73,7 @@ impl Service {
     ) -> Result<(), NotPublished> {
         match self {
             // Unreachable: `accepts_posts` is false.
-            Self::Echo(_) => Ok(()),
+            Self::Echo(_) | Self::Backed(_) => Ok(()),
             Self::Room(room) => {
                 room.publish(hub, path, from, text, max_bytes, publisher)
                     .await
@@ -71,7 +81,16 @@ impl Service {
         }
     }
 
-    /// Runs the service for a session until it ends.
+    /// Returns the greatest number of descriptors of a session.
+    pub(crate) fn descriptors(&self) -> usize {
+        match self {
+            Self::Echo(_) | Self::Room(_) => 1,
+            Self::Backed(service) => 1 + service.descriptors(),
+        }
+    }
+
+    /// Runs the service for a session until it ends. A [`BackedService`] is run by its [`Backend`]
+    /// instead.
     ///
     /// # Errors
     ///
@@ -88,6 +107,8 @@ impl Service {
             Self::Echo(echo) => echo.run(session).await,
             // Boxed, so that sessions of other services do not reserve memory for it.
             Self::Room(room) => Box::pin(room.run(session, hub)).await,
+            // Unreachable: the session has a backend.
+            Self::Backed(_) => Err(Ended::ByUs(CloseReason::Internal)),
         }
     }
 }

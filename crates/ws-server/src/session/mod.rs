@@ -8,10 +8,13 @@ mod session;
 pub(crate) use self::admit::{Authenticated, NotAuthenticated, admit};
 pub use self::session::{Event, Session};
 pub use crate::{
-    access::Principal,
+    access::{LoginMethod, Principal},
+    limits::Limits,
     message::{Message, Text},
+    peer::ConnectionId,
     registry::{
         BufferBudget, DropCounts, Outbox, OutboxPolicy, OverflowPolicy, PushOutcome, TrafficCounts,
     },
+    request_head::{RequestConnection, RequestHead, Scheme},
     websocket::Ended,
 };

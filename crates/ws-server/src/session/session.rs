@@ -23,7 +23,7 @@ use crate::{
     access::Principal,
     limits::Limits,
     message::{self, LONG_BYTES, Message, Text},
-    peer::Peer,
+    peer::{ConnectionId, Peer},
     registry::{FREE_BYTES, HeldBytes, Outbox, OutboxPolicy, Pushed, TrafficCounts},
     session::{
         Authenticated,
@@ -126,6 +126,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         &self.path
     }
 
+    /// Returns the id of the connection.
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.socket.id()
+    }
+
     /// Returns the time of the admission.
     pub(crate) fn since(&self) -> std::time::Instant {
         let admitted = self.socket.entry().admitted();
@@ -226,19 +231,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn queue(&mut self, message: Message, is_shared: bool) -> Result<(), Ended> {
         let len = message.len();
         poll_fn(|cx| self.poll_ready(cx, len)).await?;
-        self.socket.queue(message)?;
-        self.keepalive.on_message();
-        self.socket.entry().counters().sent(len);
-        self.queued += message::header_bytes(len) + len;
-        if self.queued > LARGE_BYTES {
-            self.note_growth();
-        }
+        self.queue_ready(message)?;
         if len > LONG_BYTES {
             self.is_long_shared = is_shared;
             // Written at once, while the message is in the CPU cache.
             poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await?;
         }
         Ok(())
+    }
+
+    /// Queues the message in `slot` for sending, and leaves `None` there; see [`Session::send`]. Ready
+    /// if there is none.
+    #[expect(dead_code, reason = "there is no service with a backend yet")]
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        slot: &mut Option<Message>,
+    ) -> Poll<Result<(), Ended>> {
+        if let Some(len) = slot.as_ref().map(Message::len) {
+            ready!(self.poll_ready(cx, len))?;
+        }
+        if let Some(message) = slot.take() {
+            let len = message.len();
+            self.queue_ready(message)?;
+            if len > LONG_BYTES {
+                self.is_long_shared = false;
+                self.poll_flush(cx)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the end of the session while the service reads nothing from it. The silence does not
+    /// count as the peer's.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn hold(&mut self) -> Ended {
+        poll_fn(|cx| self.poll_hold(cx)).await
+    }
+
+    /// See [`Session::hold`].
+    pub(crate) fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.keepalive.on_reading_paused();
+        self.poll_wait(cx, GiveBack::End)
     }
 
     /// Closes the connection; see [`WebSocket::close`].
@@ -292,7 +327,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Some(Ok(pushed.into()))
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+    /// See [`Session::recv`].
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
         if let Poll::Ready(message) = self.poll_message(cx) {
             return Poll::Ready(message);
         }
@@ -387,6 +423,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let written = usize::try_from(written).unwrap_or(usize::MAX);
         let queued = self.queued.saturating_sub(written);
         self.socket.held_bytes(queued, self.is_long_shared)
+    }
+
+    /// Queues a message, for which the session must be ready.
+    fn queue_ready(&mut self, message: Message) -> Result<(), Ended> {
+        let len = message.len();
+        self.socket.queue(message)?;
+        self.keepalive.on_message();
+        self.socket.entry().counters().sent(len);
+        self.queued += message::header_bytes(len) + len;
+        if self.queued > LARGE_BYTES {
+            self.note_growth();
+        }
+        Ok(())
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Ended>> {

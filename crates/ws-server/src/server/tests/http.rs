@@ -56,7 +56,8 @@ async fn upgrade_returns_stream_and_leftovers() {
     let HttpOutcome::Upgraded {
         mut io,
         mut leftovers,
-        identity: None,
+        principal: None,
+        opening: None,
         ..
     } = serve(io, CancellationToken::new()).await
     else {
