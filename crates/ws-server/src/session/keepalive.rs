@@ -219,6 +219,26 @@ mod tests {
         assert_eq!(keepalive.tick(start + seconds(30), 0, 0, &limits), end);
     }
 
+    /// A healthy peer whose Pong was not read lost its session.
+    #[test]
+    fn paused_reading_is_not_silence() {
+        let (limits, start) = (limits(), Instant::now());
+        let mut keepalive = Keepalive::new(start, 0);
+        assert_eq!(
+            keepalive.tick(start + seconds(20), 0, 0, &limits),
+            KeepaliveAction::Ping
+        );
+        keepalive.on_reading_paused();
+        assert_eq!(
+            keepalive.tick(start + seconds(30), 0, 0, &limits),
+            KeepaliveAction::Nothing
+        );
+        assert_eq!(
+            keepalive.tick(start + seconds(50), 0, 0, &limits),
+            KeepaliveAction::Ping
+        );
+    }
+
     #[test]
     fn any_received_byte_resets_ping_timeout() {
         let (limits, start) = (limits(), Instant::now());
