@@ -26,12 +26,12 @@ pub struct RequestConnection {
     /// The address that the client, or the nearest proxy, connected to. `None` if it is not known.
     pub(crate) local: Option<SocketAddr>,
     /// The scheme of that connection.
-    pub(crate) scheme: Scheme,
+    pub(crate) scheme: RequestScheme,
 }
 
 /// The scheme of a connection to this server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scheme {
+pub enum RequestScheme {
     /// Without TLS.
     #[default]
     Http,
@@ -39,7 +39,7 @@ pub enum Scheme {
     Https,
 }
 
-impl Scheme {
+impl RequestScheme {
     /// Returns the name, as in a URI.
     pub fn name(self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl RequestHead {
         let connection = RequestConnection {
             peer: Peer::Direct(([192, 0, 2, 1], 1024).into()),
             local: Some(([192, 0, 2, 2], 80).into()),
-            scheme: Scheme::Http,
+            scheme: RequestScheme::Http,
         };
         Self::new(&head, connection)
     }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 use crate::{
-    admission::ConnectionPermit, peer::ConnectionId, request_head::Scheme,
+    admission::ConnectionPermit, peer::ConnectionId, request_head::RequestScheme,
     server::state::ServerState, settings::Settings,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct AcceptedConnection {
     /// The address that the TCP peer connected to, if it is known.
     pub(crate) local: Option<SocketAddr>,
     /// The scheme, which is HTTPS after the TLS handshake.
-    pub(crate) scheme: Scheme,
+    pub(crate) scheme: RequestScheme,
     /// The permit, which holds its slot.
     pub(crate) permit: ConnectionPermit,
     /// The settings that apply until the login.
@@ -36,7 +36,7 @@ impl AcceptedConnection {
             id: state.registry.next_id(),
             peer,
             local: None,
-            scheme: Scheme::Http,
+            scheme: RequestScheme::Http,
             permit,
             deadline: Instant::now() + settings.limits.handshake_deadline,
             settings,

@@ -16,7 +16,7 @@ use crate::{
     request_head::RequestHead,
     route::RouteMatch,
     server::state::ServerState,
-    service::{BackedService, Backend, ConnectError, ConnectRequest},
+    service::{BackedService, Backend, BackendError, ConnectRequest},
     websocket::Ended,
 };
 
@@ -71,7 +71,7 @@ impl PendingBackend {
         login: Option<LoginMethod>,
         latest: Option<Instant>,
         state: &ServerState,
-    ) -> Result<Box<Backend>, ConnectError> {
+    ) -> Result<Box<Backend>, BackendError> {
         let RouteMatch { route, path } = &self.matched;
         let request = ConnectRequest {
             connection: self.connection,
@@ -89,7 +89,7 @@ impl PendingBackend {
         let deadline = latest.map_or(deadline, |latest| deadline.min(latest));
         let connected = timeout_at(deadline, self.service.connect(request))
             .await
-            .unwrap_or(Err(ConnectError::TimedOut));
+            .unwrap_or(Err(BackendError::TimedOut));
         let result = ConnectResult::of(&connected);
         state
             .metrics
@@ -110,30 +110,30 @@ impl PendingBackend {
 }
 
 impl ConnectResult {
-    fn of<T>(connected: &Result<T, ConnectError>) -> Self {
+    fn of<T>(connected: &Result<T, BackendError>) -> Self {
         match connected {
             Ok(_) => Self::Ok,
-            Err(ConnectError::Unavailable(_)) => Self::Unavailable,
-            Err(ConnectError::TimedOut) => Self::TimedOut,
-            Err(ConnectError::Full) => Self::Full,
+            Err(BackendError::Unavailable(_)) => Self::Unavailable,
+            Err(BackendError::TimedOut) => Self::TimedOut,
+            Err(BackendError::Full) => Self::Full,
         }
     }
 }
 
-impl From<ConnectError> for Refusal {
-    fn from(error: ConnectError) -> Self {
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
         match error {
-            ConnectError::Unavailable(_) => Self::UpstreamUnavailable,
-            ConnectError::TimedOut => Self::UpstreamTimeout,
-            ConnectError::Full => Self::ServiceFull,
+            BackendError::Unavailable(_) => Self::UpstreamUnavailable,
+            BackendError::TimedOut => Self::UpstreamTimeout,
+            BackendError::Full => Self::ServiceFull,
         }
     }
 }
 
 /// Returns the reason to close a connection after a login by messages.
-pub(crate) fn close_reason(error: &ConnectError) -> CloseReason {
+pub(crate) fn close_reason(error: &BackendError) -> CloseReason {
     match error {
-        ConnectError::Unavailable(_) | ConnectError::TimedOut => CloseReason::UpstreamUnavailable,
-        ConnectError::Full => CloseReason::ServiceFull,
+        BackendError::Unavailable(_) | BackendError::TimedOut => CloseReason::UpstreamUnavailable,
+        BackendError::Full => CloseReason::ServiceFull,
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     metrics::{HandshakeEnd, TlsResult},
     peer::AddressGroup,
     process::turn::PolledInTurns,
-    request_head::Scheme,
+    request_head::RequestScheme,
     server::{accepted::AcceptedConnection, connection, state::ServerState, stream::ServedStream},
     tls::Tls,
 };
@@ -54,7 +54,7 @@ pub(crate) async fn serve<S>(
     match handshake {
         Ok(io) => {
             state.metrics.tls_handshake(TlsResult::Ok);
-            accepted.scheme = Scheme::Https;
+            accepted.scheme = RequestScheme::Https;
             connection::serve(io, accepted, state).await;
         }
         Err(reason) => {

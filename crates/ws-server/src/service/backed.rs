@@ -38,7 +38,7 @@ pub struct ConnectRequest<'a> {
 
 /// The reason why a backend was not connected.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub enum BackendError {
     /// The backend cannot be reached, or refused.
     #[error("{0}")]
     Unavailable(String),
@@ -70,7 +70,7 @@ impl BackedService {
     pub(crate) async fn connect(
         &self,
         _request: ConnectRequest<'_>,
-    ) -> Result<Backend, ConnectError> {
+    ) -> Result<Backend, BackendError> {
         match *self {}
     }
 }

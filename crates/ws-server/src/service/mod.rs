@@ -35,7 +35,7 @@ mod topic;
 mod topics;
 
 pub use self::{
-    backed::{BackedService, Backend, ConnectError, ConnectRequest},
+    backed::{BackedService, Backend, BackendError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
     room::{Room, RoomFormat},

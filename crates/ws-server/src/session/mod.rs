@@ -15,6 +15,6 @@ pub use crate::{
     registry::{
         BufferBudget, DropCounts, Outbox, OutboxPolicy, OverflowPolicy, PushOutcome, TrafficCounts,
     },
-    request_head::{RequestConnection, RequestHead, Scheme},
+    request_head::{RequestConnection, RequestHead, RequestScheme},
     websocket::Ended,
 };
