@@ -26,7 +26,7 @@
 //! | settings | `settings.rs` | the settings in force, replaced by a reload |
 //! | handshake | `handshake/` | the decision on a request, as a pure function |
 //! | routes | `route.rs` | which service runs at which path, and who may use it |
-//! | services | `service/` | the echo and the room |
+//! | services | `service/` | the echo, the room, and the services with a backend |
 //! | session | `session/`, `metrics.rs` | admission, messages in and out, keepalive; event counters |
 //! | WebSocket | `websocket/` | frames and messages of one connection |
 //! | registry | `registry/`, `admission/`, `log/` | open connections; connection limits and failure budgets; log and audit |

@@ -103,6 +103,12 @@ impl From<String> for Text {
     }
 }
 
+impl From<Text> for Bytes {
+    fn from(text: Text) -> Self {
+        text.0.into()
+    }
+}
+
 impl From<Text> for Message {
     fn from(text: Text) -> Self {
         Self::Text(text)

@@ -39,6 +39,42 @@ pub enum RequestScheme {
     Https,
 }
 
+impl RequestConnection {
+    /// Returns the address of the client. The port is 0 if it is not known.
+    pub fn client(self) -> SocketAddr {
+        match self.peer {
+            Peer::Direct(address) => address,
+            Peer::Forwarded(ip) => (ip, 0).into(),
+        }
+    }
+
+    /// Returns the address that the client, or the nearest proxy, connected to, if it is known.
+    pub fn local(self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Returns the scheme of the connection.
+    pub fn scheme(self) -> RequestScheme {
+        self.scheme
+    }
+}
+
+#[cfg(test)]
+impl RequestConnection {
+    /// Returns the facts of a connection for tests.
+    pub(crate) fn direct(
+        client: SocketAddr,
+        local: Option<SocketAddr>,
+        scheme: RequestScheme,
+    ) -> Self {
+        Self {
+            peer: Peer::Direct(client),
+            local,
+            scheme,
+        }
+    }
+}
+
 impl RequestScheme {
     /// Returns the name, as in a URI.
     pub fn name(self) -> &'static str {

@@ -23,7 +23,8 @@ fn first_cells(page: &Page, header: &[&str]) -> BTreeSet<String> {
     cells
 }
 
-/// Returns the metrics of a server after one session, followed by those of a server with TLS.
+/// Returns the metrics of a server after one session, followed by those of a server with TLS
+/// and a route to an upstream.
 async fn metrics() -> String {
     let accounts = accounts(&[("jane", "1")]);
     let files = ServerFiles::new(ADMIN, &accounts);
@@ -35,7 +36,9 @@ async fn metrics() -> String {
     let plain = scraped.metrics().await;
 
     let issued = self_signed(&["localhost"]);
-    let files = ServerFiles::with_tls(ADMIN, &accounts, &issued);
+    // Series of upstreams exist for routes that have one.
+    let stream = "[[route]]\npath = \"/\"\nservice = \"stream\"\nto = \"tcp://127.0.0.1:1\"\n";
+    let files = ServerFiles::with_tls(&format!("{stream}{ADMIN}"), &accounts, &issued);
     let mut server = files.serve().await;
     plain + &AdminClient::for_server(&mut server).await.metrics().await
 }

@@ -182,6 +182,7 @@ impl Config {
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let sockets = self.admin.listen.0.iter_mut();
         iter::once(&mut self.credentials)
+            .chain(self.route.iter_mut().flat_map(RouteTable::paths))
             .chain(&mut self.tls.certificate)
             .chain(&mut self.tls.private_key)
             .chain(&mut self.login.revocations_file)

@@ -3,7 +3,7 @@
 //! The keys of a route are split in two: those of every route, and those of its service. Each part is
 //! read by a strict struct. A tagged enum was refused: it loses the places of values in the file.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, path::PathBuf, sync::Arc};
 
 use proto::{
     config::{TomlError, from_table, known_keys, word},
@@ -23,7 +23,7 @@ use crate::{
     config::values::{StringList, StringValue, prefix, subprotocols},
     limits::MessageSize,
     route::{Route, Routes},
-    service::{Echo, Room, Service},
+    service::{BackedService, Echo, Room, Service, StreamService},
 };
 
 /// One `[[route]]`.
@@ -65,15 +65,17 @@ pub(super) struct CommonKeys {
 pub(super) enum ServiceName {
     Echo,
     Room,
+    Stream,
 }
 
 impl ServiceName {
-    pub(super) const ALL: [Self; 2] = [Self::Echo, Self::Room];
+    pub(super) const ALL: [Self; 3] = [Self::Echo, Self::Room, Self::Stream];
 
     fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
             Self::Room => "room",
+            Self::Stream => "stream",
         }
     }
 
@@ -82,6 +84,7 @@ impl ServiceName {
         match self {
             Self::Echo => known_keys::<EchoKeys>(),
             Self::Room => known_keys::<Room>(),
+            Self::Stream => known_keys::<StreamService>(),
         }
     }
 
@@ -167,6 +170,10 @@ pub(super) fn routes(tables: &[RouteTable], source: &str) -> Result<Routes, Toml
     })
 }
 
+fn backed(service: BackedService) -> Service {
+    Service::Backed(Arc::new(service))
+}
+
 impl RouteTable {
     fn read(source: &str, table: Spanned<DeTable<'_>>, prefix: &str) -> Result<Self, TomlError> {
         let span = table.span();
@@ -202,8 +209,17 @@ impl RouteTable {
                 Service::Echo(Echo::new(keys.prefix.as_deref().unwrap_or(prefix)))
             }
             ServiceName::Room => Service::Room(from_table(source, own)?),
+            ServiceName::Stream => backed(BackedService::Stream(from_table(source, own)?)),
         };
         Ok(Self { common, service })
+    }
+
+    /// Returns the paths of files and sockets.
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        match &mut self.service {
+            Service::Echo(_) | Service::Room(_) => Vec::new(),
+            Service::Backed(service) => Arc::make_mut(service).paths_mut(),
+        }
     }
 
     fn route(&self, source: &str) -> Result<Route, TomlError> {
@@ -217,11 +233,17 @@ impl RouteTable {
             }
             Some(users) => Access::Only(users.get_ref().clone()),
         };
+        let of_service = match &self.service {
+            Service::Echo(_) | Service::Room(_) => &[],
+            Service::Backed(service) => service.subprotocols(),
+        };
+        let of_service: Vec<_> = of_service.iter().map(ToString::to_string).collect();
+        let of_service = (!of_service.is_empty()).then_some(of_service);
         Ok(Route {
             pattern: keys.path.get_ref().0.clone().into(),
             access,
             allowed_origins: keys.allowed_origins.clone().map(|origins| origins.0),
-            subprotocols: keys.subprotocols.clone(),
+            subprotocols: keys.subprotocols.clone().or(of_service),
             max_message_bytes: keys.max_message_bytes,
             service: self.service.clone(),
         })

@@ -1,16 +1,22 @@
 //! The services whose sessions have a backend: a connection or a process of their own.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::session::{ConnectionId, Ended, Limits, LoginMethod, Principal, RequestHead, Session};
+use crate::{
+    service::stream::{StreamBackend, StreamService},
+    session::{ConnectionId, Ended, Limits, LoginMethod, Principal, RequestHead, Session},
+};
 
 /// A service that connects a backend for each session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum BackedService {}
+pub enum BackedService {
+    /// The stream.
+    Stream(StreamService),
+}
 
 /// The request for which a service connects a backend.
 #[derive(Debug, Clone, Copy)]
@@ -52,34 +58,59 @@ pub enum BackendError {
 
 /// The backend of one session.
 #[derive(Debug)]
-pub enum Backend {}
+pub(crate) enum Backend {
+    /// The connection of a stream.
+    Stream(StreamBackend),
+}
 
 impl BackedService {
     /// Returns the time for [`BackedService::connect`].
     pub(crate) fn connect_deadline(&self) -> Duration {
-        match *self {}
+        match self {
+            Self::Stream(stream) => stream.connect_deadline,
+        }
     }
 
     /// Returns the greatest number of descriptors of a backend.
     pub(crate) fn descriptors(&self) -> usize {
-        match *self {}
+        match self {
+            Self::Stream(_) => 1,
+        }
+    }
+
+    /// Returns the subprotocols of a route that does not list any.
+    pub(crate) fn subprotocols(&self) -> &'static [&'static str] {
+        match self {
+            // Clients of `websockify` offer it.
+            Self::Stream(_) => &["binary"],
+        }
+    }
+
+    /// Returns the paths in the options, to be made absolute.
+    pub(crate) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Stream(stream) => stream.to.0.path_mut().into_iter().collect(),
+        }
     }
 
     /// Connects a backend. The caller sets a deadline. Dropping the future must leave nothing behind.
-    #[expect(clippy::unused_async, reason = "there is no such service yet")]
     pub(crate) async fn connect(
         &self,
-        _request: ConnectRequest<'_>,
+        request: ConnectRequest<'_>,
     ) -> Result<Backend, BackendError> {
-        match *self {}
+        match self {
+            Self::Stream(stream) => stream.connect(request).await.map(Backend::Stream),
+        }
     }
 }
 
 impl Backend {
     /// Returns the subprotocol for the response to the client. `chosen` is the one of the route's list
     /// that the client offers.
-    pub(crate) fn subprotocol(&self, _chosen: Option<String>) -> Option<String> {
-        match *self {}
+    pub(crate) fn subprotocol(&self, chosen: Option<String>) -> Option<String> {
+        match self {
+            Self::Stream(_) => chosen,
+        }
     }
 
     /// Runs the session until one side ends it.
@@ -87,18 +118,20 @@ impl Backend {
     /// # Errors
     ///
     /// The reason for the end of the session. There is no other result.
-    #[expect(clippy::unused_async, reason = "there is no such service yet")]
-    pub(crate) async fn run<S>(&mut self, _session: &mut Session<S>) -> Result<Infallible, Ended>
+    pub(crate) async fn run<S>(&mut self, session: &mut Session<S>) -> Result<Infallible, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match *self {}
+        match self {
+            Self::Stream(stream) => stream.run(session).await,
+        }
     }
 
     /// Ends the backend of a session that has ended, while the session closes. It must bound its time by
     /// deadlines. Dropping the future must leave nothing behind.
-    #[expect(clippy::unused_async, reason = "there is no such service yet")]
-    pub(crate) async fn close(self, _ended: &Ended) {
-        match self {}
+    pub(crate) async fn close(self, ended: &Ended) {
+        match self {
+            Self::Stream(stream) => stream.close(ended).await,
+        }
     }
 }

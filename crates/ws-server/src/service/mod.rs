@@ -31,18 +31,23 @@ mod echo;
 mod hub;
 mod room;
 mod service;
+mod stream;
 mod topic;
 mod topics;
+mod upstream;
 
 pub use self::{
-    backed::{BackedService, Backend, BackendError, ConnectRequest},
+    backed::{BackedService, BackendError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
     room::{Room, RoomFormat},
     service::Service,
+    stream::{HalfClose, ProxyProtocol, StreamAddress, StreamService, TextPolicy},
     topic::HistoryPolicy,
+    upstream::UpstreamAddress,
 };
 pub(crate) use self::{
+    backed::Backend,
     room::NotPublished,
     topic::{Publisher, Unrestricted},
 };

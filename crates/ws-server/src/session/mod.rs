@@ -5,8 +5,12 @@ mod keepalive;
 mod rate;
 mod session;
 
-pub(crate) use self::admit::{Authenticated, NotAuthenticated, admit};
 pub use self::session::{Event, Session};
+pub(crate) use self::{
+    admit::{Authenticated, NotAuthenticated, admit},
+    keepalive::{Keepalive, KeepaliveAction},
+};
+pub(crate) use crate::limits::MAX_DISCARDED_BYTES;
 pub use crate::{
     access::{LoginMethod, Principal},
     limits::Limits,

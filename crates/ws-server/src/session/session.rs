@@ -242,7 +242,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Queues the message in `slot` for sending, and leaves `None` there; see [`Session::send`]. Ready
     /// if there is none.
-    #[expect(dead_code, reason = "there is no service with a backend yet")]
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,

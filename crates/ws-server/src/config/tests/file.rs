@@ -172,9 +172,30 @@ fn printed_routes_can_be_read_again() {
 }
 
 #[test]
+fn printed_stream_can_be_read_again() {
+    let source = "[[route]]\npath = \"/vnc\"\nservice = \"stream\"\nto = \"tcp://[::1]:5900\"\n\
+                  [[route]]\npath = \"/a\"\nservice = \"stream\"\nto = \"unix:a.sock\"\n\
+                  text = \"refuse\"\nhalf_close = \"empty-message\"\nproxy_protocol = \"v2\"\n\
+                  connect_deadline = \"1s\"";
+    let printed = parse(source).to_string();
+    let (_, routes) = printed.split_once("[[route]]").unwrap();
+    assert_eq!(
+        routes,
+        "\npath = \"/vnc\"\nservice = \"stream\"\nto = \"tcp://[::1]:5900\"\n\
+         connect_deadline = \"5s\"\ntext = \"accept\"\nhalf_close = \"off\"\n\
+         proxy_protocol = \"off\"\n\n\
+         [[route]]\npath = \"/a\"\nservice = \"stream\"\nto = \"unix:config/a.sock\"\n\
+         connect_deadline = \"1s\"\ntext = \"refuse\"\nhalf_close = \"empty-message\"\n\
+         proxy_protocol = \"v2\"\n"
+    );
+    assert_eq!(again(&printed), parse(source));
+}
+
+#[test]
 fn route_mistake_names_line_key_and_remedy() {
     let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\n";
     let room = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
+    let stream = "[[route]]\npath = \"/\"\nservice = \"stream\"\n";
     for (source, message) in [
         (
             "[[route]]\nservice = \"echo\"".to_owned(),
@@ -187,7 +208,7 @@ fn route_mistake_names_line_key_and_remedy() {
         ),
         (
             "[[route]]\npath = \"/\"\nservice = \"ecco\"".to_owned(),
-            "line 3: `route.service`: write \"echo\" or \"room\"",
+            "line 3: `route.service`: write \"echo\", \"room\" or \"stream\"",
         ),
         (
             format!("{echo}{room}"),
@@ -243,6 +264,23 @@ fn route_mistake_names_line_key_and_remedy() {
         (
             format!("{room}when_full = \"wait\""),
             "line 4: `route.when_full`: write \"evict\" or \"drop-oldest\"",
+        ),
+        (
+            format!("{stream}to = \"tcp://localhost\""),
+            "line 4: `route.to`: write \"tcp://HOST:PORT\" or \"unix:PATH\"",
+        ),
+        (
+            format!("{stream}to = 5900"),
+            "line 4: `route.to`: write a text in quotes",
+        ),
+        (stream.to_owned(), "line 1: the key `to` is missing"),
+        (
+            format!("{stream}to = \"tcp://localhost:1\"\nproxy_protocol = \"v1\""),
+            "line 5: `route.proxy_protocol`: write \"off\" or \"v2\"",
+        ),
+        (
+            format!("{stream}to = \"tcp://localhost:1\"\nhistory = 3"),
+            "line 5: `route.history`: this is a key of the service room",
         ),
         (
             format!("{room}max_queued = 0"),

@@ -136,15 +136,19 @@ fn page_has_each_key_once() {
 
 #[test]
 fn page_has_the_defaults() {
-    let source = "[[route]]\npath = \"/\"\nservice = \"room\"";
-    let tables = Config::parse(source, Path::new("")).unwrap().to_toml();
-    let values = values(&tables);
     let page = read(PAGE);
-    for (key, written) in rows(&page) {
-        let key = key.replace("route.", "route 1.");
-        let is_required = ["route 1.path", "route 1.service"].contains(&key.as_str());
-        if let Some(value) = values.get(&key).filter(|_| !is_required) {
-            assert_eq!(written, value.to_string(), "{key}");
+    for service in [
+        "service = \"room\"",
+        "service = \"stream\"\nto = \"tcp://a:1\"",
+    ] {
+        let source = format!("[[route]]\npath = \"/\"\n{service}");
+        let tables = Config::parse(&source, Path::new("")).unwrap().to_toml();
+        let values = values(&tables);
+        for (key, written) in rows(&page) {
+            let key = key.replace("route.", "route 1.");
+            if let Some(value) = values.get(&key).filter(|_| written != "required") {
+                assert_eq!(written, value.to_string(), "{key}");
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod revocation;
 mod routes;
 #[cfg(target_os = "linux")]
 mod sockets;
+mod stream;
 mod time;
 mod tls;
 mod verifier;
