@@ -66,4 +66,6 @@ mod tls;
 #[cfg(test)]
 mod tls_server;
 #[cfg(test)]
+mod upstreams;
+#[cfg(test)]
 mod wss;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     access::{Access, AllowedOrigin, PathPattern},
     limits::MessageSize,
-    service::{Echo, Service},
+    service::{BackedService, Echo, Service},
 };
 
 /// A `[[route]]` of the configuration: a path pattern, its service, and its access policy.
@@ -89,6 +89,16 @@ impl Routes {
     /// Returns the route with exactly this pattern.
     pub(crate) fn get(&self, pattern: &PathPattern) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| *route.pattern == *pattern)
+    }
+
+    /// Returns the services with a backend, to complete their options.
+    pub(crate) fn backed_mut(&mut self) -> impl Iterator<Item = &mut BackedService> {
+        self.0
+            .iter_mut()
+            .filter_map(|route| match &mut Arc::make_mut(route).service {
+                Service::Echo(_) | Service::Room(_) => None,
+                Service::Backed(service) => Some(Arc::make_mut(service)),
+            })
     }
 
     /// Returns all routes, in the order of the configuration.

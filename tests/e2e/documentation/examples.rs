@@ -43,7 +43,14 @@ service = "room"
 path = "/status"
 service = "room"
 public = true
+
+[[route]]
+path = "/chat"
+service = "relay"
 "#;
+
+/// The server behind the relay.
+const UPSTREAM: &str = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\n";
 
 /// Commands that start the server of the page.
 const STARTS: [&str; 2] = [
@@ -99,6 +106,7 @@ struct Workplace {
     address: SocketAddr,
     admin_address: SocketAddr,
     _server: ServerProcess,
+    _upstream: ServerProcess,
     /// The sessions that the examples of `ctl` show.
     _sessions: [RawPeer<TcpStream>; 2],
 }
@@ -113,7 +121,9 @@ impl Workplace {
         for (name, program) in programs {
             symlink(program, at("bin").join(name)).unwrap();
         }
-        fs::write(at("config/server.toml"), SERVER).unwrap();
+        let upstream = ServerProcess::start_with(UPSTREAM).await;
+        let relay = format!("{SERVER}to = \"{}\"\n", upstream.url());
+        fs::write(at("config/server.toml"), relay).unwrap();
         fs::write(at("config/credentials.toml"), ACCOUNTS).unwrap();
         fs::write(at("password"), "123456\n").unwrap();
         let command = ServerProcess::command(&at("config").join(CONFIGURATION));
@@ -137,6 +147,7 @@ impl Workplace {
             address: server.address,
             admin_address,
             _server: server,
+            _upstream: upstream,
             _sessions: [admin, jane],
         }
     }

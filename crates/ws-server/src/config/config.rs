@@ -195,7 +195,10 @@ impl Config {
     /// Returns the files that the configuration names.
     pub(super) fn named_files(&self) -> Vec<PathBuf> {
         let tls = self.tls.certificate.iter().chain(&self.tls.private_key);
-        iter::once(&self.credentials).chain(tls).cloned().collect()
+        let routes = self.route.iter().flat_map(RouteTable::named_files);
+        let files = iter::once(&self.credentials).chain(tls);
+        let files = files.map(PathBuf::as_path).chain(routes);
+        files.map(Path::to_owned).collect()
     }
 
     /// Returns a copy with paths in UTF-8, as TOML requires. Other bytes are replaced.

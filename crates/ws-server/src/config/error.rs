@@ -41,6 +41,18 @@ pub enum ConfigError {
         /// The permission bits of its mode.
         mode: u32,
     },
+    /// A secret is readable or writable by users other than its owner and group.
+    #[error(
+        "{0}: every user of this machine can read or change this secret (mode {mode:04o}): run \
+         `chmod o= {0}`",
+        path.display()
+    )]
+    SecretWorldReadable {
+        /// The file.
+        path: PathBuf,
+        /// The permission bits of its mode.
+        mode: u32,
+    },
 }
 
 impl ConfigError {

@@ -15,6 +15,7 @@ mod revocations_file;
 mod route;
 mod source;
 mod tls;
+mod upstream_files;
 mod values;
 
 pub use self::{

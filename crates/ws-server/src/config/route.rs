@@ -3,7 +3,12 @@
 //! The keys of a route are split in two: those of every route, and those of its service. Each part is
 //! read by a strict struct. A tagged enum was refused: it loses the places of values in the file.
 
-use std::{collections::BTreeSet, mem, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use proto::{
     config::{TomlError, from_table, known_keys, word},
@@ -23,7 +28,7 @@ use crate::{
     config::values::{StringList, StringValue, prefix, subprotocols},
     limits::MessageSize,
     route::{Route, Routes},
-    service::{BackedService, Echo, Room, Service, StreamService},
+    service::{BackedService, Echo, Relay, Room, Service, StreamService},
 };
 
 /// One `[[route]]`.
@@ -65,16 +70,18 @@ pub(super) struct CommonKeys {
 pub(super) enum ServiceName {
     Echo,
     Room,
+    Relay,
     Stream,
 }
 
 impl ServiceName {
-    pub(super) const ALL: [Self; 3] = [Self::Echo, Self::Room, Self::Stream];
+    pub(super) const ALL: [Self; 4] = [Self::Echo, Self::Room, Self::Relay, Self::Stream];
 
     fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
             Self::Room => "room",
+            Self::Relay => "relay",
             Self::Stream => "stream",
         }
     }
@@ -84,6 +91,7 @@ impl ServiceName {
         match self {
             Self::Echo => known_keys::<EchoKeys>(),
             Self::Room => known_keys::<Room>(),
+            Self::Relay => known_keys::<Relay>(),
             Self::Stream => known_keys::<StreamService>(),
         }
     }
@@ -202,6 +210,7 @@ impl RouteTable {
                 return Err(TomlError::at_byte(source, key.span().start, problem));
             }
         }
+        let start = span.start;
         let own = Spanned::new(span, own);
         let service = match common.service {
             ServiceName::Echo => {
@@ -209,6 +218,15 @@ impl RouteTable {
                 Service::Echo(Echo::new(keys.prefix.as_deref().unwrap_or(prefix)))
             }
             ServiceName::Room => Service::Room(from_table(source, own)?),
+            ServiceName::Relay => {
+                let relay: Relay = from_table(source, own)?;
+                relay.check().map_err(|(key, problem)| {
+                    let place = own_keys.iter().find(|own| own.get_ref() == key);
+                    let byte = place.map_or(start, |place| place.span().start);
+                    TomlError::at_byte(source, byte, problem)
+                })?;
+                backed(BackedService::Relay(relay))
+            }
             ServiceName::Stream => backed(BackedService::Stream(from_table(source, own)?)),
         };
         Ok(Self { common, service })
@@ -219,6 +237,14 @@ impl RouteTable {
         match &mut self.service {
             Service::Echo(_) | Service::Room(_) => Vec::new(),
             Service::Backed(service) => Arc::make_mut(service).paths_mut(),
+        }
+    }
+
+    /// Returns the files that the keys name.
+    pub(super) fn named_files(&self) -> Vec<&Path> {
+        match &self.service {
+            Service::Echo(_) | Service::Room(_) => Vec::new(),
+            Service::Backed(service) => service.named_files(),
         }
     }
 

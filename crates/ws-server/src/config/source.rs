@@ -197,10 +197,11 @@ impl ConfigSource {
     }
 
     fn read(&self, files: &mut WatchedFiles) -> Result<LoadedConfig, ConfigError> {
-        let config = self.read_config()?;
+        let mut config = self.read_config()?;
         files.named = self.poll_files(&config.named_files()).named;
         let accounts = load_accounts(&config.credentials)?;
         let tls = config.tls.load()?;
+        config.read_upstream_files(&self.path)?;
         exposure::check(&config, &accounts)
             .map_err(|problem| ConfigError::content(&self.path, problem))?;
         Ok(LoadedConfig {

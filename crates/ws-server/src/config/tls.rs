@@ -1,9 +1,14 @@
 //! The certificate and its private key.
 
-use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use proto::config::TomlError;
 use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls::{pki_types::CertificateDer, sign::SigningKey};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -49,19 +54,8 @@ impl TlsFiles {
         let in_certificate = |problem| ConfigError::content(certificate, problem);
         let in_key = |problem| ConfigError::content(key, problem);
 
-        let (chain, _) =
-            read_bytes(certificate).map_err(|error| ConfigError::read(certificate, error))?;
-        let chain = certificates(&chain).map_err(in_certificate)?;
-
-        let (private, metadata) = read_bytes(key).map_err(|error| ConfigError::read(key, error))?;
-        let (private, mode) = (Zeroizing::new(private), metadata.mode());
-        if mode & OTHERS != 0 {
-            return Err(ConfigError::KeyWorldReadable {
-                path: key.clone(),
-                mode: mode & 0o777,
-            });
-        }
-        let private = private_key(&private).map_err(in_key)?;
+        let chain = read_certificates(certificate)?;
+        let private = read_private_key(key)?;
 
         let tls = Tls::new(chain, private).map_err(|problem| match problem {
             TlsError::BrokenCertificate => in_certificate(problem),
@@ -69,6 +63,25 @@ impl TlsFiles {
         });
         tls.map(Some)
     }
+}
+
+/// Reads a certificate chain.
+pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let (chain, _) = read_bytes(path).map_err(|error| ConfigError::read(path, error))?;
+    certificates(&chain).map_err(|problem| ConfigError::content(path, problem))
+}
+
+/// Reads a private key, which other users may not read or change.
+pub(super) fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, ConfigError> {
+    let (private, metadata) = read_bytes(path).map_err(|error| ConfigError::read(path, error))?;
+    let (private, mode) = (Zeroizing::new(private), metadata.mode());
+    if mode & OTHERS != 0 {
+        return Err(ConfigError::KeyWorldReadable {
+            path: path.to_owned(),
+            mode: mode & 0o777,
+        });
+    }
+    private_key(&private).map_err(|problem| ConfigError::content(path, problem))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::close::CloseReason;
+use proto::{close::CloseReason, escape::Escaped};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -97,10 +97,12 @@ impl PendingBackend {
         if let Err(error) = &connected
             && let Some(suppressed) = state.upstream_failed.due(start.into_std())
         {
+            // The name in a certificate may be a part of it.
+            let reason = error.to_string();
             warn!(
                 connection = self.connection.number(),
                 route = %route.pattern,
-                reason = %error,
+                reason = %Escaped(&reason),
                 more = more(suppressed),
                 "the upstream of a route is not available"
             );

@@ -1,19 +1,33 @@
 //! The services whose sessions have a backend: a connection or a process of their own.
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    service::stream::{StreamBackend, StreamService},
+    service::{
+        relay::{Relay, RelayBackend},
+        stream::{StreamBackend, StreamService},
+    },
     session::{ConnectionId, Ended, Limits, LoginMethod, Principal, RequestHead, Session},
 };
 
 /// A service that connects a backend for each session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a service is always behind an Arc"
+)]
 pub enum BackedService {
+    /// The relay.
+    Relay(Relay),
     /// The stream.
     Stream(StreamService),
 }
@@ -58,7 +72,10 @@ pub enum BackendError {
 
 /// The backend of one session.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a backend is always boxed")]
 pub(crate) enum Backend {
+    /// The connection of a relay.
+    Relay(RelayBackend),
     /// The connection of a stream.
     Stream(StreamBackend),
 }
@@ -67,6 +84,7 @@ impl BackedService {
     /// Returns the time for [`BackedService::connect`].
     pub(crate) fn connect_deadline(&self) -> Duration {
         match self {
+            Self::Relay(relay) => relay.connect_deadline,
             Self::Stream(stream) => stream.connect_deadline,
         }
     }
@@ -74,13 +92,14 @@ impl BackedService {
     /// Returns the greatest number of descriptors of a backend.
     pub(crate) fn descriptors(&self) -> usize {
         match self {
-            Self::Stream(_) => 1,
+            Self::Relay(_) | Self::Stream(_) => 1,
         }
     }
 
     /// Returns the subprotocols of a route that does not list any.
     pub(crate) fn subprotocols(&self) -> &'static [&'static str] {
         match self {
+            Self::Relay(_) => &[],
             // Clients of `websockify` offer it.
             Self::Stream(_) => &["binary"],
         }
@@ -89,7 +108,16 @@ impl BackedService {
     /// Returns the paths in the options, to be made absolute.
     pub(crate) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         match self {
+            Self::Relay(relay) => relay.paths_mut(),
             Self::Stream(stream) => stream.to.0.path_mut().into_iter().collect(),
+        }
+    }
+
+    /// Returns the files in the options, which are read when the configuration is loaded.
+    pub(crate) fn named_files(&self) -> Vec<&Path> {
+        match self {
+            Self::Relay(relay) => relay.named_files(),
+            Self::Stream(_) => Vec::new(),
         }
     }
 
@@ -99,6 +127,7 @@ impl BackedService {
         request: ConnectRequest<'_>,
     ) -> Result<Backend, BackendError> {
         match self {
+            Self::Relay(relay) => relay.connect(request).await.map(Backend::Relay),
             Self::Stream(stream) => stream.connect(request).await.map(Backend::Stream),
         }
     }
@@ -109,6 +138,8 @@ impl Backend {
     /// that the client offers.
     pub(crate) fn subprotocol(&self, chosen: Option<String>) -> Option<String> {
         match self {
+            // Its upstream selects.
+            Self::Relay(relay) => relay.subprotocol().map(ToOwned::to_owned),
             Self::Stream(_) => chosen,
         }
     }
@@ -123,6 +154,7 @@ impl Backend {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         match self {
+            Self::Relay(relay) => relay.run(session).await,
             Self::Stream(stream) => stream.run(session).await,
         }
     }
@@ -131,6 +163,7 @@ impl Backend {
     /// deadlines. Dropping the future must leave nothing behind.
     pub(crate) async fn close(self, ended: &Ended) {
         match self {
+            Self::Relay(relay) => relay.close(ended).await,
             Self::Stream(stream) => stream.close(ended).await,
         }
     }

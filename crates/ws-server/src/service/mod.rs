@@ -29,6 +29,7 @@ mod backed;
 mod bounded_text;
 mod echo;
 mod hub;
+mod relay;
 mod room;
 mod service;
 mod stream;
@@ -36,18 +37,19 @@ mod topic;
 mod topics;
 mod upstream;
 
+pub(crate) use self::{
+    backed::Backend,
+    room::NotPublished,
+    topic::{Publisher, Unrestricted},
+};
 pub use self::{
     backed::{BackedService, BackendError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
+    relay::{FieldSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
     room::{Room, RoomFormat},
     service::Service,
     stream::{HalfClose, ProxyProtocol, StreamAddress, StreamService, TextPolicy},
     topic::HistoryPolicy,
     upstream::UpstreamAddress,
-};
-pub(crate) use self::{
-    backed::Backend,
-    room::NotPublished,
-    topic::{Publisher, Unrestricted},
 };

@@ -10,9 +10,8 @@ pub(crate) use self::{
     admit::{Authenticated, NotAuthenticated, admit},
     keepalive::{Keepalive, KeepaliveAction},
 };
-pub(crate) use crate::limits::MAX_DISCARDED_BYTES;
 pub use crate::{
-    access::{LoginMethod, Principal},
+    access::{LoginMethod, Principal, normalize_path},
     limits::Limits,
     message::{Message, Text},
     peer::ConnectionId,
@@ -20,5 +19,10 @@ pub use crate::{
         BufferBudget, DropCounts, Outbox, OutboxPolicy, OverflowPolicy, PushOutcome, TrafficCounts,
     },
     request_head::{RequestConnection, RequestHead, RequestScheme},
+    tls::UpstreamTls,
     websocket::Ended,
+};
+pub(crate) use crate::{
+    limits::MAX_DISCARDED_BYTES,
+    websocket::{Incoming, UpstreamSocket},
 };

@@ -2,9 +2,13 @@
 
 mod certificate;
 mod tls;
+mod upstream_tls;
 
-pub use self::tls::{Tls, TlsError};
 pub(crate) use self::{
     certificate::CertificateFlaw,
     tls::{CurrentTls, certificates, private_key},
+};
+pub use self::{
+    tls::{Tls, TlsError},
+    upstream_tls::UpstreamTls,
 };

@@ -31,7 +31,7 @@ use zeroize::Zeroize as _;
 use crate::tls::certificate::{self, CertificateFlaw};
 
 /// The only ALPN protocol (RFC 7301).
-const HTTP: &[u8] = b"http/1.1";
+pub(super) const HTTP: &[u8] = b"http/1.1";
 
 /// A certificate chain and private key, with the TLS configuration.
 #[derive(Clone)]
@@ -79,6 +79,24 @@ pub enum TlsError {
          `tls.private_key` must be a pair, with the server's certificate first in its file"
     )]
     KeyMismatch,
+    /// The certificate and the private key for an upstream do not match.
+    #[error(
+        "the private key in it does not match the certificate: `certificate` and `private_key` of the \
+         route must be a pair, with the certificate of the key first in its file"
+    )]
+    ClientKeyMismatch,
+    /// The file of authorities has no certificate.
+    #[error(
+        "there is no certificate in it: it must contain those of the authorities to trust as PEM, which \
+         begins with `-----BEGIN CERTIFICATE-----`"
+    )]
+    NoAuthority,
+    /// The system has no root certificates.
+    #[error(
+        "a route needs the authorities that this system trusts, and there are none: install its \
+         certificates (often called ca-certificates), or write ca in the route"
+    )]
+    NoSystemRoots,
 }
 
 impl Tls {

@@ -13,7 +13,7 @@ const FIRST_CONTROL: u8 = 0x8;
 /// The maximum payload of a control frame (RFC 6455 section 5.5).
 const MAX_CONTROL_BYTES: u8 = 125;
 
-/// A parser of the headers of a client's frames, which tracks the frame boundaries.
+/// A parser of the headers of a peer's frames, which tracks the frame boundaries.
 ///
 /// tungstenite decodes each frame when it is complete. The tracker detects an error at the header,
 /// before tungstenite waits or allocates memory for the payload. It also knows if the stream is
@@ -29,6 +29,8 @@ pub(crate) struct FrameTracker {
     /// The begin of the Close frame after its header: masking key and close code.
     close_start: [u8; 6],
     close_start_len: u8,
+    /// The frames are those of a server, which are not masked (RFC 6455 section 5.1).
+    from_server: bool,
     /// The remaining bytes of the current frame: masking key and payload.
     left: u64,
     /// The bytes of the current message, as its frames so far announce them.
@@ -67,6 +69,14 @@ pub(crate) struct Advance {
 }
 
 impl FrameTracker {
+    /// Creates a tracker of the frames that a server sends.
+    pub(crate) fn of_server() -> Self {
+        Self {
+            from_server: true,
+            ..Self::default()
+        }
+    }
+
     /// Parses a piece of the stream, up to the byte before an erroneous frame's header is complete.
     /// A frame that would exceed `allowed` bytes, counted from the start of the piece, is an error.
     pub(crate) fn advance(&mut self, piece: &[u8], allowed: Option<u64>) -> Advance {
@@ -151,8 +161,11 @@ impl FrameTracker {
     /// place of a code that must not be sent.
     pub(crate) fn close_code(&self) -> Option<u16> {
         let [a, b, _, _, first, second] = self.close_start;
-        let is_complete = usize::from(self.close_start_len) == self.close_start.len();
-        is_complete.then(|| u16::from_be_bytes([first ^ a, second ^ b]))
+        match (self.from_server, self.close_start_len) {
+            (false, 6..) => Some(u16::from_be_bytes([first ^ a, second ^ b])),
+            (true, 2..) => Some(u16::from_be_bytes([a, b])),
+            _ => None,
+        }
     }
 
     /// Skips the remaining bytes of the current frame in this piece. Returns their number.
@@ -187,8 +200,8 @@ impl FrameTracker {
         length(&self.header[..=usize::from(self.header_len)])
     }
 
-    /// Returns true if the complete header violates the protocol: reserved bits or opcode, no mask,
-    /// a misplaced fragment, or a long or fragmented control frame.
+    /// Returns true if the complete header violates the protocol: reserved bits or opcode, a missing or
+    /// unexpected mask, a misplaced fragment, or a long or fragmented control frame.
     fn breaks_protocol(&self) -> bool {
         let [first, second, ..] = self.header;
         let (fin, reserved, opcode) = (first & 0x80 != 0, first & 0x70 != 0, first & 0x0F);
@@ -199,7 +212,7 @@ impl FrameTracker {
             0x8..=0xA => !fin || length > MAX_CONTROL_BYTES,
             _ => true,
         };
-        reserved || !masked || out_of_place || self.length_breaks_protocol()
+        reserved || masked == self.from_server || out_of_place || self.length_breaks_protocol()
     }
 
     /// Returns true if the length is not in its shortest form, or has the most significant of 64 bits
@@ -284,6 +297,16 @@ mod tests {
         let mut tracker = FrameTracker::default();
         tracker.advance(&frame(0x88, 0), ALL);
         assert_eq!(tracker.close_code(), None);
+    }
+
+    #[test]
+    fn frames_of_server_are_not_masked() {
+        let mut tracker = FrameTracker::of_server();
+        let frames = [0x81, 1, 0, 0x88, 3, 0x0F, 0xA1, 0];
+        assert_eq!(tracker.advance(&frames, ALL).error, None);
+        assert_eq!(tracker.close_code(), Some(4001));
+        let masked = FrameTracker::of_server().advance(&frame(0x81, 1), ALL);
+        assert_eq!(masked.error, Some(FrameError::ProtocolViolation));
     }
 
     /// Returns a masked frame with a masking key and a payload of zeros.

@@ -6,9 +6,11 @@ mod frames;
 mod input_buffer;
 mod socket;
 mod transport;
+mod upstream_socket;
 
 pub use self::ended::Ended;
 pub(crate) use self::{
     byte_budget::{ByteTurns, is_exhausted},
     socket::{Incoming, WebSocket},
+    upstream_socket::UpstreamSocket,
 };

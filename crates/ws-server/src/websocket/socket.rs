@@ -38,14 +38,14 @@ use crate::{
 
 /// The size of tungstenite's read buffer, which each connection holds all the time. The transport
 /// below it reads in large pieces.
-const READ_BUFFER_BYTES: usize = 1024;
+pub(super) const READ_BUFFER_BYTES: usize = 1024;
 
 /// The high-water mark of the write buffer. Above it, queued messages are written at once, and no
 /// further message is queued until then.
-const WRITE_BUFFER_BYTES: usize = 128 * 1024;
+pub(super) const WRITE_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Additional space in the write buffer for frame headers, a Pong and a Close frame.
-const WRITE_BUFFER_SLACK: usize = 1024;
+pub(super) const WRITE_BUFFER_SLACK: usize = 1024;
 
 /// The maximum length of the write buffer.
 const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + LONG_BYTES + WRITE_BUFFER_SLACK;
@@ -427,7 +427,7 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// Returns the end by a Close frame. `sent` is its code as it was sent, which tungstenite replaces
 /// if it does not know it.
-fn by_peer(frame: Option<CloseFrame>, sent: Option<CloseCode>) -> Ended {
+pub(super) fn by_peer(frame: Option<CloseFrame>, sent: Option<CloseCode>) -> Ended {
     match frame {
         Some(frame) if sent.is_some_and(|sent| sent.0 != u16::from(frame.code)) => Ended::ByPeer {
             code: sent.unwrap_or(CloseCode::ABSENT),
@@ -448,7 +448,7 @@ fn by_peer(frame: Option<CloseFrame>, sent: Option<CloseCode>) -> Ended {
 /// for an error.
 // Not inlined: each message would cost more instructions.
 #[cold]
-fn ended(error: &Error) -> Ended {
+pub(super) fn ended(error: &Error) -> Ended {
     match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         | Error::ConnectionClosed

@@ -93,6 +93,15 @@ impl<S> Transport<S> {
         }
     }
 
+    /// Creates a transport of the frames that a server sends. It has no limit before a login.
+    pub(crate) fn of_server(io: S, leftovers: Bytes) -> Self {
+        Self {
+            frames: FrameTracker::of_server(),
+            allowed: None,
+            ..Self::new(io, leftovers, 0, Arc::default())
+        }
+    }
+
     /// Returns the close code that the peer sent, if any.
     pub(crate) fn close_code(&self) -> Option<u16> {
         self.frames.close_code()
@@ -197,6 +206,18 @@ impl<S: AsyncRead + Unpin> Transport<S> {
         // The peer may never stop sending: yield to other tasks after each read.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Reads and discards input until the end of the stream, or until `most` bytes were received in all.
+    /// Cancel safe.
+    pub(crate) fn poll_discard_to_end(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<()> {
+        if self.received < most
+            && let Ok(1..) = ready!(self.poll_drop_some(cx))
+        {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Reads and discards input that is available without waiting, up to [`ARRIVED_BYTES`]. Closing a

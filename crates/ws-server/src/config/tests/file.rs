@@ -172,6 +172,34 @@ fn printed_routes_can_be_read_again() {
 }
 
 #[test]
+fn printed_relay_can_be_read_again() {
+    let source = "[[route]]\npath = \"/a/**\"\nservice = \"relay\"\nto = \"ws://127.0.0.1:9000\"\n\
+                  [[route]]\npath = \"/b\"\nservice = \"relay\"\nto = \"wss://[::1]/b\"\n\
+                  connect_deadline = \"1s\"\nidentity_header = \"remote-user\"\n\
+                  identity_prefix = \"ws:\"\nforwarded = true\nforward = [\"cookie\"]\nca = \"ca.pem\"\n\
+                  certificate = \"c.pem\"\nprivate_key = \"/k.pem\"\n\
+                  headers = { x-b = \"2\", x-a = { file = \"token\" } }\n\
+                  [[route]]\npath = \"/c\"\nservice = \"relay\"\nto = \"ws+unix:c.sock:/c\"";
+    let printed = parse(source).to_string();
+    let (_, routes) = printed.split_once("[[route]]").unwrap();
+    assert_eq!(
+        routes,
+        "\npath = \"/a/**\"\nservice = \"relay\"\nto = \"ws://127.0.0.1:9000/\"\n\
+         connect_deadline = \"5s\"\nidentity_header = \"X-Forwarded-User\"\nidentity_prefix = \"\"\n\
+         forwarded = false\nforward = []\n\n[route.headers]\n\n\
+         [[route]]\npath = \"/b\"\nservice = \"relay\"\nto = \"wss://[::1]/b\"\n\
+         connect_deadline = \"1s\"\nidentity_header = \"Remote-User\"\nidentity_prefix = \"ws:\"\n\
+         forwarded = true\nforward = [\"cookie\"]\nca = \"config/ca.pem\"\n\
+         certificate = \"config/c.pem\"\nprivate_key = \"/k.pem\"\n\n\
+         [route.headers]\nX-B = \"2\"\n\n[route.headers.X-A]\nfile = \"config/token\"\n\n\
+         [[route]]\npath = \"/c\"\nservice = \"relay\"\nto = \"ws+unix:config/c.sock:/c\"\n\
+         connect_deadline = \"5s\"\nidentity_header = \"X-Forwarded-User\"\nidentity_prefix = \"\"\n\
+         forwarded = false\nforward = []\n\n[route.headers]\n"
+    );
+    assert_eq!(again(&printed), parse(source));
+}
+
+#[test]
 fn printed_stream_can_be_read_again() {
     let source = "[[route]]\npath = \"/vnc\"\nservice = \"stream\"\nto = \"tcp://[::1]:5900\"\n\
                   [[route]]\npath = \"/a\"\nservice = \"stream\"\nto = \"unix:a.sock\"\n\
@@ -196,6 +224,7 @@ fn route_mistake_names_line_key_and_remedy() {
     let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\n";
     let room = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
     let stream = "[[route]]\npath = \"/\"\nservice = \"stream\"\n";
+    let relay = "[[route]]\npath = \"/\"\nservice = \"relay\"\nto = \"ws://a\"\n";
     for (source, message) in [
         (
             "[[route]]\nservice = \"echo\"".to_owned(),
@@ -208,7 +237,7 @@ fn route_mistake_names_line_key_and_remedy() {
         ),
         (
             "[[route]]\npath = \"/\"\nservice = \"ecco\"".to_owned(),
-            "line 3: `route.service`: write \"echo\", \"room\" or \"stream\"",
+            "line 3: `route.service`: write \"echo\", \"room\", \"relay\" or \"stream\"",
         ),
         (
             format!("{echo}{room}"),
@@ -272,6 +301,53 @@ fn route_mistake_names_line_key_and_remedy() {
         (
             format!("{stream}to = 5900"),
             "line 4: `route.to`: write a text in quotes",
+        ),
+        (
+            relay.replace("ws://a", "http://a"),
+            "line 4: `route.to`: write \"ws://HOST:PORT/PATH\", \"wss://HOST:PORT/PATH\" or \
+             \"ws+unix:SOCKET:/PATH\"",
+        ),
+        (
+            format!("{relay}identity_header = \"X_User\""),
+            "line 5: `route.identity_header`: write a name of letters, digits and -, such as \
+             \"X-Forwarded-User\"",
+        ),
+        (
+            format!("{relay}identity_header = \"Host\""),
+            "line 5: `route.identity_header`: this field has another meaning; write one such as \
+             \"X-Forwarded-User\"",
+        ),
+        (
+            format!("{relay}identity_prefix = \"a\\nb\""),
+            "line 5: `route.identity_prefix`: a field has visible characters of ASCII only",
+        ),
+        (
+            format!("{relay}forward = [\"authorization\"]"),
+            "line 5: `route.forward`: write \"cookie\"",
+        ),
+        (
+            format!("{relay}headers = {{ Upgrade = \"h2c\" }}"),
+            "line 5: `route.headers`: the relay itself writes the field Upgrade; leave it out",
+        ),
+        (
+            format!("{relay}headers = {{ X-A = 1 }}"),
+            "line 5: `route.headers`: write a text in quotes, or { file = \"PATH\" }",
+        ),
+        (
+            format!("{relay}headers = {{ x_forwarded-user = \"admin\" }}"),
+            "line 5: `route.headers`: one of them is the field with the name of the user",
+        ),
+        (
+            format!("{relay}ca = \"a.pem\""),
+            "line 5: `route.ca`: only a wss:// upstream has a certificate",
+        ),
+        (
+            format!("{relay}certificate = \"a.pem\"").replace("ws:", "wss:"),
+            "line 5: `route.certificate`: write private_key as well",
+        ),
+        (
+            format!("{relay}proxy_protocol = \"v2\""),
+            "line 5: `route.proxy_protocol`: this is a key of the service stream",
         ),
         (stream.to_owned(), "line 1: the key `to` is missing"),
         (

@@ -53,8 +53,9 @@ fn keys_in_file(source: &str) -> BTreeSet<String> {
     let mut table = String::new();
     let mut keys = BTreeSet::new();
     for line in source.lines() {
-        let comment = line.strip_prefix("#! ").or_else(|| line.strip_prefix("# "));
-        let line = comment.unwrap_or(line);
+        let line = line.strip_prefix("#! ").unwrap_or(line);
+        // A key without a default, in a route or not.
+        let line = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') {
             table = format!("{}.", line.trim_matches(['[', ']']));
         } else if let Some((key, _)) = line.split_once(" = ")
@@ -139,6 +140,7 @@ fn page_has_the_defaults() {
     let page = read(PAGE);
     for service in [
         "service = \"room\"",
+        "service = \"relay\"\nto = \"ws://a\"",
         "service = \"stream\"\nto = \"tcp://a:1\"",
     ] {
         let source = format!("[[route]]\npath = \"/\"\n{service}");

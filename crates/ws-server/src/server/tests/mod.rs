@@ -16,6 +16,7 @@ mod login;
 mod operator;
 mod publish;
 mod pushes;
+mod relay;
 mod reload;
 mod revocation;
 mod routes;

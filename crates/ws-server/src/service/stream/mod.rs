@@ -5,4 +5,4 @@ mod proxy_protocol;
 mod stream;
 
 pub use self::options::{HalfClose, ProxyProtocol, StreamAddress, StreamService, TextPolicy};
-pub(crate) use self::stream::StreamBackend;
+pub(crate) use self::{options::default_connect_deadline, stream::StreamBackend};

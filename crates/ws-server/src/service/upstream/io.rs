@@ -11,8 +11,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::client::TlsStream;
 
-use crate::service::upstream::UpstreamAddress;
+use crate::{service::upstream::UpstreamAddress, session::UpstreamTls};
 
 /// The byte stream of an upstream.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum UpstreamIo {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl UpstreamIo {
@@ -40,6 +43,24 @@ impl UpstreamIo {
             UpstreamAddress::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
         }
     }
+
+    /// Connects to an address with TLS. A Unix socket needs none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`UpstreamIo::connect`], or the certificate is not trusted.
+    pub(crate) async fn connect_tls(
+        address: &UpstreamAddress,
+        tls: &UpstreamTls,
+    ) -> io::Result<Self> {
+        match (Self::connect(address).await?, address) {
+            (Self::Tcp(io), UpstreamAddress::Tcp { host, .. }) => {
+                let io = tls.connect(host, io).await?;
+                Ok(Self::Tls(Box::new(io)))
+            }
+            (io, _) => Ok(io),
+        }
+    }
 }
 
 /// Calls a method of the stream that is there.
@@ -51,6 +72,10 @@ macro_rules! of_stream {
                 $call
             }
             UpstreamIo::Unix(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            UpstreamIo::Tls(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }

@@ -59,6 +59,23 @@ impl UpstreamWatch {
         self.keepalive.on_flush();
     }
 
+    /// Notes that nothing is read from the upstream, so that the silence is not its own.
+    pub(crate) fn on_reading_paused(&mut self) {
+        self.keepalive.on_reading_paused();
+    }
+
+    /// Notes that the buffers have grown.
+    pub(crate) fn on_buffer_growth(&mut self) {
+        if self.keepalive.on_buffer_growth() {
+            self.set_timer(Instant::now());
+        }
+    }
+
+    /// Notes that the large buffers were released.
+    pub(crate) fn on_buffers_released(&mut self) {
+        self.keepalive.on_buffers_released();
+    }
+
     /// Returns the action that is due, with these numbers of bytes received and written in all.
     pub(crate) fn poll(
         &mut self,

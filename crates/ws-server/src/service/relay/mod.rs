@@ -1,0 +1,13 @@
+//! The relay service: the messages of a WebSocket server behind the login.
+
+mod address;
+mod connect;
+mod options;
+mod relay;
+mod request;
+
+pub(crate) use self::relay::RelayBackend;
+pub use self::{
+    address::RelayAddress,
+    options::{FieldSource, ForwardedField, IdentityField, Relay, RelayFiles},
+};
