@@ -11,8 +11,25 @@ const CONFIGURATION: &str = "[limits]\nmax_message_bytes = \"16MiB\"\n[echo]\npr
 #[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
 async fn server_conforms_to_rfc_6455() {
     let server = ServerProcess::start_with(CONFIGURATION).await;
+    assert_conforms("ws-server", &server).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
+async fn relay_conforms_to_rfc_6455() {
+    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\n";
+    let upstream = CONFIGURATION.to_owned() + echo;
+    let upstream = ServerProcess::start_with(&upstream).await;
+    let to = upstream.url();
+    let relay = format!("[[route]]\npath = \"/\"\nservice = \"relay\"\nto = \"{to}\"\n");
+    let relay = ServerProcess::start_with(&(CONFIGURATION.to_owned() + &relay)).await;
+    assert_conforms("ws-server-relay", &relay).await;
+}
+
+/// Runs the suite against a logged-in session of a server that echoes.
+async fn assert_conforms(subject: &'static str, server: &ServerProcess) {
     let proxy = LoginProxy::in_front_of(server.address).await;
-    let suite = Suite::for_subject("ws-server");
+    let suite = Suite::for_subject(subject);
     let url = format!("ws://{}", proxy.address());
     tokio::select! {
         () = suite.fuzz_server(&url) => {}

@@ -1,7 +1,7 @@
 //! Both binaries with other WebSocket programs: Python's `websockets`, Node's `ws`, `websocat`,
 //! `wscat`, `curl`, and nginx as a proxy.
 //!
-//! `.ci/peers` installs them. [`as_client`] and [`as_server`] define the cases once; each library
+//! `.ci/peers` installs them. [`as_client`], [`as_server`] and [`as_upstream`] define the cases once; each library
 //! runs all of them. `cargo test -p integration-tests --test peers -- --ignored python_newest::`
 //! runs those of one library.
 
@@ -9,6 +9,8 @@
 mod as_client;
 #[cfg(test)]
 mod as_server;
+#[cfg(test)]
+mod as_upstream;
 #[cfg(test)]
 mod curl;
 #[cfg(test)]
@@ -76,6 +78,17 @@ macro_rules! as_server {
     };
 }
 
+/// Generates the tests of a library as a server behind a relay of `ws-server`.
+#[cfg(test)]
+macro_rules! as_upstream {
+    ($library:expr) => {
+        tests_of! { $library, as_upstream:
+            messages_pass_both_ways
+            close_of_upstream_passes_through
+        }
+    };
+}
+
 /// Generates the tests of a library as a server that requires Basic authentication.
 #[cfg(test)]
 macro_rules! as_server_with_basic {
@@ -108,6 +121,7 @@ macro_rules! own_client {
 mod python_newest {
     as_client! { crate::scripted_peer::Library::PythonNewest }
     as_server! { crate::scripted_peer::Library::PythonNewest }
+    as_upstream! { crate::scripted_peer::Library::PythonNewest }
     as_server_with_basic! { crate::scripted_peer::Library::PythonNewest }
     own_client! { crate::own_client::Language::Python }
 }
@@ -121,6 +135,7 @@ mod python_newest_sync {
 mod python_legacy {
     as_client! { crate::scripted_peer::Library::PythonLegacy }
     as_server! { crate::scripted_peer::Library::PythonLegacy }
+    as_upstream! { crate::scripted_peer::Library::PythonLegacy }
     as_server_with_basic! { crate::scripted_peer::Library::PythonLegacy }
 }
 
@@ -128,5 +143,6 @@ mod python_legacy {
 mod node_ws {
     as_client! { crate::scripted_peer::Library::NodeWs }
     as_server! { crate::scripted_peer::Library::NodeWs }
+    as_upstream! { crate::scripted_peer::Library::NodeWs }
     own_client! { crate::own_client::Language::Node }
 }

@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, TcpListener};
 
 use integration_tests::{
-    CLOSED_BY_USER_EXIT, CONNECTION_LOST, DRAINING, Nginx, SESSION_ENDED, SESSION_OPENED, SORRY,
-    ServerProcess, client, close_frame_of, echoed, echoed_lines, run, spawn, wait_for_output,
-    welcome_and_goodbye,
+    CLOSED_BY_USER_EXIT, CONNECTION_LOST, DRAINING, LoginMethod, Nginx, SESSION_ENDED,
+    SESSION_OPENED, SORRY, ServerProcess, client, close_frame_of, echoed, echoed_lines, run, spawn,
+    wait_for_output, welcome_and_goodbye,
 };
 use proto::close::CloseReason;
 use raw_peer::{HANDSHAKE, RawPeer, frame};
@@ -16,7 +16,10 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::scripted_peer::{Library, ScriptedPeer};
+use crate::{
+    as_upstream::relay_to,
+    scripted_peer::{Library, ScriptedPeer},
+};
 
 /// An nginx that forwards to a server. Dropping it ends the process.
 #[derive(Debug)]
@@ -53,6 +56,25 @@ impl NginxProxy {
     async fn connect(&self) -> RawPeer<TcpStream> {
         RawPeer::new(TcpStream::connect(self.address).await.unwrap())
     }
+}
+
+#[tokio::test]
+#[ignore = "needs the peers of .ci/peers"]
+async fn nginx_works_as_upstream_of_relay() {
+    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\nprefix = \"\"\n";
+    // nginx passes on the name that the relay uses for it.
+    let echo = format!("trusted_proxies = [\"127.0.0.1\"]\n{echo}");
+    let upstream = ServerProcess::start_with(&echo).await;
+    let proxy = NginxProxy::start(upstream.address).await;
+    let server = relay_to(&proxy.url()).await;
+    let mut client = LoginMethod::Basic.log_in(&server, "admin:123456").await;
+    let mebibyte = "0123456789abcdef".repeat(1_048_576 / 16);
+    for message in ["hello", &mebibyte] {
+        client.send(frame::text(message)).await;
+        assert!(client.text().await == message);
+    }
+    client.send(frame::close(1000, "done")).await;
+    assert_eq!(client.close().await, (1000, "done".to_owned()));
 }
 
 #[tokio::test]
