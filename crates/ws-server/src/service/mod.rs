@@ -27,6 +27,7 @@
 
 mod backed;
 mod bounded_text;
+mod connect_request;
 mod echo;
 mod hub;
 mod relay;
@@ -37,13 +38,9 @@ mod topic;
 mod topics;
 mod upstream;
 
-pub(crate) use self::{
-    backed::Backend,
-    room::NotPublished,
-    topic::{Publisher, Unrestricted},
-};
 pub use self::{
-    backed::{BackedService, BackendError, ConnectRequest},
+    backed::BackedService,
+    connect_request::{BackendError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
     relay::{FieldSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
@@ -52,4 +49,9 @@ pub use self::{
     stream::{HalfClose, ProxyProtocol, StreamAddress, StreamService, TextPolicy},
     topic::HistoryPolicy,
     upstream::UpstreamAddress,
+};
+pub(crate) use self::{
+    backed::Backend,
+    room::NotPublished,
+    topic::{Publisher, Unrestricted},
 };

@@ -2,6 +2,7 @@
 
 mod address;
 mod connect;
+mod fields;
 mod options;
 mod relay;
 mod request;

@@ -22,7 +22,7 @@ use crate::{
         relay::{
             RelayAddress,
             address::Encryption,
-            request::{may_name_identity, may_set},
+            fields::{may_name_identity, may_set},
         },
         stream::default_connect_deadline,
     },

@@ -20,82 +20,10 @@ use proto::key::Key;
 use crate::{
     service::{
         ConnectRequest,
-        relay::{FieldSource, ForwardedField, Relay},
+        relay::{FieldSource, ForwardedField, Relay, fields::is_of_relay},
     },
     session::RequestHead,
 };
-
-/// The fields of a client that are never passed on by themselves: those of the connection (RFC 9110
-/// section 7.6.1), those about a body, credentials, and those with which proxies report a client or a
-/// user.
-const RESERVED: [&str; 19] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy",
-    "remote-user",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
-/// The beginnings of further such names.
-const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "sec-websocket-", "x-forwarded-"];
-
-/// The fields of the connection, which the configuration cannot set.
-const OF_CONNECTION: [&str; 10] = [
-    "connection",
-    "content-length",
-    "expect",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// The fields of the relay about the client.
-const ABOUT_CLIENT: [&str; 5] = [
-    "forwarded",
-    "host",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-];
-
-/// Returns true if the configuration may give this name, in lower case, to the field with the user.
-pub(super) fn may_name_identity(name: &str) -> bool {
-    let is_usual = name == "remote-user" || name.starts_with("x-forwarded-");
-    !ABOUT_CLIENT.contains(&name) && (is_usual || !is_of_relay(name))
-}
-
-/// Returns true if the configuration may set the field with this name, in lower case.
-pub(super) fn may_set(name: &str) -> bool {
-    let is_of_handshake = name.starts_with("sec-websocket-");
-    let names_client = matches!(name, "forwarded" | "x-forwarded-for");
-    !OF_CONNECTION.contains(&name) && !is_of_handshake && !names_client
-}
-
-/// Returns true for a name, in lower case, that a client may not send to the upstream.
-fn is_of_relay(name: &str) -> bool {
-    RESERVED.contains(&name)
-        || RESERVED_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-}
 
 /// Returns the request for a client's session.
 pub(super) fn upstream_request(

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proto::{credentials::Accounts, key::Key, message::Credentials, password::HashMemory};
 
-use super::{may_name_identity, may_set, upstream_request};
+use super::upstream_request;
 use crate::{
     service::{ConnectRequest, Relay},
     session::{ConnectionId, Limits, Principal, RequestHead},
@@ -282,33 +282,5 @@ fn query_is_passed_as_it_is() {
         let head = RequestHead::of(target, &OF_CLIENT);
         let (sent, _) = sent(&relay(""), &guest(), &head, &[]);
         assert_eq!(sent, expected);
-    }
-}
-
-#[test]
-fn fields_of_connection_cannot_be_configured() {
-    for name in [
-        "connection",
-        "upgrade",
-        "te",
-        "content-length",
-        "sec-websocket-key",
-        "x-forwarded-for",
-    ] {
-        assert!(!may_set(name), "{name}");
-        assert!(!may_name_identity(name), "{name}");
-    }
-    for name in [
-        "host",
-        "cookie",
-        "authorization",
-        "forwarded",
-        "x-forwarded-proto",
-        "proxy-user",
-    ] {
-        assert!(!may_name_identity(name), "{name}");
-    }
-    for name in ["remote-user", "x-forwarded-email", "x-auth-request-user"] {
-        assert!(may_set(name) && may_name_identity(name), "{name}");
     }
 }
