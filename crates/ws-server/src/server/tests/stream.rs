@@ -129,6 +129,25 @@ fn end_of_upstream_follows_all_its_bytes() {
     });
 }
 
+/// The close deadline bounds the closing handshake, not the delivery to a client that reads slowly.
+#[tokio::test]
+async fn slow_client_gets_all_bytes_before_end() {
+    let upstream = Upstream::bind().await;
+    let server = upstream.server("[limits]\nclose_deadline = \"100ms\"\n");
+    let (mut client, mut io) = connected(&server, &upstream).await;
+    io.write_all(&vec![7; 130_000]).await.unwrap();
+    drop(io);
+    let mut received = 0;
+    while received < 130_000 {
+        // The pipe has room for the half, and each pause is longer than the deadline.
+        if received % (1 << 16) == 0 {
+            sleep(Duration::from_millis(300)).await;
+        }
+        received += client.frame().await.payload.len();
+    }
+    assert_eq!(client.close().await, (1000, "end of stream".to_owned()));
+}
+
 #[test]
 fn close_of_client_follows_all_its_bytes() {
     on_workers(async || {
