@@ -13,7 +13,7 @@ use crate::{
         files::{OTHERS, read_bytes},
         tls::{read_certificates, read_private_key},
     },
-    service::{BackedService, FieldSource, Relay, RelayFiles},
+    service::{BackedService, FieldValueSource, Relay, RelayFiles},
     tls::{TlsError, UpstreamTls},
 };
 
@@ -34,7 +34,7 @@ fn files(relay: &Relay, config: &Path) -> Result<RelayFiles, ConfigError> {
     let tls = relay.is_encrypted().then(|| upstream_tls(relay, config));
     let mut secrets = HeaderMap::new();
     for (key, source) in &relay.headers {
-        if let FieldSource::File(path) = source {
+        if let FieldValueSource::File(path) = source {
             secrets.insert(key.name(), secret(path)?);
         }
     }

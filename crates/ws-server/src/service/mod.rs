@@ -43,7 +43,7 @@ pub use self::{
     connect_request::{BackendError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
-    relay::{FieldSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
+    relay::{FieldValueSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
     room::{Room, RoomFormat},
     service::Service,
     stream::{HalfClose, ProxyProtocol, StreamAddress, StreamService, TextPolicy},

@@ -10,5 +10,5 @@ mod request;
 pub(crate) use self::relay::RelayBackend;
 pub use self::{
     address::RelayAddress,
-    options::{FieldSource, ForwardedField, IdentityField, Relay, RelayFiles},
+    options::{FieldValueSource, ForwardedField, IdentityField, Relay, RelayFiles},
 };

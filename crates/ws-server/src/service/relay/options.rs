@@ -58,7 +58,7 @@ pub struct Relay {
     pub private_key: Option<PathBuf>,
     /// Further fields of the request.
     #[serde(default)]
-    pub headers: BTreeMap<FieldKey, FieldSource>,
+    pub headers: BTreeMap<FieldKey, FieldValueSource>,
     /// The contents of the files.
     #[serde(skip)]
     pub(crate) files: RelayFiles,
@@ -93,8 +93,8 @@ impl Relay {
     /// Returns the paths of the socket and the files, to be made absolute.
     pub(crate) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         let headers = self.headers.values_mut().filter_map(|source| match source {
-            FieldSource::Text(_) => None,
-            FieldSource::File(path) => Some(path),
+            FieldValueSource::Text(_) => None,
+            FieldValueSource::File(path) => Some(path),
         });
         let files = [&mut self.ca, &mut self.certificate, &mut self.private_key];
         let files = files.into_iter().flatten();
@@ -137,16 +137,16 @@ impl Relay {
     pub(super) fn has_unread_files(&self) -> bool {
         let mut headers = self.headers.iter();
         headers.any(|(key, source)| match source {
-            FieldSource::Text(_) => false,
-            FieldSource::File(_) => !self.files.secrets.contains_key(key.name()),
+            FieldValueSource::Text(_) => false,
+            FieldValueSource::File(_) => !self.files.secrets.contains_key(key.name()),
         })
     }
 
     /// Returns the files that the keys name.
     pub(crate) fn named_files(&self) -> Vec<&Path> {
         let headers = self.headers.values().filter_map(|source| match source {
-            FieldSource::Text(_) => None,
-            FieldSource::File(path) => Some(path),
+            FieldValueSource::Text(_) => None,
+            FieldValueSource::File(path) => Some(path),
         });
         let files = [&self.ca, &self.certificate, &self.private_key];
         let files = files.into_iter().flatten();
@@ -237,36 +237,36 @@ impl Serialize for FieldKey {
 
 /// The source of a field's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldSource {
+pub enum FieldValueSource {
     /// The value.
     Text(String),
     /// A file with the value, for secrets. One line break at its end is not a part of it.
     File(PathBuf),
 }
 
-impl<'de> Deserialize<'de> for FieldSource {
+impl<'de> Deserialize<'de> for FieldValueSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldSourceVisitor)
+        deserializer.deserialize_any(FieldValueVisitor)
     }
 }
 
-struct FieldSourceVisitor;
+struct FieldValueVisitor;
 
-impl<'de> Visitor<'de> for FieldSourceVisitor {
-    type Value = FieldSource;
+impl<'de> Visitor<'de> for FieldValueVisitor {
+    type Value = FieldValueSource;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("write a text in quotes, or { file = \"PATH\" }")
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<FieldSource, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<FieldValueSource, E> {
         match HeaderValue::from_str(text) {
-            Ok(_) => Ok(FieldSource::Text(text.to_owned())),
+            Ok(_) => Ok(FieldValueSource::Text(text.to_owned())),
             Err(_) => Err(E::custom("a field has visible characters of ASCII only")),
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldSource, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValueSource, A::Error> {
         let expected = || A::Error::custom("write a text in quotes, or { file = \"PATH\" }");
         let key: String = map.next_key()?.ok_or_else(expected)?;
         if key != "file" {
@@ -276,11 +276,11 @@ impl<'de> Visitor<'de> for FieldSourceVisitor {
         if map.next_key::<String>()?.is_some() {
             return Err(expected());
         }
-        Ok(FieldSource::File(path))
+        Ok(FieldValueSource::File(path))
     }
 }
 
-impl Serialize for FieldSource {
+impl Serialize for FieldValueSource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),

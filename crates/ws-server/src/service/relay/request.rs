@@ -20,7 +20,7 @@ use proto::key::Key;
 use crate::{
     service::{
         ConnectRequest,
-        relay::{FieldSource, ForwardedField, Relay, fields::is_of_relay},
+        relay::{FieldValueSource, ForwardedField, Relay, fields::is_of_relay},
     },
     session::RequestHead,
 };
@@ -53,8 +53,8 @@ pub(super) fn upstream_request(
     for (key, source) in &relay.headers {
         let name = key.name();
         let value = match source {
-            FieldSource::Text(text) => HeaderValue::from_str(text).ok(),
-            FieldSource::File(_) => relay.files.secrets.get(&name).cloned(),
+            FieldValueSource::Text(text) => HeaderValue::from_str(text).ok(),
+            FieldValueSource::File(_) => relay.files.secrets.get(&name).cloned(),
         };
         if let Some(value) = value {
             fields.insert(name, value);
