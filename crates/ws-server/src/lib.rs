@@ -40,7 +40,7 @@
 //! | addition | files |
 //! |---|---|
 //! | a service | `service/`; `service/mod.rs` lists the steps |
-//! | a configuration key | its struct in `config/`, `limits.rs` or `service/room.rs`; `config/server.toml` and `docs/configuration.md`; `config/changes.rs` too if it is read only at the start |
+//! | a configuration key | its struct in `config/`, `limits.rs` or the options of its service; `config/server.toml` and `docs/configuration.md`; `config/changes.rs` too if it is read only at the start |
 //! | a close code | `proto/src/close.rs`, then `metrics.rs` (compiler error until it is complete), `page/values.js`, `docs/protocol.md` and `docs/own-client.md` |
 //! | a metric | `metrics.rs` if it counts events, `server/scrape.rs` if it is read at a scrape; `docs/monitoring.md` |
 //! | a refusal of the handshake | one variant and one row in `handshake/refusal.rs` |

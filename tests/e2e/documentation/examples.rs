@@ -45,6 +45,11 @@ service = "room"
 public = true
 
 [[route]]
+path = "/greet"
+service = "program"
+command = ["sed", "-u", "s/^/hello, /"]
+
+[[route]]
 path = "/chat"
 service = "relay"
 "#;

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use proto::plural::plural;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     access::Revocations,
@@ -366,6 +366,9 @@ async fn serve(
     let scheme = if loaded.tls.is_some() { "wss" } else { "ws" };
     if let Some(tls) = loaded.tls {
         server = server.with_tls(tls);
+    }
+    if let Err(error) = server.adopt_orphans() {
+        warn!(%error, "processes that programs leave behind are not reaped");
     }
     let admin = Admin::bind(&admin_addresses)?;
     let address = server

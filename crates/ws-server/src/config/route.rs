@@ -4,6 +4,7 @@
 //! read by a strict struct. A tagged enum was refused: it loses the places of values in the file.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     mem,
     path::{Path, PathBuf},
@@ -28,7 +29,7 @@ use crate::{
     config::values::{StringList, StringValue, prefix, subprotocols},
     limits::MessageSize,
     route::{Route, Routes},
-    service::{BackedService, Echo, Relay, Room, Service, StreamService},
+    service::{BackedService, Echo, ProgramService, Relay, Room, Service, StreamService},
 };
 
 /// One `[[route]]`.
@@ -38,6 +39,19 @@ pub(super) struct RouteTable {
     common: CommonKeys,
     #[serde(flatten)]
     service: Service,
+    #[serde(skip)]
+    places: KeyPlaces,
+}
+
+/// The keys of a service that the file sets, with their places. All compare as equal: a table that moved
+/// is no change.
+#[derive(Debug, Clone)]
+struct KeyPlaces(Vec<Spanned<String>>);
+
+impl PartialEq for KeyPlaces {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// The keys of every route.
@@ -72,10 +86,17 @@ pub(super) enum ServiceName {
     Room,
     Relay,
     Stream,
+    Program,
 }
 
 impl ServiceName {
-    pub(super) const ALL: [Self; 4] = [Self::Echo, Self::Room, Self::Relay, Self::Stream];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Echo,
+        Self::Room,
+        Self::Relay,
+        Self::Stream,
+        Self::Program,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -83,6 +104,7 @@ impl ServiceName {
             Self::Room => "room",
             Self::Relay => "relay",
             Self::Stream => "stream",
+            Self::Program => "program",
         }
     }
 
@@ -93,6 +115,7 @@ impl ServiceName {
             Self::Room => known_keys::<Room>(),
             Self::Relay => known_keys::<Relay>(),
             Self::Stream => known_keys::<StreamService>(),
+            Self::Program => known_keys::<ProgramService>(),
         }
     }
 
@@ -210,7 +233,9 @@ impl RouteTable {
                 return Err(TomlError::at_byte(source, key.span().start, problem));
             }
         }
-        let start = span.start;
+        let place =
+            |key: Spanned<Cow<'_, str>>| Spanned::new(key.span(), key.into_inner().into_owned());
+        let places = KeyPlaces(own_keys.into_iter().map(place).collect());
         let own = Spanned::new(span, own);
         let service = match common.service {
             ServiceName::Echo => {
@@ -218,18 +243,15 @@ impl RouteTable {
                 Service::Echo(Echo::new(keys.prefix.as_deref().unwrap_or(prefix)))
             }
             ServiceName::Room => Service::Room(from_table(source, own)?),
-            ServiceName::Relay => {
-                let relay: Relay = from_table(source, own)?;
-                relay.check().map_err(|(key, problem)| {
-                    let place = own_keys.iter().find(|own| own.get_ref() == key);
-                    let byte = place.map_or(start, |place| place.span().start);
-                    TomlError::at_byte(source, byte, problem)
-                })?;
-                backed(BackedService::Relay(relay))
-            }
+            ServiceName::Relay => backed(BackedService::Relay(from_table(source, own)?)),
             ServiceName::Stream => backed(BackedService::Stream(from_table(source, own)?)),
+            ServiceName::Program => backed(BackedService::Program(from_table(source, own)?)),
         };
-        Ok(Self { common, service })
+        Ok(Self {
+            common,
+            service,
+            places,
+        })
     }
 
     /// Returns the paths of files and sockets.
@@ -248,7 +270,21 @@ impl RouteTable {
         }
     }
 
+    /// Checks the keys of the service against each other and the system.
+    fn check(&self, source: &str) -> Result<(), TomlError> {
+        let Service::Backed(service) = &self.service else {
+            return Ok(());
+        };
+        service.check().map_err(|(key, problem)| {
+            let mut places = self.places.0.iter();
+            let place = places.find(|place| place.get_ref() == key);
+            let byte = place.map_or(self.common.path.span().start, |place| place.span().start);
+            TomlError::at_byte(source, byte, problem)
+        })
+    }
+
     fn route(&self, source: &str) -> Result<Route, TomlError> {
+        self.check(source)?;
         let keys = &self.common;
         let access = match &keys.users {
             None if keys.public => Access::Public,

@@ -23,7 +23,7 @@ impl Config {
         for service in self.routes.backed_mut() {
             match service {
                 BackedService::Relay(relay) => relay.files = files(relay, config)?,
-                BackedService::Stream(_) => {}
+                BackedService::Stream(_) | BackedService::Program(_) => {}
             }
         }
         Ok(())

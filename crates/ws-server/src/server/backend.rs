@@ -73,8 +73,10 @@ impl PendingBackend {
         state: &ServerState,
     ) -> Result<Box<Backend>, BackendError> {
         let RouteMatch { route, path } = &self.matched;
+        let pattern = route.pattern.to_string();
         let request = ConnectRequest {
             connection: self.connection,
+            route: &pattern,
             principal,
             login,
             head: &self.head,
@@ -83,6 +85,7 @@ impl PendingBackend {
             subprotocols: &self.subprotocols,
             max_message_bytes: self.max_message_bytes,
             limits: &self.limits,
+            programs: &state.programs,
         };
         let start = Instant::now();
         let deadline = start + self.service.connect_deadline();

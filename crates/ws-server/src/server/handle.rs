@@ -62,6 +62,7 @@ impl ServerHandle {
             hashing: state.verifier.hashing_stats(),
             buffers: state.registry.budget().stats(),
             rooms: state.hub.stats(),
+            programs: state.programs.stats(),
             lost_lines,
             certificate_expiry: self.tls.as_ref().and_then(|tls| tls.load().expiry()),
         })

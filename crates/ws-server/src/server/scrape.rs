@@ -13,7 +13,7 @@ use crate::{
     auth::HashingStats,
     metrics::timestamp,
     registry::{BudgetStats, EvictionCause, TrafficCounts},
-    service::RoomStats,
+    service::{ProgramStats, RoomStats},
 };
 
 /// The values read at one scrape: the current state, and counters kept elsewhere.
@@ -29,6 +29,8 @@ pub(crate) struct ScrapeSnapshot {
     pub(crate) buffers: BudgetStats,
     /// The rooms and their members.
     pub(crate) rooms: RoomStats,
+    /// The programs of sessions.
+    pub(crate) programs: ProgramStats,
     /// The number of lost log lines.
     pub(crate) lost_lines: u64,
     /// The expiry time of the certificate, if TLS is on.
@@ -43,15 +45,17 @@ enum Values {
     GaugeByState(Vec<(&'static str, usize)>),
     /// A counter.
     Counter(u64),
-    /// A counter for each cause.
-    CounterByCause(Vec<(&'static str, u64)>),
-    /// A counter for each direction.
-    CounterByDirection { incoming: u64, outgoing: u64 },
+    /// A counter for each value of a label.
+    CounterBy(&'static str, Vec<(&'static str, u64)>),
 }
 
 impl Values {
     fn gauge(number: usize) -> Self {
         Self::Gauge(as_i64(number))
+    }
+
+    fn by_direction(incoming: u64, outgoing: u64) -> Self {
+        Self::CounterBy("direction", vec![("in", incoming), ("out", outgoing)])
     }
 }
 
@@ -64,6 +68,7 @@ impl ScrapeSnapshot {
             hashing,
             buffers,
             rooms,
+            programs,
             lost_lines,
             certificate_expiry,
         } = self;
@@ -104,18 +109,12 @@ impl ScrapeSnapshot {
             (
                 "messages",
                 "Messages received and sent by all sessions, by direction",
-                Values::CounterByDirection {
-                    incoming: traffic.messages_in,
-                    outgoing: traffic.messages_out,
-                },
+                Values::by_direction(traffic.messages_in, traffic.messages_out),
             ),
             (
                 "message_bytes",
                 "Payload bytes of these messages, by direction",
-                Values::CounterByDirection {
-                    incoming: traffic.bytes_in,
-                    outgoing: traffic.bytes_out,
-                },
+                Values::by_direction(traffic.bytes_in, traffic.bytes_out),
             ),
             (
                 "rooms",
@@ -144,6 +143,7 @@ impl ScrapeSnapshot {
             ),
         ];
         metrics.extend(buffer_metrics(buffers));
+        metrics.extend(program_metrics(programs));
         metrics.extend(certificate_expiry.map(|expiry| {
             (
                 "certificate_expiry_timestamp_seconds",
@@ -166,7 +166,8 @@ fn buffer_metrics(buffers: BudgetStats) -> [(&'static str, &'static str, Values)
         (
             "buffer_evictions",
             "Connections ended because too many bytes were held for peers, by cause",
-            Values::CounterByCause(
+            Values::CounterBy(
+                "cause",
                 EvictionCause::ALL
                     .map(EvictionCause::name)
                     .into_iter()
@@ -177,14 +178,40 @@ fn buffer_metrics(buffers: BudgetStats) -> [(&'static str, &'static str, Values)
     ]
 }
 
+/// Returns the metrics of programs.
+fn program_metrics(programs: ProgramStats) -> [(&'static str, &'static str, Values); 3] {
+    [
+        (
+            "programs",
+            "Programs of sessions that run",
+            Values::gauge(programs.running),
+        ),
+        (
+            "program_exits",
+            "Programs that ended before their session, by result",
+            Values::CounterBy(
+                "result",
+                vec![
+                    ("ok", programs.success),
+                    ("failed", programs.failure),
+                    ("signal", programs.signal),
+                ],
+            ),
+        ),
+        (
+            "program_stderr_lines_dropped",
+            "Lines of programs on stderr that were not logged because there were too many",
+            Values::Counter(programs.stderr_lines_dropped),
+        ),
+    ]
+}
+
 impl Collector for ScrapeSnapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, help, values) in self.metrics() {
             let kind = match values {
                 Values::Gauge(_) | Values::GaugeByState(_) => MetricType::Gauge,
-                Values::Counter(_)
-                | Values::CounterByCause(_)
-                | Values::CounterByDirection { .. } => MetricType::Counter,
+                Values::Counter(_) | Values::CounterBy(..) => MetricType::Counter,
             };
             // `Registry::register` appends a full stop to help texts, too.
             let help = format!("{help}.");
@@ -200,16 +227,9 @@ impl Collector for ScrapeSnapshot {
                     }
                 }
                 Values::Counter(value) => metric.encode_counter(&value, no_exemplar)?,
-                Values::CounterByCause(values) => {
-                    for (cause, value) in values {
-                        let labels = [("cause", cause)];
-                        let mut metric = metric.encode_family(&labels)?;
-                        metric.encode_counter(&value, no_exemplar)?;
-                    }
-                }
-                Values::CounterByDirection { incoming, outgoing } => {
-                    for (direction, value) in [("in", incoming), ("out", outgoing)] {
-                        let labels = [("direction", direction)];
+                Values::CounterBy(label, values) => {
+                    for (name, value) in values {
+                        let labels = [(label, name)];
                         let mut metric = metric.encode_family(&labels)?;
                         metric.encode_counter(&value, no_exemplar)?;
                     }

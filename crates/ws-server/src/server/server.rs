@@ -50,6 +50,16 @@ impl Server {
         Self { tls, ..self }
     }
 
+    /// Makes this process the parent of processes that programs leave behind, and reaps them. It is for
+    /// a process without other children: from now on, each child that is not a program is reaped.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses it.
+    pub fn adopt_orphans(&self) -> io::Result<()> {
+        self.state.programs.adopt_orphans()
+    }
+
     /// Returns the bound address.
     ///
     /// # Errors

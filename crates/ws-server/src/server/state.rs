@@ -25,7 +25,7 @@ use crate::{
     registry::{BufferBudget, ConnectionRegistry},
     route::Routes,
     server::refused_origins::RefusedOrigins,
-    service::{Hub, Service},
+    service::{Hub, Programs, Service},
     settings::{CurrentSettings, Settings},
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct ServerState {
     pub(crate) verifier: Verifier,
     /// The hub of all rooms.
     pub(crate) hub: Arc<Hub>,
+    /// The programs of all sessions.
+    pub(crate) programs: Arc<Programs>,
     /// The open connections.
     pub(crate) registry: Arc<ConnectionRegistry>,
     /// The event counters.
@@ -127,6 +129,7 @@ impl ServerState {
             verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
             current,
             hub: Arc::new(Hub::new(Arc::clone(&buffers))),
+            programs: Arc::default(),
             registry: Arc::new(ConnectionRegistry::new(buffers)),
             metrics,
             reach,

@@ -12,24 +12,26 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     service::{
         connect_request::{BackendError, ConnectRequest},
+        program::{ProgramBackend, ProgramService},
         relay::{Relay, RelayBackend},
         stream::{StreamBackend, StreamService},
     },
     session::{Ended, Session},
 };
 
+/// The time to start a program, which is usually a millisecond.
+const START_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A service that connects a backend for each session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a service is always behind an Arc"
-)]
 pub enum BackedService {
     /// The relay.
     Relay(Relay),
     /// The stream.
     Stream(StreamService),
+    /// The program.
+    Program(ProgramService),
 }
 
 /// The backend of one session.
@@ -40,6 +42,8 @@ pub(crate) enum Backend {
     Relay(RelayBackend),
     /// The connection of a stream.
     Stream(StreamBackend),
+    /// A program.
+    Program(ProgramBackend),
 }
 
 impl BackedService {
@@ -48,6 +52,7 @@ impl BackedService {
         match self {
             Self::Relay(relay) => relay.connect_deadline,
             Self::Stream(stream) => stream.connect_deadline,
+            Self::Program(_) => START_DEADLINE,
         }
     }
 
@@ -55,13 +60,15 @@ impl BackedService {
     pub(crate) fn descriptors(&self) -> usize {
         match self {
             Self::Relay(_) | Self::Stream(_) => 1,
+            // The pipes of stdin, stdout and stderr.
+            Self::Program(_) => 3,
         }
     }
 
     /// Returns the subprotocols of a route that does not list any.
     pub(crate) fn subprotocols(&self) -> &'static [&'static str] {
         match self {
-            Self::Relay(_) => &[],
+            Self::Relay(_) | Self::Program(_) => &[],
             // Clients of `websockify` offer it.
             Self::Stream(_) => &["binary"],
         }
@@ -72,6 +79,22 @@ impl BackedService {
         match self {
             Self::Relay(relay) => relay.paths_mut(),
             Self::Stream(stream) => stream.to.0.path_mut().into_iter().collect(),
+            Self::Program(program) => vec![&mut program.command.file],
+        }
+    }
+
+    /// Checks the options against each other and the system.
+    ///
+    /// # Errors
+    ///
+    /// The key, and the problem with its remedy.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        match self {
+            Self::Relay(relay) => relay
+                .check()
+                .map_err(|(key, problem)| (key, problem.to_owned())),
+            Self::Stream(_) => Ok(()),
+            Self::Program(program) => program.check(),
         }
     }
 
@@ -79,7 +102,7 @@ impl BackedService {
     pub(crate) fn named_files(&self) -> Vec<&Path> {
         match self {
             Self::Relay(relay) => relay.named_files(),
-            Self::Stream(_) => Vec::new(),
+            Self::Stream(_) | Self::Program(_) => Vec::new(),
         }
     }
 
@@ -91,6 +114,7 @@ impl BackedService {
         match self {
             Self::Relay(relay) => relay.connect(request).await.map(Backend::Relay),
             Self::Stream(stream) => stream.connect(request).await.map(Backend::Stream),
+            Self::Program(program) => program.connect(request).await.map(Backend::Program),
         }
     }
 }
@@ -102,7 +126,7 @@ impl Backend {
         match self {
             // Its upstream selects.
             Self::Relay(relay) => relay.subprotocol().map(ToOwned::to_owned),
-            Self::Stream(_) => chosen,
+            Self::Stream(_) | Self::Program(_) => chosen,
         }
     }
 
@@ -118,6 +142,7 @@ impl Backend {
         match self {
             Self::Relay(relay) => relay.run(session).await,
             Self::Stream(stream) => stream.run(session).await,
+            Self::Program(program) => program.run(session).await,
         }
     }
 
@@ -127,6 +152,7 @@ impl Backend {
         match self {
             Self::Relay(relay) => relay.close(ended).await,
             Self::Stream(stream) => stream.close(ended).await,
+            Self::Program(program) => program.close(ended).await,
         }
     }
 }

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::session::{ConnectionId, Limits, LoginMethod, Principal, RequestHead};
+use crate::{
+    service::program::Programs,
+    session::{ConnectionId, Limits, LoginMethod, Principal, RequestHead},
+};
 
 /// The request for which a service connects a backend.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectRequest<'a> {
     /// The id of the connection.
     pub connection: ConnectionId,
+    /// The pattern of the route.
+    pub route: &'a str,
     /// The user or guest.
     pub principal: &'a Principal,
     /// The method of the login, or `None` for a guest.
@@ -26,6 +31,8 @@ pub struct ConnectRequest<'a> {
     pub max_message_bytes: usize,
     /// The limits of the connection.
     pub limits: &'a Arc<Limits>,
+    /// The programs of all sessions.
+    pub programs: &'a Arc<Programs>,
 }
 
 /// The reason why a backend was not connected.

@@ -30,6 +30,7 @@ mod bounded_text;
 mod connect_request;
 mod echo;
 mod hub;
+mod program;
 mod relay;
 mod room;
 mod service;
@@ -43,6 +44,9 @@ pub use self::{
     connect_request::{BackendError, ConnectRequest},
     echo::Echo,
     hub::{Hub, RoomStats},
+    program::{
+        Multiline, ProgramCommand, ProgramMode, ProgramService, ProgramStats, Programs, Stderr,
+    },
     relay::{FieldValueSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
     room::{Room, RoomFormat},
     service::Service,

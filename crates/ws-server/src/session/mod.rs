@@ -9,6 +9,7 @@ pub use self::session::{Event, Session};
 pub(crate) use self::{
     admit::{Authenticated, NotAuthenticated, admit},
     keepalive::{Keepalive, KeepaliveAction},
+    rate::RateLimit,
 };
 pub use crate::{
     access::{LoginMethod, Principal, normalize_path},

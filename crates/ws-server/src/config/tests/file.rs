@@ -220,9 +220,46 @@ fn printed_stream_can_be_read_again() {
 }
 
 #[test]
+fn printed_program_can_be_read_again() {
+    let source = "[[route]]\npath = \"/\"\nservice = \"program\"\n\
+                  command = [\"/bin/sh\", \"-c\", \"cat\"]\n\
+                  [[route]]\npath = \"/a\"\nservice = \"program\"\ncommand = [\"/bin/sh\"]\n\
+                  mode = \"binary\"\nmultiline = \"refuse\"\npass_env = [\"HOME\"]\n\
+                  forward = [\"cookie\"]\nmax_processes = 2\nmax_line_bytes = \"1KiB\"\n\
+                  grace = \"100ms\"";
+    let printed = parse(source).to_string();
+    let (_, routes) = printed.split_once("[[route]]").unwrap();
+    assert_eq!(
+        routes,
+        "\npath = \"/\"\nservice = \"program\"\ncommand = [\"/bin/sh\", \"-c\", \"cat\"]\n\
+         mode = \"line\"\nmultiline = \"split\"\nstderr = \"log\"\npass_env = []\nforward = []\n\
+         max_processes = 256\nmax_line_bytes = \"1MiB\"\ngrace = \"1s\"\n\n\
+         [[route]]\npath = \"/a\"\nservice = \"program\"\ncommand = [\"/bin/sh\"]\n\
+         mode = \"binary\"\nmultiline = \"refuse\"\nstderr = \"log\"\npass_env = [\"HOME\"]\n\
+         forward = [\"cookie\"]\nmax_processes = 2\nmax_line_bytes = \"1KiB\"\n\
+         grace = \"100ms\"\n"
+    );
+    assert_eq!(again(&printed), parse(source));
+}
+
+#[test]
+fn program_of_relative_path_starts_from_directory() {
+    let source = "[[route]]\npath = \"/\"\nservice = \"program\"\ncommand = [\"./absent.sh\"]";
+    let error = Config::parse(source, Path::new("config")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 4: `route.command`: config/./absent.sh does not exist: name an executable file"
+    );
+    let named = source.replace("./absent.sh", "sh");
+    let printed = parse(&named).to_string();
+    assert!(printed.contains("/sh\"]"), "{printed}");
+}
+
+#[test]
 fn route_mistake_names_line_key_and_remedy() {
     let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\n";
     let room = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
+    let program = "[[route]]\npath = \"/\"\nservice = \"program\"\n";
     let stream = "[[route]]\npath = \"/\"\nservice = \"stream\"\n";
     let relay = "[[route]]\npath = \"/\"\nservice = \"relay\"\nto = \"ws://a\"\n";
     for (source, message) in [
@@ -237,7 +274,7 @@ fn route_mistake_names_line_key_and_remedy() {
         ),
         (
             "[[route]]\npath = \"/\"\nservice = \"ecco\"".to_owned(),
-            "line 3: `route.service`: write \"echo\", \"room\", \"relay\" or \"stream\"",
+            "line 3: `route.service`: write \"echo\", \"room\", \"relay\", \"stream\" or \"program\"",
         ),
         (
             format!("{echo}{room}"),
@@ -357,6 +394,32 @@ fn route_mistake_names_line_key_and_remedy() {
         (
             format!("{stream}to = \"tcp://localhost:1\"\nhistory = 3"),
             "line 5: `route.history`: this is a key of the service room",
+        ),
+        (
+            format!("{program}command = []"),
+            "line 4: `route.command`: write the program and its arguments, such as \
+             [\"./chat.sh\", \"argument\"]",
+        ),
+        (
+            format!("{program}command = \"cat\""),
+            "line 4: `route.command`: write the program and its arguments, such as \
+             [\"./chat.sh\", \"argument\"]",
+        ),
+        (
+            format!("{program}command = [\"no-such-program\"]"),
+            "line 4: `route.command`: the program is not in PATH: write the path of its file",
+        ),
+        (
+            format!("{program}command = [\"/etc/passwd\"]"),
+            "line 4: `route.command`: /etc/passwd cannot be executed: name an executable file",
+        ),
+        (
+            format!("{program}command = [\"sh\"]\nmode = \"binary\"\nstderr = \"message\""),
+            "line 6: `route.stderr`: \"message\" is for the mode \"line\": write \"log\"",
+        ),
+        (
+            format!("{program}command = [\"sh\"]\npass_env = [\"A=1\"]"),
+            "line 5: `route.pass_env`: write names of environment variables, without values",
         ),
         (
             format!("{room}max_queued = 0"),

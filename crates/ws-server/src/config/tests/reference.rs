@@ -142,6 +142,7 @@ fn page_has_the_defaults() {
         "service = \"room\"",
         "service = \"relay\"\nto = \"ws://a\"",
         "service = \"stream\"\nto = \"tcp://a:1\"",
+        "service = \"program\"\ncommand = [\"/bin/sh\"]",
     ] {
         let source = format!("[[route]]\npath = \"/\"\n{service}");
         let tables = Config::parse(&source, Path::new("")).unwrap().to_toml();

@@ -14,6 +14,7 @@ mod hosts;
 mod http;
 mod login;
 mod operator;
+mod program;
 mod publish;
 mod pushes;
 mod relay;

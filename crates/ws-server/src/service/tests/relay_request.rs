@@ -6,7 +6,7 @@ use proto::{credentials::Accounts, key::Key, message::Credentials, password::Has
 
 use super::upstream_request;
 use crate::{
-    service::{ConnectRequest, Relay},
+    service::{ConnectRequest, Programs, Relay},
     session::{ConnectionId, Limits, Principal, RequestHead},
 };
 
@@ -46,6 +46,8 @@ fn sent(
         rest: "x/y",
         subprotocols: &subprotocols,
         max_message_bytes: 1024,
+        route: "/**",
+        programs: &Arc::new(Programs::default()),
         limits: &Arc::new(Limits::default()),
     };
     let key = Key::parse("dGhlIHNhbXBsZSBub25jZQ==").unwrap();

@@ -1,0 +1,24 @@
+//! The program service: one process for each session, which reads messages on stdin and writes them on
+//! stdout.
+
+mod command;
+mod ending;
+mod environment;
+mod exit;
+mod group;
+mod input;
+mod leaders;
+mod lines;
+mod options;
+mod output;
+mod program;
+mod programs;
+mod slots;
+mod stderr;
+
+pub(crate) use self::program::ProgramBackend;
+pub use self::{
+    command::ProgramCommand,
+    options::{Multiline, ProgramMode, ProgramService, Stderr},
+    programs::{ProgramStats, Programs},
+};

@@ -1,0 +1,114 @@
+//! The keys of a route with the program service.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use proto::config::{As, Count, Size, TimeSpan, word};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::service::{ForwardedField, program::ProgramCommand};
+
+/// The program service, with the keys of its routes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramService {
+    /// The program and its arguments.
+    pub command: ProgramCommand,
+    /// The relation of messages to the program's input and output.
+    #[serde(default, deserialize_with = "word")]
+    pub mode: ProgramMode,
+    /// The handling of messages with a line break, in the mode `line`.
+    #[serde(default, deserialize_with = "word")]
+    pub multiline: Multiline,
+    /// The use of the program's stderr.
+    #[serde(default, deserialize_with = "word")]
+    pub stderr: Stderr,
+    /// The variables of the server's environment that the program gets.
+    #[serde(default, deserialize_with = "variables")]
+    pub pass_env: Vec<String>,
+    /// The fields of the client that are passed on although they are not by default.
+    #[serde(default)]
+    pub forward: Vec<ForwardedField>,
+    /// The greatest number of processes of the route.
+    #[serde(default = "default_max_processes", with = "As::<Count>")]
+    pub max_processes: NonZeroUsize,
+    /// The greatest length of a line of the program.
+    #[serde(default = "default_max_line_bytes", with = "As::<Size>")]
+    pub max_line_bytes: NonZeroUsize,
+    /// The time after each step of the end: end of input, SIGINT, SIGTERM.
+    #[serde(default = "default_grace", with = "As::<TimeSpan>")]
+    pub grace: Duration,
+}
+
+fn default_max_processes() -> NonZeroUsize {
+    const { NonZeroUsize::new(256).unwrap() }
+}
+
+fn default_max_line_bytes() -> NonZeroUsize {
+    const { NonZeroUsize::new(1024 * 1024).unwrap() }
+}
+
+/// The default of `grace`: three steps fit into the default of `drain_deadline`.
+fn default_grace() -> Duration {
+    Duration::from_secs(1)
+}
+
+/// The relation of messages to the program's input and output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgramMode {
+    /// A text message is a line.
+    #[default]
+    Line,
+    /// The bytes of messages are bytes of the streams.
+    Binary,
+}
+
+/// The handling of messages with a line break inside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Multiline {
+    /// The program gets several lines.
+    #[default]
+    Split,
+    /// The session ends with 1003.
+    Refuse,
+}
+
+/// The use of a program's stderr.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stderr {
+    /// Its lines are logged.
+    #[default]
+    Log,
+    /// Its lines are messages.
+    Message,
+}
+
+/// Reads names of environment variables.
+fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let is_name = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+    if names.iter().all(is_name) {
+        Ok(names)
+    } else {
+        Err(D::Error::custom(
+            "write names of environment variables, without values",
+        ))
+    }
+}
+
+impl ProgramService {
+    /// Checks the keys against each other, and that the file of the command can be executed.
+    ///
+    /// # Errors
+    ///
+    /// The key, and the problem with its remedy.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.stderr == Stderr::Message && self.mode != ProgramMode::Line {
+            let problem = "\"message\" is for the mode \"line\": write \"log\"";
+            return Err(("stderr", problem.to_owned()));
+        }
+        self.command.check().map_err(|problem| ("command", problem))
+    }
+}
