@@ -42,6 +42,8 @@ mod page;
 #[cfg(test)]
 mod pipe;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod proxies;
 #[cfg(test)]
 mod public_address;
