@@ -22,6 +22,8 @@ mod scripted_peer;
 #[cfg(test)]
 mod websocat;
 #[cfg(test)]
+mod websocketd;
+#[cfg(test)]
 mod wscat;
 
 /// Generates the tests of all cases for one library.
