@@ -19,7 +19,7 @@ pub struct Flags {
     pub url: Option<String>,
     /// The configuration file.
     pub config: Option<PathBuf>,
-    /// See [`Config::auth`].
+    /// See [`Config::auth`](crate::config::Config::auth).
     pub auth: Option<Auth>,
     /// The user to log in as.
     pub user: Option<String>,
@@ -27,13 +27,13 @@ pub struct Flags {
     pub password_file: Option<PathBuf>,
     /// The silence of [`Goal::AllAnswered`](super::Goal::AllAnswered).
     pub linger: Option<TimeSpan>,
-    /// See [`Config::connect_deadline`].
+    /// See [`Config::connect_deadline`](crate::config::Config::connect_deadline).
     pub connect_deadline: Option<TimeSpan>,
-    /// See [`Config::close_deadline`].
+    /// See [`Config::close_deadline`](crate::config::Config::close_deadline).
     pub close_deadline: Option<TimeSpan>,
-    /// See [`Config::max_message_bytes`].
+    /// See [`Config::max_message_bytes`](crate::config::Config::max_message_bytes).
     pub max_message_bytes: Option<Size>,
-    /// See [`Config::origin`].
+    /// See [`Config::origin`](crate::config::Config::origin).
     pub origin: Option<Origin>,
     /// The subprotocols to offer.
     pub subprotocols: Vec<Subprotocol>,
@@ -43,7 +43,7 @@ pub struct Flags {
     pub cleartext: Cleartext,
     /// The source of trust in certificates.
     pub trust: Option<Trust>,
-    /// See [`Config::words`].
+    /// See [`Config::words`](crate::config::Config::words).
     pub words: Words,
 }
 

@@ -14,7 +14,7 @@
 //!
 //! 1. Its file has its options, `async fn connect`, which returns the backend of one session, and
 //!    `run` and `close` of that backend.
-//! 2. Add a variant to [`BackedService`] and to [`Backend`], and an arm to each `match`.
+//! 2. Add a variant to [`BackedService`] and to `Backend`, and an arm to each `match`.
 //! 3. Its keys are added as above.
 //!
 //! The server calls `connect` before the 101 if the request logs in, else after the login. It sets the

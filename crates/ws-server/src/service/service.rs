@@ -89,7 +89,7 @@ impl Service {
         }
     }
 
-    /// Runs the service for a session until it ends. A [`BackedService`] is run by its [`Backend`]
+    /// Runs the service for a session until it ends. A [`BackedService`] is run by its `Backend`
     /// instead.
     ///
     /// # Errors
