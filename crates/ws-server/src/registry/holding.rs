@@ -1,7 +1,7 @@
 //! The bytes that the server holds for one connection, and their progress.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicU8, Ordering::Relaxed},
 };
 
@@ -28,7 +28,8 @@ const DROP: u8 = 2;
 /// read, or ask for them.
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
-    state: Mutex<State>,
+    /// Allocated by the first report of more than [`FREE_BYTES`]: most connections never have one.
+    state: OnceLock<Box<Mutex<State>>>,
     demand: AtomicU8,
 }
 
@@ -102,11 +103,15 @@ impl Holding {
         } else {
             0
         };
-        let mut state = self.state();
+        let is_free = held.sum() <= FREE_BYTES;
+        if is_free && self.state.get().is_none() {
+            return;
+        }
+        let mut state = self.state_or_new();
         if self.demand.load(Relaxed) == DROP {
             return;
         }
-        if held.sum() <= FREE_BYTES {
+        if is_free {
             state.mark = None;
         } else if state
             .mark
@@ -124,7 +129,9 @@ impl Holding {
 
     /// Counts no bytes any more, because the connection has ended.
     pub(super) fn end(&self, budget: &BufferBudget) {
-        let mut state = self.state();
+        let Some(mut state) = self.state() else {
+            return;
+        };
         if self.demand.load(Relaxed) == DROP {
             budget.sub_dropping(std::mem::take(&mut state.own));
         } else {
@@ -138,7 +145,7 @@ impl Holding {
         if self.demand.load(Relaxed) != NONE {
             return None;
         }
-        let state = self.state();
+        let state = self.state()?;
         let bytes = state.own + state.shared + queued;
         let since = state.mark?.at;
         (bytes > FREE_BYTES).then(|| Held {
@@ -149,7 +156,9 @@ impl Holding {
 
     /// Asks the connection to give its bytes back, or to end.
     pub(super) fn demand(&self, cause: EvictionCause, budget: &BufferBudget) {
-        let mut state = self.state();
+        let Some(mut state) = self.state() else {
+            return;
+        };
         // The bytes may have been given back meanwhile.
         if self.demand.load(Relaxed) == NONE && state.mark.is_some() {
             state.cause = Some(cause);
@@ -163,7 +172,7 @@ impl Holding {
         if self.demand.load(Relaxed) == NONE {
             return None;
         }
-        self.state().cause
+        self.state()?.cause
     }
 
     /// Withdraws a demand, because the bytes were given back.
@@ -178,7 +187,7 @@ impl Holding {
     /// Returns the bytes of a connection that was asked and has not given them back.
     pub(super) fn leaving(&self) -> usize {
         if self.demand.load(Relaxed) == GIVE_BACK {
-            self.state().own
+            self.state().map_or(0, |state| state.own)
         } else {
             0
         }
@@ -186,7 +195,9 @@ impl Holding {
 
     /// Has the connection dropped at the next turn of its task.
     pub(super) fn drop_at_once(&self, budget: &BufferBudget) {
-        let state = self.state();
+        let Some(state) = self.state() else {
+            return;
+        };
         // The bytes may have been given back meanwhile.
         if self.demand.load(Relaxed) != GIVE_BACK {
             return;
@@ -201,7 +212,7 @@ impl Holding {
 
     /// Counts the end of the connection on demand, once.
     pub(super) fn count_eviction(&self, cause: EvictionCause, budget: &BufferBudget) {
-        if !std::mem::replace(&mut self.state().is_counted, true) {
+        if !std::mem::replace(&mut self.state_or_new().is_counted, true) {
             budget.count_eviction(cause);
         }
     }
@@ -227,8 +238,17 @@ impl Holding {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held cannot have left a number half written.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the state, if the connection has ever held bytes that count.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.get().map(|state| lock(state))
     }
+
+    fn state_or_new(&self) -> MutexGuard<'_, State> {
+        lock(self.state.get_or_init(Box::default))
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic while the lock was held cannot have left a number half written.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
