@@ -59,8 +59,8 @@ pub(crate) struct ByteTurns {
     /// The last turn was a long one. Then even the first bytes wait for the next turn, so that they stay in
     /// the CPU cache until the rest is read.
     is_bulk: bool,
-    /// The budget, except during a poll.
-    budget: Option<ByteBudget>,
+    /// The semaphore, except during a poll.
+    turns: Option<Arc<FairSemaphore>>,
 }
 
 /// A future whose reads and writes count as those of a session.
@@ -140,13 +140,7 @@ impl ByteTurns {
             address: AddressGroup::of(address),
             wait: None,
             is_bulk: false,
-            budget: Some(ByteBudget {
-                turns,
-                turn: None,
-                left: 0,
-                is_waiting: false,
-                is_exhausted: false,
-            }),
+            turns: Some(turns),
         }
     }
 
@@ -162,27 +156,28 @@ impl ByteTurns {
             Some(wait) => Pin::new(wait.as_mut()).poll(cx),
             None => Poll::Ready(None),
         };
-        let mut budget = self.budget.take();
-        if let Some(budget) = &mut budget {
-            budget.is_exhausted = false;
-            budget.is_waiting = granted.is_pending();
-            (budget.turn, budget.left) = match granted {
-                Poll::Ready(Some(permit)) => (Some(permit.into()), TURN_BYTES + GRACE_BYTES),
-                Poll::Ready(None) if !self.is_bulk => (None, FREE_BYTES),
-                // A session that waits for a turn needs one for all its bytes.
-                Poll::Ready(None) | Poll::Pending => (None, 0),
-            };
-            if !budget.is_waiting {
-                self.wait = None;
-            }
+        let is_waiting = granted.is_pending();
+        let (turn, left) = match granted {
+            Poll::Ready(Some(permit)) => (Some(permit.into()), TURN_BYTES + GRACE_BYTES),
+            Poll::Ready(None) if !self.is_bulk => (None, FREE_BYTES),
+            // A session that waits for a turn needs one for all its bytes.
+            Poll::Ready(None) | Poll::Pending => (None, 0),
+        };
+        if !is_waiting {
+            self.wait = None;
         }
-        CURRENT.set(budget);
+        CURRENT.set(self.turns.take().map(|turns| ByteBudget {
+            turns,
+            turn,
+            left,
+            is_waiting,
+            is_exhausted: false,
+        }));
     }
 
     /// Ends the turn. Waits for another one if the task needs it.
     fn end_poll(&mut self, cx: &mut Context<'_>) {
-        self.budget = CURRENT.take();
-        let Some(budget) = &mut self.budget else {
+        let Some(mut budget) = CURRENT.take() else {
             return;
         };
         if let Some(turn) = budget.turn.take() {
@@ -200,6 +195,7 @@ impl ByteTurns {
             }
             self.wait = Some(wait);
         }
+        self.turns = Some(budget.turns);
     }
 }
 
