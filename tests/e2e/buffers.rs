@@ -138,7 +138,7 @@ async fn room_survives_flood_without_reading() {
     }
 }
 
-/// Row: 240 guests with one message of U+0001 each ended a server that had 1 GiB.
+/// Former fault: 240 guests with one message of U+0001 each ended a server that had 1 GiB.
 #[tokio::test]
 async fn server_survives_guests_with_control_characters() {
     allow_descriptors();
@@ -159,7 +159,7 @@ async fn server_survives_guests_with_control_characters() {
     }
 }
 
-/// Row: a body in chunks of one byte took 22 times its length.
+/// Former fault: a body in chunks of one byte took 22 times its length.
 #[tokio::test]
 async fn post_in_small_chunks_takes_little_memory() {
     let (server, _admin, _files) = limited_server(2).await;

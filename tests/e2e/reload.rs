@@ -286,7 +286,7 @@ fn write_slowly(path: &Path, whole: &str) -> Duration {
     longest_pause.max(last.elapsed())
 }
 
-/// Row: while a program touched the file every 100 ms, there was no reload and no revocation.
+/// Former fault: while a program touched the file every 100 ms, there was no reload and no revocation.
 #[tokio::test]
 async fn file_that_keeps_changing_is_reloaded() {
     let files = ServerFiles::new("", &accounts(&[("jane", "1")]));

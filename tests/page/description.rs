@@ -46,7 +46,7 @@ async fn set_path(browser: &mut Browser, path: &str) {
     browser.value(&set).await;
 }
 
-/// Row: the page sent `name:password` to everybody in a public room, and into its history.
+/// Former fault: the page sent `name:password` to everybody in a public room, and into its history.
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn public_path_gets_no_credentials() {

@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Row: the same password in NFC and NFD was two passwords.
+    /// Former fault: the same password in NFC and NFD was two passwords.
     #[test]
     fn name_and_password_normalised_to_nfc() {
         let decomposed = Credentials::parse("jose\u{301}:cafe\u{301}").unwrap();

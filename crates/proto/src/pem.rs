@@ -144,7 +144,7 @@ mod tests {
         format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----")
     }
 
-    /// Rows: a byte order mark hid the first block, and a missing line break the second.
+    /// Former fault: a byte order mark hid the first block, and a missing line break the second.
     #[test]
     fn joined_blocks_and_byte_order_mark_separated() {
         let certificate = block("CERTIFICATE");
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Row: a block that is not understood is not dropped in silence.
+    /// A block that is not understood is not dropped in silence.
     #[test]
     fn skipped_block_reported_with_reason() {
         let certificate = block("CERTIFICATE");

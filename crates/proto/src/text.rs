@@ -78,7 +78,7 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::{EncodingError, decode, nfc, without_byte_order_mark};
 
-    /// Row: a byte order mark is skipped at the very start, and only there.
+    /// A byte order mark is skipped at the very start, and only there.
     #[test]
     fn byte_order_mark_skipped_at_start_only() {
         for (written, read) in [
@@ -94,7 +94,7 @@ mod tests {
         }
     }
 
-    /// Row: Latin-1 bytes in a configuration are reported with their line.
+    /// Latin-1 bytes in a configuration are reported with their line.
     #[test]
     fn other_encoding_reported_with_line() {
         for (bytes, error) in [

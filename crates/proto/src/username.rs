@@ -119,7 +119,7 @@ mod tests {
         assert_ne!(UserName::parse("Admin"), UserName::parse("admin"));
     }
 
-    /// Row: the same name in NFC and NFD was two names.
+    /// Former fault: the same name in NFC and NFD was two names.
     #[test]
     fn composed_and_decomposed_name_equal() {
         assert_eq!(UserName::parse("\u{e9}"), UserName::parse("e\u{301}"));

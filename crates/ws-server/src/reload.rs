@@ -519,7 +519,7 @@ mod tests {
         .collect()
     }
 
-    /// Row: while a file was touched every 100 ms, no reload and no revocation took place.
+    /// Former fault: while a file was touched every 100 ms, no reload and no revocation took place.
     #[test]
     fn change_reported_while_files_go_on_changing() {
         assert!(2 * POLL_INTERVAL + MAX_UNSTABLE <= Duration::from_secs(1));

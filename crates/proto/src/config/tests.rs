@@ -162,7 +162,7 @@ fn error_names_line_key_and_remedy() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// Row: words of the parser.
+/// Former fault: an error in the words of the parser, without a remedy.
 #[test]
 fn syntax_error_names_line_and_remedy() {
     let quotes = "write a text in quotes; numbers, true and false have none";

@@ -282,7 +282,7 @@ fn user_without_password_is_prompted() {
     );
 }
 
-/// Row: not a word about a password file that everybody may read.
+/// Former fault: no warning of a password file that every user may read.
 #[test]
 fn password_file_open_to_others_is_warned_of() {
     let directory = directory(WITH_LOGIN);
@@ -616,7 +616,7 @@ fn missing_named_file_is_an_error() {
     );
 }
 
-/// Row: a byte order mark at the start of a file became part of its text.
+/// Former fault: a byte order mark at the start of a file became part of its text.
 #[test]
 fn byte_order_mark_of_files_is_skipped() {
     let marked: Vec<_> = WITH_LOGIN
@@ -635,7 +635,7 @@ fn byte_order_mark_of_files_is_skipped() {
     assert!(error.starts_with(expected), "{error}");
 }
 
-/// Row: bytes of Latin-1 were reported without a line and a remedy.
+/// Former fault: bytes of Latin-1 were reported without a line and a remedy.
 #[test]
 fn file_not_utf8_is_reported_with_line() {
     let directory = directory(WITH_LOGIN);

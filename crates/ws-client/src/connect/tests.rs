@@ -177,7 +177,7 @@ async fn refusal_is_shown_with_its_body() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// Row: `404 Not Found: there is nothing at this path; it says: there is nothing at this path`.
+/// Former fault: `404 Not Found: there is nothing at this path; it says: there is nothing at this path`.
 #[tokio::test]
 async fn refusal_with_body_is_not_repeated() {
     for (status, fields, expected) in [

@@ -317,7 +317,7 @@ mod tests {
         }
     }
 
-    /// Row: a byte order mark became part of the first line, so its credentials were wrong.
+    /// Former fault: a byte order mark became part of the first line, so its credentials were wrong.
     #[test]
     fn byte_order_mark_of_piped_input_is_skipped() {
         for (input, expected) in [
@@ -334,7 +334,7 @@ mod tests {
         }
     }
 
-    /// Row: the same password in NFC and NFD was two passwords.
+    /// Former fault: the same password in NFC and NFD was two passwords.
     #[test]
     fn typed_credentials_are_normalised_to_nfc() {
         let password = Prompt::Password(UserName::parse("jane").unwrap());

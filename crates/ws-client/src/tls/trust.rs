@@ -175,7 +175,7 @@ mod tests {
 
     const BLOCK: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
 
-    /// Rows: a byte order mark hid the first certificate, and a missing line break the second one.
+    /// Former fault: a byte order mark hid the first certificate, and a missing line break the second one.
     #[test]
     fn joined_or_marked_certificates_are_read() {
         let (certificates, skipped) = parse_file(format!("\u{feff}{BLOCK}{BLOCK}").as_bytes());
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(skipped, Ok(()));
     }
 
-    /// Row: a block that is not understood is not dropped in silence.
+    /// A block that is not understood is not dropped in silence.
     #[test]
     fn skipped_certificate_is_an_error() {
         let (certificates, skipped) = parse_file(format!("{BLOCK}\n {BLOCK}").as_bytes());

@@ -166,7 +166,7 @@ mod tests {
         );
     }
 
-    /// Rows: `file://` could not be allowed, and an entry with `*` never matched.
+    /// Former fault: `file://` could not be allowed, and an entry with `*` never matched.
     #[test]
     fn allowed_origin_may_be_file_but_no_wildcard() {
         for text in ["null", "file://", "https://example.org"] {

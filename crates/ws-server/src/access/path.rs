@@ -83,7 +83,7 @@ mod tests {
 
     use super::{PathError, normalize_path};
 
-    /// Row: other spellings of a room were other rooms, and a message to them reached no member.
+    /// Former fault: other spellings of a room were other rooms, and a message to them reached no member.
     #[test]
     fn spellings_of_one_path_normalised() {
         for (path, normal) in [

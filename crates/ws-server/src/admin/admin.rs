@@ -235,7 +235,7 @@ mod tests {
         }
     }
 
-    /// Row: silent clients that reconnect held all slots, 2 s each.
+    /// Former fault: silent clients that reconnect held all slots, 2 s each.
     async fn check_service_among_silent_clients() {
         let admin = Admin::bind(&[AdminAddress::Tcp(([127, 0, 0, 1], 0).into())]).unwrap();
         let Some(Ok(AdminAddress::Tcp(address))) = admin.addresses().next() else {

@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(prompts, [FIRST_PROMPT, SECOND_PROMPT]);
     }
 
-    /// Row: the same password in NFC and NFD was two passwords.
+    /// Former fault: the same password in NFC and NFD was two passwords.
     #[test]
     fn composed_and_decomposed_password_equal() {
         let (password, _) = enter(&["cafe\u{301}", "caf\u{e9}"]);

@@ -129,7 +129,7 @@ mod tests {
         output
     }
 
-    /// Row: embedded clients compare the bytes of the field name.
+    /// Embedded clients compare the bytes of the field name.
     #[tokio::test]
     async fn names_of_101_corrected_in_any_pieces() {
         let head = "HTTP/1.1 101 Switching Protocols\r\nSec-Websocket-Accept: x\r\n\

@@ -87,7 +87,7 @@ fn unusable_certificate_or_key_refused_with_reason() {
     }
 }
 
-/// Rows: a byte order mark hid the first block of a file, and a missing line break the second one.
+/// Former fault: a byte order mark hid the first block of a file, and a missing line break the second one.
 /// Strict clients refused the server, because the intermediate certificate was missing.
 #[test]
 fn joined_blocks_and_byte_order_mark_read() {
@@ -102,7 +102,7 @@ fn joined_blocks_and_byte_order_mark_read() {
     assert!(tls(&both, &both).is_ok());
 }
 
-/// Row: a block that is not understood is not dropped in silence.
+/// A block that is not understood is not dropped in silence.
 #[test]
 fn skipped_block_refused_with_reason() {
     let (certificate, key) = issued();

@@ -264,7 +264,7 @@ async fn interactive_refused_configured_login_prompts() {
     assert_eq!(states[..2], [EchoState::Off, EchoState::On]);
 }
 
-/// Row: a line without a colon was sent, and cost an attempt.
+/// Former fault: a line without a colon was sent, and cost an attempt.
 #[tokio::test(start_paused = true)]
 async fn typed_line_without_colon_is_explained() {
     let (connection, mut server) = connected().await;

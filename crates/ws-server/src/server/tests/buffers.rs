@@ -283,7 +283,7 @@ async fn text_in_many_queues_counts_once() {
     assert_eq!(server.metric(BUFFERED), 0);
 }
 
-/// Row: 1 MiB of U+0001 became 6 MiB of JSON for each connection.
+/// Former fault: 1 MiB of U+0001 became 6 MiB of JSON for each connection.
 #[tokio::test(start_paused = true)]
 async fn text_too_long_when_escaped_is_refused() {
     let server = with_budget("8MiB");
@@ -325,7 +325,7 @@ async fn public_route_has_smaller_default_limit() {
     assert_eq!(settings.max_message_bytes(users), 1024 * KIB);
 }
 
-/// Row: a body in chunks of one byte took 22 times its length.
+/// Former fault: a body in chunks of one byte took 22 times its length.
 #[tokio::test(start_paused = true)]
 async fn body_in_small_chunks_fills_one_buffer() {
     let server = server();

@@ -90,7 +90,7 @@ async fn login_deadline_not_extended_by_activity() {
     assert_eq!(start.elapsed().as_secs(), 30);
 }
 
-/// Row: the deadline passed while the congratulation was sent, and the session started all the same.
+/// Former fault: the deadline passed while the congratulation was sent, and the session started all the same.
 #[tokio::test(start_paused = true)]
 async fn congratulation_read_too_late_closes() {
     let server = TestServer::new();

@@ -103,7 +103,7 @@ async fn user_without_access_refused_by_both_methods() {
     assert_eq!(messages.text().await, CONGRATULATION);
 }
 
-/// Row: other spellings of a room were other rooms, and a message to them reached no member.
+/// Former fault: other spellings of a room were other rooms, and a message to them reached no member.
 #[tokio::test(start_paused = true)]
 async fn spellings_of_one_room_share_it() {
     let server = server();
