@@ -23,7 +23,8 @@ const BEFORE_ANSWER: [&str; 10] = [
 #[tokio::test]
 #[ignore = "needs the Autobahn testsuite of .ci/autobahn"]
 async fn relay_conforms_to_rfc_6455() {
-    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\n";
+    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\n\
+                max_message_bytes = \"16MiB\"\n";
     let upstream = CONFIGURATION.to_owned() + echo;
     let upstream = ServerProcess::start_with(&upstream).await;
     let to = upstream.url();
