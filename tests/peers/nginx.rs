@@ -61,7 +61,8 @@ impl NginxProxy {
 #[tokio::test]
 #[ignore = "needs the peers of .ci/peers"]
 async fn nginx_works_as_upstream_of_relay() {
-    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\nprefix = \"\"\n";
+    let echo = "[[route]]\npath = \"/\"\nservice = \"echo\"\npublic = true\nprefix = \"\"\n\
+                max_message_bytes = \"1MiB\"\n";
     // nginx passes on the name that the relay uses for it.
     let echo = format!("trusted_proxies = [\"127.0.0.1\"]\n{echo}");
     let upstream = ServerProcess::start_with(&echo).await;
