@@ -216,7 +216,9 @@ impl Burst {
 
 /// Measures whether a member that does not read delays the others.
 async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
-    let files = ServerFiles::with_admin(ROOM);
+    // The stalled member reads its Close frame only after the last message.
+    let room = format!("[limits]\nclose_deadline = \"1m\"\n{ROOM}");
+    let files = ServerFiles::with_admin(&room);
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let bench_server = BenchServer::configured(&files, pinning).await;
