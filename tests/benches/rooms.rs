@@ -15,15 +15,15 @@ use std::{
 };
 
 use integration_tests::{
-    BenchReport, BenchServer, CpuPinning, ServerFiles, ServerProcess, TEST_TIMEOUT, is_selected,
-    mebibytes, median, percentile,
+    ADMIN, BenchReport, BenchServer, CpuPinning, ServerFiles, ServerProcess, TEST_TIMEOUT,
+    is_selected, mebibytes, median, metric_over_socket, percentile,
 };
 use raw_peer::{RawPeer, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, join as join_io, sink},
     net::{TcpSocket, TcpStream},
     sync::Notify,
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::{JoinHandle, LocalSet, spawn_local, yield_now},
     time::timeout,
 };
 
@@ -126,22 +126,23 @@ async fn main() -> ExitCode {
 /// stalled member.
 async fn bursts(report: &mut BenchReport) {
     for workers in [1, 2, 4] {
-        let files = ServerFiles::with_admin(&format!("worker_threads = {workers}\n{ROOM}"));
         for burst in BURSTS {
+            let files = room_files(&format!("worker_threads = {workers}\n"));
             let server = ServerProcess::spawn_with_log(files.command(), "error").await;
-            let (elapsed, incomplete) = burst.run(&server).await;
+            let (elapsed, incomplete) = burst.run(&server, &files, 0).await;
             println!("{workers} workers, {burst:?}: {elapsed:.2?}");
             report.at_most("members evicted or out of order", incomplete, 0.0);
         }
     }
-    let files = ServerFiles::with_admin(&format!("worker_threads = 2\n{ROOM}"));
     let burst = BURSTS[1];
+    let files = room_files("worker_threads = 2\n");
     let server = ServerProcess::spawn_with_log(files.command(), "error").await;
-    let (without, _) = burst.run(&server).await;
+    let (without, _) = burst.run(&server, &files, 0).await;
+    let files = room_files("worker_threads = 2\n");
     let server = ServerProcess::spawn_with_log(files.command(), "error").await;
     let stalled = join_at(&server, Some(4096)).await;
     let before = server.resident_bytes();
-    let (with, incomplete) = burst.run(&server).await;
+    let (with, incomplete) = burst.run(&server, &files, 1).await;
     let growth = mebibytes(server.peak_resident_bytes().saturating_sub(before));
     println!("a burst without a stalled member: {without:.2?}, with one: {with:.2?}");
     report.at_most("members evicted or out of order", incomplete, 0.0);
@@ -152,13 +153,19 @@ async fn bursts(report: &mut BenchReport) {
 }
 
 impl Burst {
-    /// Sends the burst. Returns the time until all members have received it, and the number of
-    /// members that did not, or that received another order than the first.
-    async fn run(self, server: &ServerProcess) -> (Duration, f64) {
+    /// Sends the burst to a room with `others` members beside. Returns the time until all have received
+    /// it, and the number of members that did not, or that received another order than the first.
+    async fn run(
+        self,
+        server: &ServerProcess,
+        files: &ServerFiles,
+        others: usize,
+    ) -> (Duration, f64) {
         let mut members = Vec::new();
         for _ in 0..self.members {
             members.push(join_at(server, None).await);
         }
+        until_joined(files, self.members + others).await;
         let start = Instant::now();
         let (mut readers, mut writers) = (Vec::new(), Vec::new());
         for (index, member) in members.into_iter().enumerate() {
@@ -217,18 +224,21 @@ impl Burst {
 /// Measures whether a member that does not read delays the others.
 async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
     // The stalled member reads its Close frame only after the last message.
-    let room = format!("[limits]\nclose_deadline = \"1m\"\n{ROOM}");
-    let files = ServerFiles::with_admin(&room);
+    let configuration = "[limits]\nclose_deadline = \"1m\"\n";
     let (mut without, mut with, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        let files = room_files(configuration);
         let bench_server = BenchServer::configured(&files, pinning).await;
         let mut room = Room::join(&bench_server, MEMBERS).await;
+        until_joined(&files, MEMBERS).await;
         without.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         drop(room);
 
+        let files = room_files(configuration);
         let bench_server = BenchServer::configured(&files, pinning).await;
         let mut room = Room::join(&bench_server, MEMBERS - 1).await;
         let stalled = join(&bench_server, Some(4096)).await;
+        until_joined(&files, MEMBERS).await;
         let before = bench_server.process.resident_bytes();
         with.push(percentile(&room.publish(MESSAGES, LONG_BYTES).await, 99));
         let after = bench_server.process.peak_resident_bytes();
@@ -245,9 +255,9 @@ async fn stalled(pinning: CpuPinning, report: &mut BenchReport) {
 
 /// Measures the CPU time of a delivery.
 async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
-    let files = ServerFiles::with_admin(ROOM);
     let mut costs: [Vec<f64>; 3] = Default::default();
     for _ in 0..ROUNDS {
+        let files = room_files("");
         let bench_servers = [
             Some(BenchServer::configured(&files, pinning).await),
             Some(BenchServer::plain_room(pinning).await),
@@ -258,6 +268,9 @@ async fn cost(pinning: CpuPinning, report: &mut BenchReport) {
                 continue;
             };
             let mut room = Room::join(bench_server, MEMBERS).await;
+            if bench_server.name == "ws-server" {
+                until_joined(&files, MEMBERS).await;
+            }
             room.publish(MESSAGES / 10, SHORT_BYTES).await;
             let before = bench_server.process.processor_time();
             room.publish(MESSAGES, SHORT_BYTES).await;
@@ -347,6 +360,25 @@ impl Room {
         }
         self.round.latencies.take()
     }
+}
+
+/// Writes the files of a server with a room and an admin socket.
+fn room_files(configuration: &str) -> ServerFiles {
+    ServerFiles::with_admin(&format!("{configuration}{ROOM}{ADMIN}"))
+}
+
+/// Waits until the room has this many members. A session joins after its login was confirmed, and would
+/// not receive what is published in between.
+async fn until_joined(files: &ServerFiles, members: usize) {
+    let members = u64::try_from(members).expect("members are few");
+    let joined = async {
+        while metric_over_socket(files, "ws_server_room_members").await != members {
+            yield_now().await;
+        }
+    };
+    timeout(TEST_TIMEOUT, joined)
+        .await
+        .expect("all members join the room");
 }
 
 /// Joins the room, with this receive buffer.

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use raw_peer::RawPeer;
-use tokio::{net::TcpStream, process::Command};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    process::Command,
+};
 
 use crate::{
     CONFIGURATION, HttpResponse, ProcessOutput, ServerFiles, ServerProcess, run, send_request,
@@ -53,9 +56,7 @@ impl AdminClient {
     pub async fn request(self, method: &str, path: &str) -> HttpResponse {
         let stream = TcpStream::connect(self.0).await;
         let peer = RawPeer::new(stream.expect("the listener has an address"));
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        send_request(peer, &request).await
+        send_request(peer, &request(method, path)).await
     }
 
     /// Returns the metrics.
@@ -65,13 +66,31 @@ impl AdminClient {
 
     /// Returns the value of one series, given by name and labels.
     pub async fn metric(self, series: &str) -> u64 {
-        let metrics = self.metrics().await;
-        let mut values = metrics
-            .lines()
-            .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        let value = values.next();
-        let value = value.unwrap_or_else(|| panic!("{series} is not in {metrics}"));
-        assert!(values.next().is_none(), "duplicate series {series}");
-        value.parse().expect("the value is a number")
+        value_of(series, &self.metrics().await)
     }
+}
+
+/// Returns the value of one series of the server of these files, configured with [`ADMIN`]. Reads it
+/// from the admin socket, so that the log may be discarded.
+pub async fn metric_over_socket(files: &ServerFiles, series: &str) -> u64 {
+    let stream = UnixStream::connect(files.path("admin.sock")).await;
+    let peer = RawPeer::new(stream.expect("the server has an admin socket"));
+    let response = send_request(peer, &request("GET", "/metrics")).await;
+    value_of(series, &response.body)
+}
+
+/// Returns the text of a request without a body.
+fn request(method: &str, path: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+}
+
+/// Returns the value of the only series of this name and labels.
+fn value_of(series: &str, metrics: &str) -> u64 {
+    let mut values = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let value = values.next();
+    let value = value.unwrap_or_else(|| panic!("{series} is not in {metrics}"));
+    assert!(values.next().is_none(), "duplicate series {series}");
+    value.parse().expect("the value is a number")
 }

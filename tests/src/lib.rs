@@ -41,7 +41,7 @@ mod tls_proxy;
 mod well_behaved_client;
 
 pub use self::{
-    admin_client::{ADMIN, AdminClient, ctl, ctl_ok},
+    admin_client::{ADMIN, AdminClient, ctl, ctl_ok, metric_over_socket},
     background_work::BackgroundWork,
     bench_report::{BenchReport, is_selected, mebibytes, median, percentile, to_f64},
     bench_server::BenchServer,
