@@ -9,12 +9,45 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 /// longer messages the copy costs more than a separate write.
 pub(crate) const LONG_BYTES: usize = 16 * 1024;
 
-/// Returns the length of the header of an unmasked frame (RFC 6455 section 5.2).
-pub(crate) fn header_bytes(payload: usize) -> usize {
-    match payload {
-        ..126 => 2,
-        126..=0xFFFF => 4,
-        _ => 10,
+/// The header of an unmasked frame (RFC 6455 section 5.2).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameHeader {
+    bytes: [u8; 10],
+    len: usize,
+}
+
+impl FrameHeader {
+    /// Creates the header of a message in a single frame. `opcode` is that of a text or binary message.
+    fn new(opcode: u8, payload: usize) -> Self {
+        // With the FIN bit.
+        let mut bytes = [0x80 | opcode, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let len = match (u8::try_from(payload), u16::try_from(payload)) {
+            (Ok(short @ ..126), _) => {
+                bytes[1] = short;
+                2
+            }
+            (_, Ok(medium)) => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&medium.to_be_bytes());
+                4
+            }
+            (_, Err(_)) => {
+                bytes[1] = 127;
+                bytes[2..].copy_from_slice(&(payload as u64).to_be_bytes());
+                10
+            }
+        };
+        Self { bytes, len }
+    }
+
+    /// Creates the header of a text message.
+    pub(crate) fn of_text(payload: usize) -> Self {
+        Self::new(0x1, payload)
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -36,26 +69,30 @@ impl Message {
         }
     }
 
-    /// Encodes the message as a single unmasked frame (RFC 6455 sections 5.1 and 5.2).
-    pub(crate) fn into_frame(self) -> Chain<Bytes, Bytes> {
-        // The first byte has the FIN bit and the opcode.
-        let (first, payload) = match self {
-            Self::Text(Text(text)) => (0x81, Bytes::from(text)),
-            Self::Binary(bytes) => (0x82, bytes),
-        };
-        let mut header = vec![first];
-        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-            (Ok(short @ ..126), _) => header.push(short),
-            (_, Ok(medium)) => {
-                header.push(126);
-                header.extend(medium.to_be_bytes());
-            }
-            (_, Err(_)) => {
-                header.push(127);
-                header.extend((payload.len() as u64).to_be_bytes());
-            }
+    /// Returns the payload.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
         }
-        Bytes::from(header).chain(payload)
+    }
+
+    /// Returns the header of the message as a single frame.
+    pub(crate) fn header(&self) -> FrameHeader {
+        match self {
+            Self::Text(text) => FrameHeader::of_text(text.len()),
+            Self::Binary(bytes) => FrameHeader::new(0x2, bytes.len()),
+        }
+    }
+
+    /// Encodes the message as a single frame, without a copy of the payload.
+    pub(crate) fn into_frame(self) -> Chain<Bytes, Bytes> {
+        let header = Bytes::copy_from_slice(self.header().as_bytes());
+        let payload = match self {
+            Self::Text(text) => text.into(),
+            Self::Binary(bytes) => bytes,
+        };
+        header.chain(payload)
     }
 
     /// Returns true if the payload is empty.

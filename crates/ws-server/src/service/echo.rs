@@ -37,13 +37,7 @@ impl Echo {
     {
         loop {
             match session.recv().await? {
-                Message::Text(text) => {
-                    // A single allocation: `format!` costs half as much again.
-                    let mut answer = String::with_capacity(self.prefix.len() + text.len());
-                    answer.push_str(&self.prefix);
-                    answer.push_str(&text);
-                    session.send(answer).await?;
-                }
+                Message::Text(text) => session.send_joined(&self.prefix, &text).await?,
                 Message::Binary(bytes) => session.send(bytes).await?,
             }
         }

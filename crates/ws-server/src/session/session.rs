@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     access::Principal,
     limits::Limits,
-    message::{self, LONG_BYTES, Message, Text},
+    message::{LONG_BYTES, Message, Text},
     peer::{ConnectionId, Peer},
     registry::{FREE_BYTES, HeldBytes, Outbox, OutboxPolicy, Pushed, TrafficCounts},
     session::{
@@ -33,7 +33,7 @@ use crate::{
     websocket::{Ended, Incoming, WebSocket, is_exhausted},
 };
 
-/// The length above which messages and queued replies grow the buffers enough to release them later.
+/// The length above which a message grows the buffers enough to release them later.
 const LARGE_BYTES: usize = 4096;
 
 /// The maximum number of pushed texts delivered before a message of the peer is read.
@@ -51,10 +51,6 @@ pub struct Session<S> {
     control_frames: Option<RateLimit>,
     /// The number of pushed texts delivered since a message of the peer was last read.
     pushes_this_turn: u16,
-    /// The number of bytes queued since the last flush.
-    queued: usize,
-    /// The number of bytes of the connection that were written at the last flush.
-    flushed: u64,
     /// The last long message that was queued is a text that other connections may hold, too.
     is_long_shared: bool,
     /// Bytes of the connection are reported to the budget.
@@ -109,8 +105,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             timer,
             control_frames,
             pushes_this_turn: 0,
-            queued: 0,
-            flushed: 0,
             is_long_shared: false,
             is_holding: false,
         }
@@ -226,6 +220,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Returns the maximum length of a message of the peer, in bytes.
     pub fn max_message_bytes(&self) -> usize {
         self.socket.max_message_bytes()
+    }
+
+    /// Queues a text of two parts for sending. Short ones are not copied more than once. Otherwise it is
+    /// like [`Session::send`].
+    ///
+    /// # Errors
+    ///
+    /// The session has ended. The service must return this value.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the text is queued whole or not at all.
+    pub async fn send_joined(&mut self, first: &str, second: &str) -> Result<(), Ended> {
+        let len = first.len() + second.len();
+        if !self.keepalive.is_stalled() && self.socket.has_room(len) {
+            self.socket.queue_text(first, second)?;
+            self.count_sent(len);
+            return Ok(());
+        }
+        self.send([first, second].concat()).await
     }
 
     async fn queue(&mut self, message: Message, is_shared: bool) -> Result<(), Ended> {
@@ -403,7 +417,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(cause) = demand else {
             return Ok(());
         };
-        if give_back == GiveBack::Release && self.queued == 0 && self.socket.release_buffers() {
+        if give_back == GiveBack::Release
+            && self.socket.is_flushed()
+            && self.socket.release_buffers()
+        {
             self.keepalive.on_buffers_released();
             // This replaced the WebSocket. The new one has no waker until it is polled.
             cx.waker().wake_by_ref();
@@ -418,23 +435,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn held_bytes(&mut self) -> HeldBytes {
-        let written = self.socket.written() - self.flushed;
-        let written = usize::try_from(written).unwrap_or(usize::MAX);
-        let queued = self.queued.saturating_sub(written);
-        self.socket.held_bytes(queued, self.is_long_shared)
+        self.socket.held_bytes(self.is_long_shared)
     }
 
     /// Queues a message, for which the session must be ready.
     fn queue_ready(&mut self, message: Message) -> Result<(), Ended> {
         let len = message.len();
         self.socket.queue(message)?;
+        self.count_sent(len);
+        Ok(())
+    }
+
+    fn count_sent(&mut self, len: usize) {
         self.keepalive.on_message();
         self.socket.entry().counters().sent(len);
-        self.queued += message::header_bytes(len) + len;
-        if self.queued > LARGE_BYTES {
-            self.note_growth();
-        }
-        Ok(())
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Ended>> {
@@ -457,8 +471,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         match self.socket.poll_flush(cx) {
             Poll::Ready(flushed) => {
-                self.queued = 0;
-                self.flushed = self.socket.written();
                 if self.keepalive.is_stalled() {
                     self.socket.entry().progress().on_flushed();
                 }

@@ -4,6 +4,7 @@ mod byte_budget;
 mod ended;
 mod frames;
 mod input_buffer;
+mod output_buffer;
 mod socket;
 mod transport;
 mod upstream_socket;

@@ -1,7 +1,7 @@
 //! The WebSocket of one connection: messages, control frames and the closing handshake.
 
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -27,7 +27,7 @@ use tokio_tungstenite::{
 
 use crate::{
     limits::{Limits, MAX_DISCARDED_BYTES},
-    message::{LONG_BYTES, Message, Text},
+    message::{FrameHeader, LONG_BYTES, Message, Text},
     peer::ConnectionId,
     registry::{ConnectionEntry, EvictionCause, HeldBytes, Registration},
     websocket::{
@@ -40,15 +40,8 @@ use crate::{
 /// below it reads in large pieces.
 pub(super) const READ_BUFFER_BYTES: usize = 1024;
 
-/// The high-water mark of the write buffer. Above it, queued messages are written at once, and no
-/// further message is queued until then.
-pub(super) const WRITE_BUFFER_BYTES: usize = 128 * 1024;
-
-/// Additional space in the write buffer for frame headers, a Pong and a Close frame.
-pub(super) const WRITE_BUFFER_SLACK: usize = 1024;
-
-/// The maximum length of the write buffer.
-const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + LONG_BYTES + WRITE_BUFFER_SLACK;
+/// The maximum length of tungstenite's write buffer, which passes each control frame on at once.
+const MAX_WRITE_BUFFER_BYTES: usize = 1024;
 
 /// The maximum of bytes read before the login.
 const LOGIN_BYTES: usize = 16 * 1024;
@@ -133,26 +126,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.transport().written()
     }
 
-    /// Returns the bytes that the server holds for the peer. `queued` are those of messages that are
-    /// queued and not yet written, as far as the caller knows. A long message that is written is shared
-    /// if the caller says so.
-    pub(crate) fn held_bytes(&mut self, queued: usize, is_long_shared: bool) -> HeldBytes {
+    /// Returns the bytes that the server holds for the peer. A long message that is written is shared if
+    /// the caller says so.
+    pub(crate) fn held_bytes(&mut self, is_long_shared: bool) -> HeldBytes {
         let transport = self.transport();
-        let input = transport.held_input();
-        match transport.outgoing_bytes() {
-            None => HeldBytes {
-                own: input.saturating_add(queued.min(MAX_WRITE_BUFFER_BYTES)),
+        let own = transport.held_input() + transport.buffered_output();
+        let long = transport.long_bytes();
+        if is_long_shared {
+            HeldBytes { own, shared: long }
+        } else {
+            HeldBytes {
+                own: own.saturating_add(long),
                 shared: 0,
-            },
-            Some(long) if is_long_shared => HeldBytes {
-                own: input,
-                shared: long,
-            },
-            Some(long) => HeldBytes {
-                own: input.saturating_add(long),
-                shared: 0,
-            },
+            }
         }
+    }
+
+    /// Returns true if all queued messages are written.
+    pub(crate) fn is_flushed(&mut self) -> bool {
+        let transport = self.transport();
+        transport.buffered_output() + transport.long_bytes() == 0
     }
 
     /// Reports the held bytes to the budget. Returns the cause if they have to be given back.
@@ -214,6 +207,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
+    /// Returns true if a message of this length can be queued now.
+    pub(crate) fn has_room(&mut self, length: usize) -> bool {
+        length <= LONG_BYTES && self.transport().has_room()
+    }
+
     /// Ready when a message of this length can be queued.
     ///
     /// # Errors
@@ -224,32 +222,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         cx: &mut Context<'_>,
         length: usize,
     ) -> Poll<Result<(), Ended>> {
-        if length > LONG_BYTES {
-            return self.poll_flush(cx);
+        if self.has_room(length) {
+            return Poll::Ready(Ok(()));
         }
-        ready!(self.transport().poll_outgoing(cx)).map_err(|error| ended(&error.into()))?;
-        self.websocket()
-            .poll_ready_unpin(cx)
-            .map_err(|error| ended(&error))
+        self.poll_flush(cx)
     }
 
     /// Queues a message. [`WebSocket::poll_ready`] must have been ready for its length.
     ///
     /// # Errors
     ///
-    /// The peer has sent a Close frame, or the connection has ended.
+    /// The peer has sent a Close frame.
     pub(crate) fn queue(&mut self, message: Message) -> Result<(), Ended> {
-        if message.len() <= LONG_BYTES {
-            self.websocket()
-                .start_send_unpin(message.into())
-                .map_err(|error| ended(&error))
-        } else if self.peer_closed {
+        if self.peer_closed {
             // No frame may follow the Close reply (RFC 6455 section 5.5.1).
-            Err(Ended::Lost)
-        } else {
-            self.transport().queue(message.into_frame());
-            Ok(())
+            return Err(Ended::Lost);
         }
+        if message.len() <= LONG_BYTES {
+            let header = message.header();
+            self.transport()
+                .queue_short(&header, message.as_bytes(), &[]);
+        } else {
+            self.transport().queue_long(message.into_frame());
+        }
+        Ok(())
+    }
+
+    /// Queues a text of two parts, without an allocation. [`WebSocket::has_room`] must have returned
+    /// true for its length.
+    ///
+    /// # Errors
+    ///
+    /// The peer has sent a Close frame.
+    pub(crate) fn queue_text(&mut self, first: &str, second: &str) -> Result<(), Ended> {
+        if self.peer_closed {
+            return Err(Ended::Lost);
+        }
+        let header = FrameHeader::of_text(first.len() + second.len());
+        self.transport()
+            .queue_short(&header, first.as_bytes(), second.as_bytes());
+        Ok(())
     }
 
     /// Queues an empty Ping. The write buffer always has space for it.
@@ -270,9 +282,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Writing failed.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        self.websocket()
-            .poll_flush_unpin(cx)
-            .map_err(|error| ended(&error))
+        ready!(self.websocket().poll_flush_unpin(cx)).map_err(|error| ended(&error))?;
+        if self.is_flushed() {
+            return Poll::Ready(Ok(()));
+        }
+        // tungstenite queues its Close reply and does not flush it.
+        Pin::new(self.transport())
+            .poll_flush(cx)
+            .map_err(|error| ended(&error.into()))
     }
 
     /// Releases the buffers that large messages have grown, if the stream is between two messages.
@@ -414,8 +431,7 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> WebSocketStream<Transport<S>> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        // Longer messages bypass the buffer.
+        .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes));

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes, buf::Chain};
+use bytes::{Buf, Bytes, buf::Chain};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::yield_now,
@@ -20,11 +20,13 @@ use tokio::{
 use tokio_util::io::poll_write_buf;
 
 use crate::{
+    message::{FrameHeader, LONG_BYTES},
     registry::BufferBudget,
     websocket::{
         byte_budget,
         frames::{FrameError, FrameTracker},
         input_buffer::InputBuffer,
+        output_buffer::OutputBuffer,
     },
 };
 
@@ -32,6 +34,10 @@ use crate::{
 /// of a flood of small messages, or of empty fragments, which tungstenite reads in a loop without
 /// returning. tokio's own budget does not count the decoding of buffered bytes.
 const BATCH_FRAMES: usize = 128;
+
+/// The high-water mark of the buffered output. Above it, no further frame is queued until all are
+/// written.
+pub(super) const WRITE_BUFFER_BYTES: usize = 128 * 1024;
 
 /// The number of bytes read and discarded before the task yields, so that a peer that floods a
 /// closing connection does not delay other tasks.
@@ -51,8 +57,9 @@ pub(crate) struct Transport<S> {
     /// The remaining frames of this batch.
     batch_frames: usize,
     received: u64,
-    /// A long frame that is written before further output of the WebSocket.
-    outgoing: Option<Box<Chain<Bytes, Bytes>>>,
+    /// A long frame, which is written before the buffered output.
+    long: Option<Box<Chain<Bytes, Bytes>>>,
+    output: OutputBuffer,
     written: u64,
     /// The budget that may stop the input.
     budget: Arc<BufferBudget>,
@@ -87,7 +94,8 @@ impl<S> Transport<S> {
             allowed: Some(allowed),
             batch_frames: BATCH_FRAMES,
             received: 0,
-            outgoing: None,
+            long: None,
+            output: OutputBuffer::default(),
             written: 0,
             budget,
         }
@@ -138,9 +146,29 @@ impl<S> Transport<S> {
         decoder.saturating_add(self.input.bytes().len())
     }
 
-    /// Returns the remaining bytes of the long frame that is written.
-    pub(crate) fn outgoing_bytes(&self) -> Option<usize> {
-        Some(self.outgoing.as_ref()?.remaining())
+    /// Returns the remaining bytes of the long frame.
+    pub(crate) fn long_bytes(&self) -> usize {
+        self.long.as_ref().map_or(0, Buf::remaining)
+    }
+
+    /// Returns the number of buffered bytes of output.
+    pub(crate) fn buffered_output(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Returns true if a short frame can be queued: the output is below its high-water mark.
+    pub(crate) fn has_room(&self) -> bool {
+        self.long.is_none() && self.output.len() < WRITE_BUFFER_BYTES
+    }
+
+    /// Queues a frame of at most [`LONG_BYTES`], whose payload has two parts. There must be room.
+    pub(crate) fn queue_short(&mut self, header: &FrameHeader, first: &[u8], second: &[u8]) {
+        self.output.append(&[header.as_bytes(), first, second]);
+    }
+
+    /// Queues a longer frame. All output must have been written.
+    pub(crate) fn queue_long(&mut self, frame: Chain<Bytes, Bytes>) {
+        self.long = Some(Box::new(frame));
     }
 
     /// Notes that the decoder above was replaced.
@@ -275,53 +303,83 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Transport<S> {
-    /// Queues a frame after all output of the WebSocket, which must have been flushed.
-    pub(crate) fn queue(&mut self, frame: Chain<Bytes, Bytes>) {
-        self.outgoing = Some(Box::new(frame));
+    /// Ready when all queued frames are written.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = self.poll_write_queued(cx);
+        self.output.release();
+        poll
     }
 
-    /// Ready when no frame is queued.
-    pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(frame) = &mut self.outgoing {
+    fn poll_write_queued(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(frame) = &mut self.long {
             let room = byte_budget::room(frame.remaining());
             if room == 0 {
                 return Poll::Pending;
             }
             let mut piece = frame.as_mut().take(room);
             let written = ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut piece))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            let is_written = !frame.has_remaining();
+            self.count_written(written)?;
+            if is_written {
+                self.long = None;
             }
-            byte_budget::spend(written);
-            self.written += written as u64;
-            if !frame.has_remaining() {
-                self.outgoing = None;
-            }
+        }
+        while self.output.len() > 0 {
+            let written = ready!(Self::poll_write_some(&mut self.io, cx, self.output.bytes()))?;
+            self.count_written(written)?;
+            self.output.advance(written);
         }
         Poll::Ready(Ok(()))
     }
+
+    /// Writes as many of the bytes as the stream and the turn of the task accept.
+    fn poll_write_some(io: &mut S, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let room = byte_budget::room(bytes.len());
+        if room == 0 {
+            return Poll::Pending;
+        }
+        Pin::new(io).poll_write(cx, &bytes[..bytes.len().min(room)])
+    }
+
+    /// Counts written bytes.
+    ///
+    /// # Errors
+    ///
+    /// The stream accepts no bytes.
+    fn count_written(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        byte_budget::spend(written);
+        self.written += written as u64;
+        Ok(())
+    }
 }
 
+/// The output of the WebSocket above. Short frames are queued with those of
+/// [`Transport::queue_short`], so that none is written in the middle of another one.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_outgoing(cx))?;
-        let room = byte_budget::room(bytes.len());
-        if room == 0 && !bytes.is_empty() {
-            return Poll::Pending;
+        let this = &mut *self;
+        if bytes.len() <= LONG_BYTES {
+            if this.output.len() >= WRITE_BUFFER_BYTES {
+                ready!(this.poll_output(cx))?;
+            }
+            this.output.append(&[bytes]);
+            return Poll::Ready(Ok(bytes.len()));
         }
-        let bytes = &bytes[..bytes.len().min(room)];
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-        byte_budget::spend(written);
-        self.written += written as u64;
+        ready!(this.poll_output(cx))?;
+        let written = ready!(Self::poll_write_some(&mut this.io, cx, bytes))?;
+        this.count_written(written)?;
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_outgoing(cx))?;
+        ready!(self.poll_output(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
@@ -340,15 +398,19 @@ mod tests {
     };
 
     use bytes::{Buf as _, Bytes};
-    use futures::{FutureExt as _, future::poll_fn};
+    use futures::{
+        FutureExt as _,
+        future::{join, poll_fn},
+    };
     use raw_peer::frame;
     use tokio::{
         io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex},
         task::yield_now,
     };
 
-    use super::{BATCH_FRAMES, Transport, TransportError};
+    use super::{BATCH_FRAMES, Transport, TransportError, WRITE_BUFFER_BYTES};
     use crate::{
+        message::{LONG_BYTES, Message},
         peer::FairSemaphore,
         websocket::{
             ByteTurns,
@@ -536,11 +598,11 @@ mod tests {
         let (_peer, io) = duplex(1 << 25);
         let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
         let long = Bytes::from(vec![0; 16 << 20]);
-        transport.queue(Bytes::from_static(b"header").chain(long));
+        transport.queue_long(Bytes::from_static(b"header").chain(long));
         let (semaphore, mut turns) = byte_turns();
         let mut write_in_one_poll = |transport: &mut Transport<_>| {
             let before = transport.written();
-            let write = poll_fn(|cx| transport.poll_outgoing(cx));
+            let write = poll_fn(|cx| transport.poll_output(cx));
             let is_written = turns.run(pin!(write)).now_or_never().is_some();
             (transport.written() - before, is_written)
         };
@@ -555,6 +617,64 @@ mod tests {
         yield_now().await;
         let rest = 6 + (16 << 20) - free - turn;
         assert_eq!(write_in_one_poll(&mut transport), (rest, true));
+    }
+
+    /// A Pong that tungstenite writes comes after the frames that are queued or partly written.
+    #[tokio::test]
+    async fn control_frame_never_inside_another_frame() {
+        for payload in [100, LONG_BYTES + 1] {
+            let (mut peer, io) = duplex(64);
+            let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
+            let message = Message::from("x".repeat(payload));
+            if payload > LONG_BYTES {
+                transport.queue_long(message.clone().into_frame());
+            } else {
+                transport.queue_short(&message.header(), message.as_bytes(), &[]);
+            }
+            let blocked = poll_fn(|cx| transport.poll_output(cx)).now_or_never();
+            assert!(blocked.is_none(), "the peer reads nothing");
+            transport.write_all(b"\x8a\0").await.unwrap();
+            let after = Message::from("after");
+            transport.queue_short(&after.header(), b"af", b"ter");
+            let write = async {
+                transport.flush().await.unwrap();
+                drop(transport);
+            };
+            let mut written = Vec::new();
+            let (read, ()) = join(peer.read_to_end(&mut written), write).await;
+            read.unwrap();
+            let mut first = message.into_frame();
+            let expected = [
+                &first.copy_to_bytes(first.remaining())[..],
+                b"\x8a\0",
+                b"\x81\x05after",
+            ];
+            assert!(written == expected.concat(), "{payload}");
+        }
+    }
+
+    /// The bytes of control frames are bounded too.
+    #[tokio::test]
+    async fn output_above_mark_refuses_more_until_written() {
+        let (mut peer, io) = duplex(64);
+        let mut transport = Transport::new(io, Bytes::new(), 0, Arc::default());
+        let message = Message::from("x".repeat(LONG_BYTES));
+        let mut queued = 0;
+        while transport.has_room() {
+            transport.queue_short(&message.header(), message.as_bytes(), &[]);
+            queued += message.header().as_bytes().len() + LONG_BYTES;
+        }
+        assert_eq!(transport.buffered_output(), queued);
+        assert!(queued < WRITE_BUFFER_BYTES + LONG_BYTES + 10);
+        let pong = b"\x8a\0";
+        assert!(transport.write(pong).now_or_never().is_none());
+        let mut written = vec![0; queued];
+        let (read, flush) = join(peer.read_exact(&mut written), transport.flush()).await;
+        read.unwrap();
+        flush.unwrap();
+        assert!(transport.has_room());
+        assert_eq!(transport.write(pong).await.unwrap(), 2);
+        assert_eq!(transport.buffered_output(), 2);
     }
 
     /// Returns a semaphore with one permit, and the turns of a session.

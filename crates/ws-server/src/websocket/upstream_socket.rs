@@ -25,10 +25,13 @@ use crate::{
     message::{Message, Text},
     websocket::{
         Ended, Incoming,
-        socket::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES, WRITE_BUFFER_SLACK, by_peer, ended},
-        transport::Transport,
+        socket::{READ_BUFFER_BYTES, by_peer, ended},
+        transport::{Transport, WRITE_BUFFER_BYTES},
     },
 };
+
+/// Space in the write buffer for frame headers, a Pong and a Close frame.
+const FRAME_BYTES: usize = 1024;
 
 /// The WebSocket of an upstream. It queues messages until a flush, and enforces no deadline while the
 /// connection is open.
@@ -228,7 +231,7 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + max_message_bytes + WRITE_BUFFER_SLACK)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES + max_message_bytes + FRAME_BYTES)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes));
     // The function is async only to get a waker, which each poll sets anew.
