@@ -30,7 +30,7 @@ pub enum HandshakeError {
     /// Status 401 to a request with credentials, with the accepted schemes.
     #[error("{}: it refuses the credentials{}", status_text(.0), other_schemes_text(.1))]
     Credentials(StatusLine, Schemes),
-    /// Status 429 or 503: the server refuses for now (RFC 6585 section 4, RFC 9110 section 15.6.4).
+    /// Status 429 or 503: the server refuses temporarily (RFC 6585 section 4, RFC 9110 section 15.6.4).
     #[error("{}: {}; {_1}", status_text(.0), status_meaning(.0.code))]
     Busy(StatusLine, RetryAfter),
     /// A redirect, with the target (RFC 9110 section 15.4).

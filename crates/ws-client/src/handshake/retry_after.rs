@@ -1,4 +1,4 @@
-//! The `Retry-After` field (RFC 9110 section 10.2.3) of a server that refuses for now.
+//! The `Retry-After` field (RFC 9110 section 10.2.3) of a server that refuses temporarily.
 
 use std::{fmt, time::Duration};
 
