@@ -10,6 +10,7 @@ use proto::{
     username::{UserName, UserNameError},
 };
 
+use super::secret_file::SecretFile;
 use crate::{
     endpoint::EndpointError,
     handshake::{HeaderFieldError, SubprotocolError},
@@ -63,17 +64,21 @@ pub enum ConfigError {
     /// `--user` was given without a login.
     #[error("--user: auth \"none\" needs no user; leave --user out, or choose another --auth")]
     UserWithoutLogin,
-    /// The password file cannot be read.
-    #[error("the password file {} cannot be read", path.display())]
-    PasswordRead {
+    /// A file with secrets cannot be read.
+    #[error("{file} {} cannot be read", path.display())]
+    SecretRead {
+        /// The kind of the file.
+        file: SecretFile,
         /// The file.
         path: PathBuf,
         /// The reason.
         source: io::Error,
     },
-    /// The password file is not UTF-8.
-    #[error("the password file {}: {problem}", path.display())]
-    PasswordEncoding {
+    /// A file with secrets is not UTF-8.
+    #[error("{file} {}: {problem}", path.display())]
+    SecretEncoding {
+        /// The kind of the file.
+        file: SecretFile,
         /// The file.
         path: PathBuf,
         /// The line, and what to do.
@@ -121,22 +126,6 @@ pub enum ConfigError {
         field: &'static str,
         /// The other flag.
         flag: &'static str,
-    },
-    /// The file with header fields cannot be read.
-    #[error("the header file {} cannot be read", path.display())]
-    HeaderRead {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// The file with header fields is not UTF-8.
-    #[error("the header file {}: {problem}", path.display())]
-    HeaderEncoding {
-        /// The file.
-        path: PathBuf,
-        /// The line, and what to do.
-        problem: EncodingError,
     },
     /// A line of a header file cannot be sent.
     #[error("the header file {}: line {line}: {problem}", path.display())]

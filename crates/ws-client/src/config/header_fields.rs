@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use proto::{credentials::WorldAccessible, escape::Escaped, text::decode};
-use zeroize::Zeroizing;
-
-use super::{error::ConfigError, login::read_with_mode};
+use super::{error::ConfigError, secret_file::SecretFile};
 use crate::handshake::{FieldSource, HeaderField, HeaderFields};
 
 /// Reads the values of `--header`: each is a field, or `@` and a file with one field on each line. Empty
@@ -35,19 +32,7 @@ fn read_fields(
     fields: &mut Vec<HeaderField>,
     notices: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
-    let path_buf = || path.to_owned();
-    let (bytes, mode) = read_with_mode(path).map_err(|source| ConfigError::HeaderRead {
-        path: path_buf(),
-        source,
-    })?;
-    if let Some(flaw) = WorldAccessible::of(path, mode) {
-        notices.push(format!("warning: {}", Escaped(&flaw.to_string())));
-    }
-    let text = decode(bytes).map_err(|problem| ConfigError::HeaderEncoding {
-        path: path_buf(),
-        problem,
-    })?;
-    let text = Zeroizing::new(text);
+    let text = SecretFile::Header.read(path, notices)?;
     for (index, line) in text
         .lines()
         .enumerate()
@@ -55,7 +40,7 @@ fn read_fields(
     {
         let field = HeaderField::parse(line, FieldSource::File);
         fields.push(field.map_err(|problem| ConfigError::HeaderLine {
-            path: path_buf(),
+            path: path.to_owned(),
             line: index + 1,
             problem,
         })?);

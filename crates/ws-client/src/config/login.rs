@@ -1,18 +1,11 @@
 //! The source of the credentials: the command line, the configuration file or a prompt.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::ValueEnum as _;
 use proto::{
-    credentials::{WorldAccessible, password_from_file},
-    escape::Escaped,
+    credentials::password_from_file,
     message::{Credentials, MAX_CREDENTIALS_BYTES},
-    text::decode,
     username::UserName,
 };
 
@@ -20,6 +13,7 @@ use super::{
     error::ConfigError,
     file::{File, RawLogin},
     flags::Auth,
+    secret_file::SecretFile,
 };
 
 /// The source of the credentials.
@@ -89,16 +83,7 @@ fn credentials(
     path: PathBuf,
     notices: &mut Vec<String>,
 ) -> Result<LoginSource, ConfigError> {
-    let text = match read_with_mode(&path).map(|(bytes, mode)| {
-        if let Some(flaw) = WorldAccessible::of(&path, mode) {
-            notices.push(format!("warning: {}", Escaped(&flaw.to_string())));
-        }
-        decode(bytes)
-    }) {
-        Ok(Ok(text)) => zeroize::Zeroizing::new(text),
-        Ok(Err(problem)) => return Err(ConfigError::PasswordEncoding { path, problem }),
-        Err(source) => return Err(ConfigError::PasswordRead { path, source }),
-    };
+    let text = SecretFile::Password.read(&path, notices)?;
     let password = match password_from_file(&text) {
         Ok(password) => password,
         Err(problem) => return Err(ConfigError::Password { path, problem }),
@@ -108,17 +93,4 @@ fn credentials(
         return Err(ConfigError::TooLong { path });
     }
     Ok(LoginSource::Configured(credentials))
-}
-
-/// Reads a file, and returns its Unix mode with it.
-///
-/// # Errors
-///
-/// The file cannot be read.
-pub(super) fn read_with_mode(path: &Path) -> io::Result<(Vec<u8>, u32)> {
-    let mut file = fs::File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok((bytes, mode))
 }

@@ -7,6 +7,7 @@ mod flags;
 mod goal;
 mod header_fields;
 mod login;
+mod secret_file;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub use self::{
     flags::{Auth, Cleartext, Flags},
     goal::Goal,
     login::LoginSource,
+    secret_file::SecretFile,
 };
 pub(crate) use self::{
     config::{CONNECT_DEADLINE, check_fields},
