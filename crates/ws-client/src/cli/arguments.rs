@@ -10,7 +10,7 @@ use proto::config::{Size, TimeSpan};
 
 use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
-    config::{Auth, Cleartext, Flags},
+    config::{Auth, Cleartext, Flags, PasswordCommand, PasswordSource},
     console::Words,
     handshake::{Origin, Subprotocol},
     tls::TrustArguments,
@@ -51,12 +51,21 @@ pub(super) struct SessionArguments {
     #[arg(long, value_name = "METHOD")]
     auth: Option<Auth>,
     /// Logs in as this user, without asking for the name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME")]
     user: Option<String>,
-    /// Reads the password from this file, which has one line. Without it, the client asks at the
-    /// terminal.
-    #[arg(long, value_name = "FILE", requires = "user")]
+    /// Reads the password from this file, which has one line. Without a source of the password, the
+    /// client asks at the terminal.
+    #[arg(long, value_name = "FILE", requires = "user", group = "password")]
     password_file: Option<PathBuf>,
+    /// Reads the password from the first line of stdin. The lines behind it are messages.
+    #[arg(long, requires = "user", group = "password")]
+    password_stdin: bool,
+    /// Runs this command, without a shell, and takes its first line as the password. It has 30 s.
+    #[arg(long, value_name = "CMD", requires = "user", group = "password")]
+    password_command: Option<PasswordCommand>,
+    /// Reads the token of --auth bearer from this file, which has one line.
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
+    bearer_file: Option<PathBuf>,
     /// Silence at the end of a piped input (in a room: time without an own message) before the
     /// client closes [default: 1s].
     #[arg(long, value_name = "TIME")]
@@ -97,7 +106,12 @@ impl From<SessionArguments> for Flags {
             config: arguments.config,
             auth: arguments.auth,
             user: arguments.user,
-            password_file: arguments.password_file,
+            password: arguments
+                .password_file
+                .map(PasswordSource::File)
+                .or(arguments.password_command.map(PasswordSource::Command))
+                .or(arguments.password_stdin.then_some(PasswordSource::Stdin)),
+            bearer_file: arguments.bearer_file,
             linger: arguments.linger,
             connect_deadline: arguments.connect_deadline,
             close_deadline: arguments.close_deadline,

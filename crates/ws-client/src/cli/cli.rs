@@ -12,7 +12,10 @@ use proto::message::Credentials;
 
 use super::arguments::{Arguments, Command, SessionArguments, parse};
 use crate::{
-    config::{Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, check_fields, header_fields},
+    config::{
+        Auth, CONNECT_DEADLINE, Cleartext, Config, ConfigError, LoginSource, check_fields,
+        header_fields,
+    },
     connect::{self, ConnectError, Dialer},
     console::{
         Console, EchoControl, Mode, Notice, PromptMode, Reader, StdioConsole, Terminal,
@@ -137,7 +140,14 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     } else {
         Mode::Pipe
     };
-    let config = Config::load(arguments.into(), Path::new(""), mode)?;
+    let mut config = Config::load(arguments.into(), Path::new(""), mode)?;
+    if let (LoginSource::AskPassword(name), Some(command)) =
+        (&config.login, &config.password_command)
+    {
+        let credentials = command.credentials(name.clone()).await;
+        let credentials = credentials.map_err(ConfigError::PasswordCommand)?;
+        config.login = LoginSource::Configured(credentials);
+    }
     let interrupts = interrupts()?;
     // Acquire the terminal before the connection opens: the user may type credentials meanwhile.
     let terminal = match mode {
@@ -210,6 +220,7 @@ async fn run_client(
         origin: config.origin,
         subprotocols: config.subprotocols,
         fields: config.fields,
+        bearer: config.bearer,
         connect_deadline: config.connect_deadline,
     };
     let dial = async |credentials: Option<&Credentials>| dialer.dial(credentials).await;

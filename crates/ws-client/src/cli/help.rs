@@ -28,8 +28,14 @@ Login:
   login, and no greeting is expected. A server that ignores Basic may open the connection as well,
   so use it only with servers that accept Basic. At a terminal, refused credentials (status 401) are
   asked for again. In a pipe, they end the client before another line is sent.
+  --auth bearer sends the token of --bearer-file in the handshake (HTTP Bearer), as it is given. The
+  open connection is the login. A refused token (status 401) ends the client with exit code 3.
   --auth none sends no credentials, for a server without a login. A server that requires a login by
   message treats each line as a login attempt.
+
+  The password of --user comes from a file, from a command, from the first line of stdin, or from a
+  prompt. It is never an argument. --password-command splits its text into words as a shell does, and
+  expands nothing. Its first line of output is the password.
 
 Header fields:
   -H 'Name: value' adds a field to the handshake, and -H @FILE one from each line of a file. Host
@@ -38,11 +44,12 @@ Header fields:
 
 End of a piped input:
   The client closes the connection when as many messages arrived as were sent, or when nothing
-  arrived for --linger. With --auth basic or none it waits for --linger, except in a room, because a
-  server may send a greeting. In a room that sends JSON, only the client's own messages count, and
-  messages of other members do not extend --linger. Without a login, the client does not know its
-  name there, and waits for the text that it sent last. Messages are printed until the server closes
-  its side. A line exit ends the input early: lines after it are counted, with exit code 2.
+  arrived for --linger. With --auth basic, bearer or none it waits for --linger, except in a room,
+  because a server may send a greeting.
+  In a room that sends JSON, only the client's own messages count, and messages of other members do
+  not extend --linger. Without a login, the client does not know its name there, and waits for the
+  text that it sent last. Messages are printed until the server closes its side.
+  A line exit ends the input early: lines after it are counted, with exit code 2.
   --literal sends that line as a message.
 
 Certificates:
@@ -55,7 +62,8 @@ Configuration:
   Without --config, config/client.toml is read if it exists. The command line overrides the file,
   and the file overrides the defaults. A login and a cacert in the file are used for the url in the
   file only, never for another URL on the command line. config/client.toml must belong to the user,
-  and may name files of its own folder only.
+  and may name files of its own folder only, and no
+  password command.
 
 Exit codes:
     0  success
@@ -77,6 +85,8 @@ Examples:
   printf 'admin:123456\\nhello\\n' | ws-client
   ws-client --user admin --password-file secret < messages.txt > answers.txt
   ws-client --auth basic --user admin --password-file secret ws://127.0.0.1:8080/live
+  echo hello | ws-client -u admin --password-command 'pass show example' wss://example.org/
+  ws-client --bearer-file token wss://example.org/live
   ws-client --auth none ws://127.0.0.1:5678/room/lobby
   ws-client handshake ws://127.0.0.1:5678";
 

@@ -5,17 +5,19 @@ use std::{num::NonZeroUsize, path::Path, time::Duration};
 use proto::config::TimeSpan;
 
 use super::{
+    auth::Auth,
     error::ConfigError,
     file::{File, RawConfig},
-    flags::{Auth, Flags},
+    flags::Flags,
     goal::Goal,
     header_fields::header_fields,
-    login::{LoginSource, auth_from_file, login_from_file, login_from_flags},
+    login::{FileLogin, LoginFlags, LoginSource, ResolvedLogin},
+    password_command::PasswordCommand,
 };
 use crate::{
     console::{Mode, Words},
     endpoint::{Endpoint, Scheme},
-    handshake::{HeaderFields, Origin, Subprotocols},
+    handshake::{BearerToken, HeaderFields, Origin, Subprotocols},
     tls::{TransportKind, Trust},
 };
 
@@ -62,6 +64,10 @@ pub struct Config {
     pub auth: Auth,
     /// The source of the credentials, if any are sent.
     pub login: LoginSource,
+    /// The command that is run for the password of [`LoginSource::AskPassword`].
+    pub password_command: Option<PasswordCommand>,
+    /// The token of [`Auth::Bearer`].
+    pub bearer: Option<BearerToken>,
     /// The treatment of the word `exit`.
     pub words: Words,
     /// The notice that a file of the current directory is used, for a person at a terminal.
@@ -95,31 +101,27 @@ impl Config {
             None => configured.clone(),
         };
         let same_origin = endpoint.same_origin(&configured);
-        let auth_of_file = match (&raw.login, &file) {
-            (Some(login), Some(file)) => auth_from_file(file, login)?.filter(|_| same_origin),
+        let login_flags = LoginFlags {
+            auth: flags.auth,
+            user: flags.user,
+            password: flags.password,
+            bearer_file: flags.bearer_file,
+        };
+        let login_of_file = match (raw.login, &file) {
+            (Some(login), Some(file)) => Some(FileLogin {
+                file,
+                login,
+                unused: (!same_origin).then(|| file.unused("login", &configured, &endpoint)),
+            }),
             (_, _) => None,
         };
-        let auth = flags.auth.or(auth_of_file).unwrap_or_default();
-        let login = match (flags.user, raw.login, &file) {
-            (Some(_), _, _) if auth == Auth::None => return Err(ConfigError::UserWithoutLogin),
-            // A login in the file is for another server or another time.
-            (None, _, _) if auth == Auth::None => LoginSource::Ask,
-            (Some(user), _, _) => login_from_flags(&user, flags.password_file, &mut notices)?,
-            (None, Some(login), Some(file)) if same_origin => {
-                login_from_file(file, login, &mut notices)?
-            }
-            (None, Some(_), Some(file)) => {
-                notices.push(file.unused("login", &configured, &endpoint));
-                LoginSource::Ask
-            }
-            (None, None | Some(_), _) => LoginSource::Ask,
-        };
-        if let (LoginSource::AskPassword(name), Mode::Pipe) = (&login, mode) {
-            return Err(ConfigError::NotInteractive(name.clone()));
-        }
-        if auth != Auth::None {
-            flags.cleartext.check(&endpoint, ConfigError::Cleartext)?;
-        }
+        let ResolvedLogin {
+            auth,
+            source: login,
+            password_command,
+            bearer,
+        } = ResolvedLogin::merge(login_flags, login_of_file, mode, &mut notices)?;
+        flags.cleartext.check_login(&endpoint, auth)?;
         let fields = header_fields(&flags.headers, &mut notices)?;
         check_fields(&fields, flags.origin.as_ref(), auth)?;
         if fields.hold_secrets() {
@@ -169,6 +171,8 @@ impl Config {
                 .map_or(MAX_MESSAGE_BYTES, |size| size.0),
             auth,
             login,
+            password_command,
+            bearer,
             words: flags.words,
             file_notice,
             notices,
@@ -180,7 +184,7 @@ impl Config {
 ///
 /// # Errors
 ///
-/// `--auth basic` or `--origin` sets one.
+/// `--auth basic`, `--auth bearer` or `--origin` sets one.
 pub(crate) fn check_fields(
     fields: &HeaderFields,
     origin: Option<&Origin>,
@@ -188,6 +192,8 @@ pub(crate) fn check_fields(
 ) -> Result<(), ConfigError> {
     let (field, flag) = if auth == Auth::Basic && fields.has("Authorization") {
         ("Authorization", "--auth basic")
+    } else if auth == Auth::Bearer && fields.has("Authorization") {
+        ("Authorization", "--auth bearer")
     } else if origin.is_some() && fields.has("Origin") {
         ("Origin", "--origin")
     } else {

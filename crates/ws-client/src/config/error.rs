@@ -10,10 +10,10 @@ use proto::{
     username::{UserName, UserNameError},
 };
 
-use super::secret_file::SecretFile;
+use super::{auth::Auth, password_command::PasswordCommandError, secret_file::SecretFileError};
 use crate::{
     endpoint::EndpointError,
-    handshake::{HeaderFieldError, SubprotocolError},
+    handshake::{BearerTokenError, HeaderFieldError, SubprotocolError},
     tls::TrustError,
 };
 
@@ -61,29 +61,29 @@ pub enum ConfigError {
     /// The name after `--user` is invalid.
     #[error("--user: {0}")]
     User(UserNameError),
-    /// `--user` was given without a login.
-    #[error("--user: auth \"none\" needs no user; leave --user out, or choose another --auth")]
-    UserWithoutLogin,
+    /// `--user` was given with a login method that has no user.
+    #[error("--user: auth \"{0}\" needs no user; leave --user out, or choose another --auth")]
+    UserWithoutLogin(Auth),
+    /// `--auth bearer` was given without a token.
+    #[error("--auth bearer: there is no token; name the file with the token by --bearer-file")]
+    NoBearer,
+    /// `--bearer-file` was given with another login method.
+    #[error("--bearer-file: auth \"{0}\" needs no token; leave one of the two out")]
+    BearerWithoutUse(Auth),
+    /// The bearer file does not hold a token.
+    #[error("the bearer file {}: {problem}", path.display())]
+    Bearer {
+        /// The file.
+        path: PathBuf,
+        /// The fault of its content.
+        problem: BearerTokenError,
+    },
+    /// The password command supplies no password.
+    #[error("the password command supplied no password")]
+    PasswordCommand(#[source] PasswordCommandError),
     /// A file with secrets cannot be read.
-    #[error("{file} {} cannot be read", path.display())]
-    SecretRead {
-        /// The kind of the file.
-        file: SecretFile,
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// A file with secrets is not UTF-8.
-    #[error("{file} {}: {problem}", path.display())]
-    SecretEncoding {
-        /// The kind of the file.
-        file: SecretFile,
-        /// The file.
-        path: PathBuf,
-        /// The line, and what to do.
-        problem: EncodingError,
-    },
+    #[error(transparent)]
+    SecretFile(#[from] SecretFileError),
     /// The password file does not hold a password.
     #[error("the password file {}: {problem}", path.display())]
     Password {
@@ -103,7 +103,7 @@ pub enum ConfigError {
     },
     /// The password must be typed, and stdin is not a terminal.
     #[error(
-        "the password of {0} cannot be asked for without a terminal; name a file with the password by --password-file"
+        "the password of {0} cannot be asked for without a terminal; name its source by --password-file, --password-command or --password-stdin"
     )]
     NotInteractive(UserName),
     /// The password would be sent unencrypted over a network.
@@ -111,6 +111,11 @@ pub enum ConfigError {
         "a password sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
     )]
     Cleartext(String),
+    /// A bearer token would be sent unencrypted over a network.
+    #[error(
+        "a bearer token sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
+    )]
+    CleartextBearer(String),
     /// A secret header field would be sent unencrypted over a network.
     #[error(
         "a secret header field sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"

@@ -42,6 +42,8 @@ pub(super) struct RawLogin {
     pub(super) auth: Option<String>,
     pub(super) user: Option<String>,
     pub(super) password_file: Option<PathBuf>,
+    pub(super) password_command: Option<String>,
+    pub(super) bearer_file: Option<PathBuf>,
 }
 
 /// A configuration file that was read.
@@ -58,7 +60,7 @@ enum FileChoice {
     Named,
     /// The file lies in the current directory. Another person may have written it, for example
     /// the author of a checkout, so it can do less: it must belong to the user, and may name only
-    /// files of its own folder.
+    /// files of its own folder and no command.
     Default,
 }
 
@@ -124,6 +126,23 @@ impl File {
             return Err(self.problem_at(key, &problem));
         }
         Ok(resolved)
+    }
+
+    /// Checks that the file may name a command. The default one may not: it would run a program that
+    /// another person chose.
+    ///
+    /// # Errors
+    ///
+    /// The file is the default one.
+    pub(super) fn check_command(&self, key: &str) -> Result<(), ConfigError> {
+        match self.choice {
+            FileChoice::Named => Ok(()),
+            FileChoice::Default => Err(self.problem_at(
+                key,
+                &"a file of the current directory may not name a command; name this file with \
+                  --config",
+            )),
+        }
     }
 
     /// Returns the notice that a value of the file is for its own server only, and not for another one.

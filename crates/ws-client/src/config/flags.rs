@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use proto::config::{Size, TimeSpan};
 
-use super::error::ConfigError;
+use super::{auth::Auth, error::ConfigError, password_command::PasswordCommand};
 use crate::{
     console::Words,
     endpoint::{Endpoint, Scheme},
@@ -23,8 +23,10 @@ pub struct Flags {
     pub auth: Option<Auth>,
     /// The user to log in as.
     pub user: Option<String>,
-    /// The file with that user's password.
-    pub password_file: Option<PathBuf>,
+    /// The source of that user's password.
+    pub password: Option<PasswordSource>,
+    /// The file with a bearer token.
+    pub bearer_file: Option<PathBuf>,
     /// The silence of [`Goal::AllAnswered`](super::Goal::AllAnswered).
     pub linger: Option<TimeSpan>,
     /// See [`Config::connect_deadline`](crate::config::Config::connect_deadline).
@@ -47,6 +49,17 @@ pub struct Flags {
     pub words: Words,
 }
 
+/// The source of a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// A file whose only line is the password.
+    File(PathBuf),
+    /// The first line of stdin.
+    Stdin,
+    /// A command whose first line of output is the password.
+    Command(PasswordCommand),
+}
+
 /// The permission to send a password unencrypted over a network.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Cleartext {
@@ -67,6 +80,19 @@ impl Cleartext {
         }
     }
 
+    /// Checks that the secret of a login method may be sent to a server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    pub(super) fn check_login(self, endpoint: &Endpoint, auth: Auth) -> Result<(), ConfigError> {
+        match auth {
+            Auth::None => Ok(()),
+            Auth::Bearer => self.check(endpoint, ConfigError::CleartextBearer),
+            Auth::Message | Auth::Basic => self.check(endpoint, ConfigError::Cleartext),
+        }
+    }
+
     /// Checks that a secret may be sent to a server.
     ///
     /// # Errors
@@ -84,16 +110,4 @@ impl Cleartext {
         }
         Ok(())
     }
-}
-
-/// The login method.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Auth {
-    /// Credentials are the first message, and the server answers it.
-    #[default]
-    Message,
-    /// Credentials are in the handshake (HTTP Basic); the open connection is the login.
-    Basic,
-    /// No credentials, for a server without a login.
-    None,
 }

@@ -1,5 +1,6 @@
 //! The configuration of a session: flags override the file, which overrides the defaults.
 
+mod auth;
 mod config;
 mod error;
 mod file;
@@ -7,17 +8,20 @@ mod flags;
 mod goal;
 mod header_fields;
 mod login;
+mod password_command;
 mod secret_file;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    auth::Auth,
     config::Config,
     error::ConfigError,
-    flags::{Auth, Cleartext, Flags},
+    flags::{Cleartext, Flags, PasswordSource},
     goal::Goal,
     login::LoginSource,
-    secret_file::SecretFile,
+    password_command::{PasswordCommand, PasswordCommandError},
+    secret_file::{SecretFile, SecretFileError},
 };
 pub(crate) use self::{
     config::{CONNECT_DEADLINE, check_fields},

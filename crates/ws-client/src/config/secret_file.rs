@@ -4,13 +4,15 @@ use std::{
     fmt, fs,
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use proto::{credentials::WorldAccessible, escape::Escaped, text::decode};
+use proto::{
+    credentials::WorldAccessible,
+    escape::Escaped,
+    text::{EncodingError, decode},
+};
 use zeroize::Zeroizing;
-
-use super::error::ConfigError;
 
 /// A file that holds secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,8 @@ impl SecretFile {
         self,
         path: &Path,
         notices: &mut Vec<String>,
-    ) -> Result<Zeroizing<String>, ConfigError> {
-        let (bytes, mode) = read_with_mode(path).map_err(|source| ConfigError::SecretRead {
+    ) -> Result<Zeroizing<String>, SecretFileError> {
+        let (bytes, mode) = read_with_mode(path).map_err(|source| SecretFileError::Read {
             file: self,
             path: path.to_owned(),
             source,
@@ -54,12 +56,37 @@ impl SecretFile {
         }
         decode(bytes)
             .map(Zeroizing::new)
-            .map_err(|problem| ConfigError::SecretEncoding {
+            .map_err(|problem| SecretFileError::Encoding {
                 file: self,
                 path: path.to_owned(),
                 problem,
             })
     }
+}
+
+/// The reason why a file with secrets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// The file cannot be read.
+    #[error("{file} {} cannot be read", path.display())]
+    Read {
+        /// The kind of the file.
+        file: SecretFile,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file is not UTF-8.
+    #[error("{file} {}: {problem}", path.display())]
+    Encoding {
+        /// The kind of the file.
+        file: SecretFile,
+        /// The file.
+        path: PathBuf,
+        /// The line, and what to do.
+        problem: EncodingError,
+    },
 }
 
 /// Reads a file, and returns its Unix mode with it.

@@ -15,8 +15,8 @@ use crate::{
     endpoint::Endpoint,
     exit::Exit,
     handshake::{
-        HandshakeError, Head, HeaderFields, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin, RawResponse,
-        ReadError, Request, Subprotocols, Verdict, excerpt, final_head,
+        BearerToken, HandshakeError, Head, HeaderFields, MAX_BODY_BYTES, MAX_HEAD_BYTES, Origin,
+        RawResponse, ReadError, Request, Subprotocols, Verdict, excerpt, final_head,
     },
     tls::{TlsConnectError, TlsFailure, TransportKind},
 };
@@ -61,6 +61,8 @@ pub(crate) struct Dialer {
     pub(crate) origin: Option<Origin>,
     pub(crate) subprotocols: Subprotocols,
     pub(crate) fields: HeaderFields,
+    /// The token to send, if the login is by token.
+    pub(crate) bearer: Option<BearerToken>,
     /// The longest time for TCP, TLS and the opening handshake together.
     pub(crate) connect_deadline: Duration,
 }
@@ -77,6 +79,8 @@ impl Dialer {
             .with_fields(self.fields.clone());
         if let Some(credentials) = credentials {
             request = request.with_credentials(credentials);
+        } else if let Some(token) = &self.bearer {
+            request = request.with_bearer(token);
         }
         let stream = stream(&self.endpoint, &self.transport, deadline).await?;
         match open(stream, &request, deadline).await {

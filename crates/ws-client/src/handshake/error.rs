@@ -5,6 +5,7 @@ use std::time::Duration;
 use proto::escape::{Escaped, escaped_start};
 
 use super::{
+    bearer::BEARER,
     challenge::{BASIC, Schemes},
     response::{Head, StatusLine},
     response_part::ResponsePart,
@@ -146,6 +147,8 @@ fn wanted_text(schemes: &Schemes) -> String {
     let wanted = "wants credentials in the request";
     if schemes.has(BASIC) {
         format!("{wanted}; ws-client --auth basic sends them")
+    } else if schemes.has(BEARER) {
+        format!("{wanted}; ws-client --bearer-file sends a token")
     } else if schemes.is_empty() {
         format!("{wanted}, and does not say of which kind")
     } else {

@@ -4,6 +4,7 @@
 //! The module does no I/O. Sessions and the command `ws-client handshake` share it, so the command
 //! shows exactly the checks of a session.
 
+mod bearer;
 mod challenge;
 mod error;
 mod header_field;
@@ -18,6 +19,7 @@ mod tests;
 mod verdict;
 
 pub use self::{
+    bearer::{BearerToken, BearerTokenError},
     error::HandshakeError,
     header_field::{FieldSource, HeaderField, HeaderFieldError, HeaderFields},
     raw_response::{MAX_BODY_BYTES, RawResponse, ReadError, excerpt},

@@ -3,7 +3,7 @@
 use proto::{basic::authorization, key::Key, message::Credentials, secret::Secret};
 use zeroize::Zeroizing;
 
-use super::{header_field::HeaderFields, subprotocol::Subprotocols};
+use super::{bearer::BearerToken, header_field::HeaderFields, subprotocol::Subprotocols};
 use crate::endpoint::Endpoint;
 
 /// The value of an `Origin` field, as a browser sends it (RFC 6454 section 7).
@@ -115,6 +115,15 @@ impl Request {
         }
     }
 
+    /// Adds a token by the Bearer scheme (RFC 6750).
+    #[must_use]
+    pub fn with_bearer(self, token: &BearerToken) -> Self {
+        Self {
+            authorization: Some(token.authorization()),
+            ..self
+        }
+    }
+
     /// Returns the endpoint to which the request is sent.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -209,7 +218,7 @@ mod tests {
     use super::{Origin, OriginError, Request};
     use crate::{
         endpoint::Endpoint,
-        handshake::{FieldSource, HeaderField, HeaderFields, Subprotocols},
+        handshake::{BearerToken, FieldSource, HeaderField, HeaderFields, Subprotocols},
     };
 
     fn request(origin: Option<Origin>) -> Request {
@@ -239,6 +248,20 @@ mod tests {
         let origin = Origin::parse("http://example.org").unwrap();
         assert!(bytes(Some(origin)).ends_with("13\r\nOrigin: http://example.org\r\n\r\n"));
         assert!(!bytes(None).contains("Origin"));
+    }
+
+    #[test]
+    fn token_is_one_field_and_never_shown() {
+        let token = BearerToken::parse("hunter2\n").unwrap();
+        let request = request(None).with_bearer(&token);
+        assert!(request.presents_credentials());
+        let sent = String::from_utf8(request.to_bytes().to_vec()).unwrap();
+        assert!(
+            sent.ends_with("\r\nAuthorization: Bearer hunter2\r\n\r\n"),
+            "{sent}"
+        );
+        assert_eq!(request.masked(), sent.replace("Bearer hunter2", "***"));
+        assert!(!format!("{request:?}").contains("hunter2"));
     }
 
     #[test]

@@ -166,8 +166,14 @@ fn unauthorized_needs_a_challenge() {
         (
             "WWW-Authenticate: Bearer\r\nwww-authenticate: Digest realm=\"a, b\", qop=auth\r\n",
             &[ResponsePart::Status],
-            "it accepts Bearer, Digest; ws-client supports only Basic",
-            ", of a kind that ws-client does not know: Bearer, Digest",
+            "it accepts Bearer, which ws-client --bearer-file sends",
+            "; ws-client --bearer-file sends a token",
+        ),
+        (
+            "WWW-Authenticate: Digest realm=\"a, b\", Negotiate\r\n",
+            &[ResponsePart::Status],
+            "it accepts Digest, Negotiate; ws-client supports only Basic and Bearer",
+            ", of a kind that ws-client does not know: Digest, Negotiate",
         ),
         (
             "WWW-Authenticate: Bearer, basic realm=x\r\n",

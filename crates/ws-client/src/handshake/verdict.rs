@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use proto::{escape::escaped_start, key::Key};
 
 use super::{
+    bearer::BEARER,
     challenge::{BASIC, Schemes},
     error::{HandshakeError, status_meaning},
     raw_response::{RawResponse, ReadError},
@@ -233,11 +234,17 @@ fn challenge(head: &Head, schemes: &Schemes) -> PartCheck {
             found,
             "it accepts Basic, which ws-client --auth basic sends",
         )
+    } else if schemes.has(BEARER) {
+        right(
+            part,
+            found,
+            "it accepts Bearer, which ws-client --bearer-file sends",
+        )
     } else {
         right(
             part,
             found,
-            format!("it accepts {schemes}; ws-client supports only Basic"),
+            format!("it accepts {schemes}; ws-client supports only Basic and Bearer"),
         )
     }
 }

@@ -83,6 +83,14 @@ impl<C: Console> Client<C> {
     ) -> Result<(Upgraded<S>, LoginPlan), EndReason> {
         match auth {
             Auth::Message => {
+                // The password is the first line of a pipe. The lines behind it are messages, so it is
+                // read once.
+                let source = match (source, self.console.mode()) {
+                    (LoginSource::AskPassword(name), Mode::Pipe) => {
+                        LoginSource::Configured(self.ask(&Prompt::Password(name)).await?)
+                    }
+                    (source, _) => source,
+                };
                 let upgraded = self.connect(dial(None)).await?;
                 Ok((upgraded, LoginPlan::Messages(source)))
             }
@@ -90,7 +98,7 @@ impl<C: Console> Client<C> {
                 let (upgraded, name) = self.log_in(source, dial).await?;
                 Ok((upgraded, LoginPlan::Done(Some(name))))
             }
-            Auth::None => {
+            Auth::Bearer | Auth::None => {
                 let upgraded = self.connect(dial(None)).await?;
                 Ok((upgraded, LoginPlan::Done(None)))
             }

@@ -127,13 +127,28 @@ fn file_errors_name_line_key_and_correction() {
         ),
         (
             "[login]\nauth = \"hunter2\"",
-            "config/client.toml: line 2: `login.auth`: write \"message\", \"basic\" \
-             or \"none\"",
+            "config/client.toml: line 2: `login.auth`: write \"message\", \"basic\", \
+             \"bearer\" or \"none\"",
         ),
         (
             "[login]\nauth = \"none\"\nuser = \"jane\"",
             "config/client.toml: line 3: `login.user`: auth = \"none\" needs no user; take \
              one of the two out",
+        ),
+        (
+            "[login]\nauth = \"bearer\"",
+            "config/client.toml: line 2: `login.auth`: name the file with the token with the key \
+             `bearer_file`",
+        ),
+        (
+            "[login]\nauth = \"basic\"\nbearer_file = \"empty\"",
+            "config/client.toml: line 3: `login.bearer_file`: auth = \"basic\" needs no token; take \
+             one of the two out",
+        ),
+        (
+            "[login]\nuser = \"a\"\npassword_file = \"x\"\npassword_command = \"x\"",
+            "config/client.toml: line 4: `login.password_command`: a password has one source; take \
+             password_file or password_command out",
         ),
         (
             "[login]\npassword_file = \"empty\"",

@@ -7,7 +7,7 @@ use std::{
 
 use super::fixtures::{CERTIFICATE, WITH_LOGIN, directory, insecure, line, load, url};
 use crate::{
-    config::{Auth, Cleartext, Config, Flags, LoginSource},
+    config::{Auth, Cleartext, Config, Flags, LoginSource, PasswordCommand, PasswordSource},
     console::Mode,
     tls::{TransportKind, Trust},
 };
@@ -130,7 +130,7 @@ fn credentials_of_flags_are_used_for_any_url() {
     let directory = directory(WITH_LOGIN);
     let flags = Flags {
         user: Some("jane".into()),
-        password_file: Some(directory.path().join("config/secret")),
+        password: Some(PasswordSource::File(directory.path().join("config/secret"))),
         ..url("ws://127.0.0.1:98")
     };
     let config = Config::load(flags, directory.path(), Mode::Pipe).unwrap();
@@ -151,8 +151,8 @@ fn user_without_password_is_prompted() {
     let error = Config::load(jane(), directory.path(), Mode::Pipe).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the password of jane cannot be asked for without a terminal; name a file with the password \
-         by --password-file"
+        "the password of jane cannot be asked for without a terminal; name its source by \
+         --password-file, --password-command or --password-stdin"
     );
 }
 
@@ -165,7 +165,7 @@ fn password_file_open_to_others_is_warned_of() {
     let by_flag = Flags {
         url: Some("ws://127.0.0.1:1".into()),
         user: Some("jane".into()),
-        password_file: Some(path.clone()),
+        password: Some(PasswordSource::File(path.clone())),
         ..Flags::default()
     };
     for flags in [Flags::default(), by_flag] {
@@ -240,4 +240,131 @@ fn configured_credentials_stay_on_tls() {
     let config = load(WITH_LOGIN, insecure(url("wss://127.0.0.1:99"))).unwrap();
     assert_eq!(line(&config), None);
     assert_eq!(config.notices.len(), 1);
+}
+
+/// Loads the configuration of a pipe.
+fn piped(files: &[(&str, &str)], flags: Flags) -> Result<Config, String> {
+    let directory = directory(files);
+    Config::load(flags, directory.path(), Mode::Pipe).map_err(|error| error.to_string())
+}
+
+#[test]
+fn password_of_pipe_comes_from_stdin_or_command() {
+    let jane = |password| Flags {
+        user: Some("jane".into()),
+        password: Some(password),
+        ..Flags::default()
+    };
+    let config = piped(&[], jane(PasswordSource::Stdin)).unwrap();
+    assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
+    assert_eq!(config.password_command, None);
+    let command = PasswordCommand::parse("pass show jane").unwrap();
+    let config = piped(&[], jane(PasswordSource::Command(command.clone()))).unwrap();
+    assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
+    assert_eq!(config.password_command, Some(command));
+}
+
+#[test]
+fn password_command_is_no_key_of_the_default_file() {
+    let source = "[login]\nuser = \"jane\"\npassword_command = \"pass show 'a b'\"\n";
+    let files = [("config/client.toml", source)];
+    assert_eq!(
+        load(&files, Flags::default()).unwrap_err(),
+        "config/client.toml: line 3: `login.password_command`: a file of the current directory may \
+         not name a command; name this file with --config"
+    );
+    let directory = directory(&files);
+    let named = Flags {
+        config: Some(directory.path().join("config/client.toml")),
+        ..Flags::default()
+    };
+    let config = Config::load(named, directory.path(), Mode::Pipe).unwrap();
+    let command = PasswordCommand::parse("pass show 'a b'").unwrap();
+    assert_eq!(config.password_command, Some(command));
+    assert!(matches!(config.login, LoginSource::AskPassword(name) if name.as_str() == "jane"));
+}
+
+const WITH_TOKEN: &[(&str, &str)] = &[
+    (
+        "config/client.toml",
+        "url = \"wss://127.0.0.1:99\"\ncacert = \"authority.pem\"\n[login]\nbearer_file = \"token\"\n",
+    ),
+    ("config/authority.pem", CERTIFICATE),
+    ("config/token", "abc\n"),
+];
+
+#[test]
+fn bearer_file_chooses_auth_bearer() {
+    let config = load(WITH_TOKEN, Flags::default()).unwrap();
+    assert_eq!((config.auth, config.bearer.is_some()), (Auth::Bearer, true));
+    assert!(matches!(config.login, LoginSource::Ask));
+    // The token is for its server only.
+    let config = load(WITH_TOKEN, url("ws://127.0.0.1:99")).unwrap();
+    assert_eq!(
+        (config.auth, config.bearer.is_some()),
+        (Auth::Message, false)
+    );
+    let directory = directory(&[("token", "abc")]);
+    let token = |auth, flags| Flags {
+        auth,
+        bearer_file: Some(directory.path().join("token")),
+        ..flags
+    };
+    for auth in [None, Some(Auth::Bearer)] {
+        let config = load(&[], token(auth, Flags::default())).unwrap();
+        assert_eq!((config.auth, config.bearer.is_some()), (Auth::Bearer, true));
+    }
+    assert_eq!(
+        load(&[], token(Some(Auth::Basic), Flags::default())).unwrap_err(),
+        "--bearer-file: auth \"basic\" needs no token; leave one of the two out"
+    );
+    assert_eq!(
+        load(&[], token(None, url("ws://192.0.2.1"))).unwrap_err(),
+        "a bearer token sent to 192.0.2.1:80 could be read on the way, because ws:// is not \
+         encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
+    );
+    let allowed = Flags {
+        cleartext: Cleartext::Allowed,
+        ..token(None, url("ws://192.0.2.1"))
+    };
+    assert_eq!(load(&[], allowed).unwrap().auth, Auth::Bearer);
+}
+
+#[test]
+fn bearer_without_usable_token_is_an_error() {
+    let bearer = |flags| Flags {
+        auth: Some(Auth::Bearer),
+        ..flags
+    };
+    assert_eq!(
+        load(&[], bearer(Flags::default())).unwrap_err(),
+        "--auth bearer: there is no token; name the file with the token by --bearer-file"
+    );
+    let jane = Flags {
+        user: Some("jane".into()),
+        ..bearer(Flags::default())
+    };
+    let directory = directory(&[("token", "hunter2 x")]);
+    let path = directory.path().join("token");
+    let with_user = Flags {
+        bearer_file: Some(path.clone()),
+        ..jane
+    };
+    let malformed = Flags {
+        bearer_file: Some(path.clone()),
+        ..Flags::default()
+    };
+    assert_eq!(
+        load(&[], malformed).unwrap_err(),
+        format!(
+            "the bearer file {}: the token is one line without spaces; write only the token into \
+             it",
+            path.display()
+        )
+    );
+    fs::write(&path, "abc").unwrap();
+    assert_eq!(
+        load(&[], with_user).unwrap_err(),
+        "--user: auth \"bearer\" needs no user; leave --user out, or choose another --auth"
+    );
 }
