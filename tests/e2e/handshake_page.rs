@@ -40,7 +40,7 @@ fn blocks(page: &str) -> Vec<&str> {
 /// Returns the report of a handshake at this path, with the address and the date of the page.
 async fn report(server: &ServerProcess, path: &str, code: i32) -> String {
     let url = format!("{}{path}", server.url());
-    let finished = run(client(["handshake", "--key", KEY, &url]), "").await;
+    let finished = run(client(["handshake", "--websocket-key", KEY, &url]), "").await;
     assert_eq!(finished.code, Some(code), "{finished:?}");
     let address = server.address.to_string();
     let report = finished.stdout().replace(&address, "127.0.0.1:5678");

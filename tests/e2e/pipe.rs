@@ -147,3 +147,15 @@ async fn concurrent_clients_get_their_own_echoes() {
     peer.send(frame::text("hello")).await;
     assert_eq!(peer.text().await, echoed("hello"));
 }
+
+#[tokio::test]
+async fn address_of_this_machine_needs_no_scheme() {
+    let server = ServerProcess::start().await;
+    let url = server.url();
+    let address = url.strip_prefix("ws://").unwrap().to_owned();
+    for url in [address.clone(), format!("http://{address}/")] {
+        let finished = run(client([url]), "admin:123456\nhello\n").await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(finished.stdout(), echoed_lines(["hello"]));
+    }
+}

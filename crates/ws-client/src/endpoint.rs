@@ -1,4 +1,4 @@
-//! A `ws://` or `wss://` URL (RFC 6455 section 3), parsed once into the parts that a connection
+//! The URL of a server (RFC 6455 section 3), parsed once into the parts that a connection
 //! needs.
 
 use std::{
@@ -47,24 +47,42 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Parses a URL.
+    /// Parses a URL. `http` and `https` mean `ws` and `wss`, as in the API of browsers. `host:port`
+    /// without a scheme means `ws` on this machine.
     ///
     /// # Errors
     ///
-    /// The text is not a plain `ws://` or `wss://` URL. The error quotes nothing of it, because it
-    /// may hold a password.
+    /// The text is no such URL. The error quotes nothing of it, because it may hold a password.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        let url = Url::parse(text).map_err(|error| match error {
-            url::ParseError::RelativeUrlWithoutBase => EndpointError::NoScheme,
-            error => EndpointError::Malformed(error),
-        })?;
-        let scheme = match url.scheme() {
-            "ws" => Scheme::Ws,
-            "wss" => Scheme::Wss,
-            "http" => return Err(EndpointError::Http),
-            "https" => return Err(EndpointError::Https),
+        match Url::parse(text) {
+            Ok(url) => match url.scheme() {
+                "ws" | "http" => Self::with_scheme(Scheme::Ws, &url),
+                "wss" | "https" => Self::with_scheme(Scheme::Wss, &url),
+                _ => Self::without_scheme(text),
+            },
+            Err(url::ParseError::RelativeUrlWithoutBase) => Self::without_scheme(text),
+            Err(error) => Err(EndpointError::Malformed(error)),
+        }
+    }
+
+    /// Parses `host:port`, with a path or without.
+    fn without_scheme(text: &str) -> Result<Self, EndpointError> {
+        let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        match authority.rsplit_once(':') {
+            Some((_, port)) if is_port(port) => {}
             _ => return Err(EndpointError::NoScheme),
-        };
+        }
+        let url = Url::parse(&["ws://", text].concat()).map_err(EndpointError::Malformed)?;
+        let endpoint = Self::with_scheme(Scheme::Ws, &url)?;
+        if endpoint.is_loopback() {
+            Ok(endpoint)
+        } else {
+            Err(EndpointError::HostWithoutScheme)
+        }
+    }
+
+    fn with_scheme(scheme: Scheme, url: &Url) -> Result<Self, EndpointError> {
         if url.password().is_some() {
             return Err(EndpointError::Password);
         }
@@ -172,15 +190,14 @@ pub enum EndpointError {
     /// The scheme is missing, or none of `ws`, `wss`, `http` and `https`.
     #[error("the URL must begin with ws:// or wss://, as in ws://127.0.0.1:5678")]
     NoScheme,
+    /// The scheme of a host that is not this machine is missing.
+    #[error(
+        "the URL has no scheme, which only a host and port of this machine may leave out; begin it with wss://, or with ws:// if it need not be encrypted"
+    )]
+    HostWithoutScheme,
     /// The URL is malformed.
     #[error("the URL cannot be read: {0}")]
     Malformed(url::ParseError),
-    /// The URL of a web page.
-    #[error("the URL must begin with ws:// instead of http://")]
-    Http,
-    /// The URL of a web page over TLS.
-    #[error("the URL must begin with wss:// instead of https://")]
-    Https,
     /// The URL holds a password.
     #[error(
         "the URL holds a password, which other users can see; remove it, and use --user with --password-file"
@@ -237,14 +254,43 @@ mod tests {
     }
 
     #[test]
+    fn url_of_page_or_port_of_this_machine_is_accepted() {
+        for (text, meaning) in [
+            ("http://example.org/a?b", "ws://example.org/a?b"),
+            ("https://example.org", "wss://example.org/"),
+            ("http://example.org:443", "ws://example.org:443/"),
+            ("127.0.0.1:5678", "ws://127.0.0.1:5678/"),
+            ("localhost:5678/room/a?b", "ws://localhost:5678/room/a?b"),
+            ("LocalHost:80", "ws://localhost/"),
+            ("[::1]:5678", "ws://[::1]:5678/"),
+            ("127.0.0.1:5678?x:9", "ws://127.0.0.1:5678/?x:9"),
+        ] {
+            assert_eq!(endpoint(text).to_string(), meaning, "{text}");
+        }
+        assert!(endpoint("http://h").same_origin(&endpoint("ws://h")));
+    }
+
+    #[test]
     fn other_url_than_plain_websocket_is_rejected() {
         for (text, error) in [
             ("", EndpointError::NoScheme),
-            ("127.0.0.1:5678", EndpointError::NoScheme),
-            ("localhost:5678", EndpointError::NoScheme),
+            ("localhost", EndpointError::NoScheme),
+            ("localhost:", EndpointError::NoScheme),
+            ("127.0.0.1", EndpointError::NoScheme),
+            ("/path:80", EndpointError::NoScheme),
             ("ftp://host", EndpointError::NoScheme),
-            ("http://host", EndpointError::Http),
-            ("https://host", EndpointError::Https),
+            ("ws+unix:/run/x.sock:/", EndpointError::NoScheme),
+            ("example.org:80", EndpointError::HostWithoutScheme),
+            ("192.0.2.1:80/live", EndpointError::HostWithoutScheme),
+            ("admin@localhost:80", EndpointError::User),
+            ("admin:hunter2@localhost:80", EndpointError::Password),
+            ("localhost:0", EndpointError::PortZero),
+            ("localhost:80#part", EndpointError::Fragment),
+            ("https://admin:hunter2@host", EndpointError::Password),
+            (
+                "admin:123456",
+                EndpointError::Malformed(url::ParseError::InvalidPort),
+            ),
             ("ws://admin:hunter2@host", EndpointError::Password),
             ("ws://:hunter2@host", EndpointError::Password),
             ("ws://admin@host", EndpointError::User),
@@ -270,6 +316,8 @@ mod tests {
             "ws://admin:hunter2@host",
             "wss://admin:hunter2@host",
             "admin:hunter2@host",
+            "admin:hunter2@host:80",
+            "http://admin:hunter2@host",
             "ws://admin:hunter2@host:port",
             "ws://admin:hunter2@",
         ] {

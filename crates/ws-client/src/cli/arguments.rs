@@ -42,7 +42,8 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct SessionArguments {
-    /// The server [default: `ws://127.0.0.1:5678`].
+    /// The server [default: `ws://127.0.0.1:5678`]. http means ws, https means wss, and host:port alone
+    /// means ws on this machine.
     url: Option<String>,
     /// Reads this configuration file instead of config/client.toml.
     #[arg(long, value_name = "FILE")]

@@ -51,6 +51,7 @@ fn wrong_arguments_exit_with_2_and_quote_no_url() {
         &["--cacert", "x", "--insecure", "wss://h"],
         &["handshake", "--cacert", "x", "--insecure", "wss://h"],
         &["handshake"],
+        &["handshake", "ws://h", "--websocket-key", "short"],
         &["handshake", "ws://h", "--key", "short"],
         &["ws://admin:hunter2@h", "ws://b"],
         &["ws://b", "ws://admin:hunter2@h"],

@@ -82,7 +82,7 @@ fn reserved(name: &str) -> Option<HeaderFieldError> {
         }
         "content-length" | "transfer-encoding" => "a handshake has no body; leave it out",
         "sec-websocket-protocol" => "use --subprotocol",
-        "sec-websocket-key" => "use --key of ws-client handshake",
+        "sec-websocket-key" => "use --websocket-key of ws-client handshake",
         name if name.starts_with("sec-websocket-") => "the client offers none; leave it out",
         _ => return None,
     };

@@ -44,7 +44,7 @@ pub struct HandshakeArguments {
     pub allow_insecure: bool,
     /// Sends this Sec-WebSocket-Key (base64 of 16 bytes) instead of a random one, to repeat a
     /// handshake.
-    #[arg(long, value_parser = Key::parse)]
+    #[arg(long = "websocket-key", alias = "key", value_name = "KEY", value_parser = Key::parse)]
     pub key: Option<Key>,
     /// The arguments about certificates.
     #[command(flatten)]

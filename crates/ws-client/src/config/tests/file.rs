@@ -112,8 +112,9 @@ fn file_errors_name_line_key_and_correction() {
             "config/client.toml: line 1: `max_message_bytes`: a size is never zero",
         ),
         (
-            "url = \"http://x\"",
-            "config/client.toml: line 1: `url`: the URL must begin with ws:// instead of http://",
+            "url = \"ftp://x\"",
+            "config/client.toml: line 1: `url`: the URL must begin with ws:// or wss://, as in \
+             ws://127.0.0.1:5678",
         ),
         (
             "url = \"ws://a:hunter2@x\"",
