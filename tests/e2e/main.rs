@@ -16,6 +16,8 @@ mod buffers;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod client_goals;
+#[cfg(test)]
 mod client_login;
 #[cfg(test)]
 mod configuration;

@@ -24,6 +24,8 @@ pub enum Exit {
     TimedOut = 7,
     /// The connection was lost, or closed with an error.
     Closed = 8,
+    /// An expectation failed: fewer messages arrived than were asked for.
+    Unmet = 9,
     /// Ctrl-C was pressed, or a signal arrived.
     Interrupted = 130,
 }
@@ -57,9 +59,10 @@ mod tests {
             Exit::HandshakeRefused,
             Exit::TimedOut,
             Exit::Closed,
+            Exit::Unmet,
             Exit::Interrupted,
         ]
         .map(Exit::code);
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]);
     }
 }

@@ -28,7 +28,7 @@
 //! | connection | `connect/` | TCP, TLS and the opening handshake within one deadline |
 //! | handshake | `handshake/` | the request, and the checks of the response, as plain data |
 //! | TLS | `tls/` | root certificates, verification, the reasons of a failure |
-//! | basics | `endpoint.rs`, `exit.rs`, `interrupt.rs` | the checked URL, exit codes, signals |
+//! | basics | `endpoint.rs`, `exit.rs`, `interrupt.rs`, `time_argument.rs` | the checked URL, exit codes, signals, times |
 
 pub mod cli;
 pub mod config;
@@ -37,6 +37,7 @@ pub mod console;
 pub mod endpoint;
 pub mod exit;
 pub mod handshake;
+pub mod time_argument;
 pub mod tls;
 pub mod tool;
 pub mod websocket;

@@ -2,17 +2,19 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use proto::config::{Size, TimeSpan};
+use proto::config::Size;
 
 use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
-    config::{Auth, Cleartext, Flags, PasswordCommand, PasswordSource},
+    config::{Auth, Cleartext, Flags, Linger, PasswordCommand, PasswordSource},
     console::Words,
     handshake::{Origin, Subprotocol},
+    time_argument::TimeArgument,
     tls::TrustArguments,
     tool,
 };
@@ -41,6 +43,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct SessionArguments {
     /// The server [default: `ws://127.0.0.1:5678`]. http means ws, https means wss, and host:port alone
     /// means ws on this machine.
@@ -68,18 +71,27 @@ pub(super) struct SessionArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "user")]
     bearer_file: Option<PathBuf>,
     /// Silence at the end of a piped input (in a room: time without an own message) before the
-    /// client closes [default: 1s].
-    #[arg(long, value_name = "TIME")]
-    linger: Option<TimeSpan>,
+    /// client closes [default: 1s]. forever stays until the server closes.
+    #[arg(short = 'w', long, value_name = "TIME|forever")]
+    linger: Option<Linger>,
+    /// Ends after one message, as --count 1.
+    #[arg(short = '1', conflicts_with = "count")]
+    one: bool,
+    /// Ends when this number of messages arrived after the login.
+    #[arg(long, value_name = "N")]
+    count: Option<NonZeroUsize>,
+    /// Time for the whole run [default: no limit].
+    #[arg(short = 'm', long, value_name = "TIME")]
+    timeout: Option<TimeArgument>,
     /// Time for TCP, TLS and the handshake together [default: 10s].
-    #[arg(long, value_name = "TIME")]
-    connect_deadline: Option<TimeSpan>,
+    #[arg(long, alias = "connect-deadline", value_name = "TIME")]
+    connect_timeout: Option<TimeArgument>,
     /// Time for the server to close its side [default: 5s].
-    #[arg(long, value_name = "TIME")]
-    close_deadline: Option<TimeSpan>,
+    #[arg(long, alias = "close-deadline", value_name = "TIME")]
+    close_timeout: Option<TimeArgument>,
     /// The longest message from the server, and the longest input line [default: 16MiB].
-    #[arg(long, value_name = "SIZE")]
-    max_message_bytes: Option<Size>,
+    #[arg(long, alias = "max-message-bytes", value_name = "SIZE")]
+    max_message: Option<Size>,
     /// Adds a header field to the handshake, "Name: value". @FILE reads one from each line of a file.
     /// Repeatable.
     #[arg(short = 'H', long = "header", value_name = "FIELD|@FILE")]
@@ -114,9 +126,14 @@ impl From<SessionArguments> for Flags {
                 .or(arguments.password_stdin.then_some(PasswordSource::Stdin)),
             bearer_file: arguments.bearer_file,
             linger: arguments.linger,
-            connect_deadline: arguments.connect_deadline,
-            close_deadline: arguments.close_deadline,
-            max_message_bytes: arguments.max_message_bytes,
+            count: arguments
+                .one
+                .then_some(NonZeroUsize::MIN)
+                .or(arguments.count),
+            timeout: arguments.timeout.map(|time| time.0),
+            connect_deadline: arguments.connect_timeout.map(|time| time.0),
+            close_deadline: arguments.close_timeout.map(|time| time.0),
+            max_message_bytes: arguments.max_message,
             origin: arguments.origin,
             subprotocols: arguments.subprotocols,
             headers: arguments.headers,

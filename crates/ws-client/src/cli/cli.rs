@@ -25,7 +25,7 @@ use crate::{
     exit::Exit,
     handshake::{Request, Subprotocols},
     interrupt::interrupts,
-    session::{Client, Timeouts},
+    session::{Client, RunLimit, Timeouts},
     tls::{TransportKind, Trust, TrustError},
     tool,
 };
@@ -104,8 +104,8 @@ async fn handshake(arguments: tool::HandshakeArguments) -> anyhow::Result<Exit> 
         .with_subprotocols(subprotocols)
         .with_fields(fields);
     let deadline = arguments
-        .connect_deadline
-        .map_or(CONNECT_DEADLINE, |span| span.0);
+        .connect_timeout
+        .map_or(CONNECT_DEADLINE, |time| time.0.0);
     for warning in notices
         .iter()
         .map(String::as_str)
@@ -148,6 +148,7 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         let credentials = credentials.map_err(ConfigError::PasswordCommand)?;
         config.login = LoginSource::Configured(credentials);
     }
+    let run_limit = config.timeout.map(RunLimit::after);
     let interrupts = interrupts()?;
     // Acquire the terminal before the connection opens: the user may type credentials meanwhile.
     let terminal = match mode {
@@ -158,16 +159,16 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         None => {
             let prompt_mode = PromptMode::<Terminal>::Off;
             let console = streams(&config, prompt_mode, VecDeque::new());
-            run_client(console, config, interrupts).await
+            run_client(console, config, run_limit, interrupts).await
         }
         Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
             let console = Editor::start(terminal, typed_ahead, config.words)?;
-            run_client(console, config, interrupts).await
+            run_client(console, config, run_limit, interrupts).await
         }
         Some(TerminalSetup::Lines(terminal, typed_ahead)) => {
             let prompt_mode = PromptMode::On(terminal);
             let console = streams(&config, prompt_mode, typed_ahead);
-            run_client(console, config, interrupts).await
+            run_client(console, config, run_limit, interrupts).await
         }
     };
     Ok(exit)
@@ -197,6 +198,7 @@ fn streams<H: EchoControl>(
 async fn run_client(
     mut console: impl Console,
     config: Config,
+    run_limit: Option<RunLimit>,
     interrupts: impl Stream<Item = ()> + Unpin,
 ) -> Exit {
     let file_notice = config.file_notice.filter(|_| stderr().is_terminal());
@@ -208,6 +210,7 @@ async fn run_client(
         timeouts: Timeouts {
             close_deadline: config.close_deadline,
             reply_deadline: config.reply_deadline,
+            run_limit,
         },
         goal: config.goal,
         subprotocols: config.subprotocols.clone(),

@@ -49,8 +49,16 @@ End of a piped input:
   In a room that sends JSON, only the client's own messages count, and messages of other members do
   not extend --linger. Without a login, the client does not know its name there, and waits for the
   text that it sent last. Messages are printed until the server closes its side.
+  An empty input is an error (exit code 2), because there is nothing to do.
   A line exit ends the input early: lines after it are counted, with exit code 2.
   --literal sends that line as a message.
+
+Goals:
+  -1 and --count N end the session when that number of messages arrived after the login, whether the
+  input ended or not. Fewer messages are exit code 9. Lines that were not sent are counted on stderr.
+  --linger forever stays after the end of the input until the server closes.
+  --timeout limits the whole run. Before the goal is reached, it is exit code 7. With --linger forever
+  alone, it is the end that was asked for (exit code 0).
 
 Certificates:
   With a wss:// URL, the client checks the server's certificate before it sends anything else: the
@@ -73,8 +81,9 @@ Exit codes:
     4  no connection
     5  TLS failed, or the certificate is invalid
     6  the server refused the handshake, or answered it incorrectly
-    7  the server did not answer in time
+    7  the server did not answer in time, or --timeout was reached
     8  the connection was lost, or closed with an error
+    9  fewer messages arrived than --count asks for
   130  interrupted by Ctrl-C or a signal
 
 Examples:
@@ -87,6 +96,8 @@ Examples:
   ws-client --auth basic --user admin --password-file secret ws://127.0.0.1:8080/live
   echo hello | ws-client -u admin --password-command 'pass show example' wss://example.org/
   ws-client --bearer-file token wss://example.org/live
+  echo hello | ws-client -1 --auth none ws://127.0.0.1:8080
+  ws-client --auth none -w forever -m 10 ws://127.0.0.1:8080/feed < /dev/null > messages.txt
   ws-client --auth none ws://127.0.0.1:5678/room/lobby
   ws-client handshake ws://127.0.0.1:5678";
 

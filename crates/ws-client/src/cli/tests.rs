@@ -26,6 +26,7 @@ fn help_documents_exit_codes_and_streams() {
         "SSL_CERT_FILE and SSL_CERT_DIR name others.",
         "    5  TLS failed, or the certificate is invalid",
         "    8  the connection was lost, or closed with an error",
+        "    9  fewer messages arrived than --count asks for",
         "  130  interrupted by Ctrl-C or a signal",
     ] {
         assert!(help.contains(line), "{help}");
@@ -43,6 +44,15 @@ fn wrong_arguments_exit_with_2_and_quote_no_url() {
         &["--nonsense"][..],
         &["--linger", "0s"],
         &["--max-message-bytes", "0"],
+        &["--max-message", "0"],
+        &["--count", "0"],
+        &["-1", "--count", "1"],
+        &["--timeout", "-1"],
+        &["--linger", "ever"],
+        &["--password-stdin"],
+        &["--user", "a", "--password-stdin", "--password-file", "x"],
+        &["--user", "a", "--password-command", "a 'b"],
+        &["--user", "a", "--bearer-file", "x"],
         &["--password-file", "x"],
         &["--auth", "digest"],
         &["--auth"],

@@ -11,6 +11,7 @@ use super::{
     flags::Flags,
     goal::Goal,
     header_fields::header_fields,
+    linger::Linger,
     login::{FileLogin, LoginFlags, LoginSource, ResolvedLogin},
     password_command::PasswordCommand,
 };
@@ -52,6 +53,8 @@ pub struct Config {
     pub fields: HeaderFields,
     /// The condition under which the session ends by itself.
     pub goal: Goal,
+    /// The time limit of the whole run.
+    pub timeout: Option<Duration>,
     /// The time limit for the connection and the opening handshake together.
     pub connect_deadline: Duration,
     /// The time limit for the server's side of the closing handshake.
@@ -154,10 +157,15 @@ impl Config {
             subprotocols: Subprotocols::new(flags.subprotocols)
                 .map_err(ConfigError::Subprotocol)?,
             fields,
-            goal: match flags.linger.or(raw.linger) {
-                Some(TimeSpan(linger)) => Goal::AllAnswered(linger),
-                None => Goal::default(),
+            goal: match (flags.count, flags.linger, raw.linger) {
+                (Some(count), ..) => Goal::Count(count),
+                (None, Some(Linger::Forever), _) => Goal::Stay,
+                (None, Some(Linger::For(linger)), _) | (None, None, Some(linger)) => {
+                    Goal::AllAnswered(linger.0)
+                }
+                (None, None, None) => Goal::default(),
             },
+            timeout: flags.timeout.map(|span| span.0),
             connect_deadline: span(
                 flags.connect_deadline,
                 raw.connect_deadline,

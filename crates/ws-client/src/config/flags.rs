@@ -1,10 +1,10 @@
 //! The values of the command line.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use proto::config::{Size, TimeSpan};
 
-use super::{auth::Auth, error::ConfigError, password_command::PasswordCommand};
+use super::{auth::Auth, error::ConfigError, linger::Linger, password_command::PasswordCommand};
 use crate::{
     console::Words,
     endpoint::{Endpoint, Scheme},
@@ -27,8 +27,12 @@ pub struct Flags {
     pub password: Option<PasswordSource>,
     /// The file with a bearer token.
     pub bearer_file: Option<PathBuf>,
-    /// The silence of [`Goal::AllAnswered`](super::Goal::AllAnswered).
-    pub linger: Option<TimeSpan>,
+    /// The silence of [`Goal::AllAnswered`](super::Goal::AllAnswered), or [`Goal::Stay`](super::Goal::Stay).
+    pub linger: Option<Linger>,
+    /// The number of [`Goal::Count`](super::Goal::Count).
+    pub count: Option<NonZeroUsize>,
+    /// See [`Config::timeout`](crate::config::Config::timeout).
+    pub timeout: Option<TimeSpan>,
     /// See [`Config::connect_deadline`](crate::config::Config::connect_deadline).
     pub connect_deadline: Option<TimeSpan>,
     /// See [`Config::close_deadline`](crate::config::Config::close_deadline).

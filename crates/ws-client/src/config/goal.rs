@@ -1,6 +1,6 @@
 //! The condition under which a session ends by itself.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 /// The longest silence after the end of the input before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
@@ -10,6 +10,20 @@ const LINGER: Duration = Duration::from_secs(1);
 pub enum Goal {
     /// The input has ended, and each message was answered or nothing arrived for this long.
     AllAnswered(Duration),
+    /// This number of messages arrived after the login. The end of the input ends nothing.
+    Count(NonZeroUsize),
+    /// None: the session lasts until the server closes, a time limit or a signal.
+    Stay,
+}
+
+impl Goal {
+    /// Returns the silence that ends the wait for answers where no other rule holds.
+    pub(crate) fn linger(self) -> Duration {
+        match self {
+            Self::AllAnswered(linger) => linger,
+            Self::Count(_) | Self::Stay => LINGER,
+        }
+    }
 }
 
 impl Default for Goal {

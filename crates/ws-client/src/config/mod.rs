@@ -7,6 +7,7 @@ mod file;
 mod flags;
 mod goal;
 mod header_fields;
+mod linger;
 mod login;
 mod password_command;
 mod secret_file;
@@ -19,6 +20,7 @@ pub use self::{
     error::ConfigError,
     flags::{Cleartext, Flags, PasswordSource},
     goal::Goal,
+    linger::Linger,
     login::LoginSource,
     password_command::{PasswordCommand, PasswordCommandError},
     secret_file::{SecretFile, SecretFileError},

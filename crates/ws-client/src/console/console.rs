@@ -22,6 +22,8 @@ pub(crate) enum ConsoleEvent {
     Exit,
     /// The input ended.
     EndOfInput,
+    /// The input of a pipe ended before its first byte.
+    EmptyInput,
     /// Ctrl-C was pressed.
     Interrupted,
     /// The input cannot be read any further.

@@ -72,6 +72,17 @@ pub(crate) enum Notice<'a> {
     Unanswered(usize),
     /// This number of lines was not sent.
     Unsent(UnsentLines),
+    /// The piped input was empty, and there is nothing to wait for.
+    EmptyInput,
+    /// The time limit of the run was reached.
+    TimeUp(Duration),
+    /// Fewer messages arrived than were asked for.
+    TooFewMessages {
+        /// The number of messages that arrived.
+        received: usize,
+        /// The number of messages that were asked for.
+        wanted: usize,
+    },
     /// Lines followed the word `exit`.
     LinesAfterExit,
 }

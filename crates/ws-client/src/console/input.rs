@@ -153,6 +153,11 @@ impl LineSplitter {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Returns true if there was no line yet.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.lines == 0
+    }
+
     /// Returns the next complete line.
     pub(crate) fn next_line(&mut self) -> Option<Result<String, InputError>> {
         let unsearched = &self.bytes[self.searched..];

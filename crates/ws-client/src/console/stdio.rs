@@ -208,6 +208,9 @@ where
                 ConsoleEvent::Wrote
             }
             Some(Err(error)) => ConsoleEvent::BadInput(error),
+            None if self.mode() == Mode::Pipe && self.lines.is_untouched() => {
+                ConsoleEvent::EmptyInput
+            }
             None => ConsoleEvent::EndOfInput,
         })
     }

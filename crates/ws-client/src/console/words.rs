@@ -84,6 +84,15 @@ impl fmt::Display for OwnWords<'_> {
                 let lines = plural(count, "line was", "lines were");
                 write!(f, "{qualifier}{lines} not sent")
             }
+            Notice::EmptyInput => f.write_str(
+                "the input is empty, so there is nothing to do; --linger forever stays and prints \
+                 what comes",
+            ),
+            Notice::TimeUp(span) => write!(f, "the run took longer than {span:?} (--timeout)"),
+            Notice::TooFewMessages { received, wanted } => {
+                let messages = plural(*received, "message", "messages");
+                write!(f, "only {messages} of {wanted} arrived")
+            }
             Notice::LinesAfterExit => {
                 f.write_str("a line \"exit\" ends the session; --literal sends it as a message")
             }
@@ -108,7 +117,7 @@ fn closed(end: &Closed) -> String {
         Closed::Lost(Some(error)) => format!("the connection was lost: {error}"),
         Closed::ProtocolViolation { reply, detail } => {
             let action = match reply {
-                CloseReason::MessageTooBig => "sent more than --max-message-bytes allows",
+                CloseReason::MessageTooBig => "sent more than --max-message allows",
                 _ => "broke the WebSocket protocol",
             };
             let (detail, code) = (Escaped(detail), reply.code());

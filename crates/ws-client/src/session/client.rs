@@ -12,6 +12,7 @@ use super::{
     closing::SessionEnd,
     outcome::EndReason,
     report::print_report,
+    run_limit::{passed_by, reached},
     session::{ClientSession, LoginPlan, Timeouts},
 };
 use crate::{
@@ -53,6 +54,7 @@ impl<C: Console> Client<C> {
         let connected = tokio::select! {
             biased;
             Some(()) = interrupts.next() => Err(EndReason::Interrupted),
+            span = reached(self.timeouts.run_limit) => Err(EndReason::TimeUp(span)),
             connected = self.connect_and_log_in(auth, source, dial) => connected,
         };
         match connected {
@@ -213,7 +215,7 @@ where
     C: Console,
 {
     let end_reason = session.run(login, &mut interrupts).await;
-    let deadline = session.timeouts.close_deadline;
+    let (deadline, limit) = (session.timeouts.close_deadline, session.timeouts.run_limit);
     let closing = async {
         let end = session.close(end_reason).await;
         let exit = print_report(&mut session.console, &end, deadline).await;
@@ -223,6 +225,8 @@ where
     let exit = tokio::select! {
         biased;
         Some(()) = interrupts.next() => Exit::Interrupted,
+        // The reader of the output may be the reason that the end takes longer.
+        () = passed_by(limit, 2 * deadline) => Exit::TimedOut,
         exit = closing => exit,
     };
     session.into_console().finish().await;

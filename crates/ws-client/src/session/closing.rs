@@ -13,9 +13,11 @@ use super::{
     drain::drain,
     limit::EndLimit,
     outcome::{CloseOutcome, EndContext, EndReason, ExitReport, MessageCounts, Stage, exit_report},
+    run_limit::reached,
     session::{ClientSession, LoginPlan, SessionEvent},
 };
 use crate::{
+    config::Goal,
     console::{Console, Mode, Notice},
     websocket::{Closed, Message},
 };
@@ -59,6 +61,8 @@ impl SessionEnd {
                 mode,
                 stage: Stage::LoggingIn,
                 counts: MessageCounts::default(),
+                received: 0,
+                goal: Goal::default(),
             },
             queued: 0,
         }
@@ -95,6 +99,7 @@ where
         let end_reason = tokio::select! {
             biased;
             Some(()) = interrupts.next() => EndReason::Interrupted,
+            span = reached(self.timeouts.run_limit) => EndReason::TimeUp(span),
             end_reason = self.run_session(login) => end_reason,
         };
         self.console.cancel_prompt();
@@ -105,13 +110,15 @@ where
     pub(crate) async fn close(&mut self, end_reason: EndReason) -> SessionEnd {
         let closing = match &end_reason {
             EndReason::Server(_) => Closing::NotNeeded,
-            // The reader of the output may be the reason for the interrupt.
-            EndReason::Interrupted => self.run_close_handshake(ReaderPause::Ignored).await,
+            // The reader of the output may be the reason for the end.
+            EndReason::Interrupted | EndReason::TimeUp(_) => {
+                self.run_close_handshake(ReaderPause::Ignored).await
+            }
             _ => self.run_close_handshake(ReaderPause::Extends).await,
         };
         let end_reason = match end_reason {
             // Success requires that all received messages were written.
-            EndReason::Exit | EndReason::EndOfInput => {
+            EndReason::Exit | EndReason::EndOfInput | EndReason::CountReached => {
                 let earlier = self.write_error.take();
                 let write_error = drain(&mut self.console).await.or(earlier);
                 write_error.map_or(end_reason, EndReason::OutputFailed)
@@ -124,7 +131,12 @@ where
             context: EndContext {
                 mode: self.console.mode(),
                 stage: self.stage,
-                counts: self.replies.counts(),
+                counts: match self.goal {
+                    Goal::AllAnswered(_) => self.replies.counts(),
+                    Goal::Count(_) | Goal::Stay => MessageCounts::default(),
+                },
+                received: self.delivered,
+                goal: self.goal,
             },
             queued: self.connection.unsent(),
         }
@@ -175,9 +187,10 @@ where
     /// Shows a message that was received after the client's Close frame.
     fn show_late(&mut self, message: &Message) {
         match (self.stage, message.payload()) {
+            // The messages that were asked for have arrived.
+            (Stage::Messaging, _) if self.is_count_reached() => {}
             (Stage::Messaging, payload) => {
-                self.console.message(payload);
-                self.replies.note_received(payload);
+                self.deliver(payload);
             }
             (Stage::LoggingIn, payload) => self.console.notice(Notice::LoginMessage(payload)),
         }

@@ -7,8 +7,9 @@ mod limit;
 mod outcome;
 mod replies;
 mod report;
+mod run_limit;
 mod session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{client::Client, session::Timeouts};
+pub(crate) use self::{client::Client, run_limit::RunLimit, session::Timeouts};

@@ -8,6 +8,7 @@ use proto::{
 };
 
 use crate::{
+    config::Goal,
     connect::ConnectError,
     console::{ConsoleEvent, InputError, Mode, Notice, UnsentLines},
     exit::Exit,
@@ -21,6 +22,12 @@ pub(crate) enum EndReason {
     Exit,
     /// The input ended.
     EndOfInput,
+    /// The input of a pipe was empty.
+    EmptyInput,
+    /// The messages that were asked for have arrived.
+    CountReached,
+    /// The time limit of the run was reached.
+    TimeUp(Duration),
     /// A signal arrived, or Ctrl-C was pressed.
     Interrupted,
     /// The input cannot be read any further.
@@ -65,6 +72,7 @@ impl ConsoleEvent {
             Self::Wrote => Ok(None),
             Self::Exit => Err(EndReason::Exit),
             Self::EndOfInput => Err(EndReason::EndOfInput),
+            Self::EmptyInput => Err(EndReason::EmptyInput),
             Self::Interrupted => Err(EndReason::Interrupted),
             Self::BadInput(error) => Err(EndReason::BadInput(error)),
             Self::OutputFailed(error) => Err(EndReason::OutputFailed(error)),
@@ -116,7 +124,26 @@ impl MessageCounts {
 pub(crate) struct EndContext {
     pub(crate) mode: Mode,
     pub(crate) stage: Stage,
+    /// The sent and answered messages, if answers are waited for.
     pub(crate) counts: MessageCounts,
+    /// The number of received messages, and the goal for it.
+    pub(crate) received: usize,
+    pub(crate) goal: Goal,
+}
+
+impl EndContext {
+    /// Returns the notice that fewer messages arrived than were asked for.
+    fn too_few_messages(&self) -> Option<Notice<'static>> {
+        match (self.stage, self.goal) {
+            (Stage::Messaging, Goal::Count(wanted)) if self.received < wanted.get() => {
+                Some(Notice::TooFewMessages {
+                    received: self.received,
+                    wanted: wanted.get(),
+                })
+            }
+            (_, _) => None,
+        }
+    }
 }
 
 /// The exit code and the notices before it.
@@ -133,8 +160,12 @@ impl EndReason {
     pub(crate) fn leaves_lines(&self, mode: Mode) -> bool {
         match self {
             Self::Exit => mode == Mode::Pipe,
-            Self::EndOfInput | Self::Interrupted | Self::OutputFailed(_) => false,
-            Self::BadInput(_)
+            Self::EndOfInput | Self::EmptyInput | Self::Interrupted | Self::OutputFailed(_) => {
+                false
+            }
+            Self::CountReached
+            | Self::TimeUp(_)
+            | Self::BadInput(_)
             | Self::NoCredentials(_)
             | Self::NoFurtherCredentials
             | Self::ConnectFailed(_)
@@ -154,18 +185,26 @@ pub(crate) fn exit_report<'a>(
     context: EndContext,
     close_deadline: Duration,
 ) -> ExitReport<'a> {
-    let EndContext {
-        mode,
-        stage,
-        counts,
-    } = context;
+    let EndContext { mode, stage, .. } = context;
+    let counts = context.counts;
     let mut notices = Vec::new();
     let exit = match end_reason {
-        EndReason::EndOfInput if stage == Stage::LoggingIn && mode == Mode::Pipe => {
+        EndReason::EndOfInput | EndReason::EmptyInput
+            if stage == Stage::LoggingIn && mode == Mode::Pipe =>
+        {
             notices.push(Notice::InputEndedAtLogin);
             Exit::LoginRefused
         }
-        EndReason::Exit | EndReason::EndOfInput => {
+        EndReason::EmptyInput => {
+            notices.push(Notice::EmptyInput);
+            Exit::Usage
+        }
+        EndReason::TimeUp(_) if context.goal == Goal::Stay && stage == Stage::Messaging => Exit::Ok,
+        EndReason::TimeUp(span) => {
+            notices.push(Notice::TimeUp(*span));
+            Exit::TimedOut
+        }
+        EndReason::Exit | EndReason::EndOfInput | EndReason::CountReached => {
             let replies_missing = mode == Mode::Pipe && counts.unanswered() > 0;
             after_client_close(
                 close_outcome,
@@ -232,6 +271,17 @@ pub(crate) fn exit_report<'a>(
     if (by_server || mode == Mode::Pipe) && counts.unanswered() > 0 {
         notices.push(Notice::Unanswered(counts.unanswered()));
     }
+    let exit = match (exit, context.too_few_messages()) {
+        (Exit::Ok, Some(notice)) => {
+            notices.push(notice);
+            Exit::Unmet
+        }
+        (Exit::Closed | Exit::TimedOut, Some(notice)) => {
+            notices.push(notice);
+            exit
+        }
+        (exit, _) => exit,
+    };
     ExitReport { exit, notices }
 }
 

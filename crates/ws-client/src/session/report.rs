@@ -28,12 +28,13 @@ pub(crate) async fn print_report(
     for notice in report.notices {
         console.notice(notice);
     }
-    if let EndReason::Interrupted = end_reason {
-        // The reader of the output may be the reason for the interrupt.
-        let _ = timeout(deadline, drain(console)).await;
-        return report.exit;
+    match end_reason {
+        // The reader of the output may be the reason for the end.
+        EndReason::Interrupted | EndReason::TimeUp(_) => {
+            let _ = timeout(deadline, drain(console)).await;
+        }
+        _ => drop(drain(console).await),
     }
-    drain(console).await;
     if !end_reason.leaves_lines(console.mode()) {
         return report.exit;
     }
@@ -54,6 +55,12 @@ pub(crate) async fn print_report(
     drain(console).await;
     match (report.exit, console.mode()) {
         (Exit::Ok, Mode::Pipe) if matches!(end_reason, EndReason::Exit) => Exit::Usage,
+        // The goal was reached without these lines.
+        (Exit::Ok, Mode::Pipe)
+            if matches!(end_reason, EndReason::CountReached | EndReason::TimeUp(_)) =>
+        {
+            Exit::Ok
+        }
         // After a normal close too, unsent lines of a pipe are an error.
         (Exit::Ok, Mode::Pipe) => Exit::Closed,
         (exit, _) => exit,

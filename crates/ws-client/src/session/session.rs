@@ -22,6 +22,7 @@ use super::{
     limit::{EndLimit, Wait},
     outcome::{CredentialsSent, EndReason, Stage},
     replies::{ReplyKind, ReplyTracker},
+    run_limit::RunLimit,
 };
 use crate::{
     config::{Goal, LoginSource},
@@ -47,6 +48,8 @@ pub(crate) struct Timeouts {
     pub(crate) close_deadline: Duration,
     /// See [`crate::config::Config::reply_deadline`].
     pub(crate) reply_deadline: Duration,
+    /// The limit of the whole run, if there is one.
+    pub(crate) run_limit: Option<RunLimit>,
 }
 
 /// The way in which the client logs in.
@@ -64,7 +67,7 @@ pub(crate) struct ClientSession<S, C> {
     pub(super) connection: Connection<S>,
     pub(super) console: C,
     pub(super) timeouts: Timeouts,
-    goal: Goal,
+    pub(super) goal: Goal,
     pub(super) stage: Stage,
     pub(super) replies: ReplyTracker,
     /// The time of the last activity in either direction. The write timeout starts here.
@@ -73,6 +76,8 @@ pub(crate) struct ClientSession<S, C> {
     bytes: u64,
     /// The number of received messages.
     received: u64,
+    /// The number of messages that were received after the login.
+    pub(super) delivered: usize,
     /// The write error of stdout, if the session ended for another reason.
     pub(super) write_error: Option<io::Error>,
 }
@@ -107,6 +112,7 @@ where
             last_activity: Instant::now(),
             bytes: 0,
             received: 0,
+            delivered: 0,
             write_error: None,
         }
     }
@@ -262,12 +268,26 @@ where
                     return Ok(());
                 }
                 SessionEvent::Received(message) => {
-                    self.console.message(message.payload());
-                    self.replies.note_received(message.payload());
+                    self.deliver(message.payload());
                 }
                 SessionEvent::Ended(end_reason) => return Err(end_reason),
                 SessionEvent::Sent | SessionEvent::Progress | SessionEvent::TimedOut => {}
             }
+        }
+    }
+
+    /// Shows a message of the session, and counts it.
+    pub(super) fn deliver(&mut self, payload: Payload<'_>) -> ReplyKind {
+        self.console.message(payload);
+        self.delivered += 1;
+        self.replies.note_received(payload)
+    }
+
+    /// Returns true if the messages that were asked for have arrived.
+    pub(super) fn is_count_reached(&self) -> bool {
+        match self.goal {
+            Goal::Count(wanted) => self.delivered >= wanted.get(),
+            Goal::AllAnswered(_) | Goal::Stay => false,
         }
     }
 
@@ -277,9 +297,16 @@ where
         let mut prompt_at: Option<Instant> = None;
         let mut reply_timeout: Option<Instant> = None;
         let mut last_wait: Option<AnswerWait> = None;
-        let Goal::AllAnswered(linger) = self.goal;
+        let linger = self.goal.linger();
         loop {
+            if self.is_count_reached() {
+                return EndReason::CountReached;
+            }
             let (wanted, until) = match pending_end.take() {
+                Some(end_reason) if self.outlasts(&end_reason) => {
+                    pending_end = Some(end_reason);
+                    (None, Wait::Forever)
+                }
                 Some(end_reason) if self.is_done(mode) => return end_reason,
                 Some(end_reason) => {
                     pending_end = Some(end_reason);
@@ -303,13 +330,10 @@ where
                         prompt_at = Some(Instant::now() + PROMPT_DELAY);
                     }
                 }
-                SessionEvent::Received(message) => {
-                    self.console.message(message.payload());
-                    match self.replies.note_received(message.payload()) {
-                        ReplyKind::Reply => (prompt_at, reply_timeout) = (None, None),
-                        ReplyKind::Unsolicited => {}
-                    }
-                }
+                SessionEvent::Received(message) => match self.deliver(message.payload()) {
+                    ReplyKind::Reply => (prompt_at, reply_timeout) = (None, None),
+                    ReplyKind::Unsolicited => {}
+                },
                 SessionEvent::Sent => self.replies.note_sent(),
                 SessionEvent::Progress => {}
                 SessionEvent::TimedOut => match pending_end.take() {
@@ -320,6 +344,10 @@ where
                     None => prompt_at = None,
                 },
                 // Earlier messages may still be answered.
+                SessionEvent::Ended(EndReason::EmptyInput) => match self.goal {
+                    Goal::AllAnswered(_) => return EndReason::EmptyInput,
+                    Goal::Count(_) | Goal::Stay => pending_end = Some(EndReason::EndOfInput),
+                },
                 SessionEvent::Ended(
                     end_reason @ (EndReason::Exit | EndReason::EndOfInput | EndReason::BadInput(_)),
                 ) => {
@@ -328,6 +356,15 @@ where
                 SessionEvent::Ended(end_reason) => return end_reason,
             }
         }
+    }
+
+    /// Returns true if the goal lets the session go on after this end of the input.
+    fn outlasts(&self, end_reason: &EndReason) -> bool {
+        let by_goal = match self.goal {
+            Goal::AllAnswered(_) => false,
+            Goal::Count(_) | Goal::Stay => true,
+        };
+        by_goal && self.console.mode() == Mode::Pipe && matches!(end_reason, EndReason::EndOfInput)
     }
 
     /// Returns true if no more answers are awaited after the end of the input.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use proto::{close::CloseReason, config::TimeSpan, key::Key};
+use proto::{close::CloseReason, key::Key};
 use tokio::time::timeout;
 
 use super::report::HandshakeReport;
@@ -11,6 +11,7 @@ use crate::{
     connect::{self, ConnectError, Deadline, MaybeTlsStream, Upgraded, exchange},
     exit::Exit,
     handshake::{Origin, ReadError, Request, Subprotocol},
+    time_argument::TimeArgument,
     tls::{TransportKind, TrustArguments},
     websocket::{Connection, ConnectionEvent, Reading},
 };
@@ -27,8 +28,8 @@ pub struct HandshakeArguments {
     /// The server, as in `ws://127.0.0.1:5678` or `wss://example.org`.
     pub url: String,
     /// Time for TCP, TLS and the handshake together [default: 10s].
-    #[arg(long, value_name = "TIME")]
-    pub connect_deadline: Option<TimeSpan>,
+    #[arg(long, alias = "connect-deadline", value_name = "TIME")]
+    pub connect_timeout: Option<TimeArgument>,
     /// Offers this subprotocol. Repeatable, the preferred one first.
     #[arg(short, long = "subprotocol", value_name = "NAME")]
     pub subprotocols: Vec<Subprotocol>,

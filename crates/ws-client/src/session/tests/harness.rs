@@ -24,7 +24,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    config::LoginSource,
+    config::{Goal, LoginSource},
     connect::Upgraded,
     console::{EchoControl, EchoState, PromptMode, Reader, StdioConsole},
     exit::Exit,
@@ -42,12 +42,17 @@ pub(super) const TINY: usize = 16;
 pub(super) const EXIT_NOTICE: &str = "ws-client: {count} not sent\nws-client: a line \"exit\" \
                                       ends the session; --literal sends it as a message\n";
 
+/// The notice about an empty input.
+pub(super) const EMPTY_INPUT: &str = "ws-client: the input is empty, so there is nothing to do; \
+                                      --linger forever stays and prints what comes\n";
+
 /// The linger time of the default goal.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
     close_deadline: Duration::from_secs(5),
     reply_deadline: Duration::from_secs(30),
+    run_limit: None,
 };
 
 /// The exit code and the output of a run.
@@ -152,6 +157,11 @@ impl Server {
         };
         assert!(self.0.next().await.is_none());
         closed
+    }
+
+    /// Drops messages, and waits for the client's Close frame and the end of the stream.
+    pub(super) async fn until_closed(&mut self) {
+        while let Some(Ok(_)) = self.0.next().await {}
     }
 
     pub(super) async fn close(&mut self, code: u16, reason: &'static str) {
@@ -265,6 +275,20 @@ where
     I: AsyncRead + Unpin,
     N: Stream<Item = ()> + Unpin,
 {
+    run_with(connection, client, Goal::default(), TIMEOUTS).await
+}
+
+/// Runs a session with this goal and these limits until it ends.
+pub(super) async fn run_with<I, N>(
+    connection: Connection<DuplexStream>,
+    client: TestClient<I, N>,
+    goal: Goal,
+    timeouts: Timeouts,
+) -> RunOutcome
+where
+    I: AsyncRead + Unpin,
+    N: Stream<Item = ()> + Unpin,
+{
     let (stdout, stderr) = (CapturedOutput::default(), CapturedOutput::default());
     let console = console_of(
         client.input,
@@ -272,7 +296,7 @@ where
         stderr.clone(),
         client.prompt_mode,
     );
-    let session = ClientSession::new(connection, console, TIMEOUTS);
+    let session = ClientSession::new(connection, console, timeouts).with_goal(goal);
     let running = run_to_exit(
         session,
         LoginPlan::Messages(client.login),

@@ -5,6 +5,7 @@ mod dialogue;
 mod faults;
 mod flood;
 mod flow;
+mod goal;
 mod harness;
 mod outcome;
 mod room;

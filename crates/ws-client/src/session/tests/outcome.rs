@@ -3,6 +3,7 @@ use std::{io, time::Duration};
 use proto::close::{CloseCode, CloseReason};
 
 use crate::{
+    config::Goal,
     connect::ConnectError,
     console::{InputError, Mode, Notice, UnsentLines},
     exit::Exit,
@@ -19,6 +20,8 @@ const SCRIPT: EndContext = EndContext {
         sent: 3,
         answered: 3,
     },
+    received: 3,
+    goal: Goal::AllAnswered(Duration::from_secs(1)),
 };
 
 const PERSON: EndContext = EndContext {
@@ -152,7 +155,7 @@ fn connection_end_without_close_is_lost() {
                 reply: CloseReason::MessageTooBig,
                 detail: "2 > 1".into(),
             },
-            "the server sent more than --max-message-bytes allows: 2 > 1; closed with 1009",
+            "the server sent more than --max-message allows: 2 > 1; closed with 1009",
         ),
     ] {
         let found = report_of(&EndReason::Server(end), None, PERSON);

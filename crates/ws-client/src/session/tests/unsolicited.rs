@@ -17,8 +17,8 @@ use tokio_tungstenite::{
 };
 
 use super::harness::{
-    FakeEcho, Server, TINY, TestClient, USER_EXIT, client_of, configured, connected, outcome, run,
-    script,
+    EMPTY_INPUT, FakeEcho, Server, TINY, TestClient, USER_EXIT, client_of, configured, connected,
+    outcome, run, script,
 };
 use crate::{
     connect::Upgraded,
@@ -86,7 +86,14 @@ async fn configured_credentials_are_sent_after_a_greeting() {
         ..script(b"")
     };
     let (found, ()) = tokio::join!(run(connection, client), play);
-    assert_eq!(found, outcome(Exit::Ok, "", "welcome\n{welcome}"));
+    assert_eq!(
+        found,
+        outcome(
+            Exit::Usage,
+            "",
+            &format!("welcome\n{{welcome}}{EMPTY_INPUT}")
+        )
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +106,10 @@ async fn server_without_login_gets_no_credentials() {
     };
     let (found, closed) = tokio::join!(run(connection, client), play);
     assert_eq!(closed, (USER_EXIT.0, USER_EXIT.1.to_owned()));
-    assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
+    assert_eq!(
+        found,
+        outcome(Exit::Usage, "", &format!("{{welcome}}{EMPTY_INPUT}"))
+    );
 }
 
 /// A server could otherwise unmask the rest of a password, and get it as a message.
@@ -184,5 +194,8 @@ async fn crossing_close_frames_are_sent_whole() {
         reason: USER_EXIT.1.into(),
     };
     assert_eq!(closed, Message::Close(Some(frame)));
-    assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
+    assert_eq!(
+        found,
+        outcome(Exit::Usage, "", &format!("{{welcome}}{EMPTY_INPUT}"))
+    );
 }
