@@ -49,7 +49,7 @@ macro_rules! hold {
     };
 }
 
-hold!(handshake login verdict renderer);
+hold!(handshake login verdict renderer ticket);
 
 fn property(name: &str) -> Property {
     let mut all = ALL.into_iter();

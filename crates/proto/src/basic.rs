@@ -1,16 +1,20 @@
-//! Credentials in the `Authorization` field of an HTTP request: the Basic scheme (RFC 7617, RFC
-//! 9110 section 11.6.2).
+//! Credentials in the `Authorization` field of an HTTP request (RFC 9110 section 11.6.2): the Basic
+//! scheme (RFC 7617), and the Bearer scheme (RFC 6750) for tickets.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use crate::{
-    message::{Credentials, CredentialsError},
+    message::{Credentials, CredentialsError, LoginCredentials},
     secret::Secret,
+    ticket::{Ticket, TicketFormError},
 };
 
-/// The name of the scheme, compared without case (RFC 9110 section 11.1).
+/// The name of the scheme of passwords, compared without case (RFC 9110 section 11.1).
 const SCHEME: &str = "Basic";
+
+/// The name of the scheme of tickets (RFC 6750 section 2.1).
+const BEARER: &str = "Bearer";
 
 /// Returns the value of an `Authorization` field with these credentials (RFC 7617 section 2).
 pub fn authorization(credentials: &Credentials) -> Secret {
@@ -19,38 +23,46 @@ pub fn authorization(credentials: &Credentials) -> Secret {
     Secret::new(format!("{SCHEME} {}", *encoded))
 }
 
-/// Parses the value of an `Authorization` field (RFC 7617 section 2). The decoded bytes must be
-/// UTF-8 (section 2.1); [`Credentials::parse`] splits them at the first `:`.
+/// Parses the value of an `Authorization` field. With Basic, the decoded bytes must be UTF-8 (RFC 7617
+/// section 2.1), and [`LoginCredentials::parse`] reads them. With Bearer, the token is a ticket.
 ///
 /// # Errors
 ///
-/// Another scheme, invalid base64 or UTF-8, or anything that [`Credentials::parse`] refuses.
-pub fn parse_authorization(value: &[u8]) -> Result<Credentials, AuthorizationError> {
+/// Another scheme, invalid base64 or UTF-8, or anything that [`LoginCredentials::parse`] refuses.
+pub fn parse_authorization(value: &[u8]) -> Result<LoginCredentials, AuthorizationError> {
     let space = value
         .iter()
         .position(|byte| *byte == b' ')
         .ok_or(AuthorizationError::Scheme)?;
     let (scheme, encoded) = value.split_at(space);
+    let encoded = encoded.trim_ascii();
+    if scheme.eq_ignore_ascii_case(BEARER.as_bytes()) {
+        let token = std::str::from_utf8(encoded).map_err(|_| AuthorizationError::Encoding)?;
+        return Ok(LoginCredentials::Ticket(Ticket::parse(token)?));
+    }
     if !scheme.eq_ignore_ascii_case(SCHEME.as_bytes()) {
         return Err(AuthorizationError::Scheme);
     }
     let line = STANDARD
-        .decode(encoded.trim_ascii())
+        .decode(encoded)
         .map(Zeroizing::new)
         .map_err(|_| AuthorizationError::Encoding)?;
     let line = std::str::from_utf8(&line).map_err(|_| AuthorizationError::Encoding)?;
-    Ok(Credentials::parse(line)?)
+    Ok(LoginCredentials::parse(line)?)
 }
 
 /// A malformed `Authorization` field. A server does not tell its peer which of these it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizationError {
-    /// The scheme is not Basic.
-    #[error("the scheme is not Basic")]
+    /// The scheme is neither Basic nor Bearer.
+    #[error("the scheme is neither Basic nor Bearer")]
     Scheme,
     /// The token after the scheme is not base64 of UTF-8.
     #[error("the credentials are not base64 of UTF-8")]
     Encoding,
+    /// The token after Bearer is not a ticket.
+    #[error(transparent)]
+    Ticket(#[from] TicketFormError),
     /// The decoded text is not a name and a password.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -58,14 +70,56 @@ pub enum AuthorizationError {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
     use proptest::prelude::*;
 
-    use super::{AuthorizationError, authorization, parse_authorization};
+    use super::{AuthorizationError, authorization};
     use crate::{
-        message::{Credentials, CredentialsError},
+        message::{Credentials, CredentialsError, LoginCredentials},
+        secret::Secret,
         text::nfc,
+        ticket::TicketFormError,
         username::UserNameError,
     };
+
+    /// A ticket that names `jane`, with a MAC of zeros.
+    const TICKET: &str = "wst1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAamFuZQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    /// Parses the value of a field with a name and a password.
+    fn parse_authorization(value: &[u8]) -> Result<Credentials, AuthorizationError> {
+        super::parse_authorization(value).map(|credentials| match credentials {
+            LoginCredentials::Password(credentials) => credentials,
+            LoginCredentials::Ticket(ticket) => panic!("a ticket of {}", ticket.user()),
+        })
+    }
+
+    #[test]
+    fn ticket_accepted_in_either_scheme() {
+        let in_basic = Secret::new(format!(":{TICKET}"));
+        let in_basic = STANDARD.encode(in_basic.expose());
+        for value in [
+            format!("Bearer {TICKET}"),
+            format!("bearer   {TICKET} "),
+            format!("Basic {in_basic}"),
+        ] {
+            match super::parse_authorization(value.as_bytes()) {
+                Ok(LoginCredentials::Ticket(ticket)) => {
+                    assert_eq!(ticket.user().as_str(), "jane");
+                    assert_eq!(ticket.text().expose(), TICKET);
+                }
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+        for value in [
+            "Bearer ".to_owned(),
+            "Bearer QWxhZGRpbg==".to_owned(),
+            format!("Bearer :{TICKET}"),
+            format!("Bearer {TICKET} {TICKET}"),
+        ] {
+            let error = AuthorizationError::Ticket(TicketFormError);
+            assert_eq!(parse_authorization(value.as_bytes()).unwrap_err(), error);
+        }
+    }
 
     #[test]
     fn rfc_examples_round_trip() {
@@ -96,7 +150,7 @@ mod tests {
         for (value, error) in [
             ("", AuthorizationError::Scheme),
             ("Basic", AuthorizationError::Scheme),
-            ("Bearer QWxhZGRpbg==", AuthorizationError::Scheme),
+            ("Digest QWxhZGRpbg==", AuthorizationError::Scheme),
             ("BasicQ WxhZGRpbg==", AuthorizationError::Scheme),
             ("Basic ?", AuthorizationError::Encoding),
             // Without its padding.
@@ -137,7 +191,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(value in any::<Vec<u8>>()) {
-            let _ = parse_authorization(&value);
+            let _ = super::parse_authorization(&value);
         }
     }
 }

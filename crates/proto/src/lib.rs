@@ -15,8 +15,8 @@
 //! |---|---|---|
 //! | login | `login/` | both sides of the login |
 //! | close codes | `close.rs` | every close code: its meaning, and its retry policy |
-//! | accounts | `credentials/` | accounts (server) and configured credentials (client) from TOML |
-//! | wire texts | `message.rs`, `basic.rs` | the credentials line and its replies; Basic credentials (RFC 7617) |
+//! | accounts | `credentials/` | accounts (server) and configured credentials (client) from TOML; the issuer of tickets |
+//! | wire texts | `message.rs`, `basic.rs`, `ticket.rs` | the credentials line and its replies; credentials in HTTP (RFC 7617, RFC 6750); tickets |
 //! | names and passwords | `username.rs`, `password.rs`, `secret.rs` | a validated name; a plain password or an Argon2id hash; a redacted, zeroed secret |
 //! | basics | `config/`, `key.rs`, `escape.rs`, `plural.rs`, `text.rs`, `pem.rs` | TOML errors and units; `Sec-WebSocket-Key`; escaped text; singular and plural; byte order marks and NFC; PEM blocks |
 
@@ -33,4 +33,5 @@ pub mod pem;
 pub mod plural;
 pub mod secret;
 pub mod text;
+pub mod ticket;
 pub mod username;

@@ -2,6 +2,7 @@
 
 use crate::{
     secret::Secret,
+    ticket::{TICKET_PREFIX, Ticket, TicketFormError},
     username::{UserName, UserNameError},
 };
 
@@ -61,6 +62,32 @@ impl Credentials {
     }
 }
 
+/// Credentials of a login: a name with its password, or a ticket.
+#[derive(Debug)]
+pub enum LoginCredentials {
+    /// A name and a password.
+    Password(Credentials),
+    /// A ticket.
+    Ticket(Ticket),
+}
+
+impl LoginCredentials {
+    /// Parses a credentials line: `username:password`, or `:` and a ticket. A name is never empty, so
+    /// no line is both.
+    ///
+    /// # Errors
+    ///
+    /// A malformed ticket, or anything that [`Credentials::parse`] refuses.
+    pub fn parse(line: &str) -> Result<Self, CredentialsError> {
+        match line.strip_prefix(':') {
+            Some(ticket) if ticket.starts_with(TICKET_PREFIX) => {
+                Ok(Self::Ticket(Ticket::parse(ticket)?))
+            }
+            Some(_) | None => Credentials::parse(line).map(Self::Password),
+        }
+    }
+}
+
 /// A malformed credentials line. A server does not tell its peer which of these it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
@@ -76,6 +103,9 @@ pub enum CredentialsError {
     /// The name is invalid.
     #[error(transparent)]
     Name(#[from] UserNameError),
+    /// The line begins as a ticket, and is none.
+    #[error(transparent)]
+    Ticket(#[from] TicketFormError),
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ use crate::attacks::requests;
 /// The greatest number of header fields.
 const MAX_FIELDS: usize = 100;
 
+/// A ticket with a MAC of zeros.
+const TICKET: &str =
+    "wst1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAamFuZQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// The supported subprotocols.
 const SUBPROTOCOLS: [&str; 2] = ["chat.v2", "chat"];
 
@@ -163,6 +167,23 @@ fn assert_credentials(raw: &RawRequest, attempt: &Attempt) {
             assert_eq!(value[..6].to_ascii_lowercase(), "basic ", "{raw:?}");
             assert_eq!(value[6..].trim_ascii(), written, "{raw:?}");
         }
+        Attempt::Ticket(ticket) => {
+            let [value] = found.as_slice() else {
+                panic!("more than one Authorization field: {raw:?}");
+            };
+            let value = String::from_utf8_lossy(value);
+            let (scheme, token) = value.split_once(' ').expect("a field has a scheme");
+            let written = ticket.text();
+            let written = written.expose();
+            match scheme.to_ascii_lowercase().as_str() {
+                "basic" => {
+                    let written = STANDARD.encode(format!(":{written}"));
+                    assert_eq!(token.trim_ascii(), written, "{raw:?}");
+                }
+                "bearer" => assert_eq!(token.trim_ascii(), written, "{raw:?}"),
+                other => panic!("{other}: {raw:?}"),
+            }
+        }
         Attempt::Malformed => assert!(!found.is_empty(), "{raw:?}"),
     }
 }
@@ -177,6 +198,14 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
             with("Basic YWRtaW46MTIzNDU2"),
         ),
         ("with_a_token".to_owned(), with("Bearer YWRtaW46MTIzNDU2")),
+        (
+            "with_a_ticket".to_owned(),
+            with(&format!("Bearer {TICKET}")),
+        ),
+        (
+            "with_a_ticket_in_basic".to_owned(),
+            with(&format!("Basic {}", STANDARD.encode(format!(":{TICKET}")))),
+        ),
         (
             "page_request".to_owned(),
             read("GET", "text/html, */*; q=0.8"),

@@ -275,6 +275,11 @@ impl ServerDriver {
                             ACCOUNTS.verify(&credentials, UNIX_EPOCH, &mut HashMemory::default());
                         verified.ok()
                     }
+                    Attempt::Ticket(ticket) => {
+                        let line = format!(":{}", ticket.text().expose());
+                        assert_eq!(Some(&*line), self.line.as_deref());
+                        None
+                    }
                     Attempt::Malformed => None,
                 };
                 assert_eq!(identity.is_some(), self.is_accepted());

@@ -11,6 +11,7 @@ pub mod login;
 mod property;
 pub mod renderer;
 mod script;
+pub mod ticket;
 pub mod verdict;
 
 pub use self::property::{ALL, Property};

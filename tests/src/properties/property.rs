@@ -1,6 +1,6 @@
 //! The list of all properties.
 
-use super::{handshake, login, renderer, verdict};
+use super::{handshake, login, renderer, ticket, verdict};
 
 /// A property with its seeds.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub struct Property {
 }
 
 /// All properties.
-pub const ALL: [Property; 4] = [
+pub const ALL: [Property; 5] = [
     Property {
         name: "handshake",
         check: handshake::check,
@@ -34,5 +34,10 @@ pub const ALL: [Property; 4] = [
         name: "renderer",
         check: renderer::check,
         seeds: renderer::seeds,
+    },
+    Property {
+        name: "ticket",
+        check: ticket::check,
+        seeds: ticket::seeds,
     },
 ];

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -14,7 +15,7 @@ use toml::{
 
 use crate::{
     config::{TomlError, from_toml},
-    credentials::CredentialFingerprint,
+    credentials::{CredentialFingerprint, fingerprint::stored_credential},
     message::{Credentials, CredentialsError, MAX_CREDENTIALS_BYTES},
     password::{HashCost, HashMemory, Password, PasswordHash},
     secret::Secret,
@@ -51,15 +52,35 @@ struct Credential {
 
 /// The result of a verified login: the user, and the credential that was verified.
 ///
-/// Only [`Accounts::verify`] creates one. [`Accounts::check`] decides if it is still valid after a
-/// change of the accounts.
+/// Only [`Accounts::verify`] and [`TicketIssuer::verify`](crate::credentials::TicketIssuer::verify)
+/// create one. [`Accounts::check`] decides if it is still valid after a change of the accounts.
 #[derive(Debug, Clone)]
-pub struct Identity(Arc<Credential>);
+pub struct Identity {
+    credential: Arc<Credential>,
+    /// The time of the login by password, in seconds since 1970, if this login was by a ticket.
+    ticket_login: Option<NonZeroU32>,
+}
 
 impl Identity {
     /// Returns the user's name.
     pub fn user(&self) -> &UserName {
-        &self.0.user
+        &self.credential.user
+    }
+
+    /// Returns true if the login was by a ticket.
+    pub fn is_by_ticket(&self) -> bool {
+        self.ticket_login.is_some()
+    }
+
+    /// Returns the time of the login by password, if this one was by a ticket.
+    pub(super) fn ticket_login(&self) -> Option<NonZeroU32> {
+        self.ticket_login
+    }
+
+    /// Passes on the parts of a text that differs for each two credentials.
+    pub(super) fn stored_credential(&self, part: impl FnMut(&[u8])) {
+        let Credential { user, password } = &*self.credential;
+        stored_credential(user, password, part);
     }
 }
 
@@ -222,8 +243,19 @@ impl Accounts {
             None => Err(VerifyError::UnknownUser),
             Some(_) if !matches => Err(VerifyError::WrongPassword),
             Some(account) if !account.is_valid_at(now) => Err(VerifyError::Expired),
-            Some(account) => Ok(Identity(Arc::clone(&account.credential))),
+            Some(account) => Ok(account.identity(None)),
         }
+    }
+
+    /// Returns the identity of a user with the present credential, whom a ticket names that comes from
+    /// this login. The caller must verify the ticket.
+    pub(super) fn identity_by_ticket(
+        &self,
+        user: &UserName,
+        login: NonZeroU32,
+    ) -> Option<Identity> {
+        let account = self.by_name.get(user)?;
+        Some(account.identity(Some(login)))
     }
 
     /// Checks that an identity is still valid. An earlier version of the accounts may have created it.
@@ -234,7 +266,12 @@ impl Accounts {
     pub fn check(&self, identity: &Identity, now: SystemTime) -> Result<(), Revoked> {
         match self.by_name.get(identity.user()) {
             None => Err(Revoked::Removed),
-            Some(account) if !account.credential.password.is_same(&identity.0.password) => {
+            Some(account)
+                if !account
+                    .credential
+                    .password
+                    .is_same(&identity.credential.password) =>
+            {
                 Err(Revoked::Changed)
             }
             Some(account) if !account.is_valid_at(now) => Err(Revoked::Expired),
@@ -297,6 +334,13 @@ impl Accounts {
 }
 
 impl Account {
+    fn identity(&self, ticket_login: Option<NonZeroU32>) -> Identity {
+        Identity {
+            credential: Arc::clone(&self.credential),
+            ticket_login,
+        }
+    }
+
     fn is_valid_at(&self, now: SystemTime) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }

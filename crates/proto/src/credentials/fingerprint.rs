@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::{password::Password, username::UserName};
 
@@ -25,18 +26,7 @@ impl CredentialFingerprint {
     pub(crate) fn new(user: &UserName, password: &Password, salt: [u8; SALT_BYTES]) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(salt);
-        hasher.update(user.as_str());
-        // A user name has no `:`.
-        match password {
-            Password::Plain(password) => {
-                hasher.update(":plain:");
-                hasher.update(password.expose());
-            }
-            Password::Hash(hash) => {
-                hasher.update(":hash:");
-                hasher.update(hash.to_string());
-            }
-        }
+        stored_credential(user, password, |part| hasher.update(part));
         Self {
             salt,
             digest: hasher.finalize().into(),
@@ -46,6 +36,22 @@ impl CredentialFingerprint {
     /// Returns true if this is the fingerprint of the credential.
     pub(crate) fn is_of(&self, user: &UserName, password: &Password) -> bool {
         *self == Self::new(user, password, self.salt)
+    }
+}
+
+/// Passes on the parts of a text that differs for each two credentials.
+pub(crate) fn stored_credential(user: &UserName, password: &Password, mut part: impl FnMut(&[u8])) {
+    part(user.as_str().as_bytes());
+    // A user name has no `:`.
+    match password {
+        Password::Plain(password) => {
+            part(b":plain:");
+            part(password.expose().as_bytes());
+        }
+        Password::Hash(hash) => {
+            part(b":hash:");
+            part(Zeroizing::new(hash.to_string()).as_bytes());
+        }
     }
 }
 

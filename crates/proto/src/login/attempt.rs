@@ -2,20 +2,30 @@
 
 use std::time::Duration;
 
-use crate::{credentials::Identity, message::Credentials};
+use crate::{
+    credentials::Identity,
+    message::{Credentials, LoginCredentials},
+    ticket::Ticket,
+};
 
 /// A login attempt.
 #[derive(Debug)]
 pub enum Attempt {
     /// A name and a password to verify.
     Credentials(Credentials),
-    /// Input without a valid name and password. It counts as a failed attempt.
+    /// A ticket to verify.
+    Ticket(Ticket),
+    /// Input without a valid name and password, and without a ticket. It counts as a failed attempt.
     Malformed,
 }
 
-impl<E> From<Result<Credentials, E>> for Attempt {
-    fn from(parsed: Result<Credentials, E>) -> Self {
-        parsed.map_or(Self::Malformed, Self::Credentials)
+impl<E> From<Result<LoginCredentials, E>> for Attempt {
+    fn from(parsed: Result<LoginCredentials, E>) -> Self {
+        match parsed {
+            Ok(LoginCredentials::Password(credentials)) => Self::Credentials(credentials),
+            Ok(LoginCredentials::Ticket(ticket)) => Self::Ticket(ticket),
+            Err(_) => Self::Malformed,
+        }
     }
 }
 
@@ -47,7 +57,7 @@ pub enum LoginMessage<'a> {
 }
 
 impl From<LoginMessage<'_>> for Attempt {
-    /// Parses a text as `username:password`. One line break at its end is ignored, because websocat
+    /// Parses a text as a credentials line. One line break at its end is ignored, because websocat
     /// sends it with each line.
     fn from(message: LoginMessage<'_>) -> Self {
         match message {
@@ -55,7 +65,7 @@ impl From<LoginMessage<'_>> for Attempt {
                 let line = text
                     .strip_suffix('\n')
                     .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-                Credentials::parse(line).into()
+                LoginCredentials::parse(line).into()
             }
             LoginMessage::Binary => Self::Malformed,
         }

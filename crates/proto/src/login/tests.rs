@@ -37,7 +37,7 @@ fn verdict(attempt: &Attempt) -> LoginVerdict {
         Attempt::Credentials(credentials) => accounts()
             .verify(credentials, UNIX_EPOCH, &mut HashMemory::default())
             .ok(),
-        Attempt::Malformed => None,
+        Attempt::Ticket(_) | Attempt::Malformed => None,
     };
     identity.map_or(LoginVerdict::Rejected, LoginVerdict::Accepted)
 }
@@ -67,10 +67,37 @@ fn one_line_break_after_credentials_ignored() {
     ] {
         let found = match Attempt::from(LoginMessage::Text(text)) {
             Attempt::Credentials(credentials) => Some(credentials.password),
-            Attempt::Malformed => None,
+            Attempt::Ticket(_) | Attempt::Malformed => None,
         };
         let found = found.as_ref().map(Secret::expose);
         assert_eq!(found, password, "{text:?}");
+    }
+}
+
+/// A user name is never empty, so a line that begins with `:` can be a ticket.
+#[test]
+fn line_of_colon_and_ticket_is_ticket() {
+    const TICKET: &str = "wst1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAamFuZQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let attempt = |text: &str| Attempt::from(LoginMessage::Text(text));
+    for line_break in ["", "\n", "\r\n"] {
+        match attempt(&format!(":{TICKET}{line_break}")) {
+            Attempt::Ticket(ticket) => assert_eq!(ticket.text().expose(), TICKET),
+            other => panic!("{other:?}"),
+        }
+    }
+    for text in [
+        TICKET.to_owned(),
+        format!("{TICKET}:"),
+        format!("::{TICKET}"),
+        format!(":{TICKET} "),
+        format!(":{TICKET}\n\n"),
+        format!("jane:{TICKET}"),
+        ":wst1.".to_owned(),
+        ":wst2.AAAA".to_owned(),
+        ":password".to_owned(),
+    ] {
+        let is_ticket = matches!(attempt(&text), Attempt::Ticket(_));
+        assert!(!is_ticket, "{text:?}");
     }
 }
 

@@ -105,7 +105,7 @@ impl Verifier {
             Attempt::Credentials(credentials) => {
                 (Some(credentials.name.clone()), Some(credentials))
             }
-            Attempt::Malformed => (None, None),
+            Attempt::Ticket(_) | Attempt::Malformed => (None, None),
         };
         let pending = PendingAttempt {
             context,

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use proto::{
     credentials::Accounts,
     login::{Attempt, LoginVerdict},
-    message::Credentials,
+    message::LoginCredentials,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -73,7 +73,7 @@ impl Setup {
     }
 
     fn verify(&self, line: &str) -> impl Future<Output = LoginVerdict> {
-        let attempt = Attempt::from(Credentials::parse(line));
+        let attempt = Attempt::from(LoginCredentials::parse(line));
         let verifier = &self.state.verifier;
         verifier.verify(attempt, self.context(), &self.route)
     }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Accounts, Identity, Revoked, VerifyError};
 use crate::{
+    credentials::{Accounts, Identity, Revoked, VerifyError},
     message::Credentials,
     password::{HashMemory, costs_of},
 };
