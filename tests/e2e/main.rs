@@ -68,6 +68,8 @@ mod systemd;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod tickets;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tls_server;

@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     tls_handshakes: Family<Labels<1>, Counter>,
     handshakes: Family<Labels<1>, Counter>,
     logins: Family<Labels<2>, Counter>,
+    tickets_issued: Counter,
     budget_refusals: Counter,
     revocations: Family<Labels<1>, Counter>,
     closes: Family<Labels<2>, Counter>,
@@ -143,6 +144,7 @@ impl Metrics {
             tls_handshakes: Family::default(),
             handshakes: Family::default(),
             logins: Family::default(),
+            tickets_issued: Counter::default(),
             budget_refusals: Counter::default(),
             revocations: Family::default(),
             closes: Family::default(),
@@ -181,6 +183,11 @@ impl Metrics {
             metrics.logins.clone(),
         );
         ours.register(
+            "tickets_issued",
+            "Tickets issued, by which users log in again without a password",
+            metrics.tickets_issued.clone(),
+        );
+        ours.register(
             "budget_refusals",
             "Logins and handshakes refused because the failure budget of the address was exhausted",
             metrics.budget_refusals.clone(),
@@ -217,24 +224,28 @@ impl Metrics {
             Unit::Seconds,
             metrics.last_reload.clone(),
         );
-        // Create the series at zero, so that `rate` and `increase` see the first event.
+        metrics.create_series();
+        metrics.last_reload.set(now);
+        metrics
+    }
+
+    /// Creates the series at zero, so that `rate` and `increase` see the first event.
+    fn create_series(&self) {
         for method in LoginMethod::ALL {
             for failure in LoginFailure::ALL.map(Some).into_iter().chain([None]) {
-                drop(metrics.logins.get_or_create(&login_labels(method, failure)));
+                drop(self.logins.get_or_create(&login_labels(method, failure)));
             }
         }
         for result in TlsResult::ALL {
-            drop(metrics.tls_handshakes.get_or_create(&result.labels()));
+            drop(self.tls_handshakes.get_or_create(&result.labels()));
         }
         for result in ReloadResult::ALL {
-            drop(metrics.reloads.get_or_create(&result.labels()));
+            drop(self.reloads.get_or_create(&result.labels()));
         }
         for cause in CloseReason::ALL.into_iter().filter_map(revocation) {
             let labels = [("cause", cause.into())];
-            drop(metrics.revocations.get_or_create(&labels));
+            drop(self.revocations.get_or_create(&labels));
         }
-        metrics.last_reload.set(now);
-        metrics
     }
 
     /// Counts a TLS handshake.
@@ -261,6 +272,11 @@ impl Metrics {
         self.logins
             .get_or_create(&login_labels(method, failure))
             .inc();
+    }
+
+    /// Counts a ticket.
+    pub(crate) fn ticket_issued(&self) {
+        self.tickets_issued.inc();
     }
 
     /// Counts a closed WebSocket.

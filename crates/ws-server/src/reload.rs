@@ -7,7 +7,10 @@ use std::{
     convert::Infallible, io, mem, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration,
 };
 
-use proto::{credentials::WorldAccessible, escape::Escaped};
+use proto::{
+    credentials::{TicketSecrets, WorldAccessible},
+    escape::Escaped,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -22,8 +25,8 @@ use tracing::{debug, warn};
 
 use crate::{
     config::{
-        ConfigSource, FileReader, LoadedConfig, READ_DEADLINE, ReadTimeout, TlsFiles, WatchedFiles,
-        changed_at_start, changed_live, undefined_route_user,
+        ConfigSource, FileReader, LoadedConfig, READ_DEADLINE, ReadTimeout, TICKET_SECRET_FILE,
+        TlsFiles, WatchedFiles, changed_at_start, changed_live, undefined_route_user,
     },
     log::{Log, audit},
     process::systemd::ServiceManager,
@@ -62,6 +65,8 @@ pub(crate) struct ConfigWatcher<'a> {
     running: Table,
     /// The certificate and key in force, with their files. `None` if TLS was off at start-up.
     tls: Option<(TlsFiles, Tls)>,
+    /// The secret of tickets in force, if it is that of a file.
+    ticket_secrets: Option<Arc<TicketSecrets>>,
     /// The configured address of the listener.
     listen: SocketAddr,
     /// The files that the configuration currently names, valid or not.
@@ -166,6 +171,7 @@ impl ReloadHandle {
 pub(crate) struct StartState {
     tables: Table,
     tls: Option<(TlsFiles, Tls)>,
+    ticket_secrets: Option<Arc<TicketSecrets>>,
     listen: SocketAddr,
     files: WatchedFiles,
     world_accessible: Option<WorldAccessible>,
@@ -180,6 +186,7 @@ impl StartState {
                 .tls
                 .clone()
                 .map(|tls| (loaded.config.tls.clone(), tls)),
+            ticket_secrets: loaded.config.ticket_secrets.clone(),
             listen: loaded.config.listen,
             files,
             world_accessible: loaded.world_accessible.clone(),
@@ -209,6 +216,7 @@ impl<'a> ConfigWatcher<'a> {
             started: start_state.tables.clone(),
             running: start_state.tables,
             tls: start_state.tls,
+            ticket_secrets: start_state.ticket_secrets,
             listen: start_state.listen,
             named: start_state.files.named(),
             applied: start_state.files.clone(),
@@ -356,8 +364,14 @@ impl<'a> ConfigWatcher<'a> {
         let next = config.to_toml();
         let mut changed = changed_live(&self.running, &next);
         changed.extend(self.replace_tls(tls.map(|tls| (config.tls.clone(), tls))));
-        changed.sort();
         let at_next_start = changed_at_start(&self.started, &next);
+        // Of the file at the start: another one takes effect at the next start.
+        let has_same_file = !at_next_start.iter().any(|key| key == TICKET_SECRET_FILE);
+        if has_same_file && self.ticket_secrets != config.ticket_secrets {
+            self.ticket_secrets.clone_from(&config.ticket_secrets);
+            changed.push(TICKET_SECRET_FILE.to_owned());
+        }
+        changed.sort();
         self.running = next;
         let (level, users) = (config.log_level, accounts.users().len());
         let sessions_ended = self.server.reload(config, accounts);

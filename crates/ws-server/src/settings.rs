@@ -5,10 +5,16 @@ use std::{
     time::SystemTime,
 };
 
-use proto::{close::CloseReason, credentials::Accounts, login::LoginPolicy, username::UserName};
+use proto::{
+    close::CloseReason,
+    credentials::{Accounts, Identity, IssuedTicket, TicketIssuer, VerifiedTicket},
+    login::LoginPolicy,
+    ticket::Ticket,
+    username::UserName,
+};
 
 use crate::{
-    access::{Access, Grant, Principal, Revocations, ServerNames},
+    access::{Access, Grant, LoginFailure, Principal, Revocations, ServerNames},
     handshake::HandshakePolicy,
     limits::{Limits, MessageSize},
     peer::TrustedProxies,
@@ -37,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) accounts: Arc<Accounts>,
     /// The users whose logins an operator has revoked.
     pub(crate) revocations: Arc<Revocations>,
+    /// The issuer of tickets.
+    pub(crate) tickets: Arc<TicketIssuer>,
 }
 
 impl Settings {
@@ -48,6 +56,7 @@ impl Settings {
         login: LoginPolicy,
         limits: Limits,
         accounts: Accounts,
+        tickets: TicketIssuer,
     ) -> Self {
         Self {
             handshake,
@@ -57,13 +66,18 @@ impl Settings {
             limits: Arc::new(limits),
             accounts: Arc::new(accounts),
             revocations: Arc::default(),
+            tickets: Arc::new(tickets),
         }
     }
 
     /// Returns a copy with these revocations, and the users whose revocation has lapsed because their
-    /// credential differs from the revoked one.
-    pub(crate) fn with_revocations(&self, mut revocations: Revocations) -> (Self, Vec<UserName>) {
-        let lapsed = revocations.remove_changed(&self.accounts);
+    /// credential differs from the revoked one. Their tickets up to `now` stay dead.
+    pub(crate) fn with_revocations(
+        &self,
+        mut revocations: Revocations,
+        now: SystemTime,
+    ) -> (Self, Vec<UserName>) {
+        let lapsed = revocations.end_changed(&self.accounts, now);
         let settings = Self {
             revocations: Arc::new(revocations),
             ..self.clone()
@@ -74,6 +88,39 @@ impl Settings {
     /// Returns true if an operator has revoked the logins of this user.
     pub(crate) fn is_revoked(&self, user: &UserName) -> bool {
         self.revocations.contains(user)
+    }
+
+    /// Verifies a ticket against the accounts and the revocations.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the rejection.
+    pub(crate) fn verify_ticket(
+        &self,
+        ticket: &Ticket,
+        now: SystemTime,
+    ) -> Result<Identity, LoginFailure> {
+        let verified = self.tickets.verify(ticket, &self.accounts, now)?;
+        let VerifiedTicket { identity, issued } = verified;
+        if self.revocations.ends_ticket(identity.user(), issued) {
+            return Err(LoginFailure::Revoked);
+        }
+        Ok(identity)
+    }
+
+    /// Issues a ticket for a user who is logged in. Returns `None` if the login is no longer valid.
+    pub(crate) fn issue_ticket(
+        &self,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Option<IssuedTicket> {
+        let user = identity.user();
+        self.accounts.check(identity, now).ok()?;
+        if self.is_revoked(user) {
+            return None;
+        }
+        let ended = self.revocations.tickets_ended(user);
+        self.tickets.issue(identity, ended, now)
     }
 
     /// Returns the maximum length of a message on a route, in bytes.

@@ -1,6 +1,10 @@
 //! The TOML in the pages.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
 
 use integration_tests::{Authority, run, server_binary};
 use proto::credentials::Accounts;
@@ -22,6 +26,8 @@ async fn toml_blocks_are_valid_configurations() {
     fs::write(at("credentials.toml"), ACCOUNTS).unwrap();
     fs::write(at("authority.pem"), Authority::new().certificate()).unwrap();
     fs::write(at("password"), "1\n").unwrap();
+    fs::write(at("tickets.secret"), "0f".repeat(32)).unwrap();
+    fs::set_permissions(at("tickets.secret"), Permissions::from_mode(0o600)).unwrap();
     let (mut accounts, mut clients, mut servers) = (0, 0, 0);
     for page in Page::all() {
         for block in page.blocks("toml") {

@@ -98,6 +98,11 @@ impl TicketIssuer {
         }
     }
 
+    /// Returns the secrets that the keys are derived from.
+    pub fn secrets(&self) -> &Arc<TicketSecrets> {
+        &self.secrets
+    }
+
     /// Issues a ticket for a user who is logged in. The ticket is valid from `now`, or from the second
     /// after `after` if that is later: tickets that were issued up to then are dead.
     ///

@@ -22,17 +22,20 @@ pub enum LoginMethod {
     Message,
     /// The Basic scheme in the HTTP request (RFC 7617).
     Basic,
+    /// A ticket, in any of the places for credentials.
+    Ticket,
 }
 
 impl LoginMethod {
     /// All methods, for tables.
-    pub(crate) const ALL: [Self; 2] = [Self::Message, Self::Basic];
+    pub(crate) const ALL: [Self; 3] = [Self::Message, Self::Basic, Self::Ticket];
 
     /// Returns the name for logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Message => "message",
             Self::Basic => "basic",
+            Self::Ticket => "ticket",
         }
     }
 }

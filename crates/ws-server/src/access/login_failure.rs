@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use proto::{credentials::VerifyError, login::LoginVerdict};
+use proto::{
+    credentials::{Revoked, TicketError, VerifyError},
+    login::LoginVerdict,
+};
 
 /// The reason why a login attempt failed, for the log and the metrics. The client learns only the
 /// [`LoginVerdict`].
@@ -16,6 +19,12 @@ pub(crate) enum LoginFailure {
     WrongPassword,
     /// The account has expired.
     Expired,
+    /// The ticket is not one of this server, or its secret is no longer in use.
+    ForgedTicket,
+    /// The ticket has expired, or the clock was set back since its issue.
+    ExpiredTicket,
+    /// The credential of the user has changed since the issue of the ticket.
+    CredentialChanged,
     /// The credentials are right, but an operator has revoked the login.
     Revoked,
     /// The credentials are right, but the route does not admit this user.
@@ -33,11 +42,14 @@ pub(crate) enum LoginFailure {
 
 impl LoginFailure {
     /// All failures, for tables.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Malformed,
         Self::UnknownUser,
         Self::WrongPassword,
         Self::Expired,
+        Self::ForgedTicket,
+        Self::ExpiredTicket,
+        Self::CredentialChanged,
         Self::Revoked,
         Self::Forbidden,
         Self::BudgetExhausted {
@@ -54,6 +66,9 @@ impl LoginFailure {
             Self::UnknownUser => "unknown_user",
             Self::WrongPassword => "wrong_password",
             Self::Expired => "expired",
+            Self::ForgedTicket => "ticket_invalid",
+            Self::ExpiredTicket => "ticket_expired",
+            Self::CredentialChanged => "password_changed",
             Self::Revoked => "revoked",
             Self::Forbidden => "no_right",
             Self::BudgetExhausted { .. } => "budget_spent",
@@ -69,6 +84,9 @@ impl LoginFailure {
             | Self::UnknownUser
             | Self::WrongPassword
             | Self::Expired
+            | Self::ForgedTicket
+            | Self::ExpiredTicket
+            | Self::CredentialChanged
             | Self::Revoked => LoginVerdict::Rejected,
             Self::Forbidden => LoginVerdict::Forbidden,
             Self::BudgetExhausted { retry_after } => LoginVerdict::Throttled { retry_after },
@@ -89,6 +107,18 @@ impl From<VerifyError> for LoginFailure {
             VerifyError::UnknownUser => Self::UnknownUser,
             VerifyError::WrongPassword => Self::WrongPassword,
             VerifyError::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<TicketError> for LoginFailure {
+    fn from(error: TicketError) -> Self {
+        match error {
+            TicketError::Forged => Self::ForgedTicket,
+            TicketError::NotYetValid | TicketError::Expired => Self::ExpiredTicket,
+            TicketError::Account(Revoked::Removed) => Self::UnknownUser,
+            TicketError::Account(Revoked::Changed) => Self::CredentialChanged,
+            TicketError::Account(Revoked::Expired) => Self::Expired,
         }
     }
 }

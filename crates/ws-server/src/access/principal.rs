@@ -4,7 +4,7 @@ use std::fmt;
 
 use proto::{credentials::Identity, username::UserName};
 
-use crate::peer::ConnectionId;
+use crate::{access::login_context::LoginMethod, peer::ConnectionId};
 
 /// The principal of a session.
 #[derive(Debug, Clone)]
@@ -16,6 +16,15 @@ pub enum Principal {
 }
 
 impl Principal {
+    /// Returns the login method, or `None` for a guest. `by_password` is that of a login by password.
+    pub(crate) fn login_method(&self, by_password: LoginMethod) -> Option<LoginMethod> {
+        match self {
+            Self::User(identity) if identity.is_by_ticket() => Some(LoginMethod::Ticket),
+            Self::User(_) => Some(by_password),
+            Self::Guest(_) => None,
+        }
+    }
+
     /// Returns the user's name, or `None` for a guest.
     pub fn user(&self) -> Option<&UserName> {
         match self {

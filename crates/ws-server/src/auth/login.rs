@@ -72,7 +72,7 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             ServerAction::Verify(attempt) => {
-                let verdict = verifier.verify(attempt, context, &matched.route);
+                let verdict = verifier.verify(attempt, context, Some(&matched.route));
                 match wait(&entry, start + policy.deadline, verdict).await {
                     Waited::Done(verdict) => {
                         login.verified(verdict, start.elapsed(), fastrand::f64());

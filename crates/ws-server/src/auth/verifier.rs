@@ -2,20 +2,24 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use proto::{
-    credentials::{Accounts, Identity},
+    credentials::{Accounts, Identity, IssuedTicket},
     login::{Attempt, LoginVerdict},
     message::Credentials,
     password::HashMemory,
+    ticket::Ticket,
     username::UserName,
 };
 
 use crate::{
-    access::{LoginContext, LoginFailure},
+    access::{LoginContext, LoginFailure, LoginMethod},
     admission::{BudgetExhausted, BudgetPolicy, FailureBudget},
     auth::hashing::{HashingPolicy, HashingPool, HashingStats},
     log::audit,
@@ -42,6 +46,8 @@ struct AttemptChecker {
     since: Instant,
     unverified: audit::UnverifiedLimiter,
     metrics: Arc<Metrics>,
+    /// The latest time of issue of a ticket, in seconds since 1970.
+    latest_ticket: AtomicU64,
 }
 
 /// A pending login attempt.
@@ -50,8 +56,8 @@ struct PendingAttempt {
     context: LoginContext,
     /// The user name in the attempt, if valid.
     name: Option<UserName>,
-    /// The route of the login.
-    route: Arc<Route>,
+    /// The route of the login. There is none if only a ticket is requested.
+    route: Option<Arc<Route>>,
 }
 
 impl Verifier {
@@ -69,6 +75,7 @@ impl Verifier {
                 since: Instant::now(),
                 unverified: audit::UnverifiedLimiter::default(),
                 metrics,
+                latest_ticket: AtomicU64::new(0),
             }),
             pool: HashingPool::new(hashing),
         }
@@ -89,9 +96,12 @@ impl Verifier {
         self.checker.check_budget(address)
     }
 
-    /// Verifies an attempt, and checks that the route admits its user. The time of a verification is
-    /// the same for every name and password. A rejected attempt counts against the budget of its
-    /// address. A throttled or malformed attempt, or one at a full queue, is not hashed.
+    /// Verifies an attempt, and checks that the route admits its user, if there is one. The time of a
+    /// verification is the same for every name and password. A rejected attempt counts against the
+    /// budget of its address. A throttled or malformed attempt, or one at a full queue, is not hashed.
+    ///
+    /// A ticket is verified at once, without a worker. The budget neither stops it nor counts it: it
+    /// cannot be guessed, and after a restart the tickets of honest clients may look forged.
     ///
     /// Cancel safe. Once hashing has started, the attempt is completed, counted and audited. An
     /// attempt that is still queued is dropped and not counted.
@@ -99,20 +109,34 @@ impl Verifier {
         &self,
         attempt: Attempt,
         context: LoginContext,
-        route: &Arc<Route>,
+        route: Option<&Arc<Route>>,
     ) -> LoginVerdict {
+        let route = route.map(Arc::clone);
+        let checker = &self.checker;
         let (name, credentials) = match attempt {
             Attempt::Credentials(credentials) => {
                 (Some(credentials.name.clone()), Some(credentials))
             }
-            Attempt::Ticket(_) | Attempt::Malformed => (None, None),
+            Attempt::Ticket(ticket) => {
+                let context = LoginContext {
+                    method: LoginMethod::Ticket,
+                    ..context
+                };
+                let name = Some(ticket.user().clone());
+                let pending = PendingAttempt {
+                    context,
+                    name,
+                    route,
+                };
+                return checker.decide_by_ticket(&pending, &ticket);
+            }
+            Attempt::Malformed => (None, None),
         };
         let pending = PendingAttempt {
             context,
             name,
-            route: Arc::clone(route),
+            route,
         };
-        let checker = &self.checker;
         if let Err(failure) = checker.check_budget_of(&pending) {
             return checker.record_outcome(&pending, Err(failure));
         }
@@ -142,6 +166,22 @@ impl Verifier {
         }
     }
 
+    /// Issues a ticket for a user who is logged in. Returns `None` if the login is no longer valid.
+    pub(crate) fn issue_ticket(&self, identity: &Identity) -> Option<IssuedTicket> {
+        let issued = (self.checker.current.load()).issue_ticket(identity, SystemTime::now())?;
+        let time = issued.issued.duration_since(UNIX_EPOCH).ok()?;
+        let latest = &self.checker.latest_ticket;
+        latest.fetch_max(time.as_secs(), Ordering::SeqCst);
+        Some(issued)
+    }
+
+    /// Returns `now`, or the time of issue of the latest ticket if that is later: the clock may have
+    /// been set back since.
+    pub(crate) fn latest_ticket(&self, now: SystemTime) -> SystemTime {
+        let latest = self.checker.latest_ticket.load(Ordering::SeqCst);
+        now.max(UNIX_EPOCH + Duration::from_secs(latest))
+    }
+
     /// Returns the state of the hashing pool.
     pub(crate) fn hashing_stats(&self) -> HashingStats {
         self.pool.stats()
@@ -153,6 +193,18 @@ impl Verifier {
         let address = AddressGroup::of(IpAddr::from([192, 0, 2, 99]));
         let slot = self.pool.acquire(address).await;
         slot.expect("the queue has a free slot")
+    }
+}
+
+impl PendingAttempt {
+    /// Checks that the route admits the user.
+    fn admit(&self, identity: Identity) -> Result<Identity, LoginFailure> {
+        match &self.route {
+            Some(route) if !route.access.admits_user(identity.user()) => {
+                Err(LoginFailure::Forbidden)
+            }
+            Some(_) | None => Ok(identity),
+        }
     }
 }
 
@@ -178,12 +230,16 @@ impl AttemptChecker {
             .verify(credentials, SystemTime::now(), memory);
         let outcome = match verified {
             Ok(identity) if settings.is_revoked(identity.user()) => Err(LoginFailure::Revoked),
-            Ok(identity) if !pending.route.access.admits_user(identity.user()) => {
-                Err(LoginFailure::Forbidden)
-            }
-            Ok(identity) => Ok(identity),
+            Ok(identity) => pending.admit(identity),
             Err(error) => Err(error.into()),
         };
+        self.record_outcome(pending, outcome)
+    }
+
+    /// Verifies a ticket against the settings in force.
+    fn decide_by_ticket(&self, pending: &PendingAttempt, ticket: &Ticket) -> LoginVerdict {
+        let verified = self.current.load().verify_ticket(ticket, SystemTime::now());
+        let outcome = verified.and_then(|identity| pending.admit(identity));
         self.record_outcome(pending, outcome)
     }
 
@@ -203,7 +259,8 @@ impl AttemptChecker {
             }
             Err(failure) => {
                 let verdict = failure.verdict();
-                if matches!(verdict, LoginVerdict::Rejected) {
+                let is_charged = context.method != LoginMethod::Ticket;
+                if is_charged && matches!(verdict, LoginVerdict::Rejected) {
                     let address = AddressGroup::of(context.address);
                     self.with_failures(|failures, now| failures.record_failure(address, now));
                 }

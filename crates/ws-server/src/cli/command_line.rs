@@ -21,6 +21,7 @@ use crate::{
     cli::{
         ctl::{self, Action, CtlError, OutputFormat},
         hash_password::{self, HashPasswordError},
+        new_secret::new_secret,
         startup_notices::StartupNotices,
     },
     config::{
@@ -76,6 +77,13 @@ enum Command {
     )]
     HashPassword,
 
+    /// Print a new random secret for the file that `login.ticket_secret_file` names
+    #[command(
+        after_help = "stdout has one line of 64 hexadecimal digits. Only the owner of the file may \
+                      read it:\n\n  (umask 077; ws-server new-secret > config/tickets.secret)"
+    )]
+    NewSecret,
+
     /// List and control the sessions of a running server
     #[command(
         after_help = "The requests go to the Unix socket that `[admin] listen` names in the \
@@ -130,6 +138,7 @@ pub fn main() -> ExitCode {
     let CommandLine { command, arguments } = CommandLine::parse();
     match command {
         Some(Command::HashPassword) => print_password_line(),
+        Some(Command::NewSecret) => print_new_secret(),
         Some(Command::Ctl {
             action,
             config,
@@ -161,6 +170,14 @@ fn print_password_line() -> ExitCode {
     // Ignore a closed stderr.
     let _ = writeln!(std::io::stderr(), "{}", hash_password::HINT);
     print(&line)
+}
+
+/// Runs `new-secret`.
+fn print_new_secret() -> ExitCode {
+    match new_secret() {
+        Ok(secret) => print(&secret),
+        Err(error) => refuse(&anyhow::Error::new(error).context("cannot make a random secret")),
+    }
 }
 
 /// Prints a result on stdout. If that fails, prints the error and returns the exit code for it.

@@ -1,8 +1,10 @@
-//! The command line: the server, and the commands `ctl` and `hash-password`.
+//! The command line: the server, and the commands `ctl`, `hash-password` and
+//! `new-secret`.
 
 mod command_line;
 mod ctl;
 mod hash_password;
+mod new_secret;
 mod startup_notices;
 
 pub use self::command_line::main;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 /// The keys that are read only at the start. A key of this kind is listed here beside its field.
-const AT_START: [&str; 8] = [
+const AT_START: [&str; 9] = [
     "listen",
     "tls",
     "admin.listen",
@@ -14,6 +14,7 @@ const AT_START: [&str; 8] = [
     "login.hash_workers",
     "login.max_queued_logins",
     "login.revocations_file",
+    "login.ticket_secret_file",
 ];
 
 /// Returns the changed keys that take effect at once.
@@ -126,7 +127,10 @@ mod tests {
 
     #[test]
     fn keys_read_at_the_start_exist() {
-        let all = tables("worker_threads = 1\n[login]\nhash_workers = 1\nrevocations_file = \"r\"");
+        let all = tables(
+            "worker_threads = 1\n[login]\nhash_workers = 1\nrevocations_file = \"r\"\n\
+             ticket_secret_file = \"t\"",
+        );
         let keys = values(&all);
         for key in AT_START {
             assert!(keys.contains_key(key), "{key}");

@@ -5,11 +5,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use proto::{
     config::{TomlError, from_table, parse_toml, word},
-    credentials::Accounts,
+    credentials::{Accounts, TicketIssuer, TicketSecrets},
     escape::is_unsafe,
 };
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,9 @@ pub struct Config {
     /// The routes, built from the tables in `route`.
     #[serde(skip)]
     pub(crate) routes: Routes,
+    /// The secret of tickets, if `login.ticket_secret_file` names one.
+    #[serde(skip)]
+    pub(crate) ticket_secrets: Option<Arc<TicketSecrets>>,
 }
 
 impl Default for Config {
@@ -115,6 +119,7 @@ impl Default for Config {
             limits: Limits::default(),
             route: Vec::new(),
             routes: Routes::echo(&echo.prefix),
+            ticket_secrets: None,
             echo,
         }
     }
@@ -156,6 +161,7 @@ impl Config {
     /// to.
     fn check(&mut self, source: &str) -> Result<(), TomlError> {
         self.tls.check(source)?;
+        self.login.check_tickets(source)?;
         let default = Routes::echo(&self.echo.prefix);
         self.routes = match self.route.as_slice() {
             [] => default.clone(),
@@ -186,6 +192,7 @@ impl Config {
             .chain(&mut self.tls.certificate)
             .chain(&mut self.tls.private_key)
             .chain(&mut self.login.revocations_file)
+            .chain(&mut self.login.ticket_secret_file)
             .chain(sockets.filter_map(|address| match address {
                 AdminAddress::Unix(path) => Some(path),
                 AdminAddress::Tcp(_) => None,
@@ -197,6 +204,7 @@ impl Config {
         let tls = self.tls.certificate.iter().chain(&self.tls.private_key);
         let routes = self.route.iter().flat_map(RouteTable::named_files);
         let files = iter::once(&self.credentials).chain(tls);
+        let files = files.chain(&self.login.ticket_secret_file);
         let files = files.map(PathBuf::as_path).chain(routes);
         files.map(Path::to_owned).collect()
     }
@@ -215,8 +223,14 @@ impl Config {
         Table::try_from(self.printable()).expect("each value has a form in TOML")
     }
 
-    /// Returns the settings of a server with these accounts.
-    pub(crate) fn into_settings(self, accounts: Accounts) -> Settings {
+    /// Returns the settings of a server with these accounts, whose tickets come from this secret.
+    pub(crate) fn into_settings(
+        self,
+        accounts: Accounts,
+        ticket_secrets: Arc<TicketSecrets>,
+    ) -> Settings {
+        let (name, policy) = (&self.login.ticket_name, self.login.tickets());
+        let tickets = TicketIssuer::new(ticket_secrets, name, policy);
         let networks = self.trusted_proxies.0.iter().map(|network| network.0);
         Settings::new(
             HandshakePolicy {
@@ -231,13 +245,14 @@ impl Config {
             self.login.policy(),
             self.limits,
             accounts,
+            tickets,
         )
     }
 }
 
 impl fmt::Display for Config {
     /// Writes the configuration as TOML. Keys without a value (`worker_threads`, `login.hash_workers`,
-    /// `login.revocations_file` and those of `tls`) are left out.
+    /// `login.revocations_file`, `login.ticket_secret_file` and those of `tls`) are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = toml::to_string(&self.printable()).map_err(|_| fmt::Error)?;
         // The library escapes C0 and DEL alone. A terminal also obeys C1 and bidirectional controls.

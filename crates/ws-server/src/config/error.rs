@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proto::{config::TomlError, text::EncodingError};
+use proto::{config::TomlError, credentials::TicketSecretsError, text::EncodingError};
 
 use crate::tls::TlsError;
 
@@ -36,6 +36,18 @@ pub enum ConfigError {
         path.display()
     )]
     KeyWorldReadable {
+        /// The file.
+        path: PathBuf,
+        /// The permission bits of its mode.
+        mode: u32,
+    },
+    /// The secret of tickets is readable or writable by users other than its owner.
+    #[error(
+        "{0}: users other than its owner can read or change this secret (mode {mode:04o}): run \
+         `chmod go= {0}`",
+        path.display()
+    )]
+    TicketSecretReadable {
         /// The file.
         path: PathBuf,
         /// The permission bits of its mode.
@@ -77,6 +89,8 @@ pub enum Problem {
     Toml(#[from] TomlError),
     /// A text file is not UTF-8.
     Encoding(#[from] EncodingError),
+    /// The secret of tickets cannot be used.
+    TicketSecrets(#[from] TicketSecretsError),
     /// A certificate or a private key cannot be used.
     Tls(#[from] TlsError),
     /// The configuration is not fit for a server that other machines can reach.

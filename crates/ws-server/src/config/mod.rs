@@ -14,6 +14,7 @@ mod login;
 mod revocations_file;
 mod route;
 mod source;
+mod ticket_secret_file;
 mod tls;
 mod upstream_files;
 mod values;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     changes::{changed_at_start, changed_live},
     exposure::{have_development_account, is_exposed},
     files::{FileReader, READ_DEADLINE, ReadTimeout, read_at_start},
+    login::TICKET_SECRET_FILE,
     revocations_file::{RevocationsFile, SaveError},
     source::{WatchedFiles, undefined_route_user},
 };

@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    ops::Range,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,8 +27,8 @@ use crate::{
 const SAVE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The first line of the file.
-const HEADER: &str = "# The users whose logins an operator has revoked. ws-server writes this file \
-                      and reads it at the start.\n";
+const HEADER: &str = "# The users whose logins an operator has revoked, and those whose revocation has \
+                      ended. ws-server writes this file and reads it at the start.\n";
 
 /// The file of the revocations.
 #[derive(Debug)]
@@ -48,9 +49,11 @@ pub(crate) struct SaveError {
 /// The TOML form of the file.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Entries<T> {
-    #[serde(default = "Vec::new")]
-    revocation: Vec<T>,
+struct Entries<R, E> {
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    revocation: Vec<R>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<E>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +71,20 @@ struct ReadEntry {
     credential: Spanned<String>,
     since: Spanned<String>,
     by: String,
+}
+
+/// A user whose revocation has ended, with the time up to which its tickets are dead.
+#[derive(Serialize)]
+struct WrittenEnd<'a> {
+    user: &'a UserName,
+    tickets: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadEnd {
+    user: Spanned<String>,
+    tickets: Spanned<String>,
 }
 
 impl RevocationsFile {
@@ -137,32 +154,32 @@ impl RevocationsFile {
 }
 
 fn parse(text: &str) -> Result<Revocations, TomlError> {
-    let entries: Entries<ReadEntry> = from_toml(text)?;
+    let entries: Entries<ReadEntry, ReadEnd> = from_toml(text)?;
+    let at = |span: Range<usize>, problem: String| TomlError::at_byte(text, span.start, problem);
+    let user = |user: &Spanned<String>| {
+        UserName::parse(user.get_ref()).map_err(|error| at(user.span(), error.to_string()))
+    };
+    let time = |time: &Spanned<String>| {
+        let problem = "write a time such as 2030-12-31T23:59:59Z";
+        humantime::parse_rfc3339(time.get_ref()).map_err(|_| at(time.span(), problem.to_owned()))
+    };
     let mut revocations = Revocations::default();
     for entry in entries.revocation {
-        let at = |span: std::ops::Range<usize>, problem: String| {
-            TomlError::at_byte(text, span.start, problem)
-        };
-        let user = UserName::parse(entry.user.get_ref())
-            .map_err(|error| at(entry.user.span(), error.to_string()))?;
+        let name = user(&entry.user)?;
         let credential = (entry.credential.get_ref().parse()).map_err(
             |error: proto::credentials::FingerprintError| {
                 at(entry.credential.span(), error.to_string())
             },
         )?;
-        let since = humantime::parse_rfc3339(entry.since.get_ref()).map_err(|_| {
-            at(
-                entry.since.span(),
-                "write a time such as 2030-12-31T23:59:59Z".to_owned(),
-            )
-        })?;
-        let by = entry.by;
         let revocation = Revocation {
             credential,
-            since,
-            by,
+            since: time(&entry.since)?,
+            by: entry.by,
         };
-        revocations.insert(user, revocation);
+        revocations.insert(name, revocation);
+    }
+    for entry in entries.ended {
+        revocations.insert_ended(user(&entry.user)?, time(&entry.tickets)?);
     }
     Ok(revocations)
 }
@@ -174,8 +191,13 @@ fn to_text(revocations: &Revocations) -> String {
         since: humantime::format_rfc3339_seconds(revocation.since).to_string(),
         by: &revocation.by,
     });
+    let ended = revocations.ended().map(|(user, tickets)| WrittenEnd {
+        user,
+        tickets: humantime::format_rfc3339_seconds(tickets).to_string(),
+    });
     let entries = Entries {
         revocation: entries.collect(),
+        ended: ended.collect(),
     };
     let entries = toml::to_string(&entries).expect("each value has a form in TOML");
     format!("{HEADER}{entries}")
@@ -208,7 +230,12 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc, time::SystemTime};
+    use std::{
+        fs,
+        os::unix::fs::PermissionsExt as _,
+        sync::Arc,
+        time::{Duration, SystemTime},
+    };
 
     use proto::{credentials::Accounts, username::UserName};
     use tempfile::tempdir;
@@ -225,6 +252,8 @@ mod tests {
         };
         let mut revocations = Revocations::default();
         revocations.insert(user, revocation);
+        let joe = UserName::parse("joe").unwrap();
+        revocations.insert_ended(joe, SystemTime::UNIX_EPOCH + Duration::from_secs(7));
         Arc::new(revocations)
     }
 

@@ -27,6 +27,7 @@ use toml::{
 use crate::{
     access::{Access, AllowedOrigin, PathPattern},
     config::values::{StringList, StringValue, prefix, subprotocols},
+    handshake::TICKET_PATH,
     limits::MessageSize,
     route::{Route, Routes},
     service::{BackedService, Echo, ProgramService, Relay, Room, Service, StreamService},
@@ -286,6 +287,10 @@ impl RouteTable {
     fn route(&self, source: &str) -> Result<Route, TomlError> {
         self.check(source)?;
         let keys = &self.common;
+        if keys.path.get_ref().0 == PathPattern::Exact(TICKET_PATH.into()) {
+            let problem = "this path is reserved for the tickets of logins; write another";
+            return Err(TomlError::at_byte(source, keys.path.span().start, problem));
+        }
         let access = match &keys.users {
             None if keys.public => Access::Public,
             None => Access::Users,

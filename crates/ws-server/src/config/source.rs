@@ -202,6 +202,7 @@ impl ConfigSource {
         let accounts = load_accounts(&config.credentials)?;
         let tls = config.tls.load()?;
         config.read_upstream_files(&self.path)?;
+        config.read_ticket_secrets()?;
         exposure::check(&config, &accounts)
             .map_err(|problem| ConfigError::content(&self.path, problem))?;
         Ok(LoadedConfig {

@@ -10,7 +10,8 @@
 //! 4. The upgrade fields and the key (RFC 6455 section 4.2.1, items 3 to 6). A request for the page
 //!    or the description ends before this check.
 //! 5. The origin (RFC 6455 sections 4.2.2 and 10.2, RFC 6454).
-//! 6. The failure budget of the address (RFC 6585 section 4), for a description too.
+//! 6. The failure budget of the address (RFC 6585 section 4), for a description too. It does not stop
+//!    a ticket.
 //! 7. The presence of required credentials (RFC 7617, RFC 9110 section 11.6.2).
 //!
 //! The origin of a request for the page or the description is not checked: browsers send none with
@@ -21,7 +22,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderName, Method, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{
         ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SEC_WEBSOCKET_KEY,
         SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -148,26 +149,29 @@ fn check(
     if let Some(origin) = head.headers.get(ORIGIN) {
         let allowed = route.allowed_origins.as_ref();
         let allowed = allowed.unwrap_or(&policy.allowed_origins);
-        check_origin(origin.to_str().ok(), &host, allowed)?;
+        find_origin(origin, &host, allowed)?;
     }
-    // RFC 6585 section 4.
-    check_budget(budget)?;
+    let attempt = match policy.basic {
+        BasicAuthMode::Off => None,
+        BasicAuthMode::Optional | BasicAuthMode::Required => attempt(&head.headers),
+    };
+    // RFC 6585 section 4. A ticket cannot be guessed, so the budget does not stop it.
+    if !matches!(attempt, Some(Attempt::Ticket(_))) {
+        check_budget(budget)?;
+    }
     let matched = RouteMatch {
         route: Arc::clone(route),
         path: route.pattern.to_arc(path),
     };
     // RFC 9110 sections 11.6.2 and 15.5.2; RFC 7617.
     let Some(key) = key else {
-        let attempt = attempt(&head.headers).ok_or(Refusal::NoCredentials)?;
+        let attempt = attempt.ok_or(Refusal::NoCredentials)?;
         return Ok(Decision::Publish(matched, attempt));
     };
-    let attempt = match (policy.basic, attempt(&head.headers)) {
-        (BasicAuthMode::Off, _) => None,
-        (BasicAuthMode::Required, None) if route.access != Access::Public => {
-            return Err(Refusal::NoCredentials);
-        }
-        (BasicAuthMode::Optional | BasicAuthMode::Required, attempt) => attempt,
-    };
+    let is_required = policy.basic == BasicAuthMode::Required && route.access != Access::Public;
+    if is_required && attempt.is_none() {
+        return Err(Refusal::NoCredentials);
+    }
     let subprotocols = route.subprotocols.as_ref();
     let upgrade = Upgrade {
         matched,
@@ -236,13 +240,13 @@ fn is_accepted(element: &str, media_type: &str) -> bool {
 }
 
 /// Checks the failure budget of the client address (RFC 6585 section 4).
-fn check_budget(budget: Result<(), BudgetExhausted>) -> Result<(), Refusal> {
+pub(super) fn check_budget(budget: Result<(), BudgetExhausted>) -> Result<(), Refusal> {
     budget.map_err(|BudgetExhausted { retry_after }| Refusal::TooManyFailures { retry_after })
 }
 
 /// Returns the login attempt of a request's `Authorization` field. Invalid or repeated fields are a
 /// malformed attempt.
-fn attempt(headers: &HeaderMap) -> Option<Attempt> {
+pub(super) fn attempt(headers: &HeaderMap) -> Option<Attempt> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => None,
@@ -253,7 +257,7 @@ fn attempt(headers: &HeaderMap) -> Option<Attempt> {
 
 /// Checks the form of the request, and returns its host (RFC 9112 sections 2.3, 3.2; RFC 6455
 /// section 4.2.1, items 1 and 2).
-fn check_form(head: &Parts) -> Result<Authority, Refusal> {
+pub(super) fn check_form(head: &Parts) -> Result<Authority, Refusal> {
     if head.version != Version::HTTP_11 {
         return Err(Refusal::HttpVersion);
     }
@@ -271,7 +275,7 @@ fn check_form(head: &Parts) -> Result<Authority, Refusal> {
 }
 
 /// Returns true if the request has a body (RFC 9112 section 6.3).
-fn announces_body(headers: &HeaderMap) -> bool {
+pub(super) fn announces_body(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     headers.contains_key(TRANSFER_ENCODING) || lengths.any(|length| length != "0")
 }
@@ -281,7 +285,7 @@ fn announces_body(headers: &HeaderMap) -> bool {
 fn single<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
-) -> Result<Option<&'h http::HeaderValue>, Refusal> {
+) -> Result<Option<&'h HeaderValue>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -333,24 +337,25 @@ fn check_upgrade(headers: &HeaderMap) -> Result<Key, Refusal> {
     }
 }
 
-/// Checks the value of `Origin` against the host and the allowed origins (RFC 6454, RFC 6455 section
-/// 10.2). `None` is a value that is not ASCII.
-fn check_origin(
-    origin: Option<&str>,
+/// Parses the value of `Origin`, and returns it if it is that of the host or allowed (RFC 6454, RFC 6455
+/// section 10.2).
+pub(super) fn find_origin<'a>(
+    origin: &HeaderValue,
     host: &Authority,
-    allowed: &[AllowedOrigin],
-) -> Result<(), Refusal> {
-    let origin = origin.ok_or(Refusal::OriginNotAllowed)?;
-    let allowed = match origin {
-        "null" => allowed.contains(&AllowedOrigin::Null),
-        FILE_ORIGIN => allowed.contains(&AllowedOrigin::File),
+    allowed: impl IntoIterator<Item = &'a AllowedOrigin>,
+) -> Result<AllowedOrigin, Refusal> {
+    let origin = origin.to_str().map_err(|_| Refusal::OriginNotAllowed)?;
+    let origin = match origin {
+        "null" => AllowedOrigin::Null,
+        FILE_ORIGIN => AllowedOrigin::File,
         origin => {
             let origin = Origin::parse(origin).map_err(|_| Refusal::OriginNotAllowed)?;
-            origin.is_of_host(host) || allowed.contains(&AllowedOrigin::Of(origin))
+            AllowedOrigin::Of(origin)
         }
     };
-    if allowed {
-        Ok(())
+    let is_own = matches!(&origin, AllowedOrigin::Of(origin) if origin.is_of_host(host));
+    if is_own || allowed.into_iter().any(|allowed| *allowed == origin) {
+        Ok(origin)
     } else {
         Err(Refusal::OriginNotAllowed)
     }

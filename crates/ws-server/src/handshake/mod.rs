@@ -6,7 +6,11 @@ mod policy;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
+pub(crate) use self::ticket::{
+    TICKET_PATH, TicketReply, TicketRequest, decide_ticket, is_ticket_request,
+};
 pub use self::{
     decision::{Decision, Upgrade, decide},
     description::{MessageKind, RouteDescription, RouteLogin},

@@ -53,6 +53,8 @@ pub enum Refusal {
     MethodNotAllowed,
     /// The method is neither GET, HEAD nor POST, the only ones that the path allows.
     MethodNotAllowedGetPost,
+    /// The method is neither POST nor OPTIONS, the only ones that the path allows.
+    MethodNotAllowedPost,
     /// `Upgrade` does not list `websocket` (RFC 6455 section 4.2.1, item 3).
     NoUpgrade,
     /// `Connection` does not list `upgrade` (RFC 6455 section 4.2.1, item 4).
@@ -170,6 +172,8 @@ refusals! {
         "a WebSocket handshake is a GET request";
     MethodNotAllowedGetPost => METHOD_NOT_ALLOWED, Fields::Allow("GET, HEAD, POST"), "RFC 9110 section 15.5.6",
         "this path accepts GET, as a WebSocket handshake, and POST";
+    MethodNotAllowedPost => METHOD_NOT_ALLOWED, Fields::Allow("POST, OPTIONS"), "RFC 9110 section 15.5.6",
+        "a ticket is requested by POST";
     NoUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
         "this is a WebSocket server: the Upgrade field must name websocket";
     NoConnectionUpgrade => UPGRADE_REQUIRED, Fields::Upgrade, "RFC 6455 section 4.2.1",
@@ -235,13 +239,7 @@ impl Refusal {
         add(CONTENT_TYPE, "text/plain; charset=utf-8");
         add(CONNECTION, "close");
         match fields {
-            Fields::None => {}
-            Fields::RetryAfter(duration) => {
-                // Rounded up to whole seconds, so that the client does not retry too early.
-                let seconds = duration.as_nanos().div_ceil(NANOS_PER_SECOND);
-                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            }
+            Fields::None | Fields::RetryAfter(_) => {}
             Fields::Challenge => {
                 add(WWW_AUTHENTICATE, CHALLENGE);
             }
@@ -254,7 +252,22 @@ impl Refusal {
                 add(SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
             }
         }
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
+    }
+
+    /// Returns the value of `Retry-After` in seconds, if the response has the field. It is rounded up, so
+    /// that the client does not retry too early.
+    pub(crate) fn retry_after(self) -> Option<u64> {
+        match self.row().fields {
+            Fields::RetryAfter(duration) => {
+                let seconds = duration.as_nanos().div_ceil(NANOS_PER_SECOND);
+                Some(u64::try_from(seconds).unwrap_or(u64::MAX))
+            }
+            Fields::None | Fields::Challenge | Fields::Allow(_) | Fields::Upgrade => None,
+        }
     }
 
     /// Returns the response as bytes, for a connection whose request never became complete: hyper

@@ -9,7 +9,7 @@ use std::{
     fmt,
     net::IpAddr,
     sync::LazyLock,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use proto::{close::CloseReason, credentials::Accounts, escape::Escaped, username::UserName};
@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
 use crate::{
-    access::{LoginContext, LoginFailure, Principal},
+    access::{LoginContext, LoginFailure, LoginMethod, Principal},
     log::{Throttle, more},
     peer::{ConnectionId, Peer},
 };
@@ -41,6 +41,18 @@ pub(crate) fn login_ok(context: &LoginContext, user: &UserName) {
     );
 }
 
+/// Logs a new ticket of a user, without the ticket.
+pub(crate) fn ticket_issued(connection: ConnectionId, user: &UserName, expires: SystemTime) {
+    info!(
+        target: TARGET,
+        event = %"ticket_issued",
+        connection = connection.number(),
+        user = user.as_str(),
+        expires = %humantime::format_rfc3339_seconds(expires),
+        "ticket issued"
+    );
+}
+
 /// Logs a failed login, with the name if the attempt had one.
 pub(crate) fn login_failed(
     context: &LoginContext,
@@ -48,7 +60,7 @@ pub(crate) fn login_failed(
     failure: LoginFailure,
     unverified: &UnverifiedLimiter,
 ) {
-    let Some(suppressed) = unverified.due(failure, Instant::now()) else {
+    let Some(suppressed) = unverified.due(context.method, failure, Instant::now()) else {
         return;
     };
     info!(
@@ -200,14 +212,18 @@ pub(crate) fn lines_lost(lines: u64) {
     );
 }
 
-/// A limiter for lines about attempts that were not verified.
+/// A limiter for lines about attempts that were not verified, and about tickets.
 ///
 /// Such attempts cost the client nothing, and the failure budget does not limit their number. So each
-/// reason has at most one line a second, with the number of suppressed lines since the last one.
+/// kind has at most one line a second, with the number of suppressed lines since the last one.
 #[derive(Debug)]
 pub(crate) struct UnverifiedLimiter {
     budget_exhausted: Throttle,
     queue_full: Throttle,
+    /// Tickets that anybody can write.
+    forged_ticket: Throttle,
+    /// Tickets that were issued once, and have ended.
+    ended_ticket: Throttle,
 }
 
 impl Default for UnverifiedLimiter {
@@ -215,23 +231,31 @@ impl Default for UnverifiedLimiter {
         Self {
             budget_exhausted: Throttle::new(UNVERIFIED_INTERVAL),
             queue_full: Throttle::new(UNVERIFIED_INTERVAL),
+            forged_ticket: Throttle::new(UNVERIFIED_INTERVAL),
+            ended_ticket: Throttle::new(UNVERIFIED_INTERVAL),
         }
     }
 }
 
 impl UnverifiedLimiter {
     /// Returns the number of suppressed lines if a line about this failure is due.
-    fn due(&self, failure: LoginFailure, now: Instant) -> Option<u64> {
+    fn due(&self, method: LoginMethod, failure: LoginFailure, now: Instant) -> Option<u64> {
         let line = match failure {
             LoginFailure::BudgetExhausted { .. } => &self.budget_exhausted,
             LoginFailure::QueueFull => &self.queue_full,
-            LoginFailure::Malformed
+            LoginFailure::ForgedTicket => &self.forged_ticket,
+            LoginFailure::ExpiredTicket
+            | LoginFailure::CredentialChanged
+            | LoginFailure::Malformed
             | LoginFailure::UnknownUser
             | LoginFailure::WrongPassword
             | LoginFailure::Expired
             | LoginFailure::Revoked
             | LoginFailure::Forbidden
-            | LoginFailure::Internal => return Some(0),
+            | LoginFailure::Internal => match method {
+                LoginMethod::Ticket => &self.ended_ticket,
+                LoginMethod::Message | LoginMethod::Basic => return Some(0),
+            },
         };
         line.due(now)
     }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use http::{header::HOST, request::Parts};
 use tokio::time::Instant;
 
 use crate::{
@@ -41,5 +42,12 @@ impl AcceptedConnection {
             deadline: Instant::now() + settings.limits.handshake_deadline,
             settings,
         }
+    }
+    /// Returns true if `Host` is a name of this server, or comes from a proxy, which may send any name.
+    pub(super) fn admits_host(&self, head: &Parts, state: &ServerState) -> bool {
+        let settings = &self.settings;
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let is_admitted = |host| settings.server_names.admit(host, state.reach);
+        settings.proxies.trusts(self.peer.ip()) || host.is_some_and(is_admitted)
     }
 }

@@ -125,6 +125,13 @@ fn log_response(id: ConnectionId, peer: Peer, response: HandshakeResponse) {
             let (user, path) = (identity.user(), Escaped(&path));
             info!(connection = id.number(), %peer, %user, %path, bytes, "published");
         }
+        HandshakeResponse::Ticket(identity) => {
+            let user = identity.user();
+            debug!(connection = id.number(), %peer, %user, "ticket sent");
+        }
+        HandshakeResponse::Preflight => {
+            debug!(connection = id.number(), %peer, "preflight allowed");
+        }
         HandshakeResponse::Page => debug!(connection = id.number(), %peer, "page sent"),
         HandshakeResponse::Description => {
             debug!(connection = id.number(), %peer, "description sent");
@@ -225,7 +232,7 @@ where
         Opening::Pending(pending) => pending,
     };
     let principal = session.principal().clone();
-    let login = Some(LoginMethod::Message);
+    let login = principal.login_method(LoginMethod::Message);
     let connect = pin!(pending.connect(&principal, login, None, state));
     match select(connect, pin!(session.hold())).await {
         Either::Left((connected, _)) => {

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request::Parts,
 };
 use http_body_util::Full;
@@ -28,11 +28,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use proto::{
-    credentials::Identity,
-    escape::Escaped,
-    login::{Attempt, LoginVerdict},
-};
+use proto::{credentials::Identity, escape::Escaped};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     task::yield_now,
@@ -41,21 +37,23 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    access::{Access, AllowedOrigin, Grant, LoginContext, LoginMethod, Principal},
-    admission::Availability,
-    handshake::{Decision, Refusal, Upgrade, decide},
+    access::{Access, AllowedOrigin, Grant, LoginMethod, Principal},
+    admission::{Availability, BudgetExhausted},
+    handshake::{Decision, Refusal, Upgrade, decide, is_ticket_request},
     limits::MAX_DISCARDED_BYTES,
     metrics::HandshakeEnd,
     page,
     peer::Peer,
     registry::{HeldBytes, Registration},
     request_head::{RequestConnection, RequestHead},
-    route::{Route, RouteMatch},
+    route::RouteMatch,
     server::{
         accepted::AcceptedConnection,
         backend::{Opening, PendingBackend},
+        request_login::log_in,
         spelling::StandardSpelling,
         state::ServerState,
+        ticket::{self, TicketOutcome},
     },
     service::{BackedService, NotPublished, Publisher, Service},
     settings::CurrentSettings,
@@ -105,10 +103,14 @@ impl<S> HttpOutcome<S> {
     fn end(&self) -> HandshakeEnd {
         HandshakeEnd::Answered(match self {
             Self::Upgraded { .. } => StatusCode::SWITCHING_PROTOCOLS,
-            Self::Answered(HandshakeResponse::Published { .. }) => StatusCode::NO_CONTENT,
-            Self::Answered(HandshakeResponse::Page | HandshakeResponse::Description) => {
-                StatusCode::OK
+            Self::Answered(HandshakeResponse::Published { .. } | HandshakeResponse::Preflight) => {
+                StatusCode::NO_CONTENT
             }
+            Self::Answered(
+                HandshakeResponse::Page
+                | HandshakeResponse::Description
+                | HandshakeResponse::Ticket(_),
+            ) => StatusCode::OK,
             Self::Answered(HandshakeResponse::Refused(refusal)) => refusal.status(),
             // hyper sends these two responses by itself.
             Self::Malformed(error) if error.is_parse_too_large() => {
@@ -134,6 +136,10 @@ pub(crate) enum HandshakeResponse {
         /// The length of the text, in bytes.
         bytes: usize,
     },
+    /// A ticket was issued for this user.
+    Ticket(Identity),
+    /// A browser may send a request for a ticket.
+    Preflight,
     /// The page.
     Page,
     /// The description of the route.
@@ -343,6 +349,9 @@ impl RequestHandler<'_> {
             availability => availability,
         };
         let budget = self.state.verifier.check_budget(client);
+        if is_ticket_request(&head) {
+            return Ok(self.ticket(&head, client, availability, budget).await);
+        }
         let decision = decide(&head, &settings.handshake, availability, budget);
         match decision {
             Decision::Refuse(refusal) => {
@@ -351,23 +360,21 @@ impl RequestHandler<'_> {
                 }
                 Err(refusal)
             }
-            // A proxy may send any name.
-            _ if !settings.proxies.trusts(peer.ip()) && !self.is_host_admitted(&head) => {
-                Err(Refusal::UnknownHost)
-            }
+            _ if !self.accepted.admits_host(&head, self.state) => Err(Refusal::UnknownHost),
             Decision::Upgrade(upgrade) => {
                 let is_public = upgrade.matched.route.access == Access::Public;
                 let principal = is_public.then_some(Principal::Guest(self.accepted.id));
                 self.upgrade(upgrade, principal, &head).await
             }
             Decision::Verify(upgrade, attempt) => {
-                let route = &upgrade.matched.route;
-                let identity = self.identity(attempt, client, route).await?;
+                let route = Some(&upgrade.matched.route);
+                let identity = log_in(attempt, client, self.accepted, route, self.state).await?;
                 let principal = Principal::User(identity);
                 self.upgrade(upgrade, Some(principal), &head).await
             }
             Decision::Publish(matched, attempt) => {
-                let identity = self.identity(attempt, client, &matched.route).await?;
+                let route = Some(&matched.route);
+                let identity = log_in(attempt, client, self.accepted, route, self.state).await?;
                 self.publish(matched, identity, body).await
             }
             Decision::Page => Ok((
@@ -379,6 +386,31 @@ impl RequestHandler<'_> {
                 description.response().map(Full::from),
             )),
         }
+    }
+
+    /// Responds to a request for a ticket.
+    async fn ticket(
+        &self,
+        head: &Parts,
+        client: IpAddr,
+        availability: Availability,
+        budget: Result<(), BudgetExhausted>,
+    ) -> (RequestOutcome, Response<Full<Bytes>>) {
+        let (accepted, state) = (self.accepted, self.state);
+        let respond = ticket::respond(head, client, availability, budget, accepted, state);
+        // Boxed, so that other requests do not reserve memory for it.
+        let (outcome, response) = Box::pin(respond).await;
+        let answered = match outcome {
+            TicketOutcome::Issued(identity) => HandshakeResponse::Ticket(identity),
+            TicketOutcome::Preflight => HandshakeResponse::Preflight,
+            TicketOutcome::Refused(refusal) => {
+                if refusal == Refusal::OriginNotAllowed {
+                    self.warn_of_origin(head, client);
+                }
+                HandshakeResponse::Refused(refusal)
+            }
+        };
+        (RequestOutcome::Answered(answered), response.map(Full::from))
     }
 
     /// Accepts an upgrade. If no login by messages follows, the backend of the service is connected
@@ -394,7 +426,7 @@ impl RequestHandler<'_> {
             let pending = self.pending_backend(service, &upgrade, principal.as_ref(), head);
             opening = Some(match &principal {
                 Some(principal) => {
-                    let login = principal.user().map(|_| LoginMethod::Basic);
+                    let login = principal.login_method(LoginMethod::Basic);
                     let latest = self.accepted.deadline.checked_sub(RESPONSE_TIME);
                     let backend = pending
                         .connect(principal, login, latest, self.state)
@@ -453,13 +485,6 @@ impl RequestHandler<'_> {
         }
     }
 
-    /// Returns true if `Host` is a name of this server.
-    fn is_host_admitted(&self, head: &Parts) -> bool {
-        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let names = &self.accepted.settings.server_names;
-        host.is_some_and(|host| names.admit(host, self.state.reach))
-    }
-
     /// Logs a page of a foreign origin, and the configuration that would admit it.
     fn warn_of_origin(&self, head: &Parts, client: IpAddr) {
         let origin = head.headers.get(ORIGIN).and_then(|it| it.to_str().ok());
@@ -492,28 +517,6 @@ impl RequestHandler<'_> {
             "a page of {} may not connect: to allow it, write allowed_origins = [\"{0}\"]{place}",
             Escaped(&origin)
         );
-    }
-
-    async fn identity(
-        &self,
-        attempt: Attempt,
-        client: IpAddr,
-        route: &Arc<Route>,
-    ) -> Result<Identity, Refusal> {
-        let context = LoginContext {
-            address: client,
-            connection: self.accepted.id,
-            method: LoginMethod::Basic,
-        };
-        match self.state.verifier.verify(attempt, context, route).await {
-            LoginVerdict::Accepted(identity) => Ok(identity),
-            LoginVerdict::Rejected => Err(Refusal::WrongCredentials),
-            LoginVerdict::Forbidden => Err(Refusal::Forbidden),
-            LoginVerdict::Throttled { retry_after } => {
-                Err(Refusal::TooManyFailures { retry_after })
-            }
-            LoginVerdict::Busy => Err(Refusal::TooManyLogins),
-        }
     }
 
     async fn publish(

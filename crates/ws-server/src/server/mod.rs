@@ -7,6 +7,7 @@ mod handle;
 mod http;
 mod listener;
 mod refused_origins;
+mod request_login;
 mod scrape;
 mod server;
 mod spelling;
@@ -14,6 +15,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod tls;
 
 pub(crate) use self::handle::PublishError;

@@ -3,11 +3,16 @@
 use std::{
     convert::Infallible,
     net::IpAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use proto::{close::CloseReason, credentials::Accounts, username::UserName};
+use proto::{
+    close::CloseReason,
+    credentials::{Accounts, TicketSecrets},
+    username::UserName,
+};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -75,6 +80,8 @@ pub(crate) struct ServerState {
     pub(crate) tasks: TaskTracker,
     /// The file that keeps the revocations over a restart, if one is configured.
     pub(crate) revocations_file: Option<RevocationsFile>,
+    /// The file of the secret of tickets, if one was configured at the start.
+    ticket_secret_file: Option<PathBuf>,
     /// Serialises a settings change with the revocation pass that follows it. Otherwise a pass that
     /// uses the old accounts could end a session that the new accounts allow.
     changing: Mutex<()>,
@@ -109,6 +116,13 @@ fn add_upstreams(metrics: &Metrics, routes: &Routes) {
     }
 }
 
+/// Returns a secret of tickets that ends with the process.
+fn process_ticket_secrets() -> Arc<TicketSecrets> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).expect("there is randomness");
+    Arc::new(TicketSecrets::of_process(random))
+}
+
 impl ServerState {
     /// Creates the state of a server with this configuration.
     pub(crate) fn new(config: Config, accounts: Accounts) -> Self {
@@ -123,7 +137,11 @@ impl ServerState {
         let buffers = Arc::new(BufferBudget::new(config.limits.max_buffered_bytes));
         let metrics = Arc::new(Metrics::new());
         add_upstreams(&metrics, &config.routes);
-        let current = Arc::new(CurrentSettings::new(config.into_settings(accounts)));
+        let ticket_secret_file = config.login.ticket_secret_file.clone();
+        let ticket_secrets = config.ticket_secrets.clone();
+        let ticket_secrets = ticket_secrets.unwrap_or_else(process_ticket_secrets);
+        let settings = config.into_settings(accounts, ticket_secrets);
+        let current = Arc::new(CurrentSettings::new(settings));
         Self {
             admission: Arc::new(admission),
             verifier: Verifier::new(Arc::clone(&current), budget, hashing, Arc::clone(&metrics)),
@@ -142,6 +160,7 @@ impl ServerState {
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             revocations_file: revocations_file.map(RevocationsFile::new),
+            ticket_secret_file,
             changing: Mutex::new(()),
         }
     }
@@ -162,14 +181,20 @@ impl ServerState {
         let max_buffered_bytes = config.limits.max_buffered_bytes;
         self.registry.budget().set_limit(max_buffered_bytes);
         add_upstreams(&self.metrics, &config.routes);
-        let revocations = Revocations::clone(&self.current.load().revocations);
-        self.replace(&config.into_settings(accounts), revocations);
+        let current = self.current.load();
+        // Another file takes effect at the next start, as a file of revocations does.
+        let secrets = (config.ticket_secrets.clone())
+            .filter(|_| config.login.ticket_secret_file == self.ticket_secret_file);
+        let secrets = secrets.unwrap_or_else(|| Arc::clone(current.tickets.secrets()));
+        let revocations = Revocations::clone(&current.revocations);
+        self.replace(&config.into_settings(accounts, secrets), revocations);
         self.end_revoked(&changing, SystemTime::now())
     }
 
     /// Puts settings in force with these revocations, and logs the ones that have lapsed.
     fn replace(&self, settings: &Settings, revocations: Revocations) {
-        let (settings, lapsed) = settings.with_revocations(revocations);
+        let now = self.verifier.latest_ticket(SystemTime::now());
+        let (settings, lapsed) = settings.with_revocations(revocations, now);
         self.current.replace(settings);
         for user in &lapsed {
             audit::revocation_lapsed(user);
@@ -188,7 +213,7 @@ impl ServerState {
         let settings = self.current.load();
         let revocation = Revocation {
             credential: settings.accounts.fingerprint(user, salt)?,
-            since: SystemTime::now(),
+            since: self.verifier.latest_ticket(SystemTime::now()),
             by: by.to_owned(),
         };
         let mut revocations = Revocations::clone(&settings.revocations);
@@ -202,7 +227,8 @@ impl ServerState {
         let _changing = self.changing();
         let settings = self.current.load();
         let mut revocations = Revocations::clone(&settings.revocations);
-        let was_revoked = revocations.remove(user);
+        let now = self.verifier.latest_ticket(SystemTime::now());
+        let was_revoked = revocations.end(user, now);
         if was_revoked {
             self.replace(&settings, revocations);
         }

@@ -99,6 +99,9 @@ basic = "optional"
 max_failures_per_address = 20
 failure_decay = "3s"
 max_queued_logins = 64
+ticket_name = "ws-server"
+ticket_ttl = "1h"
+ticket_max_age = "12h"
 
 [limits]
 handshake_deadline = "10s"
@@ -466,6 +469,31 @@ const MISTAKES: &[(&str, &str)] = &[
         "[limits]\nmax_conections = 5",
         "line 2: `limits.max_conections`: unknown key `max_conections`; did you mean \
              `max_connections`?",
+    ),
+    (
+        "[login]\nticket_secret_file = \"t\"",
+        "line 2: `login.ticket_secret_file`: tickets of this secret outlive a restart, and revocations \
+         would not: write revocations_file too",
+    ),
+    (
+        "[login]\nticket_name = \"\"",
+        "line 2: `login.ticket_name`: write 1 to 255 bytes without control characters",
+    ),
+    (
+        "[login]\nticket_ttl = \"25h\"",
+        "line 2: `login.ticket_ttl`: write \"1s\" to \"24h\"",
+    ),
+    (
+        "[login]\nticket_ttl = \"999ms\"",
+        "line 2: `login.ticket_ttl`: write \"1s\" to \"24h\"",
+    ),
+    (
+        "[login]\nticket_max_age = \"1ms\"",
+        "line 2: `login.ticket_max_age`: write at least \"1s\"",
+    ),
+    (
+        "[[route]]\npath = \"/%74icket\"\nservice = \"echo\"",
+        "line 2: `route.path`: this path is reserved for the tickets of logins; write another",
     ),
     (
         "[limits]\nmax_connections = 0",

@@ -285,7 +285,13 @@ fn unverified_attempts_logged_once_a_second() {
         retry_after: Duration::ZERO,
     };
     let start = Instant::now();
-    let due = |failure, millis| unverified.due(failure, start + Duration::from_millis(millis));
+    let due = |failure, millis| {
+        unverified.due(
+            LoginMethod::Basic,
+            failure,
+            start + Duration::from_millis(millis),
+        )
+    };
     assert_eq!(due(exhausted, 0), Some(0));
     assert_eq!(due(exhausted, 1), None);
     assert_eq!(due(exhausted, 999), None);

@@ -126,7 +126,7 @@ async fn cancelled_hashing_counts_as_failure() {
     };
     let routes = Routes::echo("");
     let route = routes.find("/").unwrap();
-    let cancelled = verifier.verify(wrong, context, route).now_or_never();
+    let cancelled = verifier.verify(wrong, context, Some(route)).now_or_never();
     assert!(cancelled.is_none(), "the hash is in progress");
     let counted = async {
         while verifier.check_budget(ADDRESS.into()).is_ok() {

@@ -24,6 +24,7 @@ mod routes;
 #[cfg(target_os = "linux")]
 mod sockets;
 mod stream;
+mod tickets;
 mod time;
 mod tls;
 mod verifier;

@@ -75,7 +75,7 @@ impl Setup {
     fn verify(&self, line: &str) -> impl Future<Output = LoginVerdict> {
         let attempt = Attempt::from(LoginCredentials::parse(line));
         let verifier = &self.state.verifier;
-        verifier.verify(attempt, self.context(), &self.route)
+        verifier.verify(attempt, self.context(), Some(&self.route))
     }
 
     fn verdict(&self, line: &str) -> LoginVerdict {

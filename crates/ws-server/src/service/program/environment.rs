@@ -78,6 +78,7 @@ fn variables(service: &ProgramService, request: ConnectRequest<'_>) -> BTreeMap<
     let method = match request.login {
         Some(LoginMethod::Basic) => "Basic",
         Some(LoginMethod::Message) => "Message",
+        Some(LoginMethod::Ticket) => "Ticket",
         None => "",
     };
     set("AUTH_TYPE", method.as_bytes());
