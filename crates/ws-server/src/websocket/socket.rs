@@ -32,16 +32,16 @@ use crate::{
     registry::{ConnectionEntry, EvictionCause, HeldBytes, Registration},
     websocket::{
         Ended,
-        transport::{Transport, TransportError},
+        transport::{Transport, TransportError, WRITE_BUFFER_BYTES},
     },
 };
 
 /// The size of tungstenite's read buffer, which each connection holds all the time. The transport
 /// below it reads in large pieces.
-pub(super) const READ_BUFFER_BYTES: usize = 1024;
+const READ_BUFFER_BYTES: usize = 1024;
 
-/// The maximum length of tungstenite's write buffer, which passes each control frame on at once.
-const MAX_WRITE_BUFFER_BYTES: usize = 1024;
+/// Space in the write buffer of tungstenite for frame headers, a Pong and a Close frame.
+const CONTROL_FRAMES_BYTES: usize = 1024;
 
 /// The maximum of bytes read before the login.
 const LOGIN_BYTES: usize = 16 * 1024;
@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Self {
         let budget = Arc::clone(registration.budget());
         let transport = Transport::new(io, leftovers, LOGIN_BYTES, budget);
-        let websocket = websocket(transport, max_message_bytes);
+        let websocket = websocket(transport, Role::Server, max_message_bytes);
         Self {
             websocket: Some(websocket),
             limits,
@@ -307,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if let Some(old) = self.websocket.take() {
             let mut transport = old.into_inner();
             transport.on_decoder_replaced();
-            self.websocket = Some(websocket(transport, self.max_message_bytes));
+            self.websocket = Some(websocket(transport, Role::Server, self.max_message_bytes));
         }
     }
 
@@ -425,18 +425,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
+/// Wraps a stream in a WebSocket.
+pub(super) fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     transport: Transport<S>,
+    role: Role,
     max_message_bytes: usize,
 ) -> WebSocketStream<Transport<S>> {
+    let (write_buffer_bytes, max_message_in_buffer) = match role {
+        // Only control frames pass it, at once.
+        Role::Server => (0, 0),
+        Role::Client => (WRITE_BUFFER_BYTES, max_message_bytes),
+    };
+    let max_write_buffer_bytes = write_buffer_bytes + max_message_in_buffer + CONTROL_FRAMES_BYTES;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .write_buffer_size(write_buffer_bytes)
+        .max_write_buffer_size(max_write_buffer_bytes)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes));
     // The function is async only to get a waker, which each poll sets anew.
-    WebSocketStream::from_raw_socket(transport, Role::Server, Some(config))
+    WebSocketStream::from_raw_socket(transport, role, Some(config))
         .now_or_never()
         .expect("wrapping a stream never waits")
 }

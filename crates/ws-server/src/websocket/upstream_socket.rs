@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use futures::{SinkExt as _, StreamExt as _};
 use proto::close::{CloseCode, CloseReason};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
@@ -16,7 +16,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         self,
-        protocol::{CloseFrame, Role, WebSocketConfig},
+        protocol::{CloseFrame, Role},
     },
 };
 
@@ -25,13 +25,10 @@ use crate::{
     message::{Message, Text},
     websocket::{
         Ended, Incoming,
-        socket::{READ_BUFFER_BYTES, by_peer, ended},
-        transport::{Transport, WRITE_BUFFER_BYTES},
+        socket::{by_peer, ended, websocket},
+        transport::Transport,
     },
 };
-
-/// Space in the write buffer for frame headers, a Pong and a Close frame.
-const FRAME_BYTES: usize = 1024;
 
 /// The WebSocket of an upstream. It queues messages until a flush, and enforces no deadline while the
 /// connection is open.
@@ -50,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
     pub(crate) fn new(io: S, leftovers: Bytes, max_message_bytes: usize) -> Self {
         let transport = Transport::of_server(io, leftovers);
         Self {
-            websocket: Some(websocket(transport, max_message_bytes)),
+            websocket: Some(websocket(transport, Role::Client, max_message_bytes)),
             max_message_bytes,
             peer_closed: false,
         }
@@ -162,7 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
             return false;
         }
         if let Some(old) = self.websocket.take() {
-            self.websocket = Some(websocket(old.into_inner(), self.max_message_bytes));
+            self.websocket = Some(websocket(
+                old.into_inner(),
+                Role::Client,
+                self.max_message_bytes,
+            ));
         }
         true
     }
@@ -222,20 +223,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
     fn transport(&mut self) -> &mut Transport<S> {
         self.websocket().get_mut()
     }
-}
-
-fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
-    transport: Transport<S>,
-    max_message_bytes: usize,
-) -> WebSocketStream<Transport<S>> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + max_message_bytes + FRAME_BYTES)
-        .max_message_size(Some(max_message_bytes))
-        .max_frame_size(Some(max_message_bytes));
-    // The function is async only to get a waker, which each poll sets anew.
-    WebSocketStream::from_raw_socket(transport, Role::Client, Some(config))
-        .now_or_never()
-        .expect("wrapping a stream never waits")
 }
