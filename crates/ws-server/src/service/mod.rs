@@ -13,7 +13,7 @@
 //! A service that connects a backend for each session is a [`BackedService`]:
 //!
 //! 1. Its file has its options, `async fn connect`, which returns the backend of one session, and
-//!    `run` and `close` of that backend.
+//!    `run` and `close` of that backend. `run` is `pump`, which passes its messages on.
 //! 2. Add a variant to [`BackedService`] and to `Backend`, and an arm to each `match`.
 //! 3. Its keys are added as above.
 //!
@@ -31,6 +31,7 @@ mod connect_request;
 mod echo;
 mod hub;
 mod program;
+mod pump;
 mod relay;
 mod room;
 mod service;

@@ -2,13 +2,11 @@
 
 use std::{
     convert::Infallible,
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     pin::Pin,
     process::Command,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -33,15 +31,10 @@ use crate::{
             output::{ErrorOutput, LogOutput, MessageOutput},
             stderr::StderrLines,
         },
+        pump::{BackendMessages, pump},
     },
     session::{Ended, Message, Session, Text},
 };
-
-/// The number of messages of one direction before the other one has its turn.
-const BATCH: usize = 32;
-
-/// The number of turns before other tasks run.
-const TURNS: usize = 8;
 
 /// The program of one session.
 #[derive(Debug)]
@@ -54,8 +47,6 @@ pub(crate) struct ProgramBackend {
     pub(super) input: Input,
     pub(super) output: MessageOutput,
     pub(super) errors: ErrorOutput,
-    /// The message of the program that the session does not take yet.
-    to_client: Option<Message>,
     exit: Option<ProgramExit>,
     /// The time until which processes that the program left behind may write.
     stragglers: Option<Pin<Box<Sleep>>>,
@@ -103,7 +94,6 @@ impl ProgramService {
             input: Input::new(stdin, request.limits.write_deadline),
             output,
             errors,
-            to_client: None,
             exit: None,
             stragglers: None,
         })
@@ -124,58 +114,7 @@ impl ProgramBackend {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Err(poll_fn(|cx| self.poll_end(cx, session)).await)
-    }
-
-    /// Passes on what is available in both directions. Ready when the session must end.
-    fn poll_end<S>(&mut self, cx: &mut Context<'_>, session: &mut Session<S>) -> Poll<Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.poll_stragglers(cx);
-        for _ in 0..TURNS {
-            // Even while the client takes nothing: a full pipe would stop the program.
-            self.errors.poll_log(cx);
-            let delivered = match self.poll_to_client(cx, session) {
-                Ok(delivered) => delivered,
-                Err(ended) => return Poll::Ready(ended),
-            };
-            let taken = match self.poll_to_program(cx, session) {
-                Ok(taken) => taken,
-                Err(ended) => return Poll::Ready(ended),
-            };
-            if !delivered && !taken {
-                return self.poll_exit(cx);
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Passes on messages of the program. Nothing is read while the session takes no message. Returns
-    /// true if more may be available.
-    fn poll_to_client<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<S>,
-    ) -> Result<bool, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for turn in 0..BATCH {
-            match session.poll_send(cx, &mut self.to_client) {
-                Poll::Ready(sent) => sent?,
-                Poll::Pending => return Ok(false),
-            }
-            let message = self.poll_output(cx).map_err(|LineTooLong| {
-                by_service(1011, "a line of the program is too long".to_owned())
-            })?;
-            if message.is_none() {
-                return Ok(turn > 0);
-            }
-            self.to_client = message;
-        }
-        Ok(true)
+        pump(self, session).await
     }
 
     /// Returns the next message of the program, if there is one now.
@@ -189,49 +128,6 @@ impl ProgramBackend {
             Poll::Ready(message) => message,
             Poll::Pending => Ok(None),
         }
-    }
-
-    /// Passes on messages of the client. Nothing is read while the program does not take the one before.
-    /// Returns true if more may be available.
-    fn poll_to_program<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<S>,
-    ) -> Result<bool, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for turn in 0..BATCH {
-            match self.input.poll_write(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(Stalled)) => return Err(Ended::ByUs(CloseReason::UpstreamStalled)),
-                Poll::Pending => {
-                    return match session.poll_hold(cx) {
-                        Poll::Ready(ended) => Err(ended),
-                        Poll::Pending => Ok(false),
-                    };
-                }
-            }
-            match session.poll_recv(cx) {
-                Poll::Ready(message) => self.accept(message?)?,
-                Poll::Pending => return Ok(turn > 0),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Accepts a message of the client, whose predecessor is written.
-    fn accept(&mut self, message: Message) -> Result<(), Ended> {
-        let bytes = match (self.mode, message) {
-            (ProgramMode::Line, Message::Text(text)) => self.line(text)?,
-            (ProgramMode::Line, Message::Binary(_)) => {
-                return Err(Ended::ByUs(CloseReason::TextOnly));
-            }
-            (ProgramMode::Binary, Message::Text(text)) => text.into(),
-            (ProgramMode::Binary, Message::Binary(bytes)) => bytes,
-        };
-        self.input.accept(bytes);
-        Ok(())
     }
 
     /// Returns a text with a line break at its end.
@@ -249,6 +145,20 @@ impl ProgramBackend {
         Ok(bytes.into())
     }
 
+    /// Notes the exit of the program. The end of the session follows its last message.
+    fn poll_exit(&mut self, cx: &mut Context<'_>) {
+        if self.exit.is_none()
+            && let Poll::Ready(exit) = self.group.poll_exit(cx)
+        {
+            self.programs.count_exit(exit);
+            self.exit = Some(exit);
+            self.stragglers = Some(Box::pin(sleep(self.grace)));
+            self.input.end();
+            self.output.on_exit();
+            self.errors.on_exit();
+        }
+    }
+
     /// Ends the output of processes that the program left behind, once their time is over. They may write
     /// without an end.
     fn poll_stragglers(&mut self, cx: &mut Context<'_>) {
@@ -259,33 +169,60 @@ impl ProgramBackend {
             self.errors.cut();
         }
     }
+}
 
-    /// Waits for the exit of the program, and then for the end of its output.
-    fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Some(exit) = self.exit else {
-            let exit = ready!(self.group.poll_exit(cx));
-            self.programs.count_exit(exit);
-            self.exit = Some(exit);
-            self.stragglers = Some(Box::pin(sleep(self.grace)));
-            self.input.end();
-            self.output.on_exit();
-            self.errors.on_exit();
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        };
-        if self.to_client.is_some() {
-            return Poll::Pending;
-        }
-        if self.output.is_open() || self.errors.is_open() {
-            // The pipe has a waker, and so has the timer.
-            return Poll::Pending;
-        }
-        let code = match exit {
-            ProgramExit::Code(0) => 1000,
-            ProgramExit::Code(_) | ProgramExit::Signal(_) => 1011,
-        };
-        Poll::Ready(by_service(code, exit.to_string()))
+impl BackendMessages for ProgramBackend {
+    fn begin_turn(&mut self, cx: &mut Context<'_>) {
+        // In each turn: output may have no end.
+        self.poll_exit(cx);
+        self.poll_stragglers(cx);
+        // Even while the client takes nothing: a full pipe would stop the program.
+        self.errors.poll_log(cx);
     }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+        let message = self.poll_output(cx).map_err(|LineTooLong| {
+            by_service(1011, "a line of the program is too long".to_owned())
+        })?;
+        match (message, self.exit) {
+            (Some(message), _) => Poll::Ready(Ok(message)),
+            (None, _) if self.output.is_open() || self.errors.is_open() => Poll::Pending,
+            (None, None) => Poll::Pending,
+            (None, Some(exit)) => Poll::Ready(Err(end_of_program(exit))),
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let written = self.input.poll_write(cx);
+        written.map_err(|Stalled| Ended::ByUs(CloseReason::UpstreamStalled))
+    }
+
+    fn accept(&mut self, message: Message) -> Result<(), Ended> {
+        let bytes = match (self.mode, message) {
+            (ProgramMode::Line, Message::Text(text)) => self.line(text)?,
+            (ProgramMode::Line, Message::Binary(_)) => {
+                return Err(Ended::ByUs(CloseReason::TextOnly));
+            }
+            (ProgramMode::Binary, Message::Text(text)) => text.into(),
+            (ProgramMode::Binary, Message::Binary(bytes)) => bytes,
+        };
+        self.input.accept(bytes);
+        Ok(())
+    }
+
+    /// Waits: the pipes have wakers, and so have the exit and its timer.
+    fn poll_idle(&mut self, _cx: &mut Context<'_>) -> Poll<Ended> {
+        Poll::Pending
+    }
+}
+
+/// Returns the end of a session whose program has ended.
+fn end_of_program(exit: ProgramExit) -> Ended {
+    let code = match exit {
+        ProgramExit::Code(0) => 1000,
+        ProgramExit::Code(_) | ProgramExit::Signal(_) => 1011,
+    };
+    by_service(code, exit.to_string())
 }
 
 fn by_service(code: u16, reason: String) -> Ended {

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
     task::{Context, Poll, ready},
 };
 
@@ -16,16 +15,11 @@ use tracing::{debug, info};
 use crate::{
     service::{
         ConnectRequest,
+        pump::{BackendMessages, pump},
         upstream::{UpstreamIo, UpstreamWatch, WatchAction},
     },
     session::{ConnectionId, Ended, Incoming, Message, Session, UpstreamSocket},
 };
-
-/// The number of messages of one direction before the other one has its turn.
-const BATCH: usize = 32;
-
-/// The number of turns before other tasks run.
-const TURNS: usize = 8;
 
 /// The length above which messages grow the buffers enough to release them later.
 const LARGE_BYTES: usize = 4096;
@@ -37,8 +31,6 @@ pub(crate) struct RelayBackend {
     is_guest: bool,
     socket: UpstreamSocket<UpstreamIo>,
     subprotocol: Option<String>,
-    /// The message of the upstream that the session does not take yet.
-    to_client: Option<Message>,
     /// The rule that the upstream has violated.
     violation: Option<CloseReason>,
     watch: UpstreamWatch,
@@ -56,7 +48,6 @@ impl RelayBackend {
             is_guest: request.principal.user().is_none(),
             socket,
             subprotocol,
-            to_client: None,
             violation: None,
             watch: UpstreamWatch::new(request.limits, request.limits.ping_interval),
         }
@@ -76,7 +67,7 @@ impl RelayBackend {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Err(poll_fn(|cx| self.poll_end(cx, session)).await)
+        pump(self, session).await
     }
 
     /// Closes the connection to the upstream with the code and reason of the session's end.
@@ -103,106 +94,11 @@ impl RelayBackend {
         }
     }
 
-    /// Passes on what is available in both directions. Ready when the session must end.
-    fn poll_end<S>(&mut self, cx: &mut Context<'_>, session: &mut Session<S>) -> Poll<Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for _ in 0..TURNS {
-            let delivered = match self.poll_to_client(cx, session) {
-                Ok(delivered) => delivered,
-                Err(ended) => return Poll::Ready(ended),
-            };
-            let taken = match self.poll_to_upstream(cx, session) {
-                Ok(taken) => taken,
-                Err(ended) => return Poll::Ready(ended),
-            };
-            if !delivered && !taken {
-                if let Err(ended) = self.poll_flush(cx) {
-                    return Poll::Ready(ended);
-                }
-                return self.poll_watch(cx);
-            }
+    /// Notes that a message may have grown the buffers.
+    fn note_growth(&mut self, message: &Message) {
+        if message.len() > LARGE_BYTES {
+            self.watch.on_buffer_growth();
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Passes on messages of the upstream. None is read while the session takes none. Returns true if
-    /// there may be more.
-    fn poll_to_client<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<S>,
-    ) -> Result<bool, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for turn in 0..BATCH {
-            if self.to_client.is_none() {
-                match self.socket.poll_message(cx) {
-                    Poll::Ready(Ok(Incoming::Message(message))) => {
-                        if message.len() > LARGE_BYTES {
-                            self.watch.on_buffer_growth();
-                        }
-                        self.to_client = Some(message);
-                    }
-                    // The Pong is sent.
-                    Poll::Ready(Ok(Incoming::Control)) => {
-                        self.poll_flush(cx)?;
-                        continue;
-                    }
-                    Poll::Ready(Err(ended)) => return Err(self.end_of_upstream(ended)),
-                    Poll::Pending => return Ok(turn > 0),
-                }
-            }
-            match session.poll_send(cx, &mut self.to_client) {
-                Poll::Ready(sent) => sent?,
-                Poll::Pending => {
-                    self.watch.on_reading_paused();
-                    return Ok(turn > 0);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Passes on messages of the client. None is read while the upstream takes none. Returns true if
-    /// there may be more.
-    fn poll_to_upstream<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<S>,
-    ) -> Result<bool, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for turn in 0..BATCH {
-            match self.socket.poll_ready(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(ended)) => return Err(self.end_of_upstream(ended)),
-                Poll::Pending => {
-                    self.watch.on_pending_write(self.socket.written());
-                    return match session.poll_hold(cx) {
-                        Poll::Ready(ended) => Err(ended),
-                        Poll::Pending => Ok(turn > 0),
-                    };
-                }
-            }
-            match session.poll_recv(cx) {
-                Poll::Ready(message) => {
-                    let message = message?;
-                    if message.len() > LARGE_BYTES {
-                        self.watch.on_buffer_growth();
-                    }
-                    if let Err(ended) = self.socket.queue(message) {
-                        return Err(self.end_of_upstream(ended));
-                    }
-                }
-                Poll::Pending => return Ok(turn > 0),
-            }
-        }
-        Ok(true)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
@@ -277,6 +173,47 @@ impl RelayBackend {
         } else {
             info!(connection, code, %reason, "upstream ended");
         }
+    }
+}
+
+impl BackendMessages for RelayBackend {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+        loop {
+            match ready!(self.socket.poll_message(cx)) {
+                Ok(Incoming::Message(message)) => {
+                    self.note_growth(&message);
+                    return Poll::Ready(Ok(message));
+                }
+                // The Pong is sent.
+                Ok(Incoming::Control) => self.poll_flush(cx)?,
+                Err(ended) => return Poll::Ready(Err(self.end_of_upstream(ended))),
+            }
+        }
+    }
+
+    fn on_reading_paused(&mut self) {
+        self.watch.on_reading_paused();
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let ready = self.socket.poll_ready(cx);
+        if ready.is_pending() {
+            self.watch.on_pending_write(self.socket.written());
+        }
+        ready.map_err(|ended| self.end_of_upstream(ended))
+    }
+
+    fn accept(&mut self, message: Message) -> Result<(), Ended> {
+        self.note_growth(&message);
+        let queued = self.socket.queue(message);
+        queued.map_err(|ended| self.end_of_upstream(ended))
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if let Err(ended) = self.poll_flush(cx) {
+            return Poll::Ready(ended);
+        }
+        self.poll_watch(cx)
     }
 }
 

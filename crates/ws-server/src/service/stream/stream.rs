@@ -23,6 +23,7 @@ use tracing::debug;
 use crate::{
     service::{
         BackendError, ConnectRequest,
+        pump::{BackendMessages, pump},
         stream::{HalfClose, ProxyProtocol, StreamService, TextPolicy, proxy_protocol},
         upstream::{UpstreamIo, UpstreamWatch, WatchAction},
     },
@@ -33,12 +34,6 @@ use crate::{
 /// length to its write buffer, so that several are written together.
 const READ_BYTES: usize = 16 * 1024;
 
-/// The number of messages of one direction before the other one has its turn.
-const BATCH: usize = 32;
-
-/// The number of turns before other tasks run.
-const TURNS: usize = 8;
-
 /// The connection to the upstream of one session.
 #[derive(Debug)]
 pub(crate) struct StreamBackend {
@@ -48,8 +43,6 @@ pub(crate) struct StreamBackend {
     half_close: HalfClose,
     /// The bytes of the client's last message that are not written yet.
     to_upstream: Bytes,
-    /// The bytes of the upstream that the session does not take yet.
-    to_client: Option<Message>,
     /// The state of the direction to the upstream.
     sending: Sending,
     received: u64,
@@ -92,7 +85,6 @@ impl StreamService {
             text: self.text,
             half_close: self.half_close,
             to_upstream: Bytes::new(),
-            to_client: None,
             sending: Sending::Open,
             received: 0,
             written,
@@ -111,7 +103,7 @@ impl StreamBackend {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Err(poll_fn(|cx| self.poll_end(cx, session)).await)
+        pump(self, session).await
     }
 
     /// Writes the rest of the client's bytes and the end of the stream, then reads until the upstream
@@ -149,114 +141,6 @@ impl StreamBackend {
         }
     }
 
-    /// Passes on what is available in both directions. Ready when the session must end.
-    fn poll_end<S>(&mut self, cx: &mut Context<'_>, session: &mut Session<S>) -> Poll<Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for _ in 0..TURNS {
-            let delivered = match self.poll_to_client(cx, session) {
-                Ok(delivered) => delivered,
-                Err(ended) => return Poll::Ready(ended),
-            };
-            let taken = match self.poll_to_upstream(cx, session) {
-                Ok(taken) => taken,
-                Err(ended) => return Poll::Ready(ended),
-            };
-            if !delivered && !taken {
-                return self.poll_watch(cx);
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Passes on bytes of the upstream. Nothing is read while the session takes no message. Returns true
-    /// if there may be more.
-    fn poll_to_client<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<S>,
-    ) -> Result<bool, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for turn in 0..BATCH {
-            if self.to_client.is_none() {
-                match self.poll_read(cx) {
-                    Poll::Ready(Ok(bytes)) if bytes.is_empty() => return Err(end_of_stream()),
-                    Poll::Ready(Ok(bytes)) => self.to_client = Some(bytes.into()),
-                    Poll::Ready(Err(error)) => {
-                        debug!(connection = self.connection.number(), %error, "upstream lost");
-                        return Err(Ended::ByUs(CloseReason::UpstreamLost));
-                    }
-                    Poll::Pending => return Ok(turn > 0),
-                }
-            }
-            match session.poll_send(cx, &mut self.to_client) {
-                Poll::Ready(sent) => sent?,
-                Poll::Pending => return Ok(turn > 0),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Passes on messages of the client. None is read while the upstream takes no bytes. Returns true if
-    /// there may be more.
-    fn poll_to_upstream<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<S>,
-    ) -> Result<bool, Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        for turn in 0..BATCH {
-            if self.poll_write(cx).is_pending() {
-                self.watch.on_pending_write(self.written);
-                return match session.poll_hold(cx) {
-                    Poll::Ready(ended) => Err(ended),
-                    Poll::Pending => Ok(turn > 0),
-                };
-            }
-            self.watch.on_flush();
-            match session.poll_recv(cx) {
-                Poll::Ready(message) => self.accept(message?)?,
-                Poll::Pending => return Ok(turn > 0),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Accepts a message of the client, whose predecessor is written.
-    fn accept(&mut self, message: Message) -> Result<(), Ended> {
-        let bytes = match message {
-            Message::Binary(bytes) => {
-                let is_end = bytes.is_empty() && self.half_close == HalfClose::EmptyMessage;
-                if is_end && self.sending == Sending::Open {
-                    self.sending = Sending::Ending;
-                }
-                bytes
-            }
-            Message::Text(text) => match self.text {
-                TextPolicy::Accept => text.into(),
-                TextPolicy::Refuse => return Err(Ended::ByUs(CloseReason::BinaryOnly)),
-            },
-        };
-        match self.sending {
-            Sending::Open | Sending::Ending => self.to_upstream = bytes,
-            Sending::Ended if bytes.is_empty() => {}
-            Sending::Ended => {
-                return Err(Ended::ByService {
-                    code: CloseCode(1003),
-                    reason: "a message after the end of the stream".to_owned(),
-                });
-            }
-            Sending::Refused => {}
-        }
-        Ok(())
-    }
-
     /// Returns the next bytes of the upstream; none at its end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         // On the stack, so that an idle session has no buffer.
@@ -286,9 +170,58 @@ impl StreamBackend {
         }
         Poll::Ready(())
     }
+}
 
-    /// Checks the write deadline of the upstream. Ready when the session must end.
-    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+impl BackendMessages for StreamBackend {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+        Poll::Ready(match ready!(self.poll_read(cx)) {
+            Ok(bytes) if bytes.is_empty() => Err(end_of_stream()),
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => {
+                debug!(connection = self.connection.number(), %error, "upstream lost");
+                Err(Ended::ByUs(CloseReason::UpstreamLost))
+            }
+        })
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let written = self.poll_write(cx);
+        match written {
+            Poll::Ready(()) => self.watch.on_flush(),
+            Poll::Pending => self.watch.on_pending_write(self.written),
+        }
+        written.map(Ok)
+    }
+
+    fn accept(&mut self, message: Message) -> Result<(), Ended> {
+        let bytes = match message {
+            Message::Binary(bytes) => {
+                let is_end = bytes.is_empty() && self.half_close == HalfClose::EmptyMessage;
+                if is_end && self.sending == Sending::Open {
+                    self.sending = Sending::Ending;
+                }
+                bytes
+            }
+            Message::Text(text) => match self.text {
+                TextPolicy::Accept => text.into(),
+                TextPolicy::Refuse => return Err(Ended::ByUs(CloseReason::BinaryOnly)),
+            },
+        };
+        match self.sending {
+            Sending::Open | Sending::Ending => self.to_upstream = bytes,
+            Sending::Ended if bytes.is_empty() => {}
+            Sending::Ended => {
+                return Err(Ended::ByService {
+                    code: CloseCode(1003),
+                    reason: "a message after the end of the stream".to_owned(),
+                });
+            }
+            Sending::Refused => {}
+        }
+        Ok(())
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
             match ready!(self.watch.poll(cx, self.received, self.written)) {
                 WatchAction::End(reason) => return Poll::Ready(Ended::ByUs(reason)),
