@@ -2,6 +2,7 @@
 
 use std::{fmt, net::SocketAddr};
 
+use bytes::Bytes;
 use http::request::Parts;
 
 use crate::peer::Peer;
@@ -14,7 +15,7 @@ use crate::peer::Peer;
 pub struct RequestHead {
     /// The request target, then a line for each field: its name in lower case, a colon and its value. No
     /// part of them contains a line feed.
-    lines: Box<[u8]>,
+    lines: Bytes,
     connection: RequestConnection,
 }
 
@@ -86,8 +87,12 @@ impl RequestScheme {
 }
 
 impl RequestHead {
-    /// Copies a request head.
-    pub(crate) fn new(head: &Parts, connection: RequestConnection) -> Self {
+    /// Copies a request head. `count` has the bytes of the copy counted, until they are dropped.
+    pub(crate) fn new(
+        head: &Parts,
+        connection: RequestConnection,
+        count: impl FnOnce(Bytes) -> Bytes,
+    ) -> Self {
         let target = head
             .uri
             .path_and_query()
@@ -100,7 +105,7 @@ impl RequestHead {
             lines.extend_from_slice(value.as_bytes());
         }
         Self {
-            lines: lines.into(),
+            lines: count(lines.into_boxed_slice().into()),
             connection,
         }
     }
@@ -175,7 +180,7 @@ impl RequestHead {
             local: Some(([192, 0, 2, 2], 80).into()),
             scheme: RequestScheme::Http,
         };
-        Self::new(&head, connection)
+        Self::new(&head, connection, |bytes| bytes)
     }
 }
 

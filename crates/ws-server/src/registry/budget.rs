@@ -1,7 +1,7 @@
 //! The budget of bytes that the server holds for all peers together.
 //!
-//! Each session reports its own bytes in steps, and a text that several queues share counts once. The
-//! budget is plain accounting: `connections.rs` chooses the connections that must give bytes back.
+//! Each session reports its own bytes in steps. A text that several queues share counts once, and so does
+//! the copy of a request head. The budget is plain accounting: `connections.rs` chooses the connections that must give bytes back.
 
 use std::{
     num::NonZeroUsize,
@@ -71,7 +71,7 @@ pub(crate) struct BudgetStats {
     pub(crate) evictions: [u64; EvictionCause::ALL.len()],
 }
 
-/// The bytes of a text, which count until the last clone is dropped.
+/// Bytes that count until the last clone is dropped.
 #[derive(Debug)]
 struct CountedBytes {
     bytes: Bytes,
@@ -119,13 +119,17 @@ impl BufferBudget {
 
     /// Counts a text once, until its last clone is dropped.
     pub(crate) fn count(self: &Arc<Self>, text: Text) -> Text {
-        let bytes = Bytes::from(text.0);
+        let counted = self.count_bytes(Bytes::from(text.0));
+        Text(counted.try_into().expect("the bytes were a text"))
+    }
+
+    /// Counts bytes once, until their last clone is dropped.
+    pub(crate) fn count_bytes(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         self.add(bytes.len());
-        let counted = Bytes::from_owner(CountedBytes {
+        Bytes::from_owner(CountedBytes {
             bytes,
             budget: Arc::clone(self),
-        });
-        Text(counted.try_into().expect("the bytes were a text"))
+        })
     }
 
     /// Counts more bytes.

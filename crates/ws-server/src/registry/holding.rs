@@ -63,6 +63,15 @@ pub(crate) struct HeldBytes {
     pub(crate) shared: usize,
 }
 
+/// The bytes on the side of a connection's backend, as its service reports them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BackendBytes {
+    /// The bytes that are held.
+    pub(crate) held: usize,
+    /// The number of bytes that were read from the backend and written to it. They are progress, too.
+    pub(crate) moved: u64,
+}
+
 impl HeldBytes {
     /// Returns the sum.
     pub(crate) fn sum(self) -> usize {

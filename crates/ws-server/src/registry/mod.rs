@@ -17,6 +17,6 @@ pub use self::{
 pub(crate) use self::{
     budget::{BudgetStats, EvictionCause},
     connections::{ConnectionEntry, ConnectionRegistry, Registration},
-    holding::{FREE_BYTES, HeldBytes},
+    holding::{BackendBytes, FREE_BYTES, HeldBytes},
     queue::Pushed,
 };

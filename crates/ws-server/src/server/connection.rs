@@ -4,7 +4,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, tim
 
 use futures::{
     FutureExt as _,
-    future::{Either, join, select},
+    future::{Either, ready, select},
 };
 use proto::{close::CloseReason, escape::Escaped};
 use tracing::{debug, error, info};
@@ -109,7 +109,7 @@ where
                 }
             };
             // Boxed, so that handshakes and logins do not reserve memory for it.
-            Box::pin(join(socket.close(&ended), close_backend)).await;
+            Box::pin(socket.close(&ended, close_backend)).await;
         }
     }
 }
@@ -182,7 +182,7 @@ where
         let ended = turns.run(pin!(until_ended(service, id))).await;
         log_ended(&session, &ended, &state);
         // Boxed, so that the session's task does not reserve memory for its close.
-        turns.run(Box::pin(session.close(&ended))).await;
+        turns.run(Box::pin(session.close(&ended, ready(())))).await;
     }
 }
 
@@ -214,8 +214,9 @@ async fn serve_backed_session<S>(
             backend.close(&ended).await;
         }
     };
-    let close = Box::pin(join(session.close(&ended), close_backend));
-    turns.run(close).await;
+    turns
+        .run(Box::pin(session.close(&ended, close_backend)))
+        .await;
 }
 
 /// Returns the backend of a session, and connects it if it is not yet.

@@ -468,6 +468,7 @@ impl RequestHandler<'_> {
                 local: *local,
                 scheme: *scheme,
             },
+            |bytes| self.state.registry.budget().count_bytes(bytes),
         );
         let subprotocols = match principal {
             Some(_) => settings.handshake.offered_subprotocols(route, &head),

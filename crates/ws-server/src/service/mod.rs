@@ -38,6 +38,7 @@ mod service;
 mod stream;
 mod topic;
 mod topics;
+mod unwritten;
 mod upstream;
 
 pub use self::{

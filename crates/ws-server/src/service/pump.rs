@@ -11,7 +11,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::session::{Ended, Message, Session};
+use crate::session::{BackendBytes, Ended, Message, Session};
 
 /// The number of messages of one direction before the other one has its turn.
 const BATCH: usize = 32;
@@ -47,6 +47,12 @@ pub(super) trait BackendMessages {
     ///
     /// The message, or the end of the backend, ends the session.
     fn accept(&mut self, message: Message) -> Result<(), Ended>;
+
+    /// Returns the bytes that the backend holds, and has exchanged.
+    fn backend_bytes(&mut self) -> BackendBytes;
+
+    /// Releases buffers that are empty, because the session has to give bytes back.
+    fn release_buffers(&mut self, cx: &mut Context<'_>);
 
     /// Flushes and checks timers, when no message can be passed on. Ready when the session must end.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended>;
@@ -88,7 +94,7 @@ where
             Ok(delivered) => delivered,
             Err(ended) => return Poll::Ready(ended),
         };
-        let accepted = match poll_to_backend(backend, session, cx) {
+        let accepted = match poll_to_backend(backend, session, to_client.as_ref(), cx) {
             Ok(accepted) => accepted,
             Err(ended) => return Poll::Ready(ended),
         };
@@ -113,6 +119,10 @@ where
 {
     for turn in 0..BATCH {
         if to_client.is_none() {
+            if session.must_wait() {
+                cx.waker().wake_by_ref();
+                return Ok(turn > 0);
+            }
             match backend.poll_message(cx) {
                 Poll::Ready(message) => *to_client = Some(message?),
                 Poll::Pending => return Ok(turn > 0),
@@ -133,6 +143,7 @@ where
 fn poll_to_backend<B, S>(
     backend: &mut B,
     session: &mut Session<S>,
+    to_client: Option<&Message>,
     cx: &mut Context<'_>,
 ) -> Result<bool, Ended>
 where
@@ -140,8 +151,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     for turn in 0..BATCH {
-        match backend.poll_ready(cx) {
-            Poll::Ready(ready) => ready?,
+        let ready = backend.poll_ready(cx)?;
+        if session.is_asked_for_bytes() {
+            backend.release_buffers(cx);
+        }
+        // The session reports them before it waits.
+        let mut bytes = backend.backend_bytes();
+        bytes.held += to_client.map_or(0, Message::len);
+        session.set_backend_bytes(bytes);
+        match ready {
+            Poll::Ready(()) => {}
             Poll::Pending => {
                 return match session.poll_hold(cx) {
                     Poll::Ready(ended) => Err(ended),

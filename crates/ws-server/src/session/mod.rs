@@ -25,5 +25,6 @@ pub use crate::{
 };
 pub(crate) use crate::{
     limits::MAX_DISCARDED_BYTES,
+    registry::BackendBytes,
     websocket::{Incoming, UpstreamSocket},
 };

@@ -6,7 +6,7 @@
 //! `registry/`.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -24,7 +24,7 @@ use crate::{
     limits::Limits,
     message::{LONG_BYTES, Message, Text},
     peer::{ConnectionId, Peer},
-    registry::{FREE_BYTES, HeldBytes, Outbox, OutboxPolicy, Pushed, TrafficCounts},
+    registry::{BackendBytes, FREE_BYTES, HeldBytes, Outbox, OutboxPolicy, Pushed, TrafficCounts},
     session::{
         Authenticated,
         keepalive::{Keepalive, KeepaliveAction},
@@ -289,9 +289,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.poll_wait(cx, GiveBack::End)
     }
 
-    /// Closes the connection; see [`WebSocket::close`].
-    pub(crate) async fn close(self, ended: &Ended) {
-        self.socket.close(ended).await;
+    /// Notes the bytes of the backend, which count for the session.
+    pub(crate) fn set_backend_bytes(&mut self, backend: BackendBytes) {
+        self.socket.set_backend_bytes(backend);
+    }
+
+    /// Returns true if the session has to give bytes back.
+    pub(crate) fn is_asked_for_bytes(&self) -> bool {
+        self.socket.entry().holding().demanded().is_some()
+    }
+
+    /// Returns true while nothing may be read; see `BufferBudget::must_wait`.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.socket.must_wait()
+    }
+
+    /// Closes the connection, and meanwhile its backend; see [`WebSocket::close`].
+    pub(crate) async fn close(self, ended: &Ended, backend: impl Future<Output = ()>) {
+        self.socket.close(ended, backend).await;
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {

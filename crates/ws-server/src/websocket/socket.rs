@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures::{
     FutureExt as _, SinkExt as _, StreamExt as _,
-    future::{Either, poll_fn, select},
+    future::{Either, join, poll_fn, select},
 };
 use proto::close::{CloseCode, CloseReason};
 use tokio::{
@@ -29,7 +29,7 @@ use crate::{
     limits::{Limits, MAX_DISCARDED_BYTES},
     message::{FrameHeader, LONG_BYTES, Message, Text},
     peer::ConnectionId,
-    registry::{ConnectionEntry, EvictionCause, HeldBytes, Registration},
+    registry::{BackendBytes, ConnectionEntry, EvictionCause, HeldBytes, Registration},
     websocket::{
         Ended,
         transport::{Transport, TransportError, WRITE_BUFFER_BYTES},
@@ -59,7 +59,7 @@ pub(crate) enum Incoming {
 /// the connection is open it enforces no deadline.
 #[derive(Debug)]
 pub(crate) struct WebSocket<S> {
-    /// `None` only while it is rebuilt.
+    /// `None` only while it is rebuilt, and after the close.
     websocket: Option<WebSocketStream<Transport<S>>>,
     limits: Arc<Limits>,
     /// The maximum message length of the route.
@@ -67,6 +67,8 @@ pub(crate) struct WebSocket<S> {
     registration: Registration,
     /// The peer has sent a Close frame.
     peer_closed: bool,
+    /// The bytes of the backend.
+    backend: BackendBytes,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -88,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             max_message_bytes,
             registration,
             peer_closed: false,
+            backend: BackendBytes::default(),
         }
     }
 
@@ -126,11 +129,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.transport().written()
     }
 
+    /// Notes the bytes of the backend, which belong to the connection.
+    pub(crate) fn set_backend_bytes(&mut self, backend: BackendBytes) {
+        self.backend = backend;
+    }
+
     /// Returns the bytes that the server holds for the peer. A long message that is written is shared if
     /// the caller says so.
     pub(crate) fn held_bytes(&mut self, is_long_shared: bool) -> HeldBytes {
+        let backend = self.backend.held;
         let transport = self.transport();
-        let own = transport.held_input() + transport.buffered_output();
+        let buffered = transport.held_input() + transport.buffered_output();
+        let own = buffered.saturating_add(backend);
         let long = transport.long_bytes();
         if is_long_shared {
             HeldBytes { own, shared: long }
@@ -150,9 +160,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Reports the held bytes to the budget. Returns the cause if they have to be given back.
     pub(crate) fn report(&mut self, held: HeldBytes) -> Option<EvictionCause> {
-        let moved = self.received() + self.written();
+        let moved = self.received() + self.written() + self.backend.moved;
         self.registration.report(held, moved);
         self.entry().holding().demanded()
+    }
+
+    /// Reports that only the backend holds bytes.
+    fn report_backend(&mut self) {
+        let own = self.backend.held;
+        self.report(HeldBytes { own, shared: 0 });
+    }
+
+    /// Returns true while nothing may be read; see `BufferBudget::must_wait`.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.registration.budget().must_wait()
     }
 
     /// Asks connections to give bytes back, if the budget is exceeded.
@@ -319,11 +340,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// A close by the server ends at the close deadline. After a close by the peer or the service, the write
     /// of the queue continues as long as it makes progress. The budget may end both earlier.
-    pub(crate) async fn close(mut self, ended: &Ended) {
+    ///
+    /// `backend` is the close of the backend, which takes place meanwhile and may take longer. Until its
+    /// end, its bytes count for the connection.
+    pub(crate) async fn close(mut self, ended: &Ended, backend: impl Future<Output = ()>) {
         let entry = Arc::clone(self.entry());
         entry.queue().close();
         let dropped = poll_fn(|cx| entry.poll_dropped(cx.waker()));
-        select(pin!(self.close_in_time(ended)), dropped).await;
+        let close = async {
+            self.close_in_time(ended).await;
+            self.report_backend();
+            self.websocket = None;
+        };
+        select(pin!(join(close, backend)), dropped).await;
     }
 
     async fn close_in_time(&mut self, ended: &Ended) {
@@ -405,7 +434,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     async fn shutdown_and_drain(&mut self) {
         // Nothing is decoded or written any more.
         self.replace_decoder();
-        self.report(HeldBytes::default());
+        self.report_backend();
         let most = self.transport().received() + MAX_DISCARDED_BYTES;
         // On an error the connection has ended already.
         if self.transport().shutdown().await.is_ok() {
@@ -417,7 +446,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     fn websocket(&mut self) -> &mut WebSocketStream<Transport<S>> {
         self.websocket
             .as_mut()
-            .expect("the WebSocket is absent only while it is rebuilt")
+            .expect("the WebSocket is absent only while it is rebuilt, and after the close")
     }
 
     fn transport(&mut self) -> &mut Transport<S> {

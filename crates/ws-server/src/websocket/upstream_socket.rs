@@ -30,6 +30,9 @@ use crate::{
     },
 };
 
+/// The longest header of a frame to a server (RFC 6455 section 5.2).
+const MAX_HEADER_BYTES: usize = 14;
+
 /// The WebSocket of an upstream. It queues messages until a flush, and enforces no deadline while the
 /// connection is open.
 #[derive(Debug)]
@@ -39,6 +42,12 @@ pub(crate) struct UpstreamSocket<S> {
     max_message_bytes: usize,
     /// The upstream has sent a Close frame.
     peer_closed: bool,
+    /// The bytes queued since the last complete flush.
+    queued: usize,
+    /// The number of bytes that were written at that flush.
+    flushed: u64,
+    /// The longest content of the write buffer, which keeps its memory.
+    longest_queue: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
@@ -50,6 +59,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
             websocket: Some(websocket(transport, Role::Client, max_message_bytes)),
             max_message_bytes,
             peer_closed: false,
+            queued: 0,
+            flushed: 0,
+            longest_queue: 0,
         }
     }
 
@@ -61,6 +73,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
     /// Returns the number of bytes written to the stream so far.
     pub(crate) fn written(&mut self) -> u64 {
         self.transport().written()
+    }
+
+    /// Returns the bytes of messages that this side holds, in buffers that keep their memory too.
+    pub(crate) fn held_bytes(&mut self) -> usize {
+        self.transport()
+            .held_input()
+            .saturating_add(self.longest_queue)
     }
 
     /// Returns the next message. Pending may also mean that the task must yield.
@@ -121,6 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
     ///
     /// The upstream has sent a Close frame, or the connection has ended.
     pub(crate) fn queue(&mut self, message: Message) -> Result<(), Ended> {
+        self.queued += message.len() + MAX_HEADER_BYTES;
+        let written = self.written() - self.flushed;
+        let written = usize::try_from(written).unwrap_or(usize::MAX);
+        let unwritten = self.queued.saturating_sub(written);
+        self.longest_queue = self.longest_queue.max(unwritten);
         let websocket = self.websocket();
         websocket
             .start_send_unpin(message.into())
@@ -146,10 +170,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
     ///
     /// Writing failed.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let websocket = self.websocket();
-        websocket
-            .poll_flush_unpin(cx)
-            .map_err(|error| ended(&error))
+        let flushed = self.websocket().poll_flush_unpin(cx);
+        if flushed.is_ready() {
+            self.queued = 0;
+            self.flushed = self.written();
+        }
+        flushed.map_err(|error| ended(&error))
     }
 
     /// Releases the buffers that large messages have grown, if everything is written and the stream is
@@ -159,11 +185,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamSocket<S> {
             return false;
         }
         if let Some(old) = self.websocket.take() {
-            self.websocket = Some(websocket(
-                old.into_inner(),
-                Role::Client,
-                self.max_message_bytes,
-            ));
+            let mut transport = old.into_inner();
+            transport.on_decoder_replaced();
+            self.websocket = Some(websocket(transport, Role::Client, self.max_message_bytes));
+            self.longest_queue = 0;
         }
         true
     }

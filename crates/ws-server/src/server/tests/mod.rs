@@ -1,6 +1,7 @@
 //! Connections on duplex pipes, from handshake to end, with a paused clock.
 
 mod admission;
+mod backend_buffers;
 mod basic;
 mod batches;
 mod budget;

@@ -23,7 +23,7 @@ fn route(script: &str, keys: &str) -> String {
     )
 }
 
-fn server(script: &str, keys: &str) -> TestServer {
+pub(super) fn server(script: &str, keys: &str) -> TestServer {
     TestServer(Arc::new(ServerState::new(
         config(&route(script, keys)),
         accounts(TWO),
@@ -31,7 +31,7 @@ fn server(script: &str, keys: &str) -> TestServer {
 }
 
 /// Connects with Basic credentials.
-async fn connected(server: &TestServer) -> RawPeer<DuplexStream> {
+pub(super) async fn connected(server: &TestServer) -> RawPeer<DuplexStream> {
     session(server, "/", AS_ADMIN).await.with_timeout(STEP)
 }
 
@@ -71,7 +71,7 @@ fn state(pid: &str) -> Option<char> {
 }
 
 /// Waits until a condition holds.
-async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
     let holds = async {
         while !condition() {
             sleep(Duration::from_millis(5)).await;

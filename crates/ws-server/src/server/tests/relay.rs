@@ -21,14 +21,14 @@ use crate::server::tests::{
 };
 
 /// The server side of a relay's connection.
-struct RelayPeer {
+pub(super) struct RelayPeer {
     head: String,
-    websocket: WebSocketStream<TcpStream>,
+    pub(super) websocket: WebSocketStream<TcpStream>,
 }
 
 impl RelayPeer {
     /// Accepts the next connection, and answers its handshake with further fields.
-    async fn accept(upstream: &Upstream, fields: &str) -> Self {
+    pub(super) async fn accept(upstream: &Upstream, fields: &str) -> Self {
         let mut io = upstream.accept().await;
         let head = request_head(&mut io).await;
         let key = field(&head, "Sec-Websocket-Key").expect("a key");
@@ -42,14 +42,14 @@ impl RelayPeer {
         Self { head, websocket }
     }
 
-    async fn next(&mut self) -> Message {
+    pub(super) async fn next(&mut self) -> Message {
         let next = timeout(STEP, self.websocket.next()).await;
         next.expect("a message in time")
             .expect("a message")
             .unwrap()
     }
 
-    async fn send(&mut self, message: Message) {
+    pub(super) async fn send(&mut self, message: Message) {
         let sent = timeout(STEP, self.websocket.send(message)).await;
         sent.expect("the server reads in time").unwrap();
     }
@@ -94,7 +94,7 @@ fn close_frame(code: u16, reason: &'static str) -> Message {
 impl Upstream {
     /// Returns a server with a relay to this upstream at `/`. `keys` are further lines of the route, and
     /// tables below it.
-    fn relay(&self, keys: &str) -> TestServer {
+    pub(super) fn relay(&self, keys: &str) -> TestServer {
         self.relay_at("/", "", keys)
     }
 
@@ -108,7 +108,10 @@ impl Upstream {
 }
 
 /// Connects with Basic credentials. Returns both ends.
-async fn connected(server: &TestServer, upstream: &Upstream) -> (RawPeer<DuplexStream>, RelayPeer) {
+pub(super) async fn connected(
+    server: &TestServer,
+    upstream: &Upstream,
+) -> (RawPeer<DuplexStream>, RelayPeer) {
     let (client, peer) = tokio::join!(
         session(server, "/", AS_ADMIN),
         RelayPeer::accept(upstream, "")

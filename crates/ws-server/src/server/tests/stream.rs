@@ -44,7 +44,7 @@ impl Upstream {
     }
 
     /// Returns a server with a stream to this upstream at `/`.
-    fn server(&self, keys: &str) -> TestServer {
+    pub(super) fn server(&self, keys: &str) -> TestServer {
         server(&format!("tcp://{}", self.address()), keys)
     }
 }
@@ -72,7 +72,10 @@ async fn read_to_end(io: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Connects with Basic credentials. Returns both ends.
-async fn connected(server: &TestServer, upstream: &Upstream) -> (RawPeer<DuplexStream>, TcpStream) {
+pub(super) async fn connected(
+    server: &TestServer,
+    upstream: &Upstream,
+) -> (RawPeer<DuplexStream>, TcpStream) {
     let client = session(server, "/", AS_ADMIN).await.with_timeout(STEP);
     (client, upstream.accept().await)
 }

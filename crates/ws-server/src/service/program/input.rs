@@ -6,19 +6,22 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use tokio::{
     io::AsyncWrite as _,
     net::unix::pipe::Sender,
     time::{Sleep, sleep},
 };
 
+use crate::service::unwritten::Unwritten;
+
 /// The stdin of a program, with one message that is being written.
 #[derive(Debug)]
 pub(super) struct Input {
     /// `None` after the end of the input, and if the program reads no more.
     pipe: Option<Sender>,
-    pending: Bytes,
+    pending: Unwritten,
+    written: u64,
     write_deadline: Duration,
     /// The deadline of a write that makes no progress.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -33,21 +36,32 @@ impl Input {
     pub(super) fn new(pipe: Sender, write_deadline: Duration) -> Self {
         Self {
             pipe: Some(pipe),
-            pending: Bytes::new(),
+            pending: Unwritten::default(),
+            written: 0,
             write_deadline,
             stalled: None,
         }
     }
 
+    /// Returns the number of bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.pending.held()
+    }
+
+    /// Returns the number of bytes written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Accepts the bytes of a message. Those before must be written.
     pub(super) fn accept(&mut self, bytes: Bytes) {
-        self.pending = bytes;
+        self.pending = bytes.into();
     }
 
     /// Ends the input. Bytes that are not written are dropped.
     pub(super) fn end(&mut self) {
         self.pipe = None;
-        self.pending = Bytes::new();
+        self.pending = Unwritten::default();
         self.stalled = None;
     }
 
@@ -61,9 +75,10 @@ impl Input {
         while !self.pending.is_empty()
             && let Some(pipe) = &mut self.pipe
         {
-            match Pin::new(pipe).poll_write(cx, &self.pending) {
+            match Pin::new(pipe).poll_write(cx, self.pending.rest()) {
                 Poll::Ready(Ok(written)) => {
                     self.pending.advance(written);
+                    self.written += written as u64;
                     self.stalled = None;
                 }
                 Poll::Ready(Err(_)) => self.end(),
@@ -77,7 +92,7 @@ impl Input {
                 }
             }
         }
-        self.pending = Bytes::new();
+        self.pending = Unwritten::default();
         Poll::Ready(Ok(()))
     }
 }

@@ -33,6 +33,18 @@ impl Lines {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Returns the capacity of the buffer.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Releases the buffer if it is empty.
+    pub(super) fn release(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+
     /// Returns the next complete line, without its line break (`\n` or `\r\n`).
     ///
     /// # Errors

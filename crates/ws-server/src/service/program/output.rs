@@ -20,7 +20,7 @@ use crate::{
         lines::{LineTooLong, Lines},
         stderr::StderrLines,
     },
-    session::Message,
+    session::{BackendBytes, Message},
 };
 
 /// The greatest number of bytes of one read, and of one message in the mode `binary`. The session copies
@@ -39,6 +39,8 @@ struct Pipe {
     is_cut: bool,
     /// The number of bytes that are still to be read of those that were there at the program's exit.
     owed: u64,
+    /// The number of bytes read so far.
+    received: u64,
 }
 
 impl Pipe {
@@ -47,6 +49,7 @@ impl Pipe {
             receiver: Some(receiver),
             is_cut: false,
             owed: 0,
+            received: 0,
         }
     }
 
@@ -71,6 +74,7 @@ impl Pipe {
         let bytes = read.filled();
         if result.is_ok() && !bytes.is_empty() {
             self.owed = self.owed.saturating_sub(bytes.len() as u64);
+            self.received += bytes.len() as u64;
             sink(bytes);
             return Poll::Ready(true);
         }
@@ -123,6 +127,25 @@ impl MessageOutput {
     /// Returns true until the end of the stream.
     pub(super) fn is_open(&self) -> bool {
         self.pipe.is_open()
+    }
+
+    /// Returns the bytes that are held, and those read so far.
+    pub(super) fn backend_bytes(&self) -> BackendBytes {
+        BackendBytes {
+            held: match &self.content {
+                Content::Lines(lines) => lines.held(),
+                Content::Bytes(bytes) => bytes.len(),
+            },
+            moved: self.pipe.received,
+        }
+    }
+
+    /// Releases the buffer if it is empty.
+    pub(super) fn release_buffer(&mut self) {
+        match &mut self.content {
+            Content::Lines(lines) => lines.release(),
+            Content::Bytes(_) => {}
+        }
     }
 
     /// See [`ErrorOutput::on_exit`].
@@ -245,6 +268,25 @@ impl ErrorOutput {
         match self {
             Self::Log(log) => log.is_open(),
             Self::Messages(messages) => messages.is_open(),
+        }
+    }
+
+    /// Returns the bytes that are held, and those read so far.
+    pub(super) fn backend_bytes(&self) -> BackendBytes {
+        match self {
+            Self::Log(log) => BackendBytes {
+                held: log.lines.held(),
+                moved: 0,
+            },
+            Self::Messages(messages) => messages.backend_bytes(),
+        }
+    }
+
+    /// Releases the buffer if it is empty.
+    pub(super) fn release_buffer(&mut self) {
+        match self {
+            Self::Log(_) => {}
+            Self::Messages(messages) => messages.release_buffer(),
         }
     }
 

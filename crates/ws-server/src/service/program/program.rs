@@ -33,7 +33,7 @@ use crate::{
         },
         pump::{BackendMessages, pump},
     },
-    session::{Ended, Message, Session, Text},
+    session::{BackendBytes, Ended, Message, Session, Text},
 };
 
 /// The program of one session.
@@ -208,6 +208,19 @@ impl BackendMessages for ProgramBackend {
         };
         self.input.accept(bytes);
         Ok(())
+    }
+
+    fn backend_bytes(&mut self) -> BackendBytes {
+        let (output, errors) = (self.output.backend_bytes(), self.errors.backend_bytes());
+        BackendBytes {
+            held: self.input.held() + output.held + errors.held,
+            moved: self.input.written() + output.moved + errors.moved,
+        }
+    }
+
+    fn release_buffers(&mut self, _cx: &mut Context<'_>) {
+        self.output.release_buffer();
+        self.errors.release_buffer();
     }
 
     /// Waits: the pipes have wakers, and so have the exit and its timer.

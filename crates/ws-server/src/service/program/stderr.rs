@@ -83,6 +83,11 @@ impl StderrLines {
         }
     }
 
+    /// Returns the bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.line.capacity()
+    }
+
     /// Logs the lines that these bytes complete.
     pub(super) fn push(&mut self, bytes: &[u8], limit: &StderrLimit) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -18,7 +18,7 @@ use crate::{
         pump::{BackendMessages, pump},
         upstream::{UpstreamIo, UpstreamWatch, WatchAction},
     },
-    session::{ConnectionId, Ended, Incoming, Message, Session, UpstreamSocket},
+    session::{BackendBytes, ConnectionId, Ended, Incoming, Message, Session, UpstreamSocket},
 };
 
 /// The length above which messages grow the buffers enough to release them later.
@@ -128,13 +128,7 @@ impl RelayBackend {
                         return Poll::Ready(ended);
                     }
                 }
-                WatchAction::ReleaseBuffers => {
-                    if self.socket.release_buffers(cx) {
-                        self.watch.on_buffers_released();
-                        // The new WebSocket has no waker until it is polled.
-                        cx.waker().wake_by_ref();
-                    }
-                }
+                WatchAction::ReleaseBuffers => self.release_buffers(cx),
             }
         }
     }
@@ -207,6 +201,21 @@ impl BackendMessages for RelayBackend {
         self.note_growth(&message);
         let queued = self.socket.queue(message);
         queued.map_err(|ended| self.end_of_upstream(ended))
+    }
+
+    fn backend_bytes(&mut self) -> BackendBytes {
+        BackendBytes {
+            held: self.socket.held_bytes(),
+            moved: self.socket.received() + self.socket.written(),
+        }
+    }
+
+    fn release_buffers(&mut self, cx: &mut Context<'_>) {
+        if self.socket.release_buffers(cx) {
+            self.watch.on_buffers_released();
+            // The new WebSocket has no waker until it is polled.
+            cx.waker().wake_by_ref();
+        }
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {

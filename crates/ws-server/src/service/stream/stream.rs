@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use proto::{
     close::{CloseCode, CloseReason},
     username::UserName,
@@ -25,9 +25,10 @@ use crate::{
         BackendError, ConnectRequest,
         pump::{BackendMessages, pump},
         stream::{HalfClose, ProxyProtocol, StreamService, TextPolicy, proxy_protocol},
+        unwritten::Unwritten,
         upstream::{UpstreamIo, UpstreamWatch, WatchAction},
     },
-    session::{ConnectionId, Ended, MAX_DISCARDED_BYTES, Message, Session},
+    session::{BackendBytes, ConnectionId, Ended, MAX_DISCARDED_BYTES, Message, Session},
 };
 
 /// The greatest length of a message to the client, in bytes. The session copies messages up to this
@@ -42,7 +43,7 @@ pub(crate) struct StreamBackend {
     text: TextPolicy,
     half_close: HalfClose,
     /// The bytes of the client's last message that are not written yet.
-    to_upstream: Bytes,
+    to_upstream: Unwritten,
     /// The state of the direction to the upstream.
     sending: Sending,
     received: u64,
@@ -84,7 +85,7 @@ impl StreamService {
             io,
             text: self.text,
             half_close: self.half_close,
-            to_upstream: Bytes::new(),
+            to_upstream: Unwritten::default(),
             sending: Sending::Open,
             received: 0,
             written,
@@ -154,13 +155,13 @@ impl StreamBackend {
     /// Writes the client's bytes, and their end. Ready when nothing is left to write.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.to_upstream.is_empty() {
-            let write = Pin::new(&mut self.io).poll_write(cx, &self.to_upstream);
+            let write = Pin::new(&mut self.io).poll_write(cx, self.to_upstream.rest());
             if let Ok(count @ 1..) = ready!(write) {
                 self.to_upstream.advance(count);
                 self.written += count as u64;
             } else {
                 // The upstream may have sent an answer before it stopped reading. So reading decides.
-                self.to_upstream.clear();
+                self.to_upstream = Unwritten::default();
                 self.sending = Sending::Refused;
             }
         }
@@ -208,7 +209,7 @@ impl BackendMessages for StreamBackend {
             },
         };
         match self.sending {
-            Sending::Open | Sending::Ending => self.to_upstream = bytes,
+            Sending::Open | Sending::Ending => self.to_upstream = bytes.into(),
             Sending::Ended if bytes.is_empty() => {}
             Sending::Ended => {
                 return Err(Ended::ByService {
@@ -220,6 +221,16 @@ impl BackendMessages for StreamBackend {
         }
         Ok(())
     }
+
+    fn backend_bytes(&mut self) -> BackendBytes {
+        BackendBytes {
+            held: self.to_upstream.held(),
+            moved: self.received + self.written,
+        }
+    }
+
+    /// Does nothing: no buffer is kept.
+    fn release_buffers(&mut self, _cx: &mut Context<'_>) {}
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {

@@ -248,7 +248,7 @@ impl Attacker {
             let (room, hub) = (attack.room.clone(), Arc::clone(&attack.hub));
             let run = tokio::spawn(async move {
                 let ended = room.run(&mut session, &hub).await.unwrap_err();
-                session.close(&ended).await;
+                session.close(&ended, std::future::ready(())).await;
             });
             let (mut reader, writer) = split(io);
             let end = attack.deadline.min(Instant::now() + self.life(round));

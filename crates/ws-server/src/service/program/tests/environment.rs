@@ -139,7 +139,7 @@ fn tls_is_stated() {
     let client: SocketAddr = ([192, 0, 2, 1], 1024).into();
     let connection = RequestConnection::direct(client, None, RequestScheme::Https);
     let request = http::Request::get("/").body(()).unwrap();
-    let head = RequestHead::new(&request.into_parts().0, connection);
+    let head = RequestHead::new(&request.into_parts().0, connection, |bytes| bytes);
     let variables = of(&service(""), &head, "/");
     assert_eq!(variables["HTTPS"], "on");
     assert_eq!(variables["SERVER_PORT"], "443");
