@@ -1,6 +1,9 @@
 //! Programs behind the login, with both binaries.
 
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
 
 use integration_tests::{
     ADMIN, LoginMethod, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, authorization, client,
@@ -288,4 +291,24 @@ async fn killed_server_ends_input_of_program() {
     assert!(Pid::from_raw(pid).is_some() && exists());
     server.signal(Signal::KILL);
     until("the program ends", || !exists()).await;
+}
+
+#[tokio::test]
+async fn path_selects_example_of_directory() {
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("greeter.sh");
+    fs::copy(fixture("programs").join("greeter.sh"), &program).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let route = format!(
+        "[[route]]\npath = \"/bin/*\"\nservice = \"program\"\ndirectory = {:?}\n{ADMIN}",
+        programs.path()
+    );
+    let files = ServerFiles::new(&route, &accounts(&[("admin", "123456")]));
+    let server = files.serve().await;
+    let url = |name: &str| format!("{}/bin/{name}", server.url());
+    let greeted = run(client([&*url("greeter.sh")]), "admin:123456\nWorld\n").await;
+    assert_eq!(greeted.stdout(), "Hello World!\n", "{greeted:?}");
+    let absent = client([&*url("absent"), "--auth", "basic"]);
+    let refused = run(absent, "admin:123456\n").await;
+    assert!(refused.stderr.contains("404"), "{refused:?}");
 }

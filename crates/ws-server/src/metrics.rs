@@ -94,18 +94,27 @@ pub(crate) enum ConnectResult {
     Unavailable,
     /// The deadline passed.
     TimedOut,
+    /// The path names no backend.
+    NotFound,
     /// The service has as many sessions as it allows.
     Full,
 }
 
 impl ConnectResult {
-    const ALL: [Self; 4] = [Self::Ok, Self::Unavailable, Self::TimedOut, Self::Full];
+    const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Unavailable,
+        Self::TimedOut,
+        Self::NotFound,
+        Self::Full,
+    ];
 
     fn labels(self, route: &PathPattern) -> Labels<2> {
         let result = match self {
             Self::Ok => "ok",
             Self::Unavailable => "unavailable",
             Self::TimedOut => "timed_out",
+            Self::NotFound => "not_found",
             Self::Full => "full",
         };
         [

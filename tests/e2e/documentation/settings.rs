@@ -28,6 +28,8 @@ async fn toml_blocks_are_valid_configurations() {
     fs::write(at("password"), "1\n").unwrap();
     fs::write(at("tickets.secret"), "0f".repeat(32)).unwrap();
     fs::set_permissions(at("tickets.secret"), Permissions::from_mode(0o600)).unwrap();
+    fs::create_dir(at("programs")).unwrap();
+    fs::set_permissions(at("programs"), Permissions::from_mode(0o755)).unwrap();
     let (mut accounts, mut clients, mut servers) = (0, 0, 0);
     for page in Page::all() {
         for block in page.blocks("toml") {

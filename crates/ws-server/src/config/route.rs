@@ -276,7 +276,8 @@ impl RouteTable {
         let Service::Backed(service) = &self.service else {
             return Ok(());
         };
-        service.check().map_err(|(key, problem)| {
+        let pattern = &self.common.path.get_ref().0;
+        service.check(pattern).map_err(|(key, problem)| {
             let mut places = self.places.0.iter();
             let place = places.find(|place| place.get_ref() == key);
             let byte = place.map_or(self.common.path.span().start, |place| place.span().start);

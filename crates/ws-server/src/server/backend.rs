@@ -97,7 +97,9 @@ impl PendingBackend {
         state
             .metrics
             .upstream_connected(&route.pattern, result, start.elapsed());
+        // Clients choose their paths, so an unknown one is no fault of the service.
         if let Err(error) = &connected
+            && result != ConnectResult::NotFound
             && let Some(suppressed) = state.upstream_failed.due(start.into_std())
         {
             // The name in a certificate may be a part of it.
@@ -120,6 +122,7 @@ impl ConnectResult {
             Ok(_) => Self::Ok,
             Err(BackendError::Unavailable(_)) => Self::Unavailable,
             Err(BackendError::TimedOut) => Self::TimedOut,
+            Err(BackendError::NotFound) => Self::NotFound,
             Err(BackendError::Full) => Self::Full,
         }
     }
@@ -130,6 +133,7 @@ impl From<BackendError> for Refusal {
         match error {
             BackendError::Unavailable(_) => Self::UpstreamUnavailable,
             BackendError::TimedOut => Self::UpstreamTimeout,
+            BackendError::NotFound => Self::UnknownPath,
             BackendError::Full => Self::ServiceFull,
         }
     }
@@ -138,7 +142,9 @@ impl From<BackendError> for Refusal {
 /// Returns the reason to close a connection after a login by messages.
 pub(crate) fn close_reason(error: &BackendError) -> CloseReason {
     match error {
-        BackendError::Unavailable(_) | BackendError::TimedOut => CloseReason::UpstreamUnavailable,
+        BackendError::Unavailable(_) | BackendError::TimedOut | BackendError::NotFound => {
+            CloseReason::UpstreamUnavailable
+        }
         BackendError::Full => CloseReason::ServiceFull,
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         relay::{Relay, RelayBackend},
         stream::{StreamBackend, StreamService},
     },
-    session::{Ended, Session},
+    session::{Ended, PathPattern, Session},
 };
 
 /// The time to start a program, which is usually a millisecond.
@@ -79,22 +79,22 @@ impl BackedService {
         match self {
             Self::Relay(relay) => relay.paths_mut(),
             Self::Stream(stream) => stream.to.0.path_mut().into_iter().collect(),
-            Self::Program(program) => vec![&mut program.command.file],
+            Self::Program(program) => program.paths_mut(),
         }
     }
 
-    /// Checks the options against each other and the system.
+    /// Checks the options against each other, the pattern of the route and the system.
     ///
     /// # Errors
     ///
     /// The key, and the problem with its remedy.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn check(&self, pattern: &PathPattern) -> Result<(), (&'static str, String)> {
         match self {
             Self::Relay(relay) => relay
                 .check()
                 .map_err(|(key, problem)| (key, problem.to_owned())),
             Self::Stream(_) => Ok(()),
-            Self::Program(program) => program.check(),
+            Self::Program(program) => program.check(pattern),
         }
     }
 

@@ -44,6 +44,9 @@ pub enum BackendError {
     /// The deadline passed.
     #[error("timed out")]
     TimedOut,
+    /// The path names no backend.
+    #[error("the path names no program")]
+    NotFound,
     /// The service has as many sessions as it allows.
     #[error("the service is full")]
     Full,

@@ -47,7 +47,8 @@ pub use self::{
     echo::Echo,
     hub::{Hub, RoomStats},
     program::{
-        Multiline, ProgramCommand, ProgramMode, ProgramService, ProgramStats, Programs, Stderr,
+        Multiline, ProgramCommand, ProgramDirectory, ProgramMode, ProgramService, ProgramStats,
+        Programs, Stderr,
     },
     relay::{FieldValueSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
     room::{Room, RoomFormat},

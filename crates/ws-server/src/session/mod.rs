@@ -12,7 +12,7 @@ pub(crate) use self::{
     rate::RateLimit,
 };
 pub use crate::{
-    access::{LoginMethod, Principal, normalize_path},
+    access::{LoginMethod, PathPattern, Principal, normalize_path},
     limits::Limits,
     message::{Message, Text},
     peer::ConnectionId,

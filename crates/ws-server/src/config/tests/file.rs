@@ -246,6 +246,17 @@ fn printed_program_can_be_read_again() {
 }
 
 #[test]
+fn directory_of_programs_can_be_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = "[[route]]\npath = \"/bin/*\"\nservice = \"program\"\ndirectory = \".\"";
+    let config = Config::parse(source, directory.path()).unwrap();
+    let printed = config.to_string();
+    let line = format!("directory = \"{}/.\"\n", directory.path().display());
+    assert!(printed.contains(&line), "{printed}");
+    assert_eq!(again(&printed), config);
+}
+
+#[test]
 fn program_of_relative_path_starts_from_directory() {
     let source = "[[route]]\npath = \"/\"\nservice = \"program\"\ncommand = [\"./absent.sh\"]";
     let error = Config::parse(source, Path::new("config")).unwrap_err();
@@ -266,6 +277,25 @@ fn route_mistake_names_line_key_and_remedy() {
     let stream = "[[route]]\npath = \"/\"\nservice = \"stream\"\n";
     let relay = "[[route]]\npath = \"/\"\nservice = \"relay\"\nto = \"ws://a\"\n";
     for (source, message) in [
+        (
+            program.to_owned(),
+            "line 2: `route.path`: write `command`, or `directory` for one program per path",
+        ),
+        (
+            format!("{program}command = [\"sh\"]\ndirectory = \"/usr/bin\""),
+            "line 5: `route.directory`: write only one of command and directory",
+        ),
+        (
+            format!("{program}directory = \"/usr/bin\""),
+            "line 4: `route.directory`: the path must end in /* or /**, which names the program",
+        ),
+        (
+            format!(
+                "{}directory = \"/etc/passwd\"",
+                program.replace("\"/\"", "\"/**\"")
+            ),
+            "line 4: `route.directory`: /etc/passwd is not a directory",
+        ),
         (
             "[[route]]\nservice = \"echo\"".to_owned(),
             "line 1: the key `path` is missing",

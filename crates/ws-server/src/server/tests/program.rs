@@ -371,6 +371,75 @@ fn endless_output_of_process_left_behind_is_cut() {
     });
 }
 
+/// Writes an executable shell script.
+fn write_script(file: &Path, script: &str) {
+    fs::write(file, format!("#!/bin/bash\n{script}\n")).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn path_selects_program_of_directory() {
+    on_workers(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let sub = directory.path().join("sub");
+        fs::create_dir(&sub).unwrap();
+        fs::set_permissions(&sub, fs::Permissions::from_mode(0o755)).unwrap();
+        let show = "echo \"$0 $SCRIPT_NAME $PATH_INFO $PATH_TRANSLATED\"";
+        write_script(&directory.path().join("a.sh"), show);
+        write_script(&sub.join("b c"), show);
+        let text = directory.path().join("text");
+        fs::write(&text, "no program").unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
+        let root = directory.path().display();
+        let source = format!(
+            "[[route]]\npath = \"/bin/**\"\nservice = \"program\"\ndirectory = \"{root}\"\n"
+        );
+        let server = TestServer(Arc::new(ServerState::new(config(&source), accounts(TWO))));
+        for (path, shown) in [
+            ("/bin/a.sh", format!("{root}/a.sh /bin/a.sh  /bin/a.sh")),
+            (
+                "/bin/sub/b%20c/d?e=f",
+                format!("{root}/sub/b c /bin/sub/b c /d /bin/sub/b c/d"),
+            ),
+        ] {
+            let mut client = session(&server, path, AS_ADMIN).await.with_timeout(STEP);
+            assert_eq!(rest(&mut client).await, (vec![shown], ended()));
+        }
+        for (path, status) in [
+            ("/bin/absent", "404 "),
+            ("/bin/", "404 "),
+            ("/bin/sub", "404 "),
+            ("/bin/text", "502 "),
+            ("/bin/..%2Fa.sh", "400 "),
+        ] {
+            let mut client = server.connect().with_timeout(STEP);
+            let request = HANDSHAKE.replace("GET / ", &format!("GET {path} "));
+            let request = request.replace("\r\n\r\n", &format!("\r\n{AS_ADMIN}\r\n"));
+            client.send(request).await;
+            let head = client.head().await;
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status}")),
+                "{path}: {head}"
+            );
+        }
+        // Before the login, a client does not learn which programs there are.
+        let mut client = session(&server, "/bin/absent", "").await.with_timeout(STEP);
+        client.send(frame::text("jane:x")).await;
+        assert_eq!(client.text().await, CONGRATULATION);
+        assert_eq!(
+            client.close().await,
+            (1011, "upstream unavailable".to_owned())
+        );
+        let results = |result: &str| {
+            server.metric(&format!(
+                "ws_server_upstream_connections_total{{route=\"/bin/**\",result=\"{result}\"}}"
+            ))
+        };
+        assert_eq!((results("not_found"), results("unavailable")), (4, 1));
+        until_idle(&server).await;
+    });
+}
+
 #[test]
 fn revocation_kick_and_drain_end_program() {
     on_workers(async || {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, env, ffi::OsString, os::unix::ffi::OsStringExt 
 use crate::{
     service::{
         ConnectRequest, ForwardedField,
-        program::{ProgramService, command::search_path},
+        program::{ProgramService, command::search_path, directory::Script, percent::decoded},
     },
     session::{LoginMethod, RequestScheme},
 };
@@ -32,6 +32,7 @@ const HIDDEN_PREFIXES: [&str; 2] = ["proxy-", "x-forwarded-"];
 pub(super) fn environment(
     service: &ProgramService,
     request: ConnectRequest<'_>,
+    script: Option<&Script>,
 ) -> Vec<(OsString, OsString)> {
     let passed = service.pass_env.iter().filter_map(|name| {
         let value = env::var_os(name)?;
@@ -40,13 +41,17 @@ pub(super) fn environment(
     let mut all = vec![(OsString::from("PATH"), search_path())];
     all.extend(passed);
     // The variables of the request come last: they replace others of the same name.
-    let of_request = variables(service, request).into_iter();
+    let of_request = variables(service, request, script).into_iter();
     all.extend(of_request.map(|(name, value)| (name.into(), OsString::from_vec(value))));
     all
 }
 
-/// Returns the variables of a request.
-fn variables(service: &ProgramService, request: ConnectRequest<'_>) -> BTreeMap<String, Vec<u8>> {
+/// Returns the variables of a request. `script` is the program, in a directory of programs.
+fn variables(
+    service: &ProgramService,
+    request: ConnectRequest<'_>,
+    script: Option<&Script>,
+) -> BTreeMap<String, Vec<u8>> {
     let mut variables = BTreeMap::new();
     let mut set = |name: &str, value: &[u8]| {
         variables.insert(name.to_owned(), value.to_vec());
@@ -96,8 +101,18 @@ fn variables(service: &ProgramService, request: ConnectRequest<'_>) -> BTreeMap<
     }
 
     let path = decoded(request.path);
-    set("SCRIPT_NAME", b"/");
-    set("PATH_INFO", &path);
+    match script {
+        None => {
+            set("SCRIPT_NAME", b"/");
+            set("PATH_INFO", &path);
+        }
+        Some(script) => {
+            let prefix = request.path.strip_suffix(request.rest).unwrap_or("/");
+            let name = [&*decoded(prefix), &script.name].concat();
+            set("SCRIPT_NAME", &name);
+            set("PATH_INFO", &script.path_info);
+        }
+    }
     set("PATH_TRANSLATED", &path);
     set("QUERY_STRING", request.head.query().unwrap_or_default());
     set("REQUEST_URI", request.head.target());
@@ -145,23 +160,6 @@ fn name_and_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
         }
         Some(_) | None => (host, None),
     }
-}
-
-/// Decodes the percent-encodings of a path in normal form.
-fn decoded(path: &str) -> Vec<u8> {
-    let mut bytes = path.bytes();
-    let mut decoded = Vec::with_capacity(path.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let value = digit().and_then(|high| Some(16 * high + digit()?));
-        // The normal form has no other encodings.
-        decoded.extend(value.and_then(|value| u8::try_from(value).ok()));
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! stdout.
 
 mod command;
+mod directory;
 mod ending;
 mod environment;
 mod exit;
@@ -11,6 +12,7 @@ mod leaders;
 mod lines;
 mod options;
 mod output;
+mod percent;
 mod program;
 mod programs;
 mod slots;
@@ -19,6 +21,7 @@ mod stderr;
 pub(crate) use self::program::ProgramBackend;
 pub use self::{
     command::ProgramCommand,
+    directory::ProgramDirectory,
     options::{Multiline, ProgramMode, ProgramService, Stderr},
     programs::{ProgramStats, Programs},
 };

@@ -1,18 +1,26 @@
 //! The keys of a route with the program service.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use proto::config::{As, Count, Size, TimeSpan, word};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::service::{ForwardedField, program::ProgramCommand};
+use crate::{
+    service::{
+        ForwardedField,
+        program::{ProgramCommand, ProgramDirectory},
+    },
+    session::PathPattern,
+};
 
 /// The program service, with the keys of its routes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramService {
-    /// The program and its arguments.
-    pub command: ProgramCommand,
+    /// The program and its arguments, or `None` with a directory.
+    pub command: Option<ProgramCommand>,
+    /// The directory with a program for each path, or `None` with a command.
+    pub directory: Option<ProgramDirectory>,
     /// The relation of messages to the program's input and output.
     #[serde(default, deserialize_with = "word")]
     pub mode: ProgramMode,
@@ -99,16 +107,39 @@ fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
 }
 
 impl ProgramService {
-    /// Checks the keys against each other, and that the file of the command can be executed.
+    /// Returns the paths in the keys, to be made absolute.
+    pub(crate) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        let command = self.command.as_mut().map(|command| &mut command.file);
+        let directory = self.directory.as_mut().map(|directory| &mut directory.0);
+        command.into_iter().chain(directory).collect()
+    }
+
+    /// Checks the keys against each other, and that the file of the command can be executed or the
+    /// directory be opened. `pattern` is that of the route.
     ///
     /// # Errors
     ///
     /// The key, and the problem with its remedy.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn check(&self, pattern: &PathPattern) -> Result<(), (&'static str, String)> {
         if self.stderr == Stderr::Message && self.mode != ProgramMode::Line {
             let problem = "\"message\" is for the mode \"line\": write \"log\"";
             return Err(("stderr", problem.to_owned()));
         }
-        self.command.check().map_err(|problem| ("command", problem))
+        match (&self.command, &self.directory) {
+            (None, None) => {
+                let problem = "write `command`, or `directory` for one program per path";
+                Err(("service", problem.to_owned()))
+            }
+            (Some(_), Some(_)) => {
+                let problem = "write only one of command and directory";
+                Err(("directory", problem.to_owned()))
+            }
+            (Some(command), None) => command.check().map_err(|problem| ("command", problem)),
+            (None, Some(_)) if matches!(pattern, PathPattern::Exact(_)) => {
+                let problem = "the path must end in /* or /**, which names the program";
+                Err(("directory", problem.to_owned()))
+            }
+            (None, Some(directory)) => directory.check().map_err(|problem| ("directory", problem)),
+        }
     }
 }

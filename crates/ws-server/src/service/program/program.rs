@@ -15,6 +15,7 @@ use proto::close::{CloseCode, CloseReason};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::unix::pipe::{Receiver, Sender},
+    task::spawn_blocking,
     time::{Sleep, sleep},
 };
 
@@ -23,6 +24,7 @@ use crate::{
         BackendError, ConnectRequest,
         program::{
             Multiline, ProgramMode, ProgramService, Programs, Stderr,
+            directory::{Script, ScriptError},
             environment::environment,
             exit::ProgramExit,
             group::ProcessGroup,
@@ -62,12 +64,19 @@ impl ProgramService {
         let slot = programs
             .slot(request.route, self.max_processes.get())
             .ok_or(BackendError::Full)?;
-        let mut command = Command::new(&self.command.file);
+        let script = self.script(request.rest).await?;
+        let (file, arguments) = match (&self.command, &script) {
+            (_, Some(script)) => (&script.file, &[][..]),
+            (Some(command), None) => (&command.file, &*command.arguments),
+            // Unreachable: the keys were checked.
+            (None, None) => return Err(BackendError::NotFound),
+        };
+        let mut command = Command::new(file);
         command
-            .args(&self.command.arguments)
+            .args(arguments)
             .env_clear()
-            .envs(environment(self, request));
-        let file = self.command.file.display();
+            .envs(environment(self, request, script.as_ref()));
+        let file = file.display();
         let failed = |error: io::Error| unavailable(&file, &error);
         let started = programs.start(command, slot).await.map_err(failed)?;
         let stdin = Sender::from_owned_fd(started.stdin).map_err(failed)?;
@@ -97,6 +106,24 @@ impl ProgramService {
             exit: None,
             stragglers: None,
         })
+    }
+}
+
+impl ProgramService {
+    /// Returns the program of a directory that a path below the route names, or `None` for a command.
+    async fn script(&self, path: &str) -> Result<Option<Script>, BackendError> {
+        let Some(directory) = self.directory.clone() else {
+            return Ok(None);
+        };
+        let path = path.to_owned();
+        // A file system may be slow.
+        let found = spawn_blocking(move || directory.find(&path)).await;
+        match found {
+            Ok(Ok(script)) => Ok(Some(script)),
+            Ok(Err(ScriptError::Missing)) => Err(BackendError::NotFound),
+            Ok(Err(error)) => Err(BackendError::Unavailable(error.to_string())),
+            Err(error) => Err(BackendError::Unavailable(error.to_string())),
+        }
     }
 }
 

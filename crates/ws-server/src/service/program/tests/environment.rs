@@ -6,7 +6,7 @@ use super::variables;
 use crate::{
     service::{
         ConnectRequest, ForwardedField,
-        program::{ProgramService, Programs},
+        program::{ProgramService, Programs, directory::Script},
     },
     session::{ConnectionId, Limits, Principal, RequestConnection, RequestHead, RequestScheme},
 };
@@ -17,6 +17,17 @@ fn service(keys: &str) -> ProgramService {
 
 /// Returns the variables of a guest's request.
 fn of(service: &ProgramService, head: &RequestHead, path: &str) -> BTreeMap<String, String> {
+    of_script(service, head, path, "", None)
+}
+
+/// Returns the variables of a guest's request to a program of a directory.
+fn of_script(
+    service: &ProgramService,
+    head: &RequestHead,
+    path: &str,
+    rest: &str,
+    script: Option<&Script>,
+) -> BTreeMap<String, String> {
     let connection = ConnectionId::from(7);
     let request = ConnectRequest {
         connection,
@@ -25,13 +36,13 @@ fn of(service: &ProgramService, head: &RequestHead, path: &str) -> BTreeMap<Stri
         login: None,
         head,
         path,
-        rest: "",
+        rest,
         subprotocols: &[],
         max_message_bytes: 1024,
         limits: &Arc::new(Limits::default()),
         programs: &Arc::new(Programs::default()),
     };
-    let variables = variables(service, request).into_iter();
+    let variables = variables(service, request, script).into_iter();
     let text = |value: Vec<u8>| String::from_utf8(value).unwrap();
     variables.map(|(name, value)| (name, text(value))).collect()
 }
@@ -143,4 +154,23 @@ fn tls_is_stated() {
     let variables = of(&service(""), &head, "/");
     assert_eq!(variables["HTTPS"], "on");
     assert_eq!(variables["SERVER_PORT"], "443");
+}
+
+#[test]
+fn script_name_and_path_info_split_at_program() {
+    let head = RequestHead::of("/a%20b/sub/c/%3Fd?e", &[]);
+    for (path, rest, path_info, name) in [
+        ("/a%20b/sub/c/%3Fd", "sub/c/%3Fd", "/?d", "/a b/sub/c"),
+        ("/sub/c", "sub/c", "", "/sub/c"),
+    ] {
+        let script = Script {
+            file: "/srv/sub/c".into(),
+            name: b"sub/c".to_vec(),
+            path_info: path_info.into(),
+        };
+        let variables = of_script(&service(""), &head, path, rest, Some(&script));
+        assert_eq!(variables["SCRIPT_NAME"], name);
+        assert_eq!(variables["PATH_INFO"], path_info);
+        assert_eq!(variables["REQUEST_URI"], "/a%20b/sub/c/%3Fd?e");
+    }
 }
