@@ -50,8 +50,8 @@ impl Prompt {
     }
 }
 
-/// Returns the line above the first prompt for credentials. A server does not tell its limits, so
-/// those of ws-server are named if they apply to `login`.
+/// Returns the line above the first prompt for credentials. A server does not tell its limits. So
+/// for `login`, the line has the limits of ws-server.
 pub(crate) fn credentials_hint(login: TypedLogin) -> String {
     let format = "enter username:password";
     match login {

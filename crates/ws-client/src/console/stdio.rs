@@ -239,7 +239,7 @@ where
     async fn unsent_lines(&mut self) -> UnsentLines {
         if self.progress == Progress::Untouched || self.mode() == Mode::Interactive {
             // If nothing was read, no line was taken from the program that writes to the pipe. Lines
-            // that are typed at a terminal from now on are for the next program.
+            // that are typed at a terminal later are for the next program.
             return UnsentLines::Exactly(0);
         }
         let mut count = 0;

@@ -5,7 +5,7 @@ const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 
 const HINT = $("hint").textContent;
 
-// What the form says about the login of a path.
+// The form's notes about the login of a path.
 const LOGIN_NOTES = {
   none: "This path is public: no name and no password are sent.",
   basic:

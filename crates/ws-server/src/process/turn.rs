@@ -14,8 +14,8 @@ use tokio::{runtime::Handle, task::yield_now};
 
 use crate::peer::{Acquire, AddressGroup, FairSemaphore, Permit};
 
-/// A turn. Drop ends it: the permit is returned after this worker has polled the I/O driver again. If
-/// it were returned at once, many ready tasks could have their turns one after the other.
+/// A turn. Drop ends it: the permit is returned after this worker has polled the I/O driver again.
+/// Otherwise many ready tasks could have their turns one after the other.
 #[derive(Debug)]
 pub(crate) struct Turn(Option<Permit>);
 

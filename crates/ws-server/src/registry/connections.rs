@@ -77,7 +77,7 @@ impl ConnectionEntry {
         self.peer
     }
 
-    /// Records the admission of the peer. From now on a revocation of the grant ends the connection.
+    /// Records the admission of the peer. Afterwards a revocation of the grant ends the connection.
     pub(crate) fn admit(&self, grant: Grant, path: Arc<str>) -> &Grant {
         // A connection is admitted once.
         let admitted = self.admitted.get_or_init(|| Admitted {

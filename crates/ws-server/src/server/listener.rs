@@ -65,7 +65,7 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Changes the user timeout of connections accepted from now on.
+    /// Changes the user timeout of connections that are accepted later.
     pub(crate) fn set_user_timeout(&mut self, user_timeout: Duration) {
         if self.user_timeout != user_timeout {
             self.user_timeout = user_timeout;

@@ -51,7 +51,7 @@ impl Server {
     }
 
     /// Makes this process the parent of processes that programs leave behind, and reaps them. It is for
-    /// a process without other children: from now on, each child that is not a program is reaped.
+    /// a process without other children: each child that is not a program is reaped too.
     ///
     /// # Errors
     ///

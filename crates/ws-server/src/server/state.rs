@@ -87,8 +87,8 @@ pub(crate) struct ServerState {
     changing: Mutex<()>,
 }
 
-/// Returns the caps, reduced to the available file descriptors. Each connection may need as many as
-/// those of the route with the most.
+/// Returns the caps, reduced to the available file descriptors. The greatest number
+/// that a route needs counts for each connection.
 fn limit_to_descriptors(caps: Caps, routes: &Routes) -> Caps {
     let Some(descriptors) = descriptors::limit() else {
         return caps;

@@ -128,7 +128,7 @@ impl Keepalive {
         }
         let was_paused = std::mem::take(&mut self.was_paused);
         if was_paused {
-            // What the peer has sent meanwhile is unread.
+            // The peer may have sent bytes that are not read yet.
             self.last_received = now;
             self.last_message = now;
             self.pinged_at = None;

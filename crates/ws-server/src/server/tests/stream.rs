@@ -326,7 +326,7 @@ fn upstream_that_does_not_read_ends_session() {
         let stalled = (1011, "upstream too slow".to_owned());
         assert_eq!(client.close().await, stalled);
         drop(client);
-        // What was read of the client was written, and then the connection ended.
+        // The bytes read from the client were written, and then the connection ended.
         let read = timeout(STEP, tokio::io::copy(&mut io, &mut tokio::io::sink())).await;
         let read = read.expect("the stream ends");
         assert!(read.is_err() || read.is_ok_and(|read| read <= sent as u64 + (1 << 20)));

@@ -621,7 +621,7 @@ async fn reader_with_progress_after_stall_is_waited_for() {
             .await;
     }
     assert_eq!(hub.stats().drops.dropped, 1);
-    // It takes a megabyte in each second from now on.
+    // It takes a megabyte in each of the next seconds.
     let mut waits = 0;
     for second in 1..=20 {
         advance(Duration::from_secs(1)).await;

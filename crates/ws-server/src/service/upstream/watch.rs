@@ -22,7 +22,7 @@ pub(crate) struct UpstreamWatch {
 
 impl UpstreamWatch {
     /// Creates the timer of an upstream that is connected now. `ping_interval` is the silence after which
-    /// it is pinged, or `None` if it cannot be.
+    /// it is pinged. It is `None` for a protocol without pings.
     pub(crate) fn new(limits: &Limits, ping_interval: Option<Duration>) -> Self {
         let limits = Arc::new(Limits {
             ping_interval,
