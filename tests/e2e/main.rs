@@ -20,6 +20,8 @@ mod client_goals;
 #[cfg(test)]
 mod client_login;
 #[cfg(test)]
+mod client_records;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod credentials_file;

@@ -2,7 +2,7 @@
 
 use proto::escape::Escaped;
 use ws_client::{
-    console::{Reader, message},
+    console::{Reader, Records, message},
     websocket::Payload,
 };
 
@@ -19,8 +19,8 @@ const MAX_BINARY_CHARS: usize = 1024;
 /// If the property does not hold.
 pub fn check(data: &[u8]) {
     assert_eq!(
-        message(Payload::Binary(data), Reader::Program),
-        [data, b"\n"].concat()
+        message(Payload::Binary(data), Reader::Program(Records::Lines)),
+        data
     );
     let shown = shown(Payload::Binary(data));
     assert!(shown.len() <= MAX_BINARY_CHARS, "{} bytes", shown.len());
@@ -32,9 +32,15 @@ pub fn check(data: &[u8]) {
 
 fn check_text(text: &str) {
     assert_eq!(
-        message(Payload::Text(text), Reader::Program),
+        message(Payload::Text(text), Reader::Program(Records::Lines)),
         [text.as_bytes(), b"\n"].concat()
     );
+    for payload in [Payload::Text(text), Payload::Binary(text.as_bytes())] {
+        let raw = message(payload, Reader::Program(Records::Raw));
+        assert_eq!(raw, text.as_bytes());
+        let record = message(payload, Reader::Program(Records::Null));
+        assert_eq!(record, [text.as_bytes(), b"\0"].concat());
+    }
     let shown = shown(Payload::Text(text));
     // The longest escape of one byte has the form `\u{1b}`.
     assert!(shown.len() <= 6 * text.len() + 1, "{text:?}");

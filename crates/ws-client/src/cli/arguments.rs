@@ -12,7 +12,7 @@ use proto::config::Size;
 use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
     config::{Auth, Cleartext, Flags, Linger, PasswordCommand, PasswordSource},
-    console::Words,
+    console::{Records, Words},
     handshake::{Origin, Subprotocol},
     time_argument::TimeArgument,
     tls::TrustArguments,
@@ -105,6 +105,13 @@ pub(super) struct SessionArguments {
     /// Sends every line as a message, also the line exit.
     #[arg(long)]
     literal: bool,
+    /// In a pipe: a raw stream. Each read of stdin is one binary message, and messages are written
+    /// unchanged.
+    #[arg(short, long, conflicts_with = "null")]
+    binary: bool,
+    /// In a pipe: messages end with NUL instead of a line break, in both directions.
+    #[arg(short = '0', long)]
+    null: bool,
     /// With ws://: sends a password or a secret header field unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
@@ -139,6 +146,13 @@ impl From<SessionArguments> for Flags {
             headers: arguments.headers,
             cleartext: Cleartext::new(arguments.allow_insecure),
             trust: arguments.tls.trust(),
+            records: if arguments.binary {
+                Records::Raw
+            } else if arguments.null {
+                Records::Null
+            } else {
+                Records::Lines
+            },
             words: if arguments.literal {
                 Words::Literal
             } else {

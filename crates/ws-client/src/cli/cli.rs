@@ -18,7 +18,7 @@ use crate::{
     },
     connect::{self, ConnectError, Dialer},
     console::{
-        Console, EchoControl, Mode, Notice, PromptMode, Reader, StdioConsole, Terminal,
+        Console, EchoControl, Mode, Notice, PromptMode, Reader, Records, StdioConsole, Terminal,
         TerminalSetup, acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
@@ -182,7 +182,7 @@ fn streams<H: EchoControl>(
     let reader = if stdout().is_terminal() {
         Reader::Terminal
     } else {
-        Reader::Program
+        Reader::Program(Records::default())
     };
     StdioConsole::new(
         tokio::io::stdin(),
@@ -192,6 +192,7 @@ fn streams<H: EchoControl>(
         config.max_message_bytes,
     )
     .with_words(config.words)
+    .with_records(config.records)
     .with_typed_ahead(typed_ahead)
 }
 

@@ -12,13 +12,19 @@ with --auth none, no line is.";
 
 pub(super) const AFTER_HELP: &str = "\
 Streams:
-  stdout gets the messages after the login, each followed by a newline, and nothing else.
+  stdout gets the messages after the login, each followed by a newline, and nothing else. In a pipe,
+  binary messages are written as they came.
   stderr gets prompts, the server's texts about the login, and errors.
   At a terminal, the JSON of a room is shown as readable lines, with local times:
     16:40:05 jane: hello
     16:40:06 jane left
     12 messages were lost
   Further lines of a text are indented. In a pipe, messages are written unchanged.
+
+Records:
+  With --null, messages end with NUL in both directions. With --binary, stdin and stdout are streams
+  of bytes: each read is one binary message, and nothing is written between messages. Only a login
+  that is read from stdin is a line then. Both are for pipes, and have no word exit.
 
 Login:
   --auth message sends username:password as the first message. After a refused login in a pipe, the
@@ -98,6 +104,7 @@ Examples:
   ws-client --bearer-file token wss://example.org/live
   echo hello | ws-client -1 --auth none ws://127.0.0.1:8080
   ws-client --auth none -w forever -m 10 ws://127.0.0.1:8080/feed < /dev/null > messages.txt
+  ssh -o ProxyCommand='ws-client -b -u jane --password-file pw wss://example.org/ssh' host
   ws-client --auth none ws://127.0.0.1:5678/room/lobby
   ws-client handshake ws://127.0.0.1:5678";
 

@@ -46,6 +46,7 @@ fn wrong_arguments_exit_with_2_and_quote_no_url() {
         &["--max-message-bytes", "0"],
         &["--max-message", "0"],
         &["--count", "0"],
+        &["-b", "-0"],
         &["-1", "--count", "1"],
         &["--timeout", "-1"],
         &["--linger", "ever"],

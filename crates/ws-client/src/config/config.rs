@@ -16,7 +16,7 @@ use super::{
     password_command::PasswordCommand,
 };
 use crate::{
-    console::{Mode, Words},
+    console::{Mode, Records, Words},
     endpoint::{Endpoint, Scheme},
     handshake::{BearerToken, HeaderFields, Origin, Subprotocols},
     tls::{TransportKind, Trust},
@@ -73,6 +73,8 @@ pub struct Config {
     pub bearer: Option<BearerToken>,
     /// The treatment of the word `exit`.
     pub words: Words,
+    /// The form of messages in a pipe.
+    pub records: Records,
     /// The notice that a file of the current directory is used, for a person at a terminal.
     pub file_notice: Option<String>,
     /// Notices for the user about the choice of these values.
@@ -87,6 +89,9 @@ impl Config {
     /// A file cannot be read or parsed, or the URL is invalid. A password would be sent
     /// unencrypted, or there is no terminal to ask for it. There are no root certificates.
     pub fn load(flags: Flags, directory: &Path, mode: Mode) -> Result<Self, ConfigError> {
+        if flags.records != Records::Lines && mode == Mode::Interactive {
+            return Err(ConfigError::RecordsAtTerminal);
+        }
         let mut notices = Vec::new();
         let url_is_asked_for = flags.url.is_some();
         let file = File::read(flags.config, directory)?;
@@ -157,14 +162,7 @@ impl Config {
             subprotocols: Subprotocols::new(flags.subprotocols)
                 .map_err(ConfigError::Subprotocol)?,
             fields,
-            goal: match (flags.count, flags.linger, raw.linger) {
-                (Some(count), ..) => Goal::Count(count),
-                (None, Some(Linger::Forever), _) => Goal::Stay,
-                (None, Some(Linger::For(linger)), _) | (None, None, Some(linger)) => {
-                    Goal::AllAnswered(linger.0)
-                }
-                (None, None, None) => Goal::default(),
-            },
+            goal: Goal::new(flags.count, flags.linger.or(raw.linger.map(Linger::For))),
             timeout: flags.timeout.map(|span| span.0),
             connect_deadline: span(
                 flags.connect_deadline,
@@ -182,6 +180,7 @@ impl Config {
             password_command,
             bearer,
             words: flags.words,
+            records: flags.records,
             file_notice,
             notices,
         })

@@ -55,6 +55,9 @@ pub enum ConfigError {
         /// The line, the key, and the value to write.
         problem: TomlError,
     },
+    /// `--binary` or `--null` was given at a terminal.
+    #[error("--binary and --null are for a pipe, and stdin is a terminal; leave them out")]
+    RecordsAtTerminal,
     /// The URL on the command line is invalid.
     #[error(transparent)]
     Url(EndpointError),

@@ -6,7 +6,7 @@ use proto::config::{Size, TimeSpan};
 
 use super::{auth::Auth, error::ConfigError, linger::Linger, password_command::PasswordCommand};
 use crate::{
-    console::Words,
+    console::{Records, Words},
     endpoint::{Endpoint, Scheme},
     handshake::{Origin, Subprotocol},
     tls::Trust,
@@ -51,6 +51,8 @@ pub struct Flags {
     pub trust: Option<Trust>,
     /// See [`Config::words`](crate::config::Config::words).
     pub words: Words,
+    /// See [`Config::records`](crate::config::Config::records).
+    pub records: Records,
 }
 
 /// The source of a password.

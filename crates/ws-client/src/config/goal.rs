@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use super::linger::Linger;
+
 /// The longest silence after the end of the input before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -17,6 +19,16 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// Returns the goal of `--count` and `--linger`.
+    pub(super) fn new(count: Option<NonZeroUsize>, linger: Option<Linger>) -> Self {
+        match (count, linger) {
+            (Some(count), _) => Self::Count(count),
+            (None, Some(Linger::Forever)) => Self::Stay,
+            (None, Some(Linger::For(linger))) => Self::AllAnswered(linger.0),
+            (None, None) => Self::default(),
+        }
+    }
+
     /// Returns the silence that ends the wait for answers where no other rule holds.
     pub(crate) fn linger(self) -> Duration {
         match self {

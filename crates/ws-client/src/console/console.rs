@@ -6,18 +6,20 @@ use std::{
 };
 
 use super::{
+    entry::Entry,
     event::{Event, Notice},
     input::{InputError, UnsentLines, Words},
     mode::Mode,
     prompt::Prompt,
+    records::Records,
 };
 use crate::websocket::Payload;
 
 /// An event of a console.
 #[derive(Debug)]
 pub(crate) enum ConsoleEvent {
-    /// A line was entered or read.
-    Line(String),
+    /// A line or another piece of the input was entered or read.
+    Entered(Entry),
     /// The word `exit` was entered, and the goodbye was queued.
     Exit,
     /// The input ended.
@@ -38,6 +40,9 @@ pub(crate) enum ConsoleEvent {
 pub(crate) trait Console {
     /// Returns the mode of the console.
     fn mode(&self) -> Mode;
+
+    /// Returns the form of messages in the input.
+    fn records(&self) -> Records;
 
     /// Polls for the next event. Queued output is written before a line is read. If `wanted` is
     /// `None`, no line is read. A prompt that is on the screen is not written again.
@@ -63,7 +68,7 @@ pub(crate) trait Console {
             self.notice(Notice::Goodbye);
             ConsoleEvent::Exit
         } else {
-            ConsoleEvent::Line(line)
+            ConsoleEvent::Entered(Entry::Line(line))
         }
     }
 
@@ -76,8 +81,9 @@ pub(crate) trait Console {
     /// Stops reading lines. A half-typed line stays on the screen.
     fn cancel_prompt(&mut self);
 
-    /// Counts the input lines that were not sent and can be read without waiting for more input.
-    async fn unsent_lines(&mut self) -> UnsentLines;
+    /// Counts the input lines that were not sent and can be read without waiting for more input. A raw
+    /// stream has none.
+    async fn unsent_lines(&mut self) -> Option<UnsentLines>;
 
     /// Restores the terminal, if it is one. All queued output must have been written.
     async fn finish(self);

@@ -4,7 +4,10 @@ use std::{io, num::NonZeroUsize};
 
 use proto::{secret::Secret, text::without_byte_order_mark};
 
-use super::prompt::Prompt;
+use super::{
+    prompt::Prompt,
+    records::{Records, Unit},
+};
 
 /// The treatment of the word `exit`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +74,14 @@ pub(crate) enum UnsentLines {
 /// The reason why the input cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
-    #[error("line {line} of the input is not UTF-8")]
-    NotUtf8 { line: usize },
-    #[error("line {line} of the input is longer than {limit} bytes")]
-    TooLong { line: usize, limit: NonZeroUsize },
+    #[error("{unit} {line} of the input is not UTF-8")]
+    NotUtf8 { unit: Unit, line: usize },
+    #[error("{unit} {line} of the input is longer than {limit} bytes")]
+    TooLong {
+        unit: Unit,
+        line: usize,
+        limit: NonZeroUsize,
+    },
     #[error(
         "the line is not sent: a terminal passes on {MAX_TERMINAL_LINE_BYTES} bytes of a line, and this one may have been longer; send it from a file, through a pipe"
     )]
@@ -108,7 +115,7 @@ enum Source {
 }
 
 /// A splitter of bytes into lines. A line ends before `\n`, without one `\r`. The last line needs
-/// no `\n`. A byte order mark before the first line is skipped.
+/// no `\n`. A byte order mark before the first line is skipped. Records end before NUL instead.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
     bytes: Vec<u8>,
@@ -120,6 +127,7 @@ pub(crate) struct LineSplitter {
     /// The greatest length of a line, which bounds the buffer.
     limit: NonZeroUsize,
     source: Source,
+    records: Records,
 }
 
 impl LineSplitter {
@@ -131,6 +139,7 @@ impl LineSplitter {
             lines: 0,
             limit,
             source: Source::Stream,
+            records: Records::default(),
         }
     }
 
@@ -141,6 +150,21 @@ impl LineSplitter {
             source: Source::Terminal,
             ..Self::new(limit)
         }
+    }
+
+    /// Sets the form of the input.
+    pub(super) fn with_records(self, records: Records) -> Self {
+        Self { records, ..self }
+    }
+
+    /// Takes the bytes behind the last line, unless there are none.
+    pub(super) fn take_bytes(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..self.start);
+        (self.start, self.searched) = (0, 0);
+        // A stream is no line, and its first byte is input.
+        self.lines += usize::from(!bytes.is_empty());
+        (!bytes.is_empty()).then_some(bytes)
     }
 
     /// Appends bytes that were read.
@@ -160,8 +184,9 @@ impl LineSplitter {
 
     /// Returns the next complete line.
     pub(crate) fn next_line(&mut self) -> Option<Result<String, InputError>> {
+        let delimiter = self.records.delimiter();
         let unsearched = &self.bytes[self.searched..];
-        let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
+        let Some(length) = unsearched.iter().position(|byte| *byte == delimiter) else {
             self.searched = self.bytes.len();
             let begun = self.bytes.len() - self.start;
             // Room for `\r`, and for a byte order mark.
@@ -199,12 +224,18 @@ impl LineSplitter {
         if self.lines == 0 {
             line = without_byte_order_mark(line);
         }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match self.records {
+            Records::Lines | Records::Raw => line.strip_suffix(b"\r").unwrap_or(line),
+            Records::Null => line,
+        };
         if line.len() > self.limit.get() {
             return Err(self.too_long());
         }
         self.lines += 1;
-        let line = std::str::from_utf8(line).map_err(|_| InputError::NotUtf8 { line: self.lines });
+        let line = std::str::from_utf8(line).map_err(|_| InputError::NotUtf8 {
+            unit: self.records.unit(),
+            line: self.lines,
+        });
         line.map(|line| match self.source {
             Source::Terminal => line.replace(char::from(SUBSTITUTE), ""),
             Source::Stream => line.to_owned(),
@@ -213,6 +244,7 @@ impl LineSplitter {
 
     fn too_long(&self) -> InputError {
         InputError::TooLong {
+            unit: self.records.unit(),
             line: self.lines + 1,
             limit: self.limit,
         }

@@ -3,12 +3,14 @@
 mod console;
 mod echo_control;
 pub(crate) mod editor;
+mod entry;
 mod event;
 mod folding;
 mod input;
 mod mode;
 mod output;
 mod prompt;
+mod records;
 mod render;
 mod room_message;
 mod sanitize;
@@ -17,9 +19,12 @@ mod stdio;
 mod terminal;
 mod words;
 
+#[cfg(test)]
+pub(crate) use self::records::Unit;
 pub(crate) use self::{
     console::{Console, ConsoleEvent},
     echo_control::{EchoControl, EchoState},
+    entry::Entry,
     event::{Event, Notice},
     input::{InputError, UnsentLines, is_login_attempt, login_line},
     output::{OutputChunk, OutputQueue, OutputStream},
@@ -32,5 +37,6 @@ pub(crate) use self::{
 pub use self::{
     input::Words,
     mode::Mode,
+    records::Records,
     render::{Reader, message},
 };

@@ -4,6 +4,7 @@ use chrono::TimeZone;
 
 use super::{
     folding::folded,
+    records::Records,
     room_message::RoomMessage,
     sanitize::{hexadecimal, safe_lines},
     screen::Screen,
@@ -15,8 +16,8 @@ use crate::websocket::Payload;
 pub enum Reader {
     /// A terminal, which would interpret control characters.
     Terminal,
-    /// A program or a file, which receives the bytes unchanged.
-    Program,
+    /// A program or a file, which receives the bytes unchanged, in this form.
+    Program(Records),
 }
 
 /// The indent of further rows of a text. No text of one member of a room can therefore look like
@@ -34,7 +35,7 @@ pub(crate) fn message_on<Z: TimeZone>(
         return message(payload, reader);
     };
     match reader {
-        Reader::Program => message(payload, reader),
+        Reader::Program(_) => message(payload, reader),
         Reader::Terminal => {
             let screen = screen();
             let mut rows = match RoomMessage::parse(text) {
@@ -47,16 +48,19 @@ pub(crate) fn message_on<Z: TimeZone>(
     }
 }
 
-/// Renders a message with a final newline, and a room message as its JSON. For a terminal, a text is
-/// escaped, and the first bytes of a binary message are shown in hexadecimal.
+/// Renders a message, and a room message as its JSON. For a terminal, a text is escaped, the first
+/// bytes of a binary message are shown in hexadecimal, and a newline follows. A program gets the bytes
+/// unchanged, and what follows each message in its form.
 pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
-    let mut written = match (payload, reader) {
-        (Payload::Text(text), Reader::Terminal) => safe_lines(text).into_bytes(),
-        (Payload::Binary(bytes), Reader::Terminal) => hexadecimal(bytes).into_bytes(),
-        (Payload::Text(text), Reader::Program) => text.into(),
-        (Payload::Binary(bytes), Reader::Program) => bytes.into(),
+    let (mut written, end): (Vec<u8>, &[u8]) = match (payload, reader) {
+        (Payload::Text(text), Reader::Terminal) => (safe_lines(text).into_bytes(), b"\n"),
+        (Payload::Binary(bytes), Reader::Terminal) => (hexadecimal(bytes).into_bytes(), b"\n"),
+        (Payload::Text(text), Reader::Program(records)) => (text.into(), records.after_text()),
+        (Payload::Binary(bytes), Reader::Program(records)) => {
+            (bytes.into(), records.after_binary())
+        }
     };
-    written.push(b'\n');
+    written.extend_from_slice(end);
     written
 }
 
@@ -64,7 +68,7 @@ pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::{Payload, Reader, message, message_on};
+    use super::{Payload, Reader, Records, message, message_on};
     use crate::console::screen::Screen;
 
     fn shown(payload: Payload<'_>, reader: Reader) -> String {
@@ -94,12 +98,15 @@ mod tests {
     fn program_gets_unchanged_bytes() {
         let text = "a\r\n\x1b[2J\u{202e}";
         assert_eq!(
-            shown(Payload::Text(text), Reader::Program),
+            shown(Payload::Text(text), Reader::Program(Records::Lines)),
             format!("{text}\n")
         );
         assert_eq!(
-            message(Payload::Binary(b"\xff\0\r"), Reader::Program),
-            b"\xff\0\r\n"
+            message(
+                Payload::Binary(b"\xff\0\r"),
+                Reader::Program(Records::Lines)
+            ),
+            b"\xff\0\r"
         );
     }
 
@@ -158,10 +165,13 @@ mod tests {
             let bytes = message_on(payload, reader, screen);
             assert_eq!(String::from_utf8(bytes).unwrap(), written);
         }
-        for payload in [Payload::Text(text), Payload::Binary(text.as_bytes())] {
+        for (payload, end) in [
+            (Payload::Text(text), "\n"),
+            (Payload::Binary(text.as_bytes()), ""),
+        ] {
             assert_eq!(
-                message_on(payload, Reader::Program, screen),
-                format!("{text}\n").into_bytes()
+                message_on(payload, Reader::Program(Records::Lines), screen),
+                format!("{text}{end}").into_bytes()
             );
         }
     }

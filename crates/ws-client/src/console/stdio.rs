@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     num::NonZeroUsize,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -17,13 +18,16 @@ use tokio::{
 use super::{
     console::{Console, ConsoleEvent},
     echo_control::{EchoControl, EchoState},
+    entry::Entry,
     event::{Event, Notice},
     input::{InputError, LineSplitter, UnsentLines, Words},
     mode::Mode,
     output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
+    records::Records,
     render::Reader,
 };
+use crate::websocket::Bytes;
 
 /// The number of input bytes per read.
 const READ_BYTES: usize = 16 * 1024;
@@ -62,6 +66,7 @@ pub(crate) struct StdioConsole<I, O, E, H> {
     reader: Reader,
     prompt_mode: PromptMode<H>,
     words: Words,
+    records: Records,
     /// The prompt that is on the screen, and has no answer yet.
     asked: Option<Prompt>,
 }
@@ -93,6 +98,7 @@ where
             reader,
             prompt_mode,
             words: Words::default(),
+            records: Records::default(),
             asked: None,
         }
     }
@@ -100,6 +106,23 @@ where
     /// Sets the treatment of the word `exit`.
     pub(crate) fn with_words(self, words: Words) -> Self {
         Self { words, ..self }
+    }
+
+    /// Sets the form of messages in both directions. A word is a line, so the other forms have none.
+    pub(crate) fn with_records(self, records: Records) -> Self {
+        Self {
+            lines: self.lines.with_records(records),
+            reader: match self.reader {
+                Reader::Terminal => Reader::Terminal,
+                Reader::Program(_) => Reader::Program(records),
+            },
+            words: match records {
+                Records::Lines => self.words,
+                Records::Null | Records::Raw => Words::Literal,
+            },
+            records,
+            ..self
+        }
     }
 
     /// Adds lines that were typed before the console existed.
@@ -120,15 +143,39 @@ where
             if self.progress == Progress::Ended {
                 return Poll::Ready(self.lines.finish());
             }
-            self.progress = Progress::Begun;
-            let mut bytes = [0; READ_BYTES];
-            let mut buffer = ReadBuf::new(&mut bytes);
-            match ready!(Pin::new(&mut self.input).poll_read(cx, &mut buffer)) {
-                Ok(()) if buffer.filled().is_empty() => self.progress = Progress::Ended,
-                Ok(()) => self.lines.push(buffer.filled()),
-                Err(error) => return Poll::Ready(Some(Err(InputError::Read(error)))),
+            if let Err(error) = ready!(self.poll_read(cx)) {
+                return Poll::Ready(Some(Err(InputError::Read(error))));
             }
         }
+    }
+
+    /// Polls for the next bytes of a raw stream, or `None` at its end. The bytes behind the login come
+    /// first.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, InputError>>> {
+        loop {
+            if let Some(bytes) = self.lines.take_bytes() {
+                return Poll::Ready(Some(Ok(bytes.into())));
+            }
+            if self.progress == Progress::Ended {
+                return Poll::Ready(None);
+            }
+            if let Err(error) = ready!(self.poll_read(cx)) {
+                return Poll::Ready(Some(Err(InputError::Read(error))));
+            }
+        }
+    }
+
+    /// Reads once.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.progress = Progress::Begun;
+        let mut bytes = [0; READ_BYTES];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        match ready!(Pin::new(&mut self.input).poll_read(cx, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => self.progress = Progress::Ended,
+            Ok(()) => self.lines.push(buffer.filled()),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes the prompt, unless it is on the screen already.
@@ -184,6 +231,10 @@ where
         }
     }
 
+    fn records(&self) -> Records {
+        self.records
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
         if let Some(prompt) = wanted {
             self.ask(prompt);
@@ -196,6 +247,14 @@ where
         let Some(prompt) = wanted else {
             return Poll::Pending;
         };
+        if let (Records::Raw, Prompt::Context) = (self.records, prompt) {
+            return Poll::Ready(match ready!(self.poll_chunk(cx)) {
+                Some(Ok(bytes)) => ConsoleEvent::Entered(Entry::Chunk(bytes)),
+                Some(Err(error)) => ConsoleEvent::BadInput(error),
+                None if self.lines.is_untouched() => ConsoleEvent::EmptyInput,
+                None => ConsoleEvent::EndOfInput,
+            });
+        }
         Poll::Ready(match ready!(self.poll_line(cx)) {
             Some(Ok(line)) => {
                 self.answered();
@@ -218,7 +277,7 @@ where
     fn tell(&mut self, event: Event<'_>) {
         match (&event, self.reader) {
             // The message goes to a file or a program, and the prompt stays on the screen.
-            (Event::Message(_), Reader::Program) => {}
+            (Event::Message(_), Reader::Program(_)) => {}
             (Event::Message(_), Reader::Terminal) | (Event::Notice(_), _) => self.end_prompt_line(),
         }
         self.output.push_event(event, self.reader);
@@ -236,11 +295,14 @@ where
         self.end_prompt_line();
     }
 
-    async fn unsent_lines(&mut self) -> UnsentLines {
+    async fn unsent_lines(&mut self) -> Option<UnsentLines> {
+        if self.records == Records::Raw {
+            return None;
+        }
         if self.progress == Progress::Untouched || self.mode() == Mode::Interactive {
             // If nothing was read, no line was taken from the program that writes to the pipe. Lines
             // that are typed at a terminal later are for the next program.
-            return UnsentLines::Exactly(0);
+            return Some(UnsentLines::Exactly(0));
         }
         let mut count = 0;
         let counting = async {
@@ -258,10 +320,10 @@ where
                 tokio::task::coop::consume_budget().await;
             }
         };
-        match timeout(COUNT_TIMEOUT, counting).await {
+        Some(match timeout(COUNT_TIMEOUT, counting).await {
             Ok(true) => UnsentLines::Exactly(count),
             Ok(false) | Err(_) => UnsentLines::AtLeast(count),
-        }
+        })
     }
 
     async fn finish(self) {
@@ -277,7 +339,7 @@ mod tests {
     };
 
     use super::{
-        Console as _, ConsoleEvent, EchoControl, EchoState, Prompt, PromptMode, Reader,
+        Console as _, ConsoleEvent, EchoControl, EchoState, Prompt, PromptMode, Reader, Records,
         StdioConsole,
     };
     use crate::websocket::Payload;
@@ -314,7 +376,7 @@ mod tests {
     #[test]
     fn messages_to_a_file_repeat_no_prompt() {
         let prompt = "please enter your context: ";
-        assert_eq!(prompts(Reader::Program), prompt);
+        assert_eq!(prompts(Reader::Program(Records::Lines)), prompt);
         let repeated = format!("{prompt}\n{prompt}\n{prompt}");
         assert_eq!(prompts(Reader::Terminal), repeated);
     }

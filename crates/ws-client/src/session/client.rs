@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::{Auth, Goal, LoginSource},
     connect::{ConnectError, Upgraded},
-    console::{Console, Mode, Notice, Prompt, TypedLogin, login_line},
+    console::{Console, Entry, Mode, Notice, Prompt, TypedLogin, login_line},
     exit::Exit,
     handshake::Subprotocols,
     websocket::Connection,
@@ -152,7 +152,7 @@ impl<C: Console> Client<C> {
     async fn ask(&mut self, prompt: &Prompt) -> Result<Credentials, EndReason> {
         loop {
             let event = poll_fn(|cx| self.console.poll_event(cx, Some(prompt))).await;
-            let Some(line) = event.line()? else {
+            let Some(line) = event.entry()?.and_then(Entry::into_line) else {
                 continue;
             };
             let Some(line) = login_line(line, prompt) else {
@@ -183,7 +183,7 @@ impl<C: Console> Client<C> {
                     return Poll::Ready(result.map_err(EndReason::ConnectFailed));
                 }
                 match self.console.poll_event(cx, None) {
-                    Poll::Ready(event) => event.line().map(drop)?,
+                    Poll::Ready(event) => event.entry().map(drop)?,
                     Poll::Pending => return Poll::Pending,
                 }
             }

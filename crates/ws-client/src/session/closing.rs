@@ -178,7 +178,7 @@ where
                 SessionEvent::Ended(EndReason::OutputFailed(error)) => {
                     self.write_error = Some(error);
                 }
-                SessionEvent::Sent | SessionEvent::Progress | SessionEvent::Line(_) => {}
+                SessionEvent::Sent | SessionEvent::Progress | SessionEvent::Entered(_) => {}
                 SessionEvent::Ended(_) | SessionEvent::TimedOut => return Closing::TimedOut,
             }
         }

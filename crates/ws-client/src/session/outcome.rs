@@ -10,7 +10,7 @@ use proto::{
 use crate::{
     config::Goal,
     connect::ConnectError,
-    console::{ConsoleEvent, InputError, Mode, Notice, UnsentLines},
+    console::{ConsoleEvent, Entry, InputError, Mode, Notice, UnsentLines},
     exit::Exit,
     websocket::{CloseFrame, Closed},
 };
@@ -61,14 +61,14 @@ pub(crate) enum CredentialsSent {
 }
 
 impl ConsoleEvent {
-    /// Returns the line that was read, if any.
+    /// Returns the entry that was read, if any.
     ///
     /// # Errors
     ///
     /// Returns the end reason that the event brings.
-    pub(crate) fn line(self) -> Result<Option<String>, EndReason> {
+    pub(crate) fn entry(self) -> Result<Option<Entry>, EndReason> {
         match self {
-            Self::Line(line) => Ok(Some(line)),
+            Self::Entered(entry) => Ok(Some(entry)),
             Self::Wrote => Ok(None),
             Self::Exit => Err(EndReason::Exit),
             Self::EndOfInput => Err(EndReason::EndOfInput),

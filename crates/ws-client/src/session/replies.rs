@@ -18,6 +18,8 @@ pub(super) struct ReplyTracker {
     /// True if the server may have sent a greeting. A greeting after the first sent message looks
     /// like an answer, so equal counts do not prove that all messages were answered.
     may_be_greeted: bool,
+    /// True for a stream of bytes, whose messages are no answers to single ones.
+    is_stream: bool,
     /// The user who logged in. A guest does not know the name that a room gave it.
     name: Option<UserName>,
     /// True once a room message was received.
@@ -45,6 +47,14 @@ impl ReplyTracker {
         }
     }
 
+    /// Creates a tracker for a stream of bytes. No message of it is an answer.
+    pub(super) fn for_stream() -> Self {
+        Self {
+            is_stream: true,
+            ..Self::default()
+        }
+    }
+
     /// Marks the server as one that may send a greeting.
     pub(super) fn with_greeting(self) -> Self {
         Self {
@@ -55,16 +65,25 @@ impl ReplyTracker {
 
     /// Records the message that is about to be sent.
     pub(super) fn note_queued(&mut self, message: &Message) {
+        if self.is_stream {
+            return;
+        }
         self.last = Some(message.clone());
     }
 
     /// Records that the queued message was sent.
     pub(super) fn note_sent(&mut self) {
+        if self.is_stream {
+            return;
+        }
         self.counts.sent += 1;
     }
 
     /// Records a received message and classifies it.
     pub(super) fn note_received(&mut self, payload: Payload<'_>) -> ReplyKind {
+        if self.is_stream {
+            return ReplyKind::Reply;
+        }
         let room_message = match payload {
             Payload::Text(text) => RoomMessage::parse(text),
             Payload::Binary(_) => None,
@@ -98,6 +117,9 @@ impl ReplyTracker {
 
     /// Returns true if every sent message has certainly been answered.
     pub(super) fn is_complete(&self) -> bool {
+        if self.is_stream {
+            return false;
+        }
         let all = self.counts.unanswered() == 0;
         if self.in_room {
             all && self.last.is_none()

@@ -45,7 +45,7 @@ pub(crate) async fn print_report(
         _ => 0,
     };
     let unsent_lines = console.unsent_lines().await;
-    let Some(unsent) = unsent(unsent_lines, *queued + bad_lines) else {
+    let Some(unsent) = unsent_lines.and_then(|lines| unsent(lines, *queued + bad_lines)) else {
         return report.exit;
     };
     console.notice(Notice::Unsent(unsent));

@@ -27,8 +27,8 @@ use super::{
 use crate::{
     config::{Goal, LoginSource},
     console::{
-        Console, ConsoleEvent, Mode, Notice, Prompt, RoomMessage, TypedLogin, is_login_attempt,
-        login_line,
+        Console, ConsoleEvent, Entry, Mode, Notice, Prompt, Records, RoomMessage, TypedLogin,
+        is_login_attempt, login_line,
     },
     websocket::{Connection, ConnectionEvent, Message, Payload, Reading},
 };
@@ -85,7 +85,7 @@ pub(crate) struct ClientSession<S, C> {
 /// An event that a session handles.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
-    Line(String),
+    Entered(Entry),
     Received(Message),
     /// The queued message was sent.
     Sent,
@@ -130,6 +130,9 @@ where
                 }
             }
             LoginPlan::Done(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
+        }
+        if self.console.records() == Records::Raw {
+            self.replies = ReplyTracker::for_stream();
         }
         self.stage = Stage::Messaging;
         self.run_messages().await
@@ -197,8 +200,10 @@ where
                 ClientAction::TimedOut => return Err(EndReason::LoginTimedOut(reply_deadline)),
             };
             match event {
-                SessionEvent::Line(line) => {
-                    if let Some(line) = self.login_line(line, &prompt, credentials_sent)? {
+                SessionEvent::Entered(entry) => {
+                    if let Some(line) = entry.into_line()
+                        && let Some(line) = self.login_line(line, &prompt, credentials_sent)?
+                    {
                         is_prompted = false;
                         login.offer(line);
                     }
@@ -262,8 +267,8 @@ where
         self.console.notice(Notice::UnaskedLogin);
         loop {
             match self.next_event(Some(prompt), Wait::Forever).await {
-                SessionEvent::Line(line) => {
-                    drop(Secret::new(line));
+                SessionEvent::Entered(entry) => {
+                    drop(entry.into_line().map(Secret::new));
                     self.console.notice(Notice::LineDropped);
                     return Ok(());
                 }
@@ -322,8 +327,11 @@ where
                 },
             };
             match self.next_event(wanted, until).await {
-                SessionEvent::Line(text) => {
-                    let message = Message::Text(text.into());
+                SessionEvent::Entered(entry) => {
+                    let message = match entry {
+                        Entry::Line(text) => Message::Text(text.into()),
+                        Entry::Chunk(bytes) => Message::Binary(bytes),
+                    };
                     self.replies.note_queued(&message);
                     self.connection.queue(message);
                     if mode == Mode::Interactive {
@@ -495,8 +503,8 @@ where
     /// Converts an event and records the activity.
     fn take(&mut self, event: PolledEvent) -> SessionEvent {
         match event {
-            PolledEvent::Console(event) => match event.line() {
-                Ok(Some(line)) => SessionEvent::Line(line),
+            PolledEvent::Console(event) => match event.entry() {
+                Ok(Some(entry)) => SessionEvent::Entered(entry),
                 Ok(None) => {
                     self.last_activity = Instant::now();
                     SessionEvent::Progress

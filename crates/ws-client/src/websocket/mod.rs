@@ -5,6 +5,8 @@ mod connection;
 mod message;
 mod metered;
 
+pub use tokio_tungstenite::tungstenite::Bytes;
+
 pub use self::{
     connection::{CloseFrame, Closed, Connection, ConnectionEvent, PingTooLong, Reading},
     message::{Message, Payload},

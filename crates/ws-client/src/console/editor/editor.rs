@@ -25,7 +25,7 @@ use super::{
 };
 use crate::console::{
     Console, ConsoleEvent, EchoControl, EchoState, Event, InputError, Mode, OutputQueue, Prompt,
-    Reader, UnsentLines, Words,
+    Reader, Records, UnsentLines, Words,
 };
 
 /// The capacity of both channels, above the number of commands and events that can be in flight.
@@ -172,6 +172,10 @@ impl<H: EchoControl> Console for Editor<H> {
         Mode::Interactive
     }
 
+    fn records(&self) -> Records {
+        Records::Lines
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>, wanted: Option<&Prompt>) -> Poll<ConsoleEvent> {
         if !self.printing && !self.output.is_empty() {
             self.print();
@@ -223,8 +227,8 @@ impl<H: EchoControl> Console for Editor<H> {
         }
     }
 
-    async fn unsent_lines(&mut self) -> UnsentLines {
-        UnsentLines::Exactly(self.lines.len())
+    async fn unsent_lines(&mut self) -> Option<UnsentLines> {
+        Some(UnsentLines::Exactly(self.lines.len()))
     }
 
     async fn finish(mut self) {
@@ -264,7 +268,7 @@ mod tests {
 
     fn line(editor: &mut Editor<Untouched>, wanted: &Prompt) -> Option<String> {
         match poll(editor, Some(wanted)) {
-            Poll::Ready(ConsoleEvent::Line(line)) => Some(line),
+            Poll::Ready(ConsoleEvent::Entered(entry)) => entry.into_line(),
             Poll::Ready(_) | Poll::Pending => None,
         }
     }

@@ -26,7 +26,7 @@ use tokio_tungstenite::{
 use crate::{
     config::{Goal, LoginSource},
     connect::Upgraded,
-    console::{EchoControl, EchoState, PromptMode, Reader, StdioConsole},
+    console::{EchoControl, EchoState, PromptMode, Reader, Records, StdioConsole},
     exit::Exit,
     session::{
         client::run_to_exit,
@@ -261,7 +261,7 @@ where
     let max_line_bytes = NonZeroUsize::new(1 << 16).unwrap();
     let reader = match &prompt_mode {
         PromptMode::On(_) => Reader::Terminal,
-        PromptMode::Off => Reader::Program,
+        PromptMode::Off => Reader::Program(Records::Lines),
     };
     StdioConsole::new(input, (stdout, reader), stderr, prompt_mode, max_line_bytes)
 }

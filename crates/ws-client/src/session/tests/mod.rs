@@ -8,6 +8,7 @@ mod flow;
 mod goal;
 mod harness;
 mod outcome;
+mod records;
 mod room;
 mod timeouts;
 mod unsolicited;

@@ -5,7 +5,7 @@ use proto::close::{CloseCode, CloseReason};
 use crate::{
     config::Goal,
     connect::ConnectError,
-    console::{InputError, Mode, Notice, UnsentLines},
+    console::{InputError, Mode, Notice, Unit, UnsentLines},
     exit::Exit,
     session::outcome::{
         CloseOutcome, EndContext, EndReason, MessageCounts, Stage, exit_report, unsent,
@@ -204,7 +204,10 @@ fn other_end_reasons_have_their_exit_codes() {
     let span = Duration::from_secs(30);
     let full = io::Error::from(io::ErrorKind::StorageFull);
     let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
-    let input = InputError::NotUtf8 { line: 7 };
+    let input = InputError::NotUtf8 {
+        unit: Unit::Line,
+        line: 7,
+    };
     for (end_reason, context, exit, lines) in [
         (
             EndReason::EndOfInput,

@@ -1,0 +1,77 @@
+//! The forms of messages in a pipe, with a real server.
+
+use integration_tests::{
+    PREFIX, ServerFiles, ServerProcess, Terminal, admin_account, client, client_binary, run,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+/// Returns bytes of all values, in an order without a period.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    next.take(count).collect()
+}
+
+#[tokio::test]
+async fn bytes_of_a_stream_pass_unchanged() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let route =
+        format!("[[route]]\npath = \"/\"\nservice = \"stream\"\nto = \"tcp://{upstream}\"\n");
+    let files = ServerFiles::new(&route, &admin_account());
+    let server = files.serve().await;
+    let bytes = [&b"exit\nexit\r\n\0"[..], &noise(500_000)].concat();
+    let echo = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut chunk = vec![0; 10_000];
+        while let Ok(count @ 1..) = stream.read(&mut chunk).await {
+            stream.write_all(&chunk[..count]).await.unwrap();
+        }
+    };
+    let url = server.url();
+    let arguments = [
+        &url,
+        "-b",
+        "-u",
+        "admin",
+        "--password-command",
+        "echo 123456",
+    ];
+    let (finished, ()) = tokio::join!(run(client(arguments), &bytes), echo);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout == bytes, "{} bytes", finished.stdout.len());
+}
+
+#[tokio::test]
+async fn records_hold_line_breaks() {
+    let server = ServerProcess::start().await;
+    let input = "admin:123456\0a\nb\0exit\0";
+    for flag in ["-0", "--null"] {
+        let finished = run(client([&server.url(), flag]), input).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stdout(), format!("{PREFIX}a\nb\0{PREFIX}exit\0"));
+    }
+}
+
+#[tokio::test]
+async fn literal_lines_have_no_words() {
+    let server = ServerProcess::start().await;
+    let finished = run(client([&server.url(), "--literal"]), "admin:123456\nexit\n").await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.stdout(), format!("{PREFIX}exit\n"));
+}
+
+#[tokio::test]
+async fn records_of_a_terminal_are_refused() {
+    for flag in ["-b", "-0"] {
+        let mut terminal = Terminal::spawn(&client_binary(), &[flag]);
+        terminal.expect("are for a pipe").await;
+        assert_eq!(terminal.finish().await, Some(2));
+    }
+}
