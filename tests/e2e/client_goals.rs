@@ -85,3 +85,21 @@ async fn empty_input_is_an_error_that_names_the_option() {
     let finished = wait_for_output(child).await;
     assert_eq!(finished.code, Some(8), "{finished:?}");
 }
+
+/// A stopped process keeps its connections, as a dead network does.
+#[tokio::test]
+async fn stopped_server_is_a_lost_connection() {
+    let mut server = ServerProcess::start().await;
+    let url = server.url();
+    let times = ["--ping-interval", "0.2", "--pong-timeout", "500ms"];
+    let mut child = spawn(client([&[url.as_str()], &times[..]].concat()));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(LOGIN.as_bytes()).await.unwrap();
+    server.log_line(SESSION_OPENED).await;
+    server.signal(Signal::STOP);
+    let finished = wait_for_output(child).await;
+    server.signal(Signal::CONT);
+    assert_eq!(finished.code, Some(8), "{finished:?}");
+    let notice = "the connection was lost: nothing arrived within 500ms after a ping\n";
+    assert!(finished.stderr.ends_with(notice), "{}", finished.stderr);
+}

@@ -11,7 +11,7 @@ use proto::config::Size;
 
 use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
-    config::{Auth, Cleartext, Flags, Linger, PasswordCommand, PasswordSource},
+    config::{Auth, Cleartext, Flags, Linger, PasswordCommand, PasswordSource, PingInterval},
     console::{Records, Words},
     handshake::{Origin, Subprotocol},
     time_argument::TimeArgument,
@@ -83,6 +83,13 @@ pub(super) struct SessionArguments {
     /// Time for the whole run [default: no limit].
     #[arg(short = 'm', long, value_name = "TIME")]
     timeout: Option<TimeArgument>,
+    /// Sends a ping after this silence of the server, or off [default: 20s at a terminal and with
+    /// --linger forever, else off].
+    #[arg(long, value_name = "TIME|off")]
+    ping_interval: Option<PingInterval>,
+    /// Time after a ping in which anything must arrive [default: 20s].
+    #[arg(long, value_name = "TIME")]
+    pong_timeout: Option<TimeArgument>,
     /// Time for TCP, TLS and the handshake together [default: 10s].
     #[arg(long, alias = "connect-deadline", value_name = "TIME")]
     connect_timeout: Option<TimeArgument>,
@@ -138,6 +145,8 @@ impl From<SessionArguments> for Flags {
                 .then_some(NonZeroUsize::MIN)
                 .or(arguments.count),
             timeout: arguments.timeout.map(|time| time.0),
+            ping_interval: arguments.ping_interval,
+            pong_timeout: arguments.pong_timeout.map(|time| time.0),
             connect_deadline: arguments.connect_timeout.map(|time| time.0),
             close_deadline: arguments.close_timeout.map(|time| time.0),
             max_message_bytes: arguments.max_message,

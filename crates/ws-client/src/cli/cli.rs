@@ -212,6 +212,7 @@ async fn run_client(
             close_deadline: config.close_deadline,
             reply_deadline: config.reply_deadline,
             run_limit,
+            pings: config.pings,
         },
         goal: config.goal,
         subprotocols: config.subprotocols.clone(),

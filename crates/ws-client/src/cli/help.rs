@@ -66,6 +66,10 @@ Goals:
   --timeout limits the whole run. Before the goal is reached, it is exit code 7. With --linger forever
   alone, it is the end that was asked for (exit code 0).
 
+Dead networks:
+  After --ping-interval without a byte from the server, a ping is sent. If nothing arrives within
+  --pong-timeout after it, the connection is lost (exit code 8).
+
 Certificates:
   With a wss:// URL, the client checks the server's certificate before it sends anything else: the
   chain to a trusted root, the dates, and the host name or address of the URL. It trusts the root

@@ -14,6 +14,7 @@ use super::{
     linger::Linger,
     login::{FileLogin, LoginFlags, LoginSource, ResolvedLogin},
     password_command::PasswordCommand,
+    ping::PingTimes,
 };
 use crate::{
     console::{Mode, Records, Words},
@@ -53,6 +54,8 @@ pub struct Config {
     pub fields: HeaderFields,
     /// The condition under which the session ends by itself.
     pub goal: Goal,
+    /// The times of pings, if any are sent.
+    pub pings: Option<PingTimes>,
     /// The time limit of the whole run.
     pub timeout: Option<Duration>,
     /// The time limit for the connection and the opening handshake together.
@@ -152,6 +155,7 @@ impl Config {
             file.notice(chosen.then_some(&endpoint))
         });
         let transport = TransportKind::new(&endpoint, flags.trust, trust)?;
+        let goal = Goal::new(flags.count, flags.linger.or(raw.linger.map(Linger::For)));
         let span = |flag: Option<TimeSpan>, raw: Option<TimeSpan>, default| {
             flag.or(raw).map_or(default, |span| span.0)
         };
@@ -162,7 +166,8 @@ impl Config {
             subprotocols: Subprotocols::new(flags.subprotocols)
                 .map_err(ConfigError::Subprotocol)?,
             fields,
-            goal: Goal::new(flags.count, flags.linger.or(raw.linger.map(Linger::For))),
+            goal,
+            pings: PingTimes::new(flags.ping_interval, flags.pong_timeout, mode, goal),
             timeout: flags.timeout.map(|span| span.0),
             connect_deadline: span(
                 flags.connect_deadline,

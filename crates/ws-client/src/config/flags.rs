@@ -4,7 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use proto::config::{Size, TimeSpan};
 
-use super::{auth::Auth, error::ConfigError, linger::Linger, password_command::PasswordCommand};
+use super::{
+    auth::Auth, error::ConfigError, linger::Linger, password_command::PasswordCommand,
+    ping::PingInterval,
+};
 use crate::{
     console::{Records, Words},
     endpoint::{Endpoint, Scheme},
@@ -33,6 +36,10 @@ pub struct Flags {
     pub count: Option<NonZeroUsize>,
     /// See [`Config::timeout`](crate::config::Config::timeout).
     pub timeout: Option<TimeSpan>,
+    /// See [`Config::pings`](crate::config::Config::pings).
+    pub ping_interval: Option<PingInterval>,
+    /// See [`PingTimes::timeout`](super::PingTimes::timeout).
+    pub pong_timeout: Option<TimeSpan>,
     /// See [`Config::connect_deadline`](crate::config::Config::connect_deadline).
     pub connect_deadline: Option<TimeSpan>,
     /// See [`Config::close_deadline`](crate::config::Config::close_deadline).

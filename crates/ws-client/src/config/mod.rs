@@ -10,6 +10,7 @@ mod header_fields;
 mod linger;
 mod login;
 mod password_command;
+mod ping;
 mod secret_file;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use self::{
     linger::Linger,
     login::LoginSource,
     password_command::{PasswordCommand, PasswordCommandError},
+    ping::{PingInterval, PingTimes},
     secret_file::{SecretFile, SecretFileError},
 };
 pub(crate) use self::{

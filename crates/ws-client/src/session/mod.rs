@@ -3,6 +3,7 @@
 mod client;
 mod closing;
 mod drain;
+mod keepalive;
 mod limit;
 mod outcome;
 mod replies;

@@ -19,18 +19,19 @@ use tokio::{
 };
 
 use super::{
+    keepalive::{Keepalive, PingAction},
     limit::{EndLimit, Wait},
     outcome::{CredentialsSent, EndReason, Stage},
     replies::{ReplyKind, ReplyTracker},
     run_limit::RunLimit,
 };
 use crate::{
-    config::{Goal, LoginSource},
+    config::{Goal, LoginSource, PingTimes},
     console::{
         Console, ConsoleEvent, Entry, Mode, Notice, Prompt, Records, RoomMessage, TypedLogin,
         is_login_attempt, login_line,
     },
-    websocket::{Connection, ConnectionEvent, Message, Payload, Reading},
+    websocket::{Bytes, Closed, Connection, ConnectionEvent, Message, Payload, Reading},
 };
 
 /// The delay of the next prompt after a message was sent. An answer usually arrives within this
@@ -50,6 +51,8 @@ pub(crate) struct Timeouts {
     pub(crate) reply_deadline: Duration,
     /// The limit of the whole run, if there is one.
     pub(crate) run_limit: Option<RunLimit>,
+    /// The times of pings, if any are sent.
+    pub(crate) pings: Option<PingTimes>,
 }
 
 /// The way in which the client logs in.
@@ -78,6 +81,7 @@ pub(crate) struct ClientSession<S, C> {
     received: u64,
     /// The number of messages that were received after the login.
     pub(super) delivered: usize,
+    keepalive: Option<Keepalive>,
     /// The write error of stdout, if the session ended for another reason.
     pub(super) write_error: Option<io::Error>,
 }
@@ -113,6 +117,7 @@ where
             bytes: 0,
             received: 0,
             delivered: 0,
+            keepalive: timeouts.pings.map(Keepalive::new),
             write_error: None,
         }
     }
@@ -456,6 +461,7 @@ where
             // A server that is not read may stop reading: that is no stall of its own.
             let may_stall = reading == Reading::On && !self.connection.is_flushed();
             let stalls = may_stall.then_some(self.last_activity + self.timeouts.reply_deadline);
+            let pings = self.next_ping(reading, until);
             let event = poll_fn(|cx| {
                 // A line that is available is sent before the flush, so that many lines travel in
                 // one write.
@@ -471,6 +477,10 @@ where
                 biased;
                 event = event => return self.take(event),
                 () = at(limit) => SessionEvent::TimedOut,
+                () = at(pings) => match self.keep_alive() {
+                    Some(end) => return SessionEvent::Ended(EndReason::Server(end)),
+                    None => continue,
+                },
                 () = at(stalls) => SessionEvent::Ended(EndReason::Stalled(self.timeouts.reply_deadline)),
             };
             let is_over = match until {
@@ -479,6 +489,46 @@ where
             };
             if is_over || !self.has_activity() {
                 return late;
+            }
+        }
+    }
+
+    /// Returns the time of the next ping, or of the end after one, if any is due. A wait with a limit
+    /// needs none, and a ping behind other data would be late without a fault of the server.
+    fn next_ping(&mut self, reading: Reading, until: Wait) -> Option<Instant> {
+        let keepalive = self.keepalive.as_mut()?;
+        keepalive.note_received(self.connection.received_bytes());
+        let is_behind_data = !keepalive.is_pinged() && !self.connection.is_flushed();
+        if reading == Reading::Paused || is_behind_data {
+            keepalive.restart();
+        }
+        match until {
+            Wait::Forever => Some(keepalive.due()),
+            Wait::Idle(..) | Wait::Until(_) => None,
+        }
+    }
+
+    /// Sends the ping that is due. Returns the end of the connection if nothing arrived after it.
+    fn keep_alive(&mut self) -> Option<Closed> {
+        let keepalive = self.keepalive.as_mut()?;
+        // The last bytes may be part of a message that is not complete yet.
+        keepalive.note_received(self.connection.received_bytes());
+        if keepalive.due() > Instant::now() {
+            return None;
+        }
+        match keepalive.act() {
+            PingAction::Ping => {
+                // An empty payload is never too long.
+                let _ = self.connection.ping(Bytes::new());
+                None
+            }
+            PingAction::Lost => {
+                let reason = format!(
+                    "nothing arrived within {:?} after a ping",
+                    keepalive.timeout()
+                );
+                let error = io::Error::new(io::ErrorKind::TimedOut, reason);
+                Some(Closed::Lost(Some(error)))
             }
         }
     }

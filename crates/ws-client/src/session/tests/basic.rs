@@ -131,7 +131,8 @@ where
         warning: None,
     };
     let mut listener = FakeListener(arrived);
-    let running = client.run(auth, test_client.login, dial, test_client.interrupts);
+    // A caller would otherwise hold the large future of a run.
+    let running = Box::pin(client.run(auth, test_client.login, dial, test_client.interrupts));
     let both = async { tokio::join!(running, play(&mut listener)) };
     let (exit, ()) = timeout(Duration::from_hours(24), both)
         .await

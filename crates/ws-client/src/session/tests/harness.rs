@@ -53,6 +53,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     close_deadline: Duration::from_secs(5),
     reply_deadline: Duration::from_secs(30),
     run_limit: None,
+    pings: None,
 };
 
 /// The exit code and the output of a run.

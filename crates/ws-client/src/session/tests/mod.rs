@@ -7,6 +7,7 @@ mod flood;
 mod flow;
 mod goal;
 mod harness;
+mod keepalive;
 mod outcome;
 mod records;
 mod room;
