@@ -10,7 +10,7 @@ use crate::{console::Mode, time_argument::TimeArgument};
 /// The default of both times, where pings are on.
 const DEFAULT: Duration = Duration::from_secs(20);
 
-/// The times of a keepalive.
+/// The times of pings and their answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PingTimes {
     /// The silence after which a ping is sent.

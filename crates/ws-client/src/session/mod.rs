@@ -3,9 +3,9 @@
 mod client;
 mod closing;
 mod drain;
-mod keepalive;
 mod limit;
 mod outcome;
+mod ping_timer;
 mod replies;
 mod report;
 mod run_limit;

@@ -19,9 +19,9 @@ use tokio::{
 };
 
 use super::{
-    keepalive::{Keepalive, PingAction},
     limit::{EndLimit, Wait},
     outcome::{CredentialsSent, EndReason, Stage},
+    ping_timer::{PingAction, PingTimer},
     replies::{ReplyKind, ReplyTracker},
     run_limit::RunLimit,
 };
@@ -81,7 +81,7 @@ pub(crate) struct ClientSession<S, C> {
     received: u64,
     /// The number of messages that were received after the login.
     pub(super) delivered: usize,
-    keepalive: Option<Keepalive>,
+    ping_timer: Option<PingTimer>,
     /// The write error of stdout, if the session ended for another reason.
     pub(super) write_error: Option<io::Error>,
 }
@@ -117,7 +117,7 @@ where
             bytes: 0,
             received: 0,
             delivered: 0,
-            keepalive: timeouts.pings.map(Keepalive::new),
+            ping_timer: timeouts.pings.map(PingTimer::new),
             write_error: None,
         }
     }
@@ -496,27 +496,27 @@ where
     /// Returns the time of the next ping, or of the end after one, if any is due. A wait with a limit
     /// needs none, and a ping behind other data would be late without a fault of the server.
     fn next_ping(&mut self, reading: Reading, until: Wait) -> Option<Instant> {
-        let keepalive = self.keepalive.as_mut()?;
-        keepalive.note_received(self.connection.received_bytes());
-        let is_behind_data = !keepalive.is_pinged() && !self.connection.is_flushed();
+        let ping_timer = self.ping_timer.as_mut()?;
+        ping_timer.note_received(self.connection.received_bytes());
+        let is_behind_data = !ping_timer.is_pinged() && !self.connection.is_flushed();
         if reading == Reading::Paused || is_behind_data {
-            keepalive.restart();
+            ping_timer.restart();
         }
         match until {
-            Wait::Forever => Some(keepalive.due()),
+            Wait::Forever => Some(ping_timer.due()),
             Wait::Idle(..) | Wait::Until(_) => None,
         }
     }
 
     /// Sends the ping that is due. Returns the end of the connection if nothing arrived after it.
     fn keep_alive(&mut self) -> Option<Closed> {
-        let keepalive = self.keepalive.as_mut()?;
+        let ping_timer = self.ping_timer.as_mut()?;
         // The last bytes may be part of a message that is not complete yet.
-        keepalive.note_received(self.connection.received_bytes());
-        if keepalive.due() > Instant::now() {
+        ping_timer.note_received(self.connection.received_bytes());
+        if ping_timer.due() > Instant::now() {
             return None;
         }
-        match keepalive.act() {
+        match ping_timer.act() {
             PingAction::Ping => {
                 // An empty payload is never too long.
                 let _ = self.connection.ping(Bytes::new());
@@ -525,7 +525,7 @@ where
             PingAction::Lost => {
                 let reason = format!(
                     "nothing arrived within {:?} after a ping",
-                    keepalive.timeout()
+                    ping_timer.timeout()
                 );
                 let error = io::Error::new(io::ErrorKind::TimedOut, reason);
                 Some(Closed::Lost(Some(error)))

@@ -15,9 +15,9 @@ pub(super) enum PingAction {
     Lost,
 }
 
-/// The state of a keepalive. Any received byte is a sign of life.
+/// The timer of pings. Any received byte is a sign of life.
 #[derive(Debug)]
-pub(super) struct Keepalive {
+pub(super) struct PingTimer {
     times: PingTimes,
     /// The number of bytes that were received at `heard`.
     received: u64,
@@ -25,7 +25,7 @@ pub(super) struct Keepalive {
     pinged: Option<Instant>,
 }
 
-impl Keepalive {
+impl PingTimer {
     pub(super) fn new(times: PingTimes) -> Self {
         Self {
             times,
