@@ -12,7 +12,7 @@ use proto::config::Size;
 use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
     config::{Auth, Cleartext, Flags, Linger, PasswordCommand, PasswordSource, PingInterval},
-    console::{Records, Words},
+    console::{Output, Records, Words},
     handshake::{Origin, Subprotocol},
     time_argument::TimeArgument,
     tls::TrustArguments,
@@ -119,6 +119,9 @@ pub(super) struct SessionArguments {
     /// In a pipe: messages end with NUL instead of a line break, in both directions.
     #[arg(short = '0', long)]
     null: bool,
+    /// Writes all events to stdout, each as a JSON object on a line.
+    #[arg(long, conflicts_with_all = ["binary", "null"])]
+    json: bool,
     /// With ws://: sends a password or a secret header field unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
@@ -155,6 +158,11 @@ impl From<SessionArguments> for Flags {
             headers: arguments.headers,
             cleartext: Cleartext::new(arguments.allow_insecure),
             trust: arguments.tls.trust(),
+            output: if arguments.json {
+                Output::Events
+            } else {
+                Output::Messages
+            },
             records: if arguments.binary {
                 Records::Raw
             } else if arguments.null {

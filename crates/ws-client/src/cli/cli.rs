@@ -18,8 +18,8 @@ use crate::{
     },
     connect::{self, ConnectError, Dialer},
     console::{
-        Console, EchoControl, Mode, Notice, PromptMode, Reader, Records, StdioConsole, Terminal,
-        TerminalSetup, acquire, editor::Editor,
+        Console, EchoControl, Mode, Notice, Output, PromptMode, Reader, Records, StdioConsole,
+        Terminal, TerminalSetup, acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -163,6 +163,10 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         }
         Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
             let console = Editor::start(terminal, typed_ahead, config.words)?;
+            let console = match config.output {
+                Output::Messages => console,
+                Output::Events => console.with_events(),
+            };
             run_client(console, config, run_limit, interrupts).await
         }
         Some(TerminalSetup::Lines(terminal, typed_ahead)) => {
@@ -184,7 +188,7 @@ fn streams<H: EchoControl>(
     } else {
         Reader::Program(Records::default())
     };
-    StdioConsole::new(
+    let console = StdioConsole::new(
         tokio::io::stdin(),
         (tokio::io::stdout(), reader),
         tokio::io::stderr(),
@@ -193,7 +197,11 @@ fn streams<H: EchoControl>(
     )
     .with_words(config.words)
     .with_records(config.records)
-    .with_typed_ahead(typed_ahead)
+    .with_typed_ahead(typed_ahead);
+    match config.output {
+        Output::Messages => console,
+        Output::Events => console.with_events(),
+    }
 }
 
 async fn run_client(
@@ -215,6 +223,7 @@ async fn run_client(
             pings: config.pings,
         },
         goal: config.goal,
+        url: config.endpoint.to_string(),
         subprotocols: config.subprotocols.clone(),
         max_message_bytes: config.max_message_bytes.get(),
         warning: config.transport.warning(),

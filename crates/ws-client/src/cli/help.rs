@@ -26,6 +26,9 @@ Records:
   of bytes: each read is one binary message, and nothing is written between messages. Only a login
   that is read from stdin is a line then. Both are for pipes, and have no word exit.
 
+  With --json, stdout gets all events, each as a JSON object on a line:
+    {\"event\":\"message\",\"text\":\"hello\"}
+
 Login:
   --auth message sends username:password as the first message. After a refused login in a pipe, the
   next line is another attempt if it has the form name:password. Otherwise the client ends with

@@ -17,7 +17,7 @@ use super::{
     ping::PingTimes,
 };
 use crate::{
-    console::{Mode, Records, Words},
+    console::{Mode, Output, Records, Words},
     endpoint::{Endpoint, Scheme},
     handshake::{BearerToken, HeaderFields, Origin, Subprotocols},
     tls::{TransportKind, Trust},
@@ -78,6 +78,8 @@ pub struct Config {
     pub words: Words,
     /// The form of messages in a pipe.
     pub records: Records,
+    /// The content of stdout.
+    pub output: Output,
     /// The notice that a file of the current directory is used, for a person at a terminal.
     pub file_notice: Option<String>,
     /// Notices for the user about the choice of these values.
@@ -186,6 +188,7 @@ impl Config {
             bearer,
             words: flags.words,
             records: flags.records,
+            output: flags.output,
             file_notice,
             notices,
         })

@@ -9,7 +9,7 @@ use super::{
     ping::PingInterval,
 };
 use crate::{
-    console::{Records, Words},
+    console::{Output, Records, Words},
     endpoint::{Endpoint, Scheme},
     handshake::{Origin, Subprotocol},
     tls::Trust,
@@ -60,6 +60,8 @@ pub struct Flags {
     pub words: Words,
     /// See [`Config::records`](crate::config::Config::records).
     pub records: Records,
+    /// See [`Config::output`](crate::config::Config::output).
+    pub output: Output,
 }
 
 /// The source of a password.

@@ -10,17 +10,59 @@ use super::{
 };
 use crate::{
     connect::ConnectError,
+    exit::Exit,
     handshake::Subprotocols,
-    websocket::{Closed, Payload},
+    websocket::{CloseFrame, Closed, Payload},
 };
 
 /// An event that a console tells.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
+    /// A connection is being opened.
+    Connecting,
+    /// The opening handshake with this URL succeeded.
+    Opened {
+        /// The URL.
+        url: &'a str,
+    },
+    /// The login succeeded, or none is needed.
+    LoggedIn {
+        /// The user, if the client knows the name.
+        user: Option<&'a str>,
+    },
     /// A message of the session, for stdout.
     Message(Payload<'a>),
+    /// A pong with this payload.
+    Pong(&'a [u8]),
+    /// The client starts the closing handshake.
+    Closing,
+    /// The server's Close frame arrived.
+    Closed {
+        /// The frame.
+        frame: &'a CloseFrame,
+        /// The side that started the closing handshake.
+        by: Side,
+    },
     /// Anything else, for stderr.
     Notice(Notice<'a>),
+    /// The run ends with this code.
+    End(Exit),
+}
+
+/// A side of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+impl Side {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
 }
 
 /// An event that is no message of the session.

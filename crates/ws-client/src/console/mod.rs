@@ -7,6 +7,7 @@ mod entry;
 mod event;
 mod folding;
 mod input;
+mod json;
 mod mode;
 mod output;
 mod prompt;
@@ -25,7 +26,7 @@ pub(crate) use self::{
     console::{Console, ConsoleEvent},
     echo_control::{EchoControl, EchoState},
     entry::Entry,
-    event::{Event, Notice},
+    event::{Event, Notice, Side},
     input::{InputError, UnsentLines, is_login_attempt, login_line},
     output::{OutputChunk, OutputQueue, OutputStream},
     prompt::{Prompt, TypedLogin},
@@ -37,6 +38,6 @@ pub(crate) use self::{
 pub use self::{
     input::Words,
     mode::Mode,
-    records::Records,
+    records::{Output, Records},
     render::{Reader, message},
 };

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 
 use super::{
     event::Event,
+    json,
     render::{Reader, message_on},
     screen::Screen,
 };
@@ -43,6 +44,9 @@ pub(crate) struct OutputQueue {
 
 impl OutputQueue {
     pub(crate) fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.bytes += bytes.len();
         match self.chunks.back_mut() {
             Some(last) if last.stream == stream => last.bytes.extend_from_slice(bytes),
@@ -53,17 +57,28 @@ impl OutputQueue {
         }
     }
 
-    /// Queues an event: a message for stdout and its reader, and the words of a notice for stderr.
-    pub(crate) fn push_event(&mut self, event: Event<'_>, reader: Reader) {
+    /// Queues an event: a message for stdout and its reader, and the words of a notice for stderr. A
+    /// reader of events gets each of them.
+    pub(crate) fn push_event(&mut self, event: &Event<'_>, reader: Reader) {
+        if let (Reader::Events, Some(line)) = (reader, json::line(event)) {
+            self.push(OutputStream::Stdout, line.as_bytes());
+        }
         match event {
             Event::Message(payload) => {
-                let bytes = message_on(payload, reader, Screen::here);
+                let bytes = message_on(*payload, reader, Screen::here);
                 self.push(OutputStream::Stdout, &bytes);
             }
             Event::Notice(notice) => {
                 self.push(OutputStream::Stderr, notice.words().as_bytes());
                 self.push(OutputStream::Stderr, b"\n");
             }
+            Event::Connecting
+            | Event::Opened { .. }
+            | Event::LoggedIn { .. }
+            | Event::Pong(_)
+            | Event::Closing
+            | Event::Closed { .. }
+            | Event::End(_) => {}
         }
     }
 

@@ -50,6 +50,16 @@ impl Records {
     }
 }
 
+/// The content of stdout.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// The messages.
+    #[default]
+    Messages,
+    /// All events, as JSON objects.
+    Events,
+}
+
 /// A piece of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {

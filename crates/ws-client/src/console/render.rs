@@ -18,6 +18,8 @@ pub enum Reader {
     Terminal,
     /// A program or a file, which receives the bytes unchanged, in this form.
     Program(Records),
+    /// A program that reads events, which hold the messages.
+    Events,
 }
 
 /// The indent of further rows of a text. No text of one member of a room can therefore look like
@@ -35,7 +37,7 @@ pub(crate) fn message_on<Z: TimeZone>(
         return message(payload, reader);
     };
     match reader {
-        Reader::Program(_) => message(payload, reader),
+        Reader::Program(_) | Reader::Events => message(payload, reader),
         Reader::Terminal => {
             let screen = screen();
             let mut rows = match RoomMessage::parse(text) {
@@ -50,7 +52,7 @@ pub(crate) fn message_on<Z: TimeZone>(
 
 /// Renders a message, and a room message as its JSON. For a terminal, a text is escaped, the first
 /// bytes of a binary message are shown in hexadecimal, and a newline follows. A program gets the bytes
-/// unchanged, and what follows each message in its form.
+/// unchanged, and what follows each message in its form. A reader of events gets nothing more.
 pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
     let (mut written, end): (Vec<u8>, &[u8]) = match (payload, reader) {
         (Payload::Text(text), Reader::Terminal) => (safe_lines(text).into_bytes(), b"\n"),
@@ -59,6 +61,7 @@ pub fn message(payload: Payload<'_>, reader: Reader) -> Vec<u8> {
         (Payload::Binary(bytes), Reader::Program(records)) => {
             (bytes.into(), records.after_binary())
         }
+        (_, Reader::Events) => (Vec::new(), b""),
     };
     written.extend_from_slice(end);
     written

@@ -115,12 +115,21 @@ where
             reader: match self.reader {
                 Reader::Terminal => Reader::Terminal,
                 Reader::Program(_) => Reader::Program(records),
+                Reader::Events => Reader::Events,
             },
             words: match records {
                 Records::Lines => self.words,
                 Records::Null | Records::Raw => Words::Literal,
             },
             records,
+            ..self
+        }
+    }
+
+    /// Writes events to stdout instead of messages.
+    pub(crate) fn with_events(self) -> Self {
+        Self {
+            reader: Reader::Events,
             ..self
         }
     }
@@ -276,11 +285,11 @@ where
 
     fn tell(&mut self, event: Event<'_>) {
         match (&event, self.reader) {
-            // The message goes to a file or a program, and the prompt stays on the screen.
-            (Event::Message(_), Reader::Program(_)) => {}
             (Event::Message(_), Reader::Terminal) | (Event::Notice(_), _) => self.end_prompt_line(),
+            // The line goes to a file or a program, and the prompt stays on the screen.
+            (_, _) => {}
         }
-        self.output.push_event(event, self.reader);
+        self.output.push_event(&event, self.reader);
     }
 
     fn has_room(&self) -> bool {

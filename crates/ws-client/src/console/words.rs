@@ -24,8 +24,13 @@ impl Notice<'_> {
             Self::LoginMessage(Payload::Text(text)) => safe_lines(text),
             Self::LoginMessage(Payload::Binary(bytes)) => hexadecimal(bytes),
             Self::Goodbye => GOODBYE.to_owned(),
-            notice => format!("ws-client: {}", OwnWords(notice)),
+            notice => format!("ws-client: {}", notice.own_words()),
         }
+    }
+
+    /// Returns the words of the program, without its name.
+    pub(super) fn own_words(&self) -> String {
+        OwnWords(self).to_string()
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::{Auth, Goal, LoginSource},
     connect::{ConnectError, Upgraded},
-    console::{Console, Entry, Mode, Notice, Prompt, TypedLogin, login_line},
+    console::{Console, Entry, Event, Mode, Notice, Prompt, TypedLogin, login_line},
     exit::Exit,
     handshake::Subprotocols,
     websocket::Connection,
@@ -30,6 +30,8 @@ pub(crate) struct Client<C> {
     pub(crate) console: C,
     pub(crate) timeouts: Timeouts,
     pub(crate) goal: Goal,
+    /// The URL of the server.
+    pub(crate) url: String,
     /// The subprotocols that the request offers.
     pub(crate) subprotocols: Subprotocols,
     /// See [`crate::config::Config::max_message_bytes`].
@@ -176,6 +178,7 @@ impl<C: Console> Client<C> {
         if let Some(warning) = self.warning {
             self.console.notice(Notice::Text(warning));
         }
+        self.console.tell(Event::Connecting);
         let mut dial = pin!(dial);
         let upgraded = poll_fn(|cx| {
             loop {
@@ -189,6 +192,7 @@ impl<C: Console> Client<C> {
             }
         })
         .await?;
+        self.console.tell(Event::Opened { url: &self.url });
         if !self.subprotocols.is_empty() && !upgraded.has_subprotocol {
             let notice = Notice::NoSubprotocol(&self.subprotocols);
             self.console.notice(notice);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::Goal,
-    console::{Console, Mode, Notice},
+    console::{Console, Event, Mode, Notice, Side},
     websocket::{Closed, Message},
 };
 
@@ -66,6 +66,16 @@ impl SessionEnd {
             },
             queued: 0,
         }
+    }
+
+    /// Returns the event of the server's Close frame, if there was one.
+    pub(super) fn closed(&self) -> Option<Event<'_>> {
+        let (frame, by) = match (&self.end_reason, &self.closing) {
+            (EndReason::Server(Closed::ByPeer(frame)), _) => (frame, Side::Server),
+            (_, Closing::Closed(Closed::ByPeer(frame))) => (frame, Side::Client),
+            (_, _) => return None,
+        };
+        Some(Event::Closed { frame, by })
     }
 
     /// Returns the exit code and the notices. `close_deadline` is named if the server did not close in
@@ -164,6 +174,7 @@ where
     async fn run_close_handshake(&mut self, reader_pause: ReaderPause) -> Closing {
         // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
+        self.console.tell(Event::Closing);
         self.connection.close(CloseReason::UserExit.into());
         let mut deadline = EndLimit::after(self.timeouts.close_deadline);
         loop {

@@ -47,12 +47,17 @@ impl ReplyTracker {
         }
     }
 
-    /// Creates a tracker for a stream of bytes. No message of it is an answer.
-    pub(super) fn for_stream() -> Self {
+    /// Makes this the tracker of a stream of bytes. No message of it is an answer.
+    pub(super) fn of_stream(self) -> Self {
         Self {
             is_stream: true,
-            ..Self::default()
+            ..self
         }
+    }
+
+    /// Returns the user who logged in, if the name is known.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.name.as_ref().map(UserName::as_str)
     }
 
     /// Marks the server as one that may send a greeting.

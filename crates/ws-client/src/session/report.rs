@@ -10,34 +10,50 @@ use super::{
     outcome::{EndReason, unsent},
 };
 use crate::{
-    console::{Console, Mode, Notice},
+    console::{Console, Event, Mode, Notice},
     exit::Exit,
 };
 
-/// Prints the report of an end and returns the exit code. After an interrupt, the output has
-/// `deadline` to be written.
+/// Prints the report of an end and returns the exit code. After an interrupt or a time limit, the
+/// output has `deadline` to be written.
 pub(crate) async fn print_report(
     console: &mut impl Console,
     end: &SessionEnd,
     deadline: Duration,
 ) -> Exit {
-    let SessionEnd {
-        end_reason, queued, ..
-    } = end;
     let report = end.report(deadline);
+    if let Some(closed) = end.closed() {
+        console.tell(closed);
+    }
     for notice in report.notices {
         console.notice(notice);
     }
-    match end_reason {
+    let mut exit = report.exit;
+    if end.end_reason.leaves_lines(console.mode()) {
+        finish_output(console, end, deadline).await;
+        exit = report_unsent(console, end, exit).await;
+    }
+    console.tell(Event::End(exit));
+    finish_output(console, end, deadline).await;
+    exit
+}
+
+/// Writes the queued output.
+async fn finish_output(console: &mut impl Console, end: &SessionEnd, deadline: Duration) {
+    match end.end_reason {
         // The reader of the output may be the reason for the end.
         EndReason::Interrupted | EndReason::TimeUp(_) => {
             let _ = timeout(deadline, drain(console)).await;
         }
         _ => drop(drain(console).await),
     }
-    if !end_reason.leaves_lines(console.mode()) {
-        return report.exit;
-    }
+}
+
+/// Reports the lines that were not sent, and returns the exit code with regard to them.
+async fn report_unsent(console: &mut impl Console, end: &SessionEnd, exit: Exit) -> Exit {
+    let SessionEnd {
+        end_reason, queued, ..
+    } = end;
     let bad_lines = match end_reason {
         EndReason::BadInput(error) => error.lines(),
         // The line may have been meant as a message.
@@ -46,23 +62,18 @@ pub(crate) async fn print_report(
     };
     let unsent_lines = console.unsent_lines().await;
     let Some(unsent) = unsent_lines.and_then(|lines| unsent(lines, *queued + bad_lines)) else {
-        return report.exit;
+        return exit;
     };
     console.notice(Notice::Unsent(unsent));
     if let EndReason::Exit = end_reason {
         console.notice(Notice::LinesAfterExit);
     }
-    drain(console).await;
-    match (report.exit, console.mode()) {
-        (Exit::Ok, Mode::Pipe) if matches!(end_reason, EndReason::Exit) => Exit::Usage,
+    match (exit, console.mode(), end_reason) {
+        (Exit::Ok, Mode::Pipe, EndReason::Exit) => Exit::Usage,
         // The goal was reached without these lines.
-        (Exit::Ok, Mode::Pipe)
-            if matches!(end_reason, EndReason::CountReached | EndReason::TimeUp(_)) =>
-        {
-            Exit::Ok
-        }
+        (Exit::Ok, Mode::Pipe, EndReason::CountReached | EndReason::TimeUp(_)) => Exit::Ok,
         // After a normal close too, unsent lines of a pipe are an error.
-        (Exit::Ok, Mode::Pipe) => Exit::Closed,
-        (exit, _) => exit,
+        (Exit::Ok, Mode::Pipe, _) => Exit::Closed,
+        (exit, _, _) => exit,
     }
 }

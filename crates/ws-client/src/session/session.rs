@@ -28,8 +28,8 @@ use super::{
 use crate::{
     config::{Goal, LoginSource, PingTimes},
     console::{
-        Console, ConsoleEvent, Entry, Mode, Notice, Prompt, Records, RoomMessage, TypedLogin,
-        is_login_attempt, login_line,
+        Console, ConsoleEvent, Entry, Event, Mode, Notice, Prompt, Records, RoomMessage,
+        TypedLogin, is_login_attempt, login_line,
     },
     websocket::{Bytes, Closed, Connection, ConnectionEvent, Message, Payload, Reading},
 };
@@ -137,9 +137,12 @@ where
             LoginPlan::Done(name) => self.replies = ReplyTracker::for_user(name).with_greeting(),
         }
         if self.console.records() == Records::Raw {
-            self.replies = ReplyTracker::for_stream();
+            self.replies = std::mem::take(&mut self.replies).of_stream();
         }
         self.stage = Stage::Messaging;
+        self.console.tell(Event::LoggedIn {
+            user: self.replies.user(),
+        });
         self.run_messages().await
     }
 
@@ -570,7 +573,11 @@ where
                         SessionEvent::Received(message)
                     }
                     ConnectionEvent::Sent => SessionEvent::Sent,
-                    ConnectionEvent::Pong(_) | ConnectionEvent::Flushed => SessionEvent::Progress,
+                    ConnectionEvent::Pong(payload) => {
+                        self.console.tell(Event::Pong(&payload));
+                        SessionEvent::Progress
+                    }
+                    ConnectionEvent::Flushed => SessionEvent::Progress,
                     ConnectionEvent::Closed(end) => SessionEvent::Ended(EndReason::Server(end)),
                 }
             }

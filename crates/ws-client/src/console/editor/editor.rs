@@ -52,6 +52,7 @@ pub(crate) struct Editor<H> {
     /// Lines that were pasted together, or entered before they were asked for.
     lines: VecDeque<String>,
     words: Words,
+    reader: Reader,
     /// Dropped last, after the thread has released the terminal.
     terminal: H,
 }
@@ -76,6 +77,14 @@ impl<H: EchoControl> Editor<H> {
         Ok(editor)
     }
 
+    /// Writes events to stdout instead of messages.
+    pub(crate) fn with_events(self) -> Self {
+        Self {
+            reader: Reader::Events,
+            ..self
+        }
+    }
+
     fn new(terminal: H) -> (Self, EditorThread) {
         let (commands, command_receiver) = channel(QUEUE);
         let (event_sender, events) = channel(QUEUE);
@@ -97,6 +106,7 @@ impl<H: EchoControl> Editor<H> {
             output: OutputQueue::default(),
             lines: VecDeque::new(),
             words: Words::default(),
+            reader: Reader::Terminal,
             terminal,
         };
         (editor, thread)
@@ -210,7 +220,7 @@ impl<H: EchoControl> Console for Editor<H> {
     }
 
     fn tell(&mut self, event: Event<'_>) {
-        self.output.push_event(event, Reader::Terminal);
+        self.output.push_event(&event, self.reader);
     }
 
     fn has_room(&self) -> bool {

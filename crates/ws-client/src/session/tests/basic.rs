@@ -126,6 +126,7 @@ where
         console,
         timeouts: TIMEOUTS,
         goal: Goal::default(),
+        url: "ws://127.0.0.1:5678/".to_owned(),
         subprotocols: Subprotocols::default(),
         max_message_bytes: 1 << 20,
         warning: None,
