@@ -1,7 +1,8 @@
 //! The forms of messages in a pipe, with a real server.
 
 use integration_tests::{
-    PREFIX, ServerFiles, ServerProcess, Terminal, admin_account, client, client_binary, run,
+    PREFIX, SESSION_ENDED, ServerFiles, ServerProcess, Terminal, admin_account, client,
+    client_binary, run,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -69,9 +70,35 @@ async fn literal_lines_have_no_words() {
 
 #[tokio::test]
 async fn records_of_a_terminal_are_refused() {
-    for flag in ["-b", "-0"] {
+    for flag in ["-b", "-0", "--json-input"] {
         let mut terminal = Terminal::spawn(&client_binary(), &[flag]);
         terminal.expect("are for a pipe").await;
         assert_eq!(terminal.finish().await, Some(2));
     }
+}
+
+#[tokio::test]
+async fn objects_send_and_close_with_any_code() {
+    let mut server = ServerProcess::start().await;
+    let input = "admin:123456\n{\"send\":\"a\\nb\"}\n{\"ping\":\"x\"}\n";
+    let finished = run(client([&server.url(), "--json", "--json-input"]), input).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    for event in [
+        format!("{{\"event\":\"message\",\"text\":\"{PREFIX}a\\nb\"}}\n"),
+        "{\"event\":\"pong\",\"base64\":\"eA==\"}\n".to_owned(),
+    ] {
+        assert!(finished.stdout().contains(&event), "{}", finished.stdout());
+    }
+    server.log_line(SESSION_ENDED).await;
+    let input = "admin:123456\n{\"close\":4321,\"reason\":\"done\"}\n";
+    let finished = run(client([&server.url(), "--json-input"]), input).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let ended = server.log_line(SESSION_ENDED).await;
+    assert!(ended.contains("code=4321"), "{ended}");
+    let input = "admin:123456\n{\"close\":1006}\n";
+    let finished = run(client([&server.url(), "--json-input"]), input).await;
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    let notice =
+        "line 2 of the input is no object of --json-input: close code 1006 must not be sent";
+    assert!(finished.stderr.contains(notice), "{}", finished.stderr);
 }

@@ -122,6 +122,9 @@ pub(super) struct SessionArguments {
     /// Writes all events to stdout, each as a JSON object on a line.
     #[arg(long, conflicts_with_all = ["binary", "null"])]
     json: bool,
+    /// In a pipe: each line behind the login is a JSON object that sends a message or a ping, or closes.
+    #[arg(long, conflicts_with_all = ["binary", "null"])]
+    json_input: bool,
     /// With ws://: sends a password or a secret header field unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
@@ -167,6 +170,8 @@ impl From<SessionArguments> for Flags {
                 Records::Raw
             } else if arguments.null {
                 Records::Null
+            } else if arguments.json_input {
+                Records::Json
             } else {
                 Records::Lines
             },

@@ -28,6 +28,8 @@ Records:
 
   With --json, stdout gets all events, each as a JSON object on a line:
     {\"event\":\"message\",\"text\":\"hello\"}
+  With --json-input, each line behind the login is one of these objects:
+    {\"send\":\"hello\"}  {\"send_base64\":\"AP8=\"}  {\"ping\":\"x\"}  {\"close\":1000,\"reason\":\"bye\"}
 
 Login:
   --auth message sends username:password as the first message. After a refused login in a pipe, the

@@ -55,8 +55,10 @@ pub enum ConfigError {
         /// The line, the key, and the value to write.
         problem: TomlError,
     },
-    /// `--binary` or `--null` was given at a terminal.
-    #[error("--binary and --null are for a pipe, and stdin is a terminal; leave them out")]
+    /// `--binary`, `--null` or `--json-input` was given at a terminal.
+    #[error(
+        "--binary, --null and --json-input are for a pipe, and stdin is a terminal; leave them out"
+    )]
     RecordsAtTerminal,
     /// The URL on the command line is invalid.
     #[error(transparent)]

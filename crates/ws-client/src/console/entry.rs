@@ -1,14 +1,18 @@
 //! A piece of the input that the session handles.
 
-use crate::websocket::Bytes;
+use crate::websocket::{Bytes, CloseFrame};
 
 /// A piece of the input that the session handles.
 #[derive(Debug)]
 pub(crate) enum Entry {
     /// A line or record, which is a text message or a login.
     Line(String),
-    /// Bytes of a stream, which are a binary message. There is none at a prompt for a login.
+    /// Bytes, which are a binary message. There are none at a prompt for a login.
     Chunk(Bytes),
+    /// The payload of a ping.
+    Ping(Bytes),
+    /// The Close frame that ends the session.
+    Close(CloseFrame),
 }
 
 impl Entry {
@@ -16,7 +20,7 @@ impl Entry {
     pub(crate) fn into_line(self) -> Option<String> {
         match self {
             Self::Line(line) => Some(line),
-            Self::Chunk(_) => None,
+            Self::Chunk(_) | Self::Ping(_) | Self::Close(_) => None,
         }
     }
 }

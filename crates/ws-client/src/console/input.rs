@@ -2,7 +2,7 @@
 
 use std::{io, num::NonZeroUsize};
 
-use proto::{secret::Secret, text::without_byte_order_mark};
+use proto::{escape::Escaped, secret::Secret, text::without_byte_order_mark};
 
 use super::{
     prompt::Prompt,
@@ -83,6 +83,11 @@ pub(crate) enum InputError {
         limit: NonZeroUsize,
     },
     #[error(
+        "line {line} of the input is no object of --json-input: {}",
+        Escaped(problem)
+    )]
+    NoAction { line: usize, problem: String },
+    #[error(
         "the line is not sent: a terminal passes on {MAX_TERMINAL_LINE_BYTES} bytes of a line, and this one may have been longer; send it from a file, through a pipe"
     )]
     CutByTerminal,
@@ -94,7 +99,7 @@ impl InputError {
     /// Returns the number of lines that the error concerns. They were not sent.
     pub(crate) fn lines(&self) -> usize {
         match self {
-            Self::NotUtf8 { .. } | Self::TooLong { .. } => 1,
+            Self::NotUtf8 { .. } | Self::TooLong { .. } | Self::NoAction { .. } => 1,
             Self::CutByTerminal | Self::Read(_) => 0,
         }
     }
@@ -177,6 +182,11 @@ impl LineSplitter {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Returns the number of lines so far.
+    pub(super) fn count(&self) -> usize {
+        self.lines
+    }
+
     /// Returns true if there was no line yet.
     pub(crate) fn is_untouched(&self) -> bool {
         self.lines == 0
@@ -225,7 +235,9 @@ impl LineSplitter {
             line = without_byte_order_mark(line);
         }
         let line = match self.records {
-            Records::Lines | Records::Raw => line.strip_suffix(b"\r").unwrap_or(line),
+            Records::Lines | Records::Raw | Records::Json => {
+                line.strip_suffix(b"\r").unwrap_or(line)
+            }
             Records::Null => line,
         };
         if line.len() > self.limit.get() {

@@ -8,6 +8,7 @@ mod event;
 mod folding;
 mod input;
 mod json;
+mod json_input;
 mod mode;
 mod output;
 mod prompt;

@@ -13,13 +13,15 @@ pub enum Records {
     /// The input and the output are streams of bytes: what one read returns is one binary message, and
     /// messages are written as they came.
     Raw,
+    /// A line of the input is a JSON object, which names an action. The output has lines.
+    Json,
 }
 
 impl Records {
     /// Returns the byte at which a record of the input ends. The login of a raw stream is a line.
     pub(super) fn delimiter(self) -> u8 {
         match self {
-            Self::Lines | Self::Raw => b'\n',
+            Self::Lines | Self::Raw | Self::Json => b'\n',
             Self::Null => 0,
         }
     }
@@ -27,7 +29,7 @@ impl Records {
     /// Returns the bytes that follow a text on stdout.
     pub(super) fn after_text(self) -> &'static [u8] {
         match self {
-            Self::Lines => b"\n",
+            Self::Lines | Self::Json => b"\n",
             Self::Null => b"\0",
             Self::Raw => b"",
         }
@@ -36,7 +38,7 @@ impl Records {
     /// Returns the bytes that follow a binary message on stdout.
     pub(super) fn after_binary(self) -> &'static [u8] {
         match self {
-            Self::Lines | Self::Raw => b"",
+            Self::Lines | Self::Raw | Self::Json => b"",
             Self::Null => b"\0",
         }
     }
@@ -44,7 +46,7 @@ impl Records {
     /// Returns the name of a piece of the input.
     pub(super) fn unit(self) -> Unit {
         match self {
-            Self::Lines | Self::Raw => Unit::Line,
+            Self::Lines | Self::Raw | Self::Json => Unit::Line,
             Self::Null => Unit::Record,
         }
     }

@@ -21,6 +21,7 @@ use super::{
     entry::Entry,
     event::{Event, Notice},
     input::{InputError, LineSplitter, UnsentLines, Words},
+    json_input,
     mode::Mode,
     output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
@@ -119,7 +120,7 @@ where
             },
             words: match records {
                 Records::Lines => self.words,
-                Records::Null | Records::Raw => Words::Literal,
+                Records::Null | Records::Raw | Records::Json => Words::Literal,
             },
             records,
             ..self
@@ -265,6 +266,15 @@ where
             });
         }
         Poll::Ready(match ready!(self.poll_line(cx)) {
+            Some(Ok(line)) if (self.records, prompt) == (Records::Json, &Prompt::Context) => {
+                match json_input::parse(&line) {
+                    Ok(entry) => ConsoleEvent::Entered(entry),
+                    Err(problem) => ConsoleEvent::BadInput(InputError::NoAction {
+                        line: self.lines.count(),
+                        problem,
+                    }),
+                }
+            }
             Some(Ok(line)) => {
                 self.answered();
                 self.entered(line, prompt, self.words)
@@ -322,6 +332,7 @@ where
                     Some(Err(
                         InputError::TooLong { .. }
                         | InputError::CutByTerminal
+                        | InputError::NoAction { .. }
                         | InputError::Read(_),
                     )) => return false,
                 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::Goal,
     console::{Console, Event, Mode, Notice, Side},
-    websocket::{Closed, Message},
+    websocket::{CloseFrame, Closed, Message},
 };
 
 /// The effect of a full output queue on the deadline of the closing handshake.
@@ -118,17 +118,29 @@ where
 
     /// Closes the connection if it is still open, and returns what is known about the end.
     pub(crate) async fn close(&mut self, end_reason: EndReason) -> SessionEnd {
+        let usual = || CloseFrame::from(CloseReason::UserExit);
         let closing = match &end_reason {
             EndReason::Server(_) => Closing::NotNeeded,
+            EndReason::CloseRequested(frame) => {
+                let frame = frame.clone();
+                self.run_close_handshake(frame, ReaderPause::Extends).await
+            }
             // The reader of the output may be the reason for the end.
             EndReason::Interrupted | EndReason::TimeUp(_) => {
-                self.run_close_handshake(ReaderPause::Ignored).await
+                self.run_close_handshake(usual(), ReaderPause::Ignored)
+                    .await
             }
-            _ => self.run_close_handshake(ReaderPause::Extends).await,
+            _ => {
+                self.run_close_handshake(usual(), ReaderPause::Extends)
+                    .await
+            }
         };
         let end_reason = match end_reason {
             // Success requires that all received messages were written.
-            EndReason::Exit | EndReason::EndOfInput | EndReason::CountReached => {
+            EndReason::Exit
+            | EndReason::CloseRequested(_)
+            | EndReason::EndOfInput
+            | EndReason::CountReached => {
                 let earlier = self.write_error.take();
                 let write_error = drain(&mut self.console).await.or(earlier);
                 write_error.map_or(end_reason, EndReason::OutputFailed)
@@ -171,11 +183,15 @@ where
 
     /// Sends a Close frame and handles events until the server closes its side or the deadline
     /// passes.
-    async fn run_close_handshake(&mut self, reader_pause: ReaderPause) -> Closing {
+    async fn run_close_handshake(
+        &mut self,
+        frame: CloseFrame,
+        reader_pause: ReaderPause,
+    ) -> Closing {
         // The deadline starts here, not at the last activity.
         self.last_activity = Instant::now();
         self.console.tell(Event::Closing);
-        self.connection.close(CloseReason::UserExit.into());
+        self.connection.close(frame);
         let mut deadline = EndLimit::after(self.timeouts.close_deadline);
         loop {
             let limit = match reader_pause {

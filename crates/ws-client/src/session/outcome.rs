@@ -20,6 +20,8 @@ use crate::{
 pub(crate) enum EndReason {
     /// The user entered `exit`.
     Exit,
+    /// The input asks for this Close frame.
+    CloseRequested(CloseFrame),
     /// The input ended.
     EndOfInput,
     /// The input of a pipe was empty.
@@ -159,7 +161,7 @@ impl EndReason {
     /// the input may be data.
     pub(crate) fn leaves_lines(&self, mode: Mode) -> bool {
         match self {
-            Self::Exit => mode == Mode::Pipe,
+            Self::Exit | Self::CloseRequested(_) => mode == Mode::Pipe,
             Self::EndOfInput | Self::EmptyInput | Self::Interrupted | Self::OutputFailed(_) => {
                 false
             }
@@ -214,6 +216,10 @@ pub(crate) fn exit_report<'a>(
                 &mut notices,
             )
         }
+        EndReason::CloseRequested(frame) => match close_outcome {
+            CloseOutcome::Closed(Closed::ByPeer(reply)) if reply.code == frame.code => Exit::Ok,
+            other => after_client_close(other, false, stage, close_deadline, &mut notices),
+        },
         EndReason::Interrupted => Exit::Interrupted,
         EndReason::BadInput(error) => {
             notices.push(Notice::BadInput(error));

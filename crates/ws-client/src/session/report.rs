@@ -69,7 +69,7 @@ async fn report_unsent(console: &mut impl Console, end: &SessionEnd, exit: Exit)
         console.notice(Notice::LinesAfterExit);
     }
     match (exit, console.mode(), end_reason) {
-        (Exit::Ok, Mode::Pipe, EndReason::Exit) => Exit::Usage,
+        (Exit::Ok, Mode::Pipe, EndReason::Exit | EndReason::CloseRequested(_)) => Exit::Usage,
         // The goal was reached without these lines.
         (Exit::Ok, Mode::Pipe, EndReason::CountReached | EndReason::TimeUp(_)) => Exit::Ok,
         // After a normal close too, unsent lines of a pipe are an error.

@@ -82,6 +82,8 @@ pub(crate) struct ClientSession<S, C> {
     /// The number of messages that were received after the login.
     pub(super) delivered: usize,
     ping_timer: Option<PingTimer>,
+    /// The number of pings of the input that were not answered yet.
+    awaited_pongs: usize,
     /// The write error of stdout, if the session ended for another reason.
     pub(super) write_error: Option<io::Error>,
 }
@@ -118,6 +120,7 @@ where
             received: 0,
             delivered: 0,
             ping_timer: timeouts.pings.map(PingTimer::new),
+            awaited_pongs: 0,
             write_error: None,
         }
     }
@@ -339,6 +342,13 @@ where
                     let message = match entry {
                         Entry::Line(text) => Message::Text(text.into()),
                         Entry::Chunk(bytes) => Message::Binary(bytes),
+                        Entry::Ping(payload) => {
+                            // The console has checked its length.
+                            let sent = self.connection.ping(payload);
+                            self.awaited_pongs += usize::from(sent.is_ok());
+                            continue;
+                        }
+                        Entry::Close(frame) => return EndReason::CloseRequested(frame),
                     };
                     self.replies.note_queued(&message);
                     self.connection.queue(message);
@@ -387,7 +397,11 @@ where
     fn is_done(&self, mode: Mode) -> bool {
         match mode {
             Mode::Interactive => true,
-            Mode::Pipe => self.connection.is_flushed() && self.replies.is_complete(),
+            Mode::Pipe => {
+                self.connection.is_flushed()
+                    && self.replies.is_complete()
+                    && self.awaited_pongs == 0
+            }
         }
     }
 
@@ -575,6 +589,7 @@ where
                     ConnectionEvent::Sent => SessionEvent::Sent,
                     ConnectionEvent::Pong(payload) => {
                         self.console.tell(Event::Pong(&payload));
+                        self.awaited_pongs = self.awaited_pongs.saturating_sub(1);
                         SessionEvent::Progress
                     }
                     ConnectionEvent::Flushed => SessionEvent::Progress,

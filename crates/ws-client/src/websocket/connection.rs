@@ -41,10 +41,10 @@ const BATCH_FRAMES: usize = 64;
 const MAX_PENDING_PONGS: usize = 256;
 
 /// The longest payload of a control frame (RFC 6455 section 5.5).
-const MAX_CONTROL_PAYLOAD: usize = 125;
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// The longest reason of a Close frame: the payload without the code (RFC 6455 section 5.5.1).
-const MAX_CLOSE_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
+pub(crate) const MAX_CLOSE_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 
 /// The longest frame of a pong: header, masking key and payload.
 const MAX_PONG_BYTES: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _, stream};
-use tokio::io::{AsyncRead, AsyncWriteExt as _, DuplexStream};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt as _, DuplexStream},
+    time::Instant,
+};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::harness::{
     CapturedOutput, LINGER, RunOutcome, TIMEOUTS, connected, console_of, open_input, outcome,
@@ -58,7 +61,7 @@ async fn raw_stream_is_sent_as_it_is_read() {
         // The count of messages says nothing about a stream, so its end is a silence.
         tokio::time::sleep(LINGER.mul_f64(0.9)).await;
         server.say(" tail").await;
-        let quiet = tokio::time::Instant::now();
+        let quiet = Instant::now();
         assert_eq!(server.closed().await.0, 1000);
         assert_eq!(quiet.elapsed(), LINGER);
     };
@@ -127,4 +130,62 @@ async fn binary_message_among_lines_is_unchanged() {
     let input = &b"admin:123456\nhello\n"[..];
     let (found, ()) = tokio::join!(run_records(connection, input, Records::Lines), play);
     assert_eq!(found, outcome(Exit::Ok, "\0x", "{welcome}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_of_the_input_is_an_action() {
+    let (connection, mut server) = connected().await;
+    let input = concat!(
+        "admin:123456\n{\"send\":\"exit\\n\"}\n{\"send_base64\":\"AP8=\"}\n{\"ping\":\"hi\"}\n",
+        "{\"close\":4000,\"reason\":\"done\"}\n"
+    );
+    let play = async {
+        server.accept_login().await;
+        assert_eq!(server.text().await, "exit\n");
+        let binary = server.0.next().await.unwrap().unwrap();
+        assert_eq!(binary, Message::binary(&b"\0\xff"[..]));
+        let ping = server.0.next().await.unwrap().unwrap();
+        assert_eq!(ping, Message::Ping(Bytes::from_static(b"hi")));
+        assert_eq!(server.closed().await, (4000, "done".to_owned()));
+    };
+    let found = run_records(connection, input.as_bytes(), Records::Json);
+    let (found, ()) = tokio::join!(found, play);
+    let notice = "{welcome}ws-client: 2 messages got no answer\n";
+    assert_eq!(found, outcome(Exit::Ok, "", notice));
+}
+
+/// The end of the input waits for the pong, as for an answer.
+#[tokio::test(start_paused = true)]
+async fn pong_is_awaited_at_the_end_of_input() {
+    let (connection, mut server) = connected().await;
+    let play = async {
+        server.accept_login().await;
+        let ping = server.0.next().await.unwrap().unwrap();
+        assert_eq!(ping, Message::Ping(Bytes::from_static(b"hi")));
+        let asked = Instant::now();
+        tokio::time::sleep(LINGER / 2).await;
+        server.0.flush().await.unwrap();
+        assert_eq!(server.closed().await.0, 1000);
+        asked.elapsed()
+    };
+    let input = &b"admin:123456\n{\"ping\":\"hi\"}\n"[..];
+    let (found, waited) = tokio::join!(run_records(connection, input, Records::Json), play);
+    assert_eq!(found, outcome(Exit::Ok, "", "{welcome}"));
+    assert_eq!(waited, LINGER / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_object_exits_with_2_and_its_line() {
+    let (connection, mut server) = connected().await;
+    let play = async {
+        server.accept_login().await;
+        server.echo(1).await;
+        server.closed().await;
+    };
+    let input = &b"admin:123456\n{\"send\":\"a\"}\nhello\n{\"send\":\"b\"}\n"[..];
+    let (found, ()) = tokio::join!(run_records(connection, input, Records::Json), play);
+    let notices = "{welcome}ws-client: line 3 of the input is no object of --json-input: expected \
+                   value at line 1 column 1\nws-client: 2 lines were not sent\n";
+    let stdout = "your submit context: a\n";
+    assert_eq!(found, outcome(Exit::Usage, stdout, notices));
 }
