@@ -102,3 +102,41 @@ async fn objects_send_and_close_with_any_code() {
         "line 2 of the input is no object of --json-input: close code 1006 must not be sent";
     assert!(finished.stderr.contains(notice), "{}", finished.stderr);
 }
+
+#[tokio::test]
+async fn log_has_both_directions_and_no_login() {
+    let server = ServerProcess::start().await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("log");
+    let arguments = [&server.url(), "--log", path.to_str().unwrap()];
+    for _ in 0..2 {
+        let finished = run(client(arguments), "admin:1\nadmin:123456\nhello\n").await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stdout(), format!("{PREFIX}hello\n"));
+    }
+    let log = std::fs::read_to_string(&path).unwrap();
+    for text in ["123456", "admin:1", "sorry", "congratulation"] {
+        assert!(!log.contains(text), "{log}");
+    }
+    let fields = |line: &str| -> String {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(object["at"].as_str().unwrap().ends_with('Z'), "{line}");
+        let field = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
+        ["event", "direction", "text"].map(field).join(" ")
+    };
+    let run = [
+        "state  ",
+        "open  ",
+        "login  ",
+        "message sent hello",
+        &format!("message received {PREFIX}hello"),
+        "state  ",
+        "close  ",
+        "end  ",
+    ];
+    let found: Vec<_> = log.lines().map(fields).collect();
+    assert_eq!(found, [run, run].concat());
+    let arguments = [&server.url(), "--log", "/nonexistent/log"];
+    let finished = integration_tests::run(client(arguments), "").await;
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+}

@@ -125,6 +125,9 @@ pub(super) struct SessionArguments {
     /// In a pipe: each line behind the login is a JSON object that sends a message or a ping, or closes.
     #[arg(long, conflicts_with_all = ["binary", "null"])]
     json_input: bool,
+    /// Appends all events and the messages in both directions to this file, as JSON objects.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// With ws://: sends a password or a secret header field unencrypted to another machine.
     #[arg(long)]
     allow_insecure: bool,
@@ -161,6 +164,7 @@ impl From<SessionArguments> for Flags {
             headers: arguments.headers,
             cleartext: Cleartext::new(arguments.allow_insecure),
             trust: arguments.tls.trust(),
+            log: arguments.log,
             output: if arguments.json {
                 Output::Events
             } else {

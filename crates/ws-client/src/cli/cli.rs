@@ -18,8 +18,8 @@ use crate::{
     },
     connect::{self, ConnectError, Dialer},
     console::{
-        Console, EchoControl, Mode, Notice, Output, PromptMode, Reader, Records, StdioConsole,
-        Terminal, TerminalSetup, acquire, editor::Editor,
+        Console, EchoControl, MessageLog, Mode, Notice, Output, PromptMode, Reader, Records,
+        StdioConsole, Terminal, TerminalSetup, acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -149,6 +149,13 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         config.login = LoginSource::Configured(credentials);
     }
     let run_limit = config.timeout.map(RunLimit::after);
+    let log = match &config.log {
+        Some(path) => Some(MessageLog::open(path).map_err(|source| ConfigError::Log {
+            path: path.clone(),
+            source,
+        })?),
+        None => None,
+    };
     let interrupts = interrupts()?;
     // Acquire the terminal before the connection opens: the user may type credentials meanwhile.
     let terminal = match mode {
@@ -158,11 +165,11 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     let exit = match terminal {
         None => {
             let prompt_mode = PromptMode::<Terminal>::Off;
-            let console = streams(&config, prompt_mode, VecDeque::new());
+            let console = streams(&config, prompt_mode, VecDeque::new(), log);
             run_client(console, config, run_limit, interrupts).await
         }
         Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
-            let console = Editor::start(terminal, typed_ahead, config.words)?;
+            let console = Editor::start(terminal, typed_ahead, config.words)?.with_log(log);
             let console = match config.output {
                 Output::Messages => console,
                 Output::Events => console.with_events(),
@@ -171,7 +178,7 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         }
         Some(TerminalSetup::Lines(terminal, typed_ahead)) => {
             let prompt_mode = PromptMode::On(terminal);
-            let console = streams(&config, prompt_mode, typed_ahead);
+            let console = streams(&config, prompt_mode, typed_ahead, log);
             run_client(console, config, run_limit, interrupts).await
         }
     };
@@ -182,6 +189,7 @@ fn streams<H: EchoControl>(
     config: &Config,
     prompt_mode: PromptMode<H>,
     typed_ahead: VecDeque<String>,
+    log: Option<MessageLog>,
 ) -> impl Console + use<H> {
     let reader = if stdout().is_terminal() {
         Reader::Terminal
@@ -197,7 +205,8 @@ fn streams<H: EchoControl>(
     )
     .with_words(config.words)
     .with_records(config.records)
-    .with_typed_ahead(typed_ahead);
+    .with_typed_ahead(typed_ahead)
+    .with_log(log);
     match config.output {
         Output::Messages => console,
         Output::Events => console.with_events(),

@@ -31,6 +31,9 @@ Records:
   With --json-input, each line behind the login is one of these objects:
     {\"send\":\"hello\"}  {\"send_base64\":\"AP8=\"}  {\"ping\":\"x\"}  {\"close\":1000,\"reason\":\"bye\"}
 
+  --log appends the same events, and the messages that were sent, to a file. Texts of the login are
+  not in it.
+
 Login:
   --auth message sends username:password as the first message. After a refused login in a pipe, the
   next line is another attempt if it has the form name:password. Otherwise the client ends with

@@ -1,6 +1,10 @@
 //! The checked configuration of a session, merged from flags, file and defaults.
 
-use std::{num::NonZeroUsize, path::Path, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use proto::config::TimeSpan;
 
@@ -80,6 +84,8 @@ pub struct Config {
     pub records: Records,
     /// The content of stdout.
     pub output: Output,
+    /// The file to which all events are appended.
+    pub log: Option<PathBuf>,
     /// The notice that a file of the current directory is used, for a person at a terminal.
     pub file_notice: Option<String>,
     /// Notices for the user about the choice of these values.
@@ -189,6 +195,7 @@ impl Config {
             words: flags.words,
             records: flags.records,
             output: flags.output,
+            log: flags.log,
             file_notice,
             notices,
         })

@@ -60,6 +60,14 @@ pub enum ConfigError {
         "--binary, --null and --json-input are for a pipe, and stdin is a terminal; leave them out"
     )]
     RecordsAtTerminal,
+    /// The log cannot be opened.
+    #[error("--log: {} cannot be opened", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// The URL on the command line is invalid.
     #[error(transparent)]
     Url(EndpointError),

@@ -62,6 +62,8 @@ pub struct Flags {
     pub records: Records,
     /// See [`Config::output`](crate::config::Config::output).
     pub output: Output,
+    /// See [`Config::log`](crate::config::Config::log).
+    pub log: Option<PathBuf>,
 }
 
 /// The source of a password.

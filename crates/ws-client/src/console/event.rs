@@ -32,6 +32,8 @@ pub(crate) enum Event<'a> {
     },
     /// A message of the session, for stdout.
     Message(Payload<'a>),
+    /// A message of the session was sent.
+    Sent(Payload<'a>),
     /// A pong with this payload.
     Pong(&'a [u8]),
     /// The client starts the closing handshake.
@@ -88,6 +90,8 @@ pub(crate) enum Notice<'a> {
     BadInput(&'a InputError),
     /// The piped input does not begin with credentials.
     NoCredentials(CredentialsError),
+    /// The log cannot be written.
+    LogFailed(&'a io::Error),
     /// The messages cannot be written.
     OutputFailed(&'a io::Error),
     /// No connection was opened.

@@ -50,20 +50,62 @@ enum Data<'a> {
     Base64(String),
 }
 
-/// Returns the line of an event with its newline, or `None` for one that is told to a person only.
+/// A line of a log.
+#[derive(Debug, Serialize)]
+struct Logged<'a> {
+    #[serde(flatten)]
+    object: Object<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'static str>,
+    at: &'a str,
+}
+
+/// Returns the line of an event with its newline, or `None` for one that is told to a person or a log
+/// only.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
-    let object = match event {
+    match event {
+        Event::Sent(_) => None,
+        event => written(&object(event)?),
+    }
+}
+
+/// Returns the line of an event at this time for a log, or `None` for one that is told to a person
+/// only.
+pub(super) fn log_line(event: &Event<'_>, at: &str) -> Option<String> {
+    let direction = match event {
+        Event::Message(_) => Some("received"),
+        Event::Sent(_) => Some("sent"),
+        _ => None,
+    };
+    let object = object(event)?;
+    written(&Logged {
+        object,
+        direction,
+        at,
+    })
+}
+
+fn written(object: &impl Serialize) -> Option<String> {
+    // Only a map with keys that are no strings could fail.
+    let json = serde_json::to_string(object).ok()?;
+    Some(ascii_controls(&json) + "\n")
+}
+
+fn object<'a>(event: &'a Event<'a>) -> Option<Object<'a>> {
+    Some(match event {
         Event::Connecting => Object::State {
             state: "connecting",
         },
         Event::Opened { url } => Object::Open { url },
         Event::LoggedIn { user } => Object::Login { user: *user },
-        Event::Message(Payload::Text(text)) => Object::Message {
+        Event::Message(Payload::Text(text)) | Event::Sent(Payload::Text(text)) => Object::Message {
             data: Data::Text(text),
         },
-        Event::Message(Payload::Binary(bytes)) => Object::Message {
-            data: Data::Base64(STANDARD.encode(bytes)),
-        },
+        Event::Message(Payload::Binary(bytes)) | Event::Sent(Payload::Binary(bytes)) => {
+            Object::Message {
+                data: Data::Base64(STANDARD.encode(bytes)),
+            }
+        }
         Event::Pong(payload) => Object::Pong {
             base64: STANDARD.encode(payload),
         },
@@ -80,10 +122,7 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
         },
         Event::Notice(_) => return None,
         Event::End(exit) => Object::End { exit: exit.code() },
-    };
-    // Only a map with keys that are no strings could fail.
-    let json = serde_json::to_string(&object).ok()?;
-    Some(ascii_controls(&json) + "\n")
+    })
 }
 
 /// Escapes the characters that a terminal would interpret. JSON escapes only those below U+0020
@@ -117,6 +156,7 @@ fn is_error(notice: &Notice<'_>) -> bool {
         Notice::InputEndedAtLogin
         | Notice::BadInput(_)
         | Notice::NoCredentials(_)
+        | Notice::LogFailed(_)
         | Notice::OutputFailed(_)
         | Notice::ConnectFailed(_)
         | Notice::LoginRefused

@@ -9,6 +9,7 @@ mod folding;
 mod input;
 mod json;
 mod json_input;
+mod message_log;
 mod mode;
 mod output;
 mod prompt;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     entry::Entry,
     event::{Event, Notice, Side},
     input::{InputError, UnsentLines, is_login_attempt, login_line},
+    message_log::MessageLog,
     output::{OutputChunk, OutputQueue, OutputStream},
     prompt::{Prompt, TypedLogin},
     room_message::RoomMessage,

@@ -10,8 +10,9 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use super::{
-    event::Event,
+    event::{Event, Notice},
     json,
+    message_log::MessageLog,
     render::{Reader, message_on},
     screen::Screen,
 };
@@ -40,6 +41,7 @@ pub(crate) struct OutputChunk {
 pub(crate) struct OutputQueue {
     chunks: VecDeque<OutputChunk>,
     bytes: usize,
+    log: Option<MessageLog>,
 }
 
 impl OutputQueue {
@@ -57,9 +59,19 @@ impl OutputQueue {
         }
     }
 
+    /// Writes all events to a log, too.
+    pub(super) fn set_log(&mut self, log: Option<MessageLog>) {
+        self.log = log;
+    }
+
     /// Queues an event: a message for stdout and its reader, and the words of a notice for stderr. A
     /// reader of events gets each of them.
     pub(crate) fn push_event(&mut self, event: &Event<'_>, reader: Reader) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.append(event)
+        {
+            self.push_event(&Event::Notice(Notice::LogFailed(&error)), reader);
+        }
         if let (Reader::Events, Some(line)) = (reader, json::line(event)) {
             self.push(OutputStream::Stdout, line.as_bytes());
         }
@@ -75,6 +87,7 @@ impl OutputQueue {
             Event::Connecting
             | Event::Opened { .. }
             | Event::LoggedIn { .. }
+            | Event::Sent(_)
             | Event::Pong(_)
             | Event::Closing
             | Event::Closed { .. }

@@ -22,6 +22,7 @@ use super::{
     event::{Event, Notice},
     input::{InputError, LineSplitter, UnsentLines, Words},
     json_input,
+    message_log::MessageLog,
     mode::Mode,
     output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
@@ -125,6 +126,12 @@ where
             records,
             ..self
         }
+    }
+
+    /// Writes all events to a log, too.
+    pub(crate) fn with_log(mut self, log: Option<MessageLog>) -> Self {
+        self.output.set_log(log);
+        self
     }
 
     /// Writes events to stdout instead of messages.

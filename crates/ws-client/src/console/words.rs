@@ -53,6 +53,9 @@ impl fmt::Display for OwnWords<'_> {
             Notice::NoCredentials(error) => {
                 write!(f, "the input does not begin with credentials: {error}")
             }
+            Notice::LogFailed(error) => {
+                write!(f, "the log cannot be written, and ends here: {error}")
+            }
             Notice::OutputFailed(error) => write!(f, "the messages cannot be written: {error}"),
             Notice::ConnectFailed(error) => f.write_str(&with_sources(error)),
             Notice::LoginRefused => f.write_str("the configured credentials were refused"),

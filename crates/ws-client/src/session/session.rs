@@ -82,6 +82,8 @@ pub(crate) struct ClientSession<S, C> {
     /// The number of messages that were received after the login.
     pub(super) delivered: usize,
     ping_timer: Option<PingTimer>,
+    /// The message of the input that waits to be sent.
+    outgoing: Option<Message>,
     /// The number of pings of the input that were not answered yet.
     awaited_pongs: usize,
     /// The write error of stdout, if the session ended for another reason.
@@ -120,6 +122,7 @@ where
             received: 0,
             delivered: 0,
             ping_timer: timeouts.pings.map(PingTimer::new),
+            outgoing: None,
             awaited_pongs: 0,
             write_error: None,
         }
@@ -351,6 +354,7 @@ where
                         Entry::Close(frame) => return EndReason::CloseRequested(frame),
                     };
                     self.replies.note_queued(&message);
+                    self.outgoing = Some(message.clone());
                     self.connection.queue(message);
                     if mode == Mode::Interactive {
                         prompt_at = Some(Instant::now() + PROMPT_DELAY);
@@ -586,7 +590,12 @@ where
                         self.received += 1;
                         SessionEvent::Received(message)
                     }
-                    ConnectionEvent::Sent => SessionEvent::Sent,
+                    ConnectionEvent::Sent => {
+                        if let Some(message) = self.outgoing.take() {
+                            self.console.tell(Event::Sent(message.payload()));
+                        }
+                        SessionEvent::Sent
+                    }
                     ConnectionEvent::Pong(payload) => {
                         self.console.tell(Event::Pong(&payload));
                         self.awaited_pongs = self.awaited_pongs.saturating_sub(1);

@@ -24,8 +24,8 @@ use super::{
     thread::{EditorCommand, EditorEvent, EditorThread, write_chunks},
 };
 use crate::console::{
-    Console, ConsoleEvent, EchoControl, EchoState, Event, InputError, Mode, OutputQueue, Prompt,
-    Reader, Records, UnsentLines, Words,
+    Console, ConsoleEvent, EchoControl, EchoState, Event, InputError, MessageLog, Mode,
+    OutputQueue, Prompt, Reader, Records, UnsentLines, Words,
 };
 
 /// The capacity of both channels, above the number of commands and events that can be in flight.
@@ -75,6 +75,12 @@ impl<H: EchoControl> Editor<H> {
             .name("editor".to_owned())
             .spawn(move || thread.run())?;
         Ok(editor)
+    }
+
+    /// Writes all events to a log, too.
+    pub(crate) fn with_log(mut self, log: Option<MessageLog>) -> Self {
+        self.output.set_log(log);
+        self
     }
 
     /// Writes events to stdout instead of messages.
