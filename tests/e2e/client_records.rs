@@ -1,8 +1,8 @@
 //! The forms of messages in a pipe, with a real server.
 
 use integration_tests::{
-    PREFIX, SESSION_ENDED, ServerFiles, ServerProcess, Terminal, admin_account, client,
-    client_binary, run,
+    CONGRATULATION, PREFIX, SESSION_ENDED, ServerFiles, ServerProcess, Terminal, admin_account,
+    client, client_binary, run,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -139,4 +139,31 @@ async fn log_has_both_directions_and_no_login() {
     let arguments = [&server.url(), "--log", "/nonexistent/log"];
     let finished = integration_tests::run(client(arguments), "").await;
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn detail_of_stderr_is_chosen() {
+    let server = ServerProcess::start().await;
+    let (url, input) = (server.url(), "admin:123456\nhello\n");
+    let quiet = run(client([&url, "-q"]), input).await;
+    assert_eq!((quiet.code, &*quiet.stderr), (Some(0), ""));
+    let verbose = run(client([&url, "--verbose"]), input).await;
+    assert_eq!(verbose.stdout(), quiet.stdout());
+    let welcome = CONGRATULATION.replace("\r\n", "\n");
+    let bytes = PREFIX.len() + 5;
+    let expected = [
+        "ws-client: connecting",
+        &format!("ws-client: connected to {url}/"),
+        &welcome,
+        "ws-client: logged in as admin",
+        "ws-client: sent a text, 5 bytes",
+        &format!("ws-client: received a text, {bytes} bytes"),
+        "ws-client: closing",
+        "ws-client: the server sent Close 1000 \"user exit\"",
+        "ws-client: exit code 0",
+        "",
+    ];
+    assert_eq!(verbose.stderr, expected.join("\n"));
+    let quiet = run(client(["-q", "ws://127.0.0.1:1"]), "").await;
+    assert!(quiet.stderr.contains("could not connect"), "{quiet:?}");
 }

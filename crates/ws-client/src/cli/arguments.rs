@@ -12,7 +12,7 @@ use proto::config::Size;
 use super::help::{AFTER_HELP, HANDSHAKE_HELP, LONG_ABOUT};
 use crate::{
     config::{Auth, Cleartext, Flags, Linger, PasswordCommand, PasswordSource, PingInterval},
-    console::{Output, Records, Words},
+    console::{Detail, Output, Records, Words},
     handshake::{Origin, Subprotocol},
     time_argument::TimeArgument,
     tls::TrustArguments,
@@ -125,6 +125,12 @@ pub(super) struct SessionArguments {
     /// In a pipe: each line behind the login is a JSON object that sends a message or a ping, or closes.
     #[arg(long, conflicts_with_all = ["binary", "null"])]
     json_input: bool,
+    /// Shows the states of the connection and the sizes of messages on stderr.
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Shows only prompts, warnings and errors on stderr.
+    #[arg(short, long)]
+    quiet: bool,
     /// Appends all events and the messages in both directions to this file, as JSON objects.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -164,6 +170,13 @@ impl From<SessionArguments> for Flags {
             headers: arguments.headers,
             cleartext: Cleartext::new(arguments.allow_insecure),
             trust: arguments.tls.trust(),
+            detail: if arguments.verbose {
+                Detail::Verbose
+            } else if arguments.quiet {
+                Detail::Quiet
+            } else {
+                Detail::Usual
+            },
             log: arguments.log,
             output: if arguments.json {
                 Output::Events

@@ -169,7 +169,9 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
             run_client(console, config, run_limit, interrupts).await
         }
         Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
-            let console = Editor::start(terminal, typed_ahead, config.words)?.with_log(log);
+            let console = Editor::start(terminal, typed_ahead, config.words)?
+                .with_detail(config.detail)
+                .with_log(log);
             let console = match config.output {
                 Output::Messages => console,
                 Output::Events => console.with_events(),
@@ -206,6 +208,7 @@ fn streams<H: EchoControl>(
     .with_words(config.words)
     .with_records(config.records)
     .with_typed_ahead(typed_ahead)
+    .with_detail(config.detail)
     .with_log(log);
     match config.output {
         Output::Messages => console,

@@ -31,6 +31,7 @@ Records:
   With --json-input, each line behind the login is one of these objects:
     {\"send\":\"hello\"}  {\"send_base64\":\"AP8=\"}  {\"ping\":\"x\"}  {\"close\":1000,\"reason\":\"bye\"}
 
+  --verbose shows the states of the connection on stderr, and --quiet no texts of the login there.
   --log appends the same events, and the messages that were sent, to a file. Texts of the login are
   not in it.
 

@@ -21,7 +21,7 @@ use super::{
     ping::PingTimes,
 };
 use crate::{
-    console::{Mode, Output, Records, Words},
+    console::{Detail, Mode, Output, Records, Words},
     endpoint::{Endpoint, Scheme},
     handshake::{BearerToken, HeaderFields, Origin, Subprotocols},
     tls::{TransportKind, Trust},
@@ -84,6 +84,8 @@ pub struct Config {
     pub records: Records,
     /// The content of stdout.
     pub output: Output,
+    /// The detail of stderr.
+    pub detail: Detail,
     /// The file to which all events are appended.
     pub log: Option<PathBuf>,
     /// The notice that a file of the current directory is used, for a person at a terminal.
@@ -195,6 +197,7 @@ impl Config {
             words: flags.words,
             records: flags.records,
             output: flags.output,
+            detail: flags.detail,
             log: flags.log,
             file_notice,
             notices,

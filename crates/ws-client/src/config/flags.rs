@@ -9,7 +9,7 @@ use super::{
     ping::PingInterval,
 };
 use crate::{
-    console::{Output, Records, Words},
+    console::{Detail, Output, Records, Words},
     endpoint::{Endpoint, Scheme},
     handshake::{Origin, Subprotocol},
     tls::Trust,
@@ -62,6 +62,8 @@ pub struct Flags {
     pub records: Records,
     /// See [`Config::output`](crate::config::Config::output).
     pub output: Output,
+    /// See [`Config::detail`](crate::config::Config::detail).
+    pub detail: Detail,
     /// See [`Config::log`](crate::config::Config::log).
     pub log: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! The console: the source of lines and the sink of messages and notices.
 
 mod console;
+mod detail;
 mod echo_control;
 pub(crate) mod editor;
 mod entry;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     terminal::{Terminal, TerminalSetup, acquire},
 };
 pub use self::{
+    detail::Detail,
     input::Words,
     mode::Mode,
     records::{Output, Records},

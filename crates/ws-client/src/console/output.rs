@@ -10,6 +10,7 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use super::{
+    detail::Detail,
     event::{Event, Notice},
     json,
     message_log::MessageLog,
@@ -42,6 +43,7 @@ pub(crate) struct OutputQueue {
     chunks: VecDeque<OutputChunk>,
     bytes: usize,
     log: Option<MessageLog>,
+    detail: Detail,
 }
 
 impl OutputQueue {
@@ -64,6 +66,16 @@ impl OutputQueue {
         self.log = log;
     }
 
+    /// Returns true if the event has words on stderr.
+    pub(super) fn is_shown(&self, event: &Event<'_>) -> bool {
+        self.detail.words(event).is_some()
+    }
+
+    /// Sets the detail of stderr.
+    pub(super) fn set_detail(&mut self, detail: Detail) {
+        self.detail = detail;
+    }
+
     /// Queues an event: a message for stdout and its reader, and the words of a notice for stderr. A
     /// reader of events gets each of them.
     pub(crate) fn push_event(&mut self, event: &Event<'_>, reader: Reader) {
@@ -75,23 +87,13 @@ impl OutputQueue {
         if let (Reader::Events, Some(line)) = (reader, json::line(event)) {
             self.push(OutputStream::Stdout, line.as_bytes());
         }
-        match event {
-            Event::Message(payload) => {
-                let bytes = message_on(*payload, reader, Screen::here);
-                self.push(OutputStream::Stdout, &bytes);
-            }
-            Event::Notice(notice) => {
-                self.push(OutputStream::Stderr, notice.words().as_bytes());
-                self.push(OutputStream::Stderr, b"\n");
-            }
-            Event::Connecting
-            | Event::Opened { .. }
-            | Event::LoggedIn { .. }
-            | Event::Sent(_)
-            | Event::Pong(_)
-            | Event::Closing
-            | Event::Closed { .. }
-            | Event::End(_) => {}
+        if let Event::Message(payload) = event {
+            let bytes = message_on(*payload, reader, Screen::here);
+            self.push(OutputStream::Stdout, &bytes);
+        }
+        if let Some(words) = self.detail.words(event) {
+            self.push(OutputStream::Stderr, words.as_bytes());
+            self.push(OutputStream::Stderr, b"\n");
         }
     }
 

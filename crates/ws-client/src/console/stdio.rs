@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     console::{Console, ConsoleEvent},
+    detail::Detail,
     echo_control::{EchoControl, EchoState},
     entry::Entry,
     event::{Event, Notice},
@@ -131,6 +132,12 @@ where
     /// Writes all events to a log, too.
     pub(crate) fn with_log(mut self, log: Option<MessageLog>) -> Self {
         self.output.set_log(log);
+        self
+    }
+
+    /// Sets the detail of stderr.
+    pub(crate) fn with_detail(mut self, detail: Detail) -> Self {
+        self.output.set_detail(detail);
         self
     }
 
@@ -302,7 +309,8 @@ where
 
     fn tell(&mut self, event: Event<'_>) {
         match (&event, self.reader) {
-            (Event::Message(_), Reader::Terminal) | (Event::Notice(_), _) => self.end_prompt_line(),
+            (Event::Message(_), Reader::Terminal) => self.end_prompt_line(),
+            (event, _) if self.output.is_shown(event) => self.end_prompt_line(),
             // The line goes to a file or a program, and the prompt stays on the screen.
             (_, _) => {}
         }

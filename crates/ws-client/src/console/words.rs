@@ -9,7 +9,7 @@ use proto::{
 };
 
 use super::{
-    event::Notice,
+    event::{Event, Notice},
     input::UnsentLines,
     prompt::{GOODBYE, credentials_hint},
     sanitize::{hexadecimal, safe_lines},
@@ -31,6 +31,38 @@ impl Notice<'_> {
     /// Returns the words of the program, without its name.
     pub(super) fn own_words(&self) -> String {
         OwnWords(self).to_string()
+    }
+}
+
+impl Event<'_> {
+    /// Returns the words of a state, or `None` for a notice.
+    pub(super) fn state(&self) -> Option<String> {
+        let message = |payload: &Payload<'_>| match payload {
+            Payload::Text(text) => format!("a text, {}", plural(text.len(), "byte", "bytes")),
+            Payload::Binary(bytes) => {
+                let size = plural(bytes.len(), "byte", "bytes");
+                format!("a binary message, {size}")
+            }
+        };
+        Some(match self {
+            Self::Notice(_) => return None,
+            Self::Connecting => "connecting".to_owned(),
+            Self::Opened { url } => format!("connected to {}", Escaped(url)),
+            Self::LoggedIn { user: Some(user) } => format!("logged in as {}", Escaped(user)),
+            Self::LoggedIn { user: None } => "the session begins".to_owned(),
+            Self::Message(payload) => format!("received {}", message(payload)),
+            Self::Sent(payload) => format!("sent {}", message(payload)),
+            Self::Pong(payload) => {
+                let size = plural(payload.len(), "byte", "bytes");
+                format!("received a pong, {size}")
+            }
+            Self::Closing => "closing".to_owned(),
+            Self::Closed { frame, .. } => {
+                let CloseFrame { code, reason } = frame;
+                format!("the server sent Close {code} \"{}\"", Escaped(reason))
+            }
+            Self::End(exit) => format!("exit code {}", exit.code()),
+        })
     }
 }
 

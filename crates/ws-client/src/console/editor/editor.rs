@@ -24,7 +24,7 @@ use super::{
     thread::{EditorCommand, EditorEvent, EditorThread, write_chunks},
 };
 use crate::console::{
-    Console, ConsoleEvent, EchoControl, EchoState, Event, InputError, MessageLog, Mode,
+    Console, ConsoleEvent, Detail, EchoControl, EchoState, Event, InputError, MessageLog, Mode,
     OutputQueue, Prompt, Reader, Records, UnsentLines, Words,
 };
 
@@ -80,6 +80,12 @@ impl<H: EchoControl> Editor<H> {
     /// Writes all events to a log, too.
     pub(crate) fn with_log(mut self, log: Option<MessageLog>) -> Self {
         self.output.set_log(log);
+        self
+    }
+
+    /// Sets the detail of stderr.
+    pub(crate) fn with_detail(mut self, detail: Detail) -> Self {
+        self.output.set_detail(detail);
         self
     }
 
