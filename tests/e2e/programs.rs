@@ -7,13 +7,14 @@ use std::{
 
 use integration_tests::{
     ADMIN, LoginMethod, ServerFiles, ServerProcess, TEST_TIMEOUT, accounts, authorization, client,
-    fixture, handshake_with, run, spawn,
+    fixture, handshake_with, run, server_binary, spawn,
 };
 use raw_peer::{RawPeer, frame};
 use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
+    process::Command,
     time::{Duration, sleep, timeout},
 };
 
@@ -57,6 +58,13 @@ fn children(server: &ServerProcess) -> Vec<String> {
     let lists: Vec<_> = lists.collect();
     let pids = lists.iter().flat_map(|list| list.split_whitespace());
     pids.map(ToOwned::to_owned).collect()
+}
+
+/// Returns true while a process exists and has not ended.
+fn is_running(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(") ");
+    fields.is_some_and(|(_, fields)| !fields.starts_with('Z'))
 }
 
 /// Waits until a condition holds.
@@ -283,11 +291,7 @@ async fn killed_server_ends_input_of_program() {
     let server = script("echo $$; exec cat", "").serve().await;
     let mut client = LoginMethod::Basic.log_in(&server, "jane:x").await;
     let pid: i32 = client.text().await.parse().unwrap();
-    let exists = || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, fields)| !fields.starts_with('Z'))
-    };
+    let exists = || is_running(pid);
     assert!(Pid::from_raw(pid).is_some() && exists());
     server.signal(Signal::KILL);
     until("the program ends", || !exists()).await;
@@ -311,4 +315,121 @@ async fn path_selects_example_of_directory() {
     let absent = client([&*url("absent"), "--auth", "basic"]);
     let refused = run(absent, "admin:123456\n").await;
     assert!(refused.stderr.contains("404"), "{refused:?}");
+}
+
+/// Returns the only message of a script, which ends then.
+async fn message_of(program: &str, keys: &str) -> String {
+    let server = script(program, keys).serve().await;
+    let mut client = LoginMethod::Basic.log_in(&server, "jane:x").await;
+    let (mut texts, close) = rest(&mut client).await;
+    assert_eq!(close, (1000, "program ended".to_owned()), "{texts:?}");
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    texts.remove(0)
+}
+
+/// Shows the limits, soft and hard, and what the program is.
+const SHOW_LIMITS: &str = "echo $(for limit in n v t; do ulimit -S$limit; ulimit -H$limit; done) \
+                           $(grep NoNewPrivs /proc/self/status) $0 $REMOTE_USER";
+
+#[tokio::test]
+async fn limits_of_program_are_in_force() {
+    let keys = "max_open_files = 64\nmax_memory_bytes = \"512MiB\"\nmax_cpu_time = \"1500ms\"\n\
+                no_new_privileges = true\n";
+    let limits = message_of(SHOW_LIMITS, keys).await;
+    let numbers: Vec<_> = limits
+        .split_whitespace()
+        .filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()))
+        .collect();
+    assert_eq!(
+        numbers,
+        ["64", "64", "524288", "524288", "2", "3", "1"],
+        "{limits}"
+    );
+    assert!(limits.ends_with(" /bin/bash jane"), "{limits}");
+
+    // Each key alone sets only its own limit.
+    let unlimited = message_of(SHOW_LIMITS, "").await;
+    let with_server = message_of(SHOW_LIMITS, "end_with_server = true\n").await;
+    assert_eq!(with_server, unlimited);
+    assert!(unlimited.contains("NoNewPrivs: 0"), "{unlimited}");
+}
+
+#[tokio::test]
+async fn identity_of_program_is_in_force() {
+    let show = "echo $(grep -E '^(Uid|Gid|Groups|CapEff|NoNewPrivs):' /proc/self/status)";
+    if !rustix::process::geteuid().is_root() {
+        let files = script(show, "uid = 65534\ngid = 65533\n");
+        let refused = run(files.command(), "").await;
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains("CAP_SETUID"), "{refused:?}");
+        return;
+    }
+    let identity = message_of(show, "uid = 65534\ngid = 65533\nend_with_server = true\n").await;
+    assert_eq!(
+        identity,
+        "Uid: 65534 65534 65534 65534 Gid: 65533 65533 65533 65533 Groups: 65533 \
+         CapEff: 0000000000000000 NoNewPrivs: 0"
+    );
+}
+
+#[tokio::test]
+async fn processor_time_of_program_ends_it() {
+    let server = script("while :; do :; done", "max_cpu_time = \"1s\"\n")
+        .serve()
+        .await;
+    let mut client = LoginMethod::Basic.log_in(&server, "jane:x").await;
+    let close = (1011, "program ended by signal 24".to_owned());
+    assert_eq!(rest(&mut client).await, (Vec::new(), close));
+}
+
+#[tokio::test]
+async fn helper_that_fails_ends_session_and_is_logged() {
+    let programs = tempfile::tempdir().unwrap();
+    let text = programs.path().join("text");
+    fs::write(&text, "no program").unwrap();
+    fs::set_permissions(&text, Permissions::from_mode(0o644)).unwrap();
+    let route = format!(
+        "[[route]]\npath = \"/*\"\nservice = \"program\"\ndirectory = {:?}\n\
+         no_new_privileges = true\n{ADMIN}",
+        programs.path()
+    );
+    let files = ServerFiles::new(&route, &accounts(&[("admin", "123456")]));
+    let mut server = files.serve().await;
+    let url = format!("{}/text", server.url());
+    let ended = run(client([&*url]), "admin:123456\nhello\n").await;
+    assert!(ended.stderr.contains("program ended with 126"), "{ended:?}");
+    server.log_line("cannot execute").await;
+}
+
+#[tokio::test]
+async fn killed_server_ends_program_that_reads_nothing() {
+    let server = script("echo $$; exec sleep 1000", "end_with_server = true\n");
+    let server = server.serve().await;
+    let mut client = LoginMethod::Basic.log_in(&server, "jane:x").await;
+    let pid: i32 = client.text().await.parse().unwrap();
+    let exists = || is_running(pid);
+    assert!(exists());
+    server.signal(Signal::KILL);
+    until("the program ends", || !exists()).await;
+}
+
+/// The server may end before its helper asks for the signal of its death.
+#[tokio::test]
+async fn helper_without_its_server_starts_nothing() {
+    let unlimited = ["-"; 7];
+    for (parent, code, output) in [
+        (std::process::id().to_string(), 0, "started\n"),
+        ("1".to_owned(), 126, ""),
+        ("x".to_owned(), 126, ""),
+    ] {
+        let mut command = Command::new(server_binary());
+        command.arg("run-program").arg(&parent).args(unlimited);
+        command.args(["/bin/echo", "started"]);
+        let finished = run(command, "").await;
+        assert_eq!(
+            (finished.code, finished.stdout()),
+            (Some(code), output),
+            "{parent}: {finished:?}"
+        );
+    }
 }

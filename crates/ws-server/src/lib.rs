@@ -71,3 +71,5 @@ pub mod session;
 mod settings;
 pub mod tls;
 pub mod websocket;
+
+pub use service::run_helper;

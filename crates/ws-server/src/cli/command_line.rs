@@ -31,6 +31,7 @@ use crate::{
     process::{descriptors, signals::StopSignals, systemd},
     reload::{ConfigWatcher, StartState},
     server::Server,
+    service::run_helper,
 };
 
 /// The exit code after a failure at run time, or after a second signal aborted the drain.
@@ -135,6 +136,7 @@ struct Arguments {
 
 /// Runs the server until it is stopped, or a command. Invalid arguments end the process with code 2.
 pub fn main() -> ExitCode {
+    run_helper();
     let CommandLine { command, arguments } = CommandLine::parse();
     match command {
         Some(Command::HashPassword) => print_password_line(),

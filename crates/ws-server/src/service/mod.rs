@@ -48,7 +48,7 @@ pub use self::{
     hub::{Hub, RoomStats},
     program::{
         Multiline, ProgramCommand, ProgramDirectory, ProgramMode, ProgramService, ProgramStats,
-        Programs, Stderr,
+        Programs, Stderr, run_helper,
     },
     relay::{FieldValueSource, ForwardedField, IdentityField, Relay, RelayAddress, RelayFiles},
     room::{Room, RoomFormat},

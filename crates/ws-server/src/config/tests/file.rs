@@ -236,11 +236,15 @@ fn printed_program_can_be_read_again() {
         routes,
         "\npath = \"/\"\nservice = \"program\"\ncommand = [\"/bin/sh\", \"-c\", \"cat\"]\n\
          mode = \"line\"\nmultiline = \"split\"\nstderr = \"log\"\npass_env = []\nforward = []\n\
-         max_processes = 256\nmax_line_bytes = \"1MiB\"\ngrace = \"1s\"\n\n\
+         max_processes = 256\nmax_line_bytes = \"1MiB\"\ngrace = \"1s\"\n\
+         max_open_files = \"off\"\nmax_memory_bytes = \"off\"\nmax_cpu_time = \"off\"\n\
+         no_new_privileges = false\nend_with_server = false\n\n\
          [[route]]\npath = \"/a\"\nservice = \"program\"\ncommand = [\"/bin/sh\"]\n\
          mode = \"binary\"\nmultiline = \"refuse\"\nstderr = \"log\"\npass_env = [\"HOME\"]\n\
          forward = [\"cookie\"]\nmax_processes = 2\nmax_line_bytes = \"1KiB\"\n\
-         grace = \"100ms\"\n"
+         grace = \"100ms\"\n\
+         max_open_files = \"off\"\nmax_memory_bytes = \"off\"\nmax_cpu_time = \"off\"\n\
+         no_new_privileges = false\nend_with_server = false\n"
     );
     assert_eq!(again(&printed), parse(source));
 }
@@ -277,6 +281,24 @@ fn route_mistake_names_line_key_and_remedy() {
     let stream = "[[route]]\npath = \"/\"\nservice = \"stream\"\n";
     let relay = "[[route]]\npath = \"/\"\nservice = \"relay\"\nto = \"ws://a\"\n";
     for (source, message) in [
+        (
+            // This executable does not call `run_helper`.
+            format!("{program}command = [\"sh\"]\nmax_cpu_time = \"1s\""),
+            "line 5: `route.max_cpu_time`: limits need a call of `ws_server::run_helper` at the \
+             begin of `main`",
+        ),
+        (
+            format!("{program}command = [\"sh\"]\nuid = 1"),
+            "line 5: `route.uid`: write gid as well",
+        ),
+        (
+            format!("{program}command = [\"sh\"]\ngid = 1"),
+            "line 5: `route.gid`: write uid as well",
+        ),
+        (
+            format!("{program}command = [\"sh\"]\nuid = 4294967295\ngid = 1"),
+            "line 5: `route.uid`: write the number of a user or group, such as 65534",
+        ),
         (
             program.to_owned(),
             "line 2: `route.path`: write `command`, or `directory` for one program per path",

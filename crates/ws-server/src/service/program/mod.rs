@@ -7,8 +7,10 @@ mod ending;
 mod environment;
 mod exit;
 mod group;
+mod helper;
 mod input;
 mod leaders;
+mod limits;
 mod lines;
 mod options;
 mod output;
@@ -22,6 +24,7 @@ pub(crate) use self::program::ProgramBackend;
 pub use self::{
     command::ProgramCommand,
     directory::ProgramDirectory,
+    helper::run_helper,
     options::{Multiline, ProgramMode, ProgramService, Stderr},
     programs::{ProgramStats, Programs},
 };

@@ -2,13 +2,13 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use proto::config::{As, Count, Size, TimeSpan, word};
+use proto::config::{As, Count, Limit, Size, TimeSpan, word};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
     service::{
         ForwardedField,
-        program::{ProgramCommand, ProgramDirectory},
+        program::{ProgramCommand, ProgramDirectory, helper, limits::ProgramLimits},
     },
     session::PathPattern,
 };
@@ -45,6 +45,27 @@ pub struct ProgramService {
     /// The time after each step of the end: end of input, SIGINT, SIGTERM.
     #[serde(default = "default_grace", with = "As::<TimeSpan>")]
     pub grace: Duration,
+    /// The greatest number of open files of a program.
+    #[serde(default, with = "As::<Limit<Count>>")]
+    pub max_open_files: Option<NonZeroUsize>,
+    /// The greatest size of a program's address space.
+    #[serde(default, with = "As::<Limit<Size>>")]
+    pub max_memory_bytes: Option<NonZeroUsize>,
+    /// The greatest processor time of a program, which is rounded up to seconds.
+    #[serde(default, with = "As::<Limit<TimeSpan>>")]
+    pub max_cpu_time: Option<Duration>,
+    /// `true`: a program gains no privileges by executing others.
+    #[serde(default)]
+    pub no_new_privileges: bool,
+    /// `true`: the kernel kills a program when the server has ended, even by SIGKILL.
+    #[serde(default)]
+    pub end_with_server: bool,
+    /// The user that a program runs as, by number.
+    #[serde(default, deserialize_with = "identity")]
+    pub uid: Option<u32>,
+    /// The group that a program runs as, by number.
+    #[serde(default, deserialize_with = "identity")]
+    pub gid: Option<u32>,
 }
 
 fn default_max_processes() -> NonZeroUsize {
@@ -106,7 +127,60 @@ fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     }
 }
 
+/// Reads the number of a user or group.
+fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match u32::deserialize(deserializer) {
+        // The greatest number stands for no change.
+        Ok(number) if number != u32::MAX => Ok(Some(number)),
+        Ok(_) | Err(_) => Err(D::Error::custom(
+            "write the number of a user or group, such as 65534",
+        )),
+    }
+}
+
 impl ProgramService {
+    /// Returns the limits of a program, if it has any.
+    pub(super) fn limits(&self) -> Option<ProgramLimits> {
+        let limits = ProgramLimits {
+            identity: self.uid.zip(self.gid),
+            no_new_privileges: self.no_new_privileges,
+            ends_with_server: self.end_with_server,
+            ..ProgramLimits::new(
+                self.max_open_files,
+                self.max_memory_bytes,
+                self.max_cpu_time,
+            )
+        };
+        (limits != ProgramLimits::default()).then_some(limits)
+    }
+
+    /// Checks the keys of the limits.
+    fn check_limits(&self) -> Result<(), (&'static str, String)> {
+        match (self.uid, self.gid) {
+            (Some(_), None) => return Err(("uid", "write gid as well".to_owned())),
+            (None, Some(_)) => return Err(("gid", "write uid as well".to_owned())),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let Some(limits) = self.limits() else {
+            return Ok(());
+        };
+        limits.check()?;
+        if helper::is_ready() {
+            return Ok(());
+        }
+        let keys = [
+            ("max_open_files", self.max_open_files.is_some()),
+            ("max_memory_bytes", self.max_memory_bytes.is_some()),
+            ("max_cpu_time", self.max_cpu_time.is_some()),
+            ("no_new_privileges", self.no_new_privileges),
+            ("end_with_server", self.end_with_server),
+        ];
+        let first = keys.into_iter().find(|(_, is_set)| *is_set);
+        let key = first.map_or("uid", |(key, _)| key);
+        let problem = "limits need a call of `ws_server::run_helper` at the begin of `main`";
+        Err((key, problem.to_owned()))
+    }
+
     /// Returns the paths in the keys, to be made absolute.
     pub(crate) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         let command = self.command.as_mut().map(|command| &mut command.file);
@@ -125,6 +199,7 @@ impl ProgramService {
             let problem = "\"message\" is for the mode \"line\": write \"log\"";
             return Err(("stderr", problem.to_owned()));
         }
+        self.check_limits()?;
         match (&self.command, &self.directory) {
             (None, None) => {
                 let problem = "write `command`, or `directory` for one program per path";

@@ -28,6 +28,7 @@ use crate::{
             environment::environment,
             exit::ProgramExit,
             group::ProcessGroup,
+            helper::helper_command,
             input::{Input, Stalled},
             lines::LineTooLong,
             output::{ErrorOutput, LogOutput, MessageOutput},
@@ -71,7 +72,10 @@ impl ProgramService {
             // Unreachable: the keys were checked.
             (None, None) => return Err(BackendError::NotFound),
         };
-        let mut command = Command::new(file);
+        let mut command = match self.limits() {
+            None => Command::new(file),
+            Some(limits) => helper_command(&limits, file),
+        };
         command
             .args(arguments)
             .env_clear()
