@@ -226,7 +226,7 @@ fn ended(change: AccountChange, frame: Option<&Frame>) -> Observed {
     match frame {
         Some(frame)
             if frame.first == 0x88
-                && frame.close() == (reason.code().0, reason.text().to_owned()) =>
+                && frame.close() == (reason.code().0, reason.text().into_owned()) =>
         {
             Observed::Revocation(Instant::now())
         }

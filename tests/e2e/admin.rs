@@ -409,6 +409,23 @@ async fn unexpected_response_is_reported_with_exit_1() {
 }
 
 #[tokio::test]
+async fn drain_for_restart_tells_clients_to_come_back() {
+    let files = files();
+    let server = files.serve().await;
+    let mut jane = log_in(&server, "jane:x").await;
+    let output = ctl_ok(&files, &["drain", "--restart"]).await;
+    assert_eq!(
+        output,
+        "draining: closing 1 session, then the server exits\n"
+    );
+    let expected = close_frame_of(CloseReason::Restarting { back_in: 2 });
+    assert_eq!(jane.close().await, expected);
+    jane.send(frame::close(1012, "")).await;
+    let (code, _, log) = server.finish().await;
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
 async fn drain_closes_sessions_and_exits_with_0() {
     let files = files();
     let mut server = files.serve().await;
@@ -424,7 +441,7 @@ async fn drain_closes_sessions_and_exits_with_0() {
         output,
         "draining: closing 1 session, then the server exits\n"
     );
-    let expected = close_frame_of(CloseReason::ShuttingDown);
+    let expected = close_frame_of(CloseReason::ShuttingDown { back_in: 2 });
     assert_eq!(jane.close().await, expected);
     // The session has not answered the Close frame, so the server drains: alive, not ready.
     let answer = admin.request("GET", "/readyz").await;

@@ -47,7 +47,7 @@ async fn sixth_wrong_line_closes_the_connection() {
     assert!(
         finished
             .stderr
-            .contains(CloseReason::TooManyAttempts.text()),
+            .contains(&*CloseReason::TooManyAttempts.text()),
         "{}",
         finished.stderr
     );

@@ -113,7 +113,7 @@ async fn server_shutdown_prints_code_and_reason() {
     let stderr = stderr_after(Signal::TERM).await;
     assert!(stderr.contains("1001"), "{stderr}");
     assert!(
-        stderr.contains(CloseReason::ShuttingDown.text()),
+        stderr.contains(&*CloseReason::ShuttingDown { back_in: 2 }.text()),
         "{stderr}"
     );
 }

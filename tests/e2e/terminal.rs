@@ -132,7 +132,9 @@ async fn shutdown_while_typing_is_reported() {
     terminal.expect("half a li").await;
     server.signal(Signal::TERM);
     terminal.expect("1001").await;
-    terminal.expect(CloseReason::ShuttingDown.text()).await;
+    terminal
+        .expect(&CloseReason::ShuttingDown { back_in: 2 }.text())
+        .await;
     assert_eq!(terminal.finish().await, Some(8));
 }
 

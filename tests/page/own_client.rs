@@ -96,7 +96,7 @@ async fn visit(browser: &mut Browser, origin: &str, files: &ServerFiles, server:
 
     server.signal(Signal::TERM);
     server.finish().await;
-    let retry = "closed: 1001 server is shutting down; next attempt in ";
+    let retry = "closed: 1001 server is shutting down, back in 2 s; next attempt in ";
     browser.wait_for_text("#state", retry).await;
     let mut command = Command::new(server_binary());
     command

@@ -48,7 +48,7 @@ async fn revoked_login_is_explained_and_not_retried() {
 #[tokio::test]
 #[ignore = "needs Chromium"]
 async fn page_reconnects_after_a_restart() {
-    let reason = CloseReason::ShuttingDown;
+    let reason = CloseReason::ShuttingDown { back_in: 2 };
     let note = format!("closed: 1001 \"{reason}\", going away");
     assert_reconnects_after(Signal::TERM, &note).await;
 }

@@ -156,7 +156,7 @@ fn url_of(server: &ServerProcess, user: &str) -> String {
 /// a deadline.
 async fn assert_shutdown_seen(server: ServerProcess, mut peer: ScriptedPeer) {
     server.signal(Signal::TERM);
-    let end = closed_for(CloseReason::ShuttingDown);
+    let end = closed_for(CloseReason::ShuttingDown { back_in: 2 });
     assert_eq!(peer.event().await, end);
     peer.finish().await;
     let (code, _, log) = server.finish().await;

@@ -32,7 +32,7 @@ async fn assert_logged_in(mut server: ServerProcess, curl: Child) -> Vec<u8> {
     assert!(opened.ends_with(ADMIN_SESSION), "{opened}");
     server.signal(Signal::TERM);
     let printed = wait_for_output(curl).await.stdout;
-    let reason = CloseReason::ShuttingDown.text();
+    let reason = CloseReason::ShuttingDown { back_in: 2 }.text();
     let length = u8::try_from(2 + reason.len()).unwrap();
     let close = [&[0x88, length, 0x03, 0xE9], reason.as_bytes()].concat();
     let heads = printed.strip_suffix(&close[..]);

@@ -132,7 +132,7 @@ async fn draining_server_gets_no_new_sessions() {
     session.log_in().await;
     server.signal(Signal::TERM);
     server.log_line(DRAINING).await;
-    let end = close_frame_of(CloseReason::ShuttingDown);
+    let end = close_frame_of(CloseReason::ShuttingDown { back_in: 2 });
     assert_eq!(session.close().await, end);
     // The session does not answer the Close frame, so the server keeps draining.
     let finished = run(client([proxy.url()]), "admin:123456\n").await;

@@ -149,7 +149,7 @@ pub(crate) async fn follows_the_close_codes(language: Language) {
     server.signal(Signal::TERM);
     server.finish().await;
     let (why, pause) = program.retry().await;
-    assert_eq!(why, "closed: 1001 server is shutting down");
+    assert_eq!(why, "closed: 1001 server is shutting down, back in 2 s");
     assert!((1.0..=2.0).contains(&pause), "{pause}");
     let mut command = Command::new(server_binary());
     command

@@ -164,7 +164,7 @@ impl ScriptedPeer {
         assert_eq!(self.event().await, congratulation());
         self.text("hello").await;
         assert_eq!(self.event().await, text(&echoed("hello")));
-        self.close(1000, CloseReason::UserExit.text()).await;
+        self.close(1000, &CloseReason::UserExit.text()).await;
         assert_eq!(self.event().await, closed_for(CloseReason::UserExit));
         self.finish().await;
     }
@@ -280,5 +280,5 @@ pub(crate) fn closed(code: u16, reason: &str) -> Event {
 
 /// Returns the event of the Close frame for a reason.
 pub(crate) fn closed_for(reason: CloseReason) -> Event {
-    closed(reason.code().0, reason.text())
+    closed(reason.code().0, &reason.text())
 }

@@ -76,7 +76,7 @@ pub fn echoed_lines<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
 
 /// Returns the code and the text of the Close frame for a reason.
 pub fn close_frame_of(reason: CloseReason) -> (u16, String) {
-    (reason.code().0, reason.text().to_owned())
+    (reason.code().0, reason.text().into_owned())
 }
 
 /// Returns the stderr of a client after a successful login and `exit`.

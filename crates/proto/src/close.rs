@@ -1,7 +1,7 @@
 //! Close codes and reasons: one table for both sides (RFC 6455 section 7.4 and the IANA WebSocket
 //! Close Code Number Registry).
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::credentials::Revoked;
 
@@ -39,7 +39,7 @@ const fn row(code: u16, description: &'static str, retry: Retry) -> Meaning {
 }
 
 /// Every code with a meaning of its own. 1005 and 1006 must never be sent (RFC 6455 section
-/// 7.4.1). These programs do not send 1012 and 1014 either.
+/// 7.4.1). These programs do not send 1014 either.
 const MEANINGS: &[Meaning] = &[
     row(1000, "normal end", Retry::No),
     row(1001, "going away", Retry::Jitter),
@@ -116,8 +116,16 @@ pub enum CloseReason {
     UserExit,
     /// The upstream of a stream has sent its last byte.
     StreamEnded,
-    /// The server shuts down.
-    ShuttingDown,
+    /// The server shuts down. It does not know if it will start again.
+    ShuttingDown {
+        /// The time after which the client should come back, in seconds.
+        back_in: u16,
+    },
+    /// The server shuts down to start again.
+    Restarting {
+        /// The time after which the client should come back, in seconds.
+        back_in: u16,
+    },
     /// No message was exchanged during the idle timeout.
     Idle,
     /// The peer violated RFC 6455.
@@ -155,7 +163,10 @@ pub enum CloseReason {
     /// The failure budget of the peer's address is exhausted.
     TooManyFailures,
     /// The server is already verifying as many logins as it allows.
-    TooManyLogins,
+    TooManyLogins {
+        /// The time after which the client should come back, in seconds.
+        back_in: u16,
+    },
     /// Too many login attempts failed on this connection.
     TooManyAttempts,
     /// The session's user was removed.
@@ -175,11 +186,12 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// All reasons, for tests and tables.
-    pub const ALL: [Self; 30] = [
+    /// All reasons, for tests and tables. A time has an example value.
+    pub const ALL: [Self; 31] = [
         Self::UserExit,
         Self::StreamEnded,
-        Self::ShuttingDown,
+        Self::ShuttingDown { back_in: 1 },
+        Self::Restarting { back_in: 1 },
         Self::Idle,
         Self::ProtocolError,
         Self::InvalidUtf8,
@@ -198,7 +210,7 @@ impl CloseReason {
         Self::BuffersFull,
         Self::ServiceFull,
         Self::TooManyFailures,
-        Self::TooManyLogins,
+        Self::TooManyLogins { back_in: 1 },
         Self::TooManyAttempts,
         Self::UserRemoved,
         Self::PasswordChanged,
@@ -213,7 +225,8 @@ impl CloseReason {
     pub fn code(self) -> CloseCode {
         CloseCode(match self {
             Self::UserExit | Self::StreamEnded => 1000,
-            Self::ShuttingDown | Self::Idle => 1001,
+            Self::ShuttingDown { .. } | Self::Idle => 1001,
+            Self::Restarting { .. } => 1012,
             Self::ProtocolError => 1002,
             Self::TextOnly | Self::BinaryOnly => 1003,
             Self::InvalidUtf8 => 1007,
@@ -228,7 +241,7 @@ impl CloseReason {
             | Self::BuffersFull
             | Self::ServiceFull
             | Self::TooManyFailures
-            | Self::TooManyLogins => 1013,
+            | Self::TooManyLogins { .. } => 1013,
             Self::TooManyAttempts
             | Self::UserRemoved
             | Self::PasswordChanged
@@ -239,12 +252,55 @@ impl CloseReason {
         })
     }
 
-    /// Returns the reason text of the Close frame.
-    pub fn text(self) -> &'static str {
-        match self {
+    /// Returns the reason text of the Close frame. A client may look for `back in 7 s` at its end.
+    pub fn text(self) -> Cow<'static, str> {
+        let (text, back_in) = self.parts();
+        match back_in {
+            Some(seconds) => format!("{text}, back in {seconds} s").into(),
+            None => text.into(),
+        }
+    }
+
+    /// Returns the text, and the time after which the client should come back.
+    fn parts(self) -> (&'static str, Option<u16>) {
+        let back_in = match self {
+            Self::ShuttingDown { back_in }
+            | Self::Restarting { back_in }
+            | Self::TooManyLogins { back_in } => Some(back_in),
+            Self::UserExit
+            | Self::StreamEnded
+            | Self::Idle
+            | Self::ProtocolError
+            | Self::InvalidUtf8
+            | Self::TextOnly
+            | Self::BinaryOnly
+            | Self::TooManyControlFrames
+            | Self::Kicked
+            | Self::MessageTooBig
+            | Self::LoginTooLarge
+            | Self::Internal
+            | Self::KeepaliveTimeout
+            | Self::UpstreamUnavailable
+            | Self::UpstreamLost
+            | Self::UpstreamStalled
+            | Self::SlowReader
+            | Self::BuffersFull
+            | Self::ServiceFull
+            | Self::TooManyFailures
+            | Self::TooManyAttempts
+            | Self::UserRemoved
+            | Self::PasswordChanged
+            | Self::AccountExpired
+            | Self::LoginRevoked
+            | Self::Forbidden
+            | Self::AccessRevoked
+            | Self::LoginTimeout => None,
+        };
+        let text = match self {
             Self::UserExit => "user exit",
             Self::StreamEnded => "end of stream",
-            Self::ShuttingDown => "server is shutting down",
+            Self::ShuttingDown { .. } => "server is shutting down",
+            Self::Restarting { .. } => "server is restarting",
             Self::Idle => "idle",
             Self::ProtocolError => "protocol error",
             Self::InvalidUtf8 => "text is not UTF-8",
@@ -263,7 +319,7 @@ impl CloseReason {
             Self::BuffersFull => "too many bytes buffered",
             Self::ServiceFull => "service is full, try again later",
             Self::TooManyFailures => "too many wrong logins from this address",
-            Self::TooManyLogins => "too many logins at once",
+            Self::TooManyLogins { .. } => "too many logins at once",
             Self::TooManyAttempts => "too many wrong logins",
             Self::UserRemoved => "login revoked: the user was removed",
             Self::PasswordChanged => "login revoked: the password was changed",
@@ -272,7 +328,8 @@ impl CloseReason {
             Self::Forbidden => "this user has no access to this route",
             Self::AccessRevoked => "access to this route was revoked",
             Self::LoginTimeout => "login timeout",
-        }
+        };
+        (text, back_in)
     }
 }
 
@@ -288,7 +345,7 @@ impl From<Revoked> for CloseReason {
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        f.write_str(&self.text())
     }
 }
 
@@ -309,14 +366,33 @@ mod tests {
         for reason in CloseReason::ALL {
             let code = reason.code();
             assert!(code.meaning().is_some(), "{reason:?}");
-            assert!(
-                !matches!(code.0, 1004..=1006 | 1012 | 1014 | 1015),
-                "{reason:?}"
-            );
+            assert!(!matches!(code.0, 1004..=1006 | 1014 | 1015), "{reason:?}");
             assert!(reason.text().len() <= 123, "{reason:?}");
         }
         let distinct: HashSet<_> = CloseReason::ALL.map(CloseReason::text).into();
         assert_eq!(distinct.len(), CloseReason::ALL.len());
+    }
+
+    #[test]
+    fn reason_names_time_to_come_back() {
+        for (reason, text) in [
+            (
+                CloseReason::ShuttingDown { back_in: 7 },
+                "server is shutting down, back in 7 s",
+            ),
+            (
+                CloseReason::Restarting { back_in: u16::MAX },
+                "server is restarting, back in 65535 s",
+            ),
+            (
+                CloseReason::TooManyLogins { back_in: 1 },
+                "too many logins at once, back in 1 s",
+            ),
+            (CloseReason::Idle, "idle"),
+        ] {
+            assert_eq!(reason.text(), text);
+            assert_eq!(reason.to_string(), text);
+        }
     }
 
     #[test]

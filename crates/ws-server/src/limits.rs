@@ -43,6 +43,9 @@ pub struct Limits {
     /// The time that the end of the server may take.
     #[serde(with = "As::<TimeSpan>")]
     pub drain_deadline: Duration,
+    /// The number of clients that come back in a second after a drain. Sessions are closed at this rate.
+    #[serde(with = "As::<Count>")]
+    pub return_per_second: NonZeroUsize,
     /// The greatest length of a message and of a frame.
     pub max_message_bytes: MessageSize,
     /// The number of bytes that the server holds for all peers together.
@@ -75,6 +78,7 @@ impl Default for Limits {
             write_deadline: Duration::from_secs(30),
             close_deadline: Duration::from_secs(5),
             drain_deadline: Duration::from_secs(10),
+            return_per_second: const { NonZeroUsize::new(500).unwrap() },
             max_message_bytes: MessageSize(Size(const { NonZeroUsize::new(1 << 20).unwrap() })),
             max_buffered_bytes: NonZeroUsize::new(512 << 20),
             max_control_frames_per_second: NonZeroUsize::new(100),

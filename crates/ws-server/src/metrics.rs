@@ -380,7 +380,8 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
         CloseReason::LoginRevoked => Some("operator"),
         CloseReason::UserExit
         | CloseReason::StreamEnded
-        | CloseReason::ShuttingDown
+        | CloseReason::ShuttingDown { .. }
+        | CloseReason::Restarting { .. }
         | CloseReason::Idle
         | CloseReason::ProtocolError
         | CloseReason::InvalidUtf8
@@ -399,7 +400,7 @@ fn revocation(reason: CloseReason) -> Option<&'static str> {
         | CloseReason::BuffersFull
         | CloseReason::ServiceFull
         | CloseReason::TooManyFailures
-        | CloseReason::TooManyLogins
+        | CloseReason::TooManyLogins { .. }
         | CloseReason::TooManyAttempts
         | CloseReason::Forbidden
         | CloseReason::LoginTimeout => None,

@@ -82,7 +82,7 @@ async fn connection_over_cap_gets_503_until_one_ends() {
             answer.starts_with("http/1.1 503 service unavailable\r\n"),
             "{answer}"
         );
-        assert!(answer.contains("\r\nretry-after: 5\r\n"), "{answer}");
+        assert!(answer.contains("\r\nretry-after: "), "{answer}");
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
         assert_eq!(third.rest().await, b"the server is full, try again later\n");
 
@@ -253,7 +253,7 @@ async fn stop_closes_listener_and_all_connections() {
         for peer in [&mut session, &mut upgraded] {
             assert_eq!(
                 peer.close().await,
-                (1001, "server is shutting down".to_owned())
+                (1001, "server is shutting down, back in 2 s".to_owned())
             );
             peer.send(frame::close(1001, "")).await;
             peer.end().await;

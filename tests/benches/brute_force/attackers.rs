@@ -19,6 +19,9 @@ use raw_peer::{HANDSHAKE, RawPeer, frame};
 use tokio::{net::TcpStream, task::spawn_local};
 use ws_server::handshake::Refusal;
 
+/// The begin of the reason of a Close frame for a full hashing queue.
+const TOO_MANY_LOGINS: &str = "too many logins at once, back in ";
+
 /// The number of attackers. Every other one guesses by messages, the rest by Basic authentication.
 pub(crate) const ATTACKERS: usize = 200;
 
@@ -126,7 +129,7 @@ async fn count_frames(peer: &mut RawPeer<TcpStream>, counters: &GuessCounters) {
             continue;
         }
         let (code, reason) = frame.close();
-        if code == 1013 && reason == CloseReason::TooManyLogins.text() {
+        if code == 1013 && reason.starts_with(TOO_MANY_LOGINS) {
             count(&counters.busy);
         } else if code == 1013 && reason == CloseReason::TooManyFailures.text() {
             // The guess that exhausts the budget gets a rejection as well.

@@ -42,7 +42,10 @@ pub enum LoginVerdict {
         retry_after: Duration,
     },
     /// Not verified: too many attempts are being verified already.
-    Busy,
+    Busy {
+        /// The time after which the client should try again, in seconds.
+        back_in: u16,
+    },
     /// The credentials are right, but the route does not admit this user.
     Forbidden,
 }

@@ -144,7 +144,9 @@ impl ServerLogin {
             LoginVerdict::Throttled { .. } => {
                 State::Refusing(now, Some(CloseReason::TooManyFailures))
             }
-            LoginVerdict::Busy => State::Closing(CloseReason::TooManyLogins),
+            LoginVerdict::Busy { back_in } => {
+                State::Closing(CloseReason::TooManyLogins { back_in })
+            }
             LoginVerdict::Forbidden => State::Closing(CloseReason::Forbidden),
         };
     }

@@ -234,11 +234,11 @@ fn unverified_attempt_closes_without_counting() {
     let mut busy = server();
     busy.received(LoginMessage::Text(RIGHT));
     assert!(matches!(busy.next(seconds(1)), ServerAction::Verify(_)));
-    busy.verified(LoginVerdict::Busy, seconds(1), 1.0);
+    busy.verified(LoginVerdict::Busy { back_in: 3 }, seconds(1), 1.0);
     assert!(
         matches!(
             busy.next(seconds(1)),
-            ServerAction::Close(CloseReason::TooManyLogins)
+            ServerAction::Close(CloseReason::TooManyLogins { back_in: 3 })
         ),
         "right credentials are not reported as wrong"
     );

@@ -71,7 +71,7 @@ impl From<CloseReason> for CloseFrame {
     fn from(reason: CloseReason) -> Self {
         Self {
             code: reason.code(),
-            reason: reason.text().to_owned(),
+            reason: reason.text().into_owned(),
         }
     }
 }

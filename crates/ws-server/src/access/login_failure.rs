@@ -35,9 +35,15 @@ pub(crate) enum LoginFailure {
         retry_after: Duration,
     },
     /// Not verified: the hashing queue is full.
-    QueueFull,
+    QueueFull {
+        /// The time after which the client should try again, in seconds.
+        back_in: u16,
+    },
     /// The verification failed on this side: the hashing panicked.
-    Internal,
+    Internal {
+        /// The time after which the client should try again, in seconds.
+        back_in: u16,
+    },
 }
 
 impl LoginFailure {
@@ -55,8 +61,8 @@ impl LoginFailure {
         Self::BudgetExhausted {
             retry_after: Duration::ZERO,
         },
-        Self::QueueFull,
-        Self::Internal,
+        Self::QueueFull { back_in: 1 },
+        Self::Internal { back_in: 1 },
     ];
 
     /// Returns the name for logs and metrics.
@@ -72,8 +78,8 @@ impl LoginFailure {
             Self::Revoked => "revoked",
             Self::Forbidden => "no_right",
             Self::BudgetExhausted { .. } => "budget_spent",
-            Self::QueueFull => "queue_full",
-            Self::Internal => "internal",
+            Self::QueueFull { .. } => "queue_full",
+            Self::Internal { .. } => "internal",
         }
     }
 
@@ -90,7 +96,9 @@ impl LoginFailure {
             | Self::Revoked => LoginVerdict::Rejected,
             Self::Forbidden => LoginVerdict::Forbidden,
             Self::BudgetExhausted { retry_after } => LoginVerdict::Throttled { retry_after },
-            Self::QueueFull | Self::Internal => LoginVerdict::Busy,
+            Self::QueueFull { back_in } | Self::Internal { back_in } => {
+                LoginVerdict::Busy { back_in }
+            }
         }
     }
 }

@@ -131,6 +131,14 @@ pub(crate) struct Allow {
     pub(crate) user: String,
 }
 
+/// The request to drain the server. The body may be absent.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Drain {
+    /// The server starts again afterwards, so clients are told to come back (1012).
+    pub(crate) restart: bool,
+}
+
 /// The response to a drain request: the server closes all sessions, then exits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Draining {

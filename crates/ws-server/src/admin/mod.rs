@@ -15,7 +15,7 @@
 //! | `GET /revocations` | `api::RevocationList` |
 //! | `POST /allow` | the body, `api::Allow` |
 //! | `POST /reload` | `api::ReloadOutcome` |
-//! | `POST /drain` | `api::Draining` |
+//! | `POST /drain` | `api::Draining`, for a body `api::Drain` or none |
 //! | `POST /publish` | the body, `api::Publish` |
 //! | `POST /purge` | `api::Purged`, for a body `api::Purge` |
 

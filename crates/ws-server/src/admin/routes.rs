@@ -17,8 +17,8 @@ use crate::{
     access::{Principal, normalize_path},
     admin::{
         api::{
-            Allow, Draining, ErrorResponse, Kick, Kicked, Publish, Purge, Purged, RevocationInfo,
-            RevocationList, Revoke, SessionInfo, Sessions, UserRevoked,
+            Allow, Drain, Draining, ErrorResponse, Kick, Kicked, Publish, Purge, Purged,
+            RevocationInfo, RevocationList, Revoke, SessionInfo, Sessions, UserRevoked,
         },
         listener::AdminPeer,
     },
@@ -238,7 +238,7 @@ impl AdminHandler {
                 let by = peer.to_string();
                 json(&self.reloads.reload(by).await.map_err(AdminError::Reload)?)
             }
-            AdminRoute::Drain => json(&self.drain(peer)),
+            AdminRoute::Drain => json(&self.drain(drain_of(request).await?, peer)),
             AdminRoute::Publish => json(&self.publish(body(request).await?, peer).await?),
             AdminRoute::Purge => json(&self.purge(&body(request).await?, peer)?),
         })
@@ -320,9 +320,12 @@ impl AdminHandler {
         }
     }
 
-    fn drain(&self, peer: AdminPeer) -> Draining {
+    fn drain(&self, drain: Drain, peer: AdminPeer) -> Draining {
         let sessions = self.server.sessions().len();
         if !self.stop.is_cancelled() {
+            if drain.restart {
+                self.server.announce_restart();
+            }
             audit::drain_started(&peer.to_string());
             self.stop.cancel();
         }
@@ -352,11 +355,27 @@ fn normal_form(room: &str) -> String {
 }
 
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, AdminError> {
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES)
-        .collect()
-        .await
-        .map_err(|error| AdminError::Body(error.to_string()))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| AdminError::Body(error.to_string()))
+    parse(&bytes_of(request).await?)
+}
+
+/// Reads the body of a drain request, which may be absent or `null`.
+async fn drain_of(request: Request<Incoming>) -> Result<Drain, AdminError> {
+    let bytes = bytes_of(request).await?;
+    if bytes.is_empty() {
+        return Ok(Drain::default());
+    }
+    parse::<Option<Drain>>(&bytes).map(Option::unwrap_or_default)
+}
+
+async fn bytes_of(request: Request<Incoming>) -> Result<Bytes, AdminError> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
+    let body = body.collect().await;
+    let body = body.map_err(|error| AdminError::Body(error.to_string()))?;
+    Ok(body.to_bytes())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AdminError> {
+    serde_json::from_slice(bytes).map_err(|error| AdminError::Body(error.to_string()))
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

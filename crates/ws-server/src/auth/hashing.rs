@@ -2,7 +2,11 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use proto::password::HashMemory;
@@ -35,6 +39,30 @@ pub(crate) struct HashingPool {
     /// many more threads than there are workers.
     memories: Arc<Mutex<Vec<HashMemory>>>,
     policy: HashingPolicy,
+    hash_time: Arc<HashTime>,
+}
+
+/// The time that a hash takes, as a moving average.
+#[derive(Debug)]
+struct HashTime(AtomicU64);
+
+impl HashTime {
+    /// The time before the first hash, in microseconds: that of the default cost on one core.
+    const FIRST: u64 = 31_000;
+
+    /// Returns the average.
+    fn average(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Adds a measurement, with a weight of an eighth.
+    fn record(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        // A lost update of two workers at once does not matter.
+        let average = self.0.load(Ordering::Relaxed);
+        let average = average - average / 8 + time / 8;
+        self.0.store(average, Ordering::Relaxed);
+    }
 }
 
 /// The state of the hashing pool at one moment.
@@ -53,6 +81,7 @@ pub(crate) struct HashingStats {
 pub(crate) struct HashSlot {
     worker: Permit,
     memories: Arc<Mutex<Vec<HashMemory>>>,
+    hash_time: Arc<HashTime>,
 }
 
 impl HashingPool {
@@ -63,6 +92,7 @@ impl HashingPool {
             workers: Arc::new(workers),
             memories: Arc::default(),
             policy,
+            hash_time: Arc::new(HashTime(AtomicU64::new(HashTime::FIRST))),
         }
     }
 
@@ -77,14 +107,29 @@ impl HashingPool {
         }
     }
 
+    /// Returns the time that the logins in the pool need, with one more.
+    pub(crate) fn needed_time(&self) -> Duration {
+        let HashingStats {
+            workers,
+            busy,
+            waiting,
+        } = self.stats();
+        let rounds = (busy + waiting + 1).div_ceil(workers);
+        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+        self.hash_time.average().saturating_mul(rounds)
+    }
+
     /// Waits for a worker, in turns by address. Returns `None` if the queue refuses the login; see
     /// [`FairSemaphore::acquire`].
     ///
     /// Cancel safe: the login leaves the queue.
     pub(crate) async fn acquire(&self, address: AddressGroup) -> Option<HashSlot> {
         let worker = self.workers.acquire(address).await?;
-        let memories = Arc::clone(&self.memories);
-        Some(HashSlot { worker, memories })
+        Some(HashSlot {
+            worker,
+            memories: Arc::clone(&self.memories),
+            hash_time: Arc::clone(&self.hash_time),
+        })
     }
 }
 
@@ -97,10 +142,16 @@ impl HashSlot {
         self,
         work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
     ) -> Option<T> {
-        let Self { worker, memories } = self;
+        let Self {
+            worker,
+            memories,
+            hash_time,
+        } = self;
         let computed = spawn_blocking(move || {
             let mut memory = lock(&memories).pop().unwrap_or_default();
+            let start = Instant::now();
             let result = work(&mut memory);
+            hash_time.record(start.elapsed());
             // Returned before the worker is freed, so that the next login reuses this memory.
             lock(&memories).push(memory);
             drop(worker);
@@ -117,12 +168,17 @@ fn lock(memories: &Mutex<Vec<HashMemory>>) -> MutexGuard<'_, Vec<HashMemory>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, num::NonZeroUsize, sync::mpsc};
+    use std::{
+        net::IpAddr,
+        num::NonZeroUsize,
+        sync::{atomic::AtomicU64, mpsc},
+        time::Duration,
+    };
 
     use futures::{FutureExt as _, future::join_all};
     use tokio::task::yield_now;
 
-    use super::{HashingPolicy, HashingPool};
+    use super::{HashTime, HashingPolicy, HashingPool};
     use crate::peer::AddressGroup;
 
     fn pool(workers: usize, max_queued: usize) -> HashingPool {
@@ -162,6 +218,31 @@ mod tests {
         waiting.clear();
         assert!(late.now_or_never().flatten().is_some());
         assert_eq!((pool.stats().busy, pool.stats().waiting), (1, 0));
+    }
+
+    #[test]
+    fn hash_time_follows_measurements() {
+        let time = HashTime(AtomicU64::new(HashTime::FIRST));
+        assert_eq!(time.average(), Duration::from_millis(31));
+        for _ in 0..100 {
+            time.record(Duration::from_millis(200));
+        }
+        let average = time.average();
+        let near = Duration::from_millis(199)..=Duration::from_millis(200);
+        assert!(near.contains(&average), "{average:?}");
+    }
+
+    #[tokio::test]
+    async fn needed_time_grows_with_queue() {
+        let (pool, one) = (pool(2, 64), address(1));
+        assert_eq!(pool.needed_time(), Duration::from_millis(31));
+        let _busy = [pool.acquire(one).await, pool.acquire(one).await];
+        assert_eq!(pool.needed_time(), Duration::from_millis(62));
+        let mut waiting: Vec<_> = (0..64).map(|_| Box::pin(pool.acquire(one))).collect();
+        for worker in &mut waiting {
+            assert!(worker.now_or_never().is_none());
+        }
+        assert_eq!(pool.needed_time(), Duration::from_millis(34 * 31));
     }
 
     #[tokio::test]

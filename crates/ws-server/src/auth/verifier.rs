@@ -149,7 +149,8 @@ impl Verifier {
         }
         let address = AddressGroup::of(context.address);
         let Some(hash_slot) = self.pool.acquire(address).await else {
-            return checker.record_outcome(&pending, Err(LoginFailure::QueueFull));
+            let back_in = self.back_in(Duration::ZERO);
+            return checker.record_outcome(&pending, Err(LoginFailure::QueueFull { back_in }));
         };
         // Other attempts from this address may have failed meanwhile.
         if let Err(failure) = checker.check_budget_of(&pending) {
@@ -160,10 +161,11 @@ impl Verifier {
             let (checker, pending) = (Arc::clone(checker), Arc::clone(&pending));
             hash_slot.compute(move |memory| checker.decide(&pending, &credentials, memory))
         };
-        match verdict.await {
-            Some(verdict) => verdict,
-            None => checker.record_outcome(&pending, Err(LoginFailure::Internal)),
+        if let Some(verdict) = verdict.await {
+            return verdict;
         }
+        let back_in = self.back_in(Duration::ZERO);
+        checker.record_outcome(&pending, Err(LoginFailure::Internal { back_in }))
     }
 
     /// Issues a ticket for a user who is logged in. Returns `None` if the login is no longer valid.
@@ -182,6 +184,13 @@ impl Verifier {
         now.max(UNIX_EPOCH + Duration::from_secs(latest))
     }
 
+    /// Returns the time after which a refused client should come back, in seconds. It is random, so that
+    /// the clients that are refused at once do not come back at once: from one second to twice the time
+    /// that the hashing queue needs, or twice `least` if that is longer.
+    pub(crate) fn back_in(&self, least: Duration) -> u16 {
+        random_seconds(self.pool.needed_time().max(least), fastrand::f64())
+    }
+
     /// Returns the state of the hashing pool.
     pub(crate) fn hashing_stats(&self) -> HashingStats {
         self.pool.stats()
@@ -194,6 +203,19 @@ impl Verifier {
         let slot = self.pool.acquire(address).await;
         slot.expect("the queue has a free slot")
     }
+}
+
+/// Returns a whole number of seconds from one to twice `mean`. `chance` is uniformly random from 0 to 1.
+fn random_seconds(mean: Duration, chance: f64) -> u16 {
+    let most = (2.0 * mean.as_secs_f64()).max(1.0);
+    let seconds = 1.0 + chance * (most - 1.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the value is clamped"
+    )]
+    let seconds = seconds.round().clamp(1.0, f64::from(u16::MAX)) as u16;
+    seconds
 }
 
 impl PendingAttempt {
@@ -286,5 +308,30 @@ impl AttemptChecker {
 
     fn accounts(&self) -> Arc<Accounts> {
         Arc::clone(&self.current.load().accounts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::random_seconds;
+
+    #[test]
+    fn wait_is_one_second_to_twice_the_mean() {
+        for (mean, chance, seconds) in [
+            (0, 0.0, 1),
+            (0, 1.0, 1),
+            (31, 1.0, 1),
+            (1000, 0.0, 1),
+            (1000, 1.0, 2),
+            (5000, 0.0, 1),
+            (5000, 0.5, 6),
+            (5000, 1.0, 10),
+            (u64::MAX, 1.0, u16::MAX),
+        ] {
+            let mean = Duration::from_millis(mean);
+            assert_eq!(random_seconds(mean, chance), seconds, "{mean:?} {chance}");
+        }
     }
 }

@@ -28,8 +28,8 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     admin::api::{
-        Allow, Draining, ErrorResponse, Kick, Kicked, Publish, Purge, Purged, RevocationList,
-        Revoke, SessionInfo, Sessions, UserRevoked,
+        Allow, Drain, Draining, ErrorResponse, Kick, Kicked, Publish, Purge, Purged,
+        RevocationList, Revoke, SessionInfo, Sessions, UserRevoked,
     },
     reload::ReloadOutcome,
 };
@@ -67,7 +67,11 @@ pub(crate) enum Action {
     /// Reload the configuration and the accounts
     Reload,
     /// Close all connections, then stop the server
-    Drain,
+    Drain {
+        /// Tell the clients that the server starts again (close code 1012)
+        #[arg(long)]
+        restart: bool,
+    },
     /// Publish a message in a room
     Publish {
         /// The path of the room, such as /room/lobby
@@ -182,7 +186,10 @@ pub(crate) async fn run(
             client.post("/allow", &Allow { user }, allowed).await
         }
         Action::Reload => client.post("/reload", &(), reloaded).await,
-        Action::Drain => client.post("/drain", &(), draining).await,
+        Action::Drain { restart } => {
+            let drain = Drain { restart: *restart };
+            client.post("/drain", &drain, draining).await
+        }
         Action::Publish { room, text } => {
             let publish = Publish {
                 room: room.clone(),

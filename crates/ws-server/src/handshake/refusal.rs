@@ -12,7 +12,7 @@ use http::{
 /// The only supported version of the protocol (RFC 6455 section 4.1).
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
-/// The value of `Retry-After` for a full or draining server.
+/// The time after which a client of a full or draining server should come back, on average.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The challenge for Basic credentials (RFC 7617 sections 2 and 2.1).
@@ -106,8 +106,11 @@ struct Row {
 #[derive(Debug, Clone, Copy)]
 enum Fields {
     None,
-    /// `Retry-After` (RFC 9110 section 10.2.3).
+    /// `Retry-After` (RFC 9110 section 10.2.3) with this time.
     RetryAfter(Duration),
+    /// `Retry-After` with a random time. Its mean is that which the hashing queue needs, but at least
+    /// this one.
+    RandomRetryAfter(Duration),
     /// `WWW-Authenticate`, required with 401 (RFC 9110 section 11.6.1).
     Challenge,
     /// `Allow`, required with 405 (RFC 9110 section 10.2.1).
@@ -162,9 +165,9 @@ refusals! {
         "the body must be UTF-8 text that is not empty";
     UnknownHost => MISDIRECTED_REQUEST, Fields::None, "RFC 9110 section 15.5.20",
         "the Host is not a name of this server, which server_names in its configuration lists";
-    Full => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+    Full => SERVICE_UNAVAILABLE, Fields::RandomRetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "the server is full, try again later";
-    Draining => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+    Draining => SERVICE_UNAVAILABLE, Fields::RandomRetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "the server is shutting down, try again later";
     UnknownPath => NOT_FOUND, Fields::None, "RFC 9110 section 15.5.5",
         "there is nothing at this path";
@@ -194,17 +197,17 @@ refusals! {
         "the username or password is wrong";
     Forbidden => FORBIDDEN, Fields::None, "RFC 9110 section 15.5.4",
         "this user has no access to this route";
-    TooManyLogins => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+    TooManyLogins => SERVICE_UNAVAILABLE, Fields::RandomRetryAfter(Duration::ZERO), "RFC 9110 section 15.6.4",
         "too many logins at once, try again later";
-    RoomBusy => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+    RoomBusy => SERVICE_UNAVAILABLE, Fields::RandomRetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "the room is busy, try again later";
-    BuffersFull => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+    BuffersFull => SERVICE_UNAVAILABLE, Fields::RandomRetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "too many bytes are buffered, try again later";
     UpstreamUnavailable => BAD_GATEWAY, Fields::None, "RFC 9110 section 15.6.3",
         "the service behind this path cannot be reached";
     UpstreamTimeout => GATEWAY_TIMEOUT, Fields::None, "RFC 9110 section 15.6.5",
         "the service behind this path did not answer in time";
-    ServiceFull => SERVICE_UNAVAILABLE, Fields::RetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
+    ServiceFull => SERVICE_UNAVAILABLE, Fields::RandomRetryAfter(RETRY_AFTER), "RFC 9110 section 15.6.4",
         "the service behind this path is full, try again later";
 }
 
@@ -224,8 +227,20 @@ impl Refusal {
         self.row().section
     }
 
-    /// Returns the response.
-    pub(crate) fn response(self) -> Response<String> {
+    /// Returns the least mean of the random time in `Retry-After`, if the response has one.
+    pub(crate) fn mean_retry_after(self) -> Option<Duration> {
+        match self.row().fields {
+            Fields::RandomRetryAfter(mean) => Some(mean),
+            Fields::None
+            | Fields::RetryAfter(_)
+            | Fields::Challenge
+            | Fields::Allow(_)
+            | Fields::Upgrade => None,
+        }
+    }
+
+    /// Returns the response. `back_in` is the random time for `Retry-After`, in seconds.
+    pub(crate) fn response(self, back_in: u16) -> Response<String> {
         let Row {
             status,
             text,
@@ -239,7 +254,7 @@ impl Refusal {
         add(CONTENT_TYPE, "text/plain; charset=utf-8");
         add(CONNECTION, "close");
         match fields {
-            Fields::None | Fields::RetryAfter(_) => {}
+            Fields::None | Fields::RetryAfter(_) | Fields::RandomRetryAfter(_) => {}
             Fields::Challenge => {
                 add(WWW_AUTHENTICATE, CHALLENGE);
             }
@@ -252,7 +267,7 @@ impl Refusal {
                 add(SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
             }
         }
-        if let Some(seconds) = self.retry_after() {
+        if let Some(seconds) = self.retry_after(back_in) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
@@ -260,8 +275,9 @@ impl Refusal {
 
     /// Returns the value of `Retry-After` in seconds, if the response has the field. It is rounded up, so
     /// that the client does not retry too early.
-    pub(crate) fn retry_after(self) -> Option<u64> {
+    pub(crate) fn retry_after(self, back_in: u16) -> Option<u64> {
         match self.row().fields {
+            Fields::RandomRetryAfter(_) => Some(back_in.into()),
             Fields::RetryAfter(duration) => {
                 let seconds = duration.as_nanos().div_ceil(NANOS_PER_SECOND);
                 Some(u64::try_from(seconds).unwrap_or(u64::MAX))
@@ -272,8 +288,8 @@ impl Refusal {
 
     /// Returns the response as bytes, for a connection whose request never became complete: hyper
     /// does not respond to it.
-    pub(crate) fn bytes(self) -> Vec<u8> {
-        let response = self.response();
+    pub(crate) fn bytes(self, back_in: u16) -> Vec<u8> {
+        let response = self.response(back_in);
         let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
         for (name, value) in response.headers() {
             bytes.extend(name.as_str().bytes());

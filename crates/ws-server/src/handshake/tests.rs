@@ -752,7 +752,7 @@ fn full_or_draining_server_refuses_valid_request() {
 #[test]
 fn refusals_have_fields_required_by_status() {
     let field = |refusal: Refusal, name: &str| {
-        let response = refusal.response();
+        let response = refusal.response(5);
         response
             .headers()
             .get(name)
@@ -795,7 +795,7 @@ fn refusals_have_fields_required_by_status() {
 #[test]
 fn refusal_bytes_are_http_response() {
     assert_eq!(
-        String::from_utf8(Refusal::Draining.bytes()).unwrap(),
+        String::from_utf8(Refusal::Draining.bytes(5)).unwrap(),
         "HTTP/1.1 503 Service Unavailable\r\n\
          content-type: text/plain; charset=utf-8\r\n\
          connection: close\r\n\
@@ -898,7 +898,7 @@ fn login_refusals_have_challenge_or_retry_after() {
             "Basic realm=\"ws-server\", charset=\"UTF-8\"",
         ),
     ] {
-        let response = refusal.response();
+        let response = refusal.response(5);
         assert_eq!(response.status(), status);
         assert_eq!(response.headers()[field], value);
     }

@@ -181,13 +181,14 @@ impl TicketReply {
         self.complete(response)
     }
 
-    /// Returns the response to a refused request.
-    pub(crate) fn refusal(&self, refusal: Refusal) -> Response<String> {
+    /// Returns the response to a refused request. `back_in` is the random time for `Retry-After`, in
+    /// seconds.
+    pub(crate) fn refusal(&self, refusal: Refusal, back_in: u16) -> Response<String> {
         let body = RefusalBody {
             error: refusal.text(),
-            retry_after: refusal.retry_after(),
+            retry_after: refusal.retry_after(back_in),
         };
-        self.complete(json(refusal.response(), &body))
+        self.complete(json(refusal.response(back_in), &body))
     }
 
     /// Adds the fields of each response.

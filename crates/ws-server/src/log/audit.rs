@@ -242,7 +242,7 @@ impl UnverifiedLimiter {
     fn due(&self, method: LoginMethod, failure: LoginFailure, now: Instant) -> Option<u64> {
         let line = match failure {
             LoginFailure::BudgetExhausted { .. } => &self.budget_exhausted,
-            LoginFailure::QueueFull => &self.queue_full,
+            LoginFailure::QueueFull { .. } => &self.queue_full,
             LoginFailure::ForgedTicket => &self.forged_ticket,
             LoginFailure::ExpiredTicket
             | LoginFailure::CredentialChanged
@@ -252,7 +252,7 @@ impl UnverifiedLimiter {
             | LoginFailure::Expired
             | LoginFailure::Revoked
             | LoginFailure::Forbidden
-            | LoginFailure::Internal => match method {
+            | LoginFailure::Internal { .. } => match method {
                 LoginMethod::Ticket => &self.ended_ticket,
                 LoginMethod::Message | LoginMethod::Basic => return Some(0),
             },

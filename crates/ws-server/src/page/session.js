@@ -199,7 +199,7 @@ async function closed(socket, { code, reason }) {
   addNote(`closed: ${code}${quoted}, ${words}`, isOurs ? "" : "bad");
   explainClose(isOurs ? "browser" : "server", code, reason, isOurs ? "" : retry);
   if (retry !== "no") {
-    wait(retry, 0, "connection lost, reconnecting", "");
+    wait(retry, backIn(reason), "connection lost, reconnecting", "");
     return;
   }
   reset();

@@ -53,6 +53,13 @@ function delayBefore(retry, failures) {
   return Math.min(MAX_BACK_OFF, 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
+// Returns the number of seconds after which the server wants clients back, by the reason of its Close
+// frame, or 0. The wait is at most ten minutes.
+function backIn(reason) {
+  const seconds = /\bback in (\d{1,5}) s$/.exec(reason);
+  return seconds ? Math.min(600, Number(seconds[1])) : 0;
+}
+
 const utf8 = new TextEncoder();
 const bytesIn = (data) => (typeof data === "string" ? utf8.encode(data).length : data.length);
 const hexOf = (byte) => byte.toString(16).padStart(2, "0");

@@ -263,14 +263,37 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Ends all open and future connections. Returns the number of open ones.
-    pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
+    /// Returns the number of open connections.
+    pub(crate) fn len(&self) -> usize {
+        self.state().by_id.len()
+    }
+
+    /// Ends all future connections, and the open ones that are not admitted. Returns the others, the
+    /// sessions. `reason` gets their number.
+    pub(crate) fn end_all_but_sessions(
+        &self,
+        reason: impl FnOnce(usize) -> CloseReason,
+    ) -> Vec<Arc<ConnectionEntry>> {
         let mut state = self.state();
-        state.ended = Some(reason);
-        for entry in state.by_id.values() {
+        let entries = state.by_id.values();
+        let (sessions, others): (Vec<_>, Vec<_>) =
+            entries.partition(|entry| entry.admitted().is_some());
+        let reason = reason(sessions.len());
+        for entry in others {
             entry.end(reason);
         }
-        state.by_id.len()
+        let sessions = sessions.into_iter().map(Arc::clone).collect();
+        state.ended = Some(reason);
+        sessions
+    }
+
+    /// Ends all open and future connections. Returns the number of open ones.
+    #[cfg(test)]
+    pub(crate) fn end_all(&self, reason: CloseReason) -> usize {
+        for session in self.end_all_but_sessions(|_| reason) {
+            session.end(reason);
+        }
+        self.len()
     }
 
     /// Ends the connections whose grant fails the check. Returns their ids, principals and reasons.
@@ -426,12 +449,15 @@ mod tests {
             registration.entry().poll_ended(&waker(Arc::clone(&wakes))),
             None
         );
-        assert_eq!(connections.end_all(CloseReason::ShuttingDown), 1);
+        assert_eq!(
+            connections.end_all(CloseReason::ShuttingDown { back_in: 2 }),
+            1
+        );
         registration.entry().end(CloseReason::Internal);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         assert_eq!(
             registration.entry().ended(),
-            Some(CloseReason::ShuttingDown)
+            Some(CloseReason::ShuttingDown { back_in: 2 })
         );
     }
 
@@ -480,11 +506,14 @@ mod tests {
     #[test]
     fn connection_after_end_all_ends_at_once() {
         let connections = Arc::new(ConnectionRegistry::default());
-        assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
+        assert_eq!(
+            connections.end_all(CloseReason::ShuttingDown { back_in: 2 }),
+            0
+        );
         let late = connections.register(connections.next_id(), PEER);
         assert_eq!(
             late.entry().poll_ended(Waker::noop()),
-            Some(CloseReason::ShuttingDown)
+            Some(CloseReason::ShuttingDown { back_in: 2 })
         );
     }
 
@@ -492,7 +521,10 @@ mod tests {
     fn dropped_registration_leaves_no_entry() {
         let connections = Arc::new(ConnectionRegistry::default());
         drop(connections.register(connections.next_id(), PEER));
-        assert_eq!(connections.end_all(CloseReason::ShuttingDown), 0);
+        assert_eq!(
+            connections.end_all(CloseReason::ShuttingDown { back_in: 2 }),
+            0
+        );
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl ServerHandle {
         entry.end(CloseReason::Kicked).then_some(entry)
     }
 
+    /// Makes the drain that follows announce that the server starts again.
+    pub(crate) fn announce_restart(&self) {
+        self.state.announce_restart();
+    }
+
     /// Returns the number of users in force.
     pub(crate) fn count_users(&self) -> usize {
         self.state.current.load().accounts.users().len()

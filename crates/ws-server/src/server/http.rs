@@ -251,7 +251,7 @@ where
         (Ok(Some(Err(error))), _) => (HttpOutcome::Malformed(error), Some(Vec::new())),
         (Ok(Some(Ok(()))), None) => (HttpOutcome::Disconnected, None),
         (Ok(None), _) => {
-            let bytes = Refusal::Draining.bytes();
+            let bytes = Refusal::Draining.bytes(state.back_in(Refusal::Draining));
             let refused = HandshakeResponse::Refused(Refusal::Draining);
             (HttpOutcome::Answered(refused), Some(bytes))
         }
@@ -316,7 +316,9 @@ impl RequestHandler<'_> {
         let (outcome, mut response) = match self.decide(head, body).await {
             Ok(decided) => decided,
             Err(refusal) => {
-                let response = refusal.response().map(Full::from);
+                let response = refusal
+                    .response(self.state.back_in(refusal))
+                    .map(Full::from);
                 (
                     RequestOutcome::Answered(HandshakeResponse::Refused(refusal)),
                     response,

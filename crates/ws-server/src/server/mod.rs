@@ -3,6 +3,7 @@
 mod accepted;
 mod backend;
 mod connection;
+mod drain;
 mod handle;
 mod http;
 mod listener;

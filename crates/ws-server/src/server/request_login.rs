@@ -37,6 +37,6 @@ pub(super) async fn log_in(
         LoginVerdict::Rejected => Err(Refusal::WrongCredentials),
         LoginVerdict::Forbidden => Err(Refusal::Forbidden),
         LoginVerdict::Throttled { retry_after } => Err(Refusal::TooManyFailures { retry_after }),
-        LoginVerdict::Busy => Err(Refusal::TooManyLogins),
+        LoginVerdict::Busy { .. } => Err(Refusal::TooManyLogins),
     }
 }

@@ -4,7 +4,10 @@ use std::{
     convert::Infallible,
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +16,7 @@ use proto::{
     credentials::{Accounts, TicketSecrets},
     username::UserName,
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -22,6 +25,7 @@ use crate::{
     admission::{Admission, ConnectionPermit},
     auth::Verifier,
     config::{self, Config, RevocationsFile, SaveError},
+    handshake::Refusal,
     limits::Caps,
     log::{Throttle, audit},
     metrics::Metrics,
@@ -29,7 +33,7 @@ use crate::{
     process::{descriptors, turn},
     registry::{BufferBudget, ConnectionRegistry},
     route::Routes,
-    server::refused_origins::RefusedOrigins,
+    server::{drain::DrainPlan, refused_origins::RefusedOrigins},
     service::{Hub, Programs, Service},
     settings::{CurrentSettings, Settings},
 };
@@ -76,6 +80,8 @@ pub(crate) struct ServerState {
     pub(crate) upstream_failed: Throttle,
     /// Cancelled when the server shuts down.
     pub(crate) drain: CancellationToken,
+    /// The drain is for a restart.
+    is_restart: AtomicBool,
     /// All connection tasks, for the drain to wait for.
     pub(crate) tasks: TaskTracker,
     /// The file that keeps the revocations over a restart, if one is configured.
@@ -158,11 +164,18 @@ impl ServerState {
             guest_ended: Throttle::new(GUEST_INTERVAL),
             upstream_failed: Throttle::new(UPSTREAM_INTERVAL),
             drain: CancellationToken::new(),
+            is_restart: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             revocations_file: revocations_file.map(RevocationsFile::new),
             ticket_secret_file,
             changing: Mutex::new(()),
         }
+    }
+
+    /// Returns the random time for `Retry-After` of a refusal, in seconds.
+    pub(crate) fn back_in(&self, refusal: Refusal) -> u16 {
+        let mean = refusal.mean_retry_after();
+        mean.map_or(1, |mean| self.verifier.back_in(mean))
     }
 
     /// Counts a new connection from this address. Returns `None` if it must be dropped.
@@ -285,15 +298,44 @@ impl ServerState {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes all connections, within the drain deadline.
+    /// Makes the drain announce that the server starts again. An earlier drain is not changed.
+    pub(crate) fn announce_restart(&self) {
+        self.is_restart.store(true, Ordering::SeqCst);
+    }
+
+    /// Closes all connections, within the drain deadline: the sessions in random order over some time,
+    /// so that their clients do not come back at once, and the others now.
     pub(crate) async fn end_all(&self) {
         self.drain.cancel();
-        let open = self.registry.end_all(CloseReason::ShuttingDown);
+        let is_restart = self.is_restart.load(Ordering::SeqCst);
+        let reason = |back_in| {
+            if is_restart {
+                CloseReason::Restarting { back_in }
+            } else {
+                CloseReason::ShuttingDown { back_in }
+            }
+        };
+        let limits = Arc::clone(&self.current.load().limits);
+        let start = Instant::now();
+        let open = self.registry.len();
+        let mut sessions = self.registry.end_all_but_sessions(|sessions| {
+            let plan = DrainPlan::new(sessions, &limits);
+            reason(plan.back_in(0, fastrand::f64()))
+        });
+        let plan = DrainPlan::new(sessions.len(), &limits);
         info!(connections = open, "ending all connections");
         self.tasks.close();
-        let deadline = self.current.load().limits.drain_deadline;
+        let end = async {
+            fastrand::shuffle(&mut sessions);
+            for (turn, session) in sessions.into_iter().enumerate() {
+                // A time in the past is no wait.
+                sleep_until(start + plan.close_after(turn)).await;
+                session.end(reason(plan.back_in(turn, fastrand::f64())));
+            }
+            self.tasks.wait().await;
+        };
         // Connections that do not end in time are dropped.
-        let _ = timeout(deadline, self.tasks.wait()).await;
+        let _ = timeout(limits.drain_deadline, end).await;
         audit::drain_ended(self.tasks.len());
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn respond(
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| {
-        let response = reply.refusal(refusal);
+        let response = reply.refusal(refusal, state.back_in(refusal));
         (TicketOutcome::Refused(refusal), response)
     })
 }

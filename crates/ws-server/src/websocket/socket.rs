@@ -364,7 +364,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Ended::ByUs(_) | Ended::ByService { .. } if self.peer_closed => {
                 self.finish_close_of_peer().await;
             }
-            Ended::ByUs(reason) => self.send_close(reason.code(), reason.text()).await,
+            Ended::ByUs(reason) => self.send_close(reason.code(), &reason.text()).await,
             Ended::ByService { code, reason } => {
                 // The peer gets all that the service has sent.
                 if self.flush_with_progress_deadline().await {

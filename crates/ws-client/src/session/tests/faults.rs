@@ -158,7 +158,7 @@ async fn protocol_violation_gets_a_close_code() {
         ),
     ] {
         let (found, closed) = broken_by(bytes).await;
-        assert_eq!(closed, (reason.code().0, reason.text().into()));
+        assert_eq!(closed, (reason.code().0, reason.text().into_owned()));
         assert_eq!(found.exit, Exit::Closed);
         assert!(found.stderr.contains(said), "{}", found.stderr);
     }

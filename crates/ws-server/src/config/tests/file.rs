@@ -111,6 +111,7 @@ idle_timeout = "off"
 write_deadline = "30s"
 close_deadline = "5s"
 drain_deadline = "10s"
+return_per_second = 500
 max_message_bytes = "1MiB"
 max_buffered_bytes = "512MiB"
 max_control_frames_per_second = 100

@@ -183,7 +183,7 @@ fn busy_server_refuses_requests_but_no_preflight() {
         let refusal = request.unwrap_err();
         assert_eq!(refusal, expected);
         // The page can read it.
-        let response = reply.refusal(refusal);
+        let response = reply.refusal(refusal, 5);
         let allowed = field(response.headers(), "access-control-allow-origin");
         assert_eq!(allowed, Some("https://page.example"));
         let (_, request) = decide(Method::OPTIONS);
@@ -239,7 +239,7 @@ fn only_pages_of_allowed_origins_may_read() {
             let secret = Secret::new("wst1.x");
             for response in [
                 reply.preflight(),
-                reply.refusal(Refusal::WrongCredentials),
+                reply.refusal(Refusal::WrongCredentials, 5),
                 reply.ticket("jane", &secret, "2030-01-01T00:00:00Z".to_owned()),
             ] {
                 assert_fields(&response, allowed);
@@ -261,7 +261,7 @@ fn only_pages_of_allowed_origins_may_read() {
             let (reply, request) = decide(method, &[("Origin", origin), PASSWORD]);
             let refusal = request.unwrap_err();
             assert_eq!(refusal, Refusal::OriginNotAllowed, "{origin}");
-            assert_fields(&reply.refusal(refusal), None);
+            assert_fields(&reply.refusal(refusal, 5), None);
         }
     }
 }
@@ -339,7 +339,7 @@ fn responses_have_status_and_json_line() {
             ("allow", "POST, OPTIONS"),
         ),
     ] {
-        let response = reply.refusal(refusal);
+        let response = reply.refusal(refusal, 5);
         assert_eq!(response.status(), status);
         assert_eq!(response.body(), body);
         assert_eq!(

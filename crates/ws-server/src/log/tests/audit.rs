@@ -194,8 +194,8 @@ fn failed_login_logs_reason_and_known_name() {
             LoginFailure::BudgetExhausted { retry_after },
             "budget_spent",
         ),
-        (LoginFailure::QueueFull, "queue_full"),
-        (LoginFailure::Internal, "internal"),
+        (LoginFailure::QueueFull { back_in: 1 }, "queue_full"),
+        (LoginFailure::Internal { back_in: 1 }, "internal"),
     ] {
         let jane = name("jane");
         let known = Name::of(&jane, &accounts);
@@ -296,7 +296,7 @@ fn unverified_attempts_logged_once_a_second() {
     assert_eq!(due(exhausted, 1), None);
     assert_eq!(due(exhausted, 999), None);
     assert_eq!(
-        due(LoginFailure::QueueFull, 999),
+        due(LoginFailure::QueueFull { back_in: 1 }, 999),
         Some(0),
         "each reason has its own limit"
     );

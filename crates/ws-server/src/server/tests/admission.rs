@@ -47,7 +47,9 @@ fn revoked_or_ending_connection_not_admitted() {
     let revoked = Some(Ended::ByUs(CloseReason::UserRemoved));
     assert_eq!(admitted(), revoked);
     state.reload(Config::default(), accounts("admin"));
-    state.registry.end_all(CloseReason::ShuttingDown);
-    let shutting_down = Some(Ended::ByUs(CloseReason::ShuttingDown));
+    state
+        .registry
+        .end_all(CloseReason::ShuttingDown { back_in: 2 });
+    let shutting_down = Some(Ended::ByUs(CloseReason::ShuttingDown { back_in: 2 }));
     assert_eq!(admitted(), shutting_down);
 }

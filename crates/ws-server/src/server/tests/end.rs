@@ -1,5 +1,9 @@
 //! The closing handshake, the drain, and failures of services.
 
+use std::collections::HashSet;
+
+use futures::future::join_all;
+
 use crate::server::tests::harness::*;
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +75,7 @@ async fn drain_closes_all_connections_with_1001() {
         for peer in [&mut session, &mut upgraded, &mut delayed] {
             assert_eq!(
                 peer.close().await,
-                (1001, "server is shutting down".to_owned())
+                (1001, "server is shutting down, back in 2 s".to_owned())
             );
             peer.send(frame::close(1001, "")).await;
             peer.end().await;
@@ -82,6 +86,86 @@ async fn drain_closes_all_connections_with_1001() {
     tokio::join!(server.0.end_all(), ends);
     assert!(server.0.tasks.is_empty(), "all have ended");
     assert!(start.elapsed() < seconds(1));
+}
+
+/// Closes all sessions of a server, each of which answers its Close frame. Returns the time of each
+/// close, its code and its reason.
+async fn drain(server: &TestServer, sessions: usize) -> Vec<(Duration, u16, String)> {
+    let mut peers = Vec::new();
+    for _ in 0..sessions {
+        peers.push(server.session().await);
+    }
+    let start = Instant::now();
+    let closes = join_all(peers.into_iter().map(async |mut peer| {
+        let (code, reason) = peer.close().await;
+        let at = start.elapsed();
+        peer.send(frame::close(code, "")).await;
+        peer.end().await;
+        (at, code, reason)
+    }));
+    let ((), closes) = tokio::join!(server.0.end_all(), closes);
+    assert!(server.0.tasks.is_empty(), "all have ended");
+    closes
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_spreads_closes_in_random_order() {
+    let mut config = Config::default();
+    config.limits.return_per_second = NonZeroUsize::new(10).unwrap();
+    let server = TestServer::with(config);
+    let closes = drain(&server, 40).await;
+    let times: Vec<_> = closes.iter().map(|(at, ..)| at.as_millis()).collect();
+    let mut ascending = times.clone();
+    ascending.sort_unstable();
+    assert_ne!(times, ascending, "the order is random");
+    // One each 100 ms.
+    for (turn, at) in ascending.iter().enumerate() {
+        let due = 100 * turn as u128;
+        assert!((due..due + 50).contains(at), "{ascending:?}");
+    }
+    let mut moments = HashSet::new();
+    for (at, code, reason) in closes {
+        assert_eq!(code, 1001);
+        let (text, back_in) = reason.split_once(", back in ").unwrap();
+        assert_eq!(text, "server is shutting down");
+        let seconds: u64 = back_in.strip_suffix(" s").unwrap().parse().unwrap();
+        // After the last close and a second for the restart, over four seconds.
+        let back = at.as_secs_f64() + Duration::from_secs(seconds).as_secs_f64();
+        assert!((5.0..10.1).contains(&back), "{at:?} {seconds}");
+        moments.insert(seconds);
+    }
+    assert!(moments.len() > 3, "{moments:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_closes_within_half_its_deadline() {
+    let mut config = Config::default();
+    config.limits.return_per_second = NonZeroUsize::MIN;
+    config.limits.drain_deadline = seconds(4);
+    let server = TestServer::with(config);
+    let closes = drain(&server, 20).await;
+    assert_eq!(closes.len(), 20);
+    assert!(closes.iter().all(|(at, ..)| *at < seconds(2)), "{closes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_for_restart_closes_with_1012() {
+    let server = TestServer::new();
+    let mut upgraded = server.connect();
+    upgraded.upgrade().await;
+    server.0.announce_restart();
+    let unauthenticated = async {
+        let expected = (1012, "server is restarting, back in 2 s".to_owned());
+        assert_eq!(upgraded.close().await, expected);
+        upgraded.send(frame::close(1012, "")).await;
+        upgraded.end().await;
+    };
+    let (closes, ()) = tokio::join!(drain(&server, 1), unauthenticated);
+    let (_, code, reason) = &closes[0];
+    assert_eq!(
+        (*code, &**reason),
+        (1012, "server is restarting, back in 2 s")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,6 +109,15 @@ impl TestServer {
     }
 }
 
+/// Asserts that a refusal, in lower case, has a random `Retry-After` of about five seconds.
+#[track_caller]
+pub(super) fn assert_retry_after(answer: &str) {
+    let (_, seconds) = answer.split_once("retry-after: ").expect("it is there");
+    let (seconds, _) = seconds.split_once("\r\n").expect("the line ends");
+    let seconds: u64 = seconds.parse().expect("it is a number");
+    assert!((1..=10).contains(&seconds), "{answer}");
+}
+
 /// Returns [`HANDSHAKE`] with an additional field.
 pub(super) fn handshake_with(field: &str) -> String {
     HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"))

@@ -69,7 +69,7 @@ async fn login_at_full_queue_closed_with_1013() {
     let mut first = queued_login(&server).await;
     sleep(Duration::from_millis(1)).await;
     let mut second = queued_login(&server).await;
-    let expected = (1013, "too many logins at once".to_owned());
+    let expected = (1013, "too many logins at once, back in 1 s".to_owned());
     assert_eq!(second.close().await, expected);
     drop(busy);
     assert_eq!(first.text().await, CONGRATULATION);

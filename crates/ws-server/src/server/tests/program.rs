@@ -458,7 +458,7 @@ fn revocation_kick_and_drain_end_program() {
                     assert!(server.handle().kick(id).is_some());
                     CloseReason::Kicked
                 }
-                _ => CloseReason::ShuttingDown,
+                _ => CloseReason::ShuttingDown { back_in: 2 },
             };
             let drain = async {
                 if end == "drain" {
@@ -466,7 +466,7 @@ fn revocation_kick_and_drain_end_program() {
                 }
             };
             let (found, ()) = tokio::join!(client.close(), drain);
-            assert_eq!(found, (close.code().0, close.text().to_owned()), "{end}");
+            assert_eq!(found, (close.code().0, close.text().into_owned()), "{end}");
             until_idle(&server).await;
             assert_eq!(state(&leader), None, "{end}");
         }

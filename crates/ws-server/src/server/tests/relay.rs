@@ -510,7 +510,7 @@ fn revocation_and_drain_close_both_hops() {
         admin.send(frame::text("still here")).await;
         assert_eq!(of_admin.next().await, Message::text("still here"));
 
-        let drained = (1001, "server is shutting down".to_owned());
+        let drained = (1001, "server is shutting down, back in 2 s".to_owned());
         let ends = async {
             assert_eq!(admin.close().await, drained);
             admin.send(frame::close(1001, "")).await;

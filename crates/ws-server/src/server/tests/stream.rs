@@ -381,7 +381,7 @@ fn revocation_and_drain_end_both_hops() {
         assert_eq!(read(&mut of_admin, 10).await, b"still here");
 
         let ends = async {
-            let drained = (1001, "server is shutting down".to_owned());
+            let drained = (1001, "server is shutting down, back in 2 s".to_owned());
             assert_eq!(admin.close().await, drained);
             admin.send(frame::close(1001, "")).await;
             admin.end().await;

@@ -79,13 +79,19 @@ async fn server_stops_reading_from_stalled_reader() {
         sent += piece.len();
     }
     assert!(sent < all.len(), "everything was read");
-    server.0.registry.end_all(CloseReason::ShuttingDown);
+    server
+        .0
+        .registry
+        .end_all(CloseReason::ShuttingDown { back_in: 2 });
     assert!(
         peer.frame().await.payload == [7; 4096],
         "the answer is whole"
     );
     let (code, reason) = peer.close().await;
-    assert_eq!((code, reason.as_str()), (1001, "server is shutting down"));
+    assert_eq!(
+        (code, reason.as_str()),
+        (1001, "server is shutting down, back in 2 s")
+    );
 }
 
 #[tokio::test(start_paused = true)]

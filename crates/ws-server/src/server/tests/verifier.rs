@@ -163,7 +163,10 @@ fn full_queue_audited() {
         let refused = Box::pin(setup.verify("jane:123456"));
         tracing::dispatcher::with_default(&log, || refused.now_or_never())
     });
-    assert!(matches!(verdict, Some(LoginVerdict::Busy)), "{verdict:?}");
+    assert!(
+        matches!(verdict, Some(LoginVerdict::Busy { .. })),
+        "{verdict:?}"
+    );
     let expected = ["login_failed user=\"jane\" reason=queue_full"];
     assert_eq!(setup.audited(&mut 0), expected);
 }

@@ -77,9 +77,9 @@ impl RelayBackend {
             (Some(violation), _) => (violation.code(), violation.text()),
             (None, Ended::ByUs(reason)) => (reason.code(), reason.text()),
             (None, Ended::ByService { code, reason } | Ended::ByPeer { code, reason }) => {
-                (*code, reason.as_str())
+                (*code, reason.as_str().into())
             }
-            (None, Ended::Lost) => (CloseCode(1001), "connection lost"),
+            (None, Ended::Lost) => (CloseCode(1001), "connection lost".into()),
         };
         let code = if self.violation.is_some() {
             code
@@ -90,7 +90,7 @@ impl RelayBackend {
         if !matches!(ended, Ended::ByPeer { .. } | Ended::Lost)
             || self.socket.flush_with_progress_deadline(&limits).await
         {
-            self.socket.close(code, reason, &limits).await;
+            self.socket.close(code, &reason, &limits).await;
         }
     }
 
@@ -143,7 +143,7 @@ impl RelayBackend {
             }
             // An upstream may send more than the client may get.
             Ended::ByUs(violation) => {
-                self.log_end(None, violation.text());
+                self.log_end(None, &violation.text());
                 self.violation = Some(violation);
                 match violation {
                     CloseReason::MessageTooBig => Ended::ByUs(violation),

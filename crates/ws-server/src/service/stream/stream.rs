@@ -247,6 +247,6 @@ fn end_of_stream() -> Ended {
     let reason = CloseReason::StreamEnded;
     Ended::ByService {
         code: reason.code(),
-        reason: reason.text().to_owned(),
+        reason: reason.text().into_owned(),
     }
 }

@@ -437,9 +437,12 @@ async fn waiting_publisher_obeys_end_of_session() {
         peer.text().await;
     }
     assert_eq!(peer.text().await, "pushed");
-    connections.end_all(CloseReason::ShuttingDown);
+    connections.end_all(CloseReason::ShuttingDown { back_in: 2 });
     let ended = (&mut run).now_or_never().unwrap();
-    assert_eq!(ended.unwrap_err(), Ended::ByUs(CloseReason::ShuttingDown));
+    assert_eq!(
+        ended.unwrap_err(),
+        Ended::ByUs(CloseReason::ShuttingDown { back_in: 2 })
+    );
     drop(run);
     assert_eq!(received(&slow).len(), 4);
     assert_eq!(hub.stats().subscriptions, 1);
