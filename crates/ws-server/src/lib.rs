@@ -1,9 +1,10 @@
 //! A WebSocket server that requires a login.
 //!
-//! The server answers opening handshakes, authenticates each connection by Basic credentials or by
-//! its first messages, and passes it to the service of its path. The session ends when the login is
+//! The server answers opening handshakes, authenticates each connection by Basic credentials, a ticket
+//! or its first messages, and passes it to the service of its path. The session ends when the login is
 //! revoked or either side closes. Besides the handshake, it serves one page for browsers, a
-//! description of each path, `POST` to a room, and the admin interface. Users come from one credentials file.
+//! description of each path, tickets, `POST` to a room, and the admin interface. Users come from one
+//! credentials file.
 //!
 //! Start reading with `server/connection.rs`, where one function takes a connection through all its
 //! stages, then `session/`. Each stage has a type: `AcceptedConnection` (`server/accepted.rs`),
@@ -17,7 +18,7 @@
 //!
 //! | layer | modules | holds |
 //! |---|---|---|
-//! | command line | `cli/` | arguments and exit codes; `ctl` and `hash-password` |
+//! | command line | `cli/` | arguments and exit codes; `ctl`, `hash-password` and `new-secret` |
 //! | operator | `admin/` | the admin interface over HTTP |
 //! | reload | `reload.rs` | reload of changed files |
 //! | server | `server/` | accept, TLS and HTTP, the stages of a connection, drain |

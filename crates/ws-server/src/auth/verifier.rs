@@ -169,8 +169,12 @@ impl Verifier {
     }
 
     /// Issues a ticket for a user who is logged in. Returns `None` if the login is no longer valid.
-    pub(crate) fn issue_ticket(&self, identity: &Identity) -> Option<IssuedTicket> {
-        let issued = (self.checker.current.load()).issue_ticket(identity, SystemTime::now())?;
+    pub(crate) fn issue_ticket(
+        &self,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Option<IssuedTicket> {
+        let issued = self.checker.current.load().issue_ticket(identity, now)?;
         let time = issued.issued.duration_since(UNIX_EPOCH).ok()?;
         let latest = &self.checker.latest_ticket;
         latest.fetch_max(time.as_secs(), Ordering::SeqCst);

@@ -326,6 +326,7 @@ impl ServerState {
         info!(connections = open, "ending all connections");
         self.tasks.close();
         let end = async {
+            // The order of the registry is arbitrary, but not documented as random.
             fastrand::shuffle(&mut sessions);
             for (turn, session) in sessions.into_iter().enumerate() {
                 // A time in the past is no wait.

@@ -1,6 +1,6 @@
 //! The exchange for a ticket (`POST /ticket`).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::SystemTime};
 
 use http::{Response, request::Parts};
 use proto::credentials::Identity;
@@ -58,7 +58,7 @@ fn issue(
     state: &ServerState,
 ) -> Result<(TicketOutcome, Response<String>), Refusal> {
     // The login was valid a moment ago, and is no longer.
-    let issued = state.verifier.issue_ticket(&identity);
+    let issued = state.verifier.issue_ticket(&identity, SystemTime::now());
     let issued = issued.ok_or(Refusal::WrongCredentials)?;
     let user = identity.user();
     audit::ticket_issued(accepted.id, user, issued.expires);

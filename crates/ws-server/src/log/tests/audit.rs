@@ -310,6 +310,24 @@ fn unverified_attempts_logged_once_a_second() {
             "verified attempts are not limited"
         );
     }
+    // The failure budget does not limit tickets. A flood of forged ones hides no other failure.
+    let due = |failure, millis| {
+        unverified.due(
+            LoginMethod::Ticket,
+            failure,
+            start + Duration::from_millis(millis),
+        )
+    };
+    assert_eq!(due(LoginFailure::ForgedTicket, 0), Some(0));
+    assert_eq!(due(LoginFailure::ForgedTicket, 999), None);
+    for (failure, suppressed) in [
+        (LoginFailure::Revoked, Some(0)),
+        (LoginFailure::ExpiredTicket, None),
+        (LoginFailure::UnknownUser, None),
+    ] {
+        assert_eq!(due(failure, 999), suppressed, "{failure:?}");
+    }
+    assert_eq!(due(LoginFailure::ForgedTicket, 1000), Some(1));
     let unverified = UnverifiedLimiter::default();
     let more = || {
         let context = context("192.0.2.1", LoginMethod::Basic);
