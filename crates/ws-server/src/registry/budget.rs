@@ -42,7 +42,7 @@ pub struct BufferBudget {
 pub(crate) enum EvictionCause {
     /// The connection made no progress.
     Stalled,
-    /// All connections made progress, and this one held its bytes for longest.
+    /// All connections made progress, and this one held the most bytes for the longest.
     Slow,
     /// The connection was closing, and held the bytes of its queue.
     Closing,

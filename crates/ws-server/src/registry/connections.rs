@@ -203,8 +203,9 @@ impl ConnectionRegistry {
     }
 
     /// Asks connections to give bytes back, if the budget is exceeded. Stalled connections come first,
-    /// the largest of them before the others. If none is stalled, it is the turn of the connection
-    /// without progress for longest.
+    /// the largest of them before the others. If none is stalled, it is the turn of the connection with
+    /// the largest product of its bytes and the time since its last progress: a peer that moves a few
+    /// bytes all the time protects no large buffer by them.
     pub(crate) fn relieve(&self) {
         if !self.budget.take_exceeded() {
             return;
@@ -215,10 +216,7 @@ impl ConnectionRegistry {
         let mut holders: Vec<_> = entries
             .filter_map(|entry| Some((entry.holding.held(entry.queue.bytes(), now)?, entry)))
             .collect();
-        holders.sort_unstable_by_key(|(held, _)| {
-            let bytes = if held.is_stalled() { held.bytes } else { 0 };
-            Reverse((bytes, held.stalled_for))
-        });
+        holders.sort_unstable_by_key(|(held, _)| Reverse(held.weight()));
         for (held, entry) in holders {
             let cause = held.cause();
             if !self.budget.must_ask(cause) {

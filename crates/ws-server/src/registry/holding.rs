@@ -94,6 +94,16 @@ impl Held {
         self.stalled_for >= STALL_TIME
     }
 
+    /// Returns the place in the order in which connections are asked, the greatest first.
+    pub(super) fn weight(self) -> (bool, u128) {
+        let factor = if self.is_stalled() {
+            1
+        } else {
+            self.stalled_for.as_micros()
+        };
+        (self.is_stalled(), self.bytes as u128 * factor)
+    }
+
     /// Returns the cause for which the connection is asked.
     pub(super) fn cause(self) -> EvictionCause {
         if self.is_stalled() {

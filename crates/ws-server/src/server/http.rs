@@ -545,11 +545,15 @@ impl RequestHandler<'_> {
         let publish = route
             .service
             .publish(&self.state.hub, &path, &from, &text, limit, publisher);
-        publish.await.map_err(|reason| match reason {
-            NotPublished::Busy => Refusal::RoomBusy,
-            NotPublished::Revoked => Refusal::Forbidden,
-            NotPublished::TooLong => Refusal::BodyTooLong,
-        })?;
+        let demanded = pin!(demanded(&registration));
+        match select(pin!(publish), demanded).await {
+            Either::Left((result, _)) => result.map_err(|reason| match reason {
+                NotPublished::Busy => Refusal::RoomBusy,
+                NotPublished::Revoked => Refusal::Forbidden,
+                NotPublished::TooLong => Refusal::BodyTooLong,
+            })?,
+            Either::Right((refusal, _)) => return Err(refusal),
+        }
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let close = HeaderValue::from_static("close");
@@ -618,6 +622,19 @@ async fn read_text(
         Ok(text) if !text.is_empty() => Ok(text),
         Ok(_) | Err(_) => Err(Refusal::BodyNotUtf8),
     }
+}
+
+/// Waits until the budget asks for the bytes of a body.
+async fn demanded(registration: &Registration) -> Refusal {
+    let entry = registration.entry();
+    let cause = poll_fn(|cx| {
+        // The waker is registered before the demand is read.
+        entry.poll_ended(cx.waker());
+        let demanded = entry.holding().demanded();
+        demanded.map_or(Poll::Pending, Poll::Ready)
+    });
+    registration.count_eviction(cause.await);
+    Refusal::BuffersFull
 }
 
 fn switching_protocols(upgrade: &Upgrade) -> Response<Full<Bytes>> {

@@ -219,7 +219,8 @@ impl Room {
                             membership.publish(message).await;
                         }
                     };
-                    let _ = timeout(PUBLISH_TIMEOUT, rest).await;
+                    let rest = pin!(timeout(PUBLISH_TIMEOUT, rest));
+                    let _ = select(rest, pin!(session.dropped())).await;
                     return Err(ended);
                 }
                 Err(ended) => return Err(ended),

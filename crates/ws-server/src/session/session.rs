@@ -55,6 +55,8 @@ pub struct Session<S> {
     is_long_shared: bool,
     /// Bytes of the connection are reported to the budget.
     is_holding: bool,
+    /// The last flush is pending.
+    is_flushing: bool,
 }
 
 /// The way in which a session may give bytes back.
@@ -107,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             pushes_this_turn: 0,
             is_long_shared: false,
             is_holding: false,
+            is_flushing: false,
         }
     }
 
@@ -289,6 +292,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.poll_wait(cx, GiveBack::End)
     }
 
+    /// Waits until the budget has the connection dropped, after its session has ended.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn dropped(&mut self) {
+        let entry = Arc::clone(self.socket.entry());
+        poll_fn(|cx| entry.poll_dropped(cx.waker())).await;
+    }
+
     /// Notes the bytes of the backend, which count for the session.
     pub(crate) fn set_backend_bytes(&mut self, backend: BackendBytes) {
         self.socket.set_backend_bytes(backend);
@@ -432,13 +443,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(cause) = demand else {
             return Ok(());
         };
-        if give_back == GiveBack::Release
-            && self.socket.is_flushed()
-            && self.socket.release_buffers()
-        {
-            self.keepalive.on_buffers_released();
-            // This replaced the WebSocket. The new one has no waker until it is polled.
-            cx.waker().wake_by_ref();
+        if give_back == GiveBack::Release && self.release_buffers(cx) {
             let held = self.held_bytes();
             self.is_holding = held.sum() > FREE_BYTES;
             if self.socket.report(held).is_none() {
@@ -447,6 +452,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         self.socket.count_eviction(cause);
         Err(Ended::ByUs(CloseReason::BuffersFull))
+    }
+
+    /// Releases the buffers, unless they hold a part of a message or unsent output. Returns true if it
+    /// did.
+    fn release_buffers(&mut self, cx: &Context<'_>) -> bool {
+        if self.is_flushing || !self.socket.is_flushed() || !self.socket.release_buffers() {
+            return false;
+        }
+        self.keepalive.on_buffers_released();
+        // This replaced the WebSocket. The new one has no waker until it is polled.
+        cx.waker().wake_by_ref();
+        true
     }
 
     fn held_bytes(&mut self) -> HeldBytes {
@@ -484,7 +501,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        match self.socket.poll_flush(cx) {
+        let flush = self.socket.poll_flush(cx);
+        self.is_flushing = flush.is_pending();
+        match flush {
             Poll::Ready(flushed) => {
                 if self.keepalive.is_stalled() {
                     self.socket.entry().progress().on_flushed();
@@ -521,11 +540,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                 }
                 KeepaliveAction::ReleaseBuffers => {
-                    if self.socket.release_buffers() {
-                        self.keepalive.on_buffers_released();
-                        // This replaced the WebSocket. The new one has no waker until it is polled.
-                        cx.waker().wake_by_ref();
-                    }
+                    self.release_buffers(cx);
                 }
             }
             self.set_timer(now);

@@ -35,7 +35,7 @@ pub(crate) struct FrameTracker {
     left: u64,
     /// The bytes of the current message, as its frames so far announce them.
     message: u64,
-    /// The longest data frame since [`FrameTracker::reset_longest`].
+    /// The longest data frame or message since [`FrameTracker::reset_longest`].
     longest: u64,
 }
 
@@ -136,13 +136,14 @@ impl FrameTracker {
     }
 
     /// Returns the bytes that the decoder holds. It reserves memory for a whole frame, and keeps it for
-    /// the next ones. Fragments are collected in other memory.
+    /// the next ones. Fragments are collected in other memory, which the service holds after the last
+    /// one.
     pub(crate) fn decoder_bytes(&self) -> u64 {
         let fragments = if self.in_message { self.message } else { 0 };
         self.longest.saturating_add(fragments)
     }
 
-    /// Begins anew with the longest frame, because the decoder was replaced.
+    /// Begins anew with the longest frame or message, because the decoder was replaced.
     pub(crate) fn reset_longest(&mut self) {
         self.longest = 0;
     }
@@ -233,7 +234,8 @@ impl FrameTracker {
         if opcode < FIRST_CONTROL {
             let before = if self.in_message { self.message } else { 0 };
             self.message = before.saturating_add(announced);
-            self.longest = self.longest.max(announced);
+            let complete = if fin { self.message } else { announced };
+            self.longest = self.longest.max(complete);
             self.in_message = !fin;
         } else if opcode == CLOSE && self.close == Close::Nothing {
             self.close = Close::Header;

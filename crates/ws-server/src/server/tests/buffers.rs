@@ -12,28 +12,28 @@ use crate::{
     },
 };
 
-const KIB: usize = 1024;
+pub(super) const KIB: usize = 1024;
 
-const BUFFERED: &str = "ws_server_buffered_bytes";
+pub(super) const BUFFERED: &str = "ws_server_buffered_bytes";
 
-const BUFFERS_FULL: (u16, &str) = (1013, "too many bytes buffered");
+pub(super) const BUFFERS_FULL: (u16, &str) = (1013, "too many bytes buffered");
 
 /// Returns a server with a budget of 1 MiB.
 fn server() -> TestServer {
     with_budget("1MiB")
 }
 
-fn with_budget(budget: &str) -> TestServer {
+pub(super) fn with_budget(budget: &str) -> TestServer {
     let source = format!("[limits]\nmax_buffered_bytes = \"{budget}\"\n{ROUTES}");
     TestServer(Arc::new(ServerState::new(config(&source), accounts(TWO))))
 }
 
-fn echo_of(kibibytes: usize) -> Vec<u8> {
+pub(super) fn echo_of(kibibytes: usize) -> Vec<u8> {
     frame::binary(&vec![7; kibibytes * KIB])
 }
 
 /// Logs in and sends a binary message of this length, whose echo is not read.
-async fn stalled(server: &TestServer, kibibytes: usize) -> RawPeer<DuplexStream> {
+pub(super) async fn stalled(server: &TestServer, kibibytes: usize) -> RawPeer<DuplexStream> {
     let mut peer = session(server, "/", AS_ADMIN).await;
     peer.send(echo_of(kibibytes)).await;
     served().await;
@@ -41,18 +41,18 @@ async fn stalled(server: &TestServer, kibibytes: usize) -> RawPeer<DuplexStream>
 }
 
 /// Lets all other tasks run until they wait.
-async fn served() {
+pub(super) async fn served() {
     sleep(Duration::from_millis(1)).await;
 }
 
 /// Reads an echo and sends another message, which shows that the session goes on.
-async fn assert_served(peer: &mut RawPeer<DuplexStream>, kibibytes: usize) {
+pub(super) async fn assert_served(peer: &mut RawPeer<DuplexStream>, kibibytes: usize) {
     assert_eq!(peer.frame().await.payload.len(), kibibytes * KIB);
     peer.send(frame::text("still here")).await;
     assert_eq!(peer.text().await, ">still here");
 }
 
-async fn assert_evicted(mut peer: RawPeer<DuplexStream>) {
+pub(super) async fn assert_evicted(mut peer: RawPeer<DuplexStream>) {
     let (code, reason) = loop {
         let frame = peer.frame().await;
         if frame.first == 0x88 {
@@ -62,7 +62,7 @@ async fn assert_evicted(mut peer: RawPeer<DuplexStream>) {
     assert_eq!((code, reason.as_str()), BUFFERS_FULL);
 }
 
-fn evictions(server: &TestServer, cause: &str) -> u64 {
+pub(super) fn evictions(server: &TestServer, cause: &str) -> u64 {
     server.metric(&format!(
         "ws_server_buffer_evictions_total{{cause=\"{cause}\"}}"
     ))

@@ -11,6 +11,7 @@ mod fairness;
 mod frames;
 mod harness;
 mod hashing;
+mod held_bytes;
 mod hosts;
 mod http;
 mod login;
