@@ -68,13 +68,14 @@ where
     {
         debug!(connection = id.number(), %peer, %error, "cannot limit the unsent bytes of the socket");
     }
-    let socket = WebSocket::new(
+    let mut socket = WebSocket::new(
         io,
         leftovers,
         Arc::clone(&settings.limits),
         settings.max_message_bytes(&route),
         registration,
     );
+    socket.set_stream_buffer(S::BUFFER_BYTES);
     let pattern = Arc::clone(&route.pattern);
     let check = |grant: &Grant| state.current.check(grant);
     let authenticated = if let Some(principal) = principal {

@@ -17,8 +17,15 @@ use tokio_rustls::server::TlsStream;
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_BYTES: u32 = 256 * 1024;
 
+/// The number of encrypted bytes that a TLS stream holds until the socket takes them: the default of
+/// rustls.
+const TLS_BUFFER_BYTES: u32 = 64 * 1024;
+
 /// A stream that the server serves.
 pub(crate) trait ServedStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The greatest number of written bytes that the stream holds until a flush.
+    const BUFFER_BYTES: u32 = 0;
+
     /// Limits the unsent bytes that the socket accepts, so that the progress of a reader shows in small
     /// steps (`TCP_NOTSENT_LOWAT`; Linux only).
     ///
@@ -37,6 +44,8 @@ impl ServedStream for TcpStream {
 }
 
 impl<S: ServedStream> ServedStream for TlsStream<S> {
+    const BUFFER_BYTES: u32 = TLS_BUFFER_BYTES;
+
     fn limit_unsent_bytes(&self) -> io::Result<()> {
         self.get_ref().0.limit_unsent_bytes()
     }

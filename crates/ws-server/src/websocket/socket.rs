@@ -94,6 +94,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
+    /// Sets the greatest number of written bytes that the stream holds until a flush.
+    pub(crate) fn set_stream_buffer(&mut self, bytes: u32) {
+        self.transport().set_stream_buffer(bytes);
+    }
+
     /// Returns the registry entry of the connection.
     pub(crate) fn entry(&self) -> &Arc<ConnectionEntry> {
         self.registration.entry()
@@ -140,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let backend = self.backend.held;
         let transport = self.transport();
         let buffered = transport.held_input() + transport.buffered_output();
-        let own = buffered.saturating_add(backend);
+        let own = (buffered + transport.held_by_stream()).saturating_add(backend);
         let long = transport.long_bytes();
         if is_long_shared {
             HeldBytes { own, shared: long }

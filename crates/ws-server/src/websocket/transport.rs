@@ -61,6 +61,10 @@ pub(crate) struct Transport<S> {
     long: Option<Box<Chain<Bytes, Bytes>>>,
     output: OutputBuffer,
     written: u64,
+    /// The greatest number of written bytes that the stream holds until a flush.
+    stream_buffer: u32,
+    /// The bytes written since the last flush, up to `stream_buffer`.
+    unflushed: u32,
     /// The budget that may stop the input.
     budget: Arc<BufferBudget>,
 }
@@ -97,6 +101,8 @@ impl<S> Transport<S> {
             long: None,
             output: OutputBuffer::default(),
             written: 0,
+            stream_buffer: 0,
+            unflushed: 0,
             budget,
         }
     }
@@ -144,6 +150,16 @@ impl<S> Transport<S> {
     pub(crate) fn held_input(&self) -> usize {
         let decoder = usize::try_from(self.frames.decoder_bytes()).unwrap_or(usize::MAX);
         decoder.saturating_add(self.input.bytes().len())
+    }
+
+    /// Sets the greatest number of written bytes that the stream holds until a flush.
+    pub(crate) fn set_stream_buffer(&mut self, bytes: u32) {
+        self.stream_buffer = bytes;
+    }
+
+    /// Returns the greatest number of written bytes that the stream may hold now.
+    pub(crate) fn held_by_stream(&self) -> usize {
+        self.unflushed as usize
     }
 
     /// Returns the remaining bytes of the long frame.
@@ -352,6 +368,11 @@ impl<S: AsyncWrite + Unpin> Transport<S> {
         }
         byte_budget::spend(written);
         self.written += written as u64;
+        let unflushed = u32::try_from(written).unwrap_or(u32::MAX);
+        self.unflushed = self
+            .unflushed
+            .saturating_add(unflushed)
+            .min(self.stream_buffer);
         Ok(())
     }
 }
@@ -380,7 +401,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_output(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.unflushed = 0;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -283,6 +283,38 @@ async fn tls_session_resumed_until_certificate_changes() {
     assert_eq!(kind(&server).await, Some(rustls::HandshakeKind::Full));
 }
 
+/// Former fault: what TLS had encrypted and the socket had not taken did not count, 64 KiB for each
+/// connection.
+#[tokio::test(start_paused = true)]
+async fn encrypted_bytes_count_until_written() {
+    let server = TestServer::new();
+    let held = || {
+        let metrics = ServerHandle::new(None, Arc::clone(&server.state)).metrics(0);
+        let held = metrics
+            .lines()
+            .find_map(|it| it.strip_prefix("ws_server_buffered_bytes "));
+        held.unwrap().parse::<usize>().unwrap()
+    };
+    let (ours, theirs) = duplex(60 * 1024);
+    server.serve(theirs);
+    let client = server.client(&TLS13);
+    let stream = connect_tls(client, ours).await.unwrap();
+    let mut peer = RawPeer::new(stream).with_timeout(TIMEOUT);
+    peer.log_in().await;
+    // Messages of 10 KiB: their buffer in the decoder is free. The pipe takes five answers.
+    let messages = frame::binary(&vec![7; 10 * 1024]).repeat(5);
+    for _ in 0..2 {
+        peer.send(&messages).await;
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(held() >= 40 * 1024, "{}", held());
+    for _ in 0..10 {
+        assert_eq!(peer.frame().await.payload.len(), 10 * 1024);
+    }
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(held(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn room_over_tls_limits_unsent_bytes() {
