@@ -12,7 +12,7 @@ use super::{
     auth::Auth,
     error::ConfigError,
     file::{File, RawConfig},
-    flags::Flags,
+    flags::{Cleartext, Flags},
     goal::Goal,
     header_fields::header_fields,
     linger::Linger,
@@ -128,6 +128,7 @@ impl Config {
             password: flags.password,
             bearer_file: flags.bearer_file,
         };
+        let secret = login_flags.secret();
         let login_of_file = match (raw.login, &file) {
             (Some(login), Some(file)) => Some(FileLogin {
                 file,
@@ -145,11 +146,11 @@ impl Config {
         flags.cleartext.check_login(&endpoint, auth)?;
         let fields = header_fields(&flags.headers, &mut notices)?;
         check_fields(&fields, flags.origin.as_ref(), auth)?;
-        if fields.hold_secrets() {
-            flags
-                .cleartext
-                .check(&endpoint, ConfigError::CleartextField)?;
-        }
+        // The default server is no choice of the file.
+        let chooser = file
+            .as_ref()
+            .filter(|_| !url_is_asked_for && url != DEFAULT_URL);
+        check_secrets(chooser, secret, &fields, flags.cleartext, &endpoint)?;
         let trust = match (raw.cacert, &file) {
             (Some(path), Some(file)) if same_origin => Trust::File(file.resolve("cacert", &path)?),
             (Some(_), Some(file)) => {
@@ -202,6 +203,29 @@ impl Config {
             file_notice,
             notices,
         })
+    }
+}
+
+/// Checks that the secrets of the command line may go to the server: the one of the login, if any, and
+/// those of fields. `chooser` is the file that chose the server, if one did.
+///
+/// # Errors
+///
+/// The file is the one of the current directory, or a field would be sent unencrypted.
+fn check_secrets(
+    chooser: Option<&File>,
+    of_login: Option<&'static str>,
+    fields: &HeaderFields,
+    cleartext: Cleartext,
+    endpoint: &Endpoint,
+) -> Result<(), ConfigError> {
+    let of_fields = fields.hold_secrets().then_some("a secret header field");
+    if let (Some(file), Some(secret)) = (chooser, of_login.or(of_fields)) {
+        file.check_secret(secret, endpoint)?;
+    }
+    match of_fields {
+        Some(_) => cleartext.check(endpoint, ConfigError::CleartextField),
+        None => Ok(()),
     }
 }
 

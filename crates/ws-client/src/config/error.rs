@@ -134,6 +134,19 @@ pub enum ConfigError {
         "a secret header field sent to {0} could be read on the way, because ws:// is not encrypted; use wss://, or say with --allow-insecure that the network can be trusted"
     )]
     CleartextField(String),
+    /// A secret of the command line would go to a server that the file of the current directory chose.
+    #[error(
+        "{secret} of the command line is not sent: {} of the current directory chose the server {server}; write the URL, or name the file with --config",
+        path.display()
+    )]
+    UntrustedServer {
+        /// The secret.
+        secret: &'static str,
+        /// The path of the file.
+        path: PathBuf,
+        /// The origin of the server.
+        server: String,
+    },
     /// A header field on the command line cannot be sent.
     #[error("--header: {0}")]
     Header(HeaderFieldError),

@@ -169,6 +169,27 @@ impl File {
         }
     }
 
+    /// Checks that a secret of the command line may go to the server that this file chose. In a foreign
+    /// checkout, its author would get it.
+    ///
+    /// # Errors
+    ///
+    /// The command line does not name this file.
+    pub(super) fn check_secret(
+        &self,
+        secret: &'static str,
+        server: &Endpoint,
+    ) -> Result<(), ConfigError> {
+        match self.choice {
+            FileChoice::Named => Ok(()),
+            FileChoice::Default => Err(ConfigError::UntrustedServer {
+                secret,
+                path: self.path.clone(),
+                server: server.origin(),
+            }),
+        }
+    }
+
     /// Parses the keys of the file.
     ///
     /// # Errors

@@ -38,6 +38,17 @@ pub(super) struct LoginFlags {
     pub(super) bearer_file: Option<PathBuf>,
 }
 
+impl LoginFlags {
+    /// Returns the name of the secret that the flags give, if there is one.
+    pub(super) fn secret(&self) -> Option<&'static str> {
+        match (&self.password, &self.bearer_file) {
+            (Some(_), _) => Some("the password"),
+            (None, Some(_)) => Some("the token"),
+            (None, None) => None,
+        }
+    }
+}
+
 /// The login of a file.
 pub(super) struct FileLogin<'a> {
     pub(super) file: &'a File,

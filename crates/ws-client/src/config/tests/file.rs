@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::fixtures::{WITH_LOGIN, directory, line, load, url};
 use crate::{
-    config::{Config, Flags, file::check_owner},
+    config::{Auth, Config, Flags, PasswordSource, file::check_owner},
     console::Mode,
 };
 
@@ -220,4 +220,71 @@ fn file_not_utf8_is_reported_with_line() {
         let error = error.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// Former fault: in a hostile checkout, a secret of the command line went to the server of its author.
+#[test]
+fn secrets_never_go_to_server_of_default_file() {
+    let files = [
+        ("config/client.toml", "url = \"wss://h.example:99\"\n"),
+        ("config/secret", "123456\n"),
+    ];
+    let directory = directory(&files);
+    let with_password = || Flags {
+        user: Some("jane".into()),
+        password: Some(PasswordSource::File(directory.path().join("config/secret"))),
+        ..Flags::default()
+    };
+    let with_field = |field: &str| Flags {
+        headers: vec![field.into()],
+        ..Flags::default()
+    };
+    let load = |flags| Config::load(flags, directory.path(), Mode::Pipe);
+    for (flags, secret) in [
+        (with_password(), "the password"),
+        (
+            with_field("Authorization: Bearer x"),
+            "a secret header field",
+        ),
+        (with_field("Cookie: a=b"), "a secret header field"),
+        (
+            Flags {
+                auth: Some(Auth::Bearer),
+                bearer_file: Some(directory.path().join("config/secret")),
+                ..Flags::default()
+            },
+            "the token",
+        ),
+    ] {
+        let error = load(flags).unwrap_err().to_string();
+        let expected = format!(
+            "{secret} of the command line is not sent: {}/config/client.toml of the current directory \
+             chose the server wss://h.example:99; write the URL, or name the file with --config",
+            directory.path().display()
+        );
+        assert_eq!(error, expected);
+    }
+    let url = Some("wss://h.example:99".to_owned());
+    let named = Some(directory.path().join("config/client.toml"));
+    for flags in [
+        with_field("X-Tenant: blue"),
+        Flags {
+            url: url.clone(),
+            ..with_password()
+        },
+        Flags {
+            config: named,
+            ..with_password()
+        },
+        Flags {
+            url,
+            ..with_field("Cookie: a=b")
+        },
+    ] {
+        assert_eq!(load(flags).unwrap().endpoint.authority(), "h.example:99");
+    }
+    // The file names the server that the client would choose by itself.
+    let default = "url = \"ws://127.0.0.1:5678\"\n";
+    fs::write(directory.path().join("config/client.toml"), default).unwrap();
+    load(with_password()).unwrap();
 }
