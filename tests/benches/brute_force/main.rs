@@ -1,10 +1,12 @@
 //! Password guessing at full speed. Measures the echo latency of a well-behaved session meanwhile,
 //! and the memory of the hashing workers. The guesses come from one address, from 200 addresses
-//! that stay within their budgets, and from one address without a budget.
+//! that stay within their budgets, and from one address without a budget. Then floods the server with
+//! right logins of one address. An argument selects the parts whose names contain it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod attackers;
+mod right_logins;
 
 use std::{
     process::ExitCode,
@@ -14,7 +16,7 @@ use std::{
 
 use integration_tests::{
     BenchReport, BenchServer, CpuPinning, ServerFiles, TEST_TIMEOUT, WellBehavedClient, account,
-    mebibytes, password_hash, percentile, to_f64,
+    is_selected, mebibytes, password_hash, percentile, to_f64,
 };
 use tokio::time::sleep;
 
@@ -85,7 +87,12 @@ async fn main() -> ExitCode {
     let pinning = CpuPinning::first_two_cpus();
     let mut report = BenchReport::default();
     for scenario in SCENARIOS {
-        run(&scenario, pinning, &mut report).await;
+        if is_selected(scenario.name) {
+            run(&scenario, pinning, &mut report).await;
+        }
+    }
+    if is_selected(right_logins::NAME) {
+        right_logins::run(pinning, &mut report).await;
     }
     report.exit_code()
 }
