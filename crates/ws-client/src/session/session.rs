@@ -438,8 +438,10 @@ where
         match last {
             Some(last) if !self.moved(&last) => last,
             Some(_) | None => AnswerWait {
-                written: self.connection.written_bytes(),
-                received: self.connection.received_bytes(),
+                // Once all data is written, only pongs follow.
+                written: (self.connection.has_unsent_data())
+                    .then(|| self.connection.written_bytes()),
+                incomplete: self.connection.incomplete_bytes(),
                 messages: self.received,
                 unanswered: self.replies.counts().unanswered(),
                 limit: EndLimit::after(linger + self.timeouts.reply_deadline),
@@ -450,10 +452,10 @@ where
     /// Returns true if the server accepted data, answered a message, or sent much of a long one,
     /// since the wait began.
     fn moved(&self, wait: &AnswerWait) -> bool {
-        self.connection.written_bytes() > wait.written
+        (wait.written).is_some_and(|written| self.connection.written_bytes() > written)
             || self.replies.counts().unanswered() < wait.unanswered
             || self.received == wait.messages
-                && self.connection.received_bytes() >= wait.received + BYTES_OF_AN_ANSWER
+                && self.connection.incomplete_bytes() >= wait.incomplete + BYTES_OF_AN_ANSWER
     }
 
     /// Waits for the next event within a limit.
@@ -612,8 +614,9 @@ where
 /// The state of a session when its wait for answers was last renewed.
 #[derive(Debug)]
 struct AnswerWait {
-    written: u64,
-    received: u64,
+    /// `None` if all data was written.
+    written: Option<u64>,
+    incomplete: u64,
     messages: u64,
     unanswered: usize,
     limit: EndLimit,

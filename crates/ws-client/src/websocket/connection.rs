@@ -136,6 +136,11 @@ pub struct Connection<S> {
     pending_pongs: usize,
     /// The number of messages that were received while a message waited to be sent.
     received_before_send: usize,
+    /// The bytes of the received pings and pongs.
+    control_bytes: u64,
+    /// The other bytes that were received when the last message was complete.
+    message_end: u64,
+    max_message_bytes: u64,
     /// Set when a write failed. Data that the server sent before may still be readable, such as its
     /// Close frame.
     failure: Option<io::Error>,
@@ -162,6 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             unflushed: false,
             pending_pongs: 0,
             received_before_send: 0,
+            control_bytes: 0,
+            message_end: 0,
+            max_message_bytes: max_message_bytes as u64,
             failure: None,
         }
     }
@@ -169,6 +177,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Returns the number of bytes that were received so far.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.socket.get_ref().received()
+    }
+
+    /// Returns the approximate number of bytes of the incomplete message from the server, at most the
+    /// greatest length of a message: fragments may be empty, without end.
+    pub(crate) fn incomplete_bytes(&self) -> u64 {
+        self.data_bytes()
+            .saturating_sub(self.message_end)
+            .min(self.max_message_bytes)
+    }
+
+    fn data_bytes(&self) -> u64 {
+        self.received_bytes().saturating_sub(self.control_bytes)
+    }
+
+    /// Returns true if data may be left to write. Pongs are no data.
+    pub(crate) fn has_unsent_data(&self) -> bool {
+        self.outgoing.is_some() || self.unflushed
     }
 
     /// Returns the number of bytes that were written so far.
@@ -282,17 +307,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => match message {
                     tungstenite::Message::Text(text) => {
+                        self.message_end = self.data_bytes();
                         return Poll::Ready(ConnectionEvent::Received(Message::Text(text)));
                     }
                     tungstenite::Message::Binary(bytes) => {
+                        self.message_end = self.data_bytes();
                         return Poll::Ready(ConnectionEvent::Received(Message::Binary(bytes)));
                     }
                     // The next poll sends the pong (RFC 6455 section 5.5.2).
-                    tungstenite::Message::Ping(_) => {
+                    tungstenite::Message::Ping(payload) => {
+                        self.control_bytes += 2 + payload.len() as u64;
                         self.pending_pongs += 1;
                         continue;
                     }
                     tungstenite::Message::Pong(payload) => {
+                        self.control_bytes += 2 + payload.len() as u64;
                         return Poll::Ready(ConnectionEvent::Pong(payload));
                     }
                     tungstenite::Message::Frame(_) => continue,

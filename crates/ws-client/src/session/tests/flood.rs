@@ -143,6 +143,17 @@ async fn message_flood_does_not_delay_typed_lines() {
 
 /// Runs a pipe whose server answers nothing, reads everything, and sends a message every 100 ms.
 async fn with_a_feed(stdout: impl AsyncWrite + Unpin) -> (Exit, Duration) {
+    let message = [&b"\x81\x7d"[..], &[b'x'; 125]].concat();
+    with_a_feed_of(b"", &message, stdout).await
+}
+
+/// Runs a pipe whose server answers nothing, reads everything, and sends these frames every 100 ms, after
+/// the first bytes.
+async fn with_a_feed_of(
+    first: &[u8],
+    frames: &[u8],
+    stdout: impl AsyncWrite + Unpin,
+) -> (Exit, Duration) {
     let (connection, server) = connected().await;
     let console = console_of(
         &b"subscribe\n"[..],
@@ -153,14 +164,16 @@ async fn with_a_feed(stdout: impl AsyncWrite + Unpin) -> (Exit, Duration) {
     let start = Instant::now();
     let (mut read, mut write) = tokio::io::split(server.0.into_inner());
     let feed = async {
+        let mut frames = [first, frames].concat();
+        let mut first_len = first.len();
         loop {
-            let frame = [&b"\x81\x7d"[..], &[b'x'; 125]].concat();
-            if tokio::io::AsyncWriteExt::write_all(&mut write, &frame)
+            if tokio::io::AsyncWriteExt::write_all(&mut write, &frames)
                 .await
                 .is_err()
             {
                 return;
             }
+            frames.drain(..std::mem::take(&mut first_len));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -184,6 +197,25 @@ async fn feed_does_not_prolong_the_wait_for_answers() {
     assert_eq!(exit, Exit::Ok);
     let most = LINGER + TIMEOUTS.reply_deadline + TIMEOUTS.close_deadline;
     assert!(elapsed <= most + Duration::from_secs(1), "{elapsed:?}");
+}
+
+/// Former fault: the pongs to a flood of pings, and the pings themselves, counted as progress.
+#[tokio::test(start_paused = true)]
+async fn pings_do_not_prolong_the_wait_for_answers() {
+    let ping = [&b"\x89\x7d"[..], &[b'p'; 125]].concat();
+    let (exit, elapsed) = with_a_feed_of(b"", &ping, tokio::io::sink()).await;
+    assert_eq!(exit, Exit::TimedOut);
+    let most = LINGER + TIMEOUTS.reply_deadline + TIMEOUTS.close_deadline;
+    assert!(elapsed <= most + Duration::from_secs(1), "{elapsed:?}");
+}
+
+/// Former fault: a message without end, of empty fragments, was an answer on its way for ever.
+#[tokio::test(start_paused = true)]
+async fn endless_message_does_not_prevent_the_end() {
+    let fragments = b"\x00\x00".repeat(1000);
+    let (exit, elapsed) = with_a_feed_of(b"\x01\x00", &fragments, tokio::io::sink()).await;
+    assert_eq!(exit, Exit::TimedOut);
+    assert!(elapsed < Duration::from_mins(20), "{elapsed:?}");
 }
 
 /// A slow reader of stdout slows the end down, and a feed uses that no more than a few times.
