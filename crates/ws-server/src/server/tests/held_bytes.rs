@@ -1,13 +1,17 @@
 //! Bytes that a peer makes the server hold in places where the budget could miss them.
 
-use tokio::io::AsyncReadExt as _;
+use tokio::{io::AsyncReadExt as _, task::yield_now};
 
-use crate::server::tests::{
-    buffers::{
-        BUFFERED, KIB, assert_evicted, assert_served, evictions, served, stalled, with_budget,
+use crate::{
+    peer::Peer,
+    registry::{EvictionCause, HeldBytes, Registration},
+    server::tests::{
+        buffers::{
+            BUFFERED, KIB, assert_evicted, assert_served, evictions, served, stalled, with_budget,
+        },
+        harness::*,
+        routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, session},
     },
-    harness::*,
-    routes::{AS_ADMIN, AS_JANE, ROUTES, TWO, accounts, ask, config, post, session},
 };
 
 /// Returns a binary message of this length in fragments of 4 KiB.
@@ -143,4 +147,96 @@ async fn leaving_publisher_is_dropped_above_hard_limit() {
     let _second = stalled(&server, 270).await;
     assert_eq!(evictions(&server, "closing"), 1);
     assert!(!server.0.registry.budget().must_wait());
+}
+
+/// Registers a connection without a task.
+fn register(server: &TestServer) -> Registration {
+    let registry = &server.0.registry;
+    registry.register(registry.next_id(), Peer::Forwarded([192, 0, 2, 1].into()))
+}
+
+/// A stalled connection goes first, even if one with progress has held more for longer.
+#[tokio::test(start_paused = true)]
+async fn small_stalled_goes_before_large_with_progress() {
+    let server = with_budget("1MiB");
+    let mut large = stalled(&server, 400).await.into_inner();
+    let small = register(&server);
+    let held = HeldBytes {
+        own: 20 * KIB,
+        shared: 0,
+    };
+    small.report(held, 0);
+    sleep(seconds(5)).await;
+    // Less than a step is no progress.
+    small.report(held, 1000);
+    sleep(Duration::from_millis(1500)).await;
+    let mut piece = vec![0; 20 * KIB];
+    large.read_exact(&mut piece).await.unwrap();
+    sleep(Duration::from_millis(500)).await;
+    let _newer = stalled(&server, 200).await;
+    let cause = small.entry().holding().demanded();
+    assert_eq!(cause, Some(EvictionCause::Stalled));
+}
+
+/// While connections are dropped, no input is read, and afterwards it is.
+#[tokio::test(start_paused = true)]
+async fn input_waits_until_dropped_bytes_are_freed() {
+    let server = with_budget("1MiB");
+    let registry = &server.0.registry;
+    let mut peer = session(&server, "/", AS_ADMIN).await;
+    let holding = |own| {
+        let registration = register(&server);
+        registration.report(HeldBytes { own, shared: 0 }, 0);
+        registration.relieve();
+        registration
+    };
+    let dropped = holding(900 * KIB);
+    sleep(seconds(7)).await;
+    let others = [holding(200 * KIB), holding(500 * KIB)];
+    assert!(dropped.entry().holding().must_drop());
+    assert!(registry.budget().must_wait());
+    peer.send(frame::text("hello")).await;
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    let counts = |server: &TestServer| server.metric("ws_server_messages_total{direction=\"in\"}");
+    assert_eq!(counts(&server), 0);
+    drop(dropped);
+    assert!(!registry.budget().must_wait());
+    assert_eq!(peer.text().await, ">hello");
+    // Nothing of it is left: more bytes than the hard limit do not pause the input.
+    let more = register(&server);
+    let own = 1000 * KIB;
+    more.report(HeldBytes { own, shared: 0 }, 0);
+    assert!(!registry.budget().must_wait());
+    drop((more, others));
+    assert_eq!(server.metric(BUFFERED), 0);
+}
+
+/// No session is needed to find the connection that gives its bytes back.
+#[tokio::test(start_paused = true)]
+async fn second_post_ends_stalled_first() {
+    let server = with_budget("1MiB");
+    let begin = format!(
+        "POST /room/a HTTP/1.1\r\nHost: localhost\r\n{AS_JANE}Content-Length: 600000\r\n\r\nhello"
+    );
+    let mut first = server.connect();
+    first.send(&begin).await;
+    sleep(seconds(7)).await;
+    let mut second = server.connect();
+    second.send(&begin).await;
+    let answer = first.head().await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
+
+/// The close may take until its deadline, and holds no queue meanwhile.
+#[tokio::test(start_paused = true)]
+async fn closing_member_holds_no_queue() {
+    let (server, _member) = full_room().await;
+    assert!(server.metric(BUFFERED) >= 160 * 1024);
+    let (id, _) = server.handle().sessions().pop().unwrap();
+    server.handle().kick(id);
+    served().await;
+    // Two texts that were taken out of the queue.
+    assert!(server.metric(BUFFERED) <= 80 * 1024 + 1024);
 }
