@@ -2,16 +2,23 @@
 
 use std::pin::pin;
 
-use futures::future::select;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures::{FutureExt as _, future::select};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    task::yield_now,
+};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::server::tests::{
-    harness::*,
-    program::{self, until},
-    relay::{self, RelayPeer},
-    routes::session,
-    stream::{self, STEP, Upstream, on_workers},
+use crate::{
+    peer::Peer,
+    registry::HeldBytes,
+    server::tests::{
+        harness::*,
+        program::{self, until},
+        relay::{self, RelayPeer},
+        routes::session,
+        stream::{self, STEP, Upstream, on_workers},
+    },
 };
 
 const KIB: usize = 1024;
@@ -23,8 +30,8 @@ const BUFFERED: &str = "ws_server_buffered_bytes";
 /// A budget of 1 MiB.
 const SMALL: &str = "[limits]\nmax_buffered_bytes = \"1MiB\"\n";
 
-/// No bound, and a close that takes its time.
-const LARGE: &str = "[limits]\nclose_deadline = \"1h\"\n";
+/// The default bound, and a backend that may take its time.
+const LARGE: &str = "[limits]\nwrite_deadline = \"1h\"\nclose_deadline = \"1h\"\n";
 
 fn held(server: &TestServer) -> u64 {
     server.metric(BUFFERED)
@@ -95,7 +102,8 @@ fn closing_stream_dropped_above_hard_limit() {
         let message = frame::binary(&vec![7; 400 * KIB]);
         other.send(&message[..200 * KIB]).await;
         until("the closing one is dropped", || {
-            evictions(&server, "closing") == 1 && held(&server) < MIB / 2
+            let sessions = server.handle().sessions().len();
+            evictions(&server, "closing") == 1 && held(&server) < MIB / 2 && sessions == 1
         })
         .await;
         // Only what the sockets hold is left.
@@ -223,4 +231,29 @@ async fn request_head_counts_until_upstream_is_connected() {
     assert!(held(&server) >= 10_000);
     drop(unused);
     until_nothing_held(&server).await;
+}
+
+/// Nothing is read from upstreams either, until a connection that was dropped has freed its bytes.
+#[tokio::test]
+async fn upstream_waits_for_bytes_about_to_be_freed() {
+    let upstream = Upstream::bind().await;
+    let server = upstream.server(SMALL);
+    let (mut client, mut io) = stream::connected(&server, &upstream).await;
+    let registry = &server.0.registry;
+    let peer = Peer::Forwarded([192, 0, 2, 1].into());
+    let dropped = registry.register(registry.next_id(), peer);
+    let own = 2048 * KIB;
+    dropped.report(HeldBytes { own, shared: 0 }, 0);
+    registry.relieve();
+    assert_eq!(evictions(&server, "closing"), 1);
+    assert!(registry.budget().must_wait());
+
+    io.write_all(b"hello").await.unwrap();
+    // The task of the session is polled again and again meanwhile, and the sockets too.
+    for _ in 0..10_000 {
+        yield_now().await;
+    }
+    assert!(client.next().now_or_never().is_none());
+    drop(dropped);
+    assert_eq!(client.frame().await.payload, b"hello");
 }
