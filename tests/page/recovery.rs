@@ -47,6 +47,32 @@ async fn revoked_login_is_explained_and_not_retried() {
 
 #[tokio::test]
 #[ignore = "needs Chromium"]
+async fn page_waits_for_the_time_in_the_reason() {
+    let files = ServerFiles::with_admin("");
+    let server = files.serve().await;
+    let mut browser = open_page(&server).await;
+    for (reason, seconds) in [
+        ("server is shutting down, back in 7 s", 7),
+        ("back in 65535 s", 600),
+        ("back in 123456 s", 0),
+        ("back in 7 s.", 0),
+        ("back in -7 s", 0),
+        ("server is shutting down", 0),
+        ("", 0),
+    ] {
+        let wait = browser.value(&format!("backIn({reason:?})")).await;
+        assert_eq!(wait, serde_json::json!(seconds), "{reason}");
+    }
+    log_in_as_admin(&mut browser).await;
+    // Besides this time, the page waits for up to three seconds at random.
+    browser
+        .value("closed(session.socket, { code: 1001, reason: 'back in 60 s' })")
+        .await;
+    browser.wait_for_text("#countdown", "Attempt 1 in 6").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium"]
 async fn page_reconnects_after_a_restart() {
     let reason = CloseReason::ShuttingDown { back_in: 2 };
     let note = format!("closed: 1001 \"{reason}\", going away");
