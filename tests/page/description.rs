@@ -251,3 +251,25 @@ async fn page_of_another_origin_learns_nothing() {
         }
     }
 }
+
+/// Former fault: a timer of more than 24 days ends at once, so the page asked without a pause.
+#[tokio::test]
+#[ignore = "needs Chromium"]
+async fn absurd_retry_after_is_bounded() {
+    let server = ServerProcess::start().await;
+    let mut browser = open_page(&server).await;
+    for (seconds, expected) in [
+        ("2", 2),
+        ("9999999999", 3600),
+        ("-5", 0),
+        ("Infinity", 3600),
+        ("Sat, 28 Nov 2026 00:00:00 GMT", 0),
+    ] {
+        let response = format!(
+            "answerOf(new Response(\"\", {{ status: 503, headers: {{ \"Retry-After\": {} }} }}), \"\")",
+            json!(seconds)
+        );
+        let least = browser.value(&format!("{response}.least")).await;
+        assert_eq!(least, json!(expected), "{seconds}");
+    }
+}

@@ -2,6 +2,9 @@
 
 // The longest wait for the server's answer, in seconds: the server's own deadline for a request.
 const ANSWER_TIMEOUT = 10;
+// The longest delay that an answer may ask for, in seconds. A browser's timer of more than 24 days
+// ends at once.
+const MAX_RETRY_AFTER = 3600;
 const LOGINS = ["message", "basic", "none"];
 const NO_DESCRIPTION = "the answer does not say which login this path requires";
 
@@ -47,7 +50,7 @@ function answerOf(response, text) {
     lines,
     why: `the server answered ${status}${said ? `, ${said}` : ""}`,
     retry: status === 429 || status >= 500 ? "back-off" : "no",
-    least: Number(response.headers.get("Retry-After")) || 0,
+    least: Math.min(Math.max(Number(response.headers.get("Retry-After")) || 0, 0), MAX_RETRY_AFTER),
   };
 }
 
