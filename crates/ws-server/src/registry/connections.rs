@@ -184,7 +184,7 @@ struct RegistryState {
     /// The counts of the sessions that have ended.
     past: TrafficCounts,
     /// Once set, each new connection ends at once. This closes the race between an upgrade and
-    /// [`ConnectionRegistry::end_all`].
+    /// [`ConnectionRegistry::end_all_but_sessions`].
     ended: Option<CloseReason>,
 }
 
