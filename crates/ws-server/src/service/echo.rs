@@ -37,7 +37,7 @@ impl Echo {
     {
         loop {
             match session.recv().await? {
-                Message::Text(text) => session.send_joined(&self.prefix, &text).await?,
+                Message::Text(text) => session.send_joined(&self.prefix, text).await?,
                 Message::Binary(bytes) => session.send(bytes).await?,
             }
         }

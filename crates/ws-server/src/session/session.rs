@@ -225,8 +225,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.socket.max_message_bytes()
     }
 
-    /// Queues a text of two parts for sending. Short ones are not copied more than once. Otherwise it is
-    /// like [`Session::send`].
+    /// Queues `first` and `second` as one text for sending, without a copy of a long `second`. Otherwise
+    /// it is like [`Session::send`].
     ///
     /// # Errors
     ///
@@ -235,14 +235,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// # Cancel safety
     ///
     /// Cancel safe: the text is queued whole or not at all.
-    pub async fn send_joined(&mut self, first: &str, second: &str) -> Result<(), Ended> {
+    pub async fn send_joined(&mut self, first: &str, second: Text) -> Result<(), Ended> {
         let len = first.len() + second.len();
-        if !self.keepalive.is_stalled() && self.socket.has_room(len) {
-            self.socket.queue_text(first, second)?;
-            self.count_sent(len);
-            return Ok(());
+        if self.keepalive.is_stalled() || !self.socket.has_room(len) {
+            poll_fn(|cx| self.poll_ready(cx, len)).await?;
         }
-        self.send([first, second].concat()).await
+        self.socket.queue_text(first, second)?;
+        self.count_sent(len);
+        if len > LONG_BYTES {
+            self.flush_long(false).await?;
+        }
+        Ok(())
     }
 
     async fn queue(&mut self, message: Message, is_shared: bool) -> Result<(), Ended> {
@@ -250,11 +253,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_ready(cx, len)).await?;
         self.queue_ready(message)?;
         if len > LONG_BYTES {
-            self.is_long_shared = is_shared;
-            // Written at once, while the message is in the CPU cache.
-            poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await?;
+            self.flush_long(is_shared).await?;
         }
         Ok(())
+    }
+
+    /// Begins to write a long message, while it is in the CPU cache.
+    async fn flush_long(&mut self, is_shared: bool) -> Result<(), Ended> {
+        self.is_long_shared = is_shared;
+        poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await
     }
 
     /// Queues the message in `slot` for sending, and leaves `None` there; see [`Session::send`]. Ready

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures::{
     FutureExt as _, SinkExt as _, StreamExt as _,
     future::{Either, join, poll_fn, select},
@@ -274,19 +274,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Ok(())
     }
 
-    /// Queues a text of two parts, without an allocation. [`WebSocket::has_room`] must have returned
-    /// true for its length.
+    /// Queues a text of two parts. [`WebSocket::poll_ready`] must have been ready for its length.
     ///
     /// # Errors
     ///
     /// The peer has sent a Close frame.
-    pub(crate) fn queue_text(&mut self, first: &str, second: &str) -> Result<(), Ended> {
+    pub(crate) fn queue_text(&mut self, first: &str, second: Text) -> Result<(), Ended> {
         if self.peer_closed {
             return Err(Ended::Lost);
         }
-        let header = FrameHeader::of_text(first.len() + second.len());
-        self.transport()
-            .queue_short(&header, first.as_bytes(), second.as_bytes());
+        let len = first.len() + second.len();
+        let header = FrameHeader::of_text(len);
+        if len <= LONG_BYTES {
+            self.transport()
+                .queue_short(&header, first.as_bytes(), second.as_bytes());
+        } else {
+            let start = Bytes::from([header.as_bytes(), first.as_bytes()].concat());
+            self.transport().queue_long(start.chain(second.into()));
+        }
         Ok(())
     }
 
