@@ -31,7 +31,7 @@ const LIMITS: [Limit; 4] = [
         times_bare: Some(1.25),
     },
     Limit {
-        of_plain: 0.08,
+        of_plain: 0.07,
         times_bare: None,
     },
     Limit {
