@@ -21,7 +21,7 @@ const TURNS: usize = 8;
 
 /// The messages of a backend, as [`pump`] passes them on.
 pub(super) trait BackendMessages {
-    /// Does at the begin of each turn what does not depend on the session.
+    /// Runs the work that does not depend on the session. Called at the start of each turn.
     fn begin_turn(&mut self, _cx: &mut Context<'_>) {}
 
     /// Returns the next message for the client. It is not called while the session takes none.
