@@ -18,8 +18,8 @@ use crate::{
     },
     connect::{self, ConnectError, Dialer},
     console::{
-        Console, EchoControl, MessageLog, Mode, Notice, Output, PromptMode, Reader, Records,
-        StdioConsole, Terminal, TerminalSetup, acquire, editor::Editor,
+        Console, EchoControl, MessageLog, Mode, Notice, Output, OutputQueue, PromptMode, Reader,
+        Records, StdioConsole, Terminal, TerminalSetup, acquire, editor::Editor,
     },
     endpoint::{Endpoint, EndpointError},
     exit::Exit,
@@ -156,6 +156,7 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         })?),
         None => None,
     };
+    let output = OutputQueue::new(config.detail, log);
     let interrupts = interrupts()?;
     // Acquire the terminal before the connection opens: the user may type credentials meanwhile.
     let terminal = match mode {
@@ -165,13 +166,11 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
     let exit = match terminal {
         None => {
             let prompt_mode = PromptMode::<Terminal>::Off;
-            let console = streams(&config, prompt_mode, VecDeque::new(), log);
+            let console = streams(&config, prompt_mode, VecDeque::new(), output);
             run_client(console, config, run_limit, interrupts).await
         }
         Some(TerminalSetup::Editor(terminal, typed_ahead)) => {
-            let console = Editor::start(terminal, typed_ahead, config.words)?
-                .with_detail(config.detail)
-                .with_log(log);
+            let console = Editor::start(terminal, typed_ahead, config.words)?.with_output(output);
             let console = match config.output {
                 Output::Messages => console,
                 Output::Events => console.with_events(),
@@ -180,7 +179,7 @@ async fn session(arguments: SessionArguments) -> anyhow::Result<Exit> {
         }
         Some(TerminalSetup::Lines(terminal, typed_ahead)) => {
             let prompt_mode = PromptMode::On(terminal);
-            let console = streams(&config, prompt_mode, typed_ahead, log);
+            let console = streams(&config, prompt_mode, typed_ahead, output);
             run_client(console, config, run_limit, interrupts).await
         }
     };
@@ -191,7 +190,7 @@ fn streams<H: EchoControl>(
     config: &Config,
     prompt_mode: PromptMode<H>,
     typed_ahead: VecDeque<String>,
-    log: Option<MessageLog>,
+    output: OutputQueue,
 ) -> impl Console + use<H> {
     let reader = if stdout().is_terminal() {
         Reader::Terminal
@@ -208,8 +207,7 @@ fn streams<H: EchoControl>(
     .with_words(config.words)
     .with_records(config.records)
     .with_typed_ahead(typed_ahead)
-    .with_detail(config.detail)
-    .with_log(log);
+    .with_output(output);
     match config.output {
         Output::Messages => console,
         Output::Events => console.with_events(),

@@ -47,6 +47,15 @@ pub(crate) struct OutputQueue {
 }
 
 impl OutputQueue {
+    /// Creates a queue with this detail of stderr. Writes all events to the log too, if there is one.
+    pub(crate) fn new(detail: Detail, log: Option<MessageLog>) -> Self {
+        Self {
+            log,
+            detail,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -61,19 +70,9 @@ impl OutputQueue {
         }
     }
 
-    /// Writes all events to a log, too.
-    pub(super) fn set_log(&mut self, log: Option<MessageLog>) {
-        self.log = log;
-    }
-
     /// Returns true if the event has words on stderr.
     pub(super) fn is_shown(&self, event: &Event<'_>) -> bool {
         self.detail.words(event).is_some()
-    }
-
-    /// Sets the detail of stderr.
-    pub(super) fn set_detail(&mut self, detail: Detail) {
-        self.detail = detail;
     }
 
     /// Queues an event: a message for stdout and its reader, and the words of a notice for stderr. A

@@ -17,13 +17,11 @@ use tokio::{
 
 use super::{
     console::{Console, ConsoleEvent},
-    detail::Detail,
     echo_control::{EchoControl, EchoState},
     entry::Entry,
     event::{Event, Notice},
     input::{InputError, LineSplitter, UnsentLines, Words},
     json_input,
-    message_log::MessageLog,
     mode::Mode,
     output::{OutputQueue, OutputStream, OutputWriter},
     prompt::Prompt,
@@ -129,16 +127,9 @@ where
         }
     }
 
-    /// Writes all events to a log, too.
-    pub(crate) fn with_log(mut self, log: Option<MessageLog>) -> Self {
-        self.output.set_log(log);
-        self
-    }
-
-    /// Sets the detail of stderr.
-    pub(crate) fn with_detail(mut self, detail: Detail) -> Self {
-        self.output.set_detail(detail);
-        self
+    /// Sets the queue of the output.
+    pub(crate) fn with_output(self, output: OutputQueue) -> Self {
+        Self { output, ..self }
     }
 
     /// Writes events to stdout instead of messages.

@@ -24,8 +24,8 @@ use super::{
     thread::{EditorCommand, EditorEvent, EditorThread, write_chunks},
 };
 use crate::console::{
-    Console, ConsoleEvent, Detail, EchoControl, EchoState, Event, InputError, MessageLog, Mode,
-    OutputQueue, Prompt, Reader, Records, UnsentLines, Words,
+    Console, ConsoleEvent, EchoControl, EchoState, Event, InputError, Mode, OutputQueue, Prompt,
+    Reader, Records, UnsentLines, Words,
 };
 
 /// The capacity of both channels, above the number of commands and events that can be in flight.
@@ -77,16 +77,9 @@ impl<H: EchoControl> Editor<H> {
         Ok(editor)
     }
 
-    /// Writes all events to a log, too.
-    pub(crate) fn with_log(mut self, log: Option<MessageLog>) -> Self {
-        self.output.set_log(log);
-        self
-    }
-
-    /// Sets the detail of stderr.
-    pub(crate) fn with_detail(mut self, detail: Detail) -> Self {
-        self.output.set_detail(detail);
-        self
+    /// Sets the queue of the output.
+    pub(crate) fn with_output(self, output: OutputQueue) -> Self {
+        Self { output, ..self }
     }
 
     /// Writes events to stdout instead of messages.
