@@ -1,11 +1,14 @@
 //! Routes and rooms, with clients and POST requests.
 
+use futures::future::{join, join_all};
 use integration_tests::{
-    ACCOUNTS, LOGIN_FAILED_EVENT, LoginMethod, SESSION_OPENED, ServerFiles, ServerProcess,
-    accounts, admin_account, authorization, client, echoed_lines, run, send_request, spawn,
+    ACCOUNTS, ADMIN, LOGIN_FAILED_EVENT, LoginMethod, SESSION_OPENED, ServerFiles, ServerProcess,
+    TEST_TIMEOUT, accounts, admin_account, authorization, client, echoed_lines, metric_over_socket,
+    run, send_request, spawn,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    task::yield_now,
     time::timeout,
 };
 
@@ -83,6 +86,42 @@ async fn piped_client_receives_its_own_room_messages() {
     assert_eq!(received.len(), 2, "{received:?}");
     assert!(received[0].starts_with(r#"{"from":"jane","text":"one","at":""#));
     assert!(received[1].starts_with(r#"{"from":"jane","text":"two","at":""#));
+}
+
+/// Former fault: a room closed members that read all the time, because nothing slowed the publisher.
+#[tokio::test]
+async fn piped_burst_reaches_all_members_in_order() {
+    const LINES: usize = 5000;
+    for workers in [2, 4] {
+        let room = "[[route]]\npath = \"/\"\nservice = \"room\"\n";
+        let files = ServerFiles::with_admin(&format!("worker_threads = {workers}\n{room}{ADMIN}"));
+        let server = files.serve().await;
+        let mut members = Vec::new();
+        for _ in 0..20 {
+            let mut member = server.connect().await;
+            member.log_in().await;
+            members.push(member);
+        }
+        let joined = async {
+            while metric_over_socket(&files, "ws_server_room_members").await != 20 {
+                yield_now().await;
+            }
+        };
+        timeout(TEST_TIMEOUT, joined).await.expect("all join");
+        let readers = members.into_iter().map(async |mut member| {
+            for number in 0..LINES {
+                let text = member.text().await;
+                let expected = format!(r#"{{"from":"admin","text":"{number}","at":""#);
+                assert!(text.starts_with(&expected), "{number}: {text}");
+            }
+        });
+        let lines: Vec<String> = (0..LINES).map(|number| number.to_string()).collect();
+        let input = format!("admin:123456\n{}\n", lines.join("\n"));
+        let publish = run(client([server.url()]), &input);
+        let (published, _) = join(publish, join_all(readers)).await;
+        assert_eq!(published.code, Some(0), "{}", published.stderr);
+        assert_eq!(published.stdout().lines().count(), LINES);
+    }
 }
 
 #[tokio::test]
