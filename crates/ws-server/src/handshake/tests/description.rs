@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    head::{Head, assert_upgrades, decide_with, policy, refusal, rooms},
+    case_request::{CaseRequest, assert_upgrades, decide_with, policy, refusal, rooms},
     page::browser_request,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Returns a request for the description of a path.
-fn description_request(target: &'static str) -> Head {
+fn description_request(target: &'static str) -> CaseRequest {
     browser_request()
         .target(target)
         .set("Accept", "application/json")
@@ -177,7 +177,7 @@ fn description_sent_only_if_json_is_named() {
     assert!(described(&policy(), "text/html;q=0, application/json"));
     let head = description_request("/").with("Upgrade", "h2c");
     assert!(matches!(head.decide(), Decision::Describe(_)));
-    assert_upgrades(&Head::valid().with("Accept", "application/json"));
+    assert_upgrades(&CaseRequest::valid().with("Accept", "application/json"));
 }
 
 #[test]

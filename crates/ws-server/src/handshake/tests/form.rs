@@ -1,31 +1,35 @@
 //! Tests of the form of a request, and of the upgrade.
 
-use super::head::{Head, assert_refused, assert_upgrades};
+use super::case_request::{CaseRequest, assert_refused, assert_upgrades};
 use crate::handshake::Refusal;
 
 #[test]
 fn valid_request_in_any_spelling_upgrades() {
-    assert_upgrades(&Head::valid());
-    assert_upgrades(&Head::valid().set("Upgrade", "h2c, WebSocket"));
-    assert_upgrades(&Head::valid().set("Connection", "keep-alive, upgrade"));
+    assert_upgrades(&CaseRequest::valid());
+    assert_upgrades(&CaseRequest::valid().set("Upgrade", "h2c, WebSocket"));
+    assert_upgrades(&CaseRequest::valid().set("Connection", "keep-alive, upgrade"));
     assert_upgrades(
-        &Head::valid()
+        &CaseRequest::valid()
             .set("Connection", "keep-alive")
             .with("Connection", "UPGRADE"),
     );
-    assert_upgrades(&Head::valid().set("Host", "[::1]:5678"));
-    assert_upgrades(&Head::valid().set("Host", "localhost"));
-    assert_upgrades(&Head::valid().set("Host", "localhost:"));
-    assert_upgrades(&Head::valid().target("/?token=secret"));
-    assert_upgrades(&Head::valid().target("http://SERVER.example.com:5678/"));
-    assert_upgrades(&Head::valid().with("Content-Length", "0"));
-    assert_upgrades(&Head::valid().with("Cookie", "a=b").with("Cookie", "c=d"));
-    assert_upgrades(&Head::valid().with("Sec-WebSocket-Extensions", "permessage-deflate"));
+    assert_upgrades(&CaseRequest::valid().set("Host", "[::1]:5678"));
+    assert_upgrades(&CaseRequest::valid().set("Host", "localhost"));
+    assert_upgrades(&CaseRequest::valid().set("Host", "localhost:"));
+    assert_upgrades(&CaseRequest::valid().target("/?token=secret"));
+    assert_upgrades(&CaseRequest::valid().target("http://SERVER.example.com:5678/"));
+    assert_upgrades(&CaseRequest::valid().with("Content-Length", "0"));
+    assert_upgrades(
+        &CaseRequest::valid()
+            .with("Cookie", "a=b")
+            .with("Cookie", "c=d"),
+    );
+    assert_upgrades(&CaseRequest::valid().with("Sec-WebSocket-Extensions", "permessage-deflate"));
 }
 
 #[test]
 fn malformed_request_refused() {
-    let valid = Head::valid;
+    let valid = CaseRequest::valid;
     assert_refused(vec![
         (
             valid().version(http::Version::HTTP_10),
@@ -114,7 +118,7 @@ fn malformed_request_refused() {
 
 #[test]
 fn request_without_handshake_refused() {
-    let valid = Head::valid;
+    let valid = CaseRequest::valid;
     assert_refused(vec![
         (valid().target("/chat"), Refusal::UnknownPath),
         (valid().target("/chat").method("POST"), Refusal::UnknownPath),

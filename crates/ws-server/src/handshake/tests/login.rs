@@ -6,7 +6,7 @@ use http::Request;
 use proptest::prelude::*;
 use proto::login::Attempt;
 
-use super::head::{Head, policy, refusal};
+use super::case_request::{CaseRequest, policy, refusal};
 use crate::{
     admission::{Availability, BudgetExhausted},
     handshake::{BasicAuthMode, Decision, HandshakePolicy, Refusal, decide},
@@ -17,7 +17,7 @@ fn attempt(
     fields: &[(&'static str, &'static str)],
     basic: BasicAuthMode,
 ) -> Result<Attempt, Decision> {
-    let mut head = Head::valid();
+    let mut head = CaseRequest::valid();
     head.fields.extend(fields);
     let policy = HandshakePolicy { basic, ..policy() };
     match decide(&head.parts(), &policy, Availability::Open, Ok(())) {
@@ -70,14 +70,17 @@ fn basic_mode_requires_or_ignores_credentials() {
 fn exhausted_budget_refused_before_credentials() {
     let retry_after = Duration::from_millis(2001);
     let exhausted = Err(BudgetExhausted { retry_after });
-    for head in [Head::valid(), Head::valid().with(ADMIN.0, ADMIN.1)] {
+    for head in [
+        CaseRequest::valid(),
+        CaseRequest::valid().with(ADMIN.0, ADMIN.1),
+    ] {
         let decision = decide(&head.parts(), &policy(), Availability::Open, exhausted);
         assert_eq!(
             refusal(&decision),
             Some(Refusal::TooManyFailures { retry_after })
         );
     }
-    let foreign = Head::valid().with("Origin", "https://evil.example.org");
+    let foreign = CaseRequest::valid().with("Origin", "https://evil.example.org");
     let decision = decide(&foreign.parts(), &policy(), Availability::Open, exhausted);
     assert_eq!(refusal(&decision), Some(Refusal::OriginNotAllowed));
 }

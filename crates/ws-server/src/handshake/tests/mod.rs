@@ -1,8 +1,8 @@
 //! Table tests of each check of the decision.
 
+mod case_request;
 mod description;
 mod form;
-mod head;
 mod login;
 mod page;
 mod policy;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::head::{Head, assert_refused, assert_upgrades, decide_with, policy, refusal, rooms};
+use super::case_request::{
+    CaseRequest, assert_refused, assert_upgrades, decide_with, policy, refusal, rooms,
+};
 use crate::{
     admission::{Availability, BudgetExhausted},
     handshake::{Decision, HandshakePolicy, Refusal, decide},
@@ -14,8 +16,8 @@ const BROWSER: (&str, &str) = (
 );
 
 /// Returns the navigation request of a browser.
-pub(super) fn browser_request() -> Head {
-    Head::valid()
+pub(super) fn browser_request() -> CaseRequest {
+    CaseRequest::valid()
         .without("Upgrade")
         .set("Connection", "keep-alive")
         .without("Sec-WebSocket-Key")
@@ -25,7 +27,7 @@ pub(super) fn browser_request() -> Head {
 
 #[test]
 fn browser_without_upgrade_gets_page() {
-    let page = |head: Head| matches!(head.decide(), Decision::Page);
+    let page = |head: CaseRequest| matches!(head.decide(), Decision::Page);
     assert!(page(browser_request()));
     assert!(page(browser_request().target("/?from=mail")));
     assert!(page(browser_request().method("HEAD")));
@@ -101,7 +103,7 @@ fn other_browser_requests_decided_as_usual() {
             Refusal::UnexpectedBody,
         ),
     ]);
-    assert_upgrades(&Head::valid().with(BROWSER.0, BROWSER.1));
+    assert_upgrades(&CaseRequest::valid().with(BROWSER.0, BROWSER.1));
     let full = decide(
         &browser_request().parts(),
         &policy(),

@@ -1,6 +1,6 @@
 //! Tests of the origins, the subprotocols and the availability.
 
-use super::head::{self, Head, assert_refused, assert_upgrades, policy};
+use super::case_request::{self, CaseRequest, assert_refused, assert_upgrades, policy};
 use crate::{
     admission::Availability,
     handshake::{Decision, HandshakePolicy, Refusal, decide},
@@ -17,11 +17,15 @@ fn origin_neither_own_nor_listed_refused() {
         ("server.example.com:5678", "https://page.example.org"),
         ("server.example.com:5678", "https://PAGE.example.org:443"),
     ] {
-        assert_upgrades(&Head::valid().set("Host", host).with("Origin", origin));
+        assert_upgrades(
+            &CaseRequest::valid()
+                .set("Host", host)
+                .with("Origin", origin),
+        );
     }
     let from = |origin| {
         (
-            Head::valid().with("Origin", origin),
+            CaseRequest::valid().with("Origin", origin),
             Refusal::OriginNotAllowed,
         )
     };
@@ -45,7 +49,7 @@ fn origin_neither_own_nor_listed_refused() {
 #[test]
 fn null_and_file_origin_accepted_if_listed() {
     for origin in ["null", "file://"] {
-        let head = Head::valid().with("Origin", origin).parts();
+        let head = CaseRequest::valid().with("Origin", origin).parts();
         let policy = HandshakePolicy {
             allowed_origins: vec![origin.parse().unwrap()],
             ..HandshakePolicy::default()
@@ -65,7 +69,7 @@ fn configured_and_offered_subprotocol_chosen() {
         ("superchat", None),
         ("CHAT", None),
     ] {
-        match Head::valid()
+        match CaseRequest::valid()
             .with("Sec-WebSocket-Protocol", offered)
             .decide()
         {
@@ -82,18 +86,18 @@ fn full_or_draining_server_refuses_valid_request() {
         (Availability::Draining, Refusal::Draining),
     ] {
         for head in [
-            Head::valid(),
-            Head::valid().target("/nowhere"),
-            Head::valid().method("POST"),
+            CaseRequest::valid(),
+            CaseRequest::valid().target("/nowhere"),
+            CaseRequest::valid().method("POST"),
         ] {
             assert_eq!(
-                head::refusal(&decide(&head.parts(), &policy(), availability, Ok(()))),
+                case_request::refusal(&decide(&head.parts(), &policy(), availability, Ok(()))),
                 Some(refusal)
             );
         }
-        let malformed = Head::valid().without("Host").parts();
+        let malformed = CaseRequest::valid().without("Host").parts();
         assert_eq!(
-            head::refusal(&decide(&malformed, &policy(), availability, Ok(()))),
+            case_request::refusal(&decide(&malformed, &policy(), availability, Ok(()))),
             Some(Refusal::NoHost)
         );
     }

@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// A valid request that each case modifies.
-pub(super) struct Head {
+pub(super) struct CaseRequest {
     pub(super) request_line: (&'static str, &'static str, http::Version),
     pub(super) fields: Vec<(&'static str, &'static str)>,
 }
 
-impl Head {
+impl CaseRequest {
     pub(super) fn valid() -> Self {
         Self {
             request_line: ("GET", "/", http::Version::HTTP_11),
@@ -91,7 +91,7 @@ pub(super) fn policy() -> HandshakePolicy {
 }
 
 #[track_caller]
-pub(super) fn assert_upgrades(head: &Head) {
+pub(super) fn assert_upgrades(head: &CaseRequest) {
     match head.decide() {
         Decision::Upgrade(upgrade) => assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
         other => panic!("{other:?}"),
@@ -111,7 +111,7 @@ pub(super) fn refusal(decision: &Decision) -> Option<Refusal> {
 }
 
 #[track_caller]
-pub(super) fn assert_refused(cases: Vec<(Head, Refusal)>) {
+pub(super) fn assert_refused(cases: Vec<(CaseRequest, Refusal)>) {
     for (index, (head, refusal)) in cases.into_iter().enumerate() {
         assert_eq!(
             self::refusal(&head.decide()),
@@ -143,6 +143,6 @@ pub(super) fn rooms() -> HandshakePolicy {
     }
 }
 
-pub(super) fn decide_with(policy: &HandshakePolicy, head: &Head) -> Decision {
+pub(super) fn decide_with(policy: &HandshakePolicy, head: &CaseRequest) -> Decision {
     decide(&head.parts(), policy, Availability::Open, Ok(()))
 }
